@@ -1,0 +1,45 @@
+//! Compiles `csrc/` against the libtorch that torch-sys was built with, and tells the linker where
+//! the binary finds it at run time.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+const SOURCES: [&str; 4] = ["library.cpp", "module.cpp", "optimizer.cpp", "random.cpp"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=csrc");
+    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+
+    // Set by torch-sys's build script, which has checked the version.
+    let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect(
+        "torch-sys names the libtorch folder; run scripts/fetch_libtorch.sh if there is none",
+    ));
+    let lib = lib.canonicalize().unwrap_or(lib);
+    let root = env::var("LIBTORCH_INCLUDE").map_or_else(
+        |_| lib.parent().map_or_else(|| lib.clone(), Path::to_path_buf),
+        PathBuf::from,
+    );
+    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
+
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .includes([
+            root.join("include"),
+            root.join("include/torch/csrc/api/include"),
+        ])
+        .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        // libtorch's headers warn by the hundred.
+        .warnings(false)
+        .files(SOURCES.map(|name| Path::new("csrc").join(name)))
+        .compile("seqfit_native");
+
+    // The binary runs outside cargo too. RUNPATH, not RPATH: LD_LIBRARY_PATH can still point it at
+    // another libtorch of the same version, such as the one inside a PyTorch with CUDA.
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags");
+    }
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+}

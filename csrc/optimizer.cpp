@@ -1,0 +1,61 @@
+// libtorch's fused optimisers: one kernel over all parameters, on the CPU and on CUDA.
+#include "guard.h"
+#include "seqfit.h"
+
+#include <vector>
+
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/_fused_sgd.h>
+#include <c10/core/GradMode.h>
+
+namespace {
+
+std::vector<at::Tensor> tensors(at::Tensor *const *pointers, size_t n) {
+  std::vector<at::Tensor> list;
+  list.reserve(n);
+  for (size_t i = 0; i < n; i++) {
+    list.push_back(*pointers[i]);
+  }
+  return list;
+}
+
+} // namespace
+
+extern "C" {
+
+char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
+                  at::Tensor *const *first_moments, at::Tensor *const *second_moments, size_t n,
+                  at::Tensor *step, double learning_rate, double beta1, double beta2,
+                  double epsilon, double weight_decay, bool decoupled) {
+  return seqfit::guard([&] {
+    c10::AutoGradMode no_grad(false);
+    // The kernels read the step for the bias correction and leave counting to the caller. One
+    // counter serves all parameters: they always step together.
+    step->add_(1);
+    std::vector<at::Tensor> steps(n, *step);
+    auto p = tensors(parameters, n), g = tensors(gradients, n), m = tensors(first_moments, n),
+         v = tensors(second_moments, n);
+    const bool amsgrad = false, maximize = false;
+    if (decoupled) {
+      at::_fused_adamw_(p, g, m, v, {}, steps, learning_rate, beta1, beta2, weight_decay, epsilon,
+                        amsgrad, maximize);
+    } else {
+      at::_fused_adam_(p, g, m, v, {}, steps, learning_rate, beta1, beta2, weight_decay, epsilon,
+                       amsgrad, maximize);
+    }
+  });
+}
+
+char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
+                 at::Tensor *const *momenta, size_t n, double learning_rate, double momentum,
+                 double weight_decay, bool nesterov, bool first_step) {
+  return seqfit::guard([&] {
+    c10::AutoGradMode no_grad(false);
+    at::_fused_sgd_(tensors(parameters, n), tensors(gradients, n),
+                    momentum == 0.0 ? std::vector<at::Tensor>{} : tensors(momenta, n),
+                    weight_decay, momentum, learning_rate, /*dampening=*/0.0, nesterov,
+                    /*maximize=*/false, first_step);
+  });
+}
+}

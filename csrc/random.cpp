@@ -1,0 +1,26 @@
+// Random tensors from a generator of their own, so that no process-wide state is shared.
+#include "guard.h"
+#include "seqfit.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/ops/bernoulli.h>
+#include <c10/core/GradMode.h>
+
+extern "C" {
+
+char *seqfit_bernoulli(at::Tensor *tensor, double probability, uint64_t seed) {
+  return seqfit::guard([&] {
+    c10::AutoGradMode no_grad(false);
+    const auto device = tensor->device();
+    // The hooks reach CUDA's generator without linking against libtorch_cuda.
+    at::Generator generator =
+        device.is_cpu() ? at::detail::createCPUGenerator(seed)
+                        : at::globalContext()
+                              .getAcceleratorHooksInterface(device.type())
+                              .getNewGenerator(device.index());
+    generator.set_current_seed(seed);
+    tensor->bernoulli_(probability, generator);
+  });
+}
+}

@@ -1,0 +1,83 @@
+# Part of scripts/fetch_libtorch.sh, for --python: .venv with PyTorch and numpy.
+# shellcheck shell=bash disable=SC2034 # other parts use the variables
+
+readonly CPU_INDEX=${SEQFIT_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+
+# What is wrong with .venv, or nothing. An import is the only proof that pip got to the end; the
+# marker covers a torch that is half unpacked and imports all the same.
+venv_defect() {
+    local found
+    [ -x "$VENV/bin/python" ] || { printf 'there is none'; return; }
+    [ ! -e "$VENV/.incomplete" ] || { printf 'an earlier run did not finish'; return; }
+    found=$("$VENV/bin/python" -c \
+        'import numpy, torch; print(torch.__version__.split("+")[0])' 2>/dev/null) ||
+        { printf 'torch or numpy is missing'; return; }
+    [ "$found" = "$VERSION" ] || printf 'it has PyTorch %s, not %s' "$found" "$VERSION"
+}
+
+make_venv() {
+    if [ -e "$VENV" ] && [ ! -e "$VENV/pyvenv.cfg" ] && [ ! -e "$VENV/.incomplete" ]; then
+        die ".venv exists and is not a Python environment" "remove it and run this again"
+    fi
+    # An environment of the user's own with another PyTorch is changed in place, not thrown away.
+    if [ -e "$VENV/.incomplete" ] || ! has_pip "$VENV/bin/python"; then
+        rm -rf "$VENV"
+    fi
+    mkdir -p "$VENV"
+    : >"$VENV/.incomplete"
+    [ -x "$VENV/bin/python" ] && return
+    if ! run python3 -m venv "$VENV" >"$CACHE/venv.log" 2>&1; then
+        tail -n 3 "$CACHE/venv.log" >&2
+        rm -rf "$VENV" "$CACHE/venv.log"
+        die "python3 -m venv failed" "on Debian and Ubuntu: apt-get install python3-venv"
+    fi
+    rm -f "$CACHE/venv.log"
+}
+
+# venv_install PIP_OPTION...
+venv_install() { run_pip install "$@" "torch==$VERSION" numpy; }
+
+fill_venv() {
+    local need=$VENV_CPU_KB
+    PYTHON_WITH_PIP=$VENV/bin/python
+    # On macOS the default index has the small CPU build anyway.
+    if [ "$OS" != Darwin ] && have curl; then
+        if headers_of "$CPU_INDEX/torch/" >/dev/null; then
+            need_space "$need" .venv
+            if venv_install --index-url "$CPU_INDEX"; then return; fi
+            say "the CPU index did not work: trying the default package index"
+        else
+            say "CPU index not reachable ($(curl_reason)): trying the default package index"
+            say "(there PyTorch is a CUDA build: some 2.5 GB to download, 5 GB on disk)"
+        fi
+        need=$VENV_CUDA_KB
+    fi
+    need_space "$need" .venv
+    venv_install || die "pip could not install PyTorch $VERSION into .venv (see above)" \
+        "connect to the network and run it again"
+}
+
+# A .venv that is there already and has what is wanted is left as it is.
+ensure_venv() {
+    local wrong
+    have python3 || die "--python wants python3" "on Debian and Ubuntu: apt-get install python3-venv"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        die "PyTorch $VERSION wants Python 3.10 or newer, python3 is $(python3 -V 2>&1)" \
+            "install a newer Python and put it first in PATH"
+    CACHE=$ROOT/vendor/.fetch-venv
+    wrong=$(venv_defect)
+    if [ -n "$wrong" ]; then
+        lock
+        wrong=$(venv_defect)
+    fi
+    if [ -z "$wrong" ]; then
+        say "nothing to install: .venv has PyTorch $VERSION and numpy"
+        return
+    fi
+    say "making .venv ($wrong)"
+    make_venv
+    fill_venv
+    rm -f "$VENV/.incomplete"
+    wrong=$(venv_defect)
+    [ -z "$wrong" ] || die ".venv does not work: $wrong" "remove .venv and run this again"
+}

@@ -1,0 +1,38 @@
+//! `seqfit export`: a run's network as a file for other programs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use seqfit::Device;
+use seqfit::run::Run;
+
+/// Options of `seqfit export`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run folder
+    run: PathBuf,
+    /// The file's format
+    #[arg(long, value_enum, default_value = "torchscript")]
+    format: Format,
+    /// The file to write; one that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For torch.jit.load in Python and C++
+    Torchscript,
+}
+
+/// Runs `seqfit export`.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let run = Run::open(&args.run)?;
+    let model = run.load_model(Device::Cpu)?;
+    match args.format {
+        Format::Torchscript => model.export(&args.out, &run.config().data.classes)?,
+    }
+    eprintln!("wrote {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,95 @@
+//! The command line: one file a command. clap lives here alone; what goes further is the library's
+//! plain configs.
+
+mod data;
+mod doctor;
+mod evaluate;
+mod export;
+mod options;
+mod predict;
+mod progress;
+mod summary;
+mod train;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Train Keras-style Sequential networks on libtorch, from image files to a model that Python loads
+#[derive(Debug, Parser)]
+#[command(name = "seqfit", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network, evaluate it on the test set and write a run folder
+    Train(train::Args),
+    /// Evaluate a run on a test set: loss, accuracy, figures by class
+    Evaluate(evaluate::Args),
+    /// Classify images: PNG, JPEG or IDX
+    Predict(predict::Args),
+    /// Write a run's network as a file for other programs
+    Export(export::Args),
+    /// List, fetch and verify data sets
+    Data(data::Args),
+    /// Print a network's table of layers, shapes and parameters
+    Summary(summary::Args),
+    /// Check libtorch, CUDA, threads, cache folder and disk, and say how to mend what is wrong
+    Doctor(doctor::Args),
+}
+
+/// A mistake on the command line that clap cannot see; exit code 2, as clap's own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Does what was asked.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // Before libtorch's first use: a wrong version crashes there. The doctor reports it itself.
+    if !matches!(arguments.command, Command::Doctor(_)) {
+        seqfit::libtorch::check_version()?;
+    }
+    match arguments.command {
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Summary(args) => summary::run(args),
+        Command::Doctor(args) => doctor::run(args),
+    }
+}
+
+/// Prints an error with its causes and gives the exit code: 2 for usage, 1 for the rest.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        // Whoever read our output has had enough: `seqfit data list | head -1`.
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {}", chain(error));
+    if error.chain().any(|cause| cause.is::<Usage>()) {
+        eprintln!("\nFor more information, try '--help'.");
+        return ExitCode::from(2);
+    }
+    ExitCode::FAILURE
+}
+
+/// The causes, outermost first, without those that the one before has already told.
+fn chain(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |text, cause| match text.as_str() {
+            "" => cause,
+            told if told.contains(&cause) => text,
+            told => format!("{told}: {cause}"),
+        })
+}

@@ -1,0 +1,124 @@
+//! `seqfit predict`: which class an image shows.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use seqfit::Sequential;
+use seqfit::data::images;
+use seqfit::run::Run;
+use serde::Serialize;
+
+use super::options::{DeviceOptions, count};
+
+/// Options of `seqfit predict`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run folder
+    run: PathBuf,
+    /// PNG or JPEG files, each one image; or IDX files, each image in them
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// How many classes to name, the likeliest first
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
+    top: NonZeroUsize,
+    /// Take images as they are, which must have the network's size: white on black, not cropped
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Print a JSON object an image
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Prediction<'a> {
+    image: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    class: &'a str,
+    probability: f32,
+    top: Vec<Share<'a>>,
+}
+
+#[derive(Serialize)]
+struct Share<'a> {
+    class: &'a str,
+    probability: f32,
+}
+
+/// Runs `seqfit predict`.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let run = Run::open(&args.run)?;
+    let model = run.load_model(args.device.require()?)?;
+    let shape = image_shape(&model, &run)?;
+    // All images are read before the first answer: a wrong one is then the only output.
+    let mut prepared = Vec::new();
+    for path in &args.images {
+        prepared.push((path, images::read(path, shape, args.raw)?));
+    }
+    let mut out = std::io::stdout().lock();
+    for (path, images) in prepared {
+        let single = images.single;
+        for (index, probabilities) in model
+            .predict_images(&images.pixels, shape)?
+            .into_iter()
+            .enumerate()
+        {
+            let place = (!single).then_some(index);
+            let text = describe(&args, &run, path, place, &probabilities)?;
+            writeln!(out, "{text}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The images that the network takes; its input is [height, width], or flat and as long as the
+/// images that it was trained on.
+fn image_shape(model: &Sequential, run: &Run) -> anyhow::Result<[usize; 2]> {
+    match model.spec().input_shape[..] {
+        [height, width] => Ok([height, width]),
+        ref other => anyhow::bail!(
+            "{}: predict needs a network that takes images [height, width], found {other:?}",
+            run.path().display()
+        ),
+    }
+}
+
+fn describe(
+    args: &Args,
+    run: &Run,
+    path: &Path,
+    index: Option<usize>,
+    probabilities: &[f32],
+) -> serde_json::Result<String> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let top: Vec<Share> = order
+        .iter()
+        .take(args.top.get())
+        .map(|&class| Share {
+            class: &run.config().data.classes[class],
+            probability: probabilities[class],
+        })
+        .collect();
+    let image = path.to_string_lossy();
+    if args.json {
+        let Share { class, probability } = top[0];
+        return serde_json::to_string(&Prediction {
+            image: &image,
+            index,
+            class,
+            probability,
+            top,
+        });
+    }
+    let shares: Vec<String> = top
+        .iter()
+        .map(|share| format!("{} ({:.1} %)", share.class, 100.0 * share.probability))
+        .collect();
+    let place = index.map(|index| format!("[{index}]")).unwrap_or_default();
+    Ok(format!("{image}{place}: {}", shares.join(", ")))
+}

@@ -1,0 +1,219 @@
+//! The only place that draws: bars on a terminal, plain lines elsewhere, on stderr.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Plan};
+use seqfit::{EpochRecord, Sequential, data};
+
+/// One line an epoch, and while it runs a bar if stderr is a terminal.
+#[derive(Default)]
+pub struct Progress {
+    plan: Option<Plan>,
+    bar: Option<ProgressBar>,
+    /// Samples of this epoch so far.
+    done: u64,
+    epochs_done: usize,
+    started: Option<Instant>,
+}
+
+impl Callback for Progress {
+    fn on_train_begin(&mut self, plan: &Plan) -> Result<(), CallbackError> {
+        self.plan = Some(*plan);
+        self.started = Some(Instant::now());
+        Ok(())
+    }
+
+    fn on_epoch_begin(&mut self, epoch: usize) -> Result<(), CallbackError> {
+        let Some(plan) = self.plan.filter(|_| std::io::stderr().is_terminal()) else {
+            return Ok(());
+        };
+        let style = ProgressStyle::with_template(
+            "{prefix} {bar:30} {percent:>3} % {msg} {per_sec} left {eta}",
+        )?;
+        let style = style.with_key(
+            "per_sec",
+            |state: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
+                let _ = write!(w, "{:.0} samples/s", state.per_sec());
+            },
+        );
+        let bar = ProgressBar::with_draw_target(
+            Some(plan.samples as u64),
+            ProgressDrawTarget::stderr_with_hz(10),
+        );
+        bar.set_style(style);
+        bar.set_prefix(format!("epoch {epoch:>2}/{}", plan.epochs));
+        self.bar = Some(bar);
+        self.done = 0;
+        Ok(())
+    }
+
+    fn on_batch_end(&mut self, batch: &BatchInfo) -> Result<Flow, CallbackError> {
+        if let Some(bar) = &self.bar {
+            self.done += batch.samples as u64;
+            bar.set_position(self.done);
+        }
+        Ok(Flow::Continue(()))
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        _: &Sequential,
+        record: &EpochRecord,
+    ) -> Result<Flow, CallbackError> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.epochs_done += 1;
+        if let (Some(plan), Some(started)) = (&self.plan, self.started) {
+            let each = started.elapsed() / u32::try_from(self.epochs_done)?;
+            let left = each * u32::try_from(plan.epochs - record.epoch)?;
+            eprintln!("{}", line(plan, record, left));
+        }
+        Ok(Flow::Continue(()))
+    }
+}
+
+fn line(plan: &Plan, record: &EpochRecord, left: Duration) -> String {
+    let width = plan.epochs.to_string().len();
+    let mut line = format!(
+        "epoch {:>width$}/{}  loss {:.4}  accuracy {:.4}",
+        record.epoch, plan.epochs, record.loss, record.accuracy
+    );
+    if let (Some(loss), Some(accuracy)) = (record.val_loss, record.val_accuracy) {
+        line += &format!("  val_loss {loss:.4}  val_accuracy {accuracy:.4}");
+    }
+    line += &format!("  {:.0} samples/s", record.samples_per_second);
+    if record.epoch < plan.epochs {
+        let left = Duration::from_secs(left.as_secs_f64().round() as u64);
+        line += &format!("  {} left", HumanDuration(left));
+    }
+    line
+}
+
+/// One JSON object an epoch on stdout.
+#[derive(Default)]
+pub struct JsonLines;
+
+impl Callback for JsonLines {
+    fn on_epoch_end(
+        &mut self,
+        _: &Sequential,
+        record: &EpochRecord,
+    ) -> Result<Flow, CallbackError> {
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer(&mut out, record)?;
+        out.write_all(b"\n")?;
+        out.flush()?;
+        Ok(Flow::Continue(()))
+    }
+}
+
+/// Runs something that may download, with a bar for each file; lines where there is no terminal.
+pub fn with_downloads<T, E>(
+    quiet: bool,
+    work: impl FnOnce(&mut dyn FnMut(data::Progress)) -> Result<T, E>,
+) -> Result<T, E> {
+    let terminal = std::io::stderr().is_terminal();
+    let mut current: Option<(String, ProgressBar)> = None;
+    let result = work(&mut |told: data::Progress| {
+        if quiet {
+            return;
+        }
+        if current.as_ref().is_none_or(|(file, _)| *file != told.file) {
+            if let Some((_, bar)) = current.take() {
+                bar.finish_and_clear();
+            }
+            let bar = ProgressBar::with_draw_target(
+                Some(told.total),
+                if terminal {
+                    ProgressDrawTarget::stderr()
+                } else {
+                    ProgressDrawTarget::hidden()
+                },
+            );
+            if let Ok(style) = ProgressStyle::with_template(
+                "{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} left {eta}",
+            ) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(told.file.clone());
+            if !terminal {
+                eprintln!("fetching {} ({})", told.file, HumanBytes(told.total));
+            }
+            current = Some((told.file.clone(), bar));
+        }
+        if let Some((_, bar)) = &current {
+            bar.set_position(told.done);
+        }
+    });
+    if let Some((_, bar)) = current {
+        bar.finish_and_clear();
+    }
+    result
+}
+
+/// A warning in a frame, which nobody can miss.
+pub fn notice(text: &str) {
+    const WIDTH: usize = 76;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if lines[last].chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(String::new());
+        }
+        let last = lines.len() - 1;
+        if !lines[last].is_empty() {
+            lines[last].push(' ');
+        }
+        lines[last].push_str(word);
+    }
+    let bar = "*".repeat(WIDTH + 4);
+    eprintln!("{bar}");
+    for line in lines {
+        let padding = " ".repeat(WIDTH.saturating_sub(line.chars().count()));
+        eprintln!("* {line}{padding} *");
+    }
+    eprintln!("{bar}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_one_line() {
+        let plan = Plan {
+            epochs: 10,
+            batches: 2,
+            samples: 40,
+            validation_samples: 5,
+        };
+        let mut record = EpochRecord {
+            epoch: 1,
+            loss: 0.25,
+            accuracy: 0.5,
+            val_loss: None,
+            val_accuracy: None,
+            learning_rate: 1e-3,
+            seconds: 1.0,
+            samples_per_second: 40.0,
+        };
+        assert_eq!(
+            line(&plan, &record, Duration::from_secs(9)),
+            "epoch  1/10  loss 0.2500  accuracy 0.5000  40 samples/s  9 seconds left"
+        );
+        record = EpochRecord {
+            epoch: 10,
+            val_loss: Some(1.0),
+            val_accuracy: Some(0.1),
+            ..record
+        };
+        assert_eq!(
+            line(&plan, &record, Duration::ZERO),
+            "epoch 10/10  loss 0.2500  accuracy 0.5000  val_loss 1.0000  val_accuracy 0.1000  40 \
+             samples/s"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! `seqfit summary`: the table of a run's network, or of the one that options describe.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use seqfit::run::Run;
+use seqfit::{Spec, Summary};
+
+use super::Usage;
+use super::options::NetworkOptions;
+
+/// Options of `seqfit summary`; without any it is the tutorial's network.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run folder; without it the network that the options describe
+    #[arg(conflicts_with_all = ["hidden", "activation", "dropout", "image_size", "classes"])]
+    run: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkOptions,
+    /// Height and width of the images
+    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = image_size)]
+    image_size: (usize, usize),
+    /// How many classes
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
+    classes: u16,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn image_size(text: &str) -> Result<(usize, usize), String> {
+    let size = |text: &str| text.parse().ok().filter(|&size| size > 0);
+    let parts = text
+        .split_once('x')
+        .map(|(height, width)| (size(height), size(width)));
+    match parts {
+        Some((Some(height), Some(width))) => Ok((height, width)),
+        _ => Err(format!(
+            "a size is HEIGHTxWIDTH such as 28x28, found {text:?}"
+        )),
+    }
+}
+
+/// Runs `seqfit summary`.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let spec = match &args.run {
+        Some(path) => Run::open(path)?.config().network.clone(),
+        None => Spec::classifier(
+            &[args.image_size.0, args.image_size.1],
+            &args.network.hidden.0,
+            args.network.activation.0,
+            args.network.dropout,
+            args.classes.into(),
+        ),
+    };
+    spec.check().map_err(|error| Usage(error.to_string()))?;
+    let summary = Summary::new(&spec);
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&summary)?)?;
+    } else {
+        writeln!(out, "{summary}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

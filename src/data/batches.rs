@@ -1,0 +1,174 @@
+//! Batches: u8 pixels in, f32 tensors on the training device out.
+//!
+//! Pixels stay u8 until a batch is taken, on the device that trains, and are scaled to [0, 1] here
+//! and nowhere else.
+
+use tch::{Device, Kind, Tensor};
+
+use super::dataset::Dataset;
+use crate::native::{LibtorchError, buffer};
+
+/// What a pixel of 255 is divided by: the whole scaling. Exports carry this number.
+pub const SCALE: f64 = 255.0;
+
+/// Some samples, ready for the network.
+#[derive(Debug)]
+pub struct Batch {
+    /// f32 [batch, height, width] in [0, 1].
+    pub images: Tensor,
+    /// i64 [batch], class numbers.
+    pub labels: Tensor,
+}
+
+/// A dataset at a device's side: on the CPU the dataset's own bytes, on a GPU one copy of them in
+/// its memory.
+pub(crate) struct Feed {
+    dataset: Dataset,
+    device: Device,
+    /// On a GPU: u8 [n, height, width] and i64 [n].
+    resident: Option<(Tensor, Tensor)>,
+}
+
+impl Feed {
+    /// Brings `dataset` to `device`.
+    pub fn new(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
+        let resident = match device {
+            Device::Cpu => None,
+            _ => {
+                let [height, width] = dataset.image_shape();
+                let mut pixels = Vec::with_capacity(dataset.len() * height * width);
+                for i in 0..dataset.len() {
+                    pixels.extend_from_slice(dataset.image(i));
+                }
+                let shape = [dataset.len() as i64, height as i64, width as i64];
+                let images = Tensor::f_from_slice(&pixels)?
+                    .f_reshape(shape)?
+                    .f_to_device(device)?;
+                let labels: Vec<i64> = (0..dataset.len())
+                    .map(|i| i64::from(dataset.label(i)))
+                    .collect();
+                Some((images, Tensor::f_from_slice(&labels)?.f_to_device(device)?))
+            }
+        };
+        Ok(Self {
+            dataset: dataset.clone(),
+            device,
+            resident,
+        })
+    }
+
+    /// The samples of `order` in batches of `size`, the last one with what is left.
+    pub fn batches<'a>(
+        &'a self,
+        order: &'a [u32],
+        size: usize,
+    ) -> Result<impl Iterator<Item = Result<Batch, LibtorchError>> + 'a, LibtorchError> {
+        // One transfer an epoch, not one a batch.
+        let on_device = match self.resident {
+            None => None,
+            Some(_) => {
+                let order: Vec<i64> = order.iter().map(|&i| i64::from(i)).collect();
+                Some(Tensor::f_from_slice(&order)?.f_to_device(self.device)?)
+            }
+        };
+        let starts = (0..order.len()).step_by(size);
+        Ok(starts.map(move |start| {
+            let end = order.len().min(start + size);
+            match (&self.resident, &on_device) {
+                (Some((images, labels)), Some(order)) => {
+                    let chosen = order.f_narrow(0, start as i64, (end - start) as i64)?;
+                    gather_on_device(images, labels, &chosen)
+                }
+                _ => self.gather_on_host(&order[start..end]),
+            }
+        }))
+    }
+
+    fn gather_on_host(&self, chosen: &[u32]) -> Result<Batch, LibtorchError> {
+        let images = chosen.iter().map(|&i| self.dataset.image(i as usize));
+        let images = scaled(images, self.dataset.image_shape())?;
+        let labels: Vec<i64> = chosen
+            .iter()
+            .map(|&i| i64::from(self.dataset.label(i as usize)))
+            .collect();
+        Ok(Batch {
+            images,
+            labels: Tensor::f_from_slice(&labels)?,
+        })
+    }
+}
+
+/// u8 images, row by row, as f32 [images, height, width] in [0, 1] on the CPU.
+pub(crate) fn scaled<'a>(
+    images: impl ExactSizeIterator<Item = &'a [u8]>,
+    [height, width]: [usize; 2],
+) -> Result<Tensor, LibtorchError> {
+    let shape = [images.len() as i64, height as i64, width as i64];
+    buffer::filled_f32(&shape, |out| {
+        for (row, image) in out.chunks_exact_mut(height * width).zip(images) {
+            for (value, &pixel) in row.iter_mut().zip(image) {
+                *value = f32::from(pixel) / SCALE as f32;
+            }
+        }
+    })
+}
+
+fn gather_on_device(
+    images: &Tensor,
+    labels: &Tensor,
+    chosen: &Tensor,
+) -> Result<Batch, LibtorchError> {
+    Ok(Batch {
+        images: images
+            .f_index_select(0, chosen)?
+            .f_to_kind(Kind::Float)?
+            .f_div_scalar_(SCALE)?,
+        labels: labels.f_index_select(0, chosen)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_device_gathering_agree_and_keep_the_partial_batch()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let pixels: Vec<u8> = (0..=255).chain(0..=103).collect();
+        let labels = (0..40).map(|i| i % 4).collect();
+        let classes = (0..4).map(|c| c.to_string()).collect();
+        let dataset = Dataset::new(pixels, [3, 3], labels, classes)?;
+        let host = Feed::new(&dataset, Device::Cpu)?;
+        let resident = (
+            Tensor::from_slice(
+                &(0..40)
+                    .flat_map(|i| dataset.image(i).to_vec())
+                    .collect::<Vec<_>>(),
+            )
+            .reshape([40, 3, 3]),
+            Tensor::from_slice(
+                &(0..40)
+                    .map(|i| i64::from(dataset.label(i)))
+                    .collect::<Vec<_>>(),
+            ),
+        );
+        let device = Feed {
+            resident: Some(resident),
+            ..Feed::new(&dataset, Device::Cpu)?
+        };
+        let order: Vec<u32> = (0..40).rev().collect();
+        let mut sizes = Vec::new();
+        for (a, b) in host.batches(&order, 16)?.zip(device.batches(&order, 16)?) {
+            let (a, b) = (a?, b?);
+            assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
+            let (low, high) = (
+                a.images.min().double_value(&[]),
+                a.images.max().double_value(&[]),
+            );
+            assert!(low >= 0.0 && high <= 1.0);
+            sizes.push(a.labels.size()[0]);
+        }
+        assert_eq!(sizes, [16, 16, 8]);
+        Ok(())
+    }
+}

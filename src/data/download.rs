@@ -1,0 +1,134 @@
+//! Fetching one file: from the first mirror that gives it right, resumed where it was cut off,
+//! checked before it gets its name.
+//!
+//! A file grows under its name with `.part` behind it. Whatever a mirror does wrong, the next one
+//! is asked; only trouble on this machine (a full disk) ends it at once.
+
+mod http;
+mod mirror;
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+pub use mirror::MirrorProblem;
+
+use super::catalog::RemoteFile;
+use super::digest::sha256;
+use super::error::DataError;
+use mirror::Stop;
+
+/// How far a download is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The file's name.
+    pub file: String,
+    /// Bytes that are there.
+    pub done: u64,
+    /// Bytes that there will be.
+    pub total: u64,
+}
+
+/// What came of asking a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The file's address.
+    pub url: String,
+    /// Why it was not taken from there.
+    pub problem: MirrorProblem,
+}
+
+/// Puts `file` into `folder`, which is made if need be, from the first of `mirrors` (beginnings of
+/// addresses that end in `/`) that gives it. A file that is there and right stays; one that is
+/// wrong stays until a right one takes its place. `progress` is told of each piece.
+///
+/// Two processes must not fetch the same file into the same folder at once.
+///
+/// # Errors
+/// No mirror gave the file, with each one's reason; or the folder cannot be read or written.
+pub fn fetch_file(
+    file: &RemoteFile<'_>,
+    mirrors: &[String],
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PathBuf, DataError> {
+    let path = folder.join(file.name);
+    if path.is_file() && check(file, &path)?.is_ok() {
+        return Ok(path);
+    }
+    fs::create_dir_all(folder).map_err(|source| DataError::write(folder, source))?;
+    let part = folder.join(format!("{}.part", file.name));
+    let mut attempts = Vec::new();
+    for mirror in mirrors {
+        let url = format!("{mirror}{}", file.name);
+        match mirror::fetch(file, &url, &part, progress) {
+            Ok(()) => {
+                settle(&part, &path, folder)?;
+                return Ok(path);
+            }
+            Err(Stop::Mirror(problem)) => attempts.push(Attempt { url, problem }),
+            Err(Stop::Here(error)) => return Err(error),
+        }
+    }
+    // An empty one holds nothing to go on from.
+    if fs::metadata(&part).is_ok_and(|part| part.len() == 0) {
+        fs::remove_file(&part).map_err(|source| DataError::write(&part, source))?;
+    }
+    let (file, folder) = (file.name.to_owned(), folder.to_owned());
+    Err(DataError::Download {
+        file,
+        folder,
+        attempts,
+    })
+}
+
+/// Gives a complete file its name, for good: it and its name outlast a power cut.
+fn settle(part: &Path, path: &Path, folder: &Path) -> Result<(), DataError> {
+    let at = |source| DataError::write(path, source);
+    File::open(part)
+        .and_then(|file| file.sync_all())
+        .map_err(at)?;
+    fs::rename(part, path).map_err(at)?;
+    // A folder cannot be opened for this on Windows, which needs it less.
+    if cfg!(unix) {
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(at)?;
+    }
+    Ok(())
+}
+
+/// What a file has in place of the SHA-256 it should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub found: String,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SHA-256 {}", self.found)
+    }
+}
+
+/// Compares the file at `path` with what is known of it: its own SHA-256, or that of its contents.
+pub(super) fn check(file: &RemoteFile<'_>, path: &Path) -> Result<Result<(), Wrong>, DataError> {
+    let at = |source| DataError::read(path, source);
+    let found = sha256(File::open(path).map_err(at)?).map_err(at)?;
+    if found == file.sha256 {
+        return Ok(Ok(()));
+    }
+    if let Some(contents) = file.contents {
+        // Not a byte more than the contents have: this may be a bomb.
+        let limit = contents.bytes.saturating_add(1);
+        let input = io::BufReader::new(File::open(path).map_err(at)?);
+        let inside = sha256(io::Read::take(MultiGzDecoder::new(input), limit));
+        // What cannot be unpacked is wrong, too.
+        if inside.is_ok_and(|inside| inside == contents.sha256) {
+            return Ok(Ok(()));
+        }
+    }
+    Ok(Err(Wrong { found }))
+}

@@ -1,0 +1,228 @@
+//! One file from one mirror.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use ureq::Body;
+use ureq::http::Response;
+
+use super::super::catalog::RemoteFile;
+use super::super::error::DataError;
+use super::{Progress, check, http};
+
+/// How often a mirror is asked to go on where the connection broke; a try that brought nothing new
+/// is the last.
+const RESUMES: usize = 5;
+
+/// Why a file was not taken from a mirror.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MirrorProblem {
+    /// An answer without the file.
+    #[error("the server answered with status {0}")]
+    Status(u16),
+    /// No answer, or one that broke off.
+    #[error("{0}")]
+    Connection(String),
+    /// More than the file has.
+    #[error("the file has at most {limit} bytes, and the server sends more")]
+    TooLong {
+        /// Length of the file in bytes.
+        limit: u64,
+    },
+    /// A part of the file that was not asked for.
+    #[error("the server was asked to go on at byte {wanted}, and sends something else")]
+    Range {
+        /// The first byte that was asked for.
+        wanted: u64,
+    },
+    /// Complete, and something else.
+    #[error("the file must have SHA-256 {expected}, found {found}")]
+    Checksum {
+        /// The digest it should have.
+        expected: String,
+        /// The digest it has.
+        found: String,
+    },
+}
+
+/// What ends the work with a mirror.
+pub(super) enum Stop {
+    /// The mirror's fault: the next one may do better.
+    Mirror(MirrorProblem),
+    /// This machine's fault.
+    Here(DataError),
+}
+
+impl From<MirrorProblem> for Stop {
+    fn from(problem: MirrorProblem) -> Self {
+        Stop::Mirror(problem)
+    }
+}
+
+/// Completes the file at `part` from `url`; it is checked when this returns.
+pub(super) fn fetch(
+    file: &RemoteFile<'_>,
+    url: &str,
+    part: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), Stop> {
+    let mut part = Part::open(part)?;
+    if part.len > file.bytes {
+        part.clear()?;
+    }
+    let mut resumes = 0;
+    loop {
+        let before = part.len;
+        // What an earlier mirror left may be wrong; then this one gets a clean start.
+        let resumed = before > 0;
+        let problem = match transfer(file, url, &mut part, progress) {
+            Ok(()) => match part.verify(file)? {
+                None => return Ok(()),
+                Some(problem) => problem,
+            },
+            Err(Stop::Mirror(problem @ MirrorProblem::Connection(_))) => {
+                resumes += 1;
+                if part.len > before && resumes <= RESUMES {
+                    continue;
+                }
+                return Err(problem.into());
+            }
+            Err(Stop::Mirror(problem @ MirrorProblem::Status(status))) if status != 416 => {
+                return Err(problem.into());
+            }
+            Err(Stop::Mirror(problem)) => problem,
+            Err(here) => return Err(here),
+        };
+        part.clear()?;
+        if !resumed || resumes > RESUMES {
+            return Err(problem.into());
+        }
+        resumes += 1;
+    }
+}
+
+/// Asks for what is missing and appends it.
+fn transfer(
+    file: &RemoteFile<'_>,
+    url: &str,
+    part: &mut Part<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), Stop> {
+    if part.len == file.bytes {
+        return Ok(()); // complete, and left unchecked by a process that ended
+    }
+    let mut request = http::agent(url)
+        .get(url)
+        .header("Accept-Encoding", "identity");
+    if part.len > 0 {
+        request = request.header("Range", format!("bytes={}-", part.len));
+    }
+    let response = request.call().map_err(|error| match error {
+        ureq::Error::StatusCode(status) => MirrorProblem::Status(status),
+        error => MirrorProblem::Connection(error.to_string()),
+    })?;
+    let total = place(file, &response, part)?;
+    let mut told = |done| {
+        progress(Progress {
+            file: file.name.to_owned(),
+            done,
+            total,
+        })
+    };
+    told(part.len);
+    let mut body = response.into_body().into_reader();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = match body.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(MirrorProblem::Connection(error.to_string()).into()),
+        };
+        if part.len + read as u64 > file.bytes {
+            return Err(MirrorProblem::TooLong { limit: file.bytes }.into());
+        }
+        part.append(&chunk[..read])?;
+        told(part.len);
+    }
+}
+
+/// Checks where the answer begins and how long it is, and tells the file's length.
+fn place(
+    file: &RemoteFile<'_>,
+    response: &Response<Body>,
+    part: &mut Part<'_>,
+) -> Result<u64, Stop> {
+    match response.status().as_u16() {
+        206 if part.len > 0 => match http::content_range(response.headers()) {
+            Some((first, total))
+                if first == part.len && total.is_none_or(|total| total <= file.bytes) => {}
+            _ => return Err(MirrorProblem::Range { wanted: part.len }.into()),
+        },
+        // The server does not resume: from the start, then.
+        200 => part.clear()?,
+        status => return Err(MirrorProblem::Status(status).into()),
+    }
+    match http::content_length(response.headers()) {
+        Some(length) if length > file.bytes - part.len => {
+            Err(MirrorProblem::TooLong { limit: file.bytes }.into())
+        }
+        Some(length) => Ok(part.len + length),
+        None => Ok(file.bytes),
+    }
+}
+
+/// The file that grows; `len` never passes what the disk holds.
+struct Part<'a> {
+    path: &'a Path,
+    file: File,
+    len: u64,
+}
+
+impl<'a> Part<'a> {
+    fn open(path: &'a Path) -> Result<Self, Stop> {
+        let open = || {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?;
+            let len = file.seek(SeekFrom::End(0))?;
+            Ok(Self { path, file, len })
+        };
+        open().map_err(|source| Stop::Here(DataError::write(path, source)))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.file
+            .write_all(bytes)
+            .map_err(|source| self.here(source))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), Stop> {
+        self.file.set_len(0).map_err(|source| self.here(source))?;
+        self.file
+            .seek(SeekFrom::Start(0))
+            .map_err(|source| self.here(source))?;
+        self.len = 0;
+        Ok(())
+    }
+
+    fn verify(&self, file: &RemoteFile<'_>) -> Result<Option<MirrorProblem>, Stop> {
+        let wrong = check(file, self.path).map_err(Stop::Here)?.err();
+        let expected = file.sha256.to_owned();
+        Ok(wrong.map(|wrong| MirrorProblem::Checksum {
+            expected,
+            found: wrong.found,
+        }))
+    }
+
+    fn here(&self, source: io::Error) -> Stop {
+        Stop::Here(DataError::write(self.path, source))
+    }
+}

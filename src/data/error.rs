@@ -1,0 +1,317 @@
+//! What can go wrong between a data set's name and its pixels.
+//!
+//! Each message holds the rule, what was found, the cure, and the file. The details of the IDX
+//! format, of downloads and of single images stand beside the code that finds them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::download::Attempt;
+use super::idx::IdxProblem;
+use super::images::ImageProblem;
+
+/// An error of the data floor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file or folder that cannot be read.
+    #[error("{path} cannot be read: {source}{cure}", path = .path.display(), cure = read_cure(.source))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file or folder that cannot be written.
+    #[error(
+        "{path} cannot be written: {source}: make room there or allow writing, or set SEQFIT_CACHE \
+         to another folder",
+        path = .path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file that is not the IDX file it should be.
+    #[error("{path}: {problem}", path = .path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: IdxProblem,
+    },
+    /// Pixels and labels that make no data set.
+    #[error(transparent)]
+    Dataset(#[from] DatasetProblem),
+    /// A folder whose files do not go together.
+    #[error("{path}: {problem}", path = .path.display())]
+    Folder {
+        /// The folder, or the file in it.
+        path: PathBuf,
+        /// What is wrong.
+        problem: FolderProblem,
+    },
+    /// A name that no known data set has.
+    #[error(
+        "the known data sets are {known}, found {found:?}: take one of these, or give the folder \
+         of your own files",
+        known = super::catalog::names()
+    )]
+    UnknownName {
+        /// The name.
+        found: String,
+    },
+    /// A file that no mirror gave.
+    #[error(
+        "{file} could not be downloaded:{list}\ncheck the network and the proxy settings, name \
+         another mirror in SEQFIT_MIRROR, or put the file into {folder}",
+        list = listed(.attempts),
+        folder = .folder.display()
+    )]
+    Download {
+        /// The file's name.
+        file: String,
+        /// Where it would have been put.
+        folder: PathBuf,
+        /// What each mirror said, in the order they were asked.
+        attempts: Vec<Attempt>,
+    },
+    /// The files are not those that a run was trained on.
+    #[error(
+        "{file} is not the file that was there at training: its contents had SHA-256 {expected}, \
+         now {found}: restore it, or name the data explicitly to use others"
+    )]
+    Changed {
+        /// The file's name.
+        file: String,
+        /// The digest that was recorded.
+        expected: String,
+        /// The digest now.
+        found: String,
+    },
+    /// An environment variable that cannot be used.
+    #[error("{variable} must be {rule}, found {found:?}: correct it or unset it")]
+    Environment {
+        /// The variable.
+        variable: &'static str,
+        /// What it may be.
+        rule: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// There is no place for downloads.
+    #[error(
+        "downloads need a cache folder, and neither SEQFIT_CACHE nor XDG_CACHE_HOME nor a home \
+         folder is set: set SEQFIT_CACHE to a folder that you may write to"
+    )]
+    NoCache,
+    /// A picture that cannot be used.
+    #[error("{path}: {problem}", path = .path.display())]
+    Image {
+        /// The picture.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ImageProblem,
+    },
+}
+
+/// Pixels and labels that make no data set, or a part of one that cannot be taken.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatasetProblem {
+    /// No samples, or samples without pixels.
+    #[error(
+        "a data set needs at least one image of at least one pixel, found {samples} of \
+         {height}x{width}"
+    )]
+    Empty {
+        /// Number of labels.
+        samples: usize,
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+    },
+    /// Pixels that are not one image for each label.
+    #[error(
+        "{samples} labels need {samples} images of {height}x{width} pixels, found {pixels} pixels: \
+         give one image for each label"
+    )]
+    Pixels {
+        /// Number of labels.
+        samples: usize,
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+        /// Number of pixels given.
+        pixels: usize,
+    },
+    /// Too few or too many classes.
+    #[error("a data set has 2 to 256 classes, found {0}")]
+    Classes(usize),
+    /// A label without a class.
+    #[error(
+        "labels run from 0 to {last}, one for each of {classes} classes, found {label} at sample \
+         {sample}: correct the labels, or name all classes",
+        last = .classes - 1
+    )]
+    Label {
+        /// The sample's number, from 0.
+        sample: usize,
+        /// Its label.
+        label: u8,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A sample that is not there.
+    #[error("samples are numbered from 0 to {}, found {index}", .samples.saturating_sub(1))]
+    Index {
+        /// The number.
+        index: u32,
+        /// How many there are.
+        samples: usize,
+    },
+    /// More samples than a selection can number.
+    #[error("a data set holds at most 2^32 - 1 samples, found {0}")]
+    TooMany(usize),
+    /// A share of the samples that is none.
+    #[error("the validation share must be at least 0 and below 1, found {0}")]
+    Share(f64),
+    /// A split that would leave one side without samples.
+    #[error(
+        "a validation share of {share} leaves {train} samples to train on and {validation} to \
+         validate on, of {samples}: both need at least one, so change the share or take more data"
+    )]
+    Split {
+        /// The share.
+        share: f64,
+        /// Samples of the training part.
+        train: usize,
+        /// Samples of the validation part.
+        validation: usize,
+        /// Samples in all.
+        samples: usize,
+    },
+}
+
+/// A folder whose files do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderProblem {
+    /// One of the four files is missing.
+    #[error("a data set needs {wanted} (or with .gz, or test- for t10k-), and the folder {holds}")]
+    Missing {
+        /// The file's usual name.
+        wanted: String,
+        /// What is there.
+        holds: String,
+    },
+    /// Numbers of images and labels differ.
+    #[error(
+        "each image needs a label, found {images} images and {labels} labels in {labels_file}: \
+         take both from the same source"
+    )]
+    Counts {
+        /// Number of images.
+        images: usize,
+        /// Number of labels.
+        labels: usize,
+        /// Where the labels are.
+        labels_file: String,
+    },
+    /// Training and test images differ in size.
+    #[error(
+        "training and test images must have the same size, found {train:?} and {test:?} (height, \
+         width): take both from the same source"
+    )]
+    Shapes {
+        /// Height and width of the training images.
+        train: [usize; 2],
+        /// Height and width of the test images.
+        test: [usize; 2],
+    },
+    /// A label that has no name.
+    #[error(
+        "labels run from 0 to {last}, found {label} at sample {sample}: correct the labels, or \
+         name all classes in classes.txt, which names {classes}",
+        last = .classes - 1
+    )]
+    Label {
+        /// The sample's number, from 0.
+        sample: usize,
+        /// Its label.
+        label: u8,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Labels that are all 0, and no names that say what else there could be.
+    #[error(
+        "labels of at least 2 classes are needed, found 0 alone: add samples of another class, or \
+         name all classes in classes.txt"
+    )]
+    OneClass,
+    /// A list of class names that is none.
+    #[error(
+        "classes.txt holds 2 to 256 different names in UTF-8, one a line, each of 1 to 100 \
+         characters, found {0}"
+    )]
+    Names(String),
+    /// A file of a known set with other contents.
+    #[error(
+        "{dataset}'s file has another SHA-256 than this one ({found}): delete it and fetch it \
+         again, or load the folder as your own data"
+    )]
+    NotKnown {
+        /// The known set.
+        dataset: super::DatasetName,
+        /// The digest of what is there.
+        found: String,
+    },
+}
+
+impl DataError {
+    pub(super) fn read(path: &Path, source: io::Error) -> Self {
+        DataError::Read {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn write(path: &Path, source: io::Error) -> Self {
+        DataError::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn folder(path: &Path, problem: FolderProblem) -> Self {
+        DataError::Folder {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+}
+
+fn read_cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ": check the path",
+        io::ErrorKind::PermissionDenied => ": allow reading it",
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            ": give a file where a file is wanted, and a folder where a folder is"
+        }
+        _ => "",
+    }
+}
+
+fn listed(attempts: &[Attempt]) -> String {
+    if attempts.is_empty() {
+        return " no mirror is known".to_owned();
+    }
+    attempts
+        .iter()
+        .map(|Attempt { url, problem }| format!("\n  {url}: {problem}"))
+        .collect()
+}

@@ -1,0 +1,268 @@
+//! IDX, the file format of MNIST: a magic number, sizes, values; plain or in gzip.
+//!
+//! ```text
+//! 0 0 8 rank   u8 values (8) in `rank` dimensions: 3 for images, 1 for labels
+//! size ...     `rank` sizes, u32, most significant byte first
+//! value ...    as many bytes as the product of the sizes
+//! ```
+//!
+//! The reader trusts nothing. A plain file's length is compared with its header before memory is
+//! taken. A gzip's header is believed only as far as deflate can compress, memory beyond 16 times
+//! the file's length is taken only once that much has come out of it, and not a byte more than the
+//! header claims is kept. Whether a file is gzip is seen from its first bytes, not from its name.
+
+mod encode;
+mod header;
+mod problem;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+pub use encode::{encode_images, encode_labels};
+pub use problem::IdxProblem;
+
+use super::digest::{Hashing, Sha256Hex};
+use super::error::DataError;
+use header::{Header, Kind, PREFIX};
+
+/// Deflate's best ratio is 1032:1 (a 258-byte match in 2 bits).
+const MAX_RATIO: u64 = 1032;
+/// Memory that is taken for a gzip at once, as a multiple of its length.
+const TRUSTED_RATIO: u64 = 16;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The content of an images file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// Number of images.
+    pub count: usize,
+    /// Rows of each.
+    pub height: usize,
+    /// Columns of each.
+    pub width: usize,
+    /// All pixels, image by image, row by row.
+    pub pixels: Vec<u8>,
+    /// Digests of the file.
+    pub digests: Digests,
+}
+
+/// The content of a labels file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// One label for each image.
+    pub values: Vec<u8>,
+    /// Digests of the file.
+    pub digests: Digests,
+}
+
+/// What tells one file from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digests {
+    /// SHA-256 of the file as it is.
+    pub file: Sha256Hex,
+    /// SHA-256 of the contents: of what is in the gzip, or of the plain file.
+    pub contents: Sha256Hex,
+}
+
+/// Reads an images file.
+///
+/// # Errors
+/// A file that cannot be read, or that is not exactly one IDX file of u8 values in 3 dimensions.
+pub fn read_images(path: &Path) -> Result<Images, DataError> {
+    let (file, length) = open(path)?;
+    images_from(file, length, path)
+}
+
+/// Reads a labels file.
+///
+/// # Errors
+/// A file that cannot be read, or that is not exactly one IDX file of u8 values in 1 dimension.
+pub fn read_labels(path: &Path) -> Result<Labels, DataError> {
+    let (file, length) = open(path)?;
+    labels_from(file, length, path)
+}
+
+/// As [`read_images`], from anything that is read and whose `length` in bytes is known; `name`
+/// stands in errors.
+///
+/// # Errors
+/// As [`read_images`].
+pub fn images_from(input: impl Read, length: u64, name: &Path) -> Result<Images, DataError> {
+    let Content {
+        sizes,
+        values,
+        digests,
+    } = content(input, length, Kind::Images, name)?;
+    match sizes[..] {
+        [count, height, width] => Ok(Images {
+            count,
+            height,
+            width,
+            pixels: values,
+            digests,
+        }),
+        // The header has been checked for it.
+        _ => Err(at(name)(IdxProblem::Rank {
+            found: sizes.len() as u8,
+            wanted: 3,
+        })),
+    }
+}
+
+/// As [`read_labels`], from anything that is read and whose `length` in bytes is known; `name`
+/// stands in errors.
+///
+/// # Errors
+/// As [`read_labels`].
+pub fn labels_from(input: impl Read, length: u64, name: &Path) -> Result<Labels, DataError> {
+    let Content {
+        values, digests, ..
+    } = content(input, length, Kind::Labels, name)?;
+    Ok(Labels { values, digests })
+}
+
+/// Whether a file that begins with `start` may be an IDX file or a gzip of one.
+pub(super) fn looks_like_idx(start: &[u8]) -> bool {
+    start.starts_with(&GZIP) || start.starts_with(&[0, 0])
+}
+
+struct Content {
+    sizes: Vec<usize>,
+    values: Vec<u8>,
+    digests: Digests,
+}
+
+fn open(path: &Path) -> Result<(File, u64), DataError> {
+    let file = File::open(path).map_err(|source| DataError::read(path, source))?;
+    let metadata = file
+        .metadata()
+        .map_err(|source| DataError::read(path, source))?;
+    if !metadata.is_file() {
+        return Err(at(path)(IdxProblem::NoFile));
+    }
+    Ok((file, metadata.len()))
+}
+
+fn at(name: &Path) -> impl Fn(IdxProblem) -> DataError {
+    |problem| DataError::Idx {
+        path: name.to_owned(),
+        problem,
+    }
+}
+
+fn content(input: impl Read, length: u64, kind: Kind, name: &Path) -> Result<Content, DataError> {
+    let mut input = BufReader::with_capacity(64 << 10, Hashing::new(input));
+    let mut start = Vec::with_capacity(GZIP.len());
+    (&mut input)
+        .take(GZIP.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(|source| DataError::read(name, source))?;
+    let gzip = start == GZIP;
+    let whole = start.as_slice().chain(&mut input);
+    let (sizes, values, contents) = if gzip {
+        payload(MultiGzDecoder::new(whole), length, true, kind, name)
+    } else {
+        payload(whole, length, false, kind, name)
+    }?;
+    let file = input.into_inner().finish();
+    Ok(Content {
+        sizes,
+        values,
+        digests: Digests { file, contents },
+    })
+}
+
+/// Reads header, values and the end of `input`, the decompressed contents of a file of `length`
+/// bytes.
+fn payload(
+    input: impl Read,
+    length: u64,
+    gzip: bool,
+    kind: Kind,
+    name: &Path,
+) -> Result<(Vec<usize>, Vec<u8>, Sha256Hex), DataError> {
+    let broken = |source: io::Error| match (gzip, source.kind()) {
+        (true, io::ErrorKind::UnexpectedEof) => at(name)(IdxProblem::GzipCut { length }),
+        (true, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            at(name)(IdxProblem::GzipDamaged(source.to_string()))
+        }
+        _ => DataError::read(name, source),
+    };
+    let mut input = Hashing::new(input);
+    let mut prefix = Vec::with_capacity(PREFIX);
+    (&mut input)
+        .take(PREFIX as u64)
+        .read_to_end(&mut prefix)
+        .map_err(broken)?;
+    let header = Header::parse(&prefix, kind, gzip).map_err(at(name))?;
+    let claimed = header.claimed(); // of the whole contents
+    let most = if gzip {
+        length.saturating_mul(MAX_RATIO)
+    } else {
+        length
+    };
+    if gzip && claimed > most.saturating_add(PREFIX as u64) {
+        return Err(at(name)(IdxProblem::Bomb { claimed, length }));
+    }
+    if !gzip && claimed != length {
+        return Err(at(name)(IdxProblem::Length {
+            claimed,
+            found: length,
+        }));
+    }
+    let out_of_memory = || {
+        at(name)(IdxProblem::Memory {
+            bytes: header.values,
+        })
+    };
+    let total = usize::try_from(header.values).map_err(|_| out_of_memory())?;
+
+    let mut values = Vec::new();
+    let trusted = if gzip {
+        length.saturating_mul(TRUSTED_RATIO)
+    } else {
+        length
+    };
+    let first = total.min(usize::try_from(trusted).unwrap_or(usize::MAX));
+    values
+        .try_reserve_exact(first)
+        .map_err(|_| out_of_memory())?;
+    // Values, and behind them what should not be there.
+    let mut surplus = 0;
+    let rest = &prefix[header.bytes..];
+    values.extend_from_slice(&rest[..rest.len().min(total)]);
+    surplus += rest.len().saturating_sub(total);
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = match input.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(broken(error)),
+        };
+        let fits = read.min(total - values.len());
+        if values.capacity() - values.len() < fits {
+            let more = values.len().clamp(fits, total - values.len());
+            values
+                .try_reserve_exact(more)
+                .map_err(|_| out_of_memory())?;
+        }
+        values.extend_from_slice(&chunk[..fits]);
+        surplus += read - fits;
+        if surplus > 0 {
+            break;
+        }
+    }
+    let claimed = header.claimed();
+    if surplus > 0 {
+        return Err(at(name)(IdxProblem::Surplus { claimed }));
+    }
+    if values.len() < total {
+        let found = header.bytes as u64 + values.len() as u64;
+        return Err(at(name)(IdxProblem::Length { claimed, found }));
+    }
+    Ok((header.sizes, values, input.finish()))
+}

@@ -1,0 +1,30 @@
+//! IDX files in the making: for tests, tools, and whoever brings own data.
+
+/// An images file, plain, of `count` images of `shape` ([height, width]); the length of `pixels`
+/// should be their product.
+///
+/// ```
+/// use seqfit::data::idx;
+/// let bytes = idx::encode_images(1, [1, 2], &[0, 255]);
+/// let images = idx::images_from(&bytes[..], bytes.len() as u64, "made here".as_ref())?;
+/// assert_eq!((images.height, images.width, images.pixels), (1, 2, vec![0, 255]));
+/// # Ok::<(), seqfit::data::DataError>(())
+/// ```
+pub fn encode_images(count: u32, [height, width]: [u32; 2], pixels: &[u8]) -> Vec<u8> {
+    encode(&[count, height, width], pixels)
+}
+
+/// A labels file, plain; there can be at most 2^32 - 1 labels.
+pub fn encode_labels(labels: &[u8]) -> Vec<u8> {
+    encode(&[labels.len() as u32], labels)
+}
+
+fn encode(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4 + 4 * sizes.len() + values.len());
+    bytes.extend([0, 0, 8, sizes.len() as u8]);
+    sizes
+        .iter()
+        .for_each(|size| bytes.extend(size.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}

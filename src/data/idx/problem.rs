@@ -1,0 +1,161 @@
+//! What can be wrong with an IDX file.
+
+/// Why a file is not the IDX file it should be: the rule, what was found, the cure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdxProblem {
+    /// A folder, a pipe or a device.
+    #[error("an IDX file must be an ordinary file, found a folder or a device: give the file")]
+    NoFile,
+    /// Nothing in it.
+    #[error(
+        "an IDX file begins with a header, found {}: download or write it again",
+        if *.gzip { "a gzip of nothing" } else { "an empty file" }
+    )]
+    Empty {
+        /// Whether the file is a gzip.
+        gzip: bool,
+    },
+    /// Ends within the header.
+    #[error(
+        "the header of an IDX file has {wanted} bytes, found {found}: the file was cut off, so \
+         download or write it again"
+    )]
+    Header {
+        /// Bytes that are there.
+        found: usize,
+        /// Bytes that there should be.
+        wanted: usize,
+    },
+    /// Some known other kind of file.
+    #[error("an IDX file is wanted, found {0}")]
+    Other(&'static str),
+    /// No known beginning.
+    #[error(
+        "the file must begin with the bytes {} (hexadecimal), found {}: it is no IDX file, or a \
+         damaged one",
+        hex(.wanted),
+        hex(.found)
+    )]
+    Magic {
+        /// The first bytes.
+        found: [u8; 4],
+        /// What they should be.
+        wanted: [u8; 4],
+    },
+    /// Written by a machine that puts the low byte first.
+    #[error(
+        "the numbers in an IDX header have their most significant byte first, found the reverse: \
+         write the file in big-endian order"
+    )]
+    Swapped,
+    /// Values that are not u8.
+    #[error(
+        "values must be of type 0x08 (u8), found 0x{0:02X} ({name}): convert them to bytes from 0 \
+         to 255",
+        name = type_name(*.0)
+    )]
+    Type(u8),
+    /// Labels where images belong.
+    #[error(
+        "an images file is wanted (magic number 2051), found a labels file (2049): the two were \
+         mixed up, so swap them or name them right"
+    )]
+    LabelsForImages,
+    /// Images where labels belong.
+    #[error(
+        "a labels file is wanted (magic number 2049), found an images file (2051): the two were \
+         mixed up, so swap them or name them right"
+    )]
+    ImagesForLabels,
+    /// Too many or too few dimensions.
+    #[error(
+        "{} must have {wanted} dimension{}, found {found}: reshape them",
+        if *.wanted == 3 { "images (count, height, width)" } else { "labels (count)" },
+        if *.wanted == 1 { "" } else { "s" }
+    )]
+    Rank {
+        /// Dimensions in the header.
+        found: u8,
+        /// Dimensions that there should be.
+        wanted: u8,
+    },
+    /// Nothing in one direction.
+    #[error("every size in the header must be at least 1, found {0:?}: the file holds no data")]
+    Zero(Vec<u32>),
+    /// More than can be counted.
+    #[error(
+        "the sizes in the header must multiply to less than 2^64, found {0:?}: the header is \
+         damaged, so download or write the file again"
+    )]
+    Overflow(Vec<u32>),
+    /// Longer or shorter than the header says.
+    #[error(
+        "the header asks for {claimed} bytes in all, found {found}: {}",
+        if .found < .claimed {
+            "the file was cut off, so download or write it again"
+        } else {
+            "there is something behind the data, so download or write the file again"
+        }
+    )]
+    Length {
+        /// What the header says, itself included.
+        claimed: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// Longer than the header says, by an amount that was not read.
+    #[error(
+        "the header asks for {claimed} bytes in all, found more: there is something behind the \
+         data, so download or write the file again"
+    )]
+    Surplus {
+        /// What the header says, itself included.
+        claimed: u64,
+    },
+    /// A gzip that cannot hold what its contents claim.
+    #[error(
+        "the header asks for {claimed} bytes in all, and a gzip of {length} bytes cannot hold more \
+         than 1032 times its length: the header is damaged, or lies"
+    )]
+    Bomb {
+        /// What the header says, itself included.
+        claimed: u64,
+        /// Length of the file.
+        length: u64,
+    },
+    /// A gzip without its end.
+    #[error("the gzip ends too early, after {length} bytes: it was cut off, so download it again")]
+    GzipCut {
+        /// Length of the file.
+        length: u64,
+    },
+    /// A gzip with wrong bytes in it.
+    #[error("the gzip is damaged ({0}): download it again")]
+    GzipDamaged(String),
+    /// More than the machine has.
+    #[error("{bytes} bytes of data do not fit into memory: use a smaller file or a larger machine")]
+    Memory {
+        /// What was asked for.
+        bytes: u64,
+    },
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn type_name(code: u8) -> &'static str {
+    match code {
+        9 => "i8",
+        11 => "i16",
+        12 => "i32",
+        13 => "f32",
+        14 => "f64",
+        _ => "unknown",
+    }
+}

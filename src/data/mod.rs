@@ -1,0 +1,44 @@
+//! Data sets: from names, folders and downloads to labelled u8 images.
+//!
+//! ```
+//! # use seqfit::data;
+//! let (train, test) = data::load("digits")?; // or "mnist", "fashion-mnist", "kmnist"
+//! let (train, validation) = train.split(0.1, 0)?;
+//! assert_eq!((train.len(), validation.len(), test.len()), (1294, 143, 360));
+//! # Ok::<(), data::DataError>(())
+//! ```
+//!
+//! - [`load`], [`load_dir`], [`resolve`]: a [`Dataset`] from what was asked for, a [`Source`] that
+//!   says where it came from, and [`Locations`] that say where to look;
+//! - [`catalog`]: the known data sets; [`fetch`], [`verify`](fn@verify) and [`download`] bring and
+//!   check their files;
+//! - [`idx`]: the file format;
+//! - [`images`]: single pictures, prepared as MNIST's were.
+//!
+//! Nothing here prints, and nothing here knows libtorch, but for the batches that training takes.
+
+pub(crate) mod batches;
+pub mod catalog;
+mod classes;
+mod dataset;
+mod digest;
+mod digits;
+pub mod download;
+mod error;
+mod folder;
+pub mod idx;
+pub mod images;
+mod locations;
+mod prepare;
+mod source;
+mod verify;
+
+pub use catalog::DatasetName;
+pub use dataset::Dataset;
+pub use digest::Sha256Hex;
+pub use download::Progress;
+pub use error::{DataError, DatasetProblem, FolderProblem};
+pub use idx::IdxProblem;
+pub use locations::Locations;
+pub use source::{Loaded, Request, Source, SourceFile, fetch, load, load_dir, resolve};
+pub use verify::{FileReport, Verdict, verify};

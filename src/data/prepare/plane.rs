@@ -1,0 +1,78 @@
+//! A picture in floats.
+
+use ::image::imageops::{self, FilterType};
+use ::image::{ImageBuffer, Luma};
+
+use super::super::images::Gray;
+
+/// Values from 0 to 255, row by row; never without pixels.
+#[derive(Clone, Debug)]
+pub(super) struct Plane {
+    pub height: usize,
+    pub width: usize,
+    pub values: Vec<f32>,
+}
+
+impl Plane {
+    pub fn from_gray(gray: &Gray) -> Self {
+        let values = gray.pixels.iter().map(|&pixel| f32::from(pixel)).collect();
+        Self {
+            height: gray.height,
+            width: gray.width,
+            values,
+        }
+    }
+
+    /// Scaled, without aliasing.
+    pub fn resized(self, height: usize, width: usize) -> Self {
+        if (height, width) == (self.height, self.width) {
+            return self;
+        }
+        let (old_height, old_width) = (self.height as u32, self.width as u32);
+        // The crate takes floats from 0 to 1, and clips what is outside.
+        let values = self.values.into_iter().map(|value| value / 255.0).collect();
+        // The sizes match by construction; an empty picture would show if they did not.
+        let image: ImageBuffer<Luma<f32>, Vec<f32>> =
+            ImageBuffer::from_raw(old_width, old_height, values).unwrap_or_default();
+        let image = imageops::resize(&image, width as u32, height as u32, FilterType::CatmullRom);
+        let values = image
+            .into_raw()
+            .into_iter()
+            .map(|value| value * 255.0)
+            .collect();
+        Self {
+            height,
+            width,
+            values,
+        }
+    }
+
+    /// Each pixel's mean with its eight neighbours.
+    pub fn smoothed(&self) -> Self {
+        let mean = |values: &[f32], at: usize, stride: usize, position: usize, side: usize| {
+            let before = values[if position > 0 { at - stride } else { at }];
+            let after = values[if position + 1 < side { at + stride } else { at }];
+            (before + values[at] + after) / 3.0
+        };
+        let Self { height, width, .. } = *self;
+        let all = 0..height * width;
+        let rows: Vec<f32> = all
+            .clone()
+            .map(|i| mean(&self.values, i, 1, i % width, width))
+            .collect();
+        let values = all
+            .map(|i| mean(&rows, i, width, i / width, height))
+            .collect();
+        Self {
+            height,
+            width,
+            values,
+        }
+    }
+}
+
+/// The value below which the share `q` of the `sorted` ones lies.
+pub(super) fn quantile(sorted: &[f32], q: f64) -> Option<f32> {
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((last as f64 * q).round() as usize).copied()
+}

@@ -1,0 +1,34 @@
+//! Everything that can go wrong, in one type for those who need no difference.
+
+/// Any error of this crate; each part has its own, which this one holds.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Data sets: files, downloads, images.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// Networks.
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
+    /// Files of weights.
+    #[error(transparent)]
+    Weights(#[from] crate::model::WeightsError),
+    /// Devices.
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] crate::train::TrainError),
+    /// Evaluation.
+    #[error(transparent)]
+    Evaluate(#[from] crate::evaluate::EvaluateError),
+    /// Run folders.
+    #[error(transparent)]
+    Run(#[from] crate::run::RunError),
+    /// Exports.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
+    /// libtorch itself.
+    #[error(transparent)]
+    Libtorch(#[from] crate::native::LibtorchError),
+}

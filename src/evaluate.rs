@@ -1,0 +1,258 @@
+//! How good a network is on a dataset: loss, accuracy, confusion matrix, per-class figures.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::data::Dataset;
+use crate::data::batches::{self, Feed};
+use crate::loss::Loss;
+use crate::model::{ModelError, Sequential};
+use crate::native::LibtorchError;
+
+/// Samples that go through the network at once; large enough to be fast, small enough to need
+/// little memory (MNIST: 6 MB).
+const BATCH: usize = 2048;
+
+/// Figures over a whole dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of samples whose class got the highest logit.
+    pub accuracy: f64,
+    /// How many samples.
+    pub samples: usize,
+    /// Counts by true class (row) and predicted class (column).
+    pub confusion: Vec<Vec<u64>>,
+}
+
+/// How well one class is told from the others. A figure whose denominator is 0 is 0, as
+/// scikit-learn has it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassFigures {
+    /// Of the samples called this class, the share that is.
+    pub precision: f64,
+    /// Of the samples of this class, the share that is called so.
+    pub recall: f64,
+    /// The harmonic mean of both.
+    pub f1: f64,
+    /// Samples of this class.
+    pub support: u64,
+}
+
+/// Why a dataset cannot be put through a network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The images have another shape.
+    #[error(
+        "the network takes samples of shape {network:?}, and the dataset has images of {images:?}: \
+         use the dataset that it was made for, or a network of this input shape"
+    )]
+    Shape {
+        /// The network's input.
+        network: Vec<usize>,
+        /// The dataset's images.
+        images: [usize; 2],
+    },
+    /// The number of classes differs.
+    #[error(
+        "the network tells {outputs} classes apart, and the dataset has {classes}: its last Dense \
+         layer needs {classes} units for this dataset"
+    )]
+    Classes {
+        /// The network's outputs.
+        outputs: usize,
+        /// The dataset's classes.
+        classes: usize,
+    },
+    /// There is nothing to evaluate.
+    #[error("the dataset holds no samples")]
+    Empty,
+    /// The forward pass failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// libtorch refused.
+    #[error(transparent)]
+    Libtorch(#[from] LibtorchError),
+}
+
+impl Evaluation {
+    /// Precision, recall and F1 of each class, in the order of the classes.
+    pub fn per_class(&self) -> Vec<ClassFigures> {
+        (0..self.confusion.len())
+            .map(|class| {
+                let right = self.confusion[class][class] as f64;
+                let support: u64 = self.confusion[class].iter().sum();
+                let called: u64 = self.confusion.iter().map(|row| row[class]).sum();
+                let share = |of: f64| if of == 0.0 { 0.0 } else { right / of };
+                let (precision, recall) = (share(called as f64), share(support as f64));
+                let sum = precision + recall;
+                let f1 = if sum == 0.0 {
+                    0.0
+                } else {
+                    2.0 * precision * recall / sum
+                };
+                ClassFigures {
+                    precision,
+                    recall,
+                    f1,
+                    support,
+                }
+            })
+            .collect()
+    }
+}
+
+impl Sequential {
+    /// Loss, accuracy and confusion matrix on `dataset`: every sample once, dropout off.
+    ///
+    /// # Errors
+    /// A dataset that does not fit the network, or libtorch's own.
+    pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation, EvaluateError> {
+        let _no_grad = tch::no_grad_guard();
+        let classes = self.outputs() as i64;
+        let (int, double) = ((Kind::Int64, self.device()), (Kind::Double, self.device()));
+        let mut loss = Tensor::f_zeros([0i64; 0], double).map_err(LibtorchError::from)?;
+        let mut counts = Tensor::f_zeros([classes * classes], int).map_err(LibtorchError::from)?;
+        self.for_each_batch(dataset, |logits, labels| {
+            let samples = labels.size().first().copied().unwrap_or(0);
+            let mean = Loss::Sparse.mean(logits, labels)?.f_to_kind(Kind::Double)?;
+            let _ = loss.f_add_(&mean.f_mul_scalar(samples)?)?;
+            let cell = labels
+                .f_mul_scalar(classes)?
+                .f_add_(&logits.f_argmax(-1, false)?)?;
+            let _ = counts.f_add_(&cell.f_bincount::<&Tensor>(None, classes * classes)?)?;
+            Ok(())
+        })?;
+        let mut flat = vec![0i64; (classes * classes) as usize];
+        let counted = counts.f_to_device(tch::Device::Cpu).and_then(|counts| {
+            counts.f_copy_data(&mut flat, (classes * classes) as usize)?;
+            loss.f_double_value(&[])
+        });
+        let total = counted.map_err(LibtorchError::from)?;
+        let confusion: Vec<Vec<u64>> = flat
+            .chunks(classes as usize)
+            .map(|row| row.iter().map(|&count| count as u64).collect())
+            .collect();
+        let right: u64 = confusion.iter().enumerate().map(|(i, row)| row[i]).sum();
+        let samples = dataset.len();
+        Ok(Evaluation {
+            loss: total / samples as f64,
+            accuracy: right as f64 / samples as f64,
+            samples,
+            confusion,
+        })
+    }
+
+    /// The logits of every sample in order: f32 [samples, classes] on the CPU.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn logits_of(&self, dataset: &Dataset) -> Result<Tensor, EvaluateError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut parts = Vec::new();
+        self.for_each_batch(dataset, |logits, _| {
+            parts.push(logits.f_to_device(tch::Device::Cpu)?);
+            Ok(())
+        })?;
+        Ok(Tensor::f_cat(&parts, 0).map_err(LibtorchError::from)?)
+    }
+
+    /// The probabilities of each class for u8 images of `shape` ([height, width]) that lie one
+    /// behind the other in `pixels`; a remainder that is no whole image is left out.
+    ///
+    /// # Errors
+    /// Images of another shape than the network takes, or libtorch's own.
+    pub fn predict_images(
+        &self,
+        pixels: &[u8],
+        shape: [usize; 2],
+    ) -> Result<Vec<Vec<f32>>, EvaluateError> {
+        check_shape(self, shape)?;
+        let outputs = self.outputs();
+        let image = shape[0] * shape[1];
+        let mut all = Vec::with_capacity(pixels.len() / image);
+        for part in pixels.chunks(BATCH * image) {
+            let images = batches::scaled(part.chunks_exact(image), shape)?;
+            let images = images
+                .f_to_device(self.device())
+                .map_err(LibtorchError::from)?;
+            let shares = self.predict(&images)?;
+            let mut flat = vec![0f32; shares.numel()];
+            shares
+                .f_to_device(tch::Device::Cpu)
+                .and_then(|shares| shares.f_copy_data(&mut flat, shares.numel()))
+                .map_err(LibtorchError::from)?;
+            all.extend(flat.chunks_exact(outputs).map(<[f32]>::to_vec));
+        }
+        Ok(all)
+    }
+
+    fn for_each_batch(
+        &self,
+        dataset: &Dataset,
+        mut what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
+    ) -> Result<(), EvaluateError> {
+        check_fit(self, dataset)?;
+        let feed = Feed::new(dataset, self.device())?;
+        let order: Vec<u32> = (0..dataset.len() as u32).collect();
+        for batch in feed.batches(&order, BATCH)? {
+            let batch = batch?;
+            what(&self.logits(&batch.images)?, &batch.labels)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks that images and classes of `dataset` are what `model` takes and gives.
+pub(crate) fn check_fit(model: &Sequential, dataset: &Dataset) -> Result<(), EvaluateError> {
+    if dataset.is_empty() {
+        return Err(EvaluateError::Empty);
+    }
+    check_shape(model, dataset.image_shape())?;
+    let (outputs, classes) = (model.outputs(), dataset.classes().len());
+    if outputs != classes {
+        return Err(EvaluateError::Classes { outputs, classes });
+    }
+    Ok(())
+}
+
+fn check_shape(model: &Sequential, images: [usize; 2]) -> Result<(), EvaluateError> {
+    let network = &model.spec().input_shape;
+    if network[..] != images && network[..] != [images[0] * images[1]] {
+        return Err(EvaluateError::Shape {
+            network: network.clone(),
+            images,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scikit-learn's precision_recall_fscore_support on y_true = [0,0,0,1,1,2],
+    /// y_pred = [0,0,1,1,0,0] with zero_division=0.
+    #[test]
+    fn class_figures_match_scikit_learn() {
+        let evaluation = Evaluation {
+            loss: 0.0,
+            accuracy: 0.5,
+            samples: 6,
+            confusion: vec![vec![2, 1, 0], vec![1, 1, 0], vec![1, 0, 0]],
+        };
+        let expected = [
+            (0.5, 2.0 / 3.0, 4.0 / 7.0, 3),
+            (0.5, 0.5, 0.5, 2),
+            (0.0, 0.0, 0.0, 1),
+        ];
+        for (got, (precision, recall, f1, support)) in evaluation.per_class().iter().zip(expected) {
+            assert!((got.precision - precision).abs() < 1e-12, "{got:?}");
+            assert!((got.recall - recall).abs() < 1e-12, "{got:?}");
+            assert!((got.f1 - f1).abs() < 1e-12, "{got:?}");
+            assert_eq!(got.support, support);
+        }
+    }
+}

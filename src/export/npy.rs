@@ -1,0 +1,19 @@
+//! NumPy's `.npy`: one array, for checks in Python.
+
+use std::path::Path;
+
+use tch::Tensor;
+
+use super::ExportError;
+use crate::files;
+use crate::native::LibtorchError;
+
+/// Writes `tensor` to `path`.
+///
+/// # Errors
+/// A file that cannot be written; nothing is left behind.
+pub fn save(tensor: &Tensor, path: &Path) -> Result<(), ExportError> {
+    files::write_with(path, |temporary| {
+        Ok(tensor.write_npy(temporary).map_err(LibtorchError::from)?)
+    })
+}

@@ -1,0 +1,131 @@
+//! Files that are whole or not there.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that could not be written; the one that was there before still is.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be written: {source}{cure}", path = .path.display(), cure = cure(.source))]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ": create its folder first, or choose another",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ": choose a folder that you may write to"
+        }
+        io::ErrorKind::IsADirectory => ": name a file in it",
+        io::ErrorKind::NotADirectory => ": choose a path that leads through folders",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": free some space",
+        _ => "",
+    }
+}
+
+/// Writes `bytes` to `path` in one go: whoever looks sees the old file or the new one, whole, also
+/// after a crash.
+///
+/// # Errors
+/// The system's reason; a temporary file is removed.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write_with(path, |temporary| {
+        let at = |source| WriteError {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = File::create(temporary).map_err(at)?;
+        file.write_all(bytes).map_err(at)
+    })
+}
+
+/// As [`write`], for content that another library puts into a file by its name.
+///
+/// # Errors
+/// What `fill` returns, or the system's reason; a temporary file is removed.
+pub fn write_with<E: From<WriteError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let at = |source| {
+        E::from(WriteError {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    // Without the temporary file's own name, which tempfile adds.
+    let unmade = |error: io::Error| at(error.kind().into());
+    // In the same folder: a rename across file systems would be a copy.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = path
+        .file_name()
+        .ok_or_else(|| at(io::ErrorKind::IsADirectory.into()))?;
+    if path.is_dir() {
+        return Err(at(io::ErrorKind::IsADirectory.into()));
+    }
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".part");
+    // Temporary files are for their owner's eyes alone; results follow the umask as any new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let temporary = builder
+        .tempfile_in(folder)
+        .map_err(unmade)?
+        .into_temp_path();
+    fill(&temporary)?;
+    File::open(&temporary)
+        .and_then(|file| file.sync_all())
+        .map_err(at)?;
+    temporary.persist(path).map_err(|error| at(error.error))?;
+    // The rename itself must survive a power cut.
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_old_file_stays_until_the_new_one_is_whole() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("file");
+        write(&path, b"old")?;
+        let failed = write_with(&path, |temporary| {
+            fs::write(temporary, b"half").map_err(|source| WriteError {
+                path: path.clone(),
+                source,
+            })?;
+            Err(WriteError {
+                path: path.clone(),
+                source: io::ErrorKind::StorageFull.into(),
+            })
+        });
+        assert!(failed.is_err_and(|e| e.to_string().ends_with(": free some space")));
+        assert_eq!(fs::read(&path)?, b"old");
+        write(&path, b"new")?;
+        assert_eq!(fs::read(&path)?, b"new");
+        assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_is_no_file() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        assert!(write(folder.path(), b"x").is_err());
+        assert!(write(&folder.path().join("missing/file"), b"x").is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! **seqfit** trains Keras-style [`Sequential`] networks on libtorch, from image files to a model
+//! that Python loads.
+//!
+//! ```
+//! use seqfit::{Activation, Device, FitConfig, Sequential, data, layers::{Dense, Flatten}};
+//!
+//! # fn main() -> Result<(), seqfit::Error> {
+//! let (train, test) = data::load("digits")?; // or "mnist", "fashion-mnist", "kmnist"
+//! let mut model = Sequential::new(train.image_shape())
+//!     .add(Flatten)
+//!     .add(Dense::new(128).activation(Activation::Relu))
+//!     .add(Dense::new(64).activation(Activation::Relu))
+//!     .add(Dense::new(10))
+//!     .build(Device::Cpu, 0)?;
+//! println!("{}", model.summary());
+//! let config = FitConfig { epochs: 10, ..Default::default() };
+//! let history = model.fit(&train, &config, &mut [])?;
+//! println!("{:.2} %", 100.0 * model.evaluate(&test)?.accuracy);
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("model.pt");
+//! # let path = path.as_path();
+//! # assert_eq!(history.epochs.len(), 10);
+//! # assert!(model.evaluate(&test)?.accuracy > 0.8);
+//! # /*
+//! model.export("model.pt", train.classes())?;
+//! # */
+//! # model.export(path, train.classes())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where things are
+//! Data flows down this list once, and a module knows only those above it:
+//! - [`data`]: files and downloads → [`Dataset`](data::Dataset) → batches on the device;
+//! - [`layers`], [`Sequential`]: the network, its [`Spec`] and parameters;
+//! - [`FitConfig`], [`callback`], [`History`]: training;
+//! - [`Evaluation`]: loss, accuracy, confusion matrix;
+//! - [`run`]: the folder that keeps a run;
+//! - [`export`]: files for other programs;
+//! - [`device`], [`libtorch`]: what it all runs on.
+//!
+//! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
+//! a batch is taken and [0, 1] from there on.
+
+mod error;
+mod evaluate;
+mod files;
+mod loss;
+mod model;
+mod native;
+mod rng;
+mod train;
+
+pub mod data;
+pub mod device;
+pub mod export;
+pub mod libtorch;
+pub mod run;
+
+pub use device::Device;
+pub use error::Error;
+pub use evaluate::{ClassFigures, EvaluateError, Evaluation};
+pub use files::WriteError;
+pub use loss::Loss;
+pub use model::{
+    Activation, Builder, Mode, ModelError, Sequential, Spec, SpecError, Summary, TorchModule,
+    WeightsError,
+};
+pub use train::{
+    Adam, AdamW, ConfigError, EpochRecord, FitConfig, History, Optimizer, RmsProp, Sgd, TrainError,
+    callback,
+};
+
+/// The layers of a [`Sequential`].
+pub mod layers {
+    pub use crate::model::{Dense, Dropout, Flatten, Layer};
+}

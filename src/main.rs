@@ -1,0 +1,15 @@
+//! The `seqfit` program: parse, dispatch, print the error chain, exit.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    match cli::run(arguments) {
+        Ok(code) => code,
+        Err(error) => cli::report(&error),
+    }
+}

@@ -1,0 +1,16 @@
+//! The network: its description, its parameters, its forward pass.
+//!
+//! Nothing here knows about data sets, training or files of runs.
+
+pub mod init;
+pub mod layer;
+mod sequential;
+mod spec;
+mod summary;
+mod weights;
+
+pub use layer::{Activation, Dense, Dropout, Flatten, Layer};
+pub use sequential::{Builder, Mode, ModelError, Sequential};
+pub use spec::{Spec, SpecError, TorchModule};
+pub use summary::Summary;
+pub use weights::WeightsError;

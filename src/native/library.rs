@@ -1,0 +1,123 @@
+//! The libtorch that this process has loaded: where it lies, its version, its CUDA half.
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::{LibtorchError, ffi, take_string};
+
+/// The version of libtorch that this binary was compiled for, such as `2.13.0`.
+pub fn expected_version() -> &'static str {
+    // SAFETY: a string constant of csrc/library.cpp.
+    let text = unsafe { CStr::from_ptr(ffi::seqfit_built_against()) };
+    text.to_str().unwrap_or("unknown")
+}
+
+/// The version of the libtorch that the loader found, `None` if it cannot say.
+pub fn loaded_version() -> Option<String> {
+    loaded_abi().map(describe_abi)
+}
+
+/// Refuses a libtorch other than the one compiled for: its functions have the same names, and the
+/// first call with another layout behind it ends in a segmentation fault.
+pub fn check_version() -> Result<(), LibtorchError> {
+    // SAFETY: returns a constant.
+    let expected = unsafe { ffi::seqfit_built_abi() };
+    // Patch releases keep the layout.
+    match loaded_abi() {
+        Some(loaded) if loaded >> 48 != expected >> 48 => Err(LibtorchError::new(&format!(
+            "this seqfit needs version {}, and version {} was loaded from {}: point \
+             LD_LIBRARY_PATH at the right one, or build seqfit against this one \
+             (scripts/fetch_libtorch.sh, then cargo build)",
+            expected_version(),
+            describe_abi(loaded),
+            folder()
+                .unwrap_or_else(|| PathBuf::from("an unknown folder"))
+                .display(),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// `TORCH_ABI_VERSION` of the loaded library: major, minor and patch in the upper three bytes.
+fn loaded_abi() -> Option<u64> {
+    type AbiVersion = unsafe extern "C" fn() -> u64;
+    // Looked up by name, not linked: an older libtorch may lack it, and then we do not know.
+    let process = libloading::os::unix::Library::this();
+    // SAFETY: the function takes nothing, returns a constant and is part of libtorch's stable C
+    // interface (torch/csrc/inductor/aoti_torch/c/shim.h).
+    let abi = unsafe {
+        let function = process
+            .get::<AbiVersion>(b"aoti_torch_abi_version\0")
+            .ok()?;
+        function()
+    };
+    Some(abi)
+}
+
+fn describe_abi(abi: u64) -> String {
+    format!("{}.{}.{}", abi >> 56, abi >> 48 & 0xff, abi >> 40 & 0xff)
+}
+
+/// The folder that libtorch was loaded from.
+pub fn folder() -> Option<PathBuf> {
+    // SAFETY: returns null or a string that we take over.
+    let path = take_string(unsafe { ffi::seqfit_library_path() })?;
+    Path::new(&path)
+        .canonicalize()
+        .ok()?
+        .parent()
+        .map(Path::to_path_buf)
+}
+
+/// Libtorch's CUDA half, if the libtorch folder has one.
+pub fn cuda_library() -> Option<PathBuf> {
+    folder()
+        .map(|folder| folder.join("libtorch_cuda.so"))
+        .filter(|path| path.exists())
+}
+
+/// Loads libtorch's CUDA half, once. The binary is not linked against it (the linker would drop
+/// it, nothing of ours calls it), and opening it registers its kernels. This must come before the
+/// first question about CUDA: libtorch remembers the answer "none".
+///
+/// # Errors
+/// The dynamic loader's reason, if the library is there and cannot be loaded.
+pub fn open_cuda() -> Result<bool, LibtorchError> {
+    static OPENED: OnceLock<Result<bool, LibtorchError>> = OnceLock::new();
+    OPENED
+        .get_or_init(|| {
+            use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+            let Some(path) = cuda_library() else {
+                return Ok(false);
+            };
+            // SAFETY: the initialisers are libtorch's own, of the version that was just checked.
+            match unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) } {
+                Ok(library) => {
+                    // Its kernels stay registered until the process ends.
+                    std::mem::forget(library);
+                    Ok(true)
+                }
+                Err(error) => Err(LibtorchError::new(&error.to_string())),
+            }
+        })
+        .clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_the_libtorch_it_was_built_for() {
+        assert_eq!(loaded_version().as_deref(), Some(expected_version()));
+        assert_eq!(check_version(), Ok(()));
+        assert!(folder().is_some_and(|folder| folder.is_dir()));
+    }
+
+    #[test]
+    fn abi_numbers_read_as_versions() {
+        assert_eq!(describe_abi(0x020d_0000_0000_0000), "2.13.0");
+        assert_eq!(describe_abi(0x020b_0100_0000_0000), "2.11.1");
+    }
+}

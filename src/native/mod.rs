@@ -1,0 +1,88 @@
+//! Safe wrappers over `csrc/` and the dynamic loader: the only place with `unsafe`.
+//!
+//! Here is what libtorch has and tch does not bind, one file for each C++ file beside it, and
+//! nothing that knows about layers, training or files of ours.
+
+pub(crate) mod buffer;
+pub(crate) mod driver;
+mod ffi;
+pub(crate) mod library;
+pub(crate) mod module;
+pub(crate) mod optimizer;
+pub(crate) mod random;
+
+use std::ffi::{CStr, CString, c_char};
+
+/// What libtorch answered instead of doing what was asked, cut to its first line: its messages go
+/// on with a backtrace, or with the content of a whole tensor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("libtorch: {0}")]
+pub struct LibtorchError(String);
+
+impl LibtorchError {
+    fn new(message: &str) -> Self {
+        let line = message
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("no message");
+        let mut end = line.len().min(300);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self(line[..end].trim().to_owned())
+    }
+}
+
+impl From<tch::TchError> for LibtorchError {
+    fn from(error: tch::TchError) -> Self {
+        match error {
+            tch::TchError::Torch(message) => Self::new(&message),
+            other => Self::new(&other.to_string()),
+        }
+    }
+}
+
+impl From<std::ffi::NulError> for LibtorchError {
+    fn from(_: std::ffi::NulError) -> Self {
+        Self::new("a name or path must not hold a NUL character")
+    }
+}
+
+/// Takes over a message that a call into `csrc/` returned: null means success.
+fn check(message: *mut c_char) -> Result<(), LibtorchError> {
+    match take_string(message) {
+        None => Ok(()),
+        Some(message) => Err(LibtorchError::new(&message)),
+    }
+}
+
+/// Copies and releases a string that `csrc/` allocated.
+fn take_string(text: *mut c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: non-null strings from csrc/ are NUL-terminated, ours alone, and from malloc.
+    let copy = unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned();
+    unsafe { ffi::seqfit_free(text) };
+    Some(copy)
+}
+
+fn c_string(text: &str) -> Result<CString, LibtorchError> {
+    Ok(CString::new(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_cut_to_their_first_line() {
+        assert_eq!(
+            LibtorchError::new("\nshape mismatch\nframe #0: …").0,
+            "shape mismatch"
+        );
+        assert_eq!(LibtorchError::new(&"ä".repeat(1000)).0.len(), 300);
+    }
+}

@@ -1,0 +1,96 @@
+//! `torch.jit` modules put together piece by piece: what tracing cannot give, real parameters and
+//! a real `forward`.
+
+use std::ffi::{CString, c_char, c_void};
+use std::ptr::null_mut;
+
+use tch::Tensor;
+
+use super::{LibtorchError, c_string, check, ffi};
+
+/// A module under construction.
+pub struct Module(*mut ffi::Module);
+
+impl Module {
+    /// An empty module of a class called `name`.
+    pub fn new(name: &str) -> Result<Self, LibtorchError> {
+        let mut module = null_mut();
+        // SAFETY (here and below): live pointers of the declared types; strings end in NUL.
+        check(unsafe { ffi::seqfit_module_new(c_string(name)?.as_ptr(), &mut module) })?;
+        Ok(Self(module))
+    }
+
+    /// Adds a trainable parameter: a copy of `value` on the CPU.
+    pub fn parameter(&mut self, name: &str, value: &Tensor) -> Result<(), LibtorchError> {
+        let name = c_string(name)?;
+        check(unsafe { ffi::seqfit_module_parameter(self.0, name.as_ptr(), value.as_ptr()) })
+    }
+
+    /// Adds a finished module under `name`.
+    pub fn child(&mut self, name: &str, child: &Module) -> Result<(), LibtorchError> {
+        let name = c_string(name)?;
+        check(unsafe { ffi::seqfit_module_child(self.0, name.as_ptr(), child.0) })
+    }
+
+    /// Adds an attribute of type `List[int]`.
+    pub fn ints(&mut self, name: &str, values: &[i64]) -> Result<(), LibtorchError> {
+        let name = c_string(name)?;
+        check(unsafe {
+            ffi::seqfit_module_ints(self.0, name.as_ptr(), values.as_ptr(), values.len())
+        })
+    }
+
+    /// Adds an attribute of type `List[str]`.
+    pub fn strings(&mut self, name: &str, values: &[String]) -> Result<(), LibtorchError> {
+        let name = c_string(name)?;
+        let values = values
+            .iter()
+            .map(|v| c_string(v))
+            .collect::<Result<Vec<CString>, _>>()?;
+        let pointers: Vec<_> = values.iter().map(|value| value.as_ptr()).collect();
+        check(unsafe {
+            ffi::seqfit_module_strings(self.0, name.as_ptr(), pointers.as_ptr(), pointers.len())
+        })
+    }
+
+    /// Adds an attribute of type `float`.
+    pub fn float(&mut self, name: &str, value: f64) -> Result<(), LibtorchError> {
+        let name = c_string(name)?;
+        check(unsafe { ffi::seqfit_module_float(self.0, name.as_ptr(), value) })
+    }
+
+    /// Compiles methods from TorchScript source. Whatever they use must have been added before.
+    pub fn define(&mut self, source: &str) -> Result<(), LibtorchError> {
+        let source = c_string(source)?;
+        check(unsafe { ffi::seqfit_module_define(self.0, source.as_ptr()) })
+    }
+
+    /// The bytes of the archive that `torch.jit.load` reads, with one extra file inside. The same
+    /// module gives the same bytes.
+    pub fn archive(&self, extra: (&str, &str)) -> Result<Vec<u8>, LibtorchError> {
+        extern "C" fn take(context: *mut c_void, data: *const c_char, n: usize) {
+            // SAFETY: the context given below, and n live bytes of the C++ side's.
+            let (bytes, data) = unsafe {
+                (
+                    &mut *context.cast::<Vec<u8>>(),
+                    std::slice::from_raw_parts(data.cast::<u8>(), n),
+                )
+            };
+            bytes.extend_from_slice(data);
+        }
+        let (name, content) = (c_string(extra.0)?, c_string(extra.1)?);
+        let mut bytes = Vec::new();
+        let context = (&raw mut bytes).cast();
+        check(unsafe {
+            ffi::seqfit_module_archive(self.0, name.as_ptr(), content.as_ptr(), take, context)
+        })?;
+        Ok(bytes)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        // A failing destructor leaves nothing to be done. SAFETY: ours, and released once.
+        let _ = check(unsafe { ffi::seqfit_module_free(self.0) });
+    }
+}

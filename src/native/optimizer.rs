@@ -1,0 +1,110 @@
+//! libtorch's fused optimiser kernels: all parameters in one call, on the CPU and on CUDA.
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use super::{LibtorchError, check, ffi};
+
+/// The numbers of one Adam step (Kingma and Ba, 2015), as `torch.optim.Adam` names them.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    pub learning_rate: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+    /// AdamW: the weights decay by themselves instead of through the gradient.
+    pub decoupled: bool,
+}
+
+/// One Adam or AdamW step in place. `step` is a scalar f32 tensor on the parameters' device that
+/// counts the steps; all lists are as long as `parameters`, shapes matching.
+pub fn adam(
+    parameters: &mut [Tensor],
+    gradients: &[Tensor],
+    first_moments: &mut [Tensor],
+    second_moments: &mut [Tensor],
+    step: &mut Tensor,
+    config: AdamStep,
+) -> Result<(), LibtorchError> {
+    let n = parameters.len();
+    same_length(
+        n,
+        [gradients.len(), first_moments.len(), second_moments.len()],
+    )?;
+    // SAFETY: n live tensors in each list, those that are written borrowed mutably.
+    check(unsafe {
+        ffi::seqfit_adam(
+            pointers(parameters).as_ptr(),
+            pointers(gradients).as_ptr(),
+            pointers(first_moments).as_ptr(),
+            pointers(second_moments).as_ptr(),
+            n,
+            step.as_mut_ptr(),
+            config.learning_rate,
+            config.beta1,
+            config.beta2,
+            config.epsilon,
+            config.weight_decay,
+            config.decoupled,
+        )
+    })
+}
+
+/// The numbers of one SGD step, as `torch.optim.SGD` names them.
+#[derive(Clone, Copy, Debug)]
+pub struct SgdStep {
+    pub learning_rate: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub nesterov: bool,
+    /// The first step sets the momenta to the gradients instead of averaging them in.
+    pub first: bool,
+}
+
+/// One SGD step in place. `momenta` is read and written only with a momentum above 0.
+pub fn sgd(
+    parameters: &mut [Tensor],
+    gradients: &[Tensor],
+    momenta: &mut [Tensor],
+    config: SgdStep,
+) -> Result<(), LibtorchError> {
+    let n = parameters.len();
+    let momenta_needed = if config.momentum == 0.0 {
+        momenta.len()
+    } else {
+        n
+    };
+    same_length(n, [gradients.len()])?;
+    same_length(momenta_needed, [momenta.len()])?;
+    // SAFETY: as in `adam`.
+    check(unsafe {
+        ffi::seqfit_sgd(
+            pointers(parameters).as_ptr(),
+            pointers(gradients).as_ptr(),
+            pointers(momenta).as_ptr(),
+            n,
+            config.learning_rate,
+            config.momentum,
+            config.weight_decay,
+            config.nesterov,
+            config.first,
+        )
+    })
+}
+
+fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
+    tensors
+        .iter()
+        .map(|tensor| tensor.as_ptr().cast_mut())
+        .collect()
+}
+
+fn same_length<const N: usize>(n: usize, others: [usize; N]) -> Result<(), LibtorchError> {
+    match others.into_iter().find(|&other| other != n) {
+        None => Ok(()),
+        Some(other) => Err(LibtorchError::new(&format!(
+            "{n} parameters and {other} tensors"
+        ))),
+    }
+}

@@ -1,0 +1,32 @@
+//! Random tensors from a seed of their own: no process-wide generator is read or changed.
+
+use tch::Tensor;
+
+use super::{LibtorchError, check, ffi};
+
+/// Overwrites every element of `tensor` with 1 (with the given probability) or 0.
+pub fn bernoulli(tensor: &mut Tensor, probability: f64, seed: u64) -> Result<(), LibtorchError> {
+    // SAFETY: a live tensor of tch's, borrowed mutably.
+    check(unsafe { ffi::seqfit_bernoulli(tensor.as_mut_ptr(), probability, seed) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn the_seed_decides_and_the_mean_is_the_probability() -> Result<(), LibtorchError> {
+        let draw = |seed| -> Result<Tensor, LibtorchError> {
+            let mut tensor = Tensor::zeros([10_000], (Kind::Float, Device::Cpu));
+            bernoulli(&mut tensor, 0.8, seed)?;
+            Ok(tensor)
+        };
+        let (a, b, c) = (draw(1)?, draw(1)?, draw(2)?);
+        assert!(a.equal(&b) && !a.equal(&c));
+        // Standard error of the mean: 0.004.
+        let mean = a.mean(Kind::Double).double_value(&[]);
+        assert!((mean - 0.8).abs() < 0.02, "{mean}");
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! How a network is trained: plain data, saved with every run.
+
+use serde::{Deserialize, Serialize};
+
+use super::optimizer::Optimizer;
+use crate::loss::Loss;
+
+/// The settings of [`Sequential::fit`](crate::Sequential::fit). The defaults are those of the
+/// tutorial everybody starts with, as Keras has them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitConfig {
+    /// Passes over the training set, at least 1.
+    pub epochs: usize,
+    /// Samples a step, at least 1; the last batch of an epoch holds what is left.
+    pub batch_size: usize,
+    /// The share of the training set that is kept for validation, 0 ≤ share < 1, drawn by the seed
+    /// in proportion from every class.
+    pub validation_split: f64,
+    /// How the targets are written down.
+    pub loss: Loss,
+    /// How gradients become new weights, the learning rate included.
+    pub optimizer: Optimizer,
+    /// Decides the order of the samples, the validation split and the dropout masks.
+    pub seed: u64,
+    /// Threads of libtorch in a training step on the CPU; `None` chooses by the batch size. The
+    /// same number gives the same weights, bit for bit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub threads: Option<usize>,
+}
+
+impl Default for FitConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 32,
+            validation_split: 0.0,
+            loss: Loss::default(),
+            optimizer: Optimizer::default(),
+            seed: 0,
+            threads: None,
+        }
+    }
+}
+
+/// A setting that breaks a rule.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{setting} must be {rule}, found {found}")]
+pub struct ConfigError {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+    /// What it is.
+    pub found: String,
+}
+
+impl ConfigError {
+    pub(super) fn unless(
+        holds: bool,
+        setting: &'static str,
+        rule: &'static str,
+        found: impl ToString,
+    ) -> Result<(), Self> {
+        if holds {
+            Ok(())
+        } else {
+            Err(Self {
+                setting,
+                rule,
+                found: found.to_string(),
+            })
+        }
+    }
+}
+
+impl FitConfig {
+    /// The most threads that make sense to ask for.
+    const MAX_THREADS: usize = 1024;
+
+    /// Checks every setting by itself.
+    ///
+    /// # Errors
+    /// The first that breaks its rule.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::unless(self.epochs >= 1, "epochs", "at least 1", self.epochs)?;
+        ConfigError::unless(
+            self.batch_size >= 1,
+            "batch size",
+            "at least 1",
+            self.batch_size,
+        )?;
+        ConfigError::unless(
+            (0.0..1.0).contains(&self.validation_split),
+            "validation split",
+            "at least 0 and below 1",
+            self.validation_split,
+        )?;
+        if let Some(threads) = self.threads {
+            ConfigError::unless(
+                (1..=Self::MAX_THREADS).contains(&threads),
+                "threads",
+                "1 to 1024",
+                threads,
+            )?;
+        }
+        self.optimizer.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::optimizer::{Adam, Sgd};
+
+    #[test]
+    fn the_defaults_are_the_tutorial_and_pass() {
+        let config = FitConfig::default();
+        assert_eq!((config.epochs, config.batch_size), (10, 32));
+        assert_eq!(config.optimizer.learning_rate(), 1e-3);
+        assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn each_wrong_setting_is_named() {
+        let base = FitConfig::default;
+        let adam = |adam| Optimizer::Adam(adam);
+        let cases = [
+            (
+                FitConfig {
+                    epochs: 0,
+                    ..base()
+                },
+                "epochs must be at least 1, found 0",
+            ),
+            (
+                FitConfig {
+                    batch_size: 0,
+                    ..base()
+                },
+                "batch size must be at least 1, found 0",
+            ),
+            (
+                FitConfig {
+                    validation_split: 1.0,
+                    ..base()
+                },
+                "validation split must be at least 0 and below 1, found 1",
+            ),
+            (
+                FitConfig {
+                    validation_split: f64::NAN,
+                    ..base()
+                },
+                "validation split must be at least 0 and below 1, found NaN",
+            ),
+            (
+                FitConfig {
+                    threads: Some(0),
+                    ..base()
+                },
+                "threads must be 1 to 1024, found 0",
+            ),
+            (
+                FitConfig {
+                    optimizer: adam(Adam {
+                        learning_rate: -1.0,
+                        ..Adam::default()
+                    }),
+                    ..base()
+                },
+                "learning rate must be above 0 and finite, found -1",
+            ),
+            (
+                FitConfig {
+                    optimizer: adam(Adam {
+                        beta2: 1.0,
+                        ..Adam::default()
+                    }),
+                    ..base()
+                },
+                "beta2 must be at least 0 and below 1, found 1",
+            ),
+            (
+                FitConfig {
+                    optimizer: Optimizer::Sgd(Sgd {
+                        nesterov: true,
+                        ..Sgd::default()
+                    }),
+                    ..base()
+                },
+                "momentum must be above 0 for Nesterov's method, found 0",
+            ),
+        ];
+        for (config, message) in cases {
+            assert_eq!(
+                config.check().map_err(|e| e.to_string()),
+                Err(message.to_owned())
+            );
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What training leaves behind for people to read: one record an epoch.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+/// The figures of one epoch. Losses are in nats; losses and accuracies are means over samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean loss over the epoch's batches, each measured before its own step.
+    pub loss: f64,
+    /// Share of right answers, measured as the loss.
+    pub accuracy: f64,
+    /// Loss on the validation set after the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_loss: Option<f64>,
+    /// Accuracy on the validation set after the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_accuracy: Option<f64>,
+    /// The optimiser's learning rate at the epoch's end.
+    pub learning_rate: f64,
+    /// Wall-clock time of the training batches, without validation, in seconds.
+    pub seconds: f64,
+    /// Training samples a second.
+    pub samples_per_second: f64,
+}
+
+/// The records of all epochs, as Keras's `History`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// First to last.
+    pub epochs: Vec<EpochRecord>,
+}
+
+impl History {
+    /// The last epoch's record.
+    pub fn last(&self) -> Option<&EpochRecord> {
+        self.epochs.last()
+    }
+
+    /// The table as CSV, Keras's names on the first line. Floats are written so that reading them
+    /// gives the same bits.
+    pub fn to_csv(&self) -> String {
+        let mut csv = String::from(
+            "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,samples_per_second\n",
+        );
+        let optional = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
+        for e in &self.epochs {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                csv,
+                "{},{},{},{},{},{},{},{}",
+                e.epoch,
+                e.loss,
+                e.accuracy,
+                optional(e.val_loss),
+                optional(e.val_accuracy),
+                e.learning_rate,
+                e.seconds,
+                e.samples_per_second
+            );
+        }
+        csv
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_has_a_line_an_epoch_and_exact_floats() {
+        let record = EpochRecord {
+            epoch: 1,
+            loss: 0.1 + 0.2,
+            accuracy: 0.5,
+            val_loss: None,
+            val_accuracy: Some(0.25),
+            learning_rate: 1e-3,
+            seconds: 2.0,
+            samples_per_second: 100.0,
+        };
+        let csv = History {
+            epochs: vec![record],
+        }
+        .to_csv();
+        assert_eq!(csv.lines().count(), 2);
+        assert!(
+            csv.ends_with("1,0.30000000000000004,0.5,,0.25,0.001,2,100\n"),
+            "{csv}"
+        );
+    }
+}

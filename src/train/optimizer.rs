@@ -1,0 +1,358 @@
+//! How gradients become new weights: Adam, AdamW, SGD and RMSprop, as PyTorch computes them, with
+//! Keras's defaults.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use super::config::ConfigError;
+use crate::native::LibtorchError;
+use crate::native::optimizer::{AdamStep, SgdStep, adam, sgd};
+
+/// An optimiser and its numbers. w: weights, g: their gradient, t: the step from 1, lr: the
+/// learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Optimizer {
+    /// See [`Adam`].
+    Adam(Adam),
+    /// See [`AdamW`].
+    AdamW(AdamW),
+    /// See [`Sgd`].
+    Sgd(Sgd),
+    /// See [`RmsProp`].
+    RmsProp(RmsProp),
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::Adam(Adam::default())
+    }
+}
+
+/// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
+/// w ← w − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
+/// (Kingma and Ba, 2015; `torch.optim.Adam`).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adam {
+    /// lr, by default 1e-3.
+    pub learning_rate: f64,
+    /// β₁, by default 0.9.
+    pub beta1: f64,
+    /// β₂, by default 0.999.
+    pub beta2: f64,
+    /// ε, by default Keras's 1e-7 (PyTorch has 1e-8).
+    pub epsilon: f64,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-7,
+        }
+    }
+}
+
+/// [`Adam`] behind w ← w − lr · λw (Loshchilov and Hutter, 2019; `torch.optim.AdamW`).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdamW {
+    /// lr, by default 1e-3.
+    pub learning_rate: f64,
+    /// β₁, by default 0.9.
+    pub beta1: f64,
+    /// β₂, by default 0.999.
+    pub beta2: f64,
+    /// ε, by default 1e-7.
+    pub epsilon: f64,
+    /// λ, by default Keras's 0.004.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        let Adam {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+        } = Adam::default();
+        Self {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay: 0.004,
+        }
+    }
+}
+
+/// b ← μb + g, w ← w − lr · b; with Nesterov's method w ← w − lr · (g + μb); without momentum
+/// w ← w − lr · g (`torch.optim.SGD`: the first b is g).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sgd {
+    /// lr, by default Keras's 1e-2.
+    pub learning_rate: f64,
+    /// μ, by default 0.
+    pub momentum: f64,
+    /// Nesterov's method, by default off.
+    pub nesterov: bool,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-2,
+            momentum: 0.0,
+            nesterov: false,
+        }
+    }
+}
+
+/// v ← ρv + (1−ρ)g², w ← w − lr · g / (√v + ε); with a momentum μ,
+/// b ← μb + g / (√v + ε), w ← w − lr · b
+/// (Hinton's lecture 6e; `torch.optim.RMSprop`, which calls ρ alpha).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RmsProp {
+    /// lr, by default 1e-3.
+    pub learning_rate: f64,
+    /// ρ, by default Keras's 0.9 (PyTorch has 0.99).
+    pub rho: f64,
+    /// μ, by default 0.
+    pub momentum: f64,
+    /// ε, by default 1e-7.
+    pub epsilon: f64,
+}
+
+impl Default for RmsProp {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            rho: 0.9,
+            momentum: 0.0,
+            epsilon: 1e-7,
+        }
+    }
+}
+
+impl Optimizer {
+    /// The step width lr.
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::Adam(o) => o.learning_rate,
+            Self::AdamW(o) => o.learning_rate,
+            Self::Sgd(o) => o.learning_rate,
+            Self::RmsProp(o) => o.learning_rate,
+        }
+    }
+
+    /// The same optimiser with another step width.
+    pub fn with_learning_rate(mut self, learning_rate: f64) -> Self {
+        match &mut self {
+            Self::Adam(o) => o.learning_rate = learning_rate,
+            Self::AdamW(o) => o.learning_rate = learning_rate,
+            Self::Sgd(o) => o.learning_rate = learning_rate,
+            Self::RmsProp(o) => o.learning_rate = learning_rate,
+        }
+        self
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// The first that breaks its rule.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let positive = |name, x: f64| {
+            ConfigError::unless(x > 0.0 && x.is_finite(), name, "above 0 and finite", x)
+        };
+        let share = |name, x: f64| {
+            ConfigError::unless((0.0..1.0).contains(&x), name, "at least 0 and below 1", x)
+        };
+        positive("learning rate", self.learning_rate())?;
+        match *self {
+            Self::Adam(Adam {
+                beta1,
+                beta2,
+                epsilon,
+                ..
+            })
+            | Self::AdamW(AdamW {
+                beta1,
+                beta2,
+                epsilon,
+                ..
+            }) => {
+                share("beta1", beta1)?;
+                share("beta2", beta2)?;
+                positive("epsilon", epsilon)?;
+            }
+            Self::Sgd(Sgd {
+                momentum, nesterov, ..
+            }) => {
+                share("momentum", momentum)?;
+                let rule = "above 0 for Nesterov's method";
+                ConfigError::unless(!nesterov || momentum > 0.0, "momentum", rule, momentum)?;
+            }
+            Self::RmsProp(RmsProp {
+                rho,
+                momentum,
+                epsilon,
+                ..
+            }) => {
+                share("rho", rho)?;
+                share("momentum", momentum)?;
+                positive("epsilon", epsilon)?;
+            }
+        }
+        if let Self::AdamW(AdamW { weight_decay, .. }) = *self {
+            let holds = weight_decay >= 0.0 && weight_decay.is_finite();
+            ConfigError::unless(holds, "weight decay", "at least 0 and finite", weight_decay)?;
+        }
+        Ok(())
+    }
+}
+
+/// What an optimiser remembers between steps, on the parameters' device.
+#[derive(Debug)]
+pub(super) struct State {
+    optimizer: Optimizer,
+    /// m, b or v, by optimiser, one tensor for each parameter; empty where none is needed.
+    first: Vec<Tensor>,
+    /// v of Adam, b of RMSprop.
+    second: Vec<Tensor>,
+    /// Steps taken, as Adam's kernels read it.
+    step: Tensor,
+    started: bool,
+}
+
+impl State {
+    pub fn new(
+        optimizer: Optimizer,
+        parameters: &[Tensor],
+        device: Device,
+    ) -> Result<Self, LibtorchError> {
+        let _no_grad = tch::no_grad_guard();
+        let zeros = |needed: bool| -> Result<Vec<Tensor>, LibtorchError> {
+            let needed = if needed { parameters } else { &[] };
+            needed.iter().map(|p| Ok(p.f_zeros_like()?)).collect()
+        };
+        let (first, second) = match optimizer {
+            Optimizer::Adam(_) | Optimizer::AdamW(_) => (true, true),
+            Optimizer::Sgd(o) => (o.momentum > 0.0, false),
+            Optimizer::RmsProp(o) => (true, o.momentum > 0.0),
+        };
+        let step = Tensor::f_zeros([0i64; 0], (Kind::Float, device))?;
+        Ok(Self {
+            optimizer,
+            first: zeros(first)?,
+            second: zeros(second)?,
+            step,
+            started: false,
+        })
+    }
+
+    /// Takes one step in place.
+    pub fn step(
+        &mut self,
+        parameters: &mut [Tensor],
+        gradients: &[Tensor],
+    ) -> Result<(), LibtorchError> {
+        let first_step = !std::mem::replace(&mut self.started, true);
+        match self.optimizer {
+            Optimizer::Adam(Adam {
+                learning_rate,
+                beta1,
+                beta2,
+                epsilon,
+            }) => {
+                let config = AdamStep {
+                    learning_rate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                    weight_decay: 0.0,
+                    decoupled: false,
+                };
+                self.adam(parameters, gradients, config)
+            }
+            Optimizer::AdamW(AdamW {
+                learning_rate,
+                beta1,
+                beta2,
+                epsilon,
+                weight_decay,
+            }) => {
+                let config = AdamStep {
+                    learning_rate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                    weight_decay,
+                    decoupled: true,
+                };
+                self.adam(parameters, gradients, config)
+            }
+            Optimizer::Sgd(Sgd {
+                learning_rate,
+                momentum,
+                nesterov,
+            }) => {
+                let config = SgdStep {
+                    learning_rate,
+                    momentum,
+                    weight_decay: 0.0,
+                    nesterov,
+                    first: first_step,
+                };
+                sgd(parameters, gradients, &mut self.first, config)
+            }
+            Optimizer::RmsProp(config) => self.rmsprop(parameters, gradients, config),
+        }
+    }
+
+    fn adam(
+        &mut self,
+        parameters: &mut [Tensor],
+        gradients: &[Tensor],
+        config: AdamStep,
+    ) -> Result<(), LibtorchError> {
+        adam(
+            parameters,
+            gradients,
+            &mut self.first,
+            &mut self.second,
+            &mut self.step,
+            config,
+        )
+    }
+
+    fn rmsprop(
+        &mut self,
+        parameters: &mut [Tensor],
+        gradients: &[Tensor],
+        RmsProp {
+            learning_rate,
+            rho,
+            momentum,
+            epsilon,
+        }: RmsProp,
+    ) -> Result<(), LibtorchError> {
+        let _no_grad = tch::no_grad_guard();
+        for (i, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
+            let v = &mut self.first[i];
+            let _ = v.f_mul_scalar_(rho)?;
+            let _ = v.f_add_(&g.f_square()?.f_mul_scalar_(1.0 - rho)?)?;
+            let scaled = g.f_div(&v.f_sqrt()?.f_add_scalar_(epsilon)?)?;
+            let update = if momentum > 0.0 {
+                let b = &mut self.second[i];
+                b.f_mul_scalar_(momentum)?.f_add_(&scaled)?
+            } else {
+                scaled
+            };
+            let _ = w.f_sub_(&update.f_mul_scalar(learning_rate)?)?;
+        }
+        Ok(())
+    }
+}

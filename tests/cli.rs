@@ -1,0 +1,345 @@
+//! The promise: whatever a user types, the answer is clear, the exit code is right (2 for usage, 1
+//! for the rest) and nothing half-written stays behind. The texts are kept as snapshots.
+
+mod common;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use common::{Said, idx, listing, run, seqfit, succeed, write_stripes};
+
+/// A command's answer as a snapshot shows it, paths shortened.
+fn transcript(home: &Path, command: &[&str]) -> (i32, String) {
+    let said = run(seqfit(home).args(command));
+    let mut text = format!("$ seqfit {}\n[exit {}]\n", command.join(" "), said.code);
+    for (name, stream) in [("stdout", &said.stdout), ("stderr", &said.stderr)] {
+        if !stream.is_empty() {
+            let _ = writeln!(text, "[{name}]\n{}", stream.trim_end());
+        }
+    }
+    (said.code, text.replace(&home.display().to_string(), "HOME"))
+}
+
+fn snapshot(name: &str, home: &Path, code: i32, commands: &[&[&str]]) {
+    let before = listing(home);
+    let mut all = String::new();
+    for command in commands {
+        let (got, text) = transcript(home, command);
+        assert_eq!(got, code, "{text}");
+        let _ = writeln!(all, "{text}");
+        assert_eq!(listing(home), before, "left something behind: {text}");
+    }
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, all) });
+}
+
+#[test]
+fn wrong_usage() {
+    let home = tempfile::tempdir().unwrap();
+    let commands: &[&[&str]] = &[
+        &[],
+        &["fit"],
+        &["train", "--epoch", "3"],
+        &["train", "--epochs", "0"],
+        &["train", "--epochs", "ten"],
+        &["train", "--batch-size", "0"],
+        &["train", "--batch-size", "-1"],
+        &["train", "--hidden", "128,0"],
+        &["train", "--hidden", "128;64"],
+        &["train", "--activation", "softmax"],
+        &["train", "--dropout", "1"],
+        &["train", "--dropout", "nan"],
+        &["train", "--validation-split", "1.5"],
+        &["train", "--learning-rate", "0"],
+        &["train", "--learning-rate", "inf"],
+        &["train", "--momentum", "0.9"],
+        &["train", "--optimizer", "sgd", "--nesterov"],
+        &[
+            "train",
+            "--optimizer",
+            "sgd",
+            "--momentum",
+            "0",
+            "--nesterov",
+        ],
+        &["train", "--optimizer", "adam", "--weight-decay", "0.1"],
+        &["train", "--threads", "0"],
+        &["train", "--seed", "-1"],
+        &["train", "--dataset", "cifar10"],
+        &["train", "--dataset", "mnist", "--data-dir", "."],
+        &["train", "--device", "gpu"],
+        &["train", "--cuda", "--device", "cpu"],
+        &["train", "--quiet", "--json"],
+        &["train", "--force"],
+        &["train", "--dataset", "digits", "--hidden", "9999999999"],
+        &["evaluate"],
+        &["predict", "run"],
+        &["predict", "run", "x.png", "--top", "0"],
+        &["export", "run"],
+        &["export", "run", "--format", "onnx9", "--out", "x"],
+        &["summary", "--classes", "1"],
+        &["summary", "--image-size", "28"],
+        &["summary", "run", "--hidden", "3"],
+        &["data"],
+        &["data", "fetch"],
+        &["data", "fetch", "cifar10"],
+    ];
+    snapshot("wrong_usage", home.path(), 2, commands);
+}
+
+#[test]
+fn wrong_data() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    for name in [
+        "good",
+        "html",
+        "short",
+        "long",
+        "swapped",
+        "labels9",
+        "counts",
+        "bomb",
+        "text",
+        "shapes",
+        "one-class",
+        "names",
+        "float",
+    ] {
+        write_stripes(&at(name), 4, 4, 3);
+    }
+    let images = |name: &str| at(name).join("train-images-idx3-ubyte");
+    let labels = |name: &str| at(name).join("train-labels-idx1-ubyte");
+    fs::create_dir(at("empty")).unwrap();
+    fs::create_dir(at("cache")).unwrap();
+    fs::remove_file(images("html")).unwrap();
+    fs::write(
+        at("html/train-images-idx3-ubyte.gz"),
+        "<!DOCTYPE html><html>404</html>",
+    )
+    .unwrap();
+    let bytes = fs::read(images("good")).unwrap();
+    fs::write(images("short"), &bytes[..bytes.len() - 7]).unwrap();
+    fs::write(images("long"), [&bytes[..], b"tail"].concat()).unwrap();
+    fs::copy(labels("swapped"), images("swapped")).unwrap();
+    fs::write(at("labels9/classes.txt"), "a\nb\n").unwrap();
+    fs::write(labels("counts"), idx(&[59], &[0; 59])).unwrap();
+    fs::write(
+        images("bomb"),
+        idx(&[u32::MAX, u32::MAX, u32::MAX], &[0; 10]),
+    )
+    .unwrap();
+    fs::write(images("text"), "12 34").unwrap();
+    fs::write(
+        at("shapes/t10k-images-idx3-ubyte"),
+        idx(&[15, 2, 8], &[0; 240]),
+    )
+    .unwrap();
+    fs::write(labels("one-class"), idx(&[60], &[0; 60])).unwrap();
+    fs::write(at("one-class/t10k-labels-idx1-ubyte"), idx(&[15], &[0; 15])).unwrap();
+    fs::write(at("names/classes.txt"), "cat\ncat\ndog\n").unwrap();
+    let mut float = bytes.clone();
+    float[2] = 0x0d;
+    fs::write(images("float"), float).unwrap();
+    let folders = [
+        "missing",
+        "empty",
+        "html",
+        "short",
+        "long",
+        "swapped",
+        "labels9",
+        "counts",
+        "bomb",
+        "text",
+        "shapes",
+        "one-class",
+        "names",
+        "float",
+    ];
+    let commands: Vec<Vec<&str>> = folders
+        .iter()
+        .map(|name| vec!["train", "--data-dir", name])
+        .chain([
+            // Never falls back to anything else.
+            vec!["train", "--dataset", "mnist"],
+            vec!["data", "verify", "short"],
+        ])
+        .collect();
+    let commands: Vec<&[&str]> = commands.iter().map(Vec::as_slice).collect();
+    snapshot("wrong_data", home.path(), 1, &commands);
+    // The failed download left its folder, and nothing in it.
+    assert!(listing(&at("cache/data/mnist")).is_empty());
+}
+
+#[test]
+fn wrong_files() {
+    let home = tempfile::tempdir().unwrap();
+    write_stripes(&home.path().join("stripes"), 4, 4, 3);
+    write_stripes(&home.path().join("other"), 5, 4, 3);
+    write_stripes(&home.path().join("classes"), 4, 4, 2);
+    let train = [
+        "train",
+        "-q",
+        "--epochs",
+        "1",
+        "--out",
+        "run",
+        "--data-dir",
+        "stripes",
+    ];
+    succeed(seqfit(home.path()).args(train));
+    fs::write(home.path().join("text.png"), "no picture").unwrap();
+    fs::write(home.path().join("cut.png"), b"\x89PNG\r\n\x1a\n\0\0\0").unwrap();
+    fs::write(home.path().join("images.idx"), idx(&[1, 9, 9], &[0; 81])).unwrap();
+    fs::create_dir(home.path().join("folder")).unwrap();
+    let commands: &[&[&str]] = &[
+        &["evaluate", "nothing"],
+        &["evaluate", "folder"],
+        &["evaluate", "run", "--data-dir", "other"],
+        &["evaluate", "run", "--data-dir", "classes"],
+        &["evaluate", "run", "--logits", "missing/l.npy"],
+        &["predict", "run", "missing.png"],
+        &["predict", "run", "text.png"],
+        &["predict", "run", "cut.png"],
+        &["predict", "run", "images.idx"],
+        &["predict", "run", "folder"],
+        &["export", "run", "--out", "missing/model.pt"],
+        &["export", "run", "--out", "folder"],
+        &["train", "--data-dir", "stripes", "--out", "run"],
+        &[
+            "train",
+            "--data-dir",
+            "stripes",
+            "--out",
+            "stripes",
+            "--force",
+        ],
+        &["train", "--data-dir", "stripes", "--out", "text.png"],
+        &["train", "--data-dir", "stripes", "--out", "text.png/run"],
+    ];
+    snapshot("wrong_files", home.path(), 1, commands);
+}
+
+#[test]
+fn cuda_that_is_not_there_is_an_error_and_never_the_cpu() {
+    let home = tempfile::tempdir().unwrap();
+    let said = run(seqfit(home.path()).args([
+        "train",
+        "--dataset",
+        "digits",
+        "--cuda",
+        "--epochs",
+        "1",
+        "--out",
+        "r",
+    ]));
+    if seqfit::device::require(seqfit::Device::Cuda(0)).is_ok() {
+        assert_eq!(said.code, 0, "{said:#?}");
+        return;
+    }
+    assert_eq!(said.code, 1);
+    assert!(
+        said.stderr.starts_with("error: CUDA was asked for, and "),
+        "{}",
+        said.stderr
+    );
+    assert!(listing(home.path()).is_empty());
+}
+
+#[test]
+fn without_data_and_network_training_uses_the_digits_and_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let said = succeed(seqfit(home.path()).args(["train", "-q", "--epochs", "1", "--out", "r"]));
+    assert!(said.stderr.starts_with("*****"), "{}", said.stderr);
+    assert!(said.stderr.contains("built-in digits"), "{}", said.stderr);
+    let config = fs::read_to_string(home.path().join("r/config.toml")).unwrap();
+    let config: toml::Table = toml::from_str(&config).unwrap();
+    let source = &config["data"]["source"];
+    assert_eq!(source["name"].as_str(), Some("digits"));
+    assert!(
+        source["notice"]
+            .as_str()
+            .is_some_and(|notice| notice.contains("MNIST"))
+    );
+    assert_eq!(
+        listing(home.path()),
+        ["cache", "r"]
+            .iter()
+            .filter(|n| home.path().join(n).exists())
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+    );
+    // With MNIST in the data folder there is nothing to say.
+    if let Some(mnist) = common::mnist() {
+        let data = mnist.parent().unwrap();
+        let said = succeed(
+            seqfit(home.path())
+                .args([
+                    "train",
+                    "-q",
+                    "--epochs",
+                    "1",
+                    "--batch-size",
+                    "512",
+                    "--out",
+                    "m",
+                ])
+                .env("SEQFIT_DATA", data),
+        );
+        assert_eq!(said.stderr, "");
+        let config = fs::read_to_string(home.path().join("m/config.toml")).unwrap();
+        assert!(config.contains("name = \"mnist\""));
+    }
+}
+
+#[test]
+fn the_doctor_says_whether_training_works_here() {
+    let home = tempfile::tempdir().unwrap();
+    let said = succeed(seqfit(home.path()).args(["doctor", "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["ok"], true);
+    assert_eq!(report["libtorch"]["found"], report["libtorch"]["expected"]);
+    let usable = seqfit::device::require(seqfit::Device::Cuda(0)).is_ok();
+    assert_eq!(report["cuda"]["usable"], usable);
+    assert_eq!(report["cuda"]["reason"].is_string(), !usable);
+    assert!(report["threads"].as_u64().is_some_and(|n| n > 0));
+    assert!(
+        report["cache"]["free_bytes"]
+            .as_u64()
+            .is_some_and(|n| n > 0)
+    );
+    let said = succeed(seqfit(home.path()).arg("doctor"));
+    assert!(
+        said.stdout.ends_with("training works here\n"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
+fn summaries_are_kerass_tables() {
+    let home = tempfile::tempdir().unwrap();
+    let Said { stdout, .. } = succeed(seqfit(home.path()).arg("summary"));
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("summary", stdout) });
+    let said = succeed(seqfit(home.path()).args(["summary", "--hidden", "", "--json"]));
+    let summary: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(summary["parameters"], 7850);
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_error() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = seqfit(home.path())
+        .args(["data", "list"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}

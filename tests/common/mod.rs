@@ -1,0 +1,134 @@
+//! What several test files need.
+
+// Every test binary compiles this file and uses its own part of it.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod http;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The `seqfit` program, without any of the caller's settings, and with no way to a network: its
+/// mirror is a closed port.
+pub fn seqfit(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seqfit"));
+    command
+        .current_dir(home)
+        .env_remove("SEQFIT_DATA")
+        .env("SEQFIT_CACHE", home.join("cache"))
+        .env("SEQFIT_MIRROR", "http://127.0.0.1:9")
+        .env("NO_PROXY", "*");
+    command
+}
+
+/// What a finished command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Said {
+    let output = command.output().expect("the program starts");
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+    }
+}
+
+/// Runs a command that must succeed.
+pub fn succeed(command: &mut Command) -> Said {
+    let said = run(command);
+    assert_eq!(said.code, 0, "{command:?}: {said:#?}");
+    said
+}
+
+/// The folder of the real MNIST, `None` after saying that the test is left out.
+pub fn mnist() -> Option<PathBuf> {
+    match std::env::var_os("SEQFIT_DATA") {
+        Some(data) => Some(PathBuf::from(data).join("mnist")),
+        None => {
+            left_out("a test with the real MNIST (set SEQFIT_DATA to a folder that holds mnist/)");
+            None
+        }
+    }
+}
+
+/// A Python with PyTorch, `None` after saying that the test is left out.
+pub fn python() -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    left_out("a test with the real PyTorch (run scripts/fetch_libtorch.sh --python)");
+    None
+}
+
+/// Says that a test is left out, past the test harness, which swallows what passing tests print.
+/// Where nothing may be left out (`SEQFIT_TEST_ALL` is set, as in CI) it fails instead.
+fn left_out(what: &str) {
+    assert!(
+        std::env::var_os("SEQFIT_TEST_ALL").is_none(),
+        "left out: {what}"
+    );
+    let test = std::thread::current();
+    let line = format!("LEFT OUT {}: {what}\n", test.name().unwrap_or("?"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// The names of everything in a folder, sorted; also of what is hidden.
+pub fn listing(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// An IDX file: magic, sizes, values.
+pub fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+    sizes
+        .iter()
+        .for_each(|size| bytes.extend(size.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+/// A small data set in a folder: `classes` stripes in `height`x`width` images, easy to learn.
+pub fn write_stripes(folder: &Path, height: u32, width: u32, classes: u8) {
+    fs::create_dir_all(folder).expect("a folder");
+    for (part, each) in [("train", 20u32), ("t10k", 5)] {
+        let count = each * u32::from(classes);
+        let labels: Vec<u8> = (0..count).map(|i| (i % u32::from(classes)) as u8).collect();
+        let pixels: Vec<u8> = labels
+            .iter()
+            .flat_map(|&label| {
+                (0..height * width).map(move |pixel| {
+                    let row = pixel / width;
+                    if row % u32::from(classes) == u32::from(label) {
+                        200
+                    } else {
+                        20
+                    }
+                })
+            })
+            .collect();
+        let images = idx(&[count, height, width], &pixels);
+        fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).expect("images");
+        let labels = idx(&[count], &labels);
+        fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), labels).expect("labels");
+    }
+}

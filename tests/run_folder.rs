@@ -1,0 +1,299 @@
+//! The promise: a run folder holds everything, is never overwritten by mistake, and every later
+//! command reads it back.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Said, listing, run, seqfit, succeed};
+use seqfit::run::{Run, RunConfig};
+use serde_json::Value;
+
+const FILES: [&str; 5] = [
+    "config.toml",
+    "history.csv",
+    "model.pt",
+    "model.safetensors",
+    "result.json",
+];
+
+fn train(home: &Path, options: &[&str]) -> Said {
+    run(seqfit(home)
+        .args(["train", "--dataset", "digits", "--epochs", "2"])
+        .args(options))
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+#[test]
+fn training_leaves_a_whole_run_that_evaluates_to_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let said = train(
+        home.path(),
+        &["--out", "r", "--json", "--validation-split", "0.1"],
+    );
+    assert_eq!(said.code, 0, "{said:#?}");
+    assert_eq!(listing(&home.path().join("r")), FILES);
+
+    let lines: Vec<Value> = said.stdout.lines().map(json).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        (&lines[0]["epoch"], &lines[1]["epoch"]),
+        (&Value::from(1), &Value::from(2))
+    );
+    assert!(lines[1]["val_accuracy"].as_f64().is_some());
+    let result = json(&fs::read_to_string(home.path().join("r/result.json")).unwrap());
+    assert_eq!(lines[2]["result"], result);
+
+    let csv = fs::read_to_string(home.path().join("r/history.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 3);
+    let last: Vec<f64> = csv
+        .lines()
+        .nth(2)
+        .unwrap()
+        .split(',')
+        .map(|v| v.parse().unwrap())
+        .collect();
+    assert_eq!(Some(last[1]), lines[1]["loss"].as_f64());
+
+    let evaluated = json(&succeed(seqfit(home.path()).args(["evaluate", "r", "--json"])).stdout);
+    for key in ["loss", "accuracy", "samples"] {
+        assert_eq!(evaluated[key], result["test"][key], "{key}");
+    }
+    let classes = evaluated["classes"].as_array().unwrap();
+    assert_eq!(classes.len(), 10);
+    for key in ["precision", "recall", "f1", "support"] {
+        assert!(classes[3][key].as_f64().is_some(), "{key}");
+    }
+}
+
+#[test]
+fn the_config_alone_repeats_the_run() {
+    let home = tempfile::tempdir().unwrap();
+    let options = [
+        "--out",
+        "a",
+        "--seed",
+        "7",
+        "--optimizer",
+        "rmsprop",
+        "--hidden",
+        "20",
+        "--dropout",
+        "0.1",
+    ];
+    assert_eq!(train(home.path(), &options).code, 0);
+    let config: RunConfig =
+        toml::from_str(&fs::read_to_string(home.path().join("a/config.toml")).unwrap()).unwrap();
+    assert_eq!(config.command[1..4], ["train", "--dataset", "digits"]);
+    assert_eq!(
+        config.data.source.files.len(),
+        2,
+        "images and labels with checksums"
+    );
+    assert!(
+        config
+            .data
+            .source
+            .files
+            .iter()
+            .all(|file| file.sha256.len() == 64)
+    );
+    assert_eq!(config.versions.libtorch, seqfit::libtorch::version());
+
+    let (train, _) = seqfit::data::load(&config.data.source.name).unwrap();
+    let mut model =
+        seqfit::Sequential::from_spec(config.network.clone(), seqfit::Device::Cpu, config.fit.seed)
+            .unwrap();
+    model.fit(&train, &config.fit, &mut []).unwrap();
+    let written = Run::open(&home.path().join("a"))
+        .unwrap()
+        .load_model(seqfit::Device::Cpu)
+        .unwrap();
+    let bytes = |model: &seqfit::Sequential| model.to_safetensors(Default::default()).unwrap();
+    assert!(
+        bytes(&model) == bytes(&written),
+        "the same weights, bit for bit"
+    );
+}
+
+#[test]
+fn a_run_is_never_overwritten_without_force() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(train(home.path(), &["--out", "r", "--seed", "1"]).code, 0);
+    let before = fs::read(home.path().join("r/model.safetensors")).unwrap();
+    let said = train(home.path(), &["--out", "r", "--seed", "2"]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("is not empty"), "{}", said.stderr);
+    assert_eq!(
+        fs::read(home.path().join("r/model.safetensors")).unwrap(),
+        before
+    );
+    assert_eq!(
+        train(home.path(), &["--out", "r", "--seed", "2", "--force"]).code,
+        0
+    );
+    assert!(fs::read(home.path().join("r/model.safetensors")).unwrap() != before);
+    assert_eq!(listing(&home.path().join("r")), FILES);
+    // --force replaces runs, not other people's folders.
+    fs::create_dir(home.path().join("photos")).unwrap();
+    fs::write(home.path().join("photos/a.jpg"), "x").unwrap();
+    let said = train(home.path(), &["--out", "photos", "--force"]);
+    assert_eq!(said.code, 1);
+    assert_eq!(listing(&home.path().join("photos")), ["a.jpg"]);
+}
+
+#[test]
+fn runs_without_a_name_get_their_own_folders() {
+    let home = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            train(home.path(), &["--epochs", "1", "-q"]).code,
+            2,
+            "--epochs twice"
+        );
+        let said =
+            run(seqfit(home.path()).args(["train", "-q", "--dataset", "digits", "--epochs", "1"]));
+        assert_eq!(
+            (said.code, said.stdout.as_str(), said.stderr.as_str()),
+            (0, "", "")
+        );
+    }
+    let names = listing(&home.path().join("runs"));
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(
+        names.iter().all(|name| name.starts_with("digits-20")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn damaged_runs_are_refused_by_every_command() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(train(home.path(), &["--out", "good"]).code, 0);
+    let good = home.path().join("good");
+    let weights = fs::read(good.join("model.safetensors")).unwrap();
+    let config = fs::read_to_string(good.join("config.toml")).unwrap();
+    let cases: [(&str, &str, Vec<u8>, &str); 7] = [
+        (
+            "cut weights",
+            "model.safetensors",
+            weights[..weights.len() / 2].to_vec(),
+            "not a whole safetensors file",
+        ),
+        (
+            "empty weights",
+            "model.safetensors",
+            vec![],
+            "not a whole safetensors file",
+        ),
+        (
+            "NaN weights",
+            "model.safetensors",
+            {
+                let mut bytes = weights.clone();
+                let end = bytes.len();
+                bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+                bytes
+            },
+            "found NaN",
+        ),
+        (
+            "too long weights",
+            "model.safetensors",
+            vec![0; weights.len() + (2 << 20)],
+            "may hold at most",
+        ),
+        (
+            "no config",
+            "config.toml",
+            b"x = ".to_vec(),
+            "is not a run's config",
+        ),
+        (
+            "other network",
+            "config.toml",
+            config.replace("units = 64", "units = 65").into_bytes(),
+            "must have shape",
+        ),
+        (
+            "no width",
+            "config.toml",
+            config.replace("units = 64", "units = 0").into_bytes(),
+            "Dense needs at least 1 unit",
+        ),
+    ];
+    for (what, file, content, message) in cases {
+        let folder = home.path().join("bad");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        for name in FILES {
+            fs::copy(good.join(name), folder.join(name)).unwrap();
+        }
+        fs::write(folder.join(file), content).unwrap();
+        for command in [
+            &["evaluate", "bad"][..],
+            &["export", "bad", "--out", "out.pt"],
+            &["predict", "bad", "image.png"],
+        ] {
+            let said = run(seqfit(home.path()).args(command));
+            assert_eq!(said.code, 1, "{what} {command:?}: {said:#?}");
+            assert!(
+                said.stderr.contains(message),
+                "{what} {command:?}: {}",
+                said.stderr
+            );
+            assert!(
+                said.stderr.contains("bad/"),
+                "{what} names no path: {}",
+                said.stderr
+            );
+            assert_eq!(said.stderr.lines().count(), 1, "{what}: {}", said.stderr);
+        }
+        assert!(!home.path().join("out.pt").exists());
+    }
+}
+
+#[test]
+fn evaluating_notices_that_the_data_changed() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("stripes");
+    common::write_stripes(&data, 4, 4, 2);
+    succeed(seqfit(home.path()).args([
+        "train",
+        "-q",
+        "--epochs",
+        "1",
+        "--out",
+        "r",
+        "--data-dir",
+        "stripes",
+    ]));
+    succeed(seqfit(home.path()).args(["evaluate", "r"]));
+    let labels = data.join("t10k-labels-idx1-ubyte");
+    let mut bytes = fs::read(&labels).unwrap();
+    bytes[8] ^= 1;
+    fs::write(&labels, bytes).unwrap();
+    let said = run(seqfit(home.path()).args(["evaluate", "r"]));
+    assert_eq!(said.code, 1);
+    assert!(
+        said.stderr.contains("t10k-labels-idx1-ubyte"),
+        "{}",
+        said.stderr
+    );
+    // Asked for by name it is evaluated all the same: the figures are of that data.
+    succeed(seqfit(home.path()).args(["evaluate", "r", "--data-dir", "stripes"]));
+}
+
+#[test]
+fn the_config_is_there_before_training_ends() {
+    let home = tempfile::tempdir().unwrap();
+    // A learning rate that diverges: the run ends with an error, and says what it was.
+    let said = train(home.path(), &["--out", "r", "--learning-rate", "1e30"]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("training diverged"), "{}", said.stderr);
+    assert_eq!(listing(&home.path().join("r")), ["config.toml"]);
+}
