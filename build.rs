@@ -40,6 +40,9 @@ fn main() {
     // another libtorch of the same version, such as the one inside a PyTorch with CUDA.
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags");
+        // Functions are looked up at their first call, so that a libtorch of another version is met
+        // by our own check (native/library.rs), not by a loader that misses a mangled name.
+        println!("cargo:rustc-link-arg=-Wl,-z,lazy");
     }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }

@@ -2,12 +2,13 @@
 //! serves made-up libtorch zips, and each test has a repository of its own in a temporary folder.
 #![cfg(target_os = "linux")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,56 +16,56 @@ use std::time::{Duration, Instant};
 
 const VERSION: &str = "2.13.0";
 const CPU_ZIP: &str = "/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip";
+/// Where a download of it waits to be continued.
+const CPU_PART: &str = "vendor/.fetch-libtorch/libtorch-shared-with-deps-2.13.0%2Bcpu.zip.part";
 const CUDA_ZIP: &str = "/cu130/libtorch-shared-with-deps-2.13.0%2Bcu130.zip";
 
 // --- a libtorch in miniature ---------------------------------------------------------------------
 
-fn libtorch_files(version: &str, cuda: bool) -> Vec<(String, Vec<u8>)> {
+const TORCH_H: &str = "include/torch/csrc/api/include/torch/torch.h";
+
+type Files = Vec<(&'static str, Vec<u8>)>;
+
+fn libtorch_files(version: &str, cuda: bool) -> Files {
     // Not a run of one byte: a download that is continued at the wrong place must not pass.
     let big: Vec<u8> = (0..200_000_u32)
         .map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2])
         .collect();
     let mut files = vec![
-        ("lib/libtorch.so".to_owned(), b"torch".to_vec()),
-        ("lib/libtorch_cpu.so".to_owned(), big),
-        ("lib/libc10.so".to_owned(), b"c10".to_vec()),
-        ("include/ATen/ATen.h".to_owned(), b"// ATen".to_vec()),
-        (
-            "include/torch/csrc/api/include/torch/torch.h".to_owned(),
-            b"// torch".to_vec(),
-        ),
-        (
-            "build-version".to_owned(),
-            format!("{version}\n").into_bytes(),
-        ),
+        ("lib/libtorch.so", b"torch".to_vec()),
+        ("lib/libtorch_cpu.so", big),
+        ("lib/libc10.so", b"c10".to_vec()),
+        ("include/ATen/ATen.h", b"// ATen".to_vec()),
+        (TORCH_H, b"// torch".to_vec()),
+        ("build-version", format!("{version}\n").into_bytes()),
     ];
     if cuda {
-        files.push(("lib/libtorch_cuda.so".to_owned(), b"cuda".to_vec()));
+        files.push(("lib/libtorch_cuda.so", b"cuda".to_vec()));
     }
     files
 }
 
 fn write_libtorch(folder: &Path, version: &str, cuda: bool) {
     for (name, data) in libtorch_files(version, cuda) {
-        let path = folder.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, data).unwrap();
+        write(&folder.join(name), data);
     }
 }
 
-fn libtorch_zip(version: &str, cuda: bool) -> Vec<u8> {
-    let files = libtorch_files(version, cuda);
-    stored_zip(
-        files
-            .iter()
-            .map(|(name, data)| (format!("libtorch/{name}"), data.as_slice())),
-    )
+/// Writes a file and makes the folders above it.
+fn write(path: &Path, data: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, data).unwrap();
 }
 
-/// A zip without compression.
-fn stored_zip<'a>(files: impl Iterator<Item = (String, &'a [u8])>) -> Vec<u8> {
+fn libtorch_zip(version: &str, cuda: bool) -> Vec<u8> {
+    zip_of(&libtorch_files(version, cuda))
+}
+
+/// A zip without compression that holds the files below `libtorch/`.
+fn zip_of(files: &Files) -> Vec<u8> {
     let (mut out, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
     for (name, data) in files {
+        let name = format!("libtorch/{name}");
         let offset = u32::try_from(out.len()).unwrap();
         let size = u32::try_from(data.len()).unwrap().to_le_bytes();
         // Version 2.0, no flags, stored, 1 January 1980, CRC, sizes, length of the name, no extras.
@@ -114,12 +115,22 @@ struct Server {
 }
 
 impl Server {
-    fn new(files: Vec<(&'static str, Vec<u8>)>) -> Self {
+    fn new(files: Files) -> Self {
         Self::stalling(files, usize::MAX)
     }
 
+    /// Has nothing but this as the CPU zip.
+    fn with_cpu_zip(zip: Vec<u8>) -> Self {
+        Self::new(vec![(CPU_ZIP, zip)])
+    }
+
+    /// Has the CPU zip.
+    fn good() -> Self {
+        Self::with_cpu_zip(libtorch_zip(VERSION, false))
+    }
+
     /// Sends only so many bytes of a file, and then nothing until the client gives up.
-    fn stalling(files: Vec<(&'static str, Vec<u8>)>, limit: usize) -> Self {
+    fn stalling(files: Files, limit: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -135,31 +146,42 @@ impl Server {
         Self { address, requests }
     }
 
+    /// An address where nobody listens.
+    fn closed() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            address: format!("http://{}", listener.local_addr().unwrap()),
+            requests: Arc::default(),
+        }
+    }
+
     fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 
     fn downloads(&self) -> Vec<String> {
-        self.requests()
-            .into_iter()
-            .filter(|request| request.starts_with("GET"))
-            .collect()
+        let mut requests = self.requests();
+        requests.retain(|request| request.starts_with("GET"));
+        requests
+    }
+
+    #[track_caller]
+    fn assert_not_asked(&self) {
+        assert_eq!(self.requests(), [""; 0]);
     }
 }
 
 fn answer(
     mut stream: &TcpStream,
-    files: &[(&'static str, Vec<u8>)],
+    files: &Files,
     seen: &Mutex<Vec<String>>,
     limit: usize,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     let mut words = first.split(' ');
-    let (method, path) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
+    let mut word = || words.next().unwrap_or_default();
+    let (method, path) = (word(), word());
     let mut from = None;
     for line in lines {
         let line = line?.to_ascii_lowercase();
@@ -179,16 +201,12 @@ fn answer(
         );
     };
     let start = from.unwrap_or(0);
-    let (status, range) = match from {
-        Some(_) => (
+    let (status, range) = match (from, data.len()) {
+        (Some(_), size) => (
             "206 Partial Content",
-            format!(
-                "Content-Range: bytes {start}-{}/{}\r\n",
-                data.len() - 1,
-                data.len()
-            ),
+            format!("Content-Range: bytes {start}-{}/{size}\r\n", size - 1),
         ),
-        None => ("200 OK", String::new()),
+        (None, _) => ("200 OK", String::new()),
     };
     let rest = &data[start..];
     write!(
@@ -206,41 +224,40 @@ fn answer(
     Ok(())
 }
 
-/// An address where nobody listens.
-fn closed_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
 // --- a repository --------------------------------------------------------------------------------
 
 /// A temporary folder with the script in `scripts/` and a `uname` of its own; removed on drop.
-struct Repository {
+struct Repo {
     root: PathBuf,
 }
 
-impl Repository {
+impl Repo {
     fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("seqfit-fetch-{}-{number}", std::process::id());
         let root = std::env::temp_dir().join(name);
-        fs::create_dir_all(root.join("scripts")).unwrap();
-        fs::create_dir_all(root.join("bin")).unwrap();
+        fs::create_dir_all(root.join("scripts/libtorch")).unwrap();
         // The script prints the real path of what it made.
         let root = root.canonicalize().unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch_libtorch.sh");
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+        let script = scripts.join("fetch_libtorch.sh");
         fs::copy(script, root.join("scripts/fetch_libtorch.sh")).unwrap();
-        let repository = Self { root };
-        repository.uname("Linux", "x86_64");
-        repository
+        for part in fs::read_dir(scripts.join("libtorch")).unwrap() {
+            let part = part.unwrap();
+            let copy = root.join("scripts/libtorch").join(part.file_name());
+            fs::copy(part.path(), copy).unwrap();
+        }
+        let repo = Self { root };
+        repo.uname("Linux", "x86_64");
+        repo
     }
 
     fn uname(&self, system: &str, machine: &str) {
-        let path = self.root.join("bin/uname");
+        let path = self.path("bin/uname");
         let text =
             format!("#!/bin/sh\ncase $1 in -m) echo {machine} ;; *) echo {system} ;; esac\n");
-        fs::write(&path, text).unwrap();
+        write(&path, text);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -252,37 +269,14 @@ impl Repository {
         self.path("vendor/libtorch")
     }
 
-    /// The script with zips from `address`, without the PyTorch wheel.
-    fn script(&self, address: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("bash");
-        let path = std::env::var("PATH").unwrap();
-        command
-            .arg(self.path("scripts/fetch_libtorch.sh"))
-            .args(arguments)
-            .current_dir(std::env::temp_dir())
-            .env("PATH", format!("{}:{path}", self.path("bin").display()))
-            .env("SEQFIT_LIBTORCH_URL", address)
-            .env("SEQFIT_TORCH_INDEX", address)
-            .env("SEQFIT_FETCH_NO_WHEEL", "1")
-            .env("SEQFIT_FETCH_FREE_KB", "100000000")
-            .env("no_proxy", "*")
-            .stdin(Stdio::null());
-        // cargo sets LIBTORCH for tests, too.
-        for name in ["LIBTORCH", "SEQFIT_LIBTORCH_SHA256", "LD_LIBRARY_PATH"] {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    fn run(&self, address: &str, arguments: &[&str]) -> Output {
-        self.script(address, arguments).output().unwrap()
+    /// The text of a file below the target.
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.target().join(name)).unwrap()
     }
 
     /// What lies in a folder, sorted; nothing if there is no such folder.
     fn names(&self, folder: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.path(folder)) else {
-            return Vec::new();
-        };
+        let entries = fs::read_dir(self.path(folder)).into_iter().flatten();
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
@@ -290,424 +284,397 @@ impl Repository {
         names
     }
 
+    /// The script with zips from `server`, without the PyTorch wheel.
+    fn script(&self, server: &Server, arguments: &[&str]) -> Script {
+        let mut command = Command::new("bash");
+        let path = std::env::var("PATH").unwrap();
+        command
+            .arg(self.path("scripts/fetch_libtorch.sh"))
+            .args(arguments)
+            .current_dir(std::env::temp_dir())
+            .env("PATH", format!("{}:{path}", self.path("bin").display()))
+            .env("SEQFIT_LIBTORCH_URL", &server.address)
+            .env("SEQFIT_TORCH_INDEX", &server.address)
+            .env("SEQFIT_FETCH_NO_WHEEL", "1")
+            .env("SEQFIT_FETCH_FREE_KB", "100000000")
+            .env("no_proxy", "*")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // cargo sets LIBTORCH for tests, too.
+        for name in ["LIBTORCH", "SEQFIT_LIBTORCH_SHA256", "LD_LIBRARY_PATH"] {
+            command.env_remove(name);
+        }
+        Script(command)
+    }
+
+    fn run(&self, server: &Server, arguments: &[&str]) -> Outcome {
+        self.script(server, arguments).run()
+    }
+
+    #[track_caller]
     fn assert_complete(&self, cuda: bool) {
         for (name, data) in libtorch_files(VERSION, cuda) {
-            let found = fs::read(self.target().join(&name)).unwrap_or_default();
+            let found = fs::read(self.target().join(name)).unwrap_or_default();
             assert!(found == data, "{name} is not what the zip holds");
         }
         assert_eq!(self.target().join("lib/libtorch_cuda.so").exists(), cuda);
-        assert_eq!(
-            self.names("vendor"),
-            ["libtorch"],
-            "something was left behind"
-        );
+        self.assert_only_libtorch();
     }
 
+    #[track_caller]
+    fn assert_only_libtorch(&self) {
+        let names = self.names("vendor");
+        assert_eq!(names, ["libtorch"], "something was left behind");
+    }
+
+    #[track_caller]
     fn assert_nothing_left(&self) {
         assert_eq!(self.names("vendor"), [""; 0], "something was left behind");
     }
 }
 
-impl Drop for Repository {
+impl Drop for Repo {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.root);
     }
 }
 
-fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
+/// The script, ready to run.
+struct Script(Command);
 
-#[track_caller]
-fn assert_ends(output: &Output, code: i32, says: &[&str]) {
-    let text = text(output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for part in says {
-        assert!(text.contains(part), "'{part}' is not in:\n{text}");
+impl Script {
+    fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    fn run(mut self) -> Outcome {
+        Outcome(self.0.output().unwrap())
+    }
+
+    fn start(mut self) -> Child {
+        self.0.spawn().unwrap()
     }
 }
 
-fn cpu_server() -> Server {
-    Server::new(vec![(CPU_ZIP, libtorch_zip("2.13.0", false))])
+/// How a run ended, and what it said.
+struct Outcome(Output);
+
+impl Outcome {
+    fn of(child: Child) -> Self {
+        Self(child.wait_with_output().unwrap())
+    }
+
+    fn text(&self) -> String {
+        let [out, err] = [&self.0.stdout, &self.0.stderr].map(|text| String::from_utf8_lossy(text));
+        format!("{out}{err}")
+    }
+
+    #[track_caller]
+    fn ends_with(&self, code: i32, says: &[&str]) {
+        let text = self.text();
+        assert_eq!(self.0.status.code(), Some(code), "{text}");
+        for part in says {
+            assert!(text.contains(part), "'{part}' is not in:\n{text}");
+        }
+    }
+
+    #[track_caller]
+    fn succeeds(&self, says: &[&str]) {
+        self.ends_with(0, says);
+    }
+
+    #[track_caller]
+    fn fails(&self, says: &[&str]) {
+        self.ends_with(1, says);
+    }
 }
 
-// --- the tests -----------------------------------------------------------------------------------
+// --- the official zip ----------------------------------------------------------------------------
 
 #[test]
 fn fetches_once_and_then_recognises() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let output = repository.run(&server.address, &[]);
-    assert_ends(
-        &output,
-        0,
-        &[
-            "libtorch 2.13.0 (cpu) is in place",
-            "next: cargo run --release -- train",
-        ],
-    );
-    repository.assert_complete(false);
-    assert_eq!(
-        server.requests(),
-        [format!("HEAD {CPU_ZIP}"), format!("GET {CPU_ZIP}")]
-    );
+    let (repo, server) = (Repo::new(), Server::good());
+    repo.run(&server, &[]).succeeds(&[
+        "libtorch 2.13.0 (cpu) is in place",
+        "next: cargo run --release -- train",
+    ]);
+    repo.assert_complete(false);
+    let requests = [format!("HEAD {CPU_ZIP}"), format!("GET {CPU_ZIP}")];
+    assert_eq!(server.requests(), requests);
 
     for arguments in [&[][..], &["--cpu"]] {
-        let output = repository.run(&server.address, arguments);
-        assert_ends(&output, 0, &["nothing to fetch", "is in place"]);
+        repo.run(&server, arguments)
+            .succeeds(&["nothing to fetch", "is in place"]);
     }
     assert_eq!(
-        server.requests().len(),
-        2,
+        server.requests(),
+        requests,
         "a complete folder needs no network"
     );
-    repository.assert_complete(false);
+    repo.assert_complete(false);
 }
 
 #[test]
 fn a_folder_of_ones_own_is_named_for_cargo() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let folder = repository.path("elsewhere/torch");
-    let output = repository.run(&server.address, &["--dir", folder.to_str().unwrap()]);
+    let (repo, server) = (Repo::new(), Server::good());
+    let folder = repo.path("elsewhere/torch");
     let next = format!("LIBTORCH={} cargo run", folder.display());
-    assert_ends(&output, 0, &[&next]);
+    repo.run(&server, &["--dir", folder.to_str().unwrap()])
+        .succeeds(&[&next]);
     assert!(folder.join("lib/libc10.so").exists());
-    assert_eq!(repository.names("elsewhere"), ["torch"]);
-    repository.assert_nothing_left();
+    assert_eq!(repo.names("elsewhere"), ["torch"]);
+    repo.assert_nothing_left();
 }
 
 #[test]
 fn continues_a_partial_download() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let cache = repository.path("vendor/.fetch-libtorch");
-    fs::create_dir_all(&cache).unwrap();
-    let part = cache.join("libtorch-shared-with-deps-2.13.0%2Bcpu.zip.part");
-    fs::write(&part, &libtorch_zip("2.13.0", false)[..50_000]).unwrap();
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        0,
-        &["continuing", "is in place"],
-    );
+    let (repo, server) = (Repo::new(), Server::good());
+    let zip = libtorch_zip(VERSION, false);
+    write(&repo.path(CPU_PART), &zip[..50_000]);
+    repo.run(&server, &[])
+        .succeeds(&["continuing", "is in place"]);
     assert_eq!(server.downloads(), [format!("GET {CPU_ZIP} from 50000")]);
-    repository.assert_complete(false);
+    repo.assert_complete(false);
 }
 
 #[test]
 fn starts_over_when_the_first_part_does_not_fit() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let cache = repository.path("vendor/.fetch-libtorch");
-    fs::create_dir_all(&cache).unwrap();
-    let part = cache.join("libtorch-shared-with-deps-2.13.0%2Bcpu.zip.part");
-    fs::write(&part, vec![7; 50_000]).unwrap();
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        0,
-        &["starting over", "is in place"],
-    );
-    let downloads = [
-        format!("GET {CPU_ZIP} from 50000"),
-        format!("GET {CPU_ZIP}"),
-    ];
-    assert_eq!(server.downloads(), downloads);
-    repository.assert_complete(false);
+    let (repo, server) = (Repo::new(), Server::good());
+    write(&repo.path(CPU_PART), vec![7; 50_000]);
+    repo.run(&server, &[])
+        .succeeds(&["starting over", "is in place"]);
+    let continued = format!("GET {CPU_ZIP} from 50000");
+    assert_eq!(server.downloads(), [continued, format!("GET {CPU_ZIP}")]);
+    repo.assert_complete(false);
 }
 
 #[test]
 fn an_interrupted_run_leaves_only_what_helps_the_next() {
-    let repository = Repository::new();
-    let slow = Server::stalling(vec![(CPU_ZIP, libtorch_zip("2.13.0", false))], 60_000);
-    let child = repository
-        .script(&slow.address, &[])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let part =
-        repository.path("vendor/.fetch-libtorch/libtorch-shared-with-deps-2.13.0%2Bcpu.zip.part");
+    let repo = Repo::new();
+    let slow = Server::stalling(vec![(CPU_ZIP, libtorch_zip(VERSION, false))], 60_000);
+    let child = repo.script(&slow, &[]).start();
+    let kept = || fs::metadata(repo.path(CPU_PART)).map_or(0, |data| data.len());
     let start = Instant::now();
-    while fs::metadata(&part).map_or(0, |data| data.len()) == 0 {
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "the download does not start"
-        );
+    while kept() == 0 {
+        let waited = start.elapsed();
+        assert!(waited < Duration::from_secs(30), "no download begins");
         thread::sleep(Duration::from_millis(20));
     }
-    let kill = Command::new("kill")
-        .arg(child.id().to_string())
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    assert_ends(&child.wait_with_output().unwrap(), 143, &["interrupted"]);
-    let kept = fs::metadata(&part).unwrap().len();
+    let mut kill = Command::new("kill");
+    let status = kill.arg(child.id().to_string()).status().unwrap();
+    assert!(status.success());
+    Outcome::of(child).ends_with(143, &["interrupted"]);
+    let kept = kept();
     assert!(kept > 0 && kept <= 60_000, "{kept} bytes kept");
-    assert_eq!(repository.names("vendor"), [".fetch-libtorch"]);
+    assert_eq!(repo.names("vendor"), [".fetch-libtorch"]);
 
-    let server = cpu_server();
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        0,
-        &["continuing", "is in place"],
-    );
+    let server = Server::good();
+    repo.run(&server, &[])
+        .succeeds(&["continuing", "is in place"]);
     assert_eq!(server.downloads(), [format!("GET {CPU_ZIP} from {kept}")]);
-    repository.assert_complete(false);
+    repo.assert_complete(false);
 }
 
 #[test]
 fn two_runs_at_once_fetch_once() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let start = || {
-        let mut script = repository.script(&server.address, &[]);
-        script
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    };
-    let children = [start(), start(), start()];
-    for child in children {
-        assert_ends(&child.wait_with_output().unwrap(), 0, &["is in place"]);
+    let (repo, server) = (Repo::new(), Server::good());
+    for child in [(); 3].map(|()| repo.script(&server, &[]).start()) {
+        Outcome::of(child).succeeds(&["is in place"]);
     }
     assert_eq!(server.downloads().len(), 1);
-    repository.assert_complete(false);
+    repo.assert_complete(false);
+}
+
+/// A run with this in place of the CPU zip fails, says so and leaves nothing.
+#[track_caller]
+fn assert_refused(zip: Vec<u8>, says: &[&str]) {
+    let (repo, server) = (Repo::new(), Server::with_cpu_zip(zip));
+    repo.run(&server, &[]).fails(says);
+    repo.assert_nothing_left();
 }
 
 #[test]
 fn a_damaged_zip_is_an_error() {
-    let mut zip = libtorch_zip("2.13.0", false);
+    let mut zip = libtorch_zip(VERSION, false);
     zip[100_000] ^= 1;
-    let server = Server::new(vec![(CPU_ZIP, zip)]);
-    let repository = Repository::new();
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        1,
-        &["error", "damaged", "cure"],
-    );
-    repository.assert_nothing_left();
+    assert_refused(zip, &["error", "damaged", "cure"]);
 }
 
 #[test]
 fn a_page_in_place_of_a_zip_is_an_error() {
-    let server = Server::new(vec![(CPU_ZIP, b"<html>please log in</html>".to_vec())]);
-    let repository = Repository::new();
-    assert_ends(&repository.run(&server.address, &[]), 1, &["not a zip"]);
-    repository.assert_nothing_left();
+    assert_refused(b"<html>please log in</html>".to_vec(), &["not a zip"]);
 }
 
 #[test]
 fn a_zip_of_another_version_is_an_error() {
-    let server = Server::new(vec![(CPU_ZIP, libtorch_zip("2.12.1", false))]);
-    let repository = Repository::new();
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        1,
-        &["libtorch 2.12.1, not 2.13.0"],
-    );
-    repository.assert_nothing_left();
+    let zip = libtorch_zip("2.12.1", false);
+    assert_refused(zip, &["libtorch 2.12.1, not 2.13.0"]);
 }
 
 #[test]
 fn an_incomplete_zip_is_an_error() {
-    let files = libtorch_files("2.13.0", false);
-    let zip = stored_zip(
-        files
-            .iter()
-            .filter(|(name, _)| name != "lib/libc10.so")
-            .map(|(name, data)| (format!("libtorch/{name}"), data.as_slice())),
-    );
-    let server = Server::new(vec![(CPU_ZIP, zip)]);
-    let repository = Repository::new();
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        1,
-        &["lib/libc10.so is missing"],
-    );
-    repository.assert_nothing_left();
+    let mut files = libtorch_files(VERSION, false);
+    files.retain(|(name, _)| *name != "lib/libc10.so");
+    assert_refused(zip_of(&files), &["lib/libc10.so is missing"]);
 }
 
 #[test]
 fn an_expected_digest_is_checked() {
-    let (repository, server) = (Repository::new(), cpu_server());
+    let (repo, server) = (Repo::new(), Server::good());
     let wrong = "0".repeat(64);
-    let output = repository
-        .script(&server.address, &[])
+    repo.script(&server, &[])
         .env("SEQFIT_LIBTORCH_SHA256", &wrong)
-        .output()
-        .unwrap();
-    assert_ends(&output, 1, &["SHA-256", &wrong]);
-    repository.assert_nothing_left();
+        .run()
+        .fails(&["SHA-256", &wrong]);
+    repo.assert_nothing_left();
 }
 
 #[test]
+fn an_unreachable_server_is_an_error_with_a_cure() {
+    let repo = Repo::new();
+    let start = Instant::now();
+    repo.run(&Server::closed(), &[]).fails(&[
+        "could not be fetched",
+        "curl",
+        "cure: connect to the network",
+        "LIBTORCH",
+    ]);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(20), "took {took:?}");
+    repo.assert_nothing_left();
+}
+
+#[test]
+fn a_missing_zip_is_an_error() {
+    let repo = Repo::new();
+    repo.run(&Server::new(Vec::new()), &[])
+        .fails(&["could not be fetched", "404"]);
+    repo.assert_nothing_left();
+}
+
+// --- what is there already -----------------------------------------------------------------------
+
+#[test]
 fn replaces_another_version() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    write_libtorch(&repository.target(), "2.12.0", false);
-    fs::write(repository.target().join("lib/old.so"), "old").unwrap();
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        0,
-        &["replacing", "2.12.0", "is in place"],
-    );
-    repository.assert_complete(false);
-    assert!(
-        !repository.target().join("lib/old.so").exists(),
-        "old and new are mixed"
-    );
+    let (repo, server) = (Repo::new(), Server::good());
+    write_libtorch(&repo.target(), "2.12.0", false);
+    let old = repo.target().join("lib/old.so");
+    write(&old, "old");
+    repo.run(&server, &[])
+        .succeeds(&["replacing", "2.12.0", "is in place"]);
+    repo.assert_complete(false);
+    assert!(!old.exists(), "old and new are mixed");
 }
 
 #[test]
 fn a_failed_replacement_keeps_what_was_there() {
-    let repository = Repository::new();
-    write_libtorch(&repository.target(), "2.12.0", false);
-    assert_ends(
-        &repository.run(&closed_address(), &[]),
-        1,
-        &["could not be fetched"],
-    );
-    assert_eq!(
-        fs::read_to_string(repository.target().join("build-version")).unwrap(),
-        "2.12.0\n"
-    );
-    assert_eq!(repository.names("vendor"), ["libtorch"]);
+    let repo = Repo::new();
+    write_libtorch(&repo.target(), "2.12.0", false);
+    repo.run(&Server::closed(), &[])
+        .fails(&["could not be fetched"]);
+    assert_eq!(repo.read("build-version"), "2.12.0\n");
+    repo.assert_only_libtorch();
 }
 
 #[test]
 fn switches_between_cpu_and_cuda() {
-    let repository = Repository::new();
+    let repo = Repo::new();
     let server = Server::new(vec![
-        (CPU_ZIP, libtorch_zip("2.13.0", false)),
-        (CUDA_ZIP, libtorch_zip("2.13.0", true)),
+        (CPU_ZIP, libtorch_zip(VERSION, false)),
+        (CUDA_ZIP, libtorch_zip(VERSION, true)),
     ]);
-    assert_ends(
-        &repository.run(&server.address, &["--cuda"]),
-        0,
-        &["2.13.0 (cuda) is in place"],
-    );
-    repository.assert_complete(true);
-    // Without a word about it, what is there is kept.
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        0,
-        &["nothing to fetch", "(cuda)"],
-    );
-    assert_ends(
-        &repository.run(&server.address, &["--cpu"]),
-        0,
-        &["replacing", "(cpu)"],
-    );
-    repository.assert_complete(false);
-    assert_ends(
-        &repository.run(&server.address, &["--cuda"]),
-        0,
-        &["replacing", "(cuda)"],
-    );
-    repository.assert_complete(true);
+    for (arguments, cuda, says) in [
+        (&["--cuda"][..], true, &["2.13.0 (cuda) is in place"][..]),
+        // Without a word about it, what is there is kept.
+        (&[], true, &["nothing to fetch", "(cuda)"]),
+        (&["--cpu"], false, &["replacing", "(cpu)"]),
+        (&["--cuda"], true, &["replacing", "(cuda)"]),
+    ] {
+        repo.run(&server, arguments).succeeds(says);
+        repo.assert_complete(cuda);
+    }
 }
 
 #[test]
 fn a_folder_that_is_no_libtorch_is_not_replaced() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let folder = repository.path("notes");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("diary.txt"), "dear diary").unwrap();
-    let output = repository.run(&server.address, &["--dir", folder.to_str().unwrap()]);
-    assert_ends(&output, 1, &["is not a libtorch"]);
-    assert_eq!(
-        fs::read_to_string(folder.join("diary.txt")).unwrap(),
-        "dear diary"
-    );
-    assert_eq!(server.requests(), [""; 0]);
+    let (repo, server) = (Repo::new(), Server::good());
+    let diary = repo.path("notes/diary.txt");
+    write(&diary, "dear diary");
+    let folder = repo.path("notes");
+    repo.run(&server, &["--dir", folder.to_str().unwrap()])
+        .fails(&["is not a libtorch"]);
+    assert_eq!(fs::read_to_string(diary).unwrap(), "dear diary");
+    server.assert_not_asked();
 }
 
 #[test]
 fn the_former_folder_comes_back_after_a_kill_between_the_renames() {
-    let repository = Repository::new();
-    write_libtorch(
-        &repository.path("vendor/.fetch-libtorch/old"),
-        "2.13.0",
-        false,
-    );
-    fs::create_dir_all(repository.path("vendor/.fetch-libtorch/stage/lib")).unwrap();
-    let output = repository.run(&closed_address(), &[]);
-    assert_ends(&output, 0, &["nothing to fetch"]);
-    repository.assert_complete(false);
+    let repo = Repo::new();
+    let cache = repo.path("vendor/.fetch-libtorch");
+    write_libtorch(&cache.join("old"), VERSION, false);
+    fs::create_dir_all(cache.join("stage/lib")).unwrap();
+    repo.run(&Server::closed(), &[])
+        .succeeds(&["nothing to fetch"]);
+    repo.assert_complete(false);
 }
+
+// --- LIBTORCH ------------------------------------------------------------------------------------
 
 #[test]
 fn a_good_libtorch_in_the_environment_is_used() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let own = repository.path("own");
+    let (repo, server) = (Repo::new(), Server::good());
+    let own = repo.path("own");
     write_libtorch(&own, "2.13.0+cpu", false);
-    let output = repository
-        .script(&server.address, &[])
-        .env("LIBTORCH", &own)
-        .output()
-        .unwrap();
     let place = format!("is in place: {}", own.display());
-    assert_ends(&output, 0, &["LIBTORCH is set and will be used", &place]);
-    assert_eq!(server.requests(), [""; 0]);
-    assert!(!repository.path("vendor").exists());
+    repo.script(&server, &[])
+        .env("LIBTORCH", &own)
+        .run()
+        .succeeds(&["LIBTORCH is set and will be used", &place]);
+    server.assert_not_asked();
+    assert!(!repo.path("vendor").exists());
 }
 
 #[test]
 fn libtorch_may_name_the_target_itself() {
-    let (repository, server) = (Repository::new(), cpu_server());
+    let (repo, server) = (Repo::new(), Server::good());
     for _ in 0..2 {
-        let output = repository
-            .script(&server.address, &[])
-            .env("LIBTORCH", repository.target())
-            .output()
-            .unwrap();
-        assert_ends(&output, 0, &["is in place"]);
-        repository.assert_complete(false);
+        repo.script(&server, &[])
+            .env("LIBTORCH", repo.target())
+            .run()
+            .succeeds(&["is in place"]);
+        repo.assert_complete(false);
     }
     assert_eq!(server.downloads().len(), 1);
 }
 
 #[test]
 fn a_wrong_libtorch_in_the_environment_is_an_error() {
-    let (repository, server) = (Repository::new(), cpu_server());
-    let own = repository.path("own");
+    let (repo, server) = (Repo::new(), Server::good());
+    let own = repo.path("own");
     write_libtorch(&own, "2.11.0", false);
-    let run = |libtorch: &str, arguments: &[&str]| {
-        repository
-            .script(&server.address, arguments)
-            .env("LIBTORCH", libtorch)
-            .output()
-            .unwrap()
+    let assert_refused = |libtorch: &Path, arguments: &[&str], says: &[&str]| {
+        let script = repo.script(&server, arguments);
+        script.env("LIBTORCH", libtorch).run().fails(says);
     };
-    let own_path = own.to_str().unwrap();
-    assert_ends(
-        &run(own_path, &[]),
-        1,
-        &["2.11.0", "2.13.0", "unset LIBTORCH"],
-    );
-    assert_ends(&run("no/such/folder", &[]), 1, &["relative"]);
-    assert_ends(
-        &run("/no/such/folder", &[]),
-        1,
-        &["no such folder", "unset LIBTORCH"],
-    );
-    assert_ends(
-        &run(own_path, &["--version", "2.11.0", "--cuda"]),
-        1,
-        &["CPU build"],
-    );
+    assert_refused(&own, &[], &["2.11.0", "2.13.0", "unset LIBTORCH"]);
+    assert_refused(Path::new("no/such/folder"), &[], &["relative"]);
+    let nowhere = Path::new("/no/such/folder");
+    assert_refused(nowhere, &[], &["no such folder", "unset LIBTORCH"]);
+    assert_refused(&own, &["--version", "2.11.0", "--cuda"], &["CPU build"]);
     fs::remove_file(own.join("lib/libc10.so")).unwrap();
-    assert_ends(
-        &run(own_path, &["--version", "2.11.0"]),
-        1,
-        &["libc10.so is missing"],
-    );
-    assert_eq!(server.requests(), [""; 0]);
-    assert!(!repository.path("vendor").exists());
+    let missing = "libc10.so is missing";
+    assert_refused(&own, &["--version", "2.11.0"], &[missing]);
+    server.assert_not_asked();
+    assert!(!repo.path("vendor").exists());
 }
+
+// --- refused from the start ----------------------------------------------------------------------
 
 #[test]
 fn wrong_arguments_are_usage_errors() {
-    let (repository, server) = (Repository::new(), cpu_server());
+    let (repo, server) = (Repo::new(), Server::good());
     for arguments in [
         &["--gpu"][..],
         &["vendor"],
@@ -722,96 +689,48 @@ fn wrong_arguments_are_usage_errors() {
         &["--dir", ".."],
         &["--cpu", "--cuda"],
     ] {
-        let output = repository.run(&server.address, arguments);
-        assert_ends(&output, 2, &["fetch_libtorch: ", "--help"]);
+        repo.run(&server, arguments)
+            .ends_with(2, &["fetch_libtorch: ", "--help"]);
     }
-    assert_eq!(server.requests(), [""; 0]);
-    assert!(!repository.path("vendor").exists());
-    assert_ends(
-        &repository.run(&server.address, &["--help"]),
-        0,
-        &["Usage:", "--python", "LIBTORCH"],
-    );
+    server.assert_not_asked();
+    assert!(!repo.path("vendor").exists());
+    repo.run(&server, &["--help"])
+        .succeeds(&["Usage:", "--python", "LIBTORCH"]);
 }
 
 #[test]
 fn too_little_space_is_said_beforehand() {
-    let (repository, server) = (Repository::new(), cpu_server());
+    let (repo, server) = (Repo::new(), Server::good());
     for (argument, needed) in [("--cpu", "1250 MB needed"), ("--cuda", "8000 MB needed")] {
-        let mut script = repository.script(&server.address, &[argument]);
-        let output = script
+        repo.script(&server, &[argument])
             .env("SEQFIT_FETCH_FREE_KB", "50000")
-            .output()
-            .unwrap();
-        assert_ends(&output, 1, &["not enough disk space", needed, "50 MB free"]);
-        repository.assert_nothing_left();
+            .run()
+            .fails(&["not enough disk space", needed, "50 MB free"]);
+        repo.assert_nothing_left();
     }
-    assert_eq!(server.requests(), [""; 0]);
-}
-
-#[test]
-fn an_unreachable_server_is_an_error_with_a_cure() {
-    let repository = Repository::new();
-    let start = Instant::now();
-    let output = repository.run(&closed_address(), &[]);
-    assert_ends(
-        &output,
-        1,
-        &[
-            "could not be fetched",
-            "curl",
-            "cure: connect to the network",
-            "LIBTORCH",
-        ],
-    );
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "took {:?}",
-        start.elapsed()
-    );
-    repository.assert_nothing_left();
-}
-
-#[test]
-fn a_missing_zip_is_an_error() {
-    let (repository, server) = (Repository::new(), Server::new(Vec::new()));
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        1,
-        &["could not be fetched", "404"],
-    );
-    repository.assert_nothing_left();
+    server.assert_not_asked();
 }
 
 #[test]
 fn other_platforms_are_refused() {
-    let (repository, server) = (Repository::new(), cpu_server());
+    let (repo, server) = (Repo::new(), Server::good());
     for (system, machine) in [
         ("Linux", "riscv64"),
         ("Linux", "i686"),
         ("Darwin", "x86_64"),
         ("FreeBSD", "amd64"),
     ] {
-        repository.uname(system, machine);
-        assert_ends(
-            &repository.run(&server.address, &[]),
-            1,
-            &[system, machine, "supported: Linux x86-64"],
-        );
+        repo.uname(system, machine);
+        repo.run(&server, &[])
+            .fails(&[system, machine, "supported: Linux x86-64"]);
     }
-    repository.uname("Linux", "aarch64");
-    assert_ends(
-        &repository.run(&server.address, &["--cuda"]),
-        1,
-        &["--cuda is for Linux x86-64"],
-    );
-    assert_ends(
-        &repository.run(&server.address, &[]),
-        1,
-        &["not tested", "there is none for Linux on aarch64"],
-    );
-    assert_eq!(server.requests(), [""; 0]);
-    repository.assert_nothing_left();
+    repo.uname("Linux", "aarch64");
+    repo.run(&server, &["--cuda"])
+        .fails(&["--cuda is for Linux x86-64"]);
+    repo.run(&server, &[])
+        .fails(&["not tested", "there is none for Linux on aarch64"]);
+    server.assert_not_asked();
+    repo.assert_nothing_left();
 }
 
 // --- the PyTorch wheel and .venv -----------------------------------------------------------------
@@ -866,56 +785,44 @@ nvidia("nvidia_nccl_cu13", "2.1", "libnccl.so.2")
 wheel("numpy", "2.0", {"numpy/__init__.py": ""})
 "##;
 
-/// A repository whose pip knows the made-up wheels and nothing else; none on a host without pip.
-fn wheel_repository(spoil: Option<&str>) -> Option<Repository> {
-    let pip = Command::new("python3")
-        .args(["-m", "pip", "--version"])
-        .output();
+/// A repository with the made-up wheels; none on a host without pip.
+fn wheel_repo(spoil: Option<&str>) -> Option<Repo> {
+    let mut pip = Command::new("python3");
+    let pip = pip.args(["-m", "pip", "--version"]).output();
     if !pip.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: python3 has no pip");
         return None;
     }
-    let repository = Repository::new();
-    let folder = repository.path("wheels");
+    let repo = Repo::new();
+    let folder = repo.path("wheels");
     fs::create_dir_all(&folder).unwrap();
     let mut python = Command::new("python3");
-    let output = python
-        .args(["-c", WHEELS])
-        .arg(&folder)
-        .args(spoil)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output));
-    Some(repository)
+    python.args(["-c", WHEELS]).arg(folder).args(spoil);
+    Outcome(python.output().unwrap()).succeeds(&[]);
+    Some(repo)
 }
 
-impl Repository {
-    fn run_with_wheels(&self, arguments: &[&str]) -> Output {
-        self.script(&closed_address(), arguments)
-            .env_remove("SEQFIT_FETCH_NO_WHEEL")
+impl Repo {
+    /// No zip, and a pip that knows the made-up wheels and nothing else.
+    fn run_with_wheels(&self, arguments: &[&str]) -> Outcome {
+        let mut script = self.script(&Server::closed(), arguments);
+        script.0.env_remove("SEQFIT_FETCH_NO_WHEEL");
+        script
             .env("PIP_CONFIG_FILE", "/dev/null")
             .env("PIP_NO_INDEX", "1")
             .env("PIP_FIND_LINKS", self.path("wheels"))
-            .output()
-            .unwrap()
+            .run()
     }
 }
 
 #[test]
 fn falls_back_on_the_wheel() {
-    let Some(repository) = wheel_repository(None) else {
-        return;
-    };
-    let output = repository.run_with_wheels(&[]);
-    assert_ends(
-        &output,
-        0,
-        &[
-            "official zip not usable (curl",
-            "trying the PyTorch wheel",
-            "(cpu) is in place",
-        ],
-    );
+    let Some(repo) = wheel_repo(None) else { return };
+    repo.run_with_wheels(&[]).succeeds(&[
+        "official zip not usable (curl",
+        "trying the PyTorch wheel",
+        "(cpu) is in place",
+    ]);
     let libraries = [
         "libc10.so",
         "libcudart.so.13",
@@ -924,101 +831,75 @@ fn falls_back_on_the_wheel() {
         "libtorch.so",
         "libtorch_cpu.so",
     ];
-    assert_eq!(repository.names("vendor/libtorch/lib"), libraries);
-    let read = |name: &str| fs::read_to_string(repository.target().join(name)).unwrap();
-    assert_eq!(read("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n");
-    assert_eq!(read("build-version"), "2.13.0\n");
-    assert_eq!(read("include/ATen/ATen.h"), "// ATen");
-    assert_eq!(repository.names("vendor"), ["libtorch"]);
-    assert_ends(&repository.run_with_wheels(&[]), 0, &["nothing to fetch"]);
+    assert_eq!(repo.names("vendor/libtorch/lib"), libraries);
+    assert_eq!(repo.read("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n");
+    assert_eq!(repo.read("build-version"), "2.13.0\n");
+    assert_eq!(repo.read("include/ATen/ATen.h"), "// ATen");
+    repo.assert_only_libtorch();
+    repo.run_with_wheels(&[]).succeeds(&["nothing to fetch"]);
 }
 
 #[test]
 fn a_cuda_wheel_keeps_its_layout() {
-    let Some(repository) = wheel_repository(None) else {
-        return;
-    };
-    assert_ends(
-        &repository.run_with_wheels(&["--cuda"]),
-        0,
-        &["(cuda) is in place"],
-    );
+    let Some(repo) = wheel_repo(None) else { return };
+    repo.run_with_wheels(&["--cuda"])
+        .succeeds(&["(cuda) is in place"]);
     // As the RPATH of the libraries has it.
     for name in [
         "cu13/lib/libcublas.so.13",
         "cu13/lib/libcudart.so.13",
         "nccl/lib/libnccl.so.2",
     ] {
-        let path = repository.target().join("lib/../../nvidia").join(name);
+        let path = repo.target().join("lib/../../nvidia").join(name);
         assert!(path.exists(), "{}", path.display());
     }
-    assert!(repository.target().join("include/ATen/ATen.h").exists());
-    let version = fs::read_to_string(repository.target().join("build-version")).unwrap();
-    assert_eq!(version, "2.13.0+cu130\n");
-    assert_eq!(repository.names("vendor"), ["libtorch"]);
-    assert_ends(
-        &repository.run_with_wheels(&["--cuda"]),
-        0,
-        &["nothing to fetch"],
-    );
+    assert!(repo.target().join("include/ATen/ATen.h").exists());
+    assert_eq!(repo.read("build-version"), "2.13.0+cu130\n");
+    repo.assert_only_libtorch();
+    repo.run_with_wheels(&["--cuda"])
+        .succeeds(&["nothing to fetch"]);
 }
 
 #[test]
 fn a_wheel_that_contradicts_its_record_is_an_error() {
-    let Some(repository) = wheel_repository(Some("torch/lib/libtorch_cpu.so")) else {
+    let spoil = Some("torch/lib/libtorch_cpu.so");
+    let Some(repo) = wheel_repo(spoil) else {
         return;
     };
-    let output = repository.run_with_wheels(&[]);
-    assert_ends(
-        &output,
-        1,
-        &[
-            "torch/lib/libtorch_cpu.so is not what RECORD says",
-            "could not be fetched",
-        ],
-    );
-    repository.assert_nothing_left();
+    repo.run_with_wheels(&[]).fails(&[
+        "torch/lib/libtorch_cpu.so is not what RECORD says",
+        "could not be fetched",
+    ]);
+    repo.assert_nothing_left();
 }
 
 #[test]
 fn a_wheel_that_pip_cannot_find_is_an_error() {
-    let Some(repository) = wheel_repository(None) else {
-        return;
-    };
-    let output = repository.run_with_wheels(&["--version", "9.9.9"]);
-    assert_ends(&output, 1, &["could not be fetched", "torch==9.9.9"]);
-    repository.assert_nothing_left();
+    let Some(repo) = wheel_repo(None) else { return };
+    repo.run_with_wheels(&["--version", "9.9.9"])
+        .fails(&["could not be fetched", "torch==9.9.9"]);
+    repo.assert_nothing_left();
 }
 
 #[test]
 fn makes_the_python_environment_and_keeps_it() {
-    let Some(repository) = wheel_repository(None) else {
-        return;
-    };
-    let output = repository.run_with_wheels(&["--python"]);
-    assert_ends(
-        &output,
-        0,
-        &[
-            "CPU index not reachable",
-            "PyTorch 2.13.0 and numpy are in place",
-        ],
-    );
-    let mark = repository.path(".venv/kept");
-    fs::write(&mark, "").unwrap();
-    let output = repository.run_with_wheels(&["--python"]);
-    assert_ends(&output, 0, &["nothing to install"]);
+    let Some(repo) = wheel_repo(None) else { return };
+    repo.run_with_wheels(&["--python"]).succeeds(&[
+        "CPU index not reachable",
+        "PyTorch 2.13.0 and numpy are in place",
+    ]);
+    let mark = repo.path(".venv/kept");
+    write(&mark, "");
+    repo.run_with_wheels(&["--python"])
+        .succeeds(&["nothing to install"]);
     assert!(mark.exists());
 
     // What a killed run leaves is not taken for finished.
-    fs::write(repository.path(".venv/.incomplete"), "").unwrap();
-    let output = repository.run_with_wheels(&["--python"]);
-    assert_ends(
-        &output,
-        0,
-        &["an earlier run did not finish", "are in place"],
-    );
+    let incomplete = repo.path(".venv/.incomplete");
+    write(&incomplete, "");
+    repo.run_with_wheels(&["--python"])
+        .succeeds(&["an earlier run did not finish", "are in place"]);
     assert!(!mark.exists());
-    assert!(!repository.path(".venv/.incomplete").exists());
-    assert_eq!(repository.names("vendor"), ["libtorch"]);
+    assert!(!incomplete.exists());
+    repo.assert_only_libtorch();
 }

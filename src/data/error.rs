@@ -22,6 +22,15 @@ pub enum DataError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A folder, a pipe or a device where a file is wanted.
+    #[error(
+        "{path} must be an ordinary file, found a folder, a pipe or a device: give the file",
+        path = .path.display()
+    )]
+    NotAFile {
+        /// What was given.
+        path: PathBuf,
+    },
     /// A file or folder that cannot be written.
     #[error(
         "{path} cannot be written: {source}: make room there or allow writing, or set SEQFIT_CACHE \

@@ -74,8 +74,9 @@ pub(super) struct Folder {
     pub known: Option<DatasetName>,
 }
 
-/// Reads the data set in `folder`, its files side by side.
-pub(super) fn load(folder: &Path) -> Result<Folder, DataError> {
+/// Reads the data set in `folder`, its files side by side. Without a `classes.txt` the classes are
+/// those of the known data set that the files are, or else of the `expected` one.
+pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folder, DataError> {
     let [train_images, train_labels, test_images, test_labels] = find_all(folder)?;
     let names = classes::read(folder)?;
     let ((train, train_values), (test, test_values)) = thread::scope(|scope| {
@@ -106,7 +107,7 @@ pub(super) fn load(folder: &Path) -> Result<Folder, DataError> {
         (test_labels.clone(), test_values.digests),
     ];
     let known = recognise(&files);
-    let names = match (names, known) {
+    let names = match (names, known.or(expected)) {
         (Some(names), _) => names,
         (None, Some(known)) => known
             .entry()

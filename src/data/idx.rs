@@ -15,7 +15,6 @@ mod encode;
 mod header;
 mod problem;
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -26,6 +25,7 @@ pub use problem::IdxProblem;
 
 use super::digest::{Hashing, Sha256Hex};
 use super::error::DataError;
+use super::open::ordinary;
 use header::{Header, Kind, PREFIX};
 
 /// Deflate's best ratio is 1032:1 (a 258-byte match in 2 bits).
@@ -72,7 +72,7 @@ pub struct Digests {
 /// # Errors
 /// A file that cannot be read, or that is not exactly one IDX file of u8 values in 3 dimensions.
 pub fn read_images(path: &Path) -> Result<Images, DataError> {
-    let (file, length) = open(path)?;
+    let (file, length) = ordinary(path)?;
     images_from(file, length, path)
 }
 
@@ -81,7 +81,7 @@ pub fn read_images(path: &Path) -> Result<Images, DataError> {
 /// # Errors
 /// A file that cannot be read, or that is not exactly one IDX file of u8 values in 1 dimension.
 pub fn read_labels(path: &Path) -> Result<Labels, DataError> {
-    let (file, length) = open(path)?;
+    let (file, length) = ordinary(path)?;
     labels_from(file, length, path)
 }
 
@@ -133,17 +133,6 @@ struct Content {
     sizes: Vec<usize>,
     values: Vec<u8>,
     digests: Digests,
-}
-
-fn open(path: &Path) -> Result<(File, u64), DataError> {
-    let file = File::open(path).map_err(|source| DataError::read(path, source))?;
-    let metadata = file
-        .metadata()
-        .map_err(|source| DataError::read(path, source))?;
-    if !metadata.is_file() {
-        return Err(at(path)(IdxProblem::NoFile));
-    }
-    Ok((file, metadata.len()))
 }
 
 fn at(name: &Path) -> impl Fn(IdxProblem) -> DataError {

@@ -10,6 +10,7 @@ pub use super::prepare::prepare;
 
 use super::error::DataError;
 use super::idx::{self, Images};
+use super::open::ordinary;
 
 /// Rows and columns of the largest picture that is read.
 const MAX_SIDE: u32 = 16_384;
@@ -102,8 +103,10 @@ pub fn read(path: &Path, shape: [usize; 2], as_it_is: bool) -> Result<Prepared, 
         problem,
     };
     let mut start = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(4).read_to_end(&mut start))
+    ordinary(path)?
+        .0
+        .take(4)
+        .read_to_end(&mut start)
         .map_err(|source| DataError::read(path, source))?;
     if idx::looks_like_idx(&start) {
         let Images {
@@ -145,7 +148,7 @@ pub fn load(path: &Path) -> Result<Gray, DataError> {
         path: path.to_owned(),
         problem,
     };
-    let file = File::open(path).map_err(|source| DataError::read(path, source))?;
+    let (file, _) = ordinary(path)?;
     let mut input = BufReader::new(file);
     let mut start = Vec::new();
     (&mut input)
@@ -273,3 +276,6 @@ fn describe(start: &[u8], format: Option<ImageFormat>) -> String {
         None => "another kind of file".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

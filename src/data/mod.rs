@@ -29,6 +29,7 @@ mod folder;
 pub mod idx;
 pub mod images;
 mod locations;
+mod open;
 mod prepare;
 mod source;
 mod verify;

@@ -226,24 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn an_eight_pixel_digit_comes_back_as_it_was() {
+    fn an_eight_pixel_digit_comes_back_much_as_it_was() {
         let (train, ..) = digits::load().unwrap();
-        // Digits that fill the height, as the sources' do.
-        let full = |i: &usize| {
-            let image = train.image(*i);
-            image[..8].iter().any(|&v| v > 60) && image[56..].iter().any(|&v| v > 60)
-        };
-        let mut sum = 0.0;
-        let chosen: Vec<usize> = (0..200).filter(full).collect();
-        for &i in &chosen {
+        let back = |i| {
             let image = prepare(&photographed(&sheet(train.image(i), 12)), [8, 8]).unwrap();
-            sum += correlation(&image, train.image(i));
-        }
-        assert!(
-            chosen.len() > 20 && sum / chosen.len() as f64 > 0.85,
-            "{sum}, {}",
-            chosen.len()
-        );
+            correlation(&image, train.image(i))
+        };
+        let mean = (0..200).map(back).sum::<f64>() / 200.0;
+        assert!(mean > 0.75, "{mean}");
     }
 
     #[test]

@@ -192,20 +192,21 @@ fn named(
         return built_in();
     }
     if let Some(own) = locations.own(name) {
-        return known(name, folder::load(&own)?, &own);
+        return known(name, folder::load(&own, Some(name))?, &own);
     }
     let cached = locations.cached(name);
     if entry
         .files
         .iter()
         .all(|file| cached.join(file.name).is_file())
-        && let Ok(loaded) = folder::load(&cached).and_then(|found| known(name, found, &cached))
+        && let Ok(loaded) =
+            folder::load(&cached, Some(name)).and_then(|found| known(name, found, &cached))
     {
         return Ok(loaded);
     }
     // Something is missing or wrong; what is right stays.
     match fetch(name, locations, progress)? {
-        Some(dir) => known(name, folder::load(&dir)?, &dir),
+        Some(dir) => known(name, folder::load(&dir, Some(name))?, &dir),
         None => built_in(),
     }
 }
@@ -244,7 +245,7 @@ pub(super) fn is_unknown(file: &RemoteFile<'_>, found: &Digests) -> bool {
 }
 
 fn from_dir(dir: &Path) -> Result<Loaded, DataError> {
-    let found = folder::load(dir)?;
+    let found = folder::load(dir, None)?;
     let own_name = || {
         // "." and ".." have no name of their own.
         let absolute = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());

@@ -83,7 +83,7 @@ fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
         .map(|(i, role)| file_report(dir, i, role, expected))
         .collect();
     if reports.iter().all(FileReport::is_right)
-        && let Err(error) = folder::load(dir)
+        && let Err(error) = folder::load(dir, expected.map(|entry| entry.name))
     {
         let verdict = Verdict::Wrong(error.to_string());
         reports.push(FileReport {

@@ -1,1 +1,154 @@
+//! A small HTTP server for tests: what it answers is decided request by request.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What a client asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub path: String,
+    /// The first byte of a `Range: bytes=N-`.
+    pub from: Option<usize>,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// 200 with the body, whatever range was asked for.
+    Whole(Vec<u8>),
+    /// 206 with the range that was asked for, or 200 with all.
+    Ranged(Vec<u8>),
+    /// As `Ranged`, and the connection ends after so many bytes of the body.
+    Cut(Vec<u8>, usize),
+    /// 206 with these bytes, said to begin at this one.
+    Partial(usize, Vec<u8>),
+    /// 200 without a length, closed at its end.
+    Unannounced(Vec<u8>),
+    /// A redirect to this address.
+    Redirect(String),
+    /// Only a status.
+    Status(u16),
+}
+
+/// Runs until the test's process ends.
+pub struct Server {
+    address: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    /// Answers each request with what `answer` says; its second argument counts requests from 0.
+    pub fn start(answer: impl Fn(&Asked, usize) -> Answer + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { continue };
+                let Some(request) = read_request(&stream) else {
+                    continue;
+                };
+                let count = {
+                    let mut log = log.lock().expect("the log");
+                    log.push(request.clone());
+                    log.len() - 1
+                };
+                // A client may hang up early.
+                let _ = respond(stream, &request, answer(&request, count));
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// Answers with these files by path, resumable, and 404 for others.
+    pub fn files(files: Vec<(String, Vec<u8>)>) -> Self {
+        Self::start(
+            move |asked, _| match files.iter().find(|(path, _)| *path == asked.path) {
+                Some((_, body)) => Answer::Ranged(body.clone()),
+                None => Answer::Status(404),
+            },
+        )
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// All requests so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().expect("the log").clone()
+    }
+}
+
+/// The address of a port that nothing listens on.
+pub fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}", listener.local_addr().expect("an address"))
+}
+
+fn read_request(stream: &TcpStream) -> Option<Asked> {
+    let mut lines = BufReader::new(stream).lines();
+    let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
+    let mut from = None;
+    for line in lines {
+        let line = line.ok()?.to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(range) = line.strip_prefix("range: bytes=") {
+            from = range.trim_end_matches('-').parse().ok();
+        }
+    }
+    Some(Asked { path, from })
+}
+
+fn respond(mut stream: TcpStream, asked: &Asked, answer: Answer) -> std::io::Result<()> {
+    let head = |status: &str, more: &str, length: usize| {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n")
+    };
+    let ranged = |body: &[u8]| match asked.from {
+        Some(from) if from < body.len() => {
+            let range = format!(
+                "Content-Range: bytes {from}-{}/{}\r\n",
+                body.len() - 1,
+                body.len()
+            );
+            (
+                head("206 Partial Content", &range, body.len() - from),
+                body[from..].to_vec(),
+            )
+        }
+        Some(_) => (head("416 Range Not Satisfiable", "", 0), Vec::new()),
+        None => (head("200 OK", "", body.len()), body.to_vec()),
+    };
+    let (head, body) = match answer {
+        Answer::Whole(body) => (head("200 OK", "", body.len()), body),
+        Answer::Ranged(body) => ranged(&body),
+        Answer::Cut(body, after) => {
+            let (head, mut rest) = ranged(&body);
+            rest.truncate(after);
+            (head, rest)
+        }
+        Answer::Partial(first, body) => {
+            let last = first + body.len() - 1;
+            let range = format!("Content-Range: bytes {first}-{last}/{}\r\n", last + 1);
+            (head("206 Partial Content", &range, body.len()), body)
+        }
+        Answer::Unannounced(body) => (
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
+            body,
+        ),
+        Answer::Redirect(to) => (
+            head("302 Found", &format!("Location: {to}\r\n"), 0),
+            Vec::new(),
+        ),
+        Answer::Status(status) => (head(&format!("{status} No"), "", 0), Vec::new()),
+    };
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&body)?;
+    stream.flush()
+}

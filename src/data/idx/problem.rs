@@ -4,9 +4,6 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxProblem {
-    /// A folder, a pipe or a device.
-    #[error("an IDX file must be an ordinary file, found a folder or a device: give the file")]
-    NoFile,
     /// Nothing in it.
     #[error(
         "an IDX file begins with a header, found {}: download or write it again",

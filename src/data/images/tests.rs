@@ -1,0 +1,197 @@
+use std::fs;
+use std::path::PathBuf;
+
+use ::image::codecs::jpeg::JpegEncoder;
+use ::image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+
+use super::*;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn holding(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+}
+
+/// A dark stroke on white paper.
+fn stroke() -> GrayImage {
+    GrayImage::from_fn(60, 80, |x, y| {
+        let drawn = (25..35).contains(&x) && (20..60).contains(&y);
+        Luma([if drawn { 10 } else { 250 }])
+    })
+}
+
+#[test]
+fn colours_depths_and_transparency_become_grey() {
+    let folder = Folder::new();
+    let path = folder.path("picture.png");
+    let pixels = || load(&path).unwrap().pixels;
+    RgbImage::from_fn(2, 1, |x, _| {
+        [Rgb([255, 255, 255]), Rgb([0, 0, 0])][x as usize]
+    })
+    .save(&path)
+    .unwrap();
+    assert_eq!(pixels(), [255, 0]);
+    // Black ink on a transparent ground, and half of it.
+    RgbaImage::from_fn(3, 1, |x, _| Rgba([0, 0, 0, [0, 128, 255][x as usize]]))
+        .save(&path)
+        .unwrap();
+    assert_eq!(pixels(), [255, 127, 0]);
+    let deep: ImageBuffer<LumaA<u16>, Vec<u16>> =
+        ImageBuffer::from_fn(2, 1, |x, _| LumaA([[0, 65_535][x as usize], 65_535]));
+    deep.save(&path).unwrap();
+    assert_eq!(pixels(), [0, 255]);
+}
+
+#[test]
+fn a_photograph_is_turned_as_its_camera_says() {
+    let folder = Folder::new();
+    let mut jpeg = Vec::new();
+    let wide = GrayImage::from_fn(32, 16, |x, _| Luma([if x < 16 { 0 } else { 255 }]));
+    JpegEncoder::new(&mut jpeg).encode_image(&wide).unwrap();
+    // EXIF with one entry: orientation (0x0112) 6, to be turned a quarter clockwise.
+    let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let mut turned = jpeg[..2].to_vec();
+    turned.extend([0xff, 0xe1, 0, exif.len() as u8 + 2]);
+    turned.extend(exif);
+    turned.extend(&jpeg[2..]);
+    let gray = load(&folder.holding("turned.jpg", &turned)).unwrap();
+    assert_eq!((gray.height, gray.width), (32, 16));
+    // Left has come to the top.
+    assert!(gray.pixels[8] < 50 && gray.pixels[31 * 16 + 8] > 200);
+    let gray = load(&folder.holding("plain.jpg", &jpeg)).unwrap();
+    assert_eq!((gray.height, gray.width), (16, 32));
+}
+
+#[test]
+fn the_content_decides_not_the_name() {
+    let folder = Folder::new();
+    let png = folder.path("a.png");
+    stroke().save(&png).unwrap();
+    let misnamed = folder.path("a.jpg");
+    fs::copy(&png, &misnamed).unwrap();
+    assert_eq!(load(&misnamed).unwrap(), load(&png).unwrap());
+    let images = idx::encode_images(2, [2, 2], &[1, 2, 3, 4, 5, 6, 7, 8]);
+    let list = folder.holding("list.png", &images);
+    let read_list = read(&list, [2, 2], false).unwrap();
+    assert_eq!(
+        (read_list.pixels, read_list.single),
+        ((1..=8).collect(), false)
+    );
+    let error = read(&list, [28, 28], false).unwrap_err().to_string();
+    assert!(
+        error.contains("takes images of 28x28 (height x width), found 2x2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_picture_is_prepared_or_left_as_it_is() {
+    let folder = Folder::new();
+    let path = folder.path("stroke.png");
+    stroke().save(&path).unwrap();
+    let prepared = read(&path, [28, 28], false).unwrap();
+    assert!(prepared.single);
+    let bright: Vec<usize> = (0..28 * 28).filter(|&i| prepared.pixels[i] > 128).collect();
+    // 40x10 in a box of 20: rows 4 to 23, 5 columns.
+    assert_eq!(
+        (bright.len(), bright[0] / 28, bright[99] / 28),
+        (100, 4, 23)
+    );
+    let error = read(&path, [28, 28], true).unwrap_err().to_string();
+    assert!(
+        error.contains("28x28 (height x width), found 80x60: give one of this size"),
+        "{error}"
+    );
+    assert_eq!(
+        read(&path, [80, 60], true).unwrap().pixels,
+        stroke().into_raw()
+    );
+}
+
+#[test]
+fn what_is_no_picture_is_refused_by_name() {
+    let folder = Folder::new();
+    let text = |name: &str, bytes: &[u8]| {
+        let error = load(&folder.holding(name, bytes)).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        error
+    };
+    assert!(
+        text("empty.png", b"")
+            .contains("PNG or JPEG file, or an IDX file of images, found an empty")
+    );
+    assert!(text("a.gif", b"GIF89a\x01\0\x01\0").contains("found Gif"));
+    assert!(text("a.svg", b"<svg/>").contains("a web page or an SVG"));
+    assert!(text("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0").contains("HEIC"));
+    assert!(text("a.pdf", b"%PDF-1.7").contains("a PDF"));
+    let png = folder.path("a.png");
+    stroke().save(&png).unwrap();
+    let png = fs::read(png).unwrap();
+    assert!(text("cut.png", &png[..png.len() / 2]).contains("damaged"));
+    assert!(text("head.png", &png[..20]).contains("damaged"));
+    assert!(text("head.jpg", b"\xff\xd8\xff\xe0").contains("damaged"));
+    assert!(matches!(
+        load(folder.0.path()),
+        Err(DataError::NotAFile { .. })
+    ));
+    assert!(matches!(
+        load(&folder.path("none")),
+        Err(DataError::Read { .. })
+    ));
+}
+
+#[test]
+fn a_picture_that_claims_to_be_huge_takes_no_memory() {
+    let folder = Folder::new();
+    let path = folder.path("a.png");
+    stroke().save(&path).unwrap();
+    let png = fs::read(&path).unwrap();
+    for (width, height) in [(60_000u32, 60_000u32), (16_000, 60_000), (16_384, 16_385)] {
+        let mut huge = png.clone();
+        huge[16..20].copy_from_slice(&width.to_be_bytes());
+        huge[20..24].copy_from_slice(&height.to_be_bytes());
+        let crc = crc32(&huge[12..29]);
+        huge[29..33].copy_from_slice(&crc.to_be_bytes());
+        let error = load(&folder.holding("huge.png", &huge))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("16384 rows and columns and take 256 MiB"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn blank_paper_is_an_error() {
+    let folder = Folder::new();
+    let path = folder.path("blank.png");
+    GrayImage::from_pixel(50, 50, Luma([240]))
+        .save(&path)
+        .unwrap();
+    let error = read(&path, [28, 28], false).unwrap_err().to_string();
+    assert!(
+        error.contains("blank.png: a picture must show something"),
+        "{error}"
+    );
+}
+
+/// As PNG wants it.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1))
+        })
+    })
+}

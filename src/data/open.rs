@@ -1,0 +1,19 @@
+//! Opening files that people name.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::error::DataError;
+
+/// The ordinary file at `path` and its length in bytes. Anything else is refused before it is
+/// opened: opening a pipe can wait forever.
+pub(super) fn ordinary(path: &Path) -> Result<(File, u64), DataError> {
+    let at = |source| DataError::read(path, source);
+    let metadata = fs::metadata(path).map_err(at)?;
+    if !metadata.is_file() {
+        return Err(DataError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    Ok((File::open(path).map_err(at)?, metadata.len()))
+}

@@ -1,0 +1,371 @@
+//! Data sets from folders, from the cache, and from nowhere: each is right or an error that says
+//! why; only what was not asked for by name falls back, and then says so.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use common::http::{self, Server};
+use flate2::{Compression, write::GzEncoder};
+use seqfit::data::{
+    self, DataError, Dataset, DatasetName, Loaded, Locations, Request, Source, Verdict,
+};
+use tempfile::TempDir;
+
+/// Two classes of 2x3 images: 3 to train, 2 to test.
+fn write_set(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let file = |name: &str, bytes: Vec<u8>| fs::write(folder.join(name), bytes).unwrap();
+    let pixels: Vec<u8> = (0..30).collect();
+    file(
+        "train-images-idx3-ubyte",
+        common::idx(&[3, 2, 3], &pixels[..18]),
+    );
+    file("train-labels-idx1-ubyte", common::idx(&[3], &[0, 1, 0]));
+    file(
+        "t10k-images-idx3-ubyte",
+        common::idx(&[2, 2, 3], &pixels[18..]),
+    );
+    file("t10k-labels-idx1-ubyte", common::idx(&[2], &[1, 1]));
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn set() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_set(folder.path());
+    folder
+}
+
+/// The error of a folder in which one file was changed.
+fn error_with(name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let folder = set();
+    fs::write(folder.path().join(name), bytes).unwrap();
+    data::load_dir(folder.path()).unwrap_err().to_string()
+}
+
+fn contents(dataset: &Dataset) -> Vec<(Vec<u8>, u8)> {
+    (0..dataset.len())
+        .map(|i| (dataset.image(i).to_vec(), dataset.label(i)))
+        .collect()
+}
+
+/// No data folder, an empty cache, and a mirror that is not there.
+fn offline(cache: &Path) -> Locations {
+    Locations {
+        data: None,
+        cache: cache.to_owned(),
+        mirrors: Some(vec![http::closed()]),
+    }
+}
+
+fn resolve(request: &Request, locations: &Locations) -> Result<Loaded, DataError> {
+    data::resolve(request, locations, &mut |_| {})
+}
+
+#[test]
+fn a_folder_is_loaded_whatever_its_files_are_called() {
+    let plain = set();
+    let (train, test) = data::load_dir(plain.path()).unwrap();
+    assert_eq!(
+        (train.len(), test.len(), train.image_shape()),
+        (3, 2, [2, 3])
+    );
+    assert_eq!(train.classes(), ["0", "1"]);
+    assert_eq!(
+        (train.image(1), train.label(1)),
+        (&[6, 7, 8, 9, 10, 11][..], 1)
+    );
+    for rename in [
+        |name: &str| format!("{name}.gz"),
+        |name: &str| name.replace("t10k-", "test-"),
+        |name: &str| name.replace("-idx", ".idx").replace("t10k", "test") + ".gz",
+    ] {
+        let other = tempfile::tempdir().unwrap();
+        for name in common::listing(plain.path()) {
+            let bytes = fs::read(plain.path().join(&name)).unwrap();
+            let name = rename(&name);
+            let bytes = if name.ends_with(".gz") {
+                gzip(&bytes)
+            } else {
+                bytes
+            };
+            fs::write(other.path().join(name), bytes).unwrap();
+        }
+        let (a, b) = data::load_dir(other.path()).unwrap();
+        assert_eq!(
+            (contents(&a), contents(&b)),
+            (contents(&train), contents(&test))
+        );
+    }
+}
+
+#[test]
+fn a_plain_file_goes_before_a_compressed_one() {
+    let folder = set();
+    fs::write(
+        folder.path().join("train-labels-idx1-ubyte.gz"),
+        b"never read",
+    )
+    .unwrap();
+    assert!(data::load_dir(folder.path()).is_ok());
+}
+
+#[test]
+fn a_missing_file_is_named_with_what_there_is() {
+    let folder = set();
+    fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte")).unwrap();
+    let error = data::load_dir(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("needs t10k-labels-idx1-ubyte"), "{error}");
+    assert!(
+        error.contains("the folder holds t10k-images-idx3-ubyte, train-images"),
+        "{error}"
+    );
+    let empty = tempfile::tempdir().unwrap();
+    let error = data::load_dir(empty.path()).unwrap_err().to_string();
+    assert!(error.contains("the folder is empty"), "{error}");
+    let error = data::load_dir(empty.path().join("none"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("none cannot be read"), "{error}");
+}
+
+#[test]
+fn files_that_do_not_go_together_are_refused() {
+    let error = error_with("train-labels-idx1-ubyte", common::idx(&[2], &[0, 1]));
+    assert!(
+        error.contains("found 3 images and 2 labels in train-labels-idx1-ubyte"),
+        "{error}"
+    );
+    let error = error_with("t10k-images-idx3-ubyte", common::idx(&[2, 3, 2], &[0; 12]));
+    assert!(error.contains("found [2, 3] and [3, 2]"), "{error}");
+    let error = error_with("train-images-idx3-ubyte", common::idx(&[3], &[0; 3]));
+    assert!(
+        error.contains("train-images-idx3-ubyte: ") && error.contains("labels file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn classes_are_named_in_a_file_or_numbered() {
+    let folder = set();
+    let names = folder.path().join("classes.txt");
+    fs::write(&names, "cat\ndog\nbird\n").unwrap();
+    let (train, test) = data::load_dir(folder.path()).unwrap();
+    assert_eq!(
+        (train.classes(), test.classes()),
+        (train.classes(), train.classes())
+    );
+    assert_eq!(train.classes(), ["cat", "dog", "bird"]);
+    fs::write(
+        folder.path().join("t10k-labels-idx1-ubyte"),
+        common::idx(&[2], &[0, 3]),
+    )
+    .unwrap();
+    let error = data::load_dir(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("t10k-labels-idx1-ubyte: labels run from 0 to 2, found 3 at sample 1"),
+        "{error}"
+    );
+    fs::remove_file(&names).unwrap();
+    let (train, _) = data::load_dir(folder.path()).unwrap();
+    assert_eq!(train.classes(), ["0", "1", "2", "3"]);
+    fs::write(
+        folder.path().join("t10k-labels-idx1-ubyte"),
+        common::idx(&[2], &[255, 3]),
+    )
+    .unwrap();
+    assert_eq!(
+        data::load_dir(folder.path()).unwrap().0.classes().len(),
+        256
+    );
+    for (text, part) in [
+        (&b""[..], "found 0 names"),
+        (b"cat\n\ndog", "an empty line 2"),
+        (b"cat\ncat", "\"cat\" again in line 2"),
+        (b"cat\n\xff", "no UTF-8 at position 4"),
+    ] {
+        let error = error_with("classes.txt", text);
+        assert!(
+            error.contains("classes.txt: ") && error.contains(part),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn without_a_network_only_what_was_not_named_falls_back() {
+    let cache = tempfile::tempdir().unwrap();
+    let locations = offline(cache.path());
+    let loaded = resolve(&Request::Auto, &locations).unwrap();
+    assert_eq!(
+        (
+            loaded.source.name.as_str(),
+            loaded.train.len(),
+            loaded.test.len()
+        ),
+        ("digits", 1437, 360)
+    );
+    let notice = loaded.source.notice.as_deref().unwrap();
+    for part in [
+        "NOT MNIST",
+        "8x8",
+        "train-images-idx3-ubyte.gz",
+        "1797 images",
+    ] {
+        assert!(notice.contains(part), "{part} is not in {notice}");
+    }
+    for name in [
+        DatasetName::Mnist,
+        DatasetName::FashionMnist,
+        DatasetName::Kmnist,
+    ] {
+        let error = resolve(&Request::Named(name), &locations).unwrap_err();
+        assert!(matches!(error, DataError::Download { .. }), "{error}");
+        assert!(
+            error.to_string().contains(&format!("/{name}/train-images")),
+            "{error}"
+        );
+    }
+    // Asked for, they come without a word.
+    let digits = resolve(&Request::Named(DatasetName::Digits), &locations).unwrap();
+    assert_eq!(digits.source.notice, None);
+    assert_eq!(contents(&digits.test), contents(&loaded.test));
+}
+
+#[test]
+fn a_source_is_kept_in_toml_and_leads_back_to_the_same_data() {
+    let folder = set();
+    let loaded = resolve(
+        &Request::Dir(folder.path().to_owned()),
+        &offline(folder.path()),
+    )
+    .unwrap();
+    let text = toml::to_string(&loaded.source).unwrap();
+    let source: Source = toml::from_str(&text).unwrap();
+    assert_eq!(source, loaded.source);
+    assert_eq!(source.files.len(), 4);
+    let again = resolve(&source.request().unwrap(), &offline(folder.path())).unwrap();
+    source.check_same(&again.source).unwrap();
+
+    fs::write(
+        folder.path().join("t10k-labels-idx1-ubyte"),
+        common::idx(&[2], &[0, 1]),
+    )
+    .unwrap();
+    let again = resolve(&source.request().unwrap(), &offline(folder.path())).unwrap();
+    let error = source.check_same(&again.source).unwrap_err().to_string();
+    assert!(
+        error.contains("t10k-labels-idx1-ubyte is not the file"),
+        "{error}"
+    );
+
+    let cache = tempfile::tempdir().unwrap();
+    let digits = resolve(&Request::Auto, &offline(cache.path()))
+        .unwrap()
+        .source;
+    let back: Source = toml::from_str(&toml::to_string(&digits).unwrap()).unwrap();
+    assert_eq!(back, digits);
+    assert_eq!(back.request().unwrap(), Request::Named(DatasetName::Digits));
+}
+
+#[test]
+fn another_file_is_not_taken_for_a_known_data_set() {
+    let folder = tempfile::tempdir().unwrap();
+    write_set(&folder.path().join("mnist"));
+    let locations = Locations {
+        data: Some(folder.path().to_owned()),
+        ..offline(folder.path())
+    };
+    for request in [Request::Named(DatasetName::Mnist), Request::Auto] {
+        let error = resolve(&request, &locations).unwrap_err().to_string();
+        assert!(
+            error.contains("mnist's file has another SHA-256"),
+            "{error}"
+        );
+    }
+    let reports = data::verify(&Request::Named(DatasetName::Mnist), &locations).unwrap();
+    assert_eq!(reports.len(), 4);
+    assert!(
+        reports
+            .iter()
+            .all(|report| matches!(report.verdict, Verdict::Wrong(_)))
+    );
+    let own = Request::Dir(folder.path().join("mnist"));
+    let reports = data::verify(&own, &locations).unwrap();
+    assert!(
+        reports
+            .iter()
+            .all(|report| report.verdict == Verdict::Usable)
+    );
+    assert_eq!(reports[0].holds.as_deref(), Some("3 images of 2x3"));
+    fs::remove_file(folder.path().join("mnist/t10k-labels-idx1-ubyte")).unwrap();
+    let reports = data::verify(&own, &locations).unwrap();
+    assert_eq!(reports[3].verdict, Verdict::Missing);
+}
+
+#[test]
+fn the_real_mnist_is_recognised_fetched_and_mended() {
+    let Some(mnist) = common::mnist() else { return };
+    let found = resolve(&Request::Dir(mnist.clone()), &offline(&mnist)).unwrap();
+    assert_eq!(found.source.name, "mnist");
+    assert_eq!((found.train.len(), found.test.len()), (60_000, 10_000));
+    assert_eq!(found.train.class_counts()[..3], [5923, 6742, 5958]);
+
+    // A mirror that serves these files, which another program compressed.
+    let names = [
+        "train-images-idx3",
+        "train-labels-idx1",
+        "t10k-images-idx3",
+        "t10k-labels-idx1",
+    ];
+    let files = names
+        .iter()
+        .filter_map(|name| {
+            let name = format!("{name}-ubyte.gz");
+            Some((format!("/mnist/{name}"), fs::read(mnist.join(&name)).ok()?))
+        })
+        .collect::<Vec<_>>();
+    if files.len() < 4 {
+        return; // the folder holds them plain
+    }
+    let server = Server::files(files);
+    let cache = tempfile::tempdir().unwrap();
+    let mirrors = Some(vec![server.address().to_owned()]);
+    let locations = Locations {
+        mirrors,
+        ..offline(cache.path())
+    };
+    let fetched = resolve(&Request::Auto, &locations).unwrap();
+    assert_eq!(
+        (fetched.source.name.as_str(), &fetched.source.notice),
+        ("mnist", &None)
+    );
+    found.source.check_same(&fetched.source).unwrap();
+    assert_eq!(server.asked().len(), 4);
+
+    // From the cache now, without a question.
+    assert!(resolve(&Request::Named(DatasetName::Mnist), &offline(cache.path())).is_ok());
+    let right = |reports: Vec<data::FileReport>| {
+        reports
+            .iter()
+            .filter(|report| report.verdict == Verdict::Known(DatasetName::Mnist))
+            .count()
+    };
+    assert_eq!(right(data::verify(&Request::Auto, &locations).unwrap()), 4);
+
+    // A file that went bad is fetched again, alone.
+    let bad = locations
+        .cached(DatasetName::Mnist)
+        .join("t10k-labels-idx1-ubyte.gz");
+    fs::write(&bad, gzip(&common::idx(&[10_000], &[0; 10_000]))).unwrap();
+    assert_eq!(right(data::verify(&Request::Auto, &locations).unwrap()), 3);
+    resolve(&Request::Named(DatasetName::Mnist), &locations).unwrap();
+    assert_eq!(server.asked().len(), 5);
+}

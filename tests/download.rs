@@ -1,0 +1,320 @@
+//! A download is right, whole and resumed, or it is an error that says what each mirror did.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+
+use common::http::{self, Answer, Server};
+use seqfit::data::DataError;
+use seqfit::data::catalog::{Contents, RemoteFile};
+use seqfit::data::download::{Progress, fetch_file};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// Long enough to be cut into pieces, and to differ everywhere.
+fn body() -> Vec<u8> {
+    (0..300_000u32)
+        .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+struct Case {
+    folder: TempDir,
+    body: Vec<u8>,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            body: body(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("set/file.gz")
+    }
+
+    fn fetch(&self, servers: &[&Server]) -> Result<Vec<Progress>, DataError> {
+        let mirrors: Vec<String> = servers
+            .iter()
+            .map(|server| format!("{}/set/", server.address()))
+            .collect();
+        self.fetch_from(&mirrors)
+    }
+
+    fn fetch_from(&self, mirrors: &[String]) -> Result<Vec<Progress>, DataError> {
+        let sha256 = hex(&self.body);
+        let bytes = self.body.len() as u64;
+        let file = RemoteFile {
+            name: "file.gz",
+            bytes,
+            sha256: &sha256,
+            contents: None,
+        };
+        let mut told = Vec::new();
+        let path = fetch_file(&file, mirrors, &self.folder.path().join("set"), &mut |p| {
+            told.push(p)
+        })?;
+        assert_eq!(path, self.path());
+        assert_eq!(fs::read(path).unwrap(), self.body);
+        assert_eq!(self.listing(), ["file.gz"]);
+        Ok(told)
+    }
+
+    fn listing(&self) -> Vec<String> {
+        common::listing(&self.folder.path().join("set"))
+    }
+
+    /// What an earlier process left.
+    fn leave(&self, name: &str, bytes: &[u8]) {
+        fs::create_dir_all(self.folder.path().join("set")).unwrap();
+        fs::write(self.folder.path().join("set").join(name), bytes).unwrap();
+    }
+
+    fn serving(&self) -> Server {
+        Server::files(vec![("/set/file.gz".to_owned(), self.body.clone())])
+    }
+}
+
+#[test]
+fn progress_reaches_the_end() {
+    let case = Case::new();
+    let told = case.fetch(&[&case.serving()]).unwrap();
+    let total = case.body.len() as u64;
+    assert!(told.iter().all(|p| p.total == total && p.file == "file.gz"));
+    assert!(told.is_sorted_by_key(|p| p.done));
+    assert_eq!(told.last().unwrap().done, total);
+}
+
+#[test]
+fn a_missing_file_is_fetched_from_the_next_mirror() {
+    let case = Case::new();
+    let missing = Server::start(|_, _| Answer::Status(404));
+    case.fetch(&[&missing, &case.serving()]).unwrap();
+    assert_eq!(missing.asked().len(), 1);
+}
+
+#[test]
+fn a_wrong_file_is_fetched_from_the_next_mirror() {
+    let case = Case::new();
+    let mut wrong = case.body.clone();
+    wrong[1000] ^= 1;
+    let wrong = Server::start(move |_, _| Answer::Whole(wrong.clone()));
+    case.fetch(&[&wrong, &case.serving()]).unwrap();
+}
+
+#[test]
+fn a_cut_connection_is_resumed() {
+    let case = Case::new();
+    let body = case.body.clone();
+    let server = Server::start(move |_, count| match count {
+        0 => Answer::Cut(body.clone(), 500_000),
+        1 => Answer::Cut(body.clone(), 300_000),
+        _ => Answer::Ranged(body.clone()),
+    });
+    case.fetch(&[&server]).unwrap();
+    let from: Vec<_> = server.asked().iter().map(|asked| asked.from).collect();
+    assert_eq!(from, [None, Some(500_000), Some(800_000)]);
+}
+
+#[test]
+fn another_mirror_goes_on_where_one_broke_off() {
+    let case = Case::new();
+    let body = case.body.clone();
+    let broken = Server::start(move |_, count| match count {
+        0 => Answer::Cut(body.clone(), 500_000),
+        _ => Answer::Status(503),
+    });
+    let good = case.serving();
+    case.fetch(&[&broken, &good]).unwrap();
+    assert_eq!(good.asked()[0].from, Some(500_000));
+}
+
+#[test]
+fn an_earlier_process_s_part_is_continued() {
+    let case = Case::new();
+    case.leave("file.gz.part", &case.body[..700_000]);
+    let server = case.serving();
+    case.fetch(&[&server]).unwrap();
+    assert_eq!(server.asked()[0].from, Some(700_000));
+    // A complete one needs no mirror.
+    let case = Case::new();
+    case.leave("file.gz.part", &case.body);
+    let server = case.serving();
+    case.fetch(&[&server]).unwrap();
+    assert!(server.asked().is_empty());
+}
+
+#[test]
+fn a_wrong_part_costs_a_new_start_and_no_mirror() {
+    for length in [10, 1_200_000, 1_200_001] {
+        let case = Case::new();
+        case.leave("file.gz.part", &vec![7; length]);
+        case.fetch(&[&case.serving()]).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_does_not_resume_sends_all_again() {
+    let case = Case::new();
+    case.leave("file.gz.part", &case.body[..700_000]);
+    let body = case.body.clone();
+    let server = Server::start(move |_, _| Answer::Whole(body.clone()));
+    case.fetch(&[&server]).unwrap();
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn a_range_that_was_not_asked_for_is_not_taken() {
+    let case = Case::new();
+    case.leave("file.gz.part", &case.body[..700_000]);
+    let body = case.body.clone();
+    let server = Server::start(move |asked, _| match asked.from {
+        Some(_) => Answer::Partial(600_000, body[600_000..].to_vec()),
+        None => Answer::Whole(body.clone()),
+    });
+    case.fetch(&[&server]).unwrap();
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[test]
+fn nothing_beyond_the_known_length_is_written() {
+    let case = Case::new();
+    let mut longer = case.body.clone();
+    longer.extend([0; 100_000]);
+    let announced = {
+        let longer = longer.clone();
+        Server::start(move |_, _| Answer::Whole(longer.clone()))
+    };
+    let unannounced = Server::start(move |_, _| Answer::Unannounced(longer.clone()));
+    let error = case
+        .fetch(&[&announced, &unannounced])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error
+            .matches("at most 1200000 bytes, and the server sends more")
+            .count(),
+        2,
+        "{error}"
+    );
+    assert!(case.listing().is_empty(), "{:?}", case.listing());
+}
+
+#[test]
+fn when_all_fail_the_error_says_what_each_did_and_no_file_is_left() {
+    let case = Case::new();
+    let mut wrong = case.body.clone();
+    wrong.truncate(1000);
+    let servers = [
+        Server::start(|_, _| Answer::Status(404)),
+        Server::start(move |_, _| Answer::Whole(wrong.clone())),
+        Server::start(|asked, _| Answer::Redirect(asked.path.clone())),
+    ];
+    let mut mirrors: Vec<String> = servers
+        .iter()
+        .map(|server| format!("{}/set/", server.address()))
+        .collect();
+    mirrors.push(format!("{}/", http::closed()));
+    let error = case.fetch_from(&mirrors).unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "file.gz could not be downloaded",
+        "status 404",
+        &format!("must have SHA-256 {}", hex(&case.body)),
+        "too many redirects",
+        "SEQFIT_MIRROR",
+        &case.folder.path().display().to_string(),
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let DataError::Download { attempts, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(attempts.len(), 4);
+    assert!(
+        attempts
+            .iter()
+            .zip(&mirrors)
+            .all(|(a, m)| a.url == format!("{m}file.gz"))
+    );
+    assert!(
+        servers[2].asked().len() <= 7,
+        "{}",
+        servers[2].asked().len()
+    );
+    assert!(case.listing().is_empty(), "{:?}", case.listing());
+}
+
+#[test]
+fn what_was_fetched_stays_for_the_next_time() {
+    let case = Case::new();
+    let body = case.body.clone();
+    let broken = Server::start(move |_, count| match count {
+        0 => Answer::Cut(body.clone(), 500_000),
+        _ => Answer::Status(503),
+    });
+    assert!(case.fetch(&[&broken]).is_err());
+    assert_eq!(case.listing(), ["file.gz.part"]);
+    assert_eq!(
+        fs::read(case.path().with_extension("gz.part")).unwrap(),
+        case.body[..500_000]
+    );
+}
+
+#[test]
+fn a_file_that_is_there_is_checked_and_kept_until_a_right_one_comes() {
+    let case = Case::new();
+    case.leave("file.gz", &case.body);
+    case.fetch(&[]).unwrap();
+
+    case.leave("file.gz", b"wrong");
+    assert!(case.fetch_from(&[format!("{}/", http::closed())]).is_err());
+    assert_eq!(fs::read(case.path()).unwrap(), b"wrong");
+    case.fetch(&[&case.serving()]).unwrap();
+}
+
+#[test]
+fn the_contents_may_be_compressed_by_another_program() {
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+    let contents = vec![5; 10_000];
+    let gzip = |level| {
+        let mut encoder = GzEncoder::new(Vec::new(), level);
+        encoder.write_all(&contents).unwrap();
+        encoder.finish().unwrap()
+    };
+    let (known, other) = (gzip(Compression::none()), gzip(Compression::best()));
+    let sha256 = hex(&known);
+    let inside = hex(&contents);
+    let inside = Contents {
+        bytes: contents.len() as u64,
+        sha256: &inside,
+    };
+    let bytes = known.len() as u64;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::files(vec![("/f.gz".to_owned(), other.clone())]);
+    let mirrors = [format!("{}/", server.address())];
+    for (contents, taken) in [(Some(inside), true), (None, false)] {
+        let file = RemoteFile {
+            name: "f.gz",
+            bytes,
+            sha256: &sha256,
+            contents,
+        };
+        let folder = folder.path().join(taken.to_string());
+        assert_eq!(
+            fetch_file(&file, &mirrors, &folder, &mut |_| {}).is_ok(),
+            taken
+        );
+    }
+}
