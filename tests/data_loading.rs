@@ -360,6 +360,22 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
     };
     assert_eq!(right(data::verify(&Request::Auto, &locations).unwrap()), 4);
 
+    // Put there by hand, decompressed.
+    let other = tempfile::tempdir().unwrap();
+    let by_hand = offline(other.path());
+    let folder = by_hand.cached(DatasetName::Mnist);
+    fs::create_dir_all(&folder).unwrap();
+    for name in names {
+        let name = format!("{name}-ubyte");
+        let gzip = fs::File::open(mnist.join(format!("{name}.gz"))).unwrap();
+        let mut file = fs::File::create(folder.join(&name)).unwrap();
+        std::io::copy(&mut flate2::read::GzDecoder::new(gzip), &mut file).unwrap();
+    }
+    assert_eq!(
+        resolve(&Request::Auto, &by_hand).unwrap().source.name,
+        "mnist"
+    );
+
     // A file that went bad is fetched again, alone.
     let bad = locations
         .cached(DatasetName::Mnist)

@@ -30,7 +30,7 @@ impl Callback for Progress {
             return Ok(());
         };
         let style = ProgressStyle::with_template(
-            "{prefix} {bar:30} {percent:>3} % {msg} {per_sec} left {eta}",
+            "{prefix} {bar:30} {percent:>3} %  {per_sec}  {eta} left",
         )?;
         let style = style.with_key(
             "per_sec",
@@ -87,7 +87,7 @@ fn line(plan: &Plan, record: &EpochRecord, left: Duration) -> String {
     line += &format!("  {:.0} samples/s", record.samples_per_second);
     if record.epoch < plan.epochs {
         let left = Duration::from_secs(left.as_secs_f64().round() as u64);
-        line += &format!("  {} left", HumanDuration(left));
+        line += &format!("  {:#} left", HumanDuration(left));
     }
     line
 }
@@ -134,7 +134,7 @@ pub fn with_downloads<T, E>(
                 },
             );
             if let Ok(style) = ProgressStyle::with_template(
-                "{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} left {eta}",
+                "{prefix} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
             ) {
                 bar.set_style(style);
             }
@@ -202,7 +202,7 @@ mod tests {
         };
         assert_eq!(
             line(&plan, &record, Duration::from_secs(9)),
-            "epoch  1/10  loss 0.2500  accuracy 0.5000  40 samples/s  9 seconds left"
+            "epoch  1/10  loss 0.2500  accuracy 0.5000  40 samples/s  9s left"
         );
         record = EpochRecord {
             epoch: 10,

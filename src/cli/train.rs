@@ -14,6 +14,8 @@ use seqfit::{
     Adam, AdamW, FitConfig, Loss, Optimizer, RmsProp, Sequential, Sgd, Spec, data, device,
 };
 
+use serde::Serialize;
+
 use super::Usage;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
 use super::progress::{self, JsonLines, Progress};
@@ -256,10 +258,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The last line of `--json`.
+#[derive(Serialize)]
+struct Finished<'a> {
+    run: &'a Path,
+    result: &'a RunResult,
+}
+
 fn print_result(args: &Args, path: &Path, result: &RunResult) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
-        let line = serde_json::json!({ "run": path, "result": result });
+        let line = serde_json::to_string(&Finished { run: path, result })?;
         writeln!(out, "{line}")
     } else if !args.quiet {
         let Figures {

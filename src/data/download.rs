@@ -7,9 +7,8 @@
 mod http;
 mod mirror;
 
-use std::fmt;
 use std::fs::{self, File};
-use std::io;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
@@ -56,7 +55,7 @@ pub fn fetch_file(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf, DataError> {
     let path = folder.join(file.name);
-    if path.is_file() && check(file, &path)?.is_ok() {
+    if path.is_file() && check(file, &path)?.is_none() {
         return Ok(path);
     }
     fs::create_dir_all(folder).map_err(|source| DataError::write(folder, source))?;
@@ -101,34 +100,23 @@ fn settle(part: &Path, path: &Path, folder: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// What a file has in place of the SHA-256 it should have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub found: String,
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SHA-256 {}", self.found)
-    }
-}
-
 /// Compares the file at `path` with what is known of it: its own SHA-256, or that of its contents.
-pub(super) fn check(file: &RemoteFile<'_>, path: &Path) -> Result<Result<(), Wrong>, DataError> {
+/// `None` if it is right, else the SHA-256 that it has.
+pub(super) fn check(file: &RemoteFile<'_>, path: &Path) -> Result<Option<String>, DataError> {
     let at = |source| DataError::read(path, source);
     let found = sha256(File::open(path).map_err(at)?).map_err(at)?;
     if found == file.sha256 {
-        return Ok(Ok(()));
+        return Ok(None);
     }
     if let Some(contents) = file.contents {
         // Not a byte more than the contents have: this may be a bomb.
         let limit = contents.bytes.saturating_add(1);
-        let input = io::BufReader::new(File::open(path).map_err(at)?);
-        let inside = sha256(io::Read::take(MultiGzDecoder::new(input), limit));
+        let input = BufReader::new(File::open(path).map_err(at)?);
+        let inside = sha256(MultiGzDecoder::new(input).take(limit));
         // What cannot be unpacked is wrong, too.
         if inside.is_ok_and(|inside| inside == contents.sha256) {
-            return Ok(Ok(()));
+            return Ok(None);
         }
     }
-    Ok(Err(Wrong { found }))
+    Ok(Some(found))
 }

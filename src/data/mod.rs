@@ -8,7 +8,7 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 //!
-//! - [`load`], [`load_dir`], [`resolve`]: a [`Dataset`] from what was asked for, a [`Source`] that
+//! - [`load`], [`load_dir`], [`resolve`](fn@resolve): a [`Dataset`] from what was asked for, a [`Source`] that
 //!   says where it came from, and [`Locations`] that say where to look;
 //! - [`catalog`]: the known data sets; [`fetch`], [`verify`](fn@verify) and [`download`] bring and
 //!   check their files;
@@ -31,6 +31,7 @@ pub mod images;
 mod locations;
 mod open;
 mod prepare;
+mod resolve;
 mod source;
 mod verify;
 
@@ -41,5 +42,6 @@ pub use download::Progress;
 pub use error::{DataError, DatasetProblem, FolderProblem};
 pub use idx::IdxProblem;
 pub use locations::Locations;
-pub use source::{Loaded, Request, Source, SourceFile, fetch, load, load_dir, resolve};
+pub use resolve::{fetch, load, load_dir, resolve};
+pub use source::{Loaded, Request, Source, SourceFile};
 pub use verify::{FileReport, Verdict, verify};

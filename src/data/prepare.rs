@@ -5,6 +5,7 @@
 //! beside that, and those are taken away first.
 
 mod ink;
+mod paper;
 mod plane;
 
 use super::images::{Gray, ImageProblem};
@@ -38,15 +39,7 @@ pub fn prepare(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> 
             cure: "ask for a size above 0",
         });
     }
-    let picture = Plane::from_gray(gray);
-    let longer = picture.height.max(picture.width);
-    let picture = if longer > WORKING_SIDE {
-        let side = |side: usize| (side * WORKING_SIDE / longer).max(1);
-        let (height, width) = (side(picture.height), side(picture.width));
-        picture.resized(height, width)
-    } else {
-        picture
-    };
+    let picture = Plane::at_most(WORKING_SIDE, gray);
     let sign = Ink::of(&picture).ok_or(ImageProblem::Blank)?.sign();
     Ok(placed(&stretched(fitted(sign, shape)), shape))
 }
@@ -246,6 +239,14 @@ mod tests {
         }
         let [clean, dusty] = [clean, dusty].map(|gray| prepare(&gray, [28, 28]).unwrap());
         assert!(correlation(&clean, &dusty) > 0.99);
+    }
+
+    #[test]
+    fn a_large_photograph_is_no_different() {
+        let (train, ..) = digits::load().unwrap();
+        let [small, large] =
+            [12, 120].map(|times| prepare(&sheet(train.image(0), times), [28, 28]).unwrap());
+        assert!(correlation(&small, &large) > 0.98);
     }
 
     #[test]

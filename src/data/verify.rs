@@ -7,7 +7,8 @@ use super::catalog::{self, DatasetName, Entry};
 use super::error::DataError;
 use super::folder::{self, Role};
 use super::idx::{self, Digests};
-use super::source::{Request, is_unknown};
+use super::resolve::is_unknown;
+use super::source::Request;
 
 /// What was found at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]

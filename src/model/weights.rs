@@ -212,7 +212,10 @@ mod tests {
                 "not a whole safetensors file",
             ),
             (b"<html>".to_vec(), "not a whole safetensors file"),
-            (file(std::slice::from_ref(&weight))?, r#"found ["1.weight"]"#),
+            (
+                file(std::slice::from_ref(&weight))?,
+                r#"found ["1.weight"]"#,
+            ),
             (
                 file(&[
                     ("1.weight", Dtype::F32, &[1, 4], vec![0; 16]),

@@ -214,12 +214,9 @@ impl<'a> Part<'a> {
     }
 
     fn verify(&self, file: &RemoteFile<'_>) -> Result<Option<MirrorProblem>, Stop> {
-        let wrong = check(file, self.path).map_err(Stop::Here)?.err();
+        let found = check(file, self.path).map_err(Stop::Here)?;
         let expected = file.sha256.to_owned();
-        Ok(wrong.map(|wrong| MirrorProblem::Checksum {
-            expected,
-            found: wrong.found,
-        }))
+        Ok(found.map(|found| MirrorProblem::Checksum { expected, found }))
     }
 
     fn here(&self, source: io::Error) -> Stop {

@@ -1,5 +1,6 @@
 //! What is drawn, told from the paper.
 
+use super::paper::{self, Paper};
 use super::plane::{Plane, quantile};
 
 /// How far ink stands out from the paper at least, in levels of 255.
@@ -7,11 +8,9 @@ const MIN_CONTRAST: f32 = 16.0;
 /// The same, in standard deviations of the paper's noise.
 const MIN_SIGMAS: f32 = 5.0;
 /// What is surely ink, as a share of the stroke's contrast.
-const SURE: f32 = 0.3;
+const SURE: f32 = 0.25;
 /// What may be the edge of a stroke that is near.
 const EDGE: f32 = 0.05;
-/// Where a stroke ends, for the box that the sign is cut out with.
-const LIMIT: f32 = 0.25;
 /// Parts with less of the ink than this are dust.
 const DUST: f32 = 0.015;
 /// Below this side there is no room for smoothing, nor need.
@@ -32,7 +31,7 @@ impl Ink {
     /// Tells ink from paper; `None` if there is no ink.
     pub fn of(picture: &Plane) -> Option<Self> {
         let mut ink = picture.clone();
-        let border = border(picture);
+        let border = paper::border(picture);
         let paper = Paper::fit(picture, &border);
         for (i, value) in ink.values.iter_mut().enumerate() {
             *value -= paper.at(picture, i);
@@ -108,19 +107,18 @@ impl Ink {
         let reach = extent.longer_side().div_ceil(20);
         let near = dilated(&sure, height, width, reach);
         let edge = f32::max(EDGE * contrast, 3.0 * noise).min(SURE * contrast);
-        let limit = edge.max(LIMIT * contrast);
-        let limits = near
+        // Smoothing spreads a sharp edge into the next pixel: the box is that of the strokes as
+        // they are.
+        let limits = sure
             .iter()
-            .zip(&smooth.values)
-            .enumerate()
-            .filter(|&(_, (&near, &value))| near && value > limit)
-            .map(|(i, _)| i);
+            .copied()
+            .filter(|&i| ink.values[i] > SURE * contrast);
         let Extent {
             top,
             bottom,
             left,
             right,
-        } = Extent::of(sure.iter().copied().chain(limits), width);
+        } = Extent::of(limits, width);
         let values = (top..=bottom)
             .flat_map(|row| (left..=right).map(move |column| row * width + column))
             .map(|i| {
@@ -136,90 +134,6 @@ impl Ink {
             width: right + 1 - left,
             values,
         }
-    }
-}
-
-/// The frame of the picture, where the paper is expected.
-fn border(picture: &Plane) -> Vec<usize> {
-    let &Plane { height, width, .. } = picture;
-    let thick = (height.min(width) / 25).max(1);
-    let inside = |position: usize, side: usize| position >= thick && position + thick < side;
-    (0..height * width)
-        .filter(|&i| !(inside(i / width, height) && inside(i % width, width)))
-        .collect()
-}
-
-/// The paper's brightness, even or rising in one direction: `c0 + c1 x + c2 y` with x and y from
-/// -1 to 1.
-struct Paper([f64; 3]);
-
-impl Paper {
-    /// Least squares over the border; what deviates too far is no paper and is left out.
-    fn fit(picture: &Plane, border: &[usize]) -> Self {
-        let mut values: Vec<f32> = border.iter().map(|&i| picture.values[i]).collect();
-        values.sort_by(f32::total_cmp);
-        let mut paper = Paper([f64::from(quantile(&values, 0.5).unwrap_or(0.0)), 0.0, 0.0]);
-        for _ in 0..6 {
-            let off = |i: usize| (picture.values[i] - paper.at(picture, i)).abs();
-            let mut offs: Vec<f32> = border.iter().map(|&i| off(i)).collect();
-            offs.sort_by(f32::total_cmp);
-            let most = (4.0 * quantile(&offs, 0.5).unwrap_or(0.0)).max(4.0);
-            let chosen = border.iter().copied().filter(|&i| off(i) <= most);
-            match Self::least_squares(picture, chosen) {
-                Some(better) => paper = better,
-                None => break,
-            }
-        }
-        paper
-    }
-
-    fn least_squares(picture: &Plane, chosen: impl Iterator<Item = usize>) -> Option<Self> {
-        // The normal equations, a symmetric 3x3 system with its right side in the fourth column.
-        let mut system = [[0f64; 4]; 3];
-        for i in chosen {
-            let terms = Self::terms(picture, i);
-            let value = f64::from(picture.values[i]);
-            for (row, a) in system.iter_mut().zip(terms) {
-                for (sum, b) in row.iter_mut().zip(terms.into_iter().chain([value])) {
-                    *sum += a * b;
-                }
-            }
-        }
-        for pivot in 0..3 {
-            let scale = system[pivot][pivot];
-            if scale < 1e-9 {
-                return None; // a line of pixels tells nothing about the other direction
-            }
-            system[pivot].iter_mut().for_each(|value| *value /= scale);
-            let pivot_row = system[pivot];
-            for (other, row) in system.iter_mut().enumerate() {
-                let factor = row[pivot];
-                if other != pivot {
-                    row.iter_mut()
-                        .zip(pivot_row)
-                        .for_each(|(value, p)| *value -= factor * p);
-                }
-            }
-        }
-        Some(Paper(system.map(|row| row[3])))
-    }
-
-    fn terms(picture: &Plane, i: usize) -> [f64; 3] {
-        let centred = |position: usize, side: usize| (2 * position + 1) as f64 / side as f64 - 1.0;
-        let (row, column) = (i / picture.width, i % picture.width);
-        [
-            1.0,
-            centred(column, picture.width),
-            centred(row, picture.height),
-        ]
-    }
-
-    fn at(&self, picture: &Plane, i: usize) -> f32 {
-        self.0
-            .iter()
-            .zip(Self::terms(picture, i))
-            .map(|(c, term)| c * term)
-            .sum::<f64>() as f32
     }
 }
 

@@ -14,12 +14,33 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    pub fn from_gray(gray: &Gray) -> Self {
-        let values = gray.pixels.iter().map(|&pixel| f32::from(pixel)).collect();
+    /// The picture, made smaller if one of its sides is longer than `longest`. The floats are of the
+    /// smaller one: those of the largest picture would take a gigabyte.
+    pub fn at_most(longest: usize, gray: &Gray) -> Self {
+        let float = |pixels: &[u8]| pixels.iter().map(|&pixel| f32::from(pixel)).collect();
+        let &Gray {
+            height,
+            width,
+            ref pixels,
+        } = gray;
+        let longer = height.max(width);
+        if longer > longest
+            && let Some(view) =
+                ImageBuffer::<Luma<u8>, &[u8]>::from_raw(width as u32, height as u32, pixels)
+        {
+            let [height, width] = [height, width].map(|side| (side * longest / longer).max(1));
+            let smaller = imageops::thumbnail(&view, width as u32, height as u32);
+            let values = float(smaller.as_raw());
+            return Self {
+                height,
+                width,
+                values,
+            };
+        }
         Self {
-            height: gray.height,
-            width: gray.width,
-            values,
+            height,
+            width,
+            values: float(pixels),
         }
     }
 

@@ -1,0 +1,196 @@
+//! The entries of the catalogue.
+
+use super::{Contents, DatasetName, Entry, RemoteFile};
+
+const TRAIN_IMAGES: &str = "train-images-idx3-ubyte.gz";
+const TRAIN_LABELS: &str = "train-labels-idx1-ubyte.gz";
+const TEST_IMAGES: &str = "t10k-images-idx3-ubyte.gz";
+const TEST_LABELS: &str = "t10k-labels-idx1-ubyte.gz";
+const TEN_DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+const fn file(name: &'static str, bytes: u64, sha256: &'static str) -> RemoteFile<'static> {
+    RemoteFile {
+        name,
+        bytes,
+        sha256,
+        contents: None,
+    }
+}
+
+const fn holding(
+    file: RemoteFile<'static>,
+    bytes: u64,
+    sha256: &'static str,
+) -> RemoteFile<'static> {
+    RemoteFile {
+        contents: Some(Contents { bytes, sha256 }),
+        ..file
+    }
+}
+
+/// In the order of [`DatasetName`]. Lengths and SHA-256 of the .gz files are those that TensorFlow
+/// Datasets publishes; those of MNIST's contents were computed.
+pub(super) static ENTRIES: [Entry; 4] = [
+    Entry {
+        name: DatasetName::Mnist,
+        title: "MNIST, handwritten digits",
+        licence: "CC BY-SA 3.0",
+        attribution: "Yann LeCun, Corinna Cortes and Christopher J. C. Burges; LeCun, Bottou, \
+                      Bengio and Haffner, Gradient-based learning applied to document \
+                      recognition, 1998, http://yann.lecun.com/exdb/mnist/",
+        classes: TEN_DIGITS,
+        image_shape: [28, 28],
+        samples: [60_000, 10_000],
+        mirrors: &[
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ],
+        files: &[
+            holding(
+                file(
+                    TRAIN_IMAGES,
+                    9_912_422,
+                    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                ),
+                47_040_016,
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            ),
+            holding(
+                file(
+                    TRAIN_LABELS,
+                    28_881,
+                    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                ),
+                60_008,
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            ),
+            holding(
+                file(
+                    TEST_IMAGES,
+                    1_648_877,
+                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                ),
+                7_840_016,
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            ),
+            holding(
+                file(
+                    TEST_LABELS,
+                    4_542,
+                    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                ),
+                10_008,
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ),
+        ],
+    },
+    Entry {
+        name: DatasetName::FashionMnist,
+        title: "Fashion-MNIST, articles of clothing",
+        licence: "MIT",
+        attribution: "Zalando SE; Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset \
+                      for benchmarking machine learning algorithms, 2017, \
+                      https://github.com/zalandoresearch/fashion-mnist",
+        classes: &[
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ],
+        image_shape: [28, 28],
+        samples: [60_000, 10_000],
+        // The authors' own host speaks no https: it is asked last, and its files are checked as
+        // all others are.
+        mirrors: &[
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ],
+        files: &[
+            file(
+                TRAIN_IMAGES,
+                26_421_880,
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            ),
+            file(
+                TRAIN_LABELS,
+                29_515,
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            ),
+            file(
+                TEST_IMAGES,
+                4_422_102,
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            ),
+            file(
+                TEST_LABELS,
+                5_148,
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+        ],
+    },
+    Entry {
+        name: DatasetName::Kmnist,
+        title: "Kuzushiji-MNIST, cursive Japanese characters",
+        licence: "CC BY-SA 4.0",
+        attribution: "KMNIST Dataset, created by CODH, adapted from the Kuzushiji Dataset created \
+                      by NIJL and others, doi:10.20676/00000341; Clanuwat and others, Deep \
+                      learning for classical Japanese literature, 2018, \
+                      http://codh.rois.ac.jp/kmnist/",
+        classes: &[
+            "o (お)",
+            "ki (き)",
+            "su (す)",
+            "tsu (つ)",
+            "na (な)",
+            "ha (は)",
+            "ma (ま)",
+            "ya (や)",
+            "re (れ)",
+            "wo (を)",
+        ],
+        image_shape: [28, 28],
+        samples: [60_000, 10_000],
+        mirrors: &["https://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
+        files: &[
+            file(
+                TRAIN_IMAGES,
+                18_165_135,
+                "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            ),
+            file(
+                TRAIN_LABELS,
+                29_497,
+                "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            ),
+            file(
+                TEST_IMAGES,
+                3_041_136,
+                "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            ),
+            file(
+                TEST_LABELS,
+                5_120,
+                "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            ),
+        ],
+    },
+    Entry {
+        name: DatasetName::Digits,
+        title: "Optical recognition of handwritten digits, built in",
+        licence: "CC BY 4.0",
+        attribution: "E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, \
+                      doi:10.24432/C50P49; the copy in scikit-learn, with values from 0 to 255",
+        classes: TEN_DIGITS,
+        image_shape: [8, 8],
+        samples: [1_437, 360],
+        mirrors: &[],
+        files: &[],
+    },
+];
