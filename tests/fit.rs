@@ -80,6 +80,7 @@ fn a_seed_means_the_same_weights_bit_for_bit_with_dropout_and_validation() {
         )
     };
     assert_eq!(run(5, 1), run(5, 1));
+    assert_eq!(run(5, 2), run(5, 2));
     assert!(run(5, 1).0 != run(6, 1).0);
 }
 

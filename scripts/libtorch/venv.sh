@@ -50,8 +50,8 @@ fill_venv() {
             say "CPU index not reachable ($(curl_reason)): trying the default package index"
             say "(there PyTorch is a CUDA build: some 2.5 GB to download, 5 GB on disk)"
         fi
-        need=$VENV_CUDA_KB
     fi
+    [ "$OS" = Darwin ] || need=$VENV_CUDA_KB
     need_space "$need" .venv
     venv_install || die "pip could not install PyTorch $VERSION into .venv (see above)" \
         "connect to the network and run it again"
