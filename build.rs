@@ -26,10 +26,7 @@ fn main() {
     cc::Build::new()
         .cpp(true)
         .std("c++17")
-        .includes([
-            root.join("include"),
-            root.join("include/torch/csrc/api/include"),
-        ])
+        .includes([root.join("include"), root.join("include/torch/csrc/api/include")])
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
         // libtorch's headers warn by the hundred.
         .warnings(false)

@@ -1,6 +1,7 @@
 // Turns whatever a call throws into the message that seqfit.h promises.
 #pragma once
 
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 
@@ -8,9 +9,14 @@
 
 namespace seqfit {
 
-// strdup, and on a full memory a null that Rust would read as success is avoided by the caller's
-// message being short: an allocation of a few bytes failing ends the process either way.
-inline char *message(const char *text) { return strdup(text); }
+// Null would mean success: without memory for a short text nothing can go on.
+inline char *message(const char *text) {
+  char *copy = strdup(text);
+  if (copy == nullptr) {
+    std::abort();
+  }
+  return copy;
+}
 
 template <typename Body> char *guard(Body body) noexcept {
   try {

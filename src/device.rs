@@ -134,6 +134,23 @@ pub fn set_threads(threads: usize) {
 
 static CPU_USED: AtomicBool = AtomicBool::new(false);
 
+/// Sets libtorch's threads for as long as it lives, and then what it was before.
+pub(crate) struct Threads(usize);
+
+impl Threads {
+    pub fn set(threads: usize) -> Self {
+        let before = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+        set_threads(threads);
+        Self(before)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        set_threads(self.0);
+    }
+}
+
 /// Notes that libtorch has begun to compute on the CPU: its autograd threads are laid out for the
 /// devices known by then, so CUDA's half can no longer be loaded.
 pub(crate) fn note_cpu_use() {
@@ -145,18 +162,15 @@ fn require_cuda(index: usize) -> Result<(), DeviceError> {
         let folder = library::folder().unwrap_or_default().display().to_string();
         return Err(DeviceError::CpuOnlyLibtorch { folder });
     }
+    let (cuda, gpus) = match driver::query() {
+        Driver::Missing => return Err(DeviceError::NoDriver),
+        Driver::Failed(code) => return Err(DeviceError::DriverFailed(code)),
+        Driver::Present { cuda: (major, minor), gpus } => (format!("{major}.{minor}"), gpus.len()),
+    };
     static OPENED: AtomicBool = AtomicBool::new(false);
     if CPU_USED.load(Ordering::Relaxed) && !OPENED.load(Ordering::Relaxed) {
         return Err(DeviceError::TooLate);
     }
-    let (cuda, gpus) = match driver::query() {
-        Driver::Missing => return Err(DeviceError::NoDriver),
-        Driver::Failed(code) => return Err(DeviceError::DriverFailed(code)),
-        Driver::Present {
-            cuda: (major, minor),
-            gpus,
-        } => (format!("{major}.{minor}"), gpus.len()),
-    };
     library::open_cuda().map_err(DeviceError::Unloadable)?;
     OPENED.store(true, Ordering::Relaxed);
     match usize::try_from(tch::Cuda::device_count()).unwrap_or(0) {
@@ -198,11 +212,18 @@ mod tests {
     fn missing_cuda_is_an_error_with_its_reason() {
         match require(Device::Cuda(0)) {
             Ok(()) => assert!(tch::Cuda::is_available()),
-            Err(error) => assert!(error.to_string().contains("CUDA"), "{error}"),
+            Err(error) => assert!(
+                match error {
+                    DeviceError::CpuOnlyLibtorch { .. } => library::cuda_library().is_none(),
+                    DeviceError::NoDriver => driver::query() == Driver::Missing,
+                    DeviceError::DriverFailed(code) => driver::query() == Driver::Failed(code),
+                    // Other tests of this process train on the CPU.
+                    DeviceError::TooLate | DeviceError::NoGpu { .. } => true,
+                    _ => false,
+                },
+                "{error}"
+            ),
         }
-        assert_eq!(
-            require(Device::Mps),
-            Err(DeviceError::Unsupported("mps".to_owned()))
-        );
+        assert_eq!(require(Device::Mps), Err(DeviceError::Unsupported("mps".to_owned())));
     }
 }

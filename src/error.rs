@@ -16,6 +16,9 @@ pub enum Error {
     /// Devices.
     #[error(transparent)]
     Device(#[from] crate::device::DeviceError),
+    /// Another libtorch than expected.
+    #[error(transparent)]
+    Version(#[from] crate::libtorch::VersionError),
     /// Training.
     #[error(transparent)]
     Train(#[from] crate::train::TrainError),

@@ -66,6 +66,17 @@ pub enum EvaluateError {
         /// The dataset's classes.
         classes: usize,
     },
+    /// Pixels of half an image.
+    #[error(
+        "images of {shape:?} need a multiple of {} pixels, found {found}: give whole images",
+        .shape[0] * .shape[1]
+    )]
+    Pixels {
+        /// How many pixels were given.
+        found: usize,
+        /// The images' shape.
+        shape: [usize; 2],
+    },
     /// There is nothing to evaluate.
     #[error("the dataset holds no samples")]
     Empty,
@@ -88,17 +99,8 @@ impl Evaluation {
                 let share = |of: f64| if of == 0.0 { 0.0 } else { right / of };
                 let (precision, recall) = (share(called as f64), share(support as f64));
                 let sum = precision + recall;
-                let f1 = if sum == 0.0 {
-                    0.0
-                } else {
-                    2.0 * precision * recall / sum
-                };
-                ClassFigures {
-                    precision,
-                    recall,
-                    f1,
-                    support,
-                }
+                let f1 = if sum == 0.0 { 0.0 } else { 2.0 * precision * recall / sum };
+                ClassFigures { precision, recall, f1, support }
             })
             .collect()
     }
@@ -110,19 +112,24 @@ impl Sequential {
     /// # Errors
     /// A dataset that does not fit the network, or libtorch's own.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation, EvaluateError> {
+        check_fit(self, dataset)?;
+        self.evaluate_feed(&Feed::new(dataset, self.device())?)
+    }
+
+    /// As [`evaluate`](Self::evaluate), for data that is on the device already.
+    pub(crate) fn evaluate_feed(&self, feed: &Feed) -> Result<Evaluation, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         let classes = self.outputs() as i64;
         let (int, double) = ((Kind::Int64, self.device()), (Kind::Double, self.device()));
         let mut loss = Tensor::f_zeros([0i64; 0], double).map_err(LibtorchError::from)?;
         let mut counts = Tensor::f_zeros([classes * classes], int).map_err(LibtorchError::from)?;
-        self.for_each_batch(dataset, |logits, labels| {
+        self.for_each_batch(feed, |logits, labels| {
             let samples = labels.size().first().copied().unwrap_or(0);
             let mean = Loss::Sparse.mean(logits, labels)?.f_to_kind(Kind::Double)?;
             let _ = loss.f_add_(&mean.f_mul_scalar(samples)?)?;
-            let cell = labels
-                .f_mul_scalar(classes)?
-                .f_add_(&logits.f_argmax(-1, false)?)?;
-            let _ = counts.f_add_(&cell.f_bincount::<&Tensor>(None, classes * classes)?)?;
+            let cell = labels.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
+            // Not bincount: on a GPU it would wait for the device at every batch.
+            let _ = counts.f_index_add_(0, &cell, &cell.f_ones_like()?)?;
             Ok(())
         })?;
         let mut flat = vec![0i64; (classes * classes) as usize];
@@ -136,7 +143,7 @@ impl Sequential {
             .map(|row| row.iter().map(|&count| count as u64).collect())
             .collect();
         let right: u64 = confusion.iter().enumerate().map(|(i, row)| row[i]).sum();
-        let samples = dataset.len();
+        let samples = feed.len();
         Ok(Evaluation {
             loss: total / samples as f64,
             accuracy: right as f64 / samples as f64,
@@ -151,8 +158,10 @@ impl Sequential {
     /// As [`evaluate`](Self::evaluate).
     pub fn logits_of(&self, dataset: &Dataset) -> Result<Tensor, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
+        check_fit(self, dataset)?;
+        let feed = Feed::new(dataset, self.device())?;
         let mut parts = Vec::new();
-        self.for_each_batch(dataset, |logits, _| {
+        self.for_each_batch(&feed, |logits, _| {
             parts.push(logits.f_to_device(tch::Device::Cpu)?);
             Ok(())
         })?;
@@ -160,10 +169,11 @@ impl Sequential {
     }
 
     /// The probabilities of each class for u8 images of `shape` ([height, width]) that lie one
-    /// behind the other in `pixels`; a remainder that is no whole image is left out.
+    /// behind the other in `pixels`.
     ///
     /// # Errors
-    /// Images of another shape than the network takes, or libtorch's own.
+    /// Images of another shape than the network takes, pixels that are no whole images, or
+    /// libtorch's own.
     pub fn predict_images(
         &self,
         pixels: &[u8],
@@ -172,12 +182,13 @@ impl Sequential {
         check_shape(self, shape)?;
         let outputs = self.outputs();
         let image = shape[0] * shape[1];
+        if !pixels.len().is_multiple_of(image) {
+            return Err(EvaluateError::Pixels { found: pixels.len(), shape });
+        }
         let mut all = Vec::with_capacity(pixels.len() / image);
         for part in pixels.chunks(BATCH * image) {
             let images = batches::scaled(part.chunks_exact(image), shape)?;
-            let images = images
-                .f_to_device(self.device())
-                .map_err(LibtorchError::from)?;
+            let images = images.f_to_device(self.device()).map_err(LibtorchError::from)?;
             let shares = self.predict(&images)?;
             let mut flat = vec![0f32; shares.numel()];
             shares
@@ -191,12 +202,10 @@ impl Sequential {
 
     fn for_each_batch(
         &self,
-        dataset: &Dataset,
+        feed: &Feed,
         mut what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
     ) -> Result<(), EvaluateError> {
-        check_fit(self, dataset)?;
-        let feed = Feed::new(dataset, self.device())?;
-        let order: Vec<u32> = (0..dataset.len() as u32).collect();
+        let order: Vec<u32> = (0..feed.len() as u32).collect();
         for batch in feed.batches(&order, BATCH)? {
             let batch = batch?;
             what(&self.logits(&batch.images)?, &batch.labels)?;
@@ -221,10 +230,7 @@ pub(crate) fn check_fit(model: &Sequential, dataset: &Dataset) -> Result<(), Eva
 fn check_shape(model: &Sequential, images: [usize; 2]) -> Result<(), EvaluateError> {
     let network = &model.spec().input_shape;
     if network[..] != images && network[..] != [images[0] * images[1]] {
-        return Err(EvaluateError::Shape {
-            network: network.clone(),
-            images,
-        });
+        return Err(EvaluateError::Shape { network: network.clone(), images });
     }
     Ok(())
 }
@@ -243,11 +249,7 @@ mod tests {
             samples: 6,
             confusion: vec![vec![2, 1, 0], vec![1, 1, 0], vec![1, 0, 0]],
         };
-        let expected = [
-            (0.5, 2.0 / 3.0, 4.0 / 7.0, 3),
-            (0.5, 0.5, 0.5, 2),
-            (0.0, 0.0, 0.0, 1),
-        ];
+        let expected = [(0.5, 2.0 / 3.0, 4.0 / 7.0, 3), (0.5, 0.5, 0.5, 2), (0.0, 0.0, 0.0, 1)];
         for (got, (precision, recall, f1, support)) in evaluation.per_class().iter().zip(expected) {
             assert!((got.precision - precision).abs() < 1e-12, "{got:?}");
             assert!((got.recall - recall).abs() < 1e-12, "{got:?}");

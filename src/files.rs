@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A file that could not be written; the one that was there before still is.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be written: {source}{cure}", path = .path.display(), cure = cure(.source))]
+#[error("{path} cannot be written: {reason}", path = .path.display(), reason = reason(.source))]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
@@ -15,16 +15,20 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-fn cure(error: &io::Error) -> &'static str {
+fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => ": create its folder first, or choose another",
+        io::ErrorKind::NotFound => "its folder does not exist: create it, or choose another".into(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            ": choose a folder that you may write to"
+            format!("{error}: choose a folder that you may write to")
         }
-        io::ErrorKind::IsADirectory => ": name a file in it",
-        io::ErrorKind::NotADirectory => ": choose a path that leads through folders",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": free some space",
-        _ => "",
+        io::ErrorKind::IsADirectory => "it is a folder: name a file in it".into(),
+        io::ErrorKind::NotADirectory => {
+            "part of its path is no folder: choose a path that leads through folders".into()
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            format!("{error}: free some space, or choose another disk")
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -35,10 +39,7 @@ fn cure(error: &io::Error) -> &'static str {
 /// The system's reason; a temporary file is removed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write_with(path, |temporary| {
-        let at = |source| WriteError {
-            path: path.to_owned(),
-            source,
-        };
+        let at = |source| WriteError { path: path.to_owned(), source };
         let mut file = File::create(temporary).map_err(at)?;
         file.write_all(bytes).map_err(at)
     })
@@ -52,25 +53,23 @@ pub fn write_with<E: From<WriteError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let at = |source| {
-        E::from(WriteError {
-            path: path.to_owned(),
-            source,
-        })
-    };
+    let at = |source| E::from(WriteError { path: path.to_owned(), source });
     // Without the temporary file's own name, which tempfile adds.
     let unmade = |error: io::Error| at(error.kind().into());
+    // Through a link to the file it stands for; and only files are replaced, no pipes, no devices.
+    let linked = path.canonicalize();
+    let path = linked.as_deref().unwrap_or(path);
+    if path.exists() && !path.is_file() {
+        let directory = io::ErrorKind::IsADirectory.into();
+        let special = io::Error::other("it is a pipe or a device, not a file");
+        return Err(at(if path.is_dir() { directory } else { special }));
+    }
     // In the same folder: a rename across file systems would be a copy.
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let name = path
-        .file_name()
-        .ok_or_else(|| at(io::ErrorKind::IsADirectory.into()))?;
-    if path.is_dir() {
-        return Err(at(io::ErrorKind::IsADirectory.into()));
-    }
+    let name = path.file_name().ok_or_else(|| at(io::ErrorKind::IsADirectory.into()))?;
     let mut prefix = OsString::from(".");
     prefix.push(name);
     let mut builder = tempfile::Builder::new();
@@ -78,19 +77,12 @@ pub fn write_with<E: From<WriteError>>(
     // Temporary files are for their owner's eyes alone; results follow the umask as any new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder
-        .tempfile_in(folder)
-        .map_err(unmade)?
-        .into_temp_path();
+    let temporary = builder.tempfile_in(folder).map_err(unmade)?.into_temp_path();
     fill(&temporary)?;
-    File::open(&temporary)
-        .and_then(|file| file.sync_all())
-        .map_err(at)?;
+    File::open(&temporary).and_then(|file| file.sync_all()).map_err(at)?;
     temporary.persist(path).map_err(|error| at(error.error))?;
     // The rename itself must survive a power cut.
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(at)
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)
 }
 
 #[cfg(test)]
@@ -104,16 +96,11 @@ mod tests {
         let path = folder.path().join("file");
         write(&path, b"old")?;
         let failed = write_with(&path, |temporary| {
-            fs::write(temporary, b"half").map_err(|source| WriteError {
-                path: path.clone(),
-                source,
-            })?;
-            Err(WriteError {
-                path: path.clone(),
-                source: io::ErrorKind::StorageFull.into(),
-            })
+            fs::write(temporary, b"half")
+                .map_err(|source| WriteError { path: path.clone(), source })?;
+            Err(WriteError { path: path.clone(), source: io::ErrorKind::StorageFull.into() })
         });
-        assert!(failed.is_err_and(|e| e.to_string().ends_with(": free some space")));
+        assert!(failed.is_err_and(|e| e.to_string().contains(": free some space")));
         assert_eq!(fs::read(&path)?, b"old");
         write(&path, b"new")?;
         assert_eq!(fs::read(&path)?, b"new");
@@ -122,9 +109,22 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn a_link_stays_a_link() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+        write(&file, b"old")?;
+        std::os::unix::fs::symlink(&file, &link)?;
+        write(&link, b"new")?;
+        assert!(link.is_symlink() && fs::read(&file)? == b"new");
+        Ok(())
+    }
+
+    #[test]
     fn a_folder_is_no_file() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         assert!(write(folder.path(), b"x").is_err());
+        assert!(write(Path::new("/dev/null"), b"x").is_err() && !Path::new("/dev/null").is_file());
         assert!(write(&folder.path().join("missing/file"), b"x").is_err());
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 pub use crate::native::LibtorchError;
 pub use crate::native::driver::{Driver, Gpu, query as query_driver};
 use crate::native::library;
+pub use crate::native::library::VersionError;
 
 /// The version that this crate was compiled for.
 pub fn expected_version() -> &'static str {
@@ -17,11 +18,11 @@ pub fn version() -> String {
 }
 
 /// Refuses a libtorch of another version than the one compiled for, before its first use ends in a
-/// crash. A program's first call.
+/// crash. Every network that is built asks this first.
 ///
 /// # Errors
 /// Both versions, and what to do.
-pub fn check_version() -> Result<(), LibtorchError> {
+pub fn check_version() -> Result<(), VersionError> {
     library::check_version()
 }
 

@@ -29,9 +29,7 @@ pub fn stream(seed: u64, purpose: Purpose, position: &[u64]) -> Pcg64Mcg {
 
 /// The 64-bit seed that [`stream`] starts from, for generators that are not ours (libtorch's).
 pub fn derive(seed: u64, purpose: Purpose, position: &[u64]) -> u64 {
-    position
-        .iter()
-        .fold(mix(mix(seed) ^ purpose as u64), |state, &p| mix(state ^ p))
+    position.iter().fold(mix(mix(seed) ^ purpose as u64), |state, &p| mix(state ^ p))
 }
 
 /// One step of SplitMix64 (Steele, Lea and Flood, 2014): a bijection that spreads every input bit.
@@ -51,12 +49,7 @@ mod tests {
     fn neighbouring_positions_and_purposes_give_different_streams() {
         let mut seen = std::collections::HashSet::new();
         for seed in 0..8 {
-            for purpose in [
-                Purpose::Init,
-                Purpose::Shuffle,
-                Purpose::Split,
-                Purpose::Dropout,
-            ] {
+            for purpose in [Purpose::Init, Purpose::Shuffle, Purpose::Split, Purpose::Dropout] {
                 for position in 0..8 {
                     assert!(seen.insert(stream(seed, purpose, &[position]).next_u64()));
                 }

@@ -54,14 +54,7 @@ fn wrong_usage() {
         &["train", "--learning-rate", "inf"],
         &["train", "--momentum", "0.9"],
         &["train", "--optimizer", "sgd", "--nesterov"],
-        &[
-            "train",
-            "--optimizer",
-            "sgd",
-            "--momentum",
-            "0",
-            "--nesterov",
-        ],
+        &["train", "--optimizer", "sgd", "--momentum", "0", "--nesterov"],
         &["train", "--optimizer", "adam", "--weight-decay", "0.1"],
         &["train", "--threads", "0"],
         &["train", "--seed", "-1"],
@@ -69,7 +62,7 @@ fn wrong_usage() {
         &["train", "--dataset", "mnist", "--data-dir", "."],
         &["train", "--device", "gpu"],
         &["train", "--cuda", "--device", "cpu"],
-        &["train", "--quiet", "--json"],
+        &["train", "--threads", "2", "--cuda"],
         &["train", "--force"],
         &["train", "--dataset", "digits", "--hidden", "9999999999"],
         &["evaluate"],
@@ -113,28 +106,16 @@ fn wrong_data() {
     fs::create_dir(at("empty")).unwrap();
     fs::create_dir(at("cache")).unwrap();
     fs::remove_file(images("html")).unwrap();
-    fs::write(
-        at("html/train-images-idx3-ubyte.gz"),
-        "<!DOCTYPE html><html>404</html>",
-    )
-    .unwrap();
+    fs::write(at("html/train-images-idx3-ubyte.gz"), "<!DOCTYPE html><html>404</html>").unwrap();
     let bytes = fs::read(images("good")).unwrap();
     fs::write(images("short"), &bytes[..bytes.len() - 7]).unwrap();
     fs::write(images("long"), [&bytes[..], b"tail"].concat()).unwrap();
     fs::copy(labels("swapped"), images("swapped")).unwrap();
     fs::write(at("labels9/classes.txt"), "a\nb\n").unwrap();
     fs::write(labels("counts"), idx(&[59], &[0; 59])).unwrap();
-    fs::write(
-        images("bomb"),
-        idx(&[u32::MAX, u32::MAX, u32::MAX], &[0; 10]),
-    )
-    .unwrap();
+    fs::write(images("bomb"), idx(&[u32::MAX, u32::MAX, u32::MAX], &[0; 10])).unwrap();
     fs::write(images("text"), "12 34").unwrap();
-    fs::write(
-        at("shapes/t10k-images-idx3-ubyte"),
-        idx(&[15, 2, 8], &[0; 240]),
-    )
-    .unwrap();
+    fs::write(at("shapes/t10k-images-idx3-ubyte"), idx(&[15, 2, 8], &[0; 240])).unwrap();
     fs::write(labels("one-class"), idx(&[60], &[0; 60])).unwrap();
     fs::write(at("one-class/t10k-labels-idx1-ubyte"), idx(&[15], &[0; 15])).unwrap();
     fs::write(at("names/classes.txt"), "cat\ncat\ndog\n").unwrap();
@@ -178,16 +159,7 @@ fn wrong_files() {
     write_stripes(&home.path().join("stripes"), 4, 4, 3);
     write_stripes(&home.path().join("other"), 5, 4, 3);
     write_stripes(&home.path().join("classes"), 4, 4, 2);
-    let train = [
-        "train",
-        "-q",
-        "--epochs",
-        "1",
-        "--out",
-        "run",
-        "--data-dir",
-        "stripes",
-    ];
+    let train = ["train", "-q", "--epochs", "1", "--out", "run", "--data-dir", "stripes"];
     succeed(seqfit(home.path()).args(train));
     fs::write(home.path().join("text.png"), "no picture").unwrap();
     fs::write(home.path().join("cut.png"), b"\x89PNG\r\n\x1a\n\0\0\0").unwrap();
@@ -207,14 +179,7 @@ fn wrong_files() {
         &["export", "run", "--out", "missing/model.pt"],
         &["export", "run", "--out", "folder"],
         &["train", "--data-dir", "stripes", "--out", "run"],
-        &[
-            "train",
-            "--data-dir",
-            "stripes",
-            "--out",
-            "stripes",
-            "--force",
-        ],
+        &["train", "--data-dir", "stripes", "--out", "stripes", "--force"],
         &["train", "--data-dir", "stripes", "--out", "text.png"],
         &["train", "--data-dir", "stripes", "--out", "text.png/run"],
     ];
@@ -239,11 +204,7 @@ fn cuda_that_is_not_there_is_an_error_and_never_the_cpu() {
         return;
     }
     assert_eq!(said.code, 1);
-    assert!(
-        said.stderr.starts_with("error: CUDA was asked for, and "),
-        "{}",
-        said.stderr
-    );
+    assert!(said.stderr.starts_with("error: CUDA was asked for, and "), "{}", said.stderr);
     assert!(listing(home.path()).is_empty());
 }
 
@@ -257,11 +218,7 @@ fn without_data_and_network_training_uses_the_digits_and_says_so() {
     let config: toml::Table = toml::from_str(&config).unwrap();
     let source = &config["data"]["source"];
     assert_eq!(source["name"].as_str(), Some("digits"));
-    assert!(
-        source["notice"]
-            .as_str()
-            .is_some_and(|notice| notice.contains("MNIST"))
-    );
+    assert!(source["notice"].as_str().is_some_and(|notice| notice.contains("MNIST")));
     assert_eq!(
         listing(home.path()),
         ["cache", "r"]
@@ -275,16 +232,7 @@ fn without_data_and_network_training_uses_the_digits_and_says_so() {
         let data = mnist.parent().unwrap();
         let said = succeed(
             seqfit(home.path())
-                .args([
-                    "train",
-                    "-q",
-                    "--epochs",
-                    "1",
-                    "--batch-size",
-                    "512",
-                    "--out",
-                    "m",
-                ])
+                .args(["train", "-q", "--epochs", "1", "--batch-size", "512", "--out", "m"])
                 .env("SEQFIT_DATA", data),
         );
         assert_eq!(said.stderr, "");
@@ -304,17 +252,9 @@ fn the_doctor_says_whether_training_works_here() {
     assert_eq!(report["cuda"]["usable"], usable);
     assert_eq!(report["cuda"]["reason"].is_string(), !usable);
     assert!(report["threads"].as_u64().is_some_and(|n| n > 0));
-    assert!(
-        report["cache"]["free_bytes"]
-            .as_u64()
-            .is_some_and(|n| n > 0)
-    );
+    assert!(report["cache"]["free_bytes"].as_u64().is_some_and(|n| n > 0));
     let said = succeed(seqfit(home.path()).arg("doctor"));
-    assert!(
-        said.stdout.ends_with("training works here\n"),
-        "{}",
-        said.stdout
-    );
+    assert!(said.stdout.ends_with("training works here\n"), "{}", said.stdout);
 }
 
 #[test]
@@ -328,6 +268,43 @@ fn summaries_are_kerass_tables() {
 }
 
 #[test]
+#[cfg(unix)]
+fn training_goes_on_when_nobody_reads_its_lines() {
+    use std::process::Stdio;
+    let home = tempfile::tempdir().unwrap();
+    for (name, closed) in [("out", ["stdout"].as_slice()), ("both", &["stdout", "stderr"])] {
+        let mut command = seqfit(home.path());
+        command.args(["train", "--json", "--dataset", "digits", "--epochs", "30", "--out", name]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        if closed.contains(&"stderr") {
+            drop(child.stderr.take());
+        }
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0), "{name}");
+        assert!(home.path().join(name).join("model.pt").is_file(), "{name}");
+    }
+    // A full disk behind stdout is an error, and the run is there all the same.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = seqfit(home.path());
+    command.args([
+        "train",
+        "--json",
+        "-q",
+        "--dataset",
+        "digits",
+        "--epochs",
+        "1",
+        "--out",
+        "full",
+    ]);
+    let output = command.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("error: standard output cannot be written"), "{said}");
+    assert!(home.path().join("full/model.pt").is_file());
+}
+
+#[test]
 fn output_that_nobody_reads_is_no_error() {
     let home = tempfile::tempdir().unwrap();
     let mut child = seqfit(home.path())
@@ -338,8 +315,5 @@ fn output_that_nobody_reads_is_no_error() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), output.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::http::{self, Server};
 use flate2::{Compression, write::GzEncoder};
@@ -19,15 +19,9 @@ fn write_set(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let file = |name: &str, bytes: Vec<u8>| fs::write(folder.join(name), bytes).unwrap();
     let pixels: Vec<u8> = (0..30).collect();
-    file(
-        "train-images-idx3-ubyte",
-        common::idx(&[3, 2, 3], &pixels[..18]),
-    );
+    file("train-images-idx3-ubyte", common::idx(&[3, 2, 3], &pixels[..18]));
     file("train-labels-idx1-ubyte", common::idx(&[3], &[0, 1, 0]));
-    file(
-        "t10k-images-idx3-ubyte",
-        common::idx(&[2, 2, 3], &pixels[18..]),
-    );
+    file("t10k-images-idx3-ubyte", common::idx(&[2, 2, 3], &pixels[18..]));
     file("t10k-labels-idx1-ubyte", common::idx(&[2], &[1, 1]));
 }
 
@@ -51,18 +45,17 @@ fn error_with(name: &str, bytes: impl AsRef<[u8]>) -> String {
 }
 
 fn contents(dataset: &Dataset) -> Vec<(Vec<u8>, u8)> {
-    (0..dataset.len())
-        .map(|i| (dataset.image(i).to_vec(), dataset.label(i)))
-        .collect()
+    (0..dataset.len()).map(|i| (dataset.image(i).to_vec(), dataset.label(i))).collect()
 }
 
 /// No data folder, an empty cache, and a mirror that is not there.
 fn offline(cache: &Path) -> Locations {
-    Locations {
-        data: None,
-        cache: cache.to_owned(),
-        mirrors: Some(vec![http::closed()]),
-    }
+    Locations { data: None, cache: Some(cache.to_owned()), mirrors: Some(vec![http::closed()]) }
+}
+
+/// No data folder, and none for downloads.
+fn nowhere() -> Locations {
+    Locations { data: None, cache: None, mirrors: Some(vec![http::closed()]) }
 }
 
 fn resolve(request: &Request, locations: &Locations) -> Result<Loaded, DataError> {
@@ -73,15 +66,9 @@ fn resolve(request: &Request, locations: &Locations) -> Result<Loaded, DataError
 fn a_folder_is_loaded_whatever_its_files_are_called() {
     let plain = set();
     let (train, test) = data::load_dir(plain.path()).unwrap();
-    assert_eq!(
-        (train.len(), test.len(), train.image_shape()),
-        (3, 2, [2, 3])
-    );
+    assert_eq!((train.len(), test.len(), train.image_shape()), (3, 2, [2, 3]));
     assert_eq!(train.classes(), ["0", "1"]);
-    assert_eq!(
-        (train.image(1), train.label(1)),
-        (&[6, 7, 8, 9, 10, 11][..], 1)
-    );
+    assert_eq!((train.image(1), train.label(1)), (&[6, 7, 8, 9, 10, 11][..], 1));
     for rename in [
         |name: &str| format!("{name}.gz"),
         |name: &str| name.replace("t10k-", "test-"),
@@ -91,29 +78,18 @@ fn a_folder_is_loaded_whatever_its_files_are_called() {
         for name in common::listing(plain.path()) {
             let bytes = fs::read(plain.path().join(&name)).unwrap();
             let name = rename(&name);
-            let bytes = if name.ends_with(".gz") {
-                gzip(&bytes)
-            } else {
-                bytes
-            };
+            let bytes = if name.ends_with(".gz") { gzip(&bytes) } else { bytes };
             fs::write(other.path().join(name), bytes).unwrap();
         }
         let (a, b) = data::load_dir(other.path()).unwrap();
-        assert_eq!(
-            (contents(&a), contents(&b)),
-            (contents(&train), contents(&test))
-        );
+        assert_eq!((contents(&a), contents(&b)), (contents(&train), contents(&test)));
     }
 }
 
 #[test]
 fn a_plain_file_goes_before_a_compressed_one() {
     let folder = set();
-    fs::write(
-        folder.path().join("train-labels-idx1-ubyte.gz"),
-        b"never read",
-    )
-    .unwrap();
+    fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), b"never read").unwrap();
     assert!(data::load_dir(folder.path()).is_ok());
 }
 
@@ -123,26 +99,18 @@ fn a_missing_file_is_named_with_what_there_is() {
     fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte")).unwrap();
     let error = data::load_dir(folder.path()).unwrap_err().to_string();
     assert!(error.contains("needs t10k-labels-idx1-ubyte"), "{error}");
-    assert!(
-        error.contains("the folder holds t10k-images-idx3-ubyte, train-images"),
-        "{error}"
-    );
+    assert!(error.contains("the folder holds t10k-images-idx3-ubyte, train-images"), "{error}");
     let empty = tempfile::tempdir().unwrap();
     let error = data::load_dir(empty.path()).unwrap_err().to_string();
     assert!(error.contains("the folder is empty"), "{error}");
-    let error = data::load_dir(empty.path().join("none"))
-        .unwrap_err()
-        .to_string();
+    let error = data::load_dir(empty.path().join("none")).unwrap_err().to_string();
     assert!(error.contains("none cannot be read"), "{error}");
 }
 
 #[test]
 fn files_that_do_not_go_together_are_refused() {
     let error = error_with("train-labels-idx1-ubyte", common::idx(&[2], &[0, 1]));
-    assert!(
-        error.contains("found 3 images and 2 labels in train-labels-idx1-ubyte"),
-        "{error}"
-    );
+    assert!(error.contains("found 3 images and 2 labels in train-labels-idx1-ubyte"), "{error}");
     let error = error_with("t10k-images-idx3-ubyte", common::idx(&[2, 3, 2], &[0; 12]));
     assert!(error.contains("found [2, 3] and [3, 2]"), "{error}");
     let error = error_with("train-images-idx3-ubyte", common::idx(&[3], &[0; 3]));
@@ -158,16 +126,9 @@ fn classes_are_named_in_a_file_or_numbered() {
     let names = folder.path().join("classes.txt");
     fs::write(&names, "cat\ndog\nbird\n").unwrap();
     let (train, test) = data::load_dir(folder.path()).unwrap();
-    assert_eq!(
-        (train.classes(), test.classes()),
-        (train.classes(), train.classes())
-    );
+    assert_eq!((train.classes(), test.classes()), (train.classes(), train.classes()));
     assert_eq!(train.classes(), ["cat", "dog", "bird"]);
-    fs::write(
-        folder.path().join("t10k-labels-idx1-ubyte"),
-        common::idx(&[2], &[0, 3]),
-    )
-    .unwrap();
+    fs::write(folder.path().join("t10k-labels-idx1-ubyte"), common::idx(&[2], &[0, 3])).unwrap();
     let error = data::load_dir(folder.path()).unwrap_err().to_string();
     assert!(
         error.contains("t10k-labels-idx1-ubyte: labels run from 0 to 2, found 3 at sample 1"),
@@ -176,15 +137,8 @@ fn classes_are_named_in_a_file_or_numbered() {
     fs::remove_file(&names).unwrap();
     let (train, _) = data::load_dir(folder.path()).unwrap();
     assert_eq!(train.classes(), ["0", "1", "2", "3"]);
-    fs::write(
-        folder.path().join("t10k-labels-idx1-ubyte"),
-        common::idx(&[2], &[255, 3]),
-    )
-    .unwrap();
-    assert_eq!(
-        data::load_dir(folder.path()).unwrap().0.classes().len(),
-        256
-    );
+    fs::write(folder.path().join("t10k-labels-idx1-ubyte"), common::idx(&[2], &[255, 3])).unwrap();
+    assert_eq!(data::load_dir(folder.path()).unwrap().0.classes().len(), 256);
     for (text, part) in [
         (&b""[..], "found 0 names"),
         (b"cat\n\ndog", "an empty line 2"),
@@ -192,10 +146,30 @@ fn classes_are_named_in_a_file_or_numbered() {
         (b"cat\n\xff", "no UTF-8 at position 4"),
     ] {
         let error = error_with("classes.txt", text);
-        assert!(
-            error.contains("classes.txt: ") && error.contains(part),
-            "{error}"
-        );
+        assert!(error.contains("classes.txt: ") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn names_in_no_ordinary_file_are_refused() {
+    let folder = set();
+    fs::create_dir(folder.path().join("classes.txt")).unwrap();
+    let error = data::load_dir(folder.path()).unwrap_err();
+    assert!(matches!(error, DataError::NotAFile { .. }), "{error}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        let folder = set();
+        symlink("/dev/zero", folder.path().join("classes.txt")).unwrap();
+        let error = data::load_dir(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("classes.txt must be an ordinary file"), "{error}");
+        // Opening a pipe that nobody writes to waits forever.
+        let folder = set();
+        let pipe = folder.path().join("classes.txt");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let error = data::load_dir(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("classes.txt must be an ordinary file"), "{error}");
     }
 }
 
@@ -205,33 +179,19 @@ fn without_a_network_only_what_was_not_named_falls_back() {
     let locations = offline(cache.path());
     let loaded = resolve(&Request::Auto, &locations).unwrap();
     assert_eq!(
-        (
-            loaded.source.name.as_str(),
-            loaded.train.len(),
-            loaded.test.len()
-        ),
+        (loaded.source.name.as_str(), loaded.train.len(), loaded.test.len()),
         ("digits", 1437, 360)
     );
     let notice = loaded.source.notice.as_deref().unwrap();
-    for part in [
-        "NOT MNIST",
-        "8x8",
-        "train-images-idx3-ubyte.gz",
-        "1797 images",
-    ] {
+    for part in ["NOT MNIST", "8x8", "train-images-idx3-ubyte.gz", "1797 images"] {
         assert!(notice.contains(part), "{part} is not in {notice}");
     }
-    for name in [
-        DatasetName::Mnist,
-        DatasetName::FashionMnist,
-        DatasetName::Kmnist,
-    ] {
+    for name in [DatasetName::Mnist, DatasetName::FashionMnist, DatasetName::Kmnist] {
         let error = resolve(&Request::Named(name), &locations).unwrap_err();
         assert!(matches!(error, DataError::Download { .. }), "{error}");
-        assert!(
-            error.to_string().contains(&format!("/{name}/train-images")),
-            "{error}"
-        );
+        let text = error.to_string();
+        assert!(text.contains(&format!("/{name}/train-images")), "{text}");
+        assert!(!text.contains('\n') && !text.contains("SEQFIT_DATA"), "{text}");
     }
     // Asked for, they come without a word.
     let digits = resolve(&Request::Named(DatasetName::Digits), &locations).unwrap();
@@ -240,70 +200,153 @@ fn without_a_network_only_what_was_not_named_falls_back() {
 }
 
 #[test]
+fn only_a_download_needs_a_cache_folder() {
+    let folder = set();
+    assert!(resolve(&Request::Dir(folder.path().to_owned()), &nowhere()).is_ok());
+    assert!(resolve(&Request::Named(DatasetName::Digits), &nowhere()).is_ok());
+    assert!(data::verify(&Request::Auto, &nowhere()).unwrap().is_empty());
+    let loaded = resolve(&Request::Auto, &nowhere()).unwrap();
+    let notice = loaded.source.notice.as_deref().unwrap();
+    assert_eq!(loaded.source.name, "digits");
+    for part in ["NOT MNIST", "no SEQFIT_CACHE", "set SEQFIT_CACHE to a folder", "1797 images"] {
+        assert!(notice.contains(part), "{part} is not in {notice}");
+    }
+    let named = Request::Named(DatasetName::Mnist);
+    let fetched = data::fetch(DatasetName::Mnist, &nowhere(), &mut |_| {});
+    for error in [
+        resolve(&named, &nowhere()).unwrap_err(),
+        data::verify(&named, &nowhere()).unwrap_err(),
+        fetched.unwrap_err(),
+    ] {
+        assert!(matches!(error, DataError::NoCache { missed: None }), "{error}");
+    }
+}
+
+#[test]
+fn a_data_folder_without_the_set_is_named_when_the_download_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    for data in [folder.path().to_owned(), folder.path().join("none")] {
+        let said = format!("; SEQFIT_DATA={} holds no folder mnist", data.display());
+        let of = |other: Locations| Locations { data: Some(data.clone()), ..other };
+        for locations in [of(offline(&folder.path().join("cache"))), of(nowhere())] {
+            let error = resolve(&Request::Named(DatasetName::Mnist), &locations).unwrap_err();
+            let text = error.to_string();
+            assert!(text.ends_with(&said) && !text.contains('\n'), "{text}");
+            let notice = resolve(&Request::Auto, &locations).unwrap().source.notice.unwrap();
+            assert!(notice.contains(&said) && !notice.contains('\n'), "{notice}");
+        }
+    }
+}
+
+#[test]
+fn a_run_s_folder_that_is_gone_is_replaced_from_this_machine_or_named() {
+    let root = tempfile::tempdir().unwrap();
+    let gone = root.path().join("gone");
+    let source = |name: &str| Source {
+        name: name.to_owned(),
+        dir: Some(gone.clone()),
+        notice: None,
+        files: Vec::new(),
+    };
+    let at = |folder: &str| -> PathBuf { root.path().join(folder) };
+    let locations = Locations {
+        data: Some(at("own")),
+        cache: Some(at("cache")),
+        mirrors: Some(vec![http::closed()]),
+    };
+    let request = |name: &str| source(name).request(&locations);
+    let text = |name: &str| request(name).unwrap_err().to_string();
+    let named =
+        format!("data folder {} is gone: name its new place with --data-dir", gone.display());
+    assert!(text("signs").ends_with(&named), "{}", text("signs"));
+    let fetch = format!("{named}, or fetch the data again with --dataset mnist");
+    assert!(text("mnist").ends_with(&fetch), "{}", text("mnist"));
+
+    write_set(&at("cache/data/mnist"));
+    assert_eq!(request("mnist").unwrap(), Request::Dir(at("cache/data/mnist")));
+    assert!(matches!(request("kmnist"), Err(DataError::Gone { .. })));
+    // Half a set is none.
+    fs::create_dir_all(at("own/mnist")).unwrap();
+    assert_eq!(request("mnist").unwrap(), Request::Dir(at("cache/data/mnist")));
+    write_set(&at("own/mnist"));
+    assert_eq!(request("mnist").unwrap(), Request::Dir(at("own/mnist")));
+    // While the folder is there, it is the one.
+    fs::create_dir(&gone).unwrap();
+    assert_eq!(request("mnist").unwrap(), Request::Dir(gone.clone()));
+}
+
+#[test]
+fn a_report_s_reason_leaves_out_the_path() {
+    let wrong = |change: &dyn Fn(&Path)| {
+        let folder = set();
+        change(folder.path());
+        let request = Request::Dir(folder.path().to_owned());
+        let reports = data::verify(&request, &nowhere()).unwrap();
+        let wrong = reports.into_iter().find_map(|report| match report.verdict {
+            Verdict::Wrong(why) => Some((report.path, why)),
+            _ => None,
+        });
+        let (path, why) = wrong.unwrap();
+        assert!(!why.contains(&folder.path().display().to_string()), "{why}");
+        (path.strip_prefix(folder.path()).unwrap().display().to_string(), why)
+    };
+    let write = |name: &'static str, bytes: Vec<u8>| {
+        move |folder: &Path| fs::write(folder.join(name), &bytes).unwrap()
+    };
+    let (images, labels) = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte");
+    let (path, why) = wrong(&write(labels, common::idx(&[2], &[1])));
+    assert!(path == labels && why.starts_with("the header asks for"), "{path}: {why}");
+    let (path, why) = wrong(&write(labels, common::idx(&[1], &[1])));
+    assert!(path == images && why.starts_with("each image needs a label"), "{path}: {why}");
+    let (path, why) = wrong(&write("classes.txt", b"cat".to_vec()));
+    assert!(path == "classes.txt" && why.contains("found 1 name"), "{path}: {why}");
+    let (path, why) = wrong(&write(images, common::idx(&[2, 3, 2], &[0; 12])));
+    assert!(path.is_empty() && why.starts_with("training and test images"), "{path}: {why}");
+    let (path, why) = wrong(&|folder| {
+        fs::remove_file(folder.join(labels)).unwrap();
+        fs::create_dir(folder.join(labels)).unwrap();
+    });
+    assert!(path == labels && why.starts_with("must be an ordinary file"), "{path}: {why}");
+}
+
+#[test]
 fn a_source_is_kept_in_toml_and_leads_back_to_the_same_data() {
     let folder = set();
-    let loaded = resolve(
-        &Request::Dir(folder.path().to_owned()),
-        &offline(folder.path()),
-    )
-    .unwrap();
+    let loaded = resolve(&Request::Dir(folder.path().to_owned()), &offline(folder.path())).unwrap();
     let text = toml::to_string(&loaded.source).unwrap();
     let source: Source = toml::from_str(&text).unwrap();
     assert_eq!(source, loaded.source);
     assert_eq!(source.files.len(), 4);
-    let again = resolve(&source.request().unwrap(), &offline(folder.path())).unwrap();
+    let again = resolve(&source.request(&nowhere()).unwrap(), &nowhere()).unwrap();
     source.check_same(&again.source).unwrap();
 
-    fs::write(
-        folder.path().join("t10k-labels-idx1-ubyte"),
-        common::idx(&[2], &[0, 1]),
-    )
-    .unwrap();
-    let again = resolve(&source.request().unwrap(), &offline(folder.path())).unwrap();
+    fs::write(folder.path().join("t10k-labels-idx1-ubyte"), common::idx(&[2], &[0, 1])).unwrap();
+    let again = resolve(&source.request(&nowhere()).unwrap(), &nowhere()).unwrap();
     let error = source.check_same(&again.source).unwrap_err().to_string();
-    assert!(
-        error.contains("t10k-labels-idx1-ubyte is not the file"),
-        "{error}"
-    );
+    assert!(error.contains("t10k-labels-idx1-ubyte is not the file"), "{error}");
 
     let cache = tempfile::tempdir().unwrap();
-    let digits = resolve(&Request::Auto, &offline(cache.path()))
-        .unwrap()
-        .source;
+    let digits = resolve(&Request::Auto, &offline(cache.path())).unwrap().source;
     let back: Source = toml::from_str(&toml::to_string(&digits).unwrap()).unwrap();
     assert_eq!(back, digits);
-    assert_eq!(back.request().unwrap(), Request::Named(DatasetName::Digits));
+    assert_eq!(back.request(&nowhere()).unwrap(), Request::Named(DatasetName::Digits));
 }
 
 #[test]
 fn another_file_is_not_taken_for_a_known_data_set() {
     let folder = tempfile::tempdir().unwrap();
     write_set(&folder.path().join("mnist"));
-    let locations = Locations {
-        data: Some(folder.path().to_owned()),
-        ..offline(folder.path())
-    };
+    let locations = Locations { data: Some(folder.path().to_owned()), ..offline(folder.path()) };
     for request in [Request::Named(DatasetName::Mnist), Request::Auto] {
         let error = resolve(&request, &locations).unwrap_err().to_string();
-        assert!(
-            error.contains("mnist's file has another SHA-256"),
-            "{error}"
-        );
+        assert!(error.contains("mnist's file has another SHA-256"), "{error}");
     }
     let reports = data::verify(&Request::Named(DatasetName::Mnist), &locations).unwrap();
     assert_eq!(reports.len(), 4);
-    assert!(
-        reports
-            .iter()
-            .all(|report| matches!(report.verdict, Verdict::Wrong(_)))
-    );
+    assert!(reports.iter().all(|report| matches!(report.verdict, Verdict::Wrong(_))));
     let own = Request::Dir(folder.path().join("mnist"));
     let reports = data::verify(&own, &locations).unwrap();
-    assert!(
-        reports
-            .iter()
-            .all(|report| report.verdict == Verdict::Usable)
-    );
+    assert!(reports.iter().all(|report| report.verdict == Verdict::Usable));
     assert_eq!(reports[0].holds.as_deref(), Some("3 images of 2x3"));
     fs::remove_file(folder.path().join("mnist/t10k-labels-idx1-ubyte")).unwrap();
     let reports = data::verify(&own, &locations).unwrap();
@@ -318,13 +361,15 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
     assert_eq!((found.train.len(), found.test.len()), (60_000, 10_000));
     assert_eq!(found.train.class_counts()[..3], [5923, 6742, 5958]);
 
+    // In a data folder, which needs no cache.
+    if let Some(data) = mnist.parent().filter(|_| mnist.ends_with("mnist")) {
+        let locations = Locations { data: Some(data.to_owned()), ..nowhere() };
+        let own = resolve(&Request::Named(DatasetName::Mnist), &locations).unwrap();
+        found.source.check_same(&own.source).unwrap();
+    }
+
     // A mirror that serves these files, which another program compressed.
-    let names = [
-        "train-images-idx3",
-        "train-labels-idx1",
-        "t10k-images-idx3",
-        "t10k-labels-idx1",
-    ];
+    let names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
     let files = names
         .iter()
         .filter_map(|name| {
@@ -338,32 +383,23 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
     let server = Server::files(files);
     let cache = tempfile::tempdir().unwrap();
     let mirrors = Some(vec![server.address().to_owned()]);
-    let locations = Locations {
-        mirrors,
-        ..offline(cache.path())
-    };
+    let locations = Locations { mirrors, ..offline(cache.path()) };
     let fetched = resolve(&Request::Auto, &locations).unwrap();
-    assert_eq!(
-        (fetched.source.name.as_str(), &fetched.source.notice),
-        ("mnist", &None)
-    );
+    assert_eq!((fetched.source.name.as_str(), &fetched.source.notice), ("mnist", &None));
     found.source.check_same(&fetched.source).unwrap();
     assert_eq!(server.asked().len(), 4);
 
     // From the cache now, without a question.
     assert!(resolve(&Request::Named(DatasetName::Mnist), &offline(cache.path())).is_ok());
     let right = |reports: Vec<data::FileReport>| {
-        reports
-            .iter()
-            .filter(|report| report.verdict == Verdict::Known(DatasetName::Mnist))
-            .count()
+        reports.iter().filter(|report| report.verdict == Verdict::Known(DatasetName::Mnist)).count()
     };
     assert_eq!(right(data::verify(&Request::Auto, &locations).unwrap()), 4);
 
     // Put there by hand, decompressed.
     let other = tempfile::tempdir().unwrap();
     let by_hand = offline(other.path());
-    let folder = by_hand.cached(DatasetName::Mnist);
+    let folder = by_hand.cached(DatasetName::Mnist).unwrap();
     fs::create_dir_all(&folder).unwrap();
     for name in names {
         let name = format!("{name}-ubyte");
@@ -371,15 +407,10 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
         let mut file = fs::File::create(folder.join(&name)).unwrap();
         std::io::copy(&mut flate2::read::GzDecoder::new(gzip), &mut file).unwrap();
     }
-    assert_eq!(
-        resolve(&Request::Auto, &by_hand).unwrap().source.name,
-        "mnist"
-    );
+    assert_eq!(resolve(&Request::Auto, &by_hand).unwrap().source.name, "mnist");
 
     // A file that went bad is fetched again, alone.
-    let bad = locations
-        .cached(DatasetName::Mnist)
-        .join("t10k-labels-idx1-ubyte.gz");
+    let bad = locations.cached(DatasetName::Mnist).unwrap().join("t10k-labels-idx1-ubyte.gz");
     fs::write(&bad, gzip(&common::idx(&[10_000], &[0; 10_000]))).unwrap();
     assert_eq!(right(data::verify(&Request::Auto, &locations).unwrap()), 3);
     resolve(&Request::Named(DatasetName::Mnist), &locations).unwrap();

@@ -15,18 +15,11 @@ fn check_export(python: &Path, model: &Path, outputs: &Path, images: &Path, labe
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_export.py");
     let mut check = Command::new(python);
     check.arg(script).arg(model).arg("--logits").arg(outputs);
-    run(check
-        .arg("--images")
-        .arg(images)
-        .arg("--labels")
-        .arg(labels))
+    run(check.arg("--images").arg(images).arg("--labels").arg(labels))
 }
 
 fn all_passed(said: &Said) {
-    assert!(
-        said.code == 0 && said.stdout.ends_with("all checks passed\n"),
-        "{said:#?}"
-    );
+    assert!(said.code == 0 && said.stdout.ends_with("all checks passed\n"), "{said:#?}");
 }
 
 #[test]
@@ -63,13 +56,7 @@ fn pytorch_agrees_on_every_layer_and_activation() {
         };
         seqfit::export::npy::save(&expected, &outputs).unwrap();
         let [images, labels] = TEST_FILES.map(|name| data.join(name));
-        all_passed(&check_export(
-            &python,
-            &model_file,
-            &outputs,
-            &images,
-            &labels,
-        ));
+        all_passed(&check_export(&python, &model_file, &outputs, &images, &labels));
     }
 }
 
@@ -92,23 +79,14 @@ fn pytorch_agrees_on_all_of_mnist() {
     assert!(fs::read(&model).unwrap() == fs::read(exported).unwrap());
     let [images, labels] = TEST_FILES.map(|stem| {
         let plain = data.join(stem);
-        if plain.exists() {
-            plain
-        } else {
-            data.join(format!("{stem}.gz"))
-        }
+        if plain.exists() { plain } else { data.join(format!("{stem}.gz")) }
     });
     let said = check_export(&python, &model, &logits, &images, &labels);
     all_passed(&said);
     let result = fs::read_to_string(home.path().join("run/result.json")).unwrap();
     let result: serde_json::Value = serde_json::from_str(&result).unwrap();
     let accuracy = result["test"]["accuracy"].as_f64().unwrap();
-    assert!(
-        said.stdout
-            .contains(&format!("accuracy in Python: {accuracy:.4}")),
-        "{}",
-        said.stdout
-    );
+    assert!(said.stdout.contains(&format!("accuracy in Python: {accuracy:.4}")), "{}", said.stdout);
 }
 
 #[test]
@@ -121,17 +99,7 @@ fn the_check_itself_fails_on_a_wrong_model() {
     common::write_stripes(&data, 4, 4, 2);
     for (name, seed) in [("a", "1"), ("b", "2")] {
         let mut train = seqfit(home.path());
-        train.args([
-            "train",
-            "-q",
-            "--epochs",
-            "1",
-            "--out",
-            name,
-            "--seed",
-            seed,
-            "--data-dir",
-        ]);
+        train.args(["train", "-q", "--epochs", "1", "--out", name, "--seed", seed, "--data-dir"]);
         succeed(train.arg(&data));
     }
     succeed(seqfit(home.path()).args(["evaluate", "a", "--logits", "a.npy"]));
@@ -139,9 +107,5 @@ fn the_check_itself_fails_on_a_wrong_model() {
     let (model, outputs) = (home.path().join("b/model.pt"), home.path().join("a.npy"));
     let said = check_export(&python, &model, &outputs, &images, &labels);
     assert_eq!(said.code, 1, "{said:#?}");
-    assert!(
-        said.stdout.contains("FAIL  outputs equal seqfit's"),
-        "{}",
-        said.stdout
-    );
+    assert!(said.stdout.contains("FAIL  outputs equal seqfit's"), "{}", said.stdout);
 }

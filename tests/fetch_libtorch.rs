@@ -28,9 +28,8 @@ type Files = Vec<(&'static str, Vec<u8>)>;
 
 fn libtorch_files(version: &str, cuda: bool) -> Files {
     // Not a run of one byte: a download that is continued at the wrong place must not pass.
-    let big: Vec<u8> = (0..200_000_u32)
-        .map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2])
-        .collect();
+    let big: Vec<u8> =
+        (0..200_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     let mut files = vec![
         ("lib/libtorch.so", b"torch".to_vec()),
         ("lib/libtorch_cpu.so", big),
@@ -202,10 +201,9 @@ fn answer(
     };
     let start = from.unwrap_or(0);
     let (status, range) = match (from, data.len()) {
-        (Some(_), size) => (
-            "206 Partial Content",
-            format!("Content-Range: bytes {start}-{}/{size}\r\n", size - 1),
-        ),
+        (Some(_), size) => {
+            ("206 Partial Content", format!("Content-Range: bytes {start}-{}/{size}\r\n", size - 1))
+        }
         (None, _) => ("200 OK", String::new()),
     };
     let rest = &data[start..];
@@ -277,9 +275,8 @@ impl Repo {
     /// What lies in a folder, sorted; nothing if there is no such folder.
     fn names(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(folder)).into_iter().flatten();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -396,23 +393,16 @@ impl Outcome {
 #[test]
 fn fetches_once_and_then_recognises() {
     let (repo, server) = (Repo::new(), Server::good());
-    repo.run(&server, &[]).succeeds(&[
-        "libtorch 2.13.0 (cpu) is in place",
-        "next: cargo run --release -- train",
-    ]);
+    repo.run(&server, &[])
+        .succeeds(&["libtorch 2.13.0 (cpu) is in place", "next: cargo run --release -- train"]);
     repo.assert_complete(false);
     let requests = [format!("HEAD {CPU_ZIP}"), format!("GET {CPU_ZIP}")];
     assert_eq!(server.requests(), requests);
 
     for arguments in [&[][..], &["--cpu"]] {
-        repo.run(&server, arguments)
-            .succeeds(&["nothing to fetch", "is in place"]);
+        repo.run(&server, arguments).succeeds(&["nothing to fetch", "is in place"]);
     }
-    assert_eq!(
-        server.requests(),
-        requests,
-        "a complete folder needs no network"
-    );
+    assert_eq!(server.requests(), requests, "a complete folder needs no network");
     repo.assert_complete(false);
 }
 
@@ -421,8 +411,7 @@ fn a_folder_of_ones_own_is_named_for_cargo() {
     let (repo, server) = (Repo::new(), Server::good());
     let folder = repo.path("elsewhere/torch");
     let next = format!("LIBTORCH={} cargo run", folder.display());
-    repo.run(&server, &["--dir", folder.to_str().unwrap()])
-        .succeeds(&[&next]);
+    repo.run(&server, &["--dir", folder.to_str().unwrap()]).succeeds(&[&next]);
     assert!(folder.join("lib/libc10.so").exists());
     assert_eq!(repo.names("elsewhere"), ["torch"]);
     repo.assert_nothing_left();
@@ -433,8 +422,7 @@ fn continues_a_partial_download() {
     let (repo, server) = (Repo::new(), Server::good());
     let zip = libtorch_zip(VERSION, false);
     write(&repo.path(CPU_PART), &zip[..50_000]);
-    repo.run(&server, &[])
-        .succeeds(&["continuing", "is in place"]);
+    repo.run(&server, &[]).succeeds(&["continuing", "is in place"]);
     assert_eq!(server.downloads(), [format!("GET {CPU_ZIP} from 50000")]);
     repo.assert_complete(false);
 }
@@ -443,8 +431,7 @@ fn continues_a_partial_download() {
 fn starts_over_when_the_first_part_does_not_fit() {
     let (repo, server) = (Repo::new(), Server::good());
     write(&repo.path(CPU_PART), vec![7; 50_000]);
-    repo.run(&server, &[])
-        .succeeds(&["starting over", "is in place"]);
+    repo.run(&server, &[]).succeeds(&["starting over", "is in place"]);
     let continued = format!("GET {CPU_ZIP} from 50000");
     assert_eq!(server.downloads(), [continued, format!("GET {CPU_ZIP}")]);
     repo.assert_complete(false);
@@ -471,8 +458,7 @@ fn an_interrupted_run_leaves_only_what_helps_the_next() {
     assert_eq!(repo.names("vendor"), [".fetch-libtorch"]);
 
     let server = Server::good();
-    repo.run(&server, &[])
-        .succeeds(&["continuing", "is in place"]);
+    repo.run(&server, &[]).succeeds(&["continuing", "is in place"]);
     assert_eq!(server.downloads(), [format!("GET {CPU_ZIP} from {kept}")]);
     repo.assert_complete(false);
 }
@@ -549,8 +535,7 @@ fn an_unreachable_server_is_an_error_with_a_cure() {
 #[test]
 fn a_missing_zip_is_an_error() {
     let repo = Repo::new();
-    repo.run(&Server::new(Vec::new()), &[])
-        .fails(&["could not be fetched", "404"]);
+    repo.run(&Server::new(Vec::new()), &[]).fails(&["could not be fetched", "404"]);
     repo.assert_nothing_left();
 }
 
@@ -562,8 +547,7 @@ fn replaces_another_version() {
     write_libtorch(&repo.target(), "2.12.0", false);
     let old = repo.target().join("lib/old.so");
     write(&old, "old");
-    repo.run(&server, &[])
-        .succeeds(&["replacing", "2.12.0", "is in place"]);
+    repo.run(&server, &[]).succeeds(&["replacing", "2.12.0", "is in place"]);
     repo.assert_complete(false);
     assert!(!old.exists(), "old and new are mixed");
 }
@@ -572,8 +556,7 @@ fn replaces_another_version() {
 fn a_failed_replacement_keeps_what_was_there() {
     let repo = Repo::new();
     write_libtorch(&repo.target(), "2.12.0", false);
-    repo.run(&Server::closed(), &[])
-        .fails(&["could not be fetched"]);
+    repo.run(&Server::closed(), &[]).fails(&["could not be fetched"]);
     assert_eq!(repo.read("build-version"), "2.12.0\n");
     repo.assert_only_libtorch();
 }
@@ -603,8 +586,7 @@ fn a_folder_that_is_no_libtorch_is_not_replaced() {
     let diary = repo.path("notes/diary.txt");
     write(&diary, "dear diary");
     let folder = repo.path("notes");
-    repo.run(&server, &["--dir", folder.to_str().unwrap()])
-        .fails(&["is not a libtorch"]);
+    repo.run(&server, &["--dir", folder.to_str().unwrap()]).fails(&["is not a libtorch"]);
     assert_eq!(fs::read_to_string(diary).unwrap(), "dear diary");
     server.assert_not_asked();
 }
@@ -615,8 +597,7 @@ fn the_former_folder_comes_back_after_a_kill_between_the_renames() {
     let cache = repo.path("vendor/.fetch-libtorch");
     write_libtorch(&cache.join("old"), VERSION, false);
     fs::create_dir_all(cache.join("stage/lib")).unwrap();
-    repo.run(&Server::closed(), &[])
-        .succeeds(&["nothing to fetch"]);
+    repo.run(&Server::closed(), &[]).succeeds(&["nothing to fetch"]);
     repo.assert_complete(false);
 }
 
@@ -640,10 +621,7 @@ fn a_good_libtorch_in_the_environment_is_used() {
 fn libtorch_may_name_the_target_itself() {
     let (repo, server) = (Repo::new(), Server::good());
     for _ in 0..2 {
-        repo.script(&server, &[])
-            .env("LIBTORCH", repo.target())
-            .run()
-            .succeeds(&["is in place"]);
+        repo.script(&server, &[]).env("LIBTORCH", repo.target()).run().succeeds(&["is in place"]);
         repo.assert_complete(false);
     }
     assert_eq!(server.downloads().len(), 1);
@@ -689,23 +667,22 @@ fn wrong_arguments_are_usage_errors() {
         &["--dir", ".."],
         &["--cpu", "--cuda"],
     ] {
-        repo.run(&server, arguments)
-            .ends_with(2, &["fetch_libtorch: ", "--help"]);
+        repo.run(&server, arguments).ends_with(2, &["fetch_libtorch: ", "--help"]);
     }
     server.assert_not_asked();
     assert!(!repo.path("vendor").exists());
-    repo.run(&server, &["--help"])
-        .succeeds(&["Usage:", "--python", "LIBTORCH"]);
+    repo.run(&server, &["--help"]).succeeds(&["Usage:", "--python", "LIBTORCH"]);
 }
 
 #[test]
 fn too_little_space_is_said_beforehand() {
     let (repo, server) = (Repo::new(), Server::good());
     for (argument, needed) in [("--cpu", "1250 MB needed"), ("--cuda", "8000 MB needed")] {
-        repo.script(&server, &[argument])
-            .env("SEQFIT_FETCH_FREE_KB", "50000")
-            .run()
-            .fails(&["not enough disk space", needed, "50 MB free"]);
+        repo.script(&server, &[argument]).env("SEQFIT_FETCH_FREE_KB", "50000").run().fails(&[
+            "not enough disk space",
+            needed,
+            "50 MB free",
+        ]);
         repo.assert_nothing_left();
     }
     server.assert_not_asked();
@@ -714,21 +691,15 @@ fn too_little_space_is_said_beforehand() {
 #[test]
 fn other_platforms_are_refused() {
     let (repo, server) = (Repo::new(), Server::good());
-    for (system, machine) in [
-        ("Linux", "riscv64"),
-        ("Linux", "i686"),
-        ("Darwin", "x86_64"),
-        ("FreeBSD", "amd64"),
-    ] {
+    for (system, machine) in
+        [("Linux", "riscv64"), ("Linux", "i686"), ("Darwin", "x86_64"), ("FreeBSD", "amd64")]
+    {
         repo.uname(system, machine);
-        repo.run(&server, &[])
-            .fails(&[system, machine, "supported: Linux x86-64"]);
+        repo.run(&server, &[]).fails(&[system, machine, "supported: Linux x86-64"]);
     }
     repo.uname("Linux", "aarch64");
-    repo.run(&server, &["--cuda"])
-        .fails(&["--cuda is for Linux x86-64"]);
-    repo.run(&server, &[])
-        .fails(&["not tested", "there is none for Linux on aarch64"]);
+    repo.run(&server, &["--cuda"]).fails(&["--cuda is for Linux x86-64"]);
+    repo.run(&server, &[]).fails(&["not tested", "there is none for Linux on aarch64"]);
     server.assert_not_asked();
     repo.assert_nothing_left();
 }
@@ -842,22 +813,16 @@ fn falls_back_on_the_wheel() {
 #[test]
 fn a_cuda_wheel_keeps_its_layout() {
     let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&["--cuda"])
-        .succeeds(&["(cuda) is in place"]);
+    repo.run_with_wheels(&["--cuda"]).succeeds(&["(cuda) is in place"]);
     // As the RPATH of the libraries has it.
-    for name in [
-        "cu13/lib/libcublas.so.13",
-        "cu13/lib/libcudart.so.13",
-        "nccl/lib/libnccl.so.2",
-    ] {
+    for name in ["cu13/lib/libcublas.so.13", "cu13/lib/libcudart.so.13", "nccl/lib/libnccl.so.2"] {
         let path = repo.target().join("lib/../../nvidia").join(name);
         assert!(path.exists(), "{}", path.display());
     }
     assert!(repo.target().join("include/ATen/ATen.h").exists());
     assert_eq!(repo.read("build-version"), "2.13.0+cu130\n");
     repo.assert_only_libtorch();
-    repo.run_with_wheels(&["--cuda"])
-        .succeeds(&["nothing to fetch"]);
+    repo.run_with_wheels(&["--cuda"]).succeeds(&["nothing to fetch"]);
 }
 
 #[test]
@@ -866,32 +831,26 @@ fn a_wheel_that_contradicts_its_record_is_an_error() {
     let Some(repo) = wheel_repo(spoil) else {
         return;
     };
-    repo.run_with_wheels(&[]).fails(&[
-        "torch/lib/libtorch_cpu.so is not what RECORD says",
-        "could not be fetched",
-    ]);
+    repo.run_with_wheels(&[])
+        .fails(&["torch/lib/libtorch_cpu.so is not what RECORD says", "could not be fetched"]);
     repo.assert_nothing_left();
 }
 
 #[test]
 fn a_wheel_that_pip_cannot_find_is_an_error() {
     let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&["--version", "9.9.9"])
-        .fails(&["could not be fetched", "torch==9.9.9"]);
+    repo.run_with_wheels(&["--version", "9.9.9"]).fails(&["could not be fetched", "torch==9.9.9"]);
     repo.assert_nothing_left();
 }
 
 #[test]
 fn makes_the_python_environment_and_keeps_it() {
     let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&["--python"]).succeeds(&[
-        "CPU index not reachable",
-        "PyTorch 2.13.0 and numpy are in place",
-    ]);
+    repo.run_with_wheels(&["--python"])
+        .succeeds(&["CPU index not reachable", "PyTorch 2.13.0 and numpy are in place"]);
     let mark = repo.path(".venv/kept");
     write(&mark, "");
-    repo.run_with_wheels(&["--python"])
-        .succeeds(&["nothing to install"]);
+    repo.run_with_wheels(&["--python"]).succeeds(&["nothing to install"]);
     assert!(mark.exists());
 
     // What a killed run leaves is not taken for finished.

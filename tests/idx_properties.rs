@@ -58,11 +58,7 @@ fn images(bytes: &[u8]) -> Result<idx::Images, DataError> {
     // 16 times the file's length is taken at once; what has come out of a gzip may be doubled.
     let decoded = result.as_ref().map_or(0, |images| images.pixels.len());
     let reason = FIXED.max(32 * bytes.len()).max(2 * decoded);
-    assert!(
-        largest <= reason,
-        "{largest} bytes for a file of {}",
-        bytes.len()
-    );
+    assert!(largest <= reason, "{largest} bytes for a file of {}", bytes.len());
     result
 }
 
@@ -183,17 +179,9 @@ fn a_bomb_is_refused_before_and_while_it_unpacks() {
     assert_eq!(images(&honest).unwrap().count, 64);
     // More than deflate could hold.
     let text = problem(&gzip(&claims(4095))[..]).to_string();
-    assert!(
-        text.contains("cannot hold more than 1032 times its length"),
-        "{text}"
-    );
+    assert!(text.contains("cannot hold more than 1032 times its length"), "{text}");
     // Less than it holds: nothing is unpacked past the claim.
-    assert_eq!(
-        problem(&gzip(&claims(1))),
-        IdxProblem::Surplus {
-            claimed: (1 << 20) + 16
-        }
-    );
+    assert_eq!(problem(&gzip(&claims(1))), IdxProblem::Surplus { claimed: (1 << 20) + 16 });
 }
 
 #[test]
@@ -218,62 +206,32 @@ fn common_mistakes_are_named() {
     let cases: Vec<(Vec<u8>, &[&str])> = vec![
         (vec![], &["begins with a header", "an empty file"]),
         (gzip(b""), &["a gzip of nothing"]),
-        (
-            labels,
-            &["magic number 2051", "labels file (2049)", "mixed up"],
-        ),
+        (labels, &["magic number 2051", "labels file (2049)", "mixed up"]),
         (
             b"<!DOCTYPE html><html>Not found".to_vec(),
             &["found a web page", "download the file again"],
         ),
         (gzip(b"\n <html>"), &["found a web page"]),
         (b"404: Not Found".to_vec(), &["found a text file"]),
-        (
-            b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
-            &["git lfs pull"],
-        ),
+        (b"version https://git-lfs.github.com/spec/v1\n".to_vec(), &["git lfs pull"]),
         (b"PK\x03\x04rest".to_vec(), &["a zip archive (.zip, .npz)"]),
         (b"\x93NUMPY\x01\x00".to_vec(), &["a NumPy array"]),
         (tar.clone(), &["a tar archive"]),
         (gzip(&tar), &["a tar archive"]),
         (gzip(&gzip(&images)), &["a gzip within a gzip"]),
-        (
-            with(&|b| b[..4].copy_from_slice(&[3, 8, 0, 0])),
-            &["most significant byte first"],
-        ),
-        (
-            with(&|b| b[2] = 0x0d),
-            &["type 0x08 (u8)", "found 0x0D (f32)", "convert"],
-        ),
+        (with(&|b| b[..4].copy_from_slice(&[3, 8, 0, 0])), &["most significant byte first"]),
+        (with(&|b| b[2] = 0x0d), &["type 0x08 (u8)", "found 0x0D (f32)", "convert"]),
         (with(&|b| b[3] = 2), &["3 dimensions, found 2"]),
         (with(&|b| b[3] = 4), &["3 dimensions, found 4"]),
         (with(&|b| b[0] = 9), &["00 00 08 03", "found 09 00 08 03"]),
         (with(&|b| b[7] = 0), &["at least 1, found [0, 2, 2]"]),
         (with(&|b| b[15] = 0), &["at least 1, found [1, 2, 0]"]),
-        (
-            with(&|b| b[4..16].fill(255)),
-            &["less than 2^64", "4294967295"],
-        ),
-        (
-            with(&|b| b[7] = 2),
-            &["asks for 24 bytes in all, found 20", "cut off"],
-        ),
-        (
-            with(&|b| b.push(0)),
-            &["asks for 20 bytes in all, found 21", "behind the data"],
-        ),
-        (
-            with(&|b| b.truncate(9)),
-            &["header of an IDX file has 16 bytes, found 9"],
-        ),
-        (
-            gzip(&with(&|b| b.truncate(19))),
-            &["asks for 20 bytes in all, found 19"],
-        ),
-        (
-            cut[..cut.len() - 4].to_vec(),
-            &["the gzip ends too early", "cut off"],
-        ),
+        (with(&|b| b[4..16].fill(255)), &["less than 2^64", "4294967295"]),
+        (with(&|b| b[7] = 2), &["asks for 24 bytes in all, found 20", "cut off"]),
+        (with(&|b| b.push(0)), &["asks for 20 bytes in all, found 21", "behind the data"]),
+        (with(&|b| b.truncate(9)), &["header of an IDX file has 16 bytes, found 9"]),
+        (gzip(&with(&|b| b.truncate(19))), &["asks for 20 bytes in all, found 19"]),
+        (cut[..cut.len() - 4].to_vec(), &["the gzip ends too early", "cut off"]),
         (damaged, &["the gzip is damaged", "checksum"]),
     ];
     for (bytes, parts) in cases {
@@ -285,18 +243,13 @@ fn common_mistakes_are_named() {
         }
     }
     let error = idx::labels_from(&images[..], images.len() as u64, Path::new("l")).unwrap_err();
-    assert!(
-        error.to_string().contains("found an images file (2051)"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("found an images file (2051)"), "{error}");
 }
 
 #[test]
 fn paths_that_are_no_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = idx::read_images(&folder.path().join("none"))
-        .unwrap_err()
-        .to_string();
+    let missing = idx::read_images(&folder.path().join("none")).unwrap_err().to_string();
     assert!(
         missing.contains("none cannot be read") && missing.contains("check the path"),
         "{missing}"

@@ -14,59 +14,29 @@ fn picture(dataset: &Dataset, i: usize, k: u32, paint: impl Fn(u32, u32, u8) -> 
     let [height, width] = dataset.image_shape().map(|side| side as u32);
     let pixels = dataset.image(i).to_vec();
     let image = GrayImage::from_raw(width, height, pixels).unwrap();
-    let large = imageops::resize(
-        &image,
-        k * width,
-        k * height,
-        imageops::FilterType::CatmullRom,
-    );
+    let large = imageops::resize(&image, k * width, k * height, imageops::FilterType::CatmullRom);
     // Not in the middle: preparing must find it.
     GrayImage::from_fn(k * width * 3 / 2, k * height * 2, |x, y| {
-        let (dx, dy) = (
-            x.wrapping_sub(k * width / 3),
-            y.wrapping_sub(k * height / 5),
-        );
-        let ink = large
-            .get_pixel_checked(dx, dy)
-            .map_or(0, |pixel| pixel.0[0]);
+        let (dx, dy) = (x.wrapping_sub(k * width / 3), y.wrapping_sub(k * height / 5));
+        let ink = large.get_pixel_checked(dx, dy).map_or(0, |pixel| pixel.0[0]);
         Luma([paint(x, y, ink)])
     })
 }
 
 fn predict(home: &Path, arguments: &[&str]) -> Vec<Value> {
-    let said = succeed(
-        seqfit(home)
-            .args(["predict", "run", "--json"])
-            .args(arguments),
-    );
-    said.stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    let said = succeed(seqfit(home).args(["predict", "run", "--json"]).args(arguments));
+    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
 fn pictures_of_the_networks_size_and_idx_files_give_the_same_answers() {
     let home = tempfile::tempdir().unwrap();
-    let train = [
-        "train",
-        "-q",
-        "--dataset",
-        "digits",
-        "--epochs",
-        "20",
-        "--out",
-        "run",
-    ];
+    let train = ["train", "-q", "--dataset", "digits", "--epochs", "20", "--out", "run"];
     succeed(seqfit(home.path()).args(train));
     let (_, test) = data::load("digits").unwrap();
     let n = 20;
     let pixels: Vec<u8> = (0..n).flat_map(|i| test.image(i).to_vec()).collect();
-    std::fs::write(
-        home.path().join("images.idx"),
-        idx(&[n as u32, 8, 8], &pixels),
-    )
-    .unwrap();
+    std::fs::write(home.path().join("images.idx"), idx(&[n as u32, 8, 8], &pixels)).unwrap();
     let names: Vec<String> = (0..n).map(|i| format!("{i}.png")).collect();
     for (i, name) in names.iter().enumerate() {
         let image = GrayImage::from_raw(8, 8, test.image(i).to_vec()).unwrap();
@@ -79,17 +49,11 @@ fn pictures_of_the_networks_size_and_idx_files_give_the_same_answers() {
     assert_eq!((from_idx.len(), from_png.len()), (n, n));
     let mut right = 0;
     for (i, (a, b)) in from_idx.iter().zip(&from_png).enumerate() {
-        assert_eq!(
-            (&a["class"], &a["top"][0]["class"]),
-            (&b["class"], &b["class"])
-        );
+        assert_eq!((&a["class"], &a["top"][0]["class"]), (&b["class"], &b["class"]));
         // In float32 a batch of 20 and one image alone differ in the last digits.
         let probability = |p: &Value| p["probability"].as_f64().unwrap();
         assert!((probability(a) - probability(b)).abs() < 1e-5, "{a} {b}");
-        assert_eq!(
-            (a["index"].as_u64(), b.get("index")),
-            (Some(i as u64), None)
-        );
+        assert_eq!((a["index"].as_u64(), b.get("index")), (Some(i as u64), None));
         assert_eq!(a["top"].as_array().unwrap().len(), 3);
         let shares: Vec<f64> = a["top"]
             .as_array()
@@ -103,11 +67,7 @@ fn pictures_of_the_networks_size_and_idx_files_give_the_same_answers() {
     assert!(right >= 16, "{right} of {n}");
     // For people: a line an image.
     let said = succeed(seqfit(home.path()).args(["predict", "run", "--top", "1", "images.idx"]));
-    assert!(
-        said.stdout.starts_with("images.idx[0]: "),
-        "{}",
-        said.stdout
-    );
+    assert!(said.stdout.starts_with("images.idx[0]: "), "{}", said.stdout);
     assert_eq!(said.stdout.lines().count(), n);
 }
 

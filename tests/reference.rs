@@ -57,19 +57,12 @@ fn safetensors(values: &BTreeMap<String, Values>) -> Vec<u8> {
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = values
         .iter()
         .map(|(name, values)| {
-            let data = values
-                .flat()
-                .iter()
-                .flat_map(|&v| (v as f32).to_le_bytes())
-                .collect();
+            let data = values.flat().iter().flat_map(|&v| (v as f32).to_le_bytes()).collect();
             (name.clone(), values.shape(), data)
         })
         .collect();
     let views = bytes.iter().map(|(name, shape, data)| {
-        (
-            name,
-            TensorView::new(Dtype::F32, shape.clone(), data).unwrap(),
-        )
+        (name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap())
     });
     safetensors::serialize(views, None::<HashMap<_, _>>).unwrap()
 }
@@ -105,11 +98,7 @@ fn losses_and_weights_equal_pytorchs_for_every_optimizer_activation_and_loss() {
             };
             let history = model.fit(&dataset, &config, &mut []).unwrap();
             for (record, &expected) in history.epochs.iter().zip(&case.losses) {
-                assert!(
-                    close(record.loss, expected),
-                    "{what}: {} for {expected}",
-                    record.loss
-                );
+                assert!(close(record.loss, expected), "{what}: {} for {expected}", record.loss);
             }
             for (name, tensor) in model.parameters() {
                 let expected = &case.weights[name];
@@ -118,10 +107,7 @@ fn losses_and_weights_equal_pytorchs_for_every_optimizer_activation_and_loss() {
                 let mut got = vec![0f32; tensor.numel()];
                 tensor.detach().copy_data(&mut got, tensor.numel());
                 for (got, expected) in got.iter().zip(expected.flat()) {
-                    assert!(
-                        close((*got).into(), expected),
-                        "{what} {name}: {got} for {expected}"
-                    );
+                    assert!(close((*got).into(), expected), "{what} {name}: {got} for {expected}");
                 }
             }
         }

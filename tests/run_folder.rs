@@ -10,18 +10,11 @@ use common::{Said, listing, run, seqfit, succeed};
 use seqfit::run::{Run, RunConfig};
 use serde_json::Value;
 
-const FILES: [&str; 5] = [
-    "config.toml",
-    "history.csv",
-    "model.pt",
-    "model.safetensors",
-    "result.json",
-];
+const FILES: [&str; 5] =
+    ["config.toml", "history.csv", "model.pt", "model.safetensors", "result.json"];
 
 fn train(home: &Path, options: &[&str]) -> Said {
-    run(seqfit(home)
-        .args(["train", "--dataset", "digits", "--epochs", "2"])
-        .args(options))
+    run(seqfit(home).args(["train", "--dataset", "digits", "--epochs", "2"]).args(options))
 }
 
 fn json(text: &str) -> Value {
@@ -31,32 +24,21 @@ fn json(text: &str) -> Value {
 #[test]
 fn training_leaves_a_whole_run_that_evaluates_to_the_same() {
     let home = tempfile::tempdir().unwrap();
-    let said = train(
-        home.path(),
-        &["--out", "r", "--json", "--validation-split", "0.1"],
-    );
+    let said = train(home.path(), &["--out", "r", "--json", "--validation-split", "0.1"]);
     assert_eq!(said.code, 0, "{said:#?}");
     assert_eq!(listing(&home.path().join("r")), FILES);
 
     let lines: Vec<Value> = said.stdout.lines().map(json).collect();
     assert_eq!(lines.len(), 3);
-    assert_eq!(
-        (&lines[0]["epoch"], &lines[1]["epoch"]),
-        (&Value::from(1), &Value::from(2))
-    );
+    assert_eq!((&lines[0]["epoch"], &lines[1]["epoch"]), (&Value::from(1), &Value::from(2)));
     assert!(lines[1]["val_accuracy"].as_f64().is_some());
     let result = json(&fs::read_to_string(home.path().join("r/result.json")).unwrap());
     assert_eq!(lines[2]["result"], result);
 
     let csv = fs::read_to_string(home.path().join("r/history.csv")).unwrap();
     assert_eq!(csv.lines().count(), 3);
-    let last: Vec<f64> = csv
-        .lines()
-        .nth(2)
-        .unwrap()
-        .split(',')
-        .map(|v| v.parse().unwrap())
-        .collect();
+    let last: Vec<f64> =
+        csv.lines().nth(2).unwrap().split(',').map(|v| v.parse().unwrap()).collect();
     assert_eq!(Some(last[1]), lines[1]["loss"].as_f64());
 
     let evaluated = json(&succeed(seqfit(home.path()).args(["evaluate", "r", "--json"])).stdout);
@@ -89,19 +71,8 @@ fn the_config_alone_repeats_the_run() {
     let config: RunConfig =
         toml::from_str(&fs::read_to_string(home.path().join("a/config.toml")).unwrap()).unwrap();
     assert_eq!(config.command[1..4], ["train", "--dataset", "digits"]);
-    assert_eq!(
-        config.data.source.files.len(),
-        2,
-        "images and labels with checksums"
-    );
-    assert!(
-        config
-            .data
-            .source
-            .files
-            .iter()
-            .all(|file| file.sha256.len() == 64)
-    );
+    assert_eq!(config.data.source.files.len(), 2, "images and labels with checksums");
+    assert!(config.data.source.files.iter().all(|file| file.sha256.len() == 64));
     assert_eq!(config.versions.libtorch, seqfit::libtorch::version());
 
     let (train, _) = seqfit::data::load(&config.data.source.name).unwrap();
@@ -109,15 +80,10 @@ fn the_config_alone_repeats_the_run() {
         seqfit::Sequential::from_spec(config.network.clone(), seqfit::Device::Cpu, config.fit.seed)
             .unwrap();
     model.fit(&train, &config.fit, &mut []).unwrap();
-    let written = Run::open(&home.path().join("a"))
-        .unwrap()
-        .load_model(seqfit::Device::Cpu)
-        .unwrap();
+    let written =
+        Run::open(&home.path().join("a")).unwrap().load_model(seqfit::Device::Cpu).unwrap();
     let bytes = |model: &seqfit::Sequential| model.to_safetensors(Default::default()).unwrap();
-    assert!(
-        bytes(&model) == bytes(&written),
-        "the same weights, bit for bit"
-    );
+    assert!(bytes(&model) == bytes(&written), "the same weights, bit for bit");
 }
 
 #[test]
@@ -128,46 +94,80 @@ fn a_run_is_never_overwritten_without_force() {
     let said = train(home.path(), &["--out", "r", "--seed", "2"]);
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("is not empty"), "{}", said.stderr);
-    assert_eq!(
-        fs::read(home.path().join("r/model.safetensors")).unwrap(),
-        before
-    );
-    assert_eq!(
-        train(home.path(), &["--out", "r", "--seed", "2", "--force"]).code,
-        0
-    );
+    assert_eq!(fs::read(home.path().join("r/model.safetensors")).unwrap(), before);
+    assert_eq!(train(home.path(), &["--out", "r", "--seed", "2", "--force"]).code, 0);
     assert!(fs::read(home.path().join("r/model.safetensors")).unwrap() != before);
     assert_eq!(listing(&home.path().join("r")), FILES);
-    // --force replaces runs, not other people's folders.
-    fs::create_dir(home.path().join("photos")).unwrap();
-    fs::write(home.path().join("photos/a.jpg"), "x").unwrap();
-    let said = train(home.path(), &["--out", "photos", "--force"]);
+    // A new run that fails leaves the old one as it was.
+    let before = fs::read(home.path().join("r/model.safetensors")).unwrap();
+    let said = train(home.path(), &["--out", "r", "--force", "--learning-rate", "1e30"]);
     assert_eq!(said.code, 1);
-    assert_eq!(listing(&home.path().join("photos")), ["a.jpg"]);
+    assert_eq!(listing(&home.path().join("r")), FILES);
+    assert_eq!(fs::read(home.path().join("r/model.safetensors")).unwrap(), before);
+    // And one that succeeds takes its place, and that of the failed one.
+    assert_eq!(train(home.path(), &["--out", "r", "--force", "--seed", "3"]).code, 0);
+    assert_eq!(listing(home.path()), ["r"]);
+    assert!(fs::read(home.path().join("r/model.safetensors")).unwrap() != before);
+}
+
+#[test]
+fn force_replaces_runs_and_nothing_else() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("site");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("config.toml"), "baseURL = \"x\"").unwrap();
+    fs::write(folder.join("model.pt"), "precious").unwrap();
+    assert_eq!(train(home.path(), &["--out", "site", "--force"]).code, 1);
+    assert_eq!(fs::read(folder.join("model.pt")).unwrap(), b"precious");
+    assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
+    fs::write(home.path().join("r/notes.txt"), "mine").unwrap();
+    assert_eq!(train(home.path(), &["--out", "r", "--force"]).code, 1);
+    assert_eq!(fs::read(home.path().join("r/notes.txt")).unwrap(), b"mine");
+}
+
+#[test]
+fn output_never_overwrites_what_the_run_is_made_of() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
+    let config = fs::read(home.path().join("r/config.toml")).unwrap();
+    for command in [
+        &["export", "r", "--out", "r/config.toml"][..],
+        &["export", "r", "--out", "./r/../r/model.safetensors"],
+        &["evaluate", "r", "--logits", "r/config.toml"],
+    ] {
+        let said = run(seqfit(home.path()).args(command));
+        assert_eq!(said.code, 1, "{said:#?}");
+        assert!(said.stderr.contains("belongs to the run"), "{}", said.stderr);
+    }
+    assert_eq!(fs::read(home.path().join("r/config.toml")).unwrap(), config);
+    assert_eq!(run(seqfit(home.path()).args(["export", "r", "--out", "r/model.pt"])).code, 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn pipes_and_devices_in_a_run_are_refused_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
+    let weights = home.path().join("r/model.safetensors");
+    fs::remove_file(&weights).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &weights).unwrap();
+    let said = run(seqfit(home.path()).args(["evaluate", "r"]));
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("must be an ordinary file"), "{}", said.stderr);
 }
 
 #[test]
 fn runs_without_a_name_get_their_own_folders() {
     let home = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        assert_eq!(
-            train(home.path(), &["--epochs", "1", "-q"]).code,
-            2,
-            "--epochs twice"
-        );
+        assert_eq!(train(home.path(), &["--epochs", "1", "-q"]).code, 2, "--epochs twice");
         let said =
             run(seqfit(home.path()).args(["train", "-q", "--dataset", "digits", "--epochs", "1"]));
-        assert_eq!(
-            (said.code, said.stdout.as_str(), said.stderr.as_str()),
-            (0, "", "")
-        );
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "", ""));
     }
     let names = listing(&home.path().join("runs"));
     assert_eq!(names.len(), 2, "{names:?}");
-    assert!(
-        names.iter().all(|name| name.starts_with("digits-20")),
-        "{names:?}"
-    );
+    assert!(names.iter().all(|name| name.starts_with("digits-20")), "{names:?}");
 }
 
 #[test]
@@ -182,14 +182,9 @@ fn damaged_runs_are_refused_by_every_command() {
             "cut weights",
             "model.safetensors",
             weights[..weights.len() / 2].to_vec(),
-            "not a whole safetensors file",
+            "must hold at least",
         ),
-        (
-            "empty weights",
-            "model.safetensors",
-            vec![],
-            "not a whole safetensors file",
-        ),
+        ("empty weights", "model.safetensors", vec![], "must hold at least"),
         (
             "NaN weights",
             "model.safetensors",
@@ -205,14 +200,9 @@ fn damaged_runs_are_refused_by_every_command() {
             "too long weights",
             "model.safetensors",
             vec![0; weights.len() + (2 << 20)],
-            "may hold at most",
+            "must hold at most",
         ),
-        (
-            "no config",
-            "config.toml",
-            b"x = ".to_vec(),
-            "is not a run's config",
-        ),
+        ("no config", "config.toml", b"x = ".to_vec(), "is not a run's config"),
         (
             "other network",
             "config.toml",
@@ -241,16 +231,8 @@ fn damaged_runs_are_refused_by_every_command() {
         ] {
             let said = run(seqfit(home.path()).args(command));
             assert_eq!(said.code, 1, "{what} {command:?}: {said:#?}");
-            assert!(
-                said.stderr.contains(message),
-                "{what} {command:?}: {}",
-                said.stderr
-            );
-            assert!(
-                said.stderr.contains("bad/"),
-                "{what} names no path: {}",
-                said.stderr
-            );
+            assert!(said.stderr.contains(message), "{what} {command:?}: {}", said.stderr);
+            assert!(said.stderr.contains("bad/"), "{what} names no path: {}", said.stderr);
             assert_eq!(said.stderr.lines().count(), 1, "{what}: {}", said.stderr);
         }
         assert!(!home.path().join("out.pt").exists());
@@ -279,11 +261,7 @@ fn evaluating_notices_that_the_data_changed() {
     fs::write(&labels, bytes).unwrap();
     let said = run(seqfit(home.path()).args(["evaluate", "r"]));
     assert_eq!(said.code, 1);
-    assert!(
-        said.stderr.contains("t10k-labels-idx1-ubyte"),
-        "{}",
-        said.stderr
-    );
+    assert!(said.stderr.contains("t10k-labels-idx1-ubyte"), "{}", said.stderr);
     // Asked for by name it is evaluated all the same: the figures are of that data.
     succeed(seqfit(home.path()).args(["evaluate", "r", "--data-dir", "stripes"]));
 }

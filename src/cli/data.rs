@@ -1,13 +1,13 @@
 //! `seqfit data`: which data sets there are, and whether those here are whole.
 
-use std::io::Write;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use seqfit::data::{self, DatasetName, Locations, Request, Verdict, catalog};
 
-use super::progress;
+use super::{output, progress};
 
 /// Options of `seqfit data`.
 #[derive(Debug, clap::Args)]
@@ -44,12 +44,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn list(locations: &Locations) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     for entry in catalog::all() {
-        let here = [
-            locations.own(entry.name),
-            Some(locations.cached(entry.name)),
-        ];
+        let here = [locations.own(entry.name), locations.cached(entry.name)];
         let place = match here.into_iter().flatten().find(|folder| folder.is_dir()) {
             _ if entry.files.is_empty() => "built in".to_owned(),
             Some(folder) => format!("here: {}", folder.display()),
@@ -57,23 +54,22 @@ fn list(locations: &Locations) -> anyhow::Result<ExitCode> {
         };
         let ([train, test], [height, width]) = (entry.samples, entry.image_shape);
         writeln!(out, "{}: {}", entry.name, entry.title)?;
-        writeln!(
-            out,
-            "    {train} training and {test} test images of {height}x{width}"
-        )?;
+        writeln!(out, "    {train} training and {test} test images of {height}x{width}")?;
         writeln!(out, "    {}; {}", entry.licence, entry.attribution)?;
         writeln!(out, "    {place}")?;
     }
+    output::print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
     let fetched = progress::with_downloads(false, |told| data::fetch(name, locations, told))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     match fetched {
         Some(folder) => writeln!(out, "{name} is in {}", folder.display())?,
         None => writeln!(out, "{name} is built in: there is nothing to fetch")?,
     }
+    output::print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -86,7 +82,7 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
         },
     };
     let reports = data::verify(&request, locations)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     match (&request, reports.is_empty()) {
         (Request::Named(name), true) => {
             writeln!(out, "{name} is built in, and whole if seqfit is")?
@@ -95,11 +91,7 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
         (_, false) => {}
     }
     for report in &reports {
-        let holds = report
-            .holds
-            .as_ref()
-            .map(|holds| format!("{holds}, "))
-            .unwrap_or_default();
+        let holds = report.holds.as_ref().map(|holds| format!("{holds}, ")).unwrap_or_default();
         let verdict = match &report.verdict {
             Verdict::Known(name) => format!("{holds}as published for {name}"),
             Verdict::Usable => format!("{holds}well-formed, no checksum is known"),
@@ -108,10 +100,7 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
         };
         writeln!(out, "{}: {verdict}", report.path.display())?;
     }
+    output::print(&out)?;
     let right = reports.iter().all(data::FileReport::is_right);
-    Ok(if right {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

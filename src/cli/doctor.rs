@@ -1,11 +1,13 @@
 //! `seqfit doctor`: would training work here, and if not, what mends it.
 
-use std::io::Write;
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use seqfit::libtorch::{self, Driver, Gpu};
 use seqfit::{Device, data, device};
 use serde::Serialize;
+
+use super::{output, progress};
 
 /// Options of `seqfit doctor`.
 #[derive(Debug, clap::Args)]
@@ -40,8 +42,8 @@ struct Cuda {
     built: bool,
     /// seqfit can train on it.
     usable: bool,
-    /// The newest CUDA version that the driver serves.
-    driver: Option<String>,
+    /// "none", or the newest CUDA version that the driver serves, or how it fails.
+    driver: String,
     devices: Vec<Gpu>,
     /// Why it cannot be used, with the cure.
     reason: Option<String>,
@@ -56,17 +58,14 @@ struct Folder {
 /// Runs `seqfit doctor`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report = examine();
-    let mut out = std::io::stdout().lock();
+    let mut text = String::new();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        writeln!(text, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report, &mut out)?;
+        print(&report, &mut text)?;
     }
-    Ok(if report.ok {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    output::print(&text)?;
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn examine() -> Report {
@@ -76,24 +75,24 @@ fn examine() -> Report {
         problems.push(error.to_string());
     }
     let (driver, devices) = match libtorch::query_driver() {
-        Driver::Present {
-            cuda: (major, minor),
-            gpus,
-        } => (Some(format!("{major}.{minor}")), gpus),
-        _ => (None, Vec::new()),
+        Driver::Present { cuda: (major, minor), gpus } => {
+            (format!("for CUDA {major}.{minor}"), gpus)
+        }
+        Driver::Failed(code) => (format!("installed, fails with CUDA error {code}"), Vec::new()),
+        Driver::Missing => ("none".to_owned(), Vec::new()),
     };
     // With the wrong libtorch the next call would end the process.
     let usable = match &version {
-        Ok(()) => device::require(Device::Cuda(0)).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(()) => one_step(Device::Cuda(0)).map_err(|error| error.to_string()),
+        Err(_) => Err("not tried with the wrong libtorch".to_owned()),
     };
     if version.is_ok()
-        && let Err(error) = one_step()
+        && let Err(error) = one_step(Device::Cpu)
     {
         problems.push(format!("a training step on the CPU fails: {error}"));
     }
     let cache = match data::Locations::from_env() {
-        Ok(locations) => Some(folder(&locations.cache)),
+        Ok(locations) => locations.cache.as_deref().map(folder),
         Err(error) => {
             problems.push(error.to_string());
             None
@@ -121,18 +120,13 @@ fn examine() -> Report {
 }
 
 /// The real thing in small: a network, a batch, a step.
-fn one_step() -> Result<(), seqfit::Error> {
+fn one_step(device: Device) -> Result<(), seqfit::Error> {
     use seqfit::{FitConfig, Sequential, layers::Dense, layers::Flatten};
     let classes = vec!["a".to_owned(), "b".to_owned()];
     let dataset = data::Dataset::new(vec![0, 255], [1, 1], vec![0, 1], classes)?;
     let model = Sequential::new([1, 1]).add(Flatten).add(Dense::new(2));
-    let config = FitConfig {
-        epochs: 1,
-        ..FitConfig::default()
-    };
-    model
-        .build(Device::Cpu, 0)?
-        .fit(&dataset, &config, &mut [])?;
+    let config = FitConfig { epochs: 1, ..FitConfig::default() };
+    model.build(device, 0)?.fit(&dataset, &config, &mut [])?;
     Ok(())
 }
 
@@ -145,51 +139,36 @@ fn folder(path: &std::path::Path) -> Folder {
     }
 }
 
-fn print(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+fn print(report: &Report, out: &mut String) -> std::fmt::Result {
     let none = || "unknown".to_owned();
-    let Libtorch {
-        expected,
-        found,
-        folder,
-    } = &report.libtorch;
+    let Libtorch { expected, found, folder } = &report.libtorch;
     writeln!(out, "libtorch   {found} (expected {expected})")?;
     writeln!(out, "           {}", folder.clone().unwrap_or_else(none))?;
     let cuda = &report.cuda;
     let yes = |yes: bool| if yes { "yes" } else { "no" };
-    let driver = cuda
-        .driver
-        .as_ref()
-        .map_or("none".to_owned(), |cuda| format!("for CUDA {cuda}"));
-    writeln!(
-        out,
-        "CUDA       in libtorch: {}, driver: {driver}",
-        yes(cuda.built)
-    )?;
+    writeln!(out, "CUDA       in libtorch: {}, driver: {}", yes(cuda.built), cuda.driver)?;
     for (index, gpu) in cuda.devices.iter().enumerate() {
         let memory = gpu.memory_bytes as f64 / f64::from(1u32 << 30);
-        writeln!(
-            out,
-            "           cuda:{index}: {}, {memory:.1} GiB",
-            gpu.name
-        )?;
+        writeln!(out, "           cuda:{index}: {}, {memory:.1} GiB", gpu.name)?;
     }
     match &cuda.reason {
         None => writeln!(out, "           usable with --cuda")?,
         Some(reason) => writeln!(out, "           not usable: {reason}")?,
     }
     writeln!(out, "threads    {}", report.threads)?;
+    if report.cache.is_none() {
+        writeln!(out, "cache      none: set SEQFIT_CACHE to a folder to keep downloads in")?;
+    }
     for (name, folder) in [("cache", &report.cache), ("disk", &report.working_folder)] {
         if let Some(Folder { path, free_bytes }) = folder {
-            let free = free_bytes.map_or_else(none, |b| indicatif::HumanBytes(b).to_string());
+            let free = free_bytes.map_or_else(none, progress::bytes);
             writeln!(out, "{name:<10} {path} ({free} free)")?;
         }
     }
     match report.problems.as_slice() {
         [] => writeln!(out, "training works here"),
         problems => {
-            problems
-                .iter()
-                .try_for_each(|problem| writeln!(out, "problem    {problem}"))?;
+            problems.iter().try_for_each(|problem| writeln!(out, "problem    {problem}"))?;
             writeln!(out, "training does not work here")
         }
     }

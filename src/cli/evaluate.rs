@@ -1,6 +1,5 @@
 //! `seqfit evaluate`: how good a run's network is.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +8,7 @@ use seqfit::{ClassFigures, Evaluation, data, device};
 use serde::Serialize;
 
 use super::options::{DataOptions, DeviceOptions};
+use super::output::{self, tell};
 use super::progress;
 
 /// Options of `seqfit evaluate`.
@@ -51,6 +51,9 @@ struct Class<'a> {
 /// Runs `seqfit evaluate`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = Run::open(&args.run)?;
+    if let Some(path) = &args.logits {
+        run.check_output(path)?;
+    }
     let device = args.device.require()?;
     if let Some(threads) = args.threads {
         device::set_threads(threads.into());
@@ -59,79 +62,48 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let trained_on = &run.config().data;
     // Without a word about data it is the run's own, and then it must be the very same.
     let own = args.data.request() == data::Request::Auto;
-    let request = if own {
-        trained_on.source.request()?
-    } else {
-        args.data.request()
-    };
-    let loaded = progress::with_downloads(args.json, |told| {
-        data::resolve(&request, &data::Locations::from_env()?, told)
-    })?;
+    let locations = data::Locations::from_env()?;
+    let request = if own { trained_on.source.request(&locations)? } else { args.data.request() };
+    let loaded =
+        progress::with_downloads(args.json, |told| data::resolve(&request, &locations, told))?;
     if own {
         trained_on.source.check_same(&loaded.source)?;
+    } else if loaded.test.classes() != trained_on.classes {
+        tell(format_args!(
+            "note: the run's classes are called {}, those of this data {}",
+            trained_on.classes.join(", "),
+            loaded.test.classes().join(", ")
+        ));
     }
     let evaluation = model.evaluate(&loaded.test)?;
     if let Some(path) = &args.logits {
-        let logits = model.logits_of(&loaded.test)?;
-        seqfit::export::npy::save(&logits, path)?;
+        seqfit::export::npy::save(&model.logits_of(&loaded.test)?, path)?;
     }
-    let names = &trained_on.classes;
-    let classes: Vec<Class> = evaluation
-        .per_class()
-        .into_iter()
-        .zip(names)
-        .map(|(figures, name)| Class { name, figures })
-        .collect();
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        let Evaluation {
-            loss,
-            accuracy,
-            samples,
-            ref confusion,
-        } = evaluation;
-        let dataset = &loaded.source.name;
-        let report = Report {
-            loss,
-            accuracy,
-            samples,
-            dataset,
-            classes,
-            confusion,
-        };
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let width = names
-        .iter()
-        .map(|name| name.chars().count())
-        .max()
-        .unwrap_or(0)
-        .max(5);
-    writeln!(
-        out,
-        "{:<width$}  precision  recall      f1  images",
-        "class"
-    )?;
-    for Class { name, figures } in &classes {
-        let ClassFigures {
-            precision,
-            recall,
-            f1,
-            support,
-        } = figures;
-        writeln!(
-            out,
-            "{name:<width$}     {precision:.4}  {recall:.4}  {f1:.4}  {support:>6}"
-        )?;
-    }
-    writeln!(
-        out,
-        "{}: loss {:.4}, accuracy {:.2} % of {} images",
-        loaded.source.name,
-        evaluation.loss,
-        100.0 * evaluation.accuracy,
-        evaluation.samples
-    )?;
+    let figures = evaluation.per_class().into_iter().zip(&trained_on.classes);
+    let classes = figures.map(|(figures, name)| Class { name, figures }).collect();
+    let Evaluation { loss, accuracy, samples, confusion } = &evaluation;
+    let dataset = &loaded.source.name;
+    let report =
+        Report { loss: *loss, accuracy: *accuracy, samples: *samples, dataset, classes, confusion };
+    let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
+    output::print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn table(report: &Report) -> String {
+    let widths = report.classes.iter().map(|class| class.name.chars().count());
+    let width = widths.max().unwrap_or(0).max("class".len());
+    let mut lines = vec![format!("{:<width$}  precision  recall      f1  images", "class")];
+    lines.extend(report.classes.iter().map(|Class { name, figures }| {
+        let ClassFigures { precision, recall, f1, support } = figures;
+        format!("{name:<width$}     {precision:.4}  {recall:.4}  {f1:.4}  {support:>6}")
+    }));
+    lines.push(format!(
+        "{}: loss {:.4}, accuracy {:.2} % of {} images",
+        report.dataset,
+        report.loss,
+        100.0 * report.accuracy,
+        report.samples
+    ));
+    lines.join("\n")
 }

@@ -7,6 +7,8 @@ use clap::ValueEnum;
 use seqfit::Device;
 use seqfit::run::Run;
 
+use super::output::tell;
+
 /// Options of `seqfit export`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,10 +31,11 @@ enum Format {
 /// Runs `seqfit export`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = Run::open(&args.run)?;
+    run.check_output(&args.out)?;
     let model = run.load_model(Device::Cpu)?;
     match args.format {
         Format::Torchscript => model.export(&args.out, &run.config().data.classes)?,
     }
-    eprintln!("wrote {}", args.out.display());
+    tell(format_args!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }

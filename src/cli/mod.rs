@@ -6,15 +6,17 @@ mod doctor;
 mod evaluate;
 mod export;
 mod options;
+mod output;
 mod predict;
 mod progress;
 mod summary;
 mod train;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use output::{StdoutError, Usage, tell};
 
 /// Train Keras-style Sequential networks on libtorch, from image files to a model that Python loads
 #[derive(Debug, Parser)]
@@ -42,11 +44,6 @@ enum Command {
     Doctor(doctor::Args),
 }
 
-/// A mistake on the command line that clap cannot see; exit code 2, as clap's own.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
-
 /// Does what was asked.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Before libtorch's first use: a wrong version crashes there. The doctor reports it itself.
@@ -66,17 +63,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// Prints an error with its causes and gives the exit code: 2 for usage, 1 for the rest.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        let io = cause.downcast_ref::<io::Error>();
-        io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(broken_pipe) {
-        // Whoever read our output has had enough: `seqfit data list | head -1`.
+    if error.downcast_ref::<StdoutError>().is_some_and(StdoutError::is_closed_pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {}", chain(error));
-    if error.chain().any(|cause| cause.is::<Usage>()) {
-        eprintln!("\nFor more information, try '--help'.");
+    tell(format_args!("error: {}", chain(error)));
+    if error.is::<Usage>() {
+        tell("\nFor more information, try '--help'.");
         return ExitCode::from(2);
     }
     ExitCode::FAILURE
@@ -84,12 +76,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 /// The causes, outermost first, without those that the one before has already told.
 fn chain(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .map(ToString::to_string)
-        .fold(String::new(), |text, cause| match text.as_str() {
-            "" => cause,
-            told if told.contains(&cause) => text,
-            told => format!("{told}: {cause}"),
-        })
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        told if told.contains(&cause) => text,
+        told => format!("{told}: {cause}"),
+    })
 }

@@ -1,6 +1,6 @@
 //! Options that several commands share, and the types they are parsed into.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
@@ -45,13 +45,14 @@ pub struct DeviceOptions {
 impl DeviceOptions {
     /// The device, which is there.
     pub fn require(&self) -> Result<Device, device::DeviceError> {
-        let chosen = if self.cuda {
-            Device::Cuda(0)
-        } else {
-            self.device.unwrap_or(Device::Cpu)
-        };
+        let chosen = if self.cuda { Device::Cuda(0) } else { self.device.unwrap_or(Device::Cpu) };
         device::require(chosen)?;
         Ok(chosen)
+    }
+
+    /// Whether a GPU was asked for.
+    pub fn is_cuda(&self) -> bool {
+        self.cuda || self.device.is_some_and(|device| device.is_cuda())
     }
 }
 
@@ -79,14 +80,9 @@ fn widths(text: &str) -> Result<Widths, String> {
     }
     let width = |part: &str| match part.trim().parse() {
         Ok(width) if width > 0 => Ok(width),
-        _ => Err(format!(
-            "a width is a whole number of at least 1, found {part:?}"
-        )),
+        _ => Err(format!("a width is a whole number of at least 1, found {part:?}")),
     };
-    text.split(',')
-        .map(width)
-        .collect::<Result<_, _>>()
-        .map(Widths)
+    text.split(',').map(width).collect::<Result<_, _>>().map(Widths)
 }
 
 /// An activation that may stand inside a network: all but softmax.
@@ -113,17 +109,27 @@ impl ValueEnum for HiddenActivation {
 
 /// A whole number of at least 1.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse()
-        .map_err(|_| format!("this must be a whole number of at least 1, found {text:?}"))
+    let most = u32::MAX;
+    match text.parse::<NonZeroU32>() {
+        Ok(n) => Ok(n.try_into().unwrap_or(NonZeroUsize::MIN)),
+        Err(_) => Err(format!("this must be a whole number from 1 to {most}, found {text:?}")),
+    }
+}
+
+/// A seed: what TOML, and so a run's config, holds of whole numbers that are not negative.
+pub fn seed(text: &str) -> Result<u64, String> {
+    let most = i64::MAX as u64;
+    match text.parse() {
+        Ok(n) if n <= most => Ok(n),
+        _ => Err(format!("a seed is a whole number from 0 to {most}, found {text:?}")),
+    }
 }
 
 /// A share that leaves something: 0 ≤ x < 1.
 pub fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
-        _ => Err(format!(
-            "a share is a number of at least 0 and below 1, found {text:?}"
-        )),
+        _ => Err(format!("a share is a number of at least 0 and below 1, found {text:?}")),
     }
 }
 
@@ -139,9 +145,7 @@ pub fn positive(text: &str) -> Result<f64, String> {
 pub fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if x >= 0.0 && x.is_finite() => Ok(x),
-        _ => Err(format!(
-            "this must be a number of at least 0, found {text:?}"
-        )),
+        _ => Err(format!("this must be a number of at least 0, found {text:?}")),
     }
 }
 

@@ -1,6 +1,5 @@
 //! `seqfit predict`: which class an image shows.
 
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +10,7 @@ use seqfit::run::Run;
 use serde::Serialize;
 
 use super::options::{DeviceOptions, count};
+use super::output;
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]
@@ -49,39 +49,37 @@ struct Share<'a> {
     probability: f32,
 }
 
+/// Images that are answered at once: enough to be fast, few enough to need little memory.
+const CHUNK: usize = 1024;
+
 /// Runs `seqfit predict`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = Run::open(&args.run)?;
     let model = run.load_model(args.device.require()?)?;
     let shape = image_shape(&model, &run)?;
-    // All images are read before the first answer: a wrong one is then the only output.
-    let mut prepared = Vec::new();
     for path in &args.images {
-        prepared.push((path, images::read(path, shape, args.raw)?));
-    }
-    let mut out = std::io::stdout().lock();
-    for (path, images) in prepared {
-        let single = images.single;
-        for (index, probabilities) in model
-            .predict_images(&images.pixels, shape)?
-            .into_iter()
-            .enumerate()
-        {
-            let place = (!single).then_some(index);
-            let text = describe(&args, &run, path, place, &probabilities)?;
-            writeln!(out, "{text}")?;
+        let images = images::read(path, shape, args.raw)?;
+        let chunks = images.pixels.chunks(CHUNK * shape[0] * shape[1]).enumerate();
+        for (chunk, pixels) in chunks {
+            let mut lines = String::new();
+            for (i, probabilities) in model.predict_images(pixels, shape)?.iter().enumerate() {
+                let place = (!images.single).then_some(chunk * CHUNK + i);
+                lines += &describe(&args, &run, path, place, probabilities)?;
+                lines.push('\n');
+            }
+            output::print(&lines)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The images that the network takes; its input is [height, width], or flat and as long as the
-/// images that it was trained on.
+/// The size of the images that the network takes.
 fn image_shape(model: &Sequential, run: &Run) -> anyhow::Result<[usize; 2]> {
     match model.spec().input_shape[..] {
         [height, width] => Ok([height, width]),
         ref other => anyhow::bail!(
-            "{}: predict needs a network that takes images [height, width], found {other:?}",
+            "{}: predict needs a network that takes images of [height, width], found {other:?}: \
+             train one that begins with Flatten",
             run.path().display()
         ),
     }

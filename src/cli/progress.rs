@@ -1,11 +1,14 @@
 //! The only place that draws: bars on a terminal, plain lines elsewhere, on stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Plan};
 use seqfit::{EpochRecord, Sequential, data};
+use serde::Serialize;
+
+use super::output::{self, StdoutError, tell};
 
 /// One line an epoch, and while it runs a bar if stderr is a terminal.
 #[derive(Default)]
@@ -67,15 +70,15 @@ impl Callback for Progress {
         }
         self.epochs_done += 1;
         if let (Some(plan), Some(started)) = (&self.plan, self.started) {
-            let each = started.elapsed() / u32::try_from(self.epochs_done)?;
-            let left = each * u32::try_from(plan.epochs - record.epoch)?;
-            eprintln!("{}", line(plan, record, left));
+            let each = started.elapsed().as_secs_f64() / self.epochs_done as f64;
+            tell(line(plan, record, each * (plan.epochs - record.epoch) as f64));
         }
         Ok(Flow::Continue(()))
     }
 }
 
-fn line(plan: &Plan, record: &EpochRecord, left: Duration) -> String {
+/// What is said of an epoch; `left` in seconds.
+fn line(plan: &Plan, record: &EpochRecord, left: f64) -> String {
     let width = plan.epochs.to_string().len();
     let mut line = format!(
         "epoch {:>width$}/{}  loss {:.4}  accuracy {:.4}",
@@ -86,15 +89,38 @@ fn line(plan: &Plan, record: &EpochRecord, left: Duration) -> String {
     }
     line += &format!("  {:.0} samples/s", record.samples_per_second);
     if record.epoch < plan.epochs {
-        let left = Duration::from_secs(left.as_secs_f64().round() as u64);
+        // A float too large for seconds becomes the most seconds there are.
+        let left = Duration::from_secs(left.round() as u64);
         line += &format!("  {:#} left", HumanDuration(left));
     }
     line
 }
 
-/// One JSON object an epoch on stdout.
+/// One JSON object an epoch on stdout. When that can no longer be written the training goes on, and
+/// the error waits for its end.
 #[derive(Default)]
-pub struct JsonLines;
+pub struct JsonLines {
+    failed: Option<StdoutError>,
+}
+
+impl JsonLines {
+    /// What went wrong, other than that the reader had enough.
+    pub fn finish(self) -> Result<(), StdoutError> {
+        match self.failed {
+            Some(error) if !error.is_closed_pipe() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// A line of JSON, unless an earlier one failed.
+    pub fn write(&mut self, value: &impl Serialize) -> serde_json::Result<()> {
+        if self.failed.is_none() {
+            let line = serde_json::to_string(value)?;
+            self.failed = output::print(&format!("{line}\n")).err();
+        }
+        Ok(())
+    }
+}
 
 impl Callback for JsonLines {
     fn on_epoch_end(
@@ -102,12 +128,14 @@ impl Callback for JsonLines {
         _: &Sequential,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        let mut out = std::io::stdout().lock();
-        serde_json::to_writer(&mut out, record)?;
-        out.write_all(b"\n")?;
-        out.flush()?;
+        self.write(record)?;
         Ok(Flow::Continue(()))
     }
+}
+
+/// Bytes for people: "67.5 GiB".
+pub fn bytes(n: u64) -> String {
+    HumanBytes(n).to_string()
 }
 
 /// Runs something that may download, with a bar for each file; lines where there is no terminal.
@@ -127,11 +155,7 @@ pub fn with_downloads<T, E>(
             }
             let bar = ProgressBar::with_draw_target(
                 Some(told.total),
-                if terminal {
-                    ProgressDrawTarget::stderr()
-                } else {
-                    ProgressDrawTarget::hidden()
-                },
+                if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
             );
             if let Ok(style) = ProgressStyle::with_template(
                 "{prefix} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
@@ -140,7 +164,7 @@ pub fn with_downloads<T, E>(
             }
             bar.set_prefix(told.file.clone());
             if !terminal {
-                eprintln!("fetching {} ({})", told.file, HumanBytes(told.total));
+                tell(format_args!("fetching {} ({})", told.file, bytes(told.total)));
             }
             current = Some((told.file.clone(), bar));
         }
@@ -170,12 +194,12 @@ pub fn notice(text: &str) {
         lines[last].push_str(word);
     }
     let bar = "*".repeat(WIDTH + 4);
-    eprintln!("{bar}");
+    tell(&bar);
     for line in lines {
         let padding = " ".repeat(WIDTH.saturating_sub(line.chars().count()));
-        eprintln!("* {line}{padding} *");
+        tell(format_args!("* {line}{padding} *"));
     }
-    eprintln!("{bar}");
+    tell(&bar);
 }
 
 #[cfg(test)]
@@ -184,12 +208,7 @@ mod tests {
 
     #[test]
     fn an_epoch_is_one_line() {
-        let plan = Plan {
-            epochs: 10,
-            batches: 2,
-            samples: 40,
-            validation_samples: 5,
-        };
+        let plan = Plan { epochs: 10, batches: 2, samples: 40, validation_samples: 5 };
         let mut record = EpochRecord {
             epoch: 1,
             loss: 0.25,
@@ -201,17 +220,12 @@ mod tests {
             samples_per_second: 40.0,
         };
         assert_eq!(
-            line(&plan, &record, Duration::from_secs(9)),
+            line(&plan, &record, 9.2),
             "epoch  1/10  loss 0.2500  accuracy 0.5000  40 samples/s  9s left"
         );
-        record = EpochRecord {
-            epoch: 10,
-            val_loss: Some(1.0),
-            val_accuracy: Some(0.1),
-            ..record
-        };
+        record = EpochRecord { epoch: 10, val_loss: Some(1.0), val_accuracy: Some(0.1), ..record };
         assert_eq!(
-            line(&plan, &record, Duration::ZERO),
+            line(&plan, &record, 0.0),
             "epoch 10/10  loss 0.2500  accuracy 0.5000  val_loss 1.0000  val_accuracy 0.1000  40 \
              samples/s"
         );

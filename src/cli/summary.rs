@@ -1,14 +1,13 @@
 //! `seqfit summary`: the table of a run's network, or of the one that options describe.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use seqfit::run::Run;
 use seqfit::{Spec, Summary};
 
-use super::Usage;
 use super::options::NetworkOptions;
+use super::output::{self, Usage};
 
 /// Options of `seqfit summary`; without any it is the tutorial's network.
 #[derive(Debug, clap::Args)]
@@ -31,14 +30,10 @@ pub struct Args {
 
 fn image_size(text: &str) -> Result<(usize, usize), String> {
     let size = |text: &str| text.parse().ok().filter(|&size| size > 0);
-    let parts = text
-        .split_once('x')
-        .map(|(height, width)| (size(height), size(width)));
+    let parts = text.split_once('x').map(|(height, width)| (size(height), size(width)));
     match parts {
         Some((Some(height), Some(width))) => Ok((height, width)),
-        _ => Err(format!(
-            "a size is HEIGHTxWIDTH such as 28x28, found {text:?}"
-        )),
+        _ => Err(format!("a size is HEIGHTxWIDTH such as 28x28, found {text:?}")),
     }
 }
 
@@ -54,13 +49,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.classes.into(),
         ),
     };
-    spec.check().map_err(|error| Usage(error.to_string()))?;
-    let summary = Summary::new(&spec);
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&summary)?)?;
-    } else {
-        writeln!(out, "{summary}")?;
-    }
+    let summary = Summary::new(&spec).map_err(|error| Usage(error.to_string()))?;
+    let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };
+    output::print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

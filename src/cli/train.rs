@@ -1,12 +1,10 @@
 //! `seqfit train`: data → network → fit → test figures → run folder.
 
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use seqfit::callback::Callback;
 use seqfit::run::{self, DataConfig, Figures, Run, RunConfig, RunResult};
@@ -16,8 +14,8 @@ use seqfit::{
 
 use serde::Serialize;
 
-use super::Usage;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
+use super::output::{self, Usage, tell};
 use super::progress::{self, JsonLines, Progress};
 
 /// Options of `seqfit train`; without any it is the tutorial that everybody starts with.
@@ -47,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = options::share)]
     validation_split: f64,
     /// Decides weights, order, validation split and dropout
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
     seed: u64,
     /// Threads of libtorch on the CPU [default: 1 for small batches, else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -58,8 +56,8 @@ pub struct Args {
     /// Replace the run in --out
     #[arg(long, requires = "out")]
     force: bool,
-    /// Print nothing but warnings and errors
-    #[arg(long, short, conflicts_with = "json")]
+    /// Print nothing but warnings and errors; with --json its lines alone
+    #[arg(long, short)]
     quiet: bool,
     /// Print a JSON object an epoch, and one with the result, on stdout
     #[arg(long)]
@@ -78,7 +76,7 @@ struct OptimizerOptions {
     #[arg(long, value_name = "X", value_parser = options::share)]
     momentum: Option<f64>,
     /// Nesterov's method, for sgd with momentum
-    #[arg(long, requires = "momentum")]
+    #[arg(long)]
     nesterov: bool,
     /// Of adamw, decoupled from the gradient [default: 0.004]
     #[arg(long, value_name = "X", value_parser = options::not_negative)]
@@ -105,10 +103,8 @@ impl OptimizerOptions {
         let name = self.optimizer;
         let only = |given: bool, option: &str, owners: &[Name]| {
             if given && !owners.contains(&name) {
-                let names: Vec<String> = owners
-                    .iter()
-                    .map(|name| format!("{name:?}").to_lowercase())
-                    .collect();
+                let names: Vec<String> =
+                    owners.iter().map(|name| format!("{name:?}").to_lowercase()).collect();
                 let optimizer = format!("{name:?}").to_lowercase();
                 return Err(Usage(format!(
                     "{option} belongs to --optimizer {}, found it with {optimizer}: leave one out",
@@ -117,49 +113,29 @@ impl OptimizerOptions {
             }
             Ok(())
         };
-        only(
-            self.momentum.is_some(),
-            "--momentum",
-            &[Name::Sgd, Name::Rmsprop],
-        )?;
+        only(self.momentum.is_some(), "--momentum", &[Name::Sgd, Name::Rmsprop])?;
         only(self.nesterov, "--nesterov", &[Name::Sgd])?;
-        only(
-            self.weight_decay.is_some(),
-            "--weight-decay",
-            &[Name::Adamw],
-        )?;
+        only(self.weight_decay.is_some(), "--weight-decay", &[Name::Adamw])?;
         let mut optimizer = match name {
             Name::Adam => Optimizer::Adam(Adam::default()),
             Name::Adamw => {
                 let default = AdamW::default();
                 let weight_decay = self.weight_decay.unwrap_or(default.weight_decay);
-                Optimizer::AdamW(AdamW {
-                    weight_decay,
-                    ..default
-                })
+                Optimizer::AdamW(AdamW { weight_decay, ..default })
             }
             Name::Sgd => {
                 let momentum = self.momentum.unwrap_or(0.0);
-                Optimizer::Sgd(Sgd {
-                    momentum,
-                    nesterov: self.nesterov,
-                    ..Sgd::default()
-                })
+                Optimizer::Sgd(Sgd { momentum, nesterov: self.nesterov, ..Sgd::default() })
             }
             Name::Rmsprop => {
                 let momentum = self.momentum.unwrap_or(0.0);
-                Optimizer::RmsProp(RmsProp {
-                    momentum,
-                    ..RmsProp::default()
-                })
+                Optimizer::RmsProp(RmsProp { momentum, ..RmsProp::default() })
             }
         };
         if let Some(learning_rate) = self.learning_rate {
             optimizer = optimizer.with_learning_rate(learning_rate);
         }
-        optimizer
-            .check()
-            .map_err(|error| Usage(error.to_string()))?;
+        optimizer.check().map_err(|error| Usage(error.to_string()))?;
         Ok(optimizer)
     }
 }
@@ -184,7 +160,16 @@ impl Args {
 /// Runs `seqfit train`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Everything that can be wrong is found before the first epoch, and before the folder is made.
-    let fit = args.fit_config()?;
+    let mut fit = args.fit_config()?;
+    match (args.device.is_cuda(), fit.threads) {
+        (true, Some(_)) => {
+            let rule = "--threads is for the CPU, found it with a GPU: leave one out";
+            return Err(Usage(rule.to_owned()).into());
+        }
+        (true, None) => {}
+        // Written down, so that the config repeats the run on a machine with other processors.
+        (false, _) => fit.threads = Some(fit.step_threads()),
+    }
     let device = args.device.require()?;
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
@@ -216,24 +201,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         fit.clone(),
         network,
     );
-    let path = args
-        .out
-        .clone()
-        .unwrap_or_else(|| default_path(&loaded.source.name, &config.created));
-    let run = Run::create(&path, args.force, config)?;
-
-    let say = |text: &str| {
-        if !args.quiet && !args.json {
-            eprintln!("{text}");
-        }
+    let run = match &args.out {
+        Some(out) => Run::create(out, args.force, config)?,
+        None => Run::create_numbered(&default_path(&loaded.source.name, &config.created), config)?,
     };
-    say(&format!(
-        "{}: {} training and {} test images",
-        loaded.source.name,
-        train.len(),
-        test.len()
-    ));
-    say(&model.summary().to_string());
+    if !args.quiet && !args.json {
+        let name = &loaded.source.name;
+        tell(format_args!("{name}: {} training and {} test images", train.len(), test.len()));
+        tell(model.summary());
+    }
 
     let started = Instant::now();
     let mut bars = (!args.quiet).then(Progress::default);
@@ -245,6 +221,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let seconds = started.elapsed().as_secs_f64();
 
     let figures = Figures::from(&model.evaluate(test)?);
+    anyhow::ensure!(
+        figures.loss.is_finite(),
+        "training diverged: the loss on the test set must be finite, found {}: use a lower learning \
+         rate",
+        figures.loss
+    );
     run.save(&model, &history)?;
     model.export(run.path().join(run::TORCHSCRIPT), train.classes())?;
     let result = RunResult {
@@ -253,8 +235,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         epochs: history.epochs.len(),
         seconds,
     };
-    run.save_result(&result)?;
-    print_result(&args, run.path(), &result).context("stdout cannot be written")?;
+    let run = run.finish(&result)?;
+    match lines {
+        Some(mut lines) => {
+            lines.write(&Finished { run: run.path(), result: &result })?;
+            lines.finish()?;
+        }
+        None if args.quiet => {}
+        None => output::print(&conclusion(run.path(), &result))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -265,48 +254,21 @@ struct Finished<'a> {
     result: &'a RunResult,
 }
 
-fn print_result(args: &Args, path: &Path, result: &RunResult) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        let line = serde_json::to_string(&Finished { run: path, result })?;
-        writeln!(out, "{line}")
-    } else if !args.quiet {
-        let Figures {
-            loss,
-            accuracy,
-            samples,
-        } = result.test;
-        writeln!(
-            out,
-            "test: loss {loss:.4}, accuracy {:.2} % of {samples} images",
-            100.0 * accuracy
-        )?;
-        writeln!(out, "run:  {}", path.display())
-    } else {
-        Ok(())
-    }
+fn conclusion(path: &Path, result: &RunResult) -> String {
+    let Figures { loss, accuracy, samples } = result.test;
+    let percent = 100.0 * accuracy;
+    let path = path.display();
+    format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images\nrun:  {path}\n")
 }
 
-/// `runs/mnist-20261124-031330`, with a number behind it when that is taken.
+/// `runs/mnist-20261124-031330`.
 fn default_path(dataset: &str, created: &str) -> PathBuf {
     let digits: String = created.chars().filter(char::is_ascii_digit).collect();
     let (day, time) = digits.split_at(digits.len().min(8));
     // A folder's name may hold anything; a run's name holds what every shell takes as it is.
     let name: String = dataset
         .chars()
-        .map(|c| {
-            if c.is_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
         .collect();
-    let base = format!("{name}-{day}-{time}");
-    let numbered = (2..).map(|n| format!("{base}-{n}"));
-    std::iter::once(base.clone())
-        .chain(numbered)
-        .map(|name| Path::new("runs").join(name))
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| Path::new("runs").join(base))
+    Path::new("runs").join(format!("{name}-{day}-{time}"))
 }

@@ -25,11 +25,26 @@ pub struct Batch {
 pub(crate) struct Feed {
     dataset: Dataset,
     device: Device,
-    /// On a GPU: u8 [n, height, width] and i64 [n].
-    resident: Option<(Tensor, Tensor)>,
+    resident: Option<Resident>,
+}
+
+/// A dataset in a GPU's memory.
+struct Resident {
+    /// u8 [n, height, width]
+    images: Tensor,
+    /// i64 [n]
+    labels: Tensor,
+    /// [`SCALE`] as an f32 there: by a number from the host CUDA would multiply with its reciprocal,
+    /// and pixels would differ from the CPU's in their last bit.
+    scale: Tensor,
 }
 
 impl Feed {
+    /// How many samples.
+    pub fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
     /// Brings `dataset` to `device`.
     pub fn new(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
         let resident = match device {
@@ -37,24 +52,18 @@ impl Feed {
             _ => {
                 let [height, width] = dataset.image_shape();
                 let mut pixels = Vec::with_capacity(dataset.len() * height * width);
-                for i in 0..dataset.len() {
-                    pixels.extend_from_slice(dataset.image(i));
-                }
+                (0..dataset.len()).for_each(|i| pixels.extend_from_slice(dataset.image(i)));
                 let shape = [dataset.len() as i64, height as i64, width as i64];
-                let images = Tensor::f_from_slice(&pixels)?
-                    .f_reshape(shape)?
-                    .f_to_device(device)?;
-                let labels: Vec<i64> = (0..dataset.len())
-                    .map(|i| i64::from(dataset.label(i)))
-                    .collect();
-                Some((images, Tensor::f_from_slice(&labels)?.f_to_device(device)?))
+                let labels: Vec<i64> =
+                    (0..dataset.len()).map(|i| i64::from(dataset.label(i))).collect();
+                Some(Resident {
+                    images: Tensor::f_from_slice(&pixels)?.f_reshape(shape)?.f_to_device(device)?,
+                    labels: Tensor::f_from_slice(&labels)?.f_to_device(device)?,
+                    scale: Tensor::f_from_slice(&[SCALE as f32])?.f_to_device(device)?,
+                })
             }
         };
-        Ok(Self {
-            dataset: dataset.clone(),
-            device,
-            resident,
-        })
+        Ok(Self { dataset: dataset.clone(), device, resident })
     }
 
     /// The samples of `order` in batches of `size`, the last one with what is left.
@@ -75,9 +84,9 @@ impl Feed {
         Ok(starts.map(move |start| {
             let end = order.len().min(start + size);
             match (&self.resident, &on_device) {
-                (Some((images, labels)), Some(order)) => {
+                (Some(resident), Some(order)) => {
                     let chosen = order.f_narrow(0, start as i64, (end - start) as i64)?;
-                    gather_on_device(images, labels, &chosen)
+                    resident.gather(&chosen)
                 }
                 _ => self.gather_on_host(&order[start..end]),
             }
@@ -87,14 +96,9 @@ impl Feed {
     fn gather_on_host(&self, chosen: &[u32]) -> Result<Batch, LibtorchError> {
         let images = chosen.iter().map(|&i| self.dataset.image(i as usize));
         let images = scaled(images, self.dataset.image_shape())?;
-        let labels: Vec<i64> = chosen
-            .iter()
-            .map(|&i| i64::from(self.dataset.label(i as usize)))
-            .collect();
-        Ok(Batch {
-            images,
-            labels: Tensor::f_from_slice(&labels)?,
-        })
+        let labels: Vec<i64> =
+            chosen.iter().map(|&i| i64::from(self.dataset.label(i as usize))).collect();
+        Ok(Batch { images, labels: Tensor::f_from_slice(&labels)? })
     }
 }
 
@@ -113,18 +117,12 @@ pub(crate) fn scaled<'a>(
     })
 }
 
-fn gather_on_device(
-    images: &Tensor,
-    labels: &Tensor,
-    chosen: &Tensor,
-) -> Result<Batch, LibtorchError> {
-    Ok(Batch {
-        images: images
-            .f_index_select(0, chosen)?
-            .f_to_kind(Kind::Float)?
-            .f_div_scalar_(SCALE)?,
-        labels: labels.f_index_select(0, chosen)?,
-    })
+impl Resident {
+    fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
+        let images = self.images.f_index_select(0, chosen)?.f_to_kind(Kind::Float)?;
+        let labels = self.labels.f_index_select(0, chosen)?;
+        Ok(Batch { images: images.f_div(&self.scale)?, labels })
+    }
 }
 
 #[cfg(test)]
@@ -139,32 +137,20 @@ mod tests {
         let classes = (0..4).map(|c| c.to_string()).collect();
         let dataset = Dataset::new(pixels, [3, 3], labels, classes)?;
         let host = Feed::new(&dataset, Device::Cpu)?;
-        let resident = (
-            Tensor::from_slice(
-                &(0..40)
-                    .flat_map(|i| dataset.image(i).to_vec())
-                    .collect::<Vec<_>>(),
-            )
-            .reshape([40, 3, 3]),
-            Tensor::from_slice(
-                &(0..40)
-                    .map(|i| i64::from(dataset.label(i)))
-                    .collect::<Vec<_>>(),
-            ),
-        );
-        let device = Feed {
-            resident: Some(resident),
-            ..Feed::new(&dataset, Device::Cpu)?
+        let pixels: Vec<u8> = (0..40).flat_map(|i| dataset.image(i).to_vec()).collect();
+        let labels: Vec<i64> = (0..40).map(|i| i64::from(dataset.label(i))).collect();
+        let resident = Resident {
+            images: Tensor::from_slice(&pixels).reshape([40, 3, 3]),
+            labels: Tensor::from_slice(&labels),
+            scale: Tensor::from_slice(&[SCALE as f32]),
         };
+        let device = Feed { resident: Some(resident), ..Feed::new(&dataset, Device::Cpu)? };
         let order: Vec<u32> = (0..40).rev().collect();
         let mut sizes = Vec::new();
         for (a, b) in host.batches(&order, 16)?.zip(device.batches(&order, 16)?) {
             let (a, b) = (a?, b?);
             assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
-            let (low, high) = (
-                a.images.min().double_value(&[]),
-                a.images.max().double_value(&[]),
-            );
+            let (low, high) = (a.images.min().double_value(&[]), a.images.max().double_value(&[]));
             assert!(low >= 0.0 && high <= 1.0);
             sizes.push(a.labels.size()[0]);
         }

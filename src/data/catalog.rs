@@ -89,9 +89,7 @@ pub fn find(name: &str) -> Result<&'static Entry, DataError> {
     ENTRIES
         .iter()
         .find(|entry| entry.name.as_str() == name)
-        .ok_or_else(|| DataError::UnknownName {
-            found: name.to_owned(),
-        })
+        .ok_or_else(|| DataError::UnknownName { found: name.to_owned() })
 }
 
 /// All names, for messages.
@@ -142,17 +140,11 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_written() {
         for entry in all() {
-            assert_eq!(
-                entry.name.to_string().parse::<DatasetName>().unwrap(),
-                entry.name
-            );
+            assert_eq!(entry.name.to_string().parse::<DatasetName>().unwrap(), entry.name);
             assert_eq!(entry.name.entry().name, entry.name);
         }
         let error = "mnits".parse::<DatasetName>().unwrap_err().to_string();
-        assert!(
-            error.contains("mnist, fashion-mnist, kmnist, digits"),
-            "{error}"
-        );
+        assert!(error.contains("mnist, fashion-mnist, kmnist, digits"), "{error}");
         assert!(error.contains("\"mnits\""), "{error}");
     }
 
@@ -160,25 +152,13 @@ mod tests {
     fn entries_are_complete() {
         for entry in all() {
             assert_eq!(entry.classes.len(), 10);
-            assert_eq!(
-                entry.files.len(),
-                if entry.name == DatasetName::Digits {
-                    0
-                } else {
-                    4
-                }
-            );
+            assert_eq!(entry.files.len(), if entry.name == DatasetName::Digits { 0 } else { 4 });
             for file in entry.files {
-                let digests = [
-                    Some(file.sha256),
-                    file.contents.map(|contents| contents.sha256),
-                ];
+                let digests = [Some(file.sha256), file.contents.map(|contents| contents.sha256)];
                 for digest in digests.into_iter().flatten() {
                     assert!(digest.len() == 64, "{digest}");
                     assert!(
-                        digest
-                            .bytes()
-                            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                        digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
                     );
                 }
             }

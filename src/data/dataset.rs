@@ -41,57 +41,29 @@ impl Dataset {
     ) -> Result<Self, DataError> {
         let ([height, width], samples) = (shape, labels.len());
         if samples == 0 || height == 0 || width == 0 {
-            return Err(DatasetProblem::Empty {
-                samples,
-                height,
-                width,
-            }
-            .into());
+            return Err(DatasetProblem::Empty { samples, height, width }.into());
         }
         if u32::try_from(samples).is_err() {
             return Err(DatasetProblem::TooMany(samples).into());
         }
-        let wanted = height
-            .checked_mul(width)
-            .and_then(|image| image.checked_mul(samples));
+        let wanted = height.checked_mul(width).and_then(|image| image.checked_mul(samples));
         if wanted != Some(pixels.len()) {
             let pixels = pixels.len();
-            return Err(DatasetProblem::Pixels {
-                samples,
-                height,
-                width,
-                pixels,
-            }
-            .into());
+            return Err(DatasetProblem::Pixels { samples, height, width, pixels }.into());
         }
         if !(2..=256).contains(&classes.len()) {
             return Err(DatasetProblem::Classes(classes.len()).into());
         }
         if let Some(sample) = first_outside(&labels, classes.len()) {
             let (label, classes) = (labels[sample], classes.len());
-            return Err(DatasetProblem::Label {
-                sample,
-                label,
-                classes,
-            }
-            .into());
+            return Err(DatasetProblem::Label { sample, label, classes }.into());
         }
-        Ok(Self {
-            store: Arc::new(Store {
-                pixels,
-                shape,
-                labels,
-                classes,
-            }),
-            index: None,
-        })
+        Ok(Self { store: Arc::new(Store { pixels, shape, labels, classes }), index: None })
     }
 
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.index
-            .as_ref()
-            .map_or(self.store.labels.len(), |index| index.len())
+        self.index.as_ref().map_or(self.store.labels.len(), |index| index.len())
     }
 
     /// Whether there are no samples: only a selection or [`take`](Self::take) of none has none.
@@ -172,10 +144,7 @@ impl Dataset {
                 wanted = wanted.clamp(1, members.len() - 1);
             }
             members.shuffle(&mut rng::stream(seed, Purpose::Split, &[class as u64]));
-            members
-                .iter()
-                .take(wanted)
-                .for_each(|&i| validates[i as usize] = true);
+            members.iter().take(wanted).for_each(|&i| validates[i as usize] = true);
         }
         let part = |validation: bool| {
             self.view((0..self.len() as u32).filter(|&i| validates[i as usize] == validation))
@@ -207,18 +176,13 @@ impl Dataset {
     /// The samples at `indices`, which are all in range.
     fn view(&self, indices: impl Iterator<Item = u32>) -> Dataset {
         let index = indices.map(|i| self.position(i as usize) as u32).collect();
-        Self {
-            store: Arc::clone(&self.store),
-            index: Some(index),
-        }
+        Self { store: Arc::clone(&self.store), index: Some(index) }
     }
 }
 
 /// The first sample whose label has no class.
 pub(super) fn first_outside(labels: &[u8], classes: usize) -> Option<usize> {
-    labels
-        .iter()
-        .position(|&label| usize::from(label) >= classes)
+    labels.iter().position(|&label| usize::from(label) >= classes)
 }
 
 #[cfg(test)]
@@ -266,12 +230,7 @@ mod tests {
         assert_eq!(ids(&some.take(9)), [5, 3, 1, 1]);
         assert_eq!(some.class_counts(), [0, 4]);
         assert!(all.take(0).is_empty());
-        assert!(
-            some.select(&[4])
-                .unwrap_err()
-                .to_string()
-                .contains("from 0 to 3, found 4")
-        );
+        assert!(some.select(&[4]).unwrap_err().to_string().contains("from 0 to 3, found 4"));
     }
 
     #[test]
@@ -297,24 +256,15 @@ mod tests {
     fn a_split_leaves_both_parts_something_or_says_so() {
         let all = numbered(&[0, 0, 1, 1, 1], 2);
         let (train, validation) = all.split(0.01, 0).unwrap();
-        assert_eq!(
-            (train.class_counts(), validation.class_counts()),
-            (vec![1, 2], vec![1, 1])
-        );
+        assert_eq!((train.class_counts(), validation.class_counts()), (vec![1, 2], vec![1, 1]));
         let (train, validation) = all.split(0.99, 0).unwrap();
-        assert_eq!(
-            (train.class_counts(), validation.class_counts()),
-            (vec![1, 1], vec![1, 2])
-        );
+        assert_eq!((train.class_counts(), validation.class_counts()), (vec![1, 1], vec![1, 2]));
         let (train, validation) = all.split(0.0, 0).unwrap();
         assert_eq!((train.len(), validation.len()), (5, 0));
         for share in [-0.1, 1.0, f64::NAN] {
             assert!(all.split(share, 0).is_err());
         }
         let error = numbered(&[0, 1], 2).split(0.3, 0).unwrap_err().to_string();
-        assert!(
-            error.contains("2 samples to train on and 0 to validate on, of 2"),
-            "{error}"
-        );
+        assert!(error.contains("2 samples to train on and 0 to validate on, of 2"), "{error}");
     }
 }

@@ -15,19 +15,12 @@ pub(super) struct Hashing<R> {
 
 impl<R: Read> Hashing<R> {
     pub fn new(input: R) -> Self {
-        Self {
-            input,
-            sha256: Sha256::new(),
-        }
+        Self { input, sha256: Sha256::new() }
     }
 
     /// The digest of what was read so far.
     pub fn finish(self) -> Sha256Hex {
-        self.sha256
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -77,25 +77,17 @@ pub fn fetch_file(
         fs::remove_file(&part).map_err(|source| DataError::write(&part, source))?;
     }
     let (file, folder) = (file.name.to_owned(), folder.to_owned());
-    Err(DataError::Download {
-        file,
-        folder,
-        attempts,
-    })
+    Err(DataError::Download { file, folder, attempts, missed: None })
 }
 
 /// Gives a complete file its name, for good: it and its name outlast a power cut.
 fn settle(part: &Path, path: &Path, folder: &Path) -> Result<(), DataError> {
     let at = |source| DataError::write(path, source);
-    File::open(part)
-        .and_then(|file| file.sync_all())
-        .map_err(at)?;
+    File::open(part).and_then(|file| file.sync_all()).map_err(at)?;
     fs::rename(part, path).map_err(at)?;
     // A folder cannot be opened for this on Windows, which needs it less.
     if cfg!(unix) {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(at)?;
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)?;
     }
     Ok(())
 }

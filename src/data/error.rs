@@ -74,10 +74,11 @@ pub enum DataError {
     },
     /// A file that no mirror gave.
     #[error(
-        "{file} could not be downloaded:{list}\ncheck the network and the proxy settings, name \
-         another mirror in SEQFIT_MIRROR, or put the file into {folder}",
+        "{file} could not be downloaded ({list}): check the network and the proxy settings, name \
+         another mirror in SEQFIT_MIRROR, or put the file into {folder}{missed}",
         list = listed(.attempts),
-        folder = .folder.display()
+        folder = .folder.display(),
+        missed = told_missed(.missed)
     )]
     Download {
         /// The file's name.
@@ -86,6 +87,22 @@ pub enum DataError {
         folder: PathBuf,
         /// What each mirror said, in the order they were asked.
         attempts: Vec<Attempt>,
+        /// The folder in `SEQFIT_DATA` that would have made the download needless, were it there.
+        missed: Option<PathBuf>,
+    },
+    /// The folder that a run was trained on is not where it was.
+    #[error(
+        "a run is evaluated on the data it was trained on, and its data folder {dir} is gone: name \
+         its new place with --data-dir{fetch}",
+        dir = .dir.display(),
+        fetch = .known.map(|name| format!(", or fetch the data again with --dataset {name}"))
+            .unwrap_or_default()
+    )]
+    Gone {
+        /// The folder that was recorded.
+        dir: PathBuf,
+        /// The known data set that was in it.
+        known: Option<super::DatasetName>,
     },
     /// The files are not those that a run was trained on.
     #[error(
@@ -113,9 +130,13 @@ pub enum DataError {
     /// There is no place for downloads.
     #[error(
         "downloads need a cache folder, and neither SEQFIT_CACHE nor XDG_CACHE_HOME nor a home \
-         folder is set: set SEQFIT_CACHE to a folder that you may write to"
+         folder is set: set SEQFIT_CACHE to a folder that you may write to{missed}",
+        missed = told_missed(.missed)
     )]
-    NoCache,
+    NoCache {
+        /// The folder in `SEQFIT_DATA` that would have made the download needless, were it there.
+        missed: Option<PathBuf>,
+    },
     /// A picture that cannot be used.
     #[error("{path}: {problem}", path = .path.display())]
     Image {
@@ -161,6 +182,12 @@ pub enum DatasetProblem {
     /// Too few or too many classes.
     #[error("a data set has 2 to 256 classes, found {0}")]
     Classes(usize),
+    /// Names of classes that cannot be told apart or printed.
+    #[error(
+        "classes have 2 to 256 different names, each of 1 to 100 characters and none of them a \
+         control character, found {0}: correct the names"
+    )]
+    ClassNames(String),
     /// A label without a class.
     #[error(
         "labels run from 0 to {last}, one for each of {classes} classes, found {label} at sample \
@@ -283,24 +310,31 @@ pub enum FolderProblem {
 
 impl DataError {
     pub(super) fn read(path: &Path, source: io::Error) -> Self {
-        DataError::Read {
-            path: path.to_owned(),
-            source,
-        }
+        DataError::Read { path: path.to_owned(), source }
     }
 
     pub(super) fn write(path: &Path, source: io::Error) -> Self {
-        DataError::Write {
-            path: path.to_owned(),
-            source,
-        }
+        DataError::Write { path: path.to_owned(), source }
     }
 
     pub(super) fn folder(path: &Path, problem: FolderProblem) -> Self {
-        DataError::Folder {
-            path: path.to_owned(),
-            problem,
-        }
+        DataError::Folder { path: path.to_owned(), problem }
+    }
+
+    /// The file or folder that the message begins with, and the message without it.
+    pub(super) fn located(&self) -> (Option<&Path>, String) {
+        let text = self.to_string();
+        let path = match self {
+            DataError::Read { path, .. }
+            | DataError::NotAFile { path }
+            | DataError::Write { path, .. }
+            | DataError::Idx { path, .. }
+            | DataError::Folder { path, .. }
+            | DataError::Image { path, .. } => path,
+            _ => return (None, text),
+        };
+        let rest = text.strip_prefix(&path.display().to_string()).unwrap_or(&text);
+        (Some(path), rest.trim_start_matches([':', ' ']).to_owned())
     }
 }
 
@@ -315,12 +349,23 @@ fn read_cure(error: &io::Error) -> &'static str {
     }
 }
 
-fn listed(attempts: &[Attempt]) -> String {
+/// What each mirror said, on one line.
+pub(super) fn listed(attempts: &[Attempt]) -> String {
     if attempts.is_empty() {
-        return " no mirror is known".to_owned();
+        return "no mirror is known".to_owned();
     }
-    attempts
-        .iter()
-        .map(|Attempt { url, problem }| format!("\n  {url}: {problem}"))
-        .collect()
+    let told = |Attempt { url, problem }: &Attempt| format!("{url}: {problem}");
+    let all = attempts.iter().map(told).collect::<Vec<_>>().join("; ");
+    // A problem may hold another library's words.
+    all.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Adds to a message that a folder in `SEQFIT_DATA` was looked for in vain.
+pub(super) fn told_missed(missed: &Option<PathBuf>) -> String {
+    match missed.as_deref().map(|dir| (dir.parent(), dir.file_name())) {
+        Some((Some(data), Some(name))) => {
+            format!("; SEQFIT_DATA={} holds no folder {}", data.display(), name.display())
+        }
+        _ => String::new(),
+    }
 }

@@ -21,12 +21,8 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 4] = [
-        Role::TrainImages,
-        Role::TrainLabels,
-        Role::TestImages,
-        Role::TestLabels,
-    ];
+    pub const ALL: [Role; 4] =
+        [Role::TrainImages, Role::TrainLabels, Role::TestImages, Role::TestLabels];
 
     pub fn is_images(self) -> bool {
         matches!(self, Role::TrainImages | Role::TestImages)
@@ -39,11 +35,7 @@ impl Role {
             Role::TrainImages | Role::TrainLabels => &["train"],
             Role::TestImages | Role::TestLabels => &["t10k", "test"],
         };
-        let (what, rank) = if self.is_images() {
-            ("images", 3)
-        } else {
-            ("labels", 1)
-        };
+        let (what, rank) = if self.is_images() { ("images", 3) } else { ("labels", 1) };
         let mut names = Vec::new();
         for part in parts {
             for separator in ["-", "."] {
@@ -55,12 +47,14 @@ impl Role {
         names
     }
 
+    /// Whether `folder` has all four files.
+    pub fn all_in(folder: &Path) -> bool {
+        Role::ALL.iter().all(|role| role.find(folder).is_some())
+    }
+
     /// The file in `folder`, `None` if it has none.
     pub fn find(self, folder: &Path) -> Option<PathBuf> {
-        self.names()
-            .iter()
-            .map(|name| folder.join(name))
-            .find(|path| path.exists())
+        self.names().iter().map(|name| folder.join(name)).find(|path| path.exists())
     }
 }
 
@@ -95,10 +89,7 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
     let [train_shape, test_shape] = [&train, &test].map(|images| [images.height, images.width]);
     if train_shape != test_shape {
         let (train, test) = (train_shape, test_shape);
-        return Err(DataError::folder(
-            folder,
-            FolderProblem::Shapes { train, test },
-        ));
+        return Err(DataError::folder(folder, FolderProblem::Shapes { train, test }));
     }
     let files = vec![
         (train_images, train.digests),
@@ -109,44 +100,24 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
     let known = recognise(&files);
     let names = match (names, known.or(expected)) {
         (Some(names), _) => names,
-        (None, Some(known)) => known
-            .entry()
-            .classes
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        (None, Some(known)) => known.entry().classes.iter().map(ToString::to_string).collect(),
         (None, None) => numbers(&train_values.values, &test_values.values),
     };
-    for (values, path) in [
-        (&train_values.values, &train_labels),
-        (&test_values.values, &test_labels),
-    ] {
+    for (values, path) in
+        [(&train_values.values, &train_labels), (&test_values.values, &test_labels)]
+    {
         if let Some(sample) = first_outside(values, names.len()) {
             let (label, classes) = (values[sample], names.len());
-            let problem = FolderProblem::Label {
-                sample,
-                label,
-                classes,
-            };
+            let problem = FolderProblem::Label { sample, label, classes };
             return Err(DataError::folder(path, problem));
         }
     }
     if names.len() < 2 {
         return Err(DataError::folder(&train_labels, FolderProblem::OneClass));
     }
-    let train = Dataset::new(
-        train.pixels,
-        train_shape,
-        train_values.values,
-        names.clone(),
-    )?;
+    let train = Dataset::new(train.pixels, train_shape, train_values.values, names.clone())?;
     let test = Dataset::new(test.pixels, test_shape, test_values.values, names)?;
-    Ok(Folder {
-        train,
-        test,
-        files,
-        known,
-    })
+    Ok(Folder { train, test, files, known })
 }
 
 fn find_all(folder: &Path) -> Result<[PathBuf; 4], DataError> {
@@ -155,13 +126,7 @@ fn find_all(folder: &Path) -> Result<[PathBuf; 4], DataError> {
     let find = |role: Role| {
         role.find(folder).ok_or_else(|| {
             let wanted = role.names().swap_remove(0);
-            DataError::folder(
-                folder,
-                FolderProblem::Missing {
-                    wanted,
-                    holds: holds.clone(),
-                },
-            )
+            DataError::folder(folder, FolderProblem::Missing { wanted, holds: holds.clone() })
         })
     };
     let [a, b, c, d] = Role::ALL;
@@ -178,11 +143,7 @@ fn listing(folder: &Path) -> io::Result<String> {
     Ok(match names.len() {
         0 => "is empty".to_owned(),
         1..=SHOWN => format!("holds {}", names.join(", ")),
-        more => format!(
-            "holds {} and {} more",
-            names[..SHOWN].join(", "),
-            more - SHOWN
-        ),
+        more => format!("holds {} and {} more", names[..SHOWN].join(", "), more - SHOWN),
     })
 }
 
@@ -193,10 +154,7 @@ fn joined(
     // A reader that panics would be a bug; it still ends as an error that names the file.
     handle.join().unwrap_or_else(|_| {
         let problem = IdxProblem::Other("a file that the reader stumbled over: please report it");
-        Err(DataError::Idx {
-            path: path.to_owned(),
-            problem,
-        })
+        Err(DataError::Idx { path: path.to_owned(), problem })
     })
 }
 
@@ -210,19 +168,8 @@ fn check_counts(
     if images == labels {
         return Ok(());
     }
-    let labels_file = labels_file
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Err(DataError::folder(
-        images_file,
-        FolderProblem::Counts {
-            images,
-            labels,
-            labels_file,
-        },
-    ))
+    let labels_file = labels_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Err(DataError::folder(images_file, FolderProblem::Counts { images, labels, labels_file }))
 }
 
 /// The data set that all files belong to by their digests.

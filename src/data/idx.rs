@@ -91,24 +91,11 @@ pub fn read_labels(path: &Path) -> Result<Labels, DataError> {
 /// # Errors
 /// As [`read_images`].
 pub fn images_from(input: impl Read, length: u64, name: &Path) -> Result<Images, DataError> {
-    let Content {
-        sizes,
-        values,
-        digests,
-    } = content(input, length, Kind::Images, name)?;
+    let Content { sizes, values, digests } = content(input, length, Kind::Images, name)?;
     match sizes[..] {
-        [count, height, width] => Ok(Images {
-            count,
-            height,
-            width,
-            pixels: values,
-            digests,
-        }),
+        [count, height, width] => Ok(Images { count, height, width, pixels: values, digests }),
         // The header has been checked for it.
-        _ => Err(at(name)(IdxProblem::Rank {
-            found: sizes.len() as u8,
-            wanted: 3,
-        })),
+        _ => Err(at(name)(IdxProblem::Rank { found: sizes.len() as u8, wanted: 3 })),
     }
 }
 
@@ -118,9 +105,7 @@ pub fn images_from(input: impl Read, length: u64, name: &Path) -> Result<Images,
 /// # Errors
 /// As [`read_labels`].
 pub fn labels_from(input: impl Read, length: u64, name: &Path) -> Result<Labels, DataError> {
-    let Content {
-        values, digests, ..
-    } = content(input, length, Kind::Labels, name)?;
+    let Content { values, digests, .. } = content(input, length, Kind::Labels, name)?;
     Ok(Labels { values, digests })
 }
 
@@ -136,10 +121,7 @@ struct Content {
 }
 
 fn at(name: &Path) -> impl Fn(IdxProblem) -> DataError {
-    |problem| DataError::Idx {
-        path: name.to_owned(),
-        problem,
-    }
+    |problem| DataError::Idx { path: name.to_owned(), problem }
 }
 
 fn content(input: impl Read, length: u64, kind: Kind, name: &Path) -> Result<Content, DataError> {
@@ -157,11 +139,7 @@ fn content(input: impl Read, length: u64, kind: Kind, name: &Path) -> Result<Con
         payload(whole, length, false, kind, name)
     }?;
     let file = input.into_inner().finish();
-    Ok(Content {
-        sizes,
-        values,
-        digests: Digests { file, contents },
-    })
+    Ok(Content { sizes, values, digests: Digests { file, contents } })
 }
 
 /// Reads header, values and the end of `input`, the decompressed contents of a file of `length`
@@ -182,43 +160,23 @@ fn payload(
     };
     let mut input = Hashing::new(input);
     let mut prefix = Vec::with_capacity(PREFIX);
-    (&mut input)
-        .take(PREFIX as u64)
-        .read_to_end(&mut prefix)
-        .map_err(broken)?;
+    (&mut input).take(PREFIX as u64).read_to_end(&mut prefix).map_err(broken)?;
     let header = Header::parse(&prefix, kind, gzip).map_err(at(name))?;
     let claimed = header.claimed(); // of the whole contents
-    let most = if gzip {
-        length.saturating_mul(MAX_RATIO)
-    } else {
-        length
-    };
+    let most = if gzip { length.saturating_mul(MAX_RATIO) } else { length };
     if gzip && claimed > most.saturating_add(PREFIX as u64) {
         return Err(at(name)(IdxProblem::Bomb { claimed, length }));
     }
     if !gzip && claimed != length {
-        return Err(at(name)(IdxProblem::Length {
-            claimed,
-            found: length,
-        }));
+        return Err(at(name)(IdxProblem::Length { claimed, found: length }));
     }
-    let out_of_memory = || {
-        at(name)(IdxProblem::Memory {
-            bytes: header.values,
-        })
-    };
+    let out_of_memory = || at(name)(IdxProblem::Memory { bytes: header.values });
     let total = usize::try_from(header.values).map_err(|_| out_of_memory())?;
 
     let mut values = Vec::new();
-    let trusted = if gzip {
-        length.saturating_mul(TRUSTED_RATIO)
-    } else {
-        length
-    };
+    let trusted = if gzip { length.saturating_mul(TRUSTED_RATIO) } else { length };
     let first = total.min(usize::try_from(trusted).unwrap_or(usize::MAX));
-    values
-        .try_reserve_exact(first)
-        .map_err(|_| out_of_memory())?;
+    values.try_reserve_exact(first).map_err(|_| out_of_memory())?;
     // Values, and behind them what should not be there.
     let mut surplus = 0;
     let rest = &prefix[header.bytes..];
@@ -235,9 +193,7 @@ fn payload(
         let fits = read.min(total - values.len());
         if values.capacity() - values.len() < fits {
             let more = values.len().clamp(fits, total - values.len());
-            values
-                .try_reserve_exact(more)
-                .map_err(|_| out_of_memory())?;
+            values.try_reserve_exact(more).map_err(|_| out_of_memory())?;
         }
         values.extend_from_slice(&chunk[..fits]);
         surplus += read - fits;

@@ -11,9 +11,7 @@ pub(super) fn ordinary(path: &Path) -> Result<(File, u64), DataError> {
     let at = |source| DataError::read(path, source);
     let metadata = fs::metadata(path).map_err(at)?;
     if !metadata.is_file() {
-        return Err(DataError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(DataError::NotAFile { path: path.to_owned() });
     }
     Ok((File::open(path).map_err(at)?, metadata.len()))
 }

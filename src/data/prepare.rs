@@ -33,11 +33,7 @@ pub fn prepare(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> 
     let [height, width] = shape;
     if height == 0 || width == 0 {
         let found = [gray.height, gray.width];
-        return Err(ImageProblem::Size {
-            wanted: shape,
-            found,
-            cure: "ask for a size above 0",
-        });
+        return Err(ImageProblem::Size { wanted: shape, found, cure: "ask for a size above 0" });
     }
     let picture = Plane::at_most(WORKING_SIDE, gray);
     let sign = Ink::of(&picture).ok_or(ImageProblem::Blank)?.sign();
@@ -48,17 +44,11 @@ pub fn prepare(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> 
 fn fitted(sign: Plane, [height, width]: [usize; 2]) -> Plane {
     let small = height.min(width) < SMALL;
     let side = |side: usize| {
-        if small {
-            side
-        } else {
-            (side * BOX.0 + BOX.1 / 2) / BOX.1
-        }
+        if small { side } else { (side * BOX.0 + BOX.1 / 2) / BOX.1 }
     };
     let (box_height, box_width) = (side(height), side(width));
-    let scale = f64::min(
-        box_height as f64 / sign.height as f64,
-        box_width as f64 / sign.width as f64,
-    );
+    let scale =
+        f64::min(box_height as f64 / sign.height as f64, box_width as f64 / sign.width as f64);
     let fit = |side: usize, most: usize| ((side as f64 * scale).round() as usize).clamp(1, most);
     let (height, width) = (fit(sign.height, box_height), fit(sign.width, box_width));
     sign.resized(height, width)
@@ -70,12 +60,8 @@ fn stretched(mut sign: Plane) -> Plane {
     const STROKE: f32 = 0.25; // of the maximum: what belongs to a stroke rather than to its edge
     const FULL: f64 = 0.85; // the share of a stroke's pixels that may stay below white
     let top = sign.values.iter().copied().fold(0.0, f32::max);
-    let mut stroke: Vec<f32> = sign
-        .values
-        .iter()
-        .copied()
-        .filter(|&value| value > STROKE * top)
-        .collect();
+    let mut stroke: Vec<f32> =
+        sign.values.iter().copied().filter(|&value| value > STROKE * top).collect();
     stroke.sort_by(f32::total_cmp);
     let white = plane::quantile(&stroke, FULL).unwrap_or(top);
     if white > 0.0 {
@@ -91,18 +77,10 @@ fn placed(sign: &Plane, [height, width]: [usize; 2]) -> Vec<u8> {
     let mass: f64 = sign.values.iter().map(|&value| f64::from(value)).sum();
     let moment = |position: fn(usize, usize) -> usize| {
         let at = |i: usize| position(i / sign.width, i % sign.width) as f64;
-        sign.values
-            .iter()
-            .enumerate()
-            .map(|(i, &value)| at(i) * f64::from(value))
-            .sum::<f64>()
+        sign.values.iter().enumerate().map(|(i, &value)| at(i) * f64::from(value)).sum::<f64>()
     };
     let start = |moment: f64, own: usize, side: usize| {
-        let centre = if mass > 0.0 {
-            moment / mass
-        } else {
-            own as f64 / 2.0
-        };
+        let centre = if mass > 0.0 { moment / mass } else { own as f64 / 2.0 };
         let start = (side as f64 / 2.0 - centre).round().max(0.0) as usize;
         start.min(side - own)
     };
@@ -133,11 +111,7 @@ mod tests {
                 *pixel = digit[(row - 4) * 8 + column - 6];
             }
         }
-        Gray {
-            height: side,
-            width: side,
-            pixels,
-        }
+        Gray { height: side, width: side, pixels }
     }
 
     /// Dark on uneven, noisy paper.
@@ -150,21 +124,14 @@ mod tests {
             let value = shade as f64 * (1.0 - 0.8 * f64::from(ink) / 255.0);
             (value + f64::from(noise >> 24) / 25.6 - 5.0).clamp(0.0, 255.0) as u8
         });
-        Gray {
-            height: gray.height,
-            width: gray.width,
-            pixels: pixels.collect(),
-        }
+        Gray { height: gray.height, width: gray.width, pixels: pixels.collect() }
     }
 
     fn correlation(a: &[u8], b: &[u8]) -> f64 {
         let mean = |x: &[u8]| x.iter().map(|&v| f64::from(v)).sum::<f64>() / x.len() as f64;
         let (ma, mb) = (mean(a), mean(b));
         let dot = |x: &[u8], mx: f64, y: &[u8], my: f64| -> f64 {
-            x.iter()
-                .zip(y)
-                .map(|(&x, &y)| (f64::from(x) - mx) * (f64::from(y) - my))
-                .sum()
+            x.iter().zip(y).map(|(&x, &y)| (f64::from(x) - mx) * (f64::from(y) - my)).sum()
         };
         dot(a, ma, b, mb) / (dot(a, ma, a, ma) * dot(b, mb, b, mb)).sqrt()
     }
@@ -190,31 +157,23 @@ mod tests {
         let (train, ..) = digits::load().unwrap();
         for i in 0..40 {
             let image = prepare(&photographed(&sheet(train.image(i), 12)), [28, 28]).unwrap();
-            let lit: Vec<(usize, usize)> = (0..28 * 28)
-                .filter(|&p| image[p] > 0)
-                .map(|p| (p / 28, p % 28))
-                .collect();
+            let lit: Vec<(usize, usize)> =
+                (0..28 * 28).filter(|&p| image[p] > 0).map(|p| (p / 28, p % 28)).collect();
             let side = |of: fn(&(usize, usize)) -> usize| {
-                let (low, high) = (
-                    lit.iter().map(of).min().unwrap(),
-                    lit.iter().map(of).max().unwrap(),
-                );
+                let (low, high) =
+                    (lit.iter().map(of).min().unwrap(), lit.iter().map(of).max().unwrap());
                 high - low + 1
             };
             let longer = side(|p| p.0).max(side(|p| p.1));
             assert!((19..=20).contains(&longer), "digit {i}: {longer}");
             assert_eq!(image.iter().max(), Some(&255), "digit {i}");
             let mass: f64 = image.iter().map(|&v| f64::from(v)).sum();
-            let centre = lit
-                .iter()
-                .map(|&(r, c)| (r as f64, c as f64, f64::from(image[r * 28 + c])));
+            let centre =
+                lit.iter().map(|&(r, c)| (r as f64, c as f64, f64::from(image[r * 28 + c])));
             let (row, column) = centre.fold((0.0, 0.0), |(row, column), (r, c, v)| {
                 (row + r * v / mass, column + c * v / mass)
             });
-            assert!(
-                (row - 14.0).abs() < 1.0 && (column - 14.0).abs() < 1.0,
-                "{i}: {row} {column}"
-            );
+            assert!((row - 14.0).abs() < 1.0 && (column - 14.0).abs() < 1.0, "{i}: {row} {column}");
         }
     }
 
@@ -251,38 +210,20 @@ mod tests {
 
     #[test]
     fn odd_pictures_do_no_harm() {
-        let blank = Gray {
-            height: 40,
-            width: 50,
-            pixels: vec![200; 2000],
-        };
+        let blank = Gray { height: 40, width: 50, pixels: vec![200; 2000] };
         assert_eq!(prepare(&blank, [28, 28]), Err(ImageProblem::Blank));
-        let noise = photographed(&Gray {
-            height: 200,
-            width: 200,
-            pixels: vec![0; 40_000],
-        });
+        let noise = photographed(&Gray { height: 200, width: 200, pixels: vec![0; 40_000] });
         assert_eq!(prepare(&noise, [28, 28]), Err(ImageProblem::Blank));
         for (height, width) in [(1, 1), (1, 60), (60, 1), (2, 3), (3, 2000)] {
-            let pixels = (0..height * width)
-                .map(|i| if i % 7 == 3 { 255 } else { 0 })
-                .collect();
-            let gray = Gray {
-                height,
-                width,
-                pixels,
-            };
+            let pixels = (0..height * width).map(|i| if i % 7 == 3 { 255 } else { 0 }).collect();
+            let gray = Gray { height, width, pixels };
             for shape in [[28, 28], [8, 8], [1, 1], [30, 20], [1, 40]] {
                 if let Ok(image) = prepare(&gray, shape) {
                     assert_eq!(image.len(), shape[0] * shape[1]);
                 }
             }
         }
-        let torn = Gray {
-            height: 4,
-            width: 4,
-            pixels: vec![0; 15],
-        };
+        let torn = Gray { height: 4, width: 4, pixels: vec![0; 15] };
         assert!(prepare(&torn, [28, 28]).is_err() && prepare(&blank, [0, 28]).is_err());
     }
 }

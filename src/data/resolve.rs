@@ -6,8 +6,8 @@ use std::path::{self, Path, PathBuf};
 
 use super::catalog::{self, DatasetName, RemoteFile};
 use super::dataset::Dataset;
-use super::download::{self, Attempt, Progress};
-use super::error::{DataError, FolderProblem};
+use super::download::{self, Progress};
+use super::error::{DataError, FolderProblem, listed, told_missed};
 use super::folder::{self, Folder, Role};
 use super::idx::Digests;
 use super::source::{Loaded, Request, Source, SourceFile};
@@ -18,7 +18,8 @@ use super::{Locations, digits};
 ///
 /// # Errors
 /// A file that is missing or wrong, a download that no mirror gave, a folder that cannot be read
-/// or written. For [`Request::Auto`] a failed download is a [`Source::notice`] instead.
+/// or written. For [`Request::Auto`] a download that failed, or for which there is no cache folder,
+/// is a [`Source::notice`] instead.
 pub fn resolve(
     request: &Request,
     locations: &Locations,
@@ -28,12 +29,13 @@ pub fn resolve(
         Request::Dir(dir) => from_dir(dir),
         Request::Named(name) => named(*name, locations, progress),
         Request::Auto => match named(DatasetName::Mnist, locations, progress) {
-            Err(DataError::Download { file, attempts, .. }) => {
+            Err(error) => {
+                let notice = fallback_notice(&error).ok_or(error)?;
                 let mut digits = built_in()?;
-                digits.source.notice = Some(fallback_notice(&file, &attempts, locations));
+                digits.source.notice = Some(notice);
                 Ok(digits)
             }
-            result => result,
+            found => found,
         },
     }
 }
@@ -67,7 +69,7 @@ pub fn load_dir(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset), DataError> 
 /// `None` for what is built in.
 ///
 /// # Errors
-/// A download that no mirror gave, or a folder that cannot be read or written.
+/// No cache folder, a download that no mirror gave, or a folder that cannot be read or written.
 pub fn fetch(
     name: DatasetName,
     locations: &Locations,
@@ -77,7 +79,7 @@ pub fn fetch(
     if entry.files.is_empty() {
         return Ok(None);
     }
-    let folder = locations.cached(name);
+    let folder = locations.cached(name).ok_or(DataError::NoCache { missed: None })?;
     fs::create_dir_all(&folder).map_err(|source| DataError::write(&folder, source))?;
     // Another process that fetches the same is waited for; what it brought is then right. Where
     // the file system has no locks there is no waiting.
@@ -103,16 +105,21 @@ fn named(
     if let Some(own) = locations.own(name) {
         return known(name, folder::load(&own, Some(name))?, &own);
     }
-    let cached = locations.cached(name);
     // Under whatever name: a file may have been put there by hand.
-    if Role::ALL.iter().all(|role| role.find(&cached).is_some())
+    if let Some(cached) = locations.cached(name).filter(|dir| Role::all_in(dir))
         && let Ok(loaded) =
             folder::load(&cached, Some(name)).and_then(|found| known(name, found, &cached))
     {
         return Ok(loaded);
     }
     // Something is missing or wrong; what is right stays.
-    match fetch(name, locations, progress)? {
+    let fetched = fetch(name, locations, progress).map_err(|mut error| {
+        if let DataError::Download { missed, .. } | DataError::NoCache { missed } = &mut error {
+            *missed = locations.missed(name);
+        }
+        error
+    });
+    match fetched? {
         Some(dir) => known(name, folder::load(&dir, Some(name))?, &dir),
         None => built_in(),
     }
@@ -127,10 +134,7 @@ fn known(name: DatasetName, found: Folder, dir: &Path) -> Result<Loaded, DataErr
             continue;
         }
         if !is_unknown(file, digests) {
-            let problem = FolderProblem::NotKnown {
-                dataset: name,
-                found: digests.file.clone(),
-            };
+            let problem = FolderProblem::NotKnown { dataset: name, found: digests.file.clone() };
             return Err(DataError::folder(path, problem));
         }
         unchecked.push(file_name(path));
@@ -166,62 +170,45 @@ fn loaded(name: String, dir: &Path, found: Folder, notice: Option<String>) -> Lo
     let files = found
         .files
         .into_iter()
-        .map(|(path, digests)| SourceFile {
-            name: file_name(&path),
-            sha256: digests.contents,
-        })
+        .map(|(path, digests)| SourceFile { name: file_name(&path), sha256: digests.contents })
         .collect();
     let dir = Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
-    let source = Source {
-        name,
-        dir,
-        notice,
-        files,
-    };
-    Loaded {
-        train: found.train,
-        test: found.test,
-        source,
-    }
+    let source = Source { name, dir, notice, files };
+    Loaded { train: found.train, test: found.test, source }
 }
 
 fn built_in() -> Result<Loaded, DataError> {
     let (train, test, files) = digits::load()?;
     let name = DatasetName::Digits.to_string();
-    Ok(Loaded {
-        train,
-        test,
-        source: Source {
-            name,
-            dir: None,
-            notice: None,
-            files,
-        },
-    })
+    Ok(Loaded { train, test, source: Source { name, dir: None, notice: None, files } })
 }
 
-fn fallback_notice(file: &str, attempts: &[Attempt], locations: &Locations) -> String {
-    let catalog::Entry {
-        samples: [train, test],
-        ..
-    } = DatasetName::Digits.entry();
-    let reasons: Vec<String> = attempts
-        .iter()
-        .map(|Attempt { url, problem }| format!("{url}: {problem}"))
-        .collect();
-    format!(
-        "This is NOT MNIST. {file} could not be downloaded ({}), so the built-in digits are used: \
-         {} images of 8x8 pixels, an easier task, whose accuracy says nothing about MNIST. For \
-         MNIST, connect to a network, or put its files into {}, or name it explicitly to stop here.",
-        reasons.join("; "),
+/// What to say when the built-in digits stand in for MNIST; `None` if `error` is no reason for it.
+fn fallback_notice(error: &DataError) -> Option<String> {
+    let (reason, missed, cure) = match error {
+        DataError::Download { file, folder, attempts, missed } => (
+            format!("{file} could not be downloaded ({})", listed(attempts)),
+            missed,
+            format!("connect to a network, or put its files into {}", folder.display()),
+        ),
+        DataError::NoCache { missed } => (
+            "There is no folder to download it to (no SEQFIT_CACHE, XDG_CACHE_HOME or home folder)"
+                .to_owned(),
+            missed,
+            "set SEQFIT_CACHE to a folder".to_owned(),
+        ),
+        _ => return None,
+    };
+    let catalog::Entry { samples: [train, test], .. } = DatasetName::Digits.entry();
+    Some(format!(
+        "This is NOT MNIST. {reason}{}, so the built-in digits are used: {} images of 8x8 pixels, \
+         an easier task, whose accuracy says nothing about MNIST. For MNIST, {cure}, or name it \
+         explicitly to stop here.",
+        told_missed(missed),
         train + test,
-        locations.cached(DatasetName::Mnist).display(),
-    )
+    ))
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::catalog::DatasetName;
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::folder::Role;
+use super::locations::Locations;
 
 /// Which data set is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,16 +59,25 @@ pub struct SourceFile {
 }
 
 impl Source {
-    /// What loads the same data again: the folder while it is there, else the name.
+    /// What loads the same data again: the folder while it is there, else, of a known data set,
+    /// one in the data folder or in the cache that has its files. Nothing is fetched, except for a
+    /// record that has no folder.
     ///
     /// # Errors
-    /// There is no folder, and the name is none of a known data set.
-    pub fn request(&self) -> Result<Request, DataError> {
-        match (&self.dir, self.name.parse()) {
-            (Some(dir), _) if dir.is_dir() => Ok(Request::Dir(dir.clone())),
-            (_, Ok(name)) => Ok(Request::Named(name)),
-            (Some(dir), Err(_)) => Ok(Request::Dir(dir.clone())),
-            (None, Err(error)) => Err(error),
+    /// The folder is gone and nothing takes its place; or there was none, and the name is none of a
+    /// known data set.
+    pub fn request(&self, locations: &Locations) -> Result<Request, DataError> {
+        let known: Result<DatasetName, _> = self.name.parse();
+        let Some(dir) = &self.dir else { return Ok(Request::Named(known?)) };
+        if dir.is_dir() {
+            return Ok(Request::Dir(dir.clone()));
+        }
+        let known = known.ok();
+        let others =
+            known.into_iter().flat_map(|name| [locations.own(name), locations.cached(name)]);
+        match others.flatten().find(|other| Role::all_in(other)) {
+            Some(other) => Ok(Request::Dir(other)),
+            None => Err(DataError::Gone { dir: dir.clone(), known }),
         }
     }
 
@@ -80,10 +91,7 @@ impl Source {
         for (before, after) in (0..count).map(|i| (self.files.get(i), now.files.get(i))) {
             let [expected, found] = [before, after].map(|file| file.map(|file| &file.sha256));
             if expected != found {
-                let name = after
-                    .or(before)
-                    .map(|file| file.name.as_str())
-                    .unwrap_or_default();
+                let name = after.or(before).map(|file| file.name.as_str()).unwrap_or_default();
                 return Err(DataError::Changed {
                     file: match &now.dir {
                         Some(dir) => dir.join(name).display().to_string(),

@@ -13,7 +13,7 @@ use super::source::Request;
 /// What was found at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
-    /// The file, or the folder if the files do not go together.
+    /// The file, or the folder if its files do not go together.
     pub path: PathBuf,
     /// What it holds, in words: `60000 images of 28x28`.
     pub holds: Option<String>,
@@ -30,7 +30,7 @@ pub enum Verdict {
     Known(DatasetName),
     /// It can be used, and no checksum is known for it.
     Usable,
-    /// It cannot be used, or it is not what it should be; and why.
+    /// It cannot be used, or it is not what it should be; and why, without its path.
     Wrong(String),
     /// It is not there.
     Missing,
@@ -48,7 +48,7 @@ impl FileReport {
 /// has no files, and an empty report.
 ///
 /// # Errors
-/// A folder of own data that cannot be read. Whatever is wrong with files is in the report.
+/// A folder of own data that cannot be read, or no folder where a known data set could be. Whatever is wrong with files is in the report.
 pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport>, DataError> {
     Ok(match request {
         Request::Dir(dir) => {
@@ -57,20 +57,18 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
         }
         Request::Named(name) if name.entry().files.is_empty() => Vec::new(),
         Request::Named(name) => {
-            let folder = locations
-                .own(*name)
-                .unwrap_or_else(|| locations.cached(*name));
+            let folder = locations.own(*name).or_else(|| locations.cached(*name));
+            let missed = || DataError::NoCache { missed: locations.missed(*name) };
+            let folder = folder.ok_or_else(missed)?;
             folder_report(&folder, Some(name.entry()))
         }
         Request::Auto => catalog::all()
             .iter()
             .flat_map(|entry| {
                 let own = locations.own(entry.name);
-                let cached = Some(locations.cached(entry.name)).filter(|dir| dir.is_dir());
+                let cached = locations.cached(entry.name).filter(|dir| dir.is_dir());
                 let folders: Vec<PathBuf> = own.into_iter().chain(cached).collect();
-                folders
-                    .into_iter()
-                    .flat_map(|dir| folder_report(&dir, Some(entry)))
+                folders.into_iter().flat_map(|dir| folder_report(&dir, Some(entry)))
             })
             .collect(),
     })
@@ -86,13 +84,16 @@ fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
     if reports.iter().all(FileReport::is_right)
         && let Err(error) = folder::load(dir, expected.map(|entry| entry.name))
     {
-        let verdict = Verdict::Wrong(error.to_string());
-        reports.push(FileReport {
-            path: dir.to_owned(),
-            holds: None,
-            sha256: None,
-            verdict,
-        });
+        let (path, why) = error.located();
+        let (path, verdict) = (path.unwrap_or(dir), Verdict::Wrong(why));
+        // One of the four, which by itself was right, or classes.txt, or the whole.
+        match reports.iter_mut().find(|report| report.path == path) {
+            Some(report) => report.verdict = verdict,
+            None => {
+                let path = path.to_owned();
+                reports.push(FileReport { path, holds: None, sha256: None, verdict });
+            }
+        }
     }
     reports
 }
@@ -103,22 +104,11 @@ fn file_report(dir: &Path, i: usize, role: Role, expected: Option<&Entry>) -> Fi
         .map_or_else(|| role.names().swap_remove(0), |file| file.name.to_owned());
     let Some(path) = role.find(dir) else {
         let (path, verdict) = (dir.join(usual), Verdict::Missing);
-        return FileReport {
-            path,
-            holds: None,
-            sha256: None,
-            verdict,
-        };
+        return FileReport { path, holds: None, sha256: None, verdict };
     };
     let read = if role.is_images() {
         idx::read_images(&path).map(|images| {
-            let idx::Images {
-                count,
-                height,
-                width,
-                digests,
-                ..
-            } = images;
+            let idx::Images { count, height, width, digests, .. } = images;
             (format!("{count} images of {height}x{width}"), digests)
         })
     } else {
@@ -128,21 +118,11 @@ fn file_report(dir: &Path, i: usize, role: Role, expected: Option<&Entry>) -> Fi
     match read {
         Ok((holds, digests)) => {
             let verdict = verdict(i, &digests, expected);
-            FileReport {
-                path,
-                holds: Some(holds),
-                sha256: Some(digests.contents),
-                verdict,
-            }
+            FileReport { path, holds: Some(holds), sha256: Some(digests.contents), verdict }
         }
         Err(error) => {
-            let verdict = Verdict::Wrong(error.to_string());
-            FileReport {
-                path,
-                holds: None,
-                sha256: None,
-                verdict,
-            }
+            let verdict = Verdict::Wrong(error.located().1);
+            FileReport { path, holds: None, sha256: None, verdict }
         }
     }
 }

@@ -44,20 +44,11 @@ struct Card<'a> {
 /// written; nothing is left behind.
 pub fn save(model: &Sequential, classes: &[String], path: &Path) -> Result<(), ExportError> {
     if classes.len() != model.outputs() {
-        return Err(ExportError::ClassNames {
-            outputs: model.outputs(),
-            names: classes.len(),
-        });
+        return Err(ExportError::ClassNames { outputs: model.outputs(), names: classes.len() });
     }
     for (name, tensor) in model.parameters() {
-        let finite = tensor
-            .f_isfinite()
-            .and_then(|t| t.f_all()?.f_to_kind(Kind::Int64));
-        if finite
-            .and_then(|t| t.f_int64_value(&[]))
-            .map_err(LibtorchError::from)?
-            == 0
-        {
+        let finite = tensor.f_isfinite().and_then(|t| t.f_all()?.f_to_kind(Kind::Int64));
+        if finite.and_then(|t| t.f_int64_value(&[])).map_err(LibtorchError::from)? == 0 {
             return Err(ExportError::NotFinite(name.to_owned()));
         }
     }
@@ -91,11 +82,7 @@ pub fn save(model: &Sequential, classes: &[String], path: &Path) -> Result<(), E
         network: spec,
         classes,
         scale: SCALE,
-        output: if spec.ends_in_softmax() {
-            "probabilities"
-        } else {
-            "logits"
-        },
+        output: if spec.ends_in_softmax() { "probabilities" } else { "logits" },
     })?;
     Ok(files::write(path, &module.archive((CARD, &card))?)?)
 }
@@ -110,19 +97,13 @@ impl Sequential {
         path: impl AsRef<Path>,
         classes: &[impl AsRef<str>],
     ) -> Result<(), ExportError> {
-        let classes: Vec<String> = classes
-            .iter()
-            .map(|name| name.as_ref().to_owned())
-            .collect();
+        let classes: Vec<String> = classes.iter().map(|name| name.as_ref().to_owned()).collect();
         save(self, &classes, path.as_ref())
     }
 }
 
 fn linear_positions(modules: &[TorchModule]) -> impl Iterator<Item = (usize, &TorchModule)> {
-    modules
-        .iter()
-        .enumerate()
-        .filter(|(_, m)| matches!(m, TorchModule::Linear { .. }))
+    modules.iter().enumerate().filter(|(_, m)| matches!(m, TorchModule::Linear { .. }))
 }
 
 /// The Python that `forward` is compiled from, a line a module.
@@ -176,9 +157,7 @@ mod tests {
         for activation in Activation::ALL {
             let mut builder = Sequential::new([2, 3]).add(Flatten);
             if activation != Activation::Softmax {
-                builder = builder
-                    .add(Dense::new(5).activation(activation))
-                    .add(Dropout::new(0.5));
+                builder = builder.add(Dense::new(5).activation(activation)).add(Dropout::new(0.5));
             }
             let last = Dense::new(3).activation(match activation {
                 Activation::Softmax => Activation::Softmax,
@@ -203,9 +182,7 @@ mod tests {
     #[test]
     fn a_failing_export_leaves_nothing() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        let model = Sequential::new([2])
-            .add(Dense::new(2))
-            .build(Device::Cpu, 0)?;
+        let model = Sequential::new([2]).add(Dense::new(2)).build(Device::Cpu, 0)?;
         let names = ["a", "b"].map(String::from);
         let error = save(&model, &names[..1], &folder.path().join("m.pt"));
         assert!(error.is_err_and(|e| e.to_string().contains("2 classes, found 1")));

@@ -1,28 +1,45 @@
 //! Initial weights.
 
 use rand::RngExt;
+use tch::Tensor;
 
+use crate::native::{LibtorchError, buffer};
 use crate::rng::{self, Purpose};
 
-/// A [units, inputs] matrix in row-major order drawn from the Glorot uniform distribution
+/// A [units, inputs] matrix of f32 on the CPU drawn from the Glorot uniform distribution
 /// U(-√(6 / (inputs + units)), +√(6 / (inputs + units))), Keras's default for Dense (Glorot and
 /// Bengio, 2010). Drawn on the host for each layer from its own stream, so that a seed means the
 /// same weights on every device.
-pub fn glorot_uniform(units: usize, inputs: usize, seed: u64, layer: usize) -> Vec<f32> {
+///
+/// # Errors
+/// Too little memory.
+pub fn glorot_uniform(
+    units: usize,
+    inputs: usize,
+    seed: u64,
+    layer: usize,
+) -> Result<Tensor, LibtorchError> {
     let limit = (6.0 / (inputs + units) as f64).sqrt();
     let mut rng = rng::stream(seed, Purpose::Init, &[layer as u64]);
-    (0..units * inputs)
-        .map(|_| rng.random_range(-limit..limit) as f32)
-        .collect()
+    buffer::filled_f32(&[units as i64, inputs as i64], |values| {
+        values.iter_mut().for_each(|value| *value = rng.random_range(-limit..limit) as f32);
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn draw(units: usize, inputs: usize, seed: u64, layer: usize) -> Vec<f32> {
+        let tensor = glorot_uniform(units, inputs, seed, layer).unwrap();
+        let mut values = vec![0.0; units * inputs];
+        tensor.copy_data(&mut values, units * inputs);
+        values
+    }
+
     #[test]
     fn values_fill_the_interval_evenly() {
-        let values = glorot_uniform(128, 784, 0, 1);
+        let values = draw(128, 784, 0, 1);
         let limit = (6.0f32 / 912.0).sqrt();
         assert!(values.iter().all(|v| v.abs() <= limit));
         let n = values.len() as f32;
@@ -30,15 +47,12 @@ mod tests {
         let variance = values.iter().map(|v| v * v).sum::<f32>() / n;
         // Standard error of the mean: limit / √(3 n) = 1.5e-4. Variance of U(-l, l): l² / 3.
         assert!(mean.abs() < 6e-4, "{mean}");
-        assert!(
-            (variance / (limit * limit / 3.0) - 1.0).abs() < 0.01,
-            "{variance}"
-        );
+        assert!((variance / (limit * limit / 3.0) - 1.0).abs() < 0.01, "{variance}");
     }
 
     #[test]
     fn seeds_and_layers_differ_and_repeat() {
-        let draw = |seed, layer| glorot_uniform(4, 5, seed, layer);
+        let draw = |seed, layer| draw(4, 5, seed, layer);
         assert_eq!(draw(1, 2), draw(1, 2));
         assert!(draw(1, 2) != draw(2, 2) && draw(1, 2) != draw(1, 3));
     }

@@ -7,7 +7,7 @@ use crate::native::LibtorchError;
 
 /// One layer's description; its parameters live in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "lowercase")]
 pub enum Layer {
     /// See [`Flatten`].
     Flatten,
@@ -26,21 +26,18 @@ pub struct Flatten;
 /// W is [units, inputs], as `torch.nn.Linear` keeps it (Keras's kernel is its transpose), drawn
 /// from the Glorot uniform distribution; b has a value a unit and starts at zero.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Outputs, at least 1.
     pub units: usize,
     /// What is applied to each output.
-    #[serde(default)]
     pub activation: Activation,
 }
 
 impl Dense {
     /// A layer of `units` outputs without an activation.
     pub fn new(units: usize) -> Self {
-        Self {
-            units,
-            activation: Activation::Linear,
-        }
+        Self { units, activation: Activation::Linear }
     }
 
     /// The same layer with this activation.
@@ -53,6 +50,7 @@ impl Dense {
 /// 1 / (1 - rate); otherwise does nothing (Srivastava et al., 2014, in the inverted form that Keras
 /// and PyTorch use).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dropout {
     /// The share that is dropped: 0 ≤ rate < 1.
     pub rate: f64,
@@ -164,10 +162,7 @@ mod tests {
             let y = activation.forward(Tensor::from_slice(&[-1.5f32, 0.0, 0.7]))?;
             for (i, expected) in expected.into_iter().enumerate() {
                 let got = y.double_value(&[i as i64]);
-                assert!(
-                    (got - expected).abs() < 1e-6,
-                    "{activation:?}: {got} for {expected}"
-                );
+                assert!((got - expected).abs() < 1e-6, "{activation:?}: {got} for {expected}");
             }
         }
         Ok(())

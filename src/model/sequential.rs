@@ -6,6 +6,7 @@ use super::layer::{Dense, Dropout, Layer};
 use super::spec::{Spec, SpecError};
 use super::{Summary, init};
 use crate::device::{self, DeviceError};
+use crate::native::library::{self, VersionError};
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
 
@@ -29,6 +30,7 @@ pub struct Sequential {
     names: Vec<String>,
     tensors: Vec<Tensor>,
     device: Device,
+    summary: Summary,
 }
 
 /// A network that is being described; see [`Sequential::new`].
@@ -45,6 +47,9 @@ pub enum ModelError {
     /// The description breaks a rule.
     #[error("this network cannot be built: {0}")]
     Spec(#[from] SpecError),
+    /// The libtorch in use is not the one that this crate was built for.
+    #[error(transparent)]
+    Version(#[from] VersionError),
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -103,17 +108,9 @@ impl Builder {
 
 impl Sequential {
     /// Begins a network for samples of `input_shape` (without the batch): [28, 28] for images.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "Keras's word; a network without layers is none"
-    )]
+    #[expect(clippy::new_ret_no_self, reason = "Keras's word; a network without layers is none")]
     pub fn new(input_shape: impl Into<Vec<usize>>) -> Builder {
-        Builder {
-            spec: Spec {
-                input_shape: input_shape.into(),
-                layers: Vec::new(),
-            },
-        }
+        Builder { spec: Spec { input_shape: input_shape.into(), layers: Vec::new() } }
     }
 
     /// Makes the network that `spec` describes; as [`Builder::build`].
@@ -122,25 +119,20 @@ impl Sequential {
     /// As [`Builder::build`].
     pub fn from_spec(spec: Spec, device: Device, seed: u64) -> Result<Self, ModelError> {
         let shapes = spec.check()?;
+        library::check_version()?;
         device::require(device)?;
         let (mut names, mut tensors) = (Vec::new(), Vec::new());
         let mut inputs: usize = spec.input_shape.iter().product();
         for (i, (layer, shape)) in spec.layers.iter().zip(&shapes).enumerate() {
             let outputs = shape.iter().product();
             if let Layer::Dense(_) = layer {
-                let weight = init::glorot_uniform(outputs, inputs, seed, i);
-                let weight = Tensor::f_from_slice(&weight)
-                    .and_then(|w| w.f_reshape([outputs as i64, inputs as i64]))
-                    .and_then(|w| w.f_to_device(device))
+                let weight = init::glorot_uniform(outputs, inputs, seed, i)?
+                    .f_to_device(device)
                     .map_err(LibtorchError::from)?;
                 let bias = Tensor::f_zeros([outputs as i64], (Kind::Float, device))
                     .map_err(LibtorchError::from)?;
                 for tensor in [weight, bias] {
-                    tensors.push(
-                        tensor
-                            .f_set_requires_grad(true)
-                            .map_err(LibtorchError::from)?,
-                    );
+                    tensors.push(tensor.f_set_requires_grad(true).map_err(LibtorchError::from)?);
                 }
             }
             inputs = outputs;
@@ -151,12 +143,8 @@ impl Sequential {
                 names.push(format!("{position}.bias"));
             }
         }
-        Ok(Self {
-            spec,
-            names,
-            tensors,
-            device,
-        })
+        let summary = Summary::new(&spec)?;
+        Ok(Self { spec, names, tensors, device, summary })
     }
 
     /// The description.
@@ -175,14 +163,24 @@ impl Sequential {
     }
 
     /// Keras's table of layers, shapes and parameters.
-    pub fn summary(&self) -> Summary {
-        Summary::new(&self.spec)
+    pub fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// The parameters by the names that the matching `torch.nn.Sequential` gives them, such as
     /// "1.weight"; f32 on [`device`](Self::device).
     pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
         self.names.iter().map(String::as_str).zip(&self.tensors)
+    }
+
+    /// The largest absolute value of all parameters; NaN if one is.
+    pub(crate) fn largest_weight(&self) -> Result<f64, LibtorchError> {
+        let _no_grad = tch::no_grad_guard();
+        self.tensors.iter().try_fold(0.0, |largest: f64, tensor| {
+            let own = tensor.f_abs()?.f_max()?.f_double_value(&[])?;
+            // f64::max would drop a NaN.
+            Ok(if own.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(own) })
+        })
     }
 
     pub(crate) fn tensors(&self) -> &[Tensor] {
@@ -244,20 +242,13 @@ impl Sequential {
     /// As [`forward`](Self::forward).
     pub fn predict(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         let logits = self.logits(x)?;
-        Ok(logits
-            .f_softmax(-1, Kind::Float)
-            .map_err(LibtorchError::from)?)
+        Ok(logits.f_softmax(-1, Kind::Float).map_err(LibtorchError::from)?)
     }
 
     /// `x` as [batch, …input shape].
     fn as_batch(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         let found = x.size();
-        let sample: Vec<i64> = self
-            .spec
-            .input_shape
-            .iter()
-            .map(|&size| size as i64)
-            .collect();
+        let sample: Vec<i64> = self.spec.input_shape.iter().map(|&size| size as i64).collect();
         let values: i64 = sample.iter().product();
         match found.split_first() {
             Some((_, rest)) if *rest == sample => Ok(x.shallow_clone()),
@@ -265,10 +256,7 @@ impl Sequential {
                 let shape: Vec<i64> = std::iter::once(batch).chain(sample).collect();
                 Ok(x.f_reshape(shape).map_err(LibtorchError::from)?)
             }
-            _ => Err(ModelError::Input {
-                expected: self.spec.input_shape.clone(),
-                found,
-            }),
+            _ => Err(ModelError::Input { expected: self.spec.input_shape.clone(), found }),
         }
     }
 }
@@ -280,9 +268,7 @@ mod tests {
     use crate::model::Activation;
 
     fn small() -> Builder {
-        Sequential::new([2, 3])
-            .add(Flatten)
-            .add(Dense::new(4).activation(Activation::Relu))
+        Sequential::new([2, 3]).add(Flatten).add(Dense::new(4).activation(Activation::Relu))
     }
 
     #[test]
@@ -300,9 +286,8 @@ mod tests {
     #[test]
     fn softmax_changes_predictions_not_logits() -> Result<(), ModelError> {
         let plain = small().add(Dense::new(2)).build(Device::Cpu, 7)?;
-        let softmax = small()
-            .add(Dense::new(2).activation(Activation::Softmax))
-            .build(Device::Cpu, 7)?;
+        let softmax =
+            small().add(Dense::new(2).activation(Activation::Softmax)).build(Device::Cpu, 7)?;
         let x = Tensor::ones([1, 2, 3], (Kind::Float, Device::Cpu));
         assert!(plain.logits(&x)?.equal(&softmax.logits(&x)?));
         let sum = softmax.predict(&x)?.sum(Kind::Float).double_value(&[]);

@@ -132,10 +132,7 @@ impl Spec {
             }
         }
         layers.push(Dense::new(classes).into());
-        Self {
-            input_shape: input_shape.to_vec(),
-            layers,
-        }
+        Self { input_shape: input_shape.to_vec(), layers }
     }
 
     /// Checks the whole network and returns the shape of a sample behind each layer.
@@ -146,10 +143,7 @@ impl Spec {
         if self.input_shape.is_empty() || self.input_shape.contains(&0) {
             return Err(SpecError::EmptyInput(self.input_shape.clone()));
         }
-        let values = self
-            .input_shape
-            .iter()
-            .try_fold(1usize, |n, &size| n.checked_mul(size));
+        let values = self.input_shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
         if values.is_none_or(|n| n > Self::MAX_PARAMETERS) {
             return Err(SpecError::InputTooLarge(self.input_shape.clone()));
         }
@@ -166,43 +160,25 @@ impl Spec {
                 Layer::Flatten => shape = vec![shape.iter().product()],
                 Layer::Dense(Dense { units, activation }) => {
                     let [inputs] = shape[..] else {
-                        return Err(SpecError::NotFlat {
-                            layer: number,
-                            name,
-                            shape,
-                        });
+                        return Err(SpecError::NotFlat { layer: number, name, shape });
                     };
                     if units == 0 {
-                        return Err(SpecError::NoUnits {
-                            layer: number,
-                            name,
-                        });
+                        return Err(SpecError::NoUnits { layer: number, name });
                     }
                     if activation == Activation::Softmax && number != layers {
-                        return Err(SpecError::SoftmaxInside {
-                            layer: number,
-                            name,
-                            layers,
-                        });
+                        return Err(SpecError::SoftmaxInside { layer: number, name, layers });
                     }
                     parameters = units
                         .checked_mul(inputs + 1)
                         .and_then(|own| own.checked_add(parameters))
                         .filter(|&sum| sum <= Self::MAX_PARAMETERS)
-                        .ok_or(SpecError::TooLarge {
-                            layer: number,
-                            name,
-                        })?;
+                        .ok_or(SpecError::TooLarge { layer: number, name })?;
                     shape = vec![units];
                 }
                 Layer::Dropout(Dropout { rate }) => {
                     // Written so that NaN fails, too.
                     if !(0.0..1.0).contains(&rate) {
-                        return Err(SpecError::BadRate {
-                            layer: number,
-                            name,
-                            rate,
-                        });
+                        return Err(SpecError::BadRate { layer: number, name, rate });
                     }
                 }
             }
@@ -283,28 +259,19 @@ mod tests {
     use crate::layers::Flatten;
 
     fn spec(input_shape: &[usize], layers: impl IntoIterator<Item = Layer>) -> Spec {
-        Spec {
-            input_shape: input_shape.to_vec(),
-            layers: layers.into_iter().collect(),
-        }
+        Spec { input_shape: input_shape.to_vec(), layers: layers.into_iter().collect() }
     }
 
     #[test]
     fn the_tutorial_network_has_its_shapes_and_torch_keys() -> Result<(), SpecError> {
         let spec = Spec::classifier(&[28, 28], &[128, 64], Activation::Relu, 0.0, 10);
         assert_eq!(spec.check()?, [vec![784], vec![128], vec![64], vec![10]]);
-        assert_eq!(
-            spec.layer_names(),
-            ["flatten", "dense", "dense_1", "dense_2"]
-        );
+        assert_eq!(spec.layer_names(), ["flatten", "dense", "dense_1", "dense_2"]);
         let linear = |i: usize| match spec.torch_modules().map(|modules| modules[i]) {
             Ok(TorchModule::Linear { inputs, outputs }) => (inputs, outputs),
             other => panic!("{other:?}"),
         };
-        assert_eq!(
-            [linear(1), linear(3), linear(5)],
-            [(784, 128), (128, 64), (64, 10)]
-        );
+        assert_eq!([linear(1), linear(3), linear(5)], [(784, 128), (128, 64), (64, 10)]);
         Ok(())
     }
 
@@ -321,14 +288,8 @@ mod tests {
                 spec(&[4], [Flatten.into()]),
                 "a network needs a Dense layer, found none: without one it has nothing to learn",
             ),
-            (
-                spec(&[], [dense(1)]),
-                "the input shape needs sizes of at least 1, found []",
-            ),
-            (
-                spec(&[4, 0], [dense(1)]),
-                "the input shape needs sizes of at least 1, found [4, 0]",
-            ),
+            (spec(&[], [dense(1)]), "the input shape needs sizes of at least 1, found []"),
+            (spec(&[4, 0], [dense(1)]), "the input shape needs sizes of at least 1, found [4, 0]"),
             (
                 spec(&[4], [dense(2), dense(0)]),
                 "layer 2 (dense_1): Dense needs at least 1 unit, found 0",
@@ -361,10 +322,7 @@ mod tests {
             ),
         ];
         for (spec, message) in cases {
-            assert_eq!(
-                spec.check().map_err(|e| e.to_string()),
-                Err(message.to_owned())
-            );
+            assert_eq!(spec.check().map_err(|e| e.to_string()), Err(message.to_owned()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::layer::Layer;
-use super::spec::Spec;
+use super::spec::{Spec, SpecError};
 
 /// The table of a network's layers; [`Display`](fmt::Display) prints it as Keras does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,10 +23,12 @@ struct Row {
 }
 
 impl Summary {
-    /// The table of `spec`, with as many rows as the network has layers up to the first that
-    /// breaks a rule.
-    pub fn new(spec: &Spec) -> Self {
-        let shapes = spec.check().unwrap_or_default();
+    /// The table of `spec`.
+    ///
+    /// # Errors
+    /// The first rule that the network breaks.
+    pub fn new(spec: &Spec) -> Result<Self, SpecError> {
+        let shapes = spec.check()?;
         let mut inputs: usize = spec.input_shape.iter().product();
         let layers: Vec<Row> = spec
             .layers
@@ -40,16 +42,11 @@ impl Summary {
                     Layer::Dropout(_) => ("Dropout", 0),
                 };
                 inputs = output_shape.iter().product();
-                Row {
-                    name,
-                    kind,
-                    output_shape,
-                    parameters,
-                }
+                Row { name, kind, output_shape, parameters }
             })
             .collect();
         let parameters = layers.iter().map(|row| row.parameters).sum();
-        Self { layers, parameters }
+        Ok(Self { layers, parameters })
     }
 
     /// Trainable parameters in all.
@@ -74,22 +71,14 @@ impl fmt::Display for Summary {
             .collect();
         let titles = ["Layer (type)", "Output Shape", "Param #"];
         let width = |column: usize| {
-            let widest = cells
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0);
+            let widest = cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
             widest.max(titles[column].len())
         };
         let (a, b, c) = (width(0).max(26), width(1).max(20), width(2).max(13));
         let bar = |n: usize| "─".repeat(n + 2);
         let thick = |n: usize| "━".repeat(n + 2);
         writeln!(f, "┏{}┳{}┳{}┓", thick(a), thick(b), thick(c))?;
-        writeln!(
-            f,
-            "┃ {:<a$} ┃ {:<b$} ┃ {:>c$} ┃",
-            titles[0], titles[1], titles[2]
-        )?;
+        writeln!(f, "┃ {:<a$} ┃ {:<b$} ┃ {:>c$} ┃", titles[0], titles[1], titles[2])?;
         writeln!(f, "┡{}╇{}╇{}┩", thick(a), thick(b), thick(c))?;
         for (i, [name, shape, parameters]) in cells.iter().enumerate() {
             if i > 0 {
@@ -99,11 +88,7 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "└{}┴{}┴{}┘", bar(a), bar(b), bar(c))?;
         let kib = self.parameters as f64 * 4.0 / 1024.0;
-        write!(
-            f,
-            " Total params: {} ({kib:.2} KiB)",
-            grouped(self.parameters)
-        )
+        write!(f, " Total params: {} ({kib:.2} KiB)", grouped(self.parameters))
     }
 }
 
@@ -128,23 +113,17 @@ mod tests {
     #[test]
     fn the_tutorial_network_has_109386_parameters() {
         let spec = Spec::classifier(&[28, 28], &[128, 64], Activation::Relu, 0.0, 10);
-        let summary = Summary::new(&spec);
+        let summary = Summary::new(&spec).unwrap();
         let each: Vec<usize> = summary.layers.iter().map(|row| row.parameters).collect();
         assert_eq!(each, [0, 100_480, 8_256, 650]);
         assert_eq!(summary.parameters(), 109_386);
         let text = summary.to_string();
-        assert!(
-            text.contains("(None, 784)") && text.ends_with("109,386 (427.29 KiB)"),
-            "{text}"
-        );
+        assert!(text.contains("(None, 784)") && text.ends_with("109,386 (427.29 KiB)"), "{text}");
     }
 
     #[test]
     fn thousands_are_grouped() {
-        let grouped: Vec<_> = [0, 999, 1_000, 1_234_567]
-            .into_iter()
-            .map(grouped)
-            .collect();
+        let grouped: Vec<_> = [0, 999, 1_000, 1_234_567].into_iter().map(grouped).collect();
         assert_eq!(grouped, ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -70,10 +70,7 @@ impl Sequential {
         for (name, tensor) in self.parameters() {
             let values = to_vec(tensor)?;
             finite(name, &values)?;
-            let data: Vec<u8> = values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect();
+            let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             bytes.insert(name, (shape(tensor), data));
         }
         let mut views = Vec::with_capacity(bytes.len());
@@ -103,23 +100,13 @@ impl Sequential {
             let view = file.tensor(name)?;
             let (expected, found) = (shape(tensor), view.shape().to_vec());
             if expected != found {
-                return Err(WeightsError::Shape {
-                    name: name.to_owned(),
-                    expected,
-                    found,
-                });
+                return Err(WeightsError::Shape { name: name.to_owned(), expected, found });
             }
             if view.dtype() != Dtype::F32 {
-                return Err(WeightsError::Dtype {
-                    name: name.to_owned(),
-                    found: view.dtype(),
-                });
+                return Err(WeightsError::Dtype { name: name.to_owned(), found: view.dtype() });
             }
             let (chunks, _) = view.data().as_chunks();
-            let values: Vec<f32> = chunks
-                .iter()
-                .map(|&bytes| f32::from_le_bytes(bytes))
-                .collect();
+            let values: Vec<f32> = chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
             finite(name, &values)?;
             loaded.push(
                 Tensor::f_from_slice(&values)
@@ -136,22 +123,13 @@ impl Sequential {
 }
 
 fn shape(tensor: &Tensor) -> Vec<usize> {
-    tensor
-        .size()
-        .into_iter()
-        .map(|size| size as usize)
-        .collect()
+    tensor.size().into_iter().map(|size| size as usize).collect()
 }
 
 fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, LibtorchError> {
-    let tensor = tensor
-        .f_detach()?
-        .f_to_device(tch::Device::Cpu)?
-        .f_to_kind(Kind::Float)?;
+    let tensor = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
     let mut values = vec![0.0; tensor.numel()];
-    tensor
-        .f_contiguous()?
-        .f_copy_data(&mut values, tensor.numel())?;
+    tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
     Ok(values)
 }
 
@@ -201,21 +179,12 @@ mod tests {
     fn wrong_files_are_refused_and_change_nothing() -> Result<(), Box<dyn std::error::Error>> {
         let mut model = model(1)?;
         let before = model.to_safetensors(HashMap::new())?;
-        let nan: Vec<u8> = [0.0, f32::NAN, 0.0]
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect();
+        let nan: Vec<u8> = [0.0, f32::NAN, 0.0].iter().flat_map(|v| v.to_le_bytes()).collect();
         let weight = ("1.weight", Dtype::F32, &[3usize, 4][..], vec![0u8; 48]);
         let cases = [
-            (
-                before[..before.len() - 1].to_vec(),
-                "not a whole safetensors file",
-            ),
+            (before[..before.len() - 1].to_vec(), "not a whole safetensors file"),
             (b"<html>".to_vec(), "not a whole safetensors file"),
-            (
-                file(std::slice::from_ref(&weight))?,
-                r#"found ["1.weight"]"#,
-            ),
+            (file(std::slice::from_ref(&weight))?, r#"found ["1.weight"]"#),
             (
                 file(&[
                     ("1.weight", Dtype::F32, &[1, 4], vec![0; 16]),
@@ -223,21 +192,12 @@ mod tests {
                 ])?,
                 "must have shape [3, 4], found [1, 4]",
             ),
-            (
-                file(&[weight.clone(), ("1.bias", Dtype::F16, &[3], vec![0; 6])])?,
-                "must be F32",
-            ),
-            (
-                file(&[weight, ("1.bias", Dtype::F32, &[3], nan)])?,
-                "found NaN at position 1",
-            ),
+            (file(&[weight.clone(), ("1.bias", Dtype::F16, &[3], vec![0; 6])])?, "must be F32"),
+            (file(&[weight, ("1.bias", Dtype::F32, &[3], nan)])?, "found NaN at position 1"),
         ];
         for (bytes, message) in cases {
             let error = model.load_safetensors(&bytes).map_err(|e| e.to_string());
-            assert!(
-                error.as_ref().is_err_and(|e| e.contains(message)),
-                "{error:?} for {message}"
-            );
+            assert!(error.as_ref().is_err_and(|e| e.contains(message)), "{error:?} for {message}");
             assert_eq!(model.to_safetensors(HashMap::new())?, before);
         }
         Ok(())

@@ -6,11 +6,11 @@ use super::LibtorchError;
 
 /// A new f32 tensor of `shape` on the CPU, whose elements `fill` writes in row-major order.
 pub fn filled_f32(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor, LibtorchError> {
-    let tensor = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
+    // Zeroed, not empty: a slice of memory that nobody has written is undefined behaviour.
+    let tensor = Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?;
     let data = tensor.data_ptr().cast::<f32>();
     if !data.is_null() {
-        // SAFETY: a fresh contiguous tensor that nobody else holds, with as many f32 elements, and
-        // any bit pattern is an f32.
+        // SAFETY: a fresh contiguous tensor that nobody else holds, with as many f32 elements.
         fill(unsafe { std::slice::from_raw_parts_mut(data, tensor.numel()) });
     }
     Ok(tensor)
@@ -23,15 +23,10 @@ mod tests {
     #[test]
     fn elements_land_in_row_major_order() -> Result<(), LibtorchError> {
         let tensor = filled_f32(&[2, 3], |data| {
-            data.iter_mut()
-                .zip(0u8..)
-                .for_each(|(x, i)| *x = f32::from(i));
+            data.iter_mut().zip(0u8..).for_each(|(x, i)| *x = f32::from(i));
         })?;
         assert_eq!(tensor.double_value(&[1, 2]), 5.0);
-        assert_eq!(
-            filled_f32(&[0, 3], |data| assert!(data.is_empty()))?.size(),
-            [0, 3]
-        );
+        assert_eq!(filled_f32(&[0, 3], |data| assert!(data.is_empty()))?.size(), [0, 3]);
         Ok(())
     }
 }

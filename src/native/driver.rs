@@ -36,10 +36,10 @@ pub fn query() -> Driver {
     let Ok(library) = (unsafe { Library::new("libcuda.so.1") }) else {
         return Driver::Missing;
     };
-    match ask(&library) {
-        Ok(present) => present,
-        Err(code) => Driver::Failed(code),
-    }
+    let answer = ask(&library).unwrap_or_else(Driver::Failed);
+    // A driver that has been initialised must stay: libtorch's CUDA half uses it, too.
+    std::mem::forget(library);
+    answer
 }
 
 type NameOfDevice = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
@@ -70,25 +70,15 @@ fn ask(library: &Library) -> Result<Driver, i32> {
         // One short of the array: it ends in NUL whatever the driver writes.
         status(unsafe { name_of(name.as_mut_ptr(), 255, device) })?;
         status(unsafe { memory_of(&mut bytes, device) })?;
-        let name = unsafe { CStr::from_ptr(name.as_ptr()) }
-            .to_string_lossy()
-            .into_owned();
-        gpus.push(Gpu {
-            name,
-            memory_bytes: bytes as u64,
-        });
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+        gpus.push(Gpu { name, memory_bytes: bytes as u64 });
     }
-    Ok(Driver::Present {
-        cuda: (version / 1000, version % 1000 / 10),
-        gpus,
-    })
+    Ok(Driver::Present { cuda: (version / 1000, version % 1000 / 10), gpus })
 }
 
 fn symbol<T: Copy>(library: &Library, name: &[u8]) -> Result<T, i32> {
     // 500 is CUDA's own CUDA_ERROR_NOT_FOUND. SAFETY: see the callers, which state the signature.
-    unsafe { library.get::<T>(name) }
-        .map(|symbol| *symbol)
-        .map_err(|_| 500)
+    unsafe { library.get::<T>(name) }.map(|symbol| *symbol).map_err(|_| 500)
 }
 
 fn status(code: c_int) -> Result<(), i32> {

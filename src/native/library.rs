@@ -18,23 +18,34 @@ pub fn loaded_version() -> Option<String> {
     loaded_abi().map(describe_abi)
 }
 
+/// A libtorch of another version than the one that this program was compiled for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this seqfit needs libtorch {expected}, and {found} was loaded from {folder}: point \
+     LD_LIBRARY_PATH at the right one, or build seqfit against this one (LIBTORCH=… cargo build)",
+    folder = .folder.display()
+)]
+pub struct VersionError {
+    /// The version compiled for.
+    pub expected: &'static str,
+    /// The version loaded.
+    pub found: String,
+    /// Where it was loaded from.
+    pub folder: PathBuf,
+}
+
 /// Refuses a libtorch other than the one compiled for: its functions have the same names, and the
 /// first call with another layout behind it ends in a segmentation fault.
-pub fn check_version() -> Result<(), LibtorchError> {
+pub fn check_version() -> Result<(), VersionError> {
     // SAFETY: returns a constant.
     let expected = unsafe { ffi::seqfit_built_abi() };
     // Patch releases keep the layout.
     match loaded_abi() {
-        Some(loaded) if loaded >> 48 != expected >> 48 => Err(LibtorchError::new(&format!(
-            "this seqfit needs version {}, and version {} was loaded from {}: point \
-             LD_LIBRARY_PATH at the right one, or build seqfit against this one \
-             (scripts/fetch_libtorch.sh, then cargo build)",
-            expected_version(),
-            describe_abi(loaded),
-            folder()
-                .unwrap_or_else(|| PathBuf::from("an unknown folder"))
-                .display(),
-        ))),
+        Some(loaded) if loaded >> 48 != expected >> 48 => Err(VersionError {
+            expected: expected_version(),
+            found: describe_abi(loaded),
+            folder: folder().unwrap_or_else(|| PathBuf::from("an unknown folder")),
+        }),
         _ => Ok(()),
     }
 }
@@ -47,9 +58,7 @@ fn loaded_abi() -> Option<u64> {
     // SAFETY: the function takes nothing, returns a constant and is part of libtorch's stable C
     // interface (torch/csrc/inductor/aoti_torch/c/shim.h).
     let abi = unsafe {
-        let function = process
-            .get::<AbiVersion>(b"aoti_torch_abi_version\0")
-            .ok()?;
+        let function = process.get::<AbiVersion>(b"aoti_torch_abi_version\0").ok()?;
         function()
     };
     Some(abi)
@@ -63,18 +72,12 @@ fn describe_abi(abi: u64) -> String {
 pub fn folder() -> Option<PathBuf> {
     // SAFETY: returns null or a string that we take over.
     let path = take_string(unsafe { ffi::seqfit_library_path() })?;
-    Path::new(&path)
-        .canonicalize()
-        .ok()?
-        .parent()
-        .map(Path::to_path_buf)
+    Path::new(&path).canonicalize().ok()?.parent().map(Path::to_path_buf)
 }
 
 /// Libtorch's CUDA half, if the libtorch folder has one.
 pub fn cuda_library() -> Option<PathBuf> {
-    folder()
-        .map(|folder| folder.join("libtorch_cuda.so"))
-        .filter(|path| path.exists())
+    folder().map(|folder| folder.join("libtorch_cuda.so")).filter(|path| path.exists())
 }
 
 /// Loads libtorch's CUDA half, once. The binary is not linked against it (the linker would drop

@@ -21,15 +21,33 @@ pub struct LibtorchError(String);
 
 impl LibtorchError {
     fn new(message: &str) -> Self {
-        let line = message
-            .lines()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or("no message");
+        let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+        let memory = ["can't allocate memory", "out of memory", "not enough memory"];
+        if memory.iter().any(|words| line.contains(words)) {
+            return Self(format!("{}: use fewer units or a smaller batch", shortage(line)));
+        }
         let mut end = line.len().min(300);
         while !line.is_char_boundary(end) {
             end -= 1;
         }
         Self(line[..end].trim().to_owned())
+    }
+}
+
+/// "DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes. Error code 12 …" and
+/// "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …", in few words.
+fn shortage(message: &str) -> String {
+    // The CPU's message says "allocate" twice, CUDA's once; the amount is behind the last that has
+    // a number.
+    let amount = message.split("allocate ").skip(1).find_map(|after| {
+        let words: Vec<&str> = after.split_whitespace().take(2).collect();
+        let number = words.first()?.starts_with(|c: char| c.is_ascii_digit());
+        number.then(|| words.join(" ").trim_end_matches('.').to_owned())
+    });
+    let whose = if message.contains("CUDA") { "GPU " } else { "" };
+    match amount {
+        Some(amount) => format!("not enough {whose}memory for {amount} more"),
+        None => format!("not enough {whose}memory"),
     }
 }
 
@@ -62,9 +80,7 @@ fn take_string(text: *mut c_char) -> Option<String> {
         return None;
     }
     // SAFETY: non-null strings from csrc/ are NUL-terminated, ours alone, and from malloc.
-    let copy = unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned();
+    let copy = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
     unsafe { ffi::seqfit_free(text) };
     Some(copy)
 }
@@ -79,10 +95,23 @@ mod tests {
 
     #[test]
     fn messages_are_cut_to_their_first_line() {
-        assert_eq!(
-            LibtorchError::new("\nshape mismatch\nframe #0: …").0,
-            "shape mismatch"
-        );
+        assert_eq!(LibtorchError::new("\nshape mismatch\nframe #0: …").0, "shape mismatch");
         assert_eq!(LibtorchError::new(&"ä".repeat(1000)).0.len(), 300);
+    }
+
+    #[test]
+    fn too_little_memory_is_said_in_few_words() {
+        let cpu = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate \
+                   memory: you tried to allocate 1600 bytes. Error code 12 (Cannot allocate memory)";
+        let cuda =
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 4";
+        let cure = ": use fewer units or a smaller batch";
+        for (message, said) in [
+            (cpu, "not enough memory for 1600 bytes more"),
+            (cuda, "not enough GPU memory for 2.00 GiB more"),
+            ("out of memory", "not enough memory"),
+        ] {
+            assert_eq!(LibtorchError::new(message).0, format!("{said}{cure}"));
+        }
     }
 }

@@ -17,6 +17,9 @@ impl Module {
         let mut module = null_mut();
         // SAFETY (here and below): live pointers of the declared types; strings end in NUL.
         check(unsafe { ffi::seqfit_module_new(c_string(name)?.as_ptr(), &mut module) })?;
+        if module.is_null() {
+            return Err(LibtorchError::new("no module was made"));
+        }
         Ok(Self(module))
     }
 
@@ -43,10 +46,7 @@ impl Module {
     /// Adds an attribute of type `List[str]`.
     pub fn strings(&mut self, name: &str, values: &[String]) -> Result<(), LibtorchError> {
         let name = c_string(name)?;
-        let values = values
-            .iter()
-            .map(|v| c_string(v))
-            .collect::<Result<Vec<CString>, _>>()?;
+        let values = values.iter().map(|v| c_string(v)).collect::<Result<Vec<CString>, _>>()?;
         let pointers: Vec<_> = values.iter().map(|value| value.as_ptr()).collect();
         check(unsafe {
             ffi::seqfit_module_strings(self.0, name.as_ptr(), pointers.as_ptr(), pointers.len())
@@ -71,10 +71,7 @@ impl Module {
         extern "C" fn take(context: *mut c_void, data: *const c_char, n: usize) {
             // SAFETY: the context given below, and n live bytes of the C++ side's.
             let (bytes, data) = unsafe {
-                (
-                    &mut *context.cast::<Vec<u8>>(),
-                    std::slice::from_raw_parts(data.cast::<u8>(), n),
-                )
+                (&mut *context.cast::<Vec<u8>>(), std::slice::from_raw_parts(data.cast::<u8>(), n))
             };
             bytes.extend_from_slice(data);
         }

@@ -28,10 +28,7 @@ pub fn adam(
     config: AdamStep,
 ) -> Result<(), LibtorchError> {
     let n = parameters.len();
-    same_length(
-        n,
-        [gradients.len(), first_moments.len(), second_moments.len()],
-    )?;
+    same_length(n, [gradients.len(), first_moments.len(), second_moments.len()])?;
     // SAFETY: n live tensors in each list, those that are written borrowed mutably.
     check(unsafe {
         ffi::seqfit_adam(
@@ -70,11 +67,7 @@ pub fn sgd(
     config: SgdStep,
 ) -> Result<(), LibtorchError> {
     let n = parameters.len();
-    let momenta_needed = if config.momentum == 0.0 {
-        momenta.len()
-    } else {
-        n
-    };
+    let momenta_needed = if config.momentum == 0.0 { momenta.len() } else { n };
     same_length(n, [gradients.len()])?;
     same_length(momenta_needed, [momenta.len()])?;
     // SAFETY: as in `adam`.
@@ -94,17 +87,12 @@ pub fn sgd(
 }
 
 fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
-    tensors
-        .iter()
-        .map(|tensor| tensor.as_ptr().cast_mut())
-        .collect()
+    tensors.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect()
 }
 
 fn same_length<const N: usize>(n: usize, others: [usize; N]) -> Result<(), LibtorchError> {
     match others.into_iter().find(|&other| other != n) {
         None => Ok(()),
-        Some(other) => Err(LibtorchError::new(&format!(
-            "{n} parameters and {other} tensors"
-        ))),
+        Some(other) => Err(LibtorchError::new(&format!("{n} parameters and {other} tensors"))),
     }
 }

@@ -4,20 +4,22 @@
 //! is never typed twice; `history.csv`, `model.safetensors` and `result.json` when training ends.
 
 mod config;
+mod error;
 
 pub use config::{DataConfig, RunConfig, Versions};
+pub use error::RunError;
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{self, Device};
+use crate::device::Device;
 use crate::evaluate::Evaluation;
-use crate::files::{self, WriteError};
-use crate::model::{ModelError, Sequential, WeightsError};
+use crate::files;
+use crate::model::{Sequential, Summary};
 use crate::train::{EpochRecord, History};
 
 /// The names of a run's files.
@@ -38,6 +40,8 @@ const FILES: [&str; 5] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT];
 pub struct Run {
     path: PathBuf,
     config: RunConfig,
+    /// The folder that takes this one's place once the run is finished.
+    replaces: Option<PathBuf>,
 }
 
 /// What a run ends with.
@@ -66,123 +70,30 @@ pub struct Figures {
 
 impl From<&Evaluation> for Figures {
     fn from(evaluation: &Evaluation) -> Self {
-        let &Evaluation {
-            loss,
-            accuracy,
-            samples,
-            ..
-        } = evaluation;
-        Self {
-            loss,
-            accuracy,
-            samples,
-        }
+        let &Evaluation { loss, accuracy, samples, .. } = evaluation;
+        Self { loss, accuracy, samples }
     }
 }
 
-/// What is wrong with a run folder.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// There is something in the folder already.
-    #[error(
-        "a run needs a folder of its own, and {0} is not empty: choose another --out, or --force \
-         to replace the run in it"
-    )]
-    Exists(PathBuf),
-    /// `--force` would remove something that is no run.
-    #[error(
-        "--force replaces a run, and {0} holds no config.toml of one: remove it yourself, or choose \
-         another --out"
-    )]
-    NotARun(PathBuf),
-    /// A run is expected and is not there.
-    #[error(
-        "{path} is no run folder ({file} is missing): name one that `seqfit train` has finished"
-    )]
-    Missing {
-        /// The folder.
-        path: PathBuf,
-        /// What it lacks.
-        file: &'static str,
-    },
-    /// A file cannot be read.
-    #[error("{path} cannot be read: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A file is larger than it can be.
-    #[error("{path} may hold at most {limit} bytes, found {found}: it is not what seqfit wrote")]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// The limit.
-        limit: u64,
-        /// Its size.
-        found: u64,
-    },
-    /// The config is no config.
-    #[error("{path} is not a run's config: {message}")]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        message: String,
-    },
-    /// A folder cannot be made or emptied.
-    #[error("{path} cannot be made a run's folder: {source}: choose another --out")]
-    Prepare {
-        /// The folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A file cannot be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// A table cannot be put into text.
-    #[error("a run's {file} cannot be written: {message}")]
-    Encode {
-        /// The file.
-        file: &'static str,
-        /// What the encoder said.
-        message: String,
-    },
-    /// The network in the config cannot be built.
-    #[error("{path}: {source}")]
-    Model {
-        /// The config.
-        path: PathBuf,
-        /// Why.
-        source: ModelError,
-    },
-    /// The weights do not fit.
-    #[error("{path}: {source}: restore the file, or train again")]
-    Weights {
-        /// The file of weights.
-        path: PathBuf,
-        /// Why.
-        source: WeightsError,
-    },
-}
-
 impl Run {
-    /// Makes the folder and writes `config.toml`.
+    /// Makes the folder and writes `config.toml`. With `force` a run that is there already stays as
+    /// it is until [`finish`](Self::finish); the new one grows in `PATH.new`.
     ///
     /// # Errors
     /// A folder that holds something (unless `force` and it is a run), or that cannot be written.
     pub fn create(path: &Path, force: bool, config: RunConfig) -> Result<Self, RunError> {
-        Self::check_vacant(path, force)?;
-        let prepare = |source| RunError::Prepare {
-            path: path.to_owned(),
-            source,
+        let (folder, replaces) = match Self::check_vacant(path, force)? {
+            Vacancy::Free => (path.to_owned(), None),
+            Vacancy::Replace => (beside(path, ".new"), Some(path.to_owned())),
         };
-        fs::create_dir_all(path).map_err(prepare)?;
+        if replaces.is_some() {
+            // What a run that was interrupted in the same way has left.
+            Self::check_vacant(&folder, true)?;
+        }
+        let prepare = |source| RunError::Prepare { path: folder.clone(), source };
+        fs::create_dir_all(&folder).map_err(prepare)?;
         for file in FILES {
-            match fs::remove_file(path.join(file)) {
+            match fs::remove_file(folder.join(file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(prepare(error));
                 }
@@ -190,30 +101,58 @@ impl Run {
             }
         }
         let text = config.to_toml()?;
-        files::write(&path.join(CONFIG), text.as_bytes())?;
-        Ok(Self {
-            path: path.to_owned(),
-            config,
-        })
+        files::write(&folder.join(CONFIG), text.as_bytes())?;
+        Ok(Self { path: folder, config, replaces })
     }
 
-    /// Whether [`create`](Self::create) would find the place free; asked before long work.
+    /// As [`create`](Self::create), in a new folder of its own: `base`, or where that is taken
+    /// `base-2`, `base-3` and so on.
     ///
     /// # Errors
     /// As [`create`](Self::create).
-    pub fn check_vacant(path: &Path, force: bool) -> Result<(), RunError> {
-        match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(RunError::Prepare {
-                path: path.to_owned(),
-                source,
-            }),
-            Ok(mut entries) => match (entries.next().is_none(), force) {
-                (true, _) => Ok(()),
-                (false, false) => Err(RunError::Exists(path.to_owned())),
-                (false, true) if path.join(CONFIG).is_file() => Ok(()),
-                (false, true) => Err(RunError::NotARun(path.to_owned())),
-            },
+    pub fn create_numbered(base: &Path, config: RunConfig) -> Result<Self, RunError> {
+        let prepare = |source| RunError::Prepare { path: base.to_owned(), source };
+        if let Some(parent) = base.parent() {
+            fs::create_dir_all(parent).map_err(prepare)?;
+        }
+        let numbered = (2u32..).map(|n| beside(base, &format!("-{n}")));
+        for path in std::iter::once(base.to_owned()).chain(numbered) {
+            // Made here, so that of two processes one alone gets it.
+            match fs::create_dir(&path) {
+                Ok(()) => return Self::create(&path, false, config),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(prepare(error)),
+            }
+        }
+        Err(prepare(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// What [`create`](Self::create) would find; asked before long work. A run that never got
+    /// beyond its config is no loss, and its place is free.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn check_vacant(path: &Path, force: bool) -> Result<Vacancy, RunError> {
+        let prepare = |source| RunError::Prepare { path: path.to_owned(), source };
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vacancy::Free),
+            entries => entries.map_err(prepare)?,
+        };
+        let names: Vec<_> = entries
+            .map(|entry| Ok(entry?.file_name()))
+            .collect::<io::Result<_>>()
+            .map_err(prepare)?;
+        if names.is_empty() {
+            return Ok(Vacancy::Free);
+        }
+        let is_run = Self::open(path).is_ok();
+        if is_run && names == [CONFIG] {
+            return Ok(Vacancy::Free);
+        }
+        match (force, is_run && names.iter().all(|name| FILES.iter().any(|file| name == file))) {
+            (false, _) => Err(RunError::Exists(path.to_owned())),
+            (true, true) => Ok(Vacancy::Replace),
+            (true, false) => Err(RunError::NotARun(path.to_owned())),
         }
     }
 
@@ -222,17 +161,10 @@ impl Run {
     /// # Errors
     /// A folder without a config, or with one that is none.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        let bytes = read(path, CONFIG, 1 << 20)?;
-        let config = RunConfig::from_toml(&String::from_utf8_lossy(&bytes)).map_err(|message| {
-            RunError::Config {
-                path: path.join(CONFIG),
-                message,
-            }
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            config,
-        })
+        let bytes = read(path, CONFIG, 0, 1 << 20)?;
+        let config = RunConfig::from_toml(&bytes)
+            .map_err(|message| RunError::Config { path: path.join(CONFIG), message })?;
+        Ok(Self { path: path.to_owned(), config, replaces: None })
     }
 
     /// The folder.
@@ -254,28 +186,29 @@ impl Run {
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let bytes = model
             .to_safetensors(metadata)
-            .map_err(|source| RunError::Weights {
-                path: path.clone(),
-                source,
-            })?;
+            .map_err(|source| RunError::Save { path: path.clone(), source })?;
         files::write(&path, &bytes)?;
-        Ok(files::write(
-            &self.path.join(HISTORY),
-            history.to_csv().as_bytes(),
-        )?)
+        Ok(files::write(&self.path.join(HISTORY), history.to_csv().as_bytes())?)
     }
 
-    /// Writes the final figures.
+    /// Writes the final figures, and puts the run where it belongs if another is replaced.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn save_result(&self, result: &RunResult) -> Result<(), RunError> {
-        let mut text = serde_json::to_string_pretty(result).map_err(|e| RunError::Encode {
-            file: RESULT,
-            message: e.to_string(),
-        })?;
+    /// A file that cannot be written, or a folder that cannot be moved.
+    pub fn finish(mut self, result: &RunResult) -> Result<Self, RunError> {
+        let mut text = serde_json::to_string_pretty(result)
+            .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;
         text.push('\n');
-        Ok(files::write(&self.path.join(RESULT), text.as_bytes())?)
+        files::write(&self.path.join(RESULT), text.as_bytes())?;
+        if let Some(place) = self.replaces.take() {
+            let old = beside(&place, ".old");
+            let prepare = |source| RunError::Prepare { path: place.clone(), source };
+            fs::rename(&place, &old).map_err(prepare)?;
+            fs::rename(&self.path, &place).map_err(prepare)?;
+            fs::remove_dir_all(&old).map_err(prepare)?;
+            self.path = place;
+        }
+        Ok(self)
     }
 
     /// The trained network, on `device`.
@@ -284,51 +217,80 @@ impl Run {
     /// A run without weights, weights that are not its network's, or a device that is not there.
     pub fn load_model(&self, device: Device) -> Result<Sequential, RunError> {
         let network = self.config.network.clone();
+        let at_config = |source| RunError::Model { path: self.path.join(CONFIG), source };
+        let summary = Summary::new(&network).map_err(|error| at_config(error.into()))?;
+        // The parameters, and room for a header that names them: checked before memory is taken for
+        // a network of that size.
+        let parameters = 4 * summary.parameters() as u64;
+        let bytes = read(&self.path, WEIGHTS, parameters, parameters + (1 << 20))?;
         let mut model =
-            Sequential::from_spec(network, device, self.config.fit.seed).map_err(|source| {
-                RunError::Model {
-                    path: self.path.join(CONFIG),
-                    source,
-                }
-            })?;
-        // The parameters, and room for a header that names them.
-        let limit = 4 * model.summary().parameters() as u64 + (1 << 20);
-        let bytes = read(&self.path, WEIGHTS, limit)?;
+            Sequential::from_spec(network, device, self.config.fit.seed).map_err(at_config)?;
         model
             .load_safetensors(&bytes)
-            .map_err(|source| RunError::Weights {
-                path: self.path.join(WEIGHTS),
-                source,
-            })?;
+            .map_err(|source| RunError::Weights { path: self.path.join(WEIGHTS), source })?;
         Ok(model)
     }
-}
 
-/// Reads a run's file, whose size is checked first.
-fn read(folder: &Path, file: &'static str, limit: u64) -> Result<Vec<u8>, RunError> {
-    let path = folder.join(file);
-    let found = match fs::metadata(&path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(RunError::Missing {
-                path: folder.to_owned(),
-                file,
-            });
+    /// Refuses a place for output that would overwrite what the run is made of; its `model.pt` may
+    /// be written again.
+    ///
+    /// # Errors
+    /// [`RunError::OwnFile`].
+    pub fn check_output(&self, path: &Path) -> Result<(), RunError> {
+        let own = FILES.iter().filter(|&&file| file != TORCHSCRIPT);
+        let same = |file: &&str| match (self.path.join(file).canonicalize(), path.canonicalize()) {
+            (Ok(own), Ok(other)) => own == other,
+            _ => false,
+        };
+        match own.clone().any(|file| same(&file)) {
+            true => Err(RunError::OwnFile(path.to_owned())),
+            false => Ok(()),
         }
-        Err(source) => return Err(RunError::Read { path, source }),
-    };
-    if found > limit {
-        return Err(RunError::TooLong { path, limit, found });
     }
-    fs::read(&path).map_err(|source| RunError::Read { path, source })
 }
 
-/// What a run's config says of the place that it ran at.
-pub(crate) fn versions() -> Versions {
-    Versions {
-        seqfit: env!("CARGO_PKG_VERSION").to_owned(),
-        libtorch: crate::libtorch::version(),
-        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        processors: device::all_threads(),
+/// What [`Run::check_vacant`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vacancy {
+    /// Nothing that would be lost.
+    Free,
+    /// A run that is to be replaced.
+    Replace,
+}
+
+/// `runs/a` and ".new" → `runs/a.new`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    // "." and ".." have no name of their own.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Reads a run's file, whose kind and size are checked first.
+fn read(folder: &Path, file: &'static str, least: u64, most: u64) -> Result<Vec<u8>, RunError> {
+    let path = folder.join(file);
+    let missing = || RunError::Missing { path: folder.to_owned(), file };
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(),
+        _ => RunError::Read { path: path.clone(), source },
+    };
+    let metadata = fs::metadata(&path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(RunError::NotAFile(path));
     }
+    let size = |wanted: String, found: u64| {
+        Err(RunError::Size { path: path.clone(), wanted, found: found.to_string() })
+    };
+    match metadata.len() {
+        found if found > most => return size(format!("at most {most}"), found),
+        found if found < least => return size(format!("at least {least}"), found),
+        _ => {}
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // It may have grown since.
+    File::open(&path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    Ok(bytes)
 }

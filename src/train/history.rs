@@ -82,14 +82,8 @@ mod tests {
             seconds: 2.0,
             samples_per_second: 100.0,
         };
-        let csv = History {
-            epochs: vec![record],
-        }
-        .to_csv();
+        let csv = History { epochs: vec![record] }.to_csv();
         assert_eq!(csv.lines().count(), 2);
-        assert!(
-            csv.ends_with("1,0.30000000000000004,0.5,,0.25,0.001,2,100\n"),
-            "{csv}"
-        );
+        assert!(csv.ends_with("1,0.30000000000000004,0.5,,0.25,0.001,2,100\n"), "{csv}");
     }
 }

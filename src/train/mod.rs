@@ -6,11 +6,13 @@ pub mod callback;
 mod config;
 mod history;
 mod optimizer;
+mod rule;
 mod step;
 
-pub use config::{ConfigError, FitConfig};
+pub use config::FitConfig;
 pub use history::{EpochRecord, History};
 pub use optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+pub use rule::ConfigError;
 
 use std::time::Instant;
 
@@ -42,16 +44,18 @@ pub enum TrainError {
     /// The forward pass failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The loss is no longer a number.
+    /// The numbers are no longer finite.
     #[error(
-        "training diverged: the mean loss of epoch {epoch} is {loss}: use a lower learning rate \
-         than {learning_rate}"
+        "training diverged in epoch {epoch}: the {what} must be finite, found {found}: use a lower \
+         learning rate than {learning_rate}"
     )]
     Diverged {
         /// The epoch, from 1.
         epoch: usize,
+        /// "mean loss", "validation loss" or "weights".
+        what: &'static str,
         /// NaN or an infinity.
-        loss: f64,
+        found: f64,
         /// The optimiser's.
         learning_rate: f64,
     },
@@ -69,6 +73,10 @@ impl Sequential {
     /// Every epoch goes once through all samples in an order drawn by the seed; the last partial
     /// batch counts; means are weighted by samples. With a validation split, that share of `train`
     /// is held back, and evaluated after every epoch.
+    ///
+    /// Each call starts anew: the optimiser's memory, the order of the samples and the dropout masks
+    /// begin at epoch 1. While a batch is trained on the CPU the process's libtorch threads are
+    /// those of [`FitConfig::step_threads`].
     ///
     /// # Errors
     /// Settings that break a rule, data that does not fit the network, a loss that is no longer
@@ -124,6 +132,10 @@ impl Sequential {
             device::note_cpu_use();
         }
         let feed = Feed::new(train, self.device())?;
+        let validation = match validation {
+            None => None,
+            Some(validation) => Some(Feed::new(validation, self.device())?),
+        };
         let learning_rate = config.optimizer.learning_rate();
         let mut step = Step::new(self, config.optimizer, config.loss, config.seed)?;
         let mut order: Vec<u32> = Vec::with_capacity(train.len());
@@ -133,14 +145,12 @@ impl Sequential {
             epochs: config.epochs,
             batches: train.len().div_ceil(config.batch_size),
             samples: train.len(),
-            validation_samples: validation.map_or(0, Dataset::len),
+            validation_samples: validation.as_ref().map_or(0, Feed::len),
         };
         tell(callbacks, |callback| callback.on_train_begin(&plan))?;
         for epoch in 1..=config.epochs {
             tell(callbacks, |callback| callback.on_epoch_begin(epoch))?;
-            if on_cpu {
-                device::set_threads(config.threads.unwrap_or_else(|| threads_for(config)));
-            }
+            let threads = on_cpu.then(|| device::Threads::set(config.step_threads()));
             let started = Instant::now();
             shuffle(&mut order, train.len(), config.seed, epoch);
             let mut samples = 0;
@@ -161,17 +171,22 @@ impl Sequential {
             }
             let (loss, accuracy) = step.take_means()?;
             let seconds = started.elapsed().as_secs_f64();
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged {
-                    epoch,
-                    loss,
-                    learning_rate,
-                });
-            }
-            let validated = match validation {
-                None => None,
-                Some(validation) => Some(step.model().evaluate(validation)?),
+            // Whole data sets go through the network from here on, with all threads.
+            drop(threads);
+            let finite = |what, found: f64| {
+                let diverged = TrainError::Diverged { epoch, what, found, learning_rate };
+                if found.is_finite() { Ok(()) } else { Err(diverged) }
             };
+            finite("mean loss", loss)?;
+            // The loss was measured before the last step, which can be the one that went wrong.
+            finite("weights", step.model().largest_weight()?)?;
+            let validated = match &validation {
+                None => None,
+                Some(validation) => Some(step.model().evaluate_feed(validation)?),
+            };
+            if let Some(validated) = &validated {
+                finite("validation loss", validated.loss)?;
+            }
             let record = EpochRecord {
                 epoch,
                 loss,
@@ -182,30 +197,14 @@ impl Sequential {
                 seconds,
                 samples_per_second: samples as f64 / seconds,
             };
-            let end = ask(callbacks, |callback| {
-                callback.on_epoch_end(step.model(), &record)
-            })?;
+            let end = ask(callbacks, |callback| callback.on_epoch_end(step.model(), &record))?;
             history.epochs.push(record);
             if flow.is_break() || end.is_break() {
                 break;
             }
         }
-        tell(callbacks, |callback| {
-            callback.on_train_end(step.model(), &history)
-        })?;
+        tell(callbacks, |callback| callback.on_train_end(step.model(), &history))?;
         Ok(history)
-    }
-}
-
-/// Threads for a training step on the CPU. Splitting the small matrices of a small batch over
-/// threads gains little on an idle machine, and on a busy one the threads wait for each other at
-/// every operation: an epoch then takes 10 times as long and more.
-fn threads_for(config: &FitConfig) -> usize {
-    const SAMPLES_WORTH_SPLITTING: usize = 256;
-    if config.batch_size < SAMPLES_WORTH_SPLITTING {
-        1
-    } else {
-        device::all_threads()
     }
 }
 
@@ -220,10 +219,7 @@ fn tell(
     callbacks: &mut [&mut dyn Callback],
     mut what: impl FnMut(&mut dyn Callback) -> Result<(), CallbackError>,
 ) -> Result<(), TrainError> {
-    callbacks
-        .iter_mut()
-        .try_for_each(|callback| what(*callback))
-        .map_err(TrainError::Callback)
+    callbacks.iter_mut().try_for_each(|callback| what(*callback)).map_err(TrainError::Callback)
 }
 
 /// Asks every callback, even when one has already said to stop.
@@ -231,10 +227,28 @@ fn ask(
     callbacks: &mut [&mut dyn Callback],
     mut what: impl FnMut(&mut dyn Callback) -> Result<Flow, CallbackError>,
 ) -> Result<Flow, TrainError> {
-    callbacks
-        .iter_mut()
-        .try_fold(Flow::Continue(()), |flow, callback| {
-            let own = what(*callback).map_err(TrainError::Callback)?;
-            Ok(if own.is_break() { own } else { flow })
-        })
+    callbacks.iter_mut().try_fold(Flow::Continue(()), |flow, callback| {
+        let own = what(*callback).map_err(TrainError::Callback)?;
+        Ok(if own.is_break() { own } else { flow })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_a_permutation_of_the_seed_and_the_epoch() {
+        let order = |seed, epoch| {
+            let mut order = Vec::new();
+            shuffle(&mut order, 100, seed, epoch);
+            order
+        };
+        let mut sorted = order(1, 1);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<u32>>());
+        assert!(order(1, 1) != sorted);
+        assert_eq!(order(1, 1), order(1, 1));
+        assert!(order(1, 1) != order(1, 2) && order(1, 1) != order(2, 1));
+    }
 }

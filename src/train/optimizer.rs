@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::config::ConfigError;
+use super::rule::ConfigError;
 use crate::native::LibtorchError;
 use crate::native::optimizer::{AdamStep, SgdStep, adam, sgd};
 
 /// An optimiser and its numbers. w: weights, g: their gradient, t: the step from 1, lr: the
 /// learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "name", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Optimizer {
     /// See [`Adam`].
@@ -34,6 +34,7 @@ impl Default for Optimizer {
 /// w ← w − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
 /// (Kingma and Ba, 2015; `torch.optim.Adam`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Adam {
     /// lr, by default 1e-3.
     pub learning_rate: f64,
@@ -47,17 +48,13 @@ pub struct Adam {
 
 impl Default for Adam {
     fn default() -> Self {
-        Self {
-            learning_rate: 1e-3,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-7,
-        }
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }
     }
 }
 
 /// [`Adam`] behind w ← w − lr · λw (Loshchilov and Hutter, 2019; `torch.optim.AdamW`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdamW {
     /// lr, by default 1e-3.
     pub learning_rate: f64,
@@ -73,25 +70,15 @@ pub struct AdamW {
 
 impl Default for AdamW {
     fn default() -> Self {
-        let Adam {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-        } = Adam::default();
-        Self {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-            weight_decay: 0.004,
-        }
+        let Adam { learning_rate, beta1, beta2, epsilon } = Adam::default();
+        Self { learning_rate, beta1, beta2, epsilon, weight_decay: 0.004 }
     }
 }
 
 /// b ← μb + g, w ← w − lr · b; with Nesterov's method w ← w − lr · (g + μb); without momentum
 /// w ← w − lr · g (`torch.optim.SGD`: the first b is g).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sgd {
     /// lr, by default Keras's 1e-2.
     pub learning_rate: f64,
@@ -103,11 +90,7 @@ pub struct Sgd {
 
 impl Default for Sgd {
     fn default() -> Self {
-        Self {
-            learning_rate: 1e-2,
-            momentum: 0.0,
-            nesterov: false,
-        }
+        Self { learning_rate: 1e-2, momentum: 0.0, nesterov: false }
     }
 }
 
@@ -115,6 +98,7 @@ impl Default for Sgd {
 /// b ← μb + g / (√v + ε), w ← w − lr · b
 /// (Hinton's lecture 6e; `torch.optim.RMSprop`, which calls ρ alpha).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RmsProp {
     /// lr, by default 1e-3.
     pub learning_rate: f64,
@@ -128,12 +112,7 @@ pub struct RmsProp {
 
 impl Default for RmsProp {
     fn default() -> Self {
-        Self {
-            learning_rate: 1e-3,
-            rho: 0.9,
-            momentum: 0.0,
-            epsilon: 1e-7,
-        }
+        Self { learning_rate: 1e-3, rho: 0.9, momentum: 0.0, epsilon: 1e-7 }
     }
 }
 
@@ -172,35 +151,18 @@ impl Optimizer {
         };
         positive("learning rate", self.learning_rate())?;
         match *self {
-            Self::Adam(Adam {
-                beta1,
-                beta2,
-                epsilon,
-                ..
-            })
-            | Self::AdamW(AdamW {
-                beta1,
-                beta2,
-                epsilon,
-                ..
-            }) => {
+            Self::Adam(Adam { beta1, beta2, epsilon, .. })
+            | Self::AdamW(AdamW { beta1, beta2, epsilon, .. }) => {
                 share("beta1", beta1)?;
                 share("beta2", beta2)?;
                 positive("epsilon", epsilon)?;
             }
-            Self::Sgd(Sgd {
-                momentum, nesterov, ..
-            }) => {
+            Self::Sgd(Sgd { momentum, nesterov, .. }) => {
                 share("momentum", momentum)?;
                 let rule = "above 0 for Nesterov's method";
                 ConfigError::unless(!nesterov || momentum > 0.0, "momentum", rule, momentum)?;
             }
-            Self::RmsProp(RmsProp {
-                rho,
-                momentum,
-                epsilon,
-                ..
-            }) => {
+            Self::RmsProp(RmsProp { rho, momentum, epsilon, .. }) => {
                 share("rho", rho)?;
                 share("momentum", momentum)?;
                 positive("epsilon", epsilon)?;
@@ -244,13 +206,7 @@ impl State {
             Optimizer::RmsProp(o) => (true, o.momentum > 0.0),
         };
         let step = Tensor::f_zeros([0i64; 0], (Kind::Float, device))?;
-        Ok(Self {
-            optimizer,
-            first: zeros(first)?,
-            second: zeros(second)?,
-            step,
-            started: false,
-        })
+        Ok(Self { optimizer, first: zeros(first)?, second: zeros(second)?, step, started: false })
     }
 
     /// Takes one step in place.
@@ -261,12 +217,7 @@ impl State {
     ) -> Result<(), LibtorchError> {
         let first_step = !std::mem::replace(&mut self.started, true);
         match self.optimizer {
-            Optimizer::Adam(Adam {
-                learning_rate,
-                beta1,
-                beta2,
-                epsilon,
-            }) => {
+            Optimizer::Adam(Adam { learning_rate, beta1, beta2, epsilon }) => {
                 let config = AdamStep {
                     learning_rate,
                     beta1,
@@ -277,13 +228,7 @@ impl State {
                 };
                 self.adam(parameters, gradients, config)
             }
-            Optimizer::AdamW(AdamW {
-                learning_rate,
-                beta1,
-                beta2,
-                epsilon,
-                weight_decay,
-            }) => {
+            Optimizer::AdamW(AdamW { learning_rate, beta1, beta2, epsilon, weight_decay }) => {
                 let config = AdamStep {
                     learning_rate,
                     beta1,
@@ -294,11 +239,7 @@ impl State {
                 };
                 self.adam(parameters, gradients, config)
             }
-            Optimizer::Sgd(Sgd {
-                learning_rate,
-                momentum,
-                nesterov,
-            }) => {
+            Optimizer::Sgd(Sgd { learning_rate, momentum, nesterov }) => {
                 let config = SgdStep {
                     learning_rate,
                     momentum,
@@ -318,26 +259,14 @@ impl State {
         gradients: &[Tensor],
         config: AdamStep,
     ) -> Result<(), LibtorchError> {
-        adam(
-            parameters,
-            gradients,
-            &mut self.first,
-            &mut self.second,
-            &mut self.step,
-            config,
-        )
+        adam(parameters, gradients, &mut self.first, &mut self.second, &mut self.step, config)
     }
 
     fn rmsprop(
         &mut self,
         parameters: &mut [Tensor],
         gradients: &[Tensor],
-        RmsProp {
-            learning_rate,
-            rho,
-            momentum,
-            epsilon,
-        }: RmsProp,
+        RmsProp { learning_rate, rho, momentum, epsilon }: RmsProp,
     ) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
         for (i, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {

@@ -35,14 +35,7 @@ impl<'m> Step<'m> {
     ) -> Result<Self, LibtorchError> {
         let device = model.device();
         let state = State::new(optimizer, model.tensors(), device)?;
-        Ok(Self {
-            model,
-            state,
-            loss,
-            seed,
-            taken: 0,
-            totals: Totals::new(device)?,
-        })
+        Ok(Self { model, state, loss, seed, taken: 0, totals: Totals::new(device)? })
     }
 
     pub fn model(&self) -> &Sequential {
@@ -51,10 +44,7 @@ impl<'m> Step<'m> {
 
     /// Forward, backward and the optimiser's step for one batch.
     pub fn run(&mut self, batch: &Batch) -> Result<(), ModelError> {
-        let mode = Mode::Training {
-            seed: self.seed,
-            step: self.taken,
-        };
+        let mode = Mode::Training { seed: self.seed, step: self.taken };
         let logits = self.model.forward(&batch.images, mode)?;
         let loss = self.loss.mean(&logits, &batch.labels)?;
         self.totals.add(&logits, &loss, batch)?;
@@ -68,16 +58,9 @@ impl<'m> Step<'m> {
     /// Mean loss and accuracy since the last call: the one time that the device is waited for.
     pub fn take_means(&mut self) -> Result<(f64, f64), LibtorchError> {
         let fresh = Totals::new(self.model.device())?;
-        let Totals {
-            loss,
-            correct,
-            samples,
-        } = std::mem::replace(&mut self.totals, fresh);
+        let Totals { loss, correct, samples } = std::mem::replace(&mut self.totals, fresh);
         let samples = samples as f64;
-        Ok((
-            loss.f_double_value(&[])? / samples,
-            correct.f_double_value(&[])? / samples,
-        ))
+        Ok((loss.f_double_value(&[])? / samples, correct.f_double_value(&[])? / samples))
     }
 }
 
@@ -85,19 +68,13 @@ impl Totals {
     fn new(device: Device) -> Result<Self, LibtorchError> {
         let loss = Tensor::f_zeros([0i64; 0], (Kind::Double, device))?;
         let correct = Tensor::f_zeros([0i64; 0], (Kind::Int64, device))?;
-        Ok(Self {
-            loss,
-            correct,
-            samples: 0,
-        })
+        Ok(Self { loss, correct, samples: 0 })
     }
 
     fn add(&mut self, logits: &Tensor, loss: &Tensor, batch: &Batch) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
         let samples = batch.labels.size().first().copied().unwrap_or(0);
-        let _ = self
-            .loss
-            .f_add_(&loss.f_to_kind(Kind::Double)?.f_mul_scalar(samples)?)?;
+        let _ = self.loss.f_add_(&loss.f_to_kind(Kind::Double)?.f_mul_scalar(samples)?)?;
         let right = logits.f_argmax(-1, false)?.f_eq_tensor(&batch.labels)?;
         let _ = self.correct.f_add_(&right.f_sum(Kind::Int64)?)?;
         self.samples += samples as usize;

@@ -65,12 +65,10 @@ impl Server {
 
     /// Answers with these files by path, resumable, and 404 for others.
     pub fn files(files: Vec<(String, Vec<u8>)>) -> Self {
-        Self::start(
-            move |asked, _| match files.iter().find(|(path, _)| *path == asked.path) {
-                Some((_, body)) => Answer::Ranged(body.clone()),
-                None => Answer::Status(404),
-            },
-        )
+        Self::start(move |asked, _| match files.iter().find(|(path, _)| *path == asked.path) {
+            Some((_, body)) => Answer::Ranged(body.clone()),
+            None => Answer::Status(404),
+        })
     }
 
     /// `http://127.0.0.1:port`.
@@ -112,15 +110,9 @@ fn respond(mut stream: TcpStream, asked: &Asked, answer: Answer) -> std::io::Res
     };
     let ranged = |body: &[u8]| match asked.from {
         Some(from) if from < body.len() => {
-            let range = format!(
-                "Content-Range: bytes {from}-{}/{}\r\n",
-                body.len() - 1,
-                body.len()
-            );
-            (
-                head("206 Partial Content", &range, body.len() - from),
-                body[from..].to_vec(),
-            )
+            let range =
+                format!("Content-Range: bytes {from}-{}/{}\r\n", body.len() - 1, body.len());
+            (head("206 Partial Content", &range, body.len() - from), body[from..].to_vec())
         }
         Some(_) => (head("416 Range Not Satisfiable", "", 0), Vec::new()),
         None => (head("200 OK", "", body.len()), body.to_vec()),
@@ -138,14 +130,10 @@ fn respond(mut stream: TcpStream, asked: &Asked, answer: Answer) -> std::io::Res
             let range = format!("Content-Range: bytes {first}-{last}/{}\r\n", last + 1);
             (head("206 Partial Content", &range, body.len()), body)
         }
-        Answer::Unannounced(body) => (
-            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
-            body,
-        ),
-        Answer::Redirect(to) => (
-            head("302 Found", &format!("Location: {to}\r\n"), 0),
-            Vec::new(),
-        ),
+        Answer::Unannounced(body) => {
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(), body)
+        }
+        Answer::Redirect(to) => (head("302 Found", &format!("Location: {to}\r\n"), 0), Vec::new()),
         Answer::Status(status) => (head(&format!("{status} No"), "", 0), Vec::new()),
     };
     stream.write_all(head.as_bytes())?;

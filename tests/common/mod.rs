@@ -72,10 +72,7 @@ pub fn python() -> Option<PathBuf> {
 /// Says that a test is left out, past the test harness, which swallows what passing tests print.
 /// Where nothing may be left out (`SEQFIT_TEST_ALL` is set, as in CI) it fails instead.
 fn left_out(what: &str) {
-    assert!(
-        std::env::var_os("SEQFIT_TEST_ALL").is_none(),
-        "left out: {what}"
-    );
+    assert!(std::env::var_os("SEQFIT_TEST_ALL").is_none(), "left out: {what}");
     not_here(what);
 }
 
@@ -90,13 +87,7 @@ pub fn not_here(what: &str) {
 pub fn listing(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> = entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     names
@@ -105,9 +96,7 @@ pub fn listing(folder: &Path) -> Vec<String> {
 /// An IDX file: magic, sizes, values.
 pub fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, sizes.len() as u8];
-    sizes
-        .iter()
-        .for_each(|size| bytes.extend(size.to_be_bytes()));
+    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
     bytes.extend(values);
     bytes
 }
@@ -123,11 +112,7 @@ pub fn write_stripes(folder: &Path, height: u32, width: u32, classes: u8) {
             .flat_map(|&label| {
                 (0..height * width).map(move |pixel| {
                     let row = pixel / width;
-                    if row % u32::from(classes) == u32::from(label) {
-                        200
-                    } else {
-                        20
-                    }
+                    if row % u32::from(classes) == u32::from(label) { 200 } else { 20 }
                 })
             })
             .collect();

@@ -9,12 +9,7 @@ const TEST_LABELS: &str = "t10k-labels-idx1-ubyte.gz";
 const TEN_DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 const fn file(name: &'static str, bytes: u64, sha256: &'static str) -> RemoteFile<'static> {
-    RemoteFile {
-        name,
-        bytes,
-        sha256,
-        contents: None,
-    }
+    RemoteFile { name, bytes, sha256, contents: None }
 }
 
 const fn holding(
@@ -22,10 +17,7 @@ const fn holding(
     bytes: u64,
     sha256: &'static str,
 ) -> RemoteFile<'static> {
-    RemoteFile {
-        contents: Some(Contents { bytes, sha256 }),
-        ..file
-    }
+    RemoteFile { contents: Some(Contents { bytes, sha256 }), ..file }
 }
 
 /// In the order of [`DatasetName`]. Lengths and SHA-256 of the .gz files are those that TensorFlow

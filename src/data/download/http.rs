@@ -36,21 +36,12 @@ fn is_this_machine(url: &str) -> bool {
     let uri = url.parse::<Uri>().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Length of the body, if it is announced.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get("content-length")?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    headers.get("content-length")?.to_str().ok()?.trim().parse().ok()
 }
 
 /// The first byte and the total length (if told) from `Content-Range: bytes 5-9/10`.
@@ -77,15 +68,8 @@ mod tests {
 
     #[test]
     fn this_machine_is_asked_without_a_proxy() {
-        for url in [
-            "http://localhost/",
-            "http://127.0.0.1:80/x",
-            "http://[::1]:8000/",
-        ] {
-            assert!(
-                is_this_machine(url) && config(url).proxy().is_none(),
-                "{url}"
-            );
+        for url in ["http://localhost/", "http://127.0.0.1:80/x", "http://[::1]:8000/"] {
+            assert!(is_this_machine(url) && config(url).proxy().is_none(), "{url}");
         }
         for url in ["http://localhost.example/", "http://10.0.0.1/", "nonsense"] {
             assert!(!is_this_machine(url), "{url}");
@@ -101,14 +85,7 @@ mod tests {
         };
         assert_eq!(range("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(range("bytes 5-9/*"), Some((5, None)));
-        for value in [
-            "",
-            "bytes */10",
-            "5-9/10",
-            "bytes 5-9",
-            "bytes -1-2/3",
-            "bytes 1-2/x",
-        ] {
+        for value in ["", "bytes */10", "5-9/10", "bytes 5-9", "bytes -1-2/3", "bytes 1-2/x"] {
             assert_eq!(range(value), None, "{value}");
         }
     }

@@ -113,9 +113,7 @@ fn transfer(
     if part.len == file.bytes {
         return Ok(()); // complete, and left unchecked by a process that ended
     }
-    let mut request = http::agent(url)
-        .get(url)
-        .header("Accept-Encoding", "identity");
+    let mut request = http::agent(url).get(url).header("Accept-Encoding", "identity");
     if part.len > 0 {
         request = request.header("Range", format!("bytes={}-", part.len));
     }
@@ -124,13 +122,7 @@ fn transfer(
         error => MirrorProblem::Connection(error.to_string()),
     })?;
     let total = place(file, &response, part)?;
-    let mut told = |done| {
-        progress(Progress {
-            file: file.name.to_owned(),
-            done,
-            total,
-        })
-    };
+    let mut told = |done| progress(Progress { file: file.name.to_owned(), done, total });
     told(part.len);
     let mut body = response.into_body().into_reader();
     let mut chunk = vec![0; 64 << 10];
@@ -197,18 +189,14 @@ impl<'a> Part<'a> {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.file
-            .write_all(bytes)
-            .map_err(|source| self.here(source))?;
+        self.file.write_all(bytes).map_err(|source| self.here(source))?;
         self.len += bytes.len() as u64;
         Ok(())
     }
 
     fn clear(&mut self) -> Result<(), Stop> {
         self.file.set_len(0).map_err(|source| self.here(source))?;
-        self.file
-            .seek(SeekFrom::Start(0))
-            .map_err(|source| self.here(source))?;
+        self.file.seek(SeekFrom::Start(0)).map_err(|source| self.here(source))?;
         self.len = 0;
         Ok(())
     }

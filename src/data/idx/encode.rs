@@ -22,9 +22,7 @@ pub fn encode_labels(labels: &[u8]) -> Vec<u8> {
 fn encode(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 + 4 * sizes.len() + values.len());
     bytes.extend([0, 0, 8, sizes.len() as u8]);
-    sizes
-        .iter()
-        .for_each(|size| bytes.extend(size.to_be_bytes()));
+    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
     bytes.extend(values);
     bytes
 }

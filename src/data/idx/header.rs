@@ -40,10 +40,7 @@ impl Header {
             return Err(match recognise(prefix) {
                 _ if prefix.is_empty() => IdxProblem::Empty { gzip },
                 Some(what) => IdxProblem::Other(what),
-                None => IdxProblem::Header {
-                    found: prefix.len(),
-                    wanted: 4,
-                },
+                None => IdxProblem::Header { found: prefix.len(), wanted: 4 },
             });
         };
         let rank = match *magic {
@@ -53,10 +50,7 @@ impl Header {
             magic => {
                 return Err(match recognise(prefix) {
                     Some(what) => IdxProblem::Other(what),
-                    None => IdxProblem::Magic {
-                        found: magic,
-                        wanted: [0, 0, U8, kind.rank()],
-                    },
+                    None => IdxProblem::Magic { found: magic, wanted: [0, 0, U8, kind.rank()] },
                 });
             }
         };
@@ -65,47 +59,30 @@ impl Header {
             (Kind::Images, 1) => return Err(IdxProblem::LabelsForImages),
             (Kind::Labels, 3) => return Err(IdxProblem::ImagesForLabels),
             _ => {
-                return Err(IdxProblem::Rank {
-                    found: rank,
-                    wanted: kind.rank(),
-                });
+                return Err(IdxProblem::Rank { found: rank, wanted: kind.rank() });
             }
         }
         let sizes: Vec<u32> = rest
             .chunks_exact(4)
             .take(usize::from(rank))
-            .map(|bytes| {
-                bytes
-                    .iter()
-                    .fold(0, |size, &byte| size << 8 | u32::from(byte))
-            })
+            .map(|bytes| bytes.iter().fold(0, |size, &byte| size << 8 | u32::from(byte)))
             .collect();
         let bytes = 4 + 4 * usize::from(rank);
         if sizes.len() < usize::from(rank) {
-            return Err(IdxProblem::Header {
-                found: prefix.len(),
-                wanted: bytes,
-            });
+            return Err(IdxProblem::Header { found: prefix.len(), wanted: bytes });
         }
         if sizes.contains(&0) {
             return Err(IdxProblem::Zero(sizes));
         }
-        let values = sizes
-            .iter()
-            .try_fold(1u64, |all, &size| all.checked_mul(u64::from(size)));
+        let values = sizes.iter().try_fold(1u64, |all, &size| all.checked_mul(u64::from(size)));
         // The length of the whole must be a number, too.
         let values = values.filter(|values| values.checked_add(bytes as u64).is_some());
-        let (Some(values), Ok(sizes)) = (
-            values,
-            sizes.iter().map(|&size| usize::try_from(size)).collect(),
-        ) else {
+        let (Some(values), Ok(sizes)) =
+            (values, sizes.iter().map(|&size| usize::try_from(size)).collect())
+        else {
             return Err(IdxProblem::Overflow(sizes));
         };
-        Ok(Self {
-            sizes,
-            bytes,
-            values,
-        })
+        Ok(Self { sizes, bytes, values })
     }
 
     /// Length of the whole contents, in bytes, if the header is right.
@@ -116,29 +93,17 @@ impl Header {
 
 /// Files that are given for IDX files in real life.
 fn recognise(prefix: &[u8]) -> Option<&'static str> {
-    let text = prefix
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(prefix)
-        .trim_ascii_start();
+    let text = prefix.strip_prefix(b"\xef\xbb\xbf").unwrap_or(prefix).trim_ascii_start();
     let known: [(&[u8], &str); 11] = [
-        (
-            b"PK",
-            "a zip archive (.zip, .npz): unpack it, and convert the arrays to IDX",
-        ),
+        (b"PK", "a zip archive (.zip, .npz): unpack it, and convert the arrays to IDX"),
         (b"\x93NUMPY", "a NumPy array (.npy): convert it to IDX"),
         (b"\x1f\x8b", "a gzip within a gzip: decompress it once"),
         (b"BZh", "a bzip2 archive: decompress it"),
         (b"\xfd7zXZ", "an xz archive: decompress it"),
         (b"\x28\xb5\x2f\xfd", "a zstd archive: decompress it"),
         (b"7z\xbc\xaf", "a 7z archive: unpack it"),
-        (
-            b"\x89PNG",
-            "a PNG image: seqfit predict takes it; a data set is made of IDX files",
-        ),
-        (
-            b"\xff\xd8\xff",
-            "a JPEG image: seqfit predict takes it; a data set is made of IDX files",
-        ),
+        (b"\x89PNG", "a PNG image: seqfit predict takes it; a data set is made of IDX files"),
+        (b"\xff\xd8\xff", "a JPEG image: seqfit predict takes it; a data set is made of IDX files"),
         (b"\x89HDF", "an HDF5 file: convert its arrays to IDX"),
         (
             b"version https://git-lfs",

@@ -47,11 +47,7 @@ impl Ink {
 
         // Light on dark or dark on light: of which there is more beyond the paper's noise.
         let beyond = |sign: f32| -> f64 {
-            smooth
-                .values
-                .iter()
-                .map(|&v| f64::from((sign * v - threshold).max(0.0)))
-                .sum()
+            smooth.values.iter().map(|&v| f64::from((sign * v - threshold).max(0.0))).sum()
         };
         if beyond(-1.0) > beyond(1.0) {
             [&mut ink, &mut smooth].into_iter().for_each(|plane| {
@@ -59,41 +55,22 @@ impl Ink {
             });
         }
         for plane in [&mut ink, &mut smooth] {
-            plane
-                .values
-                .iter_mut()
-                .for_each(|value| *value = value.max(0.0));
+            plane.values.iter_mut().for_each(|value| *value = value.max(0.0));
         }
-        let mut strokes: Vec<f32> = smooth
-            .values
-            .iter()
-            .copied()
-            .filter(|&value| value > threshold)
-            .collect();
+        let mut strokes: Vec<f32> =
+            smooth.values.iter().copied().filter(|&value| value > threshold).collect();
         strokes.sort_by(f32::total_cmp);
         let contrast = quantile(&strokes, 0.9)?;
-        Some(Self {
-            ink,
-            smooth,
-            contrast,
-            noise,
-        })
+        Some(Self { ink, smooth, contrast, noise })
     }
 
     /// The drawn sign, cut out: dust, and the noise around the strokes, are gone.
     pub fn sign(self) -> Plane {
-        let Self {
-            ink,
-            smooth,
-            contrast,
-            noise,
-        } = self;
+        let Self { ink, smooth, contrast, noise } = self;
         let (height, width) = (ink.height, ink.width);
         let parts = parts(&smooth, SURE * contrast);
-        let masses: Vec<f32> = parts
-            .iter()
-            .map(|part| part.iter().map(|&i| smooth.values[i]).sum())
-            .collect();
+        let masses: Vec<f32> =
+            parts.iter().map(|part| part.iter().map(|&i| smooth.values[i]).sum()).collect();
         let least = DUST * masses.iter().sum::<f32>();
         let sure: Vec<usize> = parts
             .into_iter()
@@ -109,42 +86,20 @@ impl Ink {
         let edge = f32::max(EDGE * contrast, 3.0 * noise).min(SURE * contrast);
         // Smoothing spreads a sharp edge into the next pixel: the box is that of the strokes as
         // they are.
-        let limits = sure
-            .iter()
-            .copied()
-            .filter(|&i| ink.values[i] > SURE * contrast);
-        let Extent {
-            top,
-            bottom,
-            left,
-            right,
-        } = Extent::of(limits, width);
+        let limits = sure.iter().copied().filter(|&i| ink.values[i] > SURE * contrast);
+        let Extent { top, bottom, left, right } = Extent::of(limits, width);
         let values = (top..=bottom)
             .flat_map(|row| (left..=right).map(move |column| row * width + column))
-            .map(|i| {
-                if near[i] && smooth.values[i] > edge {
-                    ink.values[i]
-                } else {
-                    0.0
-                }
-            })
+            .map(|i| if near[i] && smooth.values[i] > edge { ink.values[i] } else { 0.0 })
             .collect();
-        Plane {
-            height: bottom + 1 - top,
-            width: right + 1 - left,
-            values,
-        }
+        Plane { height: bottom + 1 - top, width: right + 1 - left, values }
     }
 }
 
 /// The connected parts (diagonals count) of what lies above `threshold`, as lists of positions.
 fn parts(plane: &Plane, threshold: f32) -> Vec<Vec<usize>> {
     let &Plane { height, width, .. } = plane;
-    let mut open: Vec<bool> = plane
-        .values
-        .iter()
-        .map(|&value| value > threshold)
-        .collect();
+    let mut open: Vec<bool> = plane.values.iter().map(|&value| value > threshold).collect();
     let mut parts = Vec::new();
     for start in 0..open.len() {
         if !std::mem::take(&mut open[start]) {
@@ -172,10 +127,7 @@ fn dilated(positions: &[usize], height: usize, width: usize, reach: usize) -> Ve
     let mut near = vec![false; height * width];
     for &i in positions {
         let (row, column) = (i / width, i % width);
-        let (from, to) = (
-            column.saturating_sub(reach),
-            (column + reach + 1).min(width),
-        );
+        let (from, to) = (column.saturating_sub(reach), (column + reach + 1).min(width));
         near[row * width + from..row * width + to].fill(true);
     }
     // Down the columns by the distance to the last row that had one, both ways.
@@ -184,16 +136,8 @@ fn dilated(positions: &[usize], height: usize, width: usize, reach: usize) -> Ve
         for rows_in_order in [false, true] {
             let mut since = reach + 1;
             for step in 0..height {
-                let row = if rows_in_order {
-                    step
-                } else {
-                    height - 1 - step
-                };
-                since = if rows[row * width + column] {
-                    0
-                } else {
-                    since.saturating_add(1)
-                };
+                let row = if rows_in_order { step } else { height - 1 - step };
+                since = if rows[row * width + column] { 0 } else { since.saturating_add(1) };
                 near[row * width + column] |= since <= reach;
             }
         }
@@ -211,12 +155,7 @@ struct Extent {
 
 impl Extent {
     fn of(positions: impl IntoIterator<Item = usize>, width: usize) -> Self {
-        let nothing = Extent {
-            top: usize::MAX,
-            bottom: 0,
-            left: usize::MAX,
-            right: 0,
-        };
+        let nothing = Extent { top: usize::MAX, bottom: 0, left: usize::MAX, right: 0 };
         let all = positions.into_iter().fold(nothing, |extent, i| Extent {
             top: extent.top.min(i / width),
             bottom: extent.bottom.max(i / width),
@@ -224,11 +163,7 @@ impl Extent {
             right: extent.right.max(i % width),
         });
         // Of no positions: a single pixel.
-        Extent {
-            top: all.top.min(all.bottom),
-            left: all.left.min(all.right),
-            ..all
-        }
+        Extent { top: all.top.min(all.bottom), left: all.left.min(all.right), ..all }
     }
 
     fn longer_side(&self) -> usize {

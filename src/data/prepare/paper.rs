@@ -58,9 +58,7 @@ impl Paper {
             for (other, row) in system.iter_mut().enumerate() {
                 let factor = row[pivot];
                 if other != pivot {
-                    row.iter_mut()
-                        .zip(pivot_row)
-                        .for_each(|(value, p)| *value -= factor * p);
+                    row.iter_mut().zip(pivot_row).for_each(|(value, p)| *value -= factor * p);
                 }
             }
         }
@@ -70,19 +68,11 @@ impl Paper {
     fn terms(picture: &Plane, i: usize) -> [f64; 3] {
         let centred = |position: usize, side: usize| (2 * position + 1) as f64 / side as f64 - 1.0;
         let (row, column) = (i / picture.width, i % picture.width);
-        [
-            1.0,
-            centred(column, picture.width),
-            centred(row, picture.height),
-        ]
+        [1.0, centred(column, picture.width), centred(row, picture.height)]
     }
 
     /// Its brightness at pixel `i`.
     pub fn at(&self, picture: &Plane, i: usize) -> f32 {
-        self.0
-            .iter()
-            .zip(Self::terms(picture, i))
-            .map(|(c, term)| c * term)
-            .sum::<f64>() as f32
+        self.0.iter().zip(Self::terms(picture, i)).map(|(c, term)| c * term).sum::<f64>() as f32
     }
 }

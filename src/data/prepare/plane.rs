@@ -18,11 +18,7 @@ impl Plane {
     /// smaller one: those of the largest picture would take a gigabyte.
     pub fn at_most(longest: usize, gray: &Gray) -> Self {
         let float = |pixels: &[u8]| pixels.iter().map(|&pixel| f32::from(pixel)).collect();
-        let &Gray {
-            height,
-            width,
-            ref pixels,
-        } = gray;
+        let &Gray { height, width, ref pixels } = gray;
         let longer = height.max(width);
         if longer > longest
             && let Some(view) =
@@ -31,17 +27,9 @@ impl Plane {
             let [height, width] = [height, width].map(|side| (side * longest / longer).max(1));
             let smaller = imageops::thumbnail(&view, width as u32, height as u32);
             let values = float(smaller.as_raw());
-            return Self {
-                height,
-                width,
-                values,
-            };
+            return Self { height, width, values };
         }
-        Self {
-            height,
-            width,
-            values: float(pixels),
-        }
+        Self { height, width, values: float(pixels) }
     }
 
     /// Scaled, without aliasing.
@@ -56,16 +44,8 @@ impl Plane {
         let image: ImageBuffer<Luma<f32>, Vec<f32>> =
             ImageBuffer::from_raw(old_width, old_height, values).unwrap_or_default();
         let image = imageops::resize(&image, width as u32, height as u32, FilterType::CatmullRom);
-        let values = image
-            .into_raw()
-            .into_iter()
-            .map(|value| value * 255.0)
-            .collect();
-        Self {
-            height,
-            width,
-            values,
-        }
+        let values = image.into_raw().into_iter().map(|value| value * 255.0).collect();
+        Self { height, width, values }
     }
 
     /// Each pixel's mean with its eight neighbours.
@@ -77,18 +57,10 @@ impl Plane {
         };
         let Self { height, width, .. } = *self;
         let all = 0..height * width;
-        let rows: Vec<f32> = all
-            .clone()
-            .map(|i| mean(&self.values, i, 1, i % width, width))
-            .collect();
-        let values = all
-            .map(|i| mean(&rows, i, width, i / width, height))
-            .collect();
-        Self {
-            height,
-            width,
-            values,
-        }
+        let rows: Vec<f32> =
+            all.clone().map(|i| mean(&self.values, i, 1, i % width, width)).collect();
+        let values = all.map(|i| mean(&rows, i, width, i / width, height)).collect();
+        Self { height, width, values }
     }
 }
 

@@ -1,0 +1,176 @@
+//! From the bytes of a PNG or JPEG file to a grey picture.
+
+use std::io::{self, Cursor};
+
+use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+
+use super::{Gray, ImageProblem, MAX_BYTES, MAX_SIDE};
+
+/// The kinds that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Png,
+    Jpeg,
+}
+
+impl Format {
+    /// Told from the first 16 bytes; else what they are, in words.
+    pub fn of(start: &[u8]) -> Result<Self, &'static str> {
+        match ::image::guess_format(start).ok() {
+            Some(ImageFormat::Png) => Ok(Format::Png),
+            Some(ImageFormat::Jpeg) => Ok(Format::Jpeg),
+            other => Err(describe(start, other)),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Format::Png => "PNG",
+            Format::Jpeg => "JPEG",
+        }
+    }
+}
+
+/// The picture, turned as its EXIF data say, on a ground that [`gray`] chooses.
+pub(super) fn decode(bytes: &[u8], format: Format) -> Result<Gray, ImageProblem> {
+    let damaged = |found| ImageProblem::Damaged { format: format.name(), found };
+    const CUT: &str = "it ends too early";
+    // The decoder would fill up what is missing.
+    if format == Format::Jpeg && !is_whole_jpeg(bytes) {
+        return Err(damaged(CUT));
+    }
+    let problem = |error| match error {
+        ImageError::Limits(_) => ImageProblem::TooLarge(claimed_size(bytes, format)),
+        ImageError::Unsupported(_) => {
+            let found = format!("a {} file of a rare kind", format.name());
+            ImageProblem::Format { found }
+        }
+        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged(CUT),
+        _ => damaged("its contents cannot be decoded"),
+    };
+    let kind = match format {
+        Format::Png => ImageFormat::Png,
+        Format::Jpeg => ImageFormat::Jpeg,
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(problem)?;
+    // The decoder watches over its own memory, not over that of the picture it fills.
+    let ((width, height), memory) = (decoder.dimensions(), decoder.total_bytes());
+    if width.max(height) > MAX_SIDE || memory > MAX_BYTES {
+        let memory = memory.div_ceil(1 << 20);
+        let found = format!("{height}x{width} (height x width), {memory} MiB");
+        return Err(ImageProblem::TooLarge(found));
+    }
+    let orientation = decoder.orientation().map_err(problem)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(problem)?;
+    image.apply_orientation(orientation);
+    Ok(gray(image))
+}
+
+/// The size of a picture that the decoder gave up, in words: a PNG says it at byte 16.
+fn claimed_size(bytes: &[u8], format: Format) -> String {
+    match (format, bytes.get(16..24).and_then(|size| size.split_first_chunk())) {
+        (Format::Png, Some((width, height))) => {
+            let [width, height] = [*width, height.try_into().unwrap_or_default()];
+            let [width, height] = [width, height].map(u32::from_be_bytes);
+            format!("{height}x{width} (height x width) with all that goes with it")
+        }
+        _ => "more".to_owned(),
+    }
+}
+
+/// Whether a JPEG goes on to its end marker. Thumbnails in it, which have one of their own, are
+/// skipped with the segment they lie in; what phones append behind the end does not matter.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    const END: u8 = 0xd9;
+    // A 0xff among the values is followed by 0; 0xff may fill up before a marker; restarts and the
+    // start have no length.
+    let is_segment = |pair: &[u8]| {
+        pair[0] == 0xff
+            && !matches!(pair[1], 0x00 | 0x01 | 0xff)
+            && !(0xd0..=0xd8).contains(&pair[1])
+    };
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(2).position(is_segment) {
+        if rest[at + 1] == END {
+            return true;
+        }
+        let segment = &rest[at + 2..];
+        let Some(length) = segment.first_chunk::<2>() else { return false };
+        // The length counts its own two bytes.
+        match segment.get(usize::from(u16::from_be_bytes(*length)).max(2)..) {
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    false
+}
+
+fn gray(image: DynamicImage) -> Gray {
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    let pixels = match image {
+        DynamicImage::ImageLuma8(image) => image.into_raw(),
+        image if !image.color().has_alpha() => image.into_luma8().into_raw(),
+        image => {
+            let image = image.into_luma_alpha8();
+            let ground = ground(image.as_raw());
+            let laid = |pair: &[u8]| {
+                let [luma, alpha] = [pair[0], pair[1]].map(u32::from);
+                ((luma * alpha + ground * (255 - alpha) + 127) / 255) as u8
+            };
+            image.as_raw().chunks_exact(2).map(laid).collect()
+        }
+    };
+    Gray { height, width, pixels }
+}
+
+/// What goes under the transparent parts of a picture of grey and alpha in turn, 0 or 255. Ink alone
+/// gets the ground it stands out from; a picture that is mostly visible, and shows light and dark,
+/// brings its own paper, and gets a ground like that.
+fn ground(pairs: &[u8]) -> u32 {
+    // Levels of 255, as a standard deviation: ink alone is more even than ink on paper.
+    const EVEN: f64 = 16.0;
+    let (mut visible, mut sum, mut squares) = (0u64, 0u64, 0u64);
+    for pair in pairs.chunks_exact(2) {
+        let [luma, alpha] = [pair[0], pair[1]].map(u64::from);
+        visible += alpha;
+        sum += luma * alpha;
+        squares += luma * luma * alpha;
+    }
+    if visible == 0 {
+        return 255;
+    }
+    let mean = sum as f64 / visible as f64;
+    let deviation = (squares as f64 / visible as f64 - mean * mean).max(0.0).sqrt();
+    let share = visible as f64 / (255.0 * (pairs.len() / 2) as f64);
+    let has_paper = share > 0.5 && deviation > EVEN;
+    if (mean < 127.5) == has_paper { 0 } else { 255 }
+}
+
+fn describe(start: &[u8], format: Option<ImageFormat>) -> &'static str {
+    match format {
+        Some(ImageFormat::Gif) => "a GIF picture",
+        Some(ImageFormat::WebP) => "a WebP picture",
+        Some(ImageFormat::Tiff) => "a TIFF picture",
+        Some(ImageFormat::Bmp) => "a BMP picture",
+        Some(ImageFormat::Ico) => "an icon (ICO)",
+        Some(ImageFormat::Avif) => "an AVIF picture",
+        Some(ImageFormat::Pnm) => "a PNM picture (PBM, PGM or PPM)",
+        Some(ImageFormat::Qoi) => "a QOI picture",
+        Some(ImageFormat::Dds) => "a DDS picture",
+        Some(ImageFormat::Hdr) => "an HDR picture",
+        Some(ImageFormat::OpenExr) => "an OpenEXR picture",
+        Some(_) => "another kind of picture",
+        None if start.is_empty() => "an empty file",
+        None if start.trim_ascii_start().starts_with(b"<") => "a web page or an SVG",
+        // ISO base media: 4 bytes of length, "ftyp", the brand.
+        None if [&b"heic"[..], b"heix", b"mif1"].iter().any(|b| start.get(8..12) == Some(b)) => {
+            "HEIC, as phones save it"
+        }
+        None if start.starts_with(b"%PDF") => "a PDF",
+        None => "another kind of file",
+    }
+}

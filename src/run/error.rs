@@ -1,0 +1,110 @@
+//! What can go wrong with a run folder.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::files::WriteError;
+use crate::model::{ModelError, WeightsError};
+
+/// What is wrong with a run folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// There is something in the folder already.
+    #[error(
+        "a run needs a folder of its own, and {0} is not empty: choose another --out, or --force \
+         to replace the run in it"
+    )]
+    Exists(PathBuf),
+    /// `--force` would remove something that is no run.
+    #[error(
+        "--force replaces a run, and {0} holds something else: remove it yourself, or choose another \
+         --out"
+    )]
+    NotARun(PathBuf),
+    /// A run is expected and is not there.
+    #[error(
+        "{path} is no run folder ({file} is missing): name one that `seqfit train` has finished"
+    )]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+        /// What it lacks.
+        file: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file has a size that it cannot have.
+    #[error("{path} must hold {wanted} bytes, found {found}: restore the file, or train again")]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// "at most 1048576", "at least 437544".
+        wanted: String,
+        /// Its size.
+        found: String,
+    },
+    /// A pipe or a device in the place of a file.
+    #[error("{0} must be an ordinary file: restore it, or train again")]
+    NotAFile(PathBuf),
+    /// Output that would destroy the run itself.
+    #[error("{0} belongs to the run: choose another place for the output")]
+    OwnFile(PathBuf),
+    /// The weights of a network that diverged.
+    #[error("{path} cannot be written: {source}: use a lower learning rate")]
+    Save {
+        /// The file of weights.
+        path: PathBuf,
+        /// Why.
+        source: WeightsError,
+    },
+    /// The config is no config.
+    #[error("{path} is not a run's config: {message}: restore the file, or train again")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        message: String,
+    },
+    /// A folder cannot be made or emptied.
+    #[error("{path} cannot be made a run's folder: {source}: choose another --out")]
+    Prepare {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A table cannot be put into text.
+    #[error("a run's {file} cannot be written: {message}")]
+    Encode {
+        /// The file.
+        file: &'static str,
+        /// What the encoder said.
+        message: String,
+    },
+    /// The network in the config cannot be built.
+    #[error("{path}: {source}")]
+    Model {
+        /// The config.
+        path: PathBuf,
+        /// Why.
+        source: ModelError,
+    },
+    /// The weights do not fit.
+    #[error("{path}: {source}: restore the file, or train again")]
+    Weights {
+        /// The file of weights.
+        path: PathBuf,
+        /// Why.
+        source: WeightsError,
+    },
+}

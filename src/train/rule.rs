@@ -1,0 +1,24 @@
+//! What a setting must be, and what is said when it is not.
+
+/// A setting that breaks a rule.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{setting} must be {rule}, found {found}")]
+pub struct ConfigError {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+    /// What it is.
+    pub found: String,
+}
+
+impl ConfigError {
+    pub(super) fn unless(
+        holds: bool,
+        setting: &'static str,
+        rule: &'static str,
+        found: impl ToString,
+    ) -> Result<(), Self> {
+        if holds { Ok(()) } else { Err(Self { setting, rule, found: found.to_string() }) }
+    }
+}
