@@ -206,7 +206,7 @@ fn damaged_runs_are_refused_by_every_command() {
         (
             "other network",
             "config.toml",
-            config.replace("units = 64", "units = 65").into_bytes(),
+            config.replace("units = 64", "units = 63").into_bytes(),
             "must have shape",
         ),
         (

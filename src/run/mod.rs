@@ -238,11 +238,11 @@ impl Run {
     /// [`RunError::OwnFile`].
     pub fn check_output(&self, path: &Path) -> Result<(), RunError> {
         let own = FILES.iter().filter(|&&file| file != TORCHSCRIPT);
-        let same = |file: &&str| match (self.path.join(file).canonicalize(), path.canonicalize()) {
+        let same = |file: &str| match (self.path.join(file).canonicalize(), path.canonicalize()) {
             (Ok(own), Ok(other)) => own == other,
             _ => false,
         };
-        match own.clone().any(|file| same(&file)) {
+        match own.clone().any(|file| same(file)) {
             true => Err(RunError::OwnFile(path.to_owned())),
             false => Ok(()),
         }
