@@ -7,15 +7,23 @@ use std::path::{Path, PathBuf};
 
 /// A file that could not be written; the one that was there before still is.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be written: {reason}", path = .path.display(), reason = reason(.source))]
+#[error("{path} cannot be written: {reason}", path = .path.display(), reason = reason(.source, *.bytes))]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
+    /// How many bytes were to be written; 0 where that is not known.
+    pub bytes: u64,
     /// The system's reason.
     pub source: io::Error,
 }
 
-fn reason(error: &io::Error) -> String {
+impl WriteError {
+    pub(crate) fn new(path: &Path, bytes: u64, source: io::Error) -> Self {
+        Self { path: path.to_owned(), bytes, source }
+    }
+}
+
+fn reason(error: &io::Error, bytes: u64) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "its folder does not exist: create it, or choose another".into(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -26,10 +34,21 @@ fn reason(error: &io::Error) -> String {
             "part of its path is no folder: choose a path that leads through folders".into()
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            format!("{error}: free some space, or choose another disk")
+            let needed =
+                if bytes > 0 { format!(", {bytes} bytes are needed") } else { String::new() };
+            format!("{error}{needed}: free some space, or choose another disk")
         }
         _ => error.to_string(),
     }
+}
+
+/// The end of a temporary file's name, which begins with a dot.
+const TEMPORARY: &str = ".part";
+
+/// Whether a path's last part is the name of a temporary file, which a killed process has left.
+pub(crate) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with('.') && name.ends_with(TEMPORARY))
 }
 
 /// Writes `bytes` to `path` in one go: whoever looks sees the old file or the new one, whole, also
@@ -38,11 +57,29 @@ fn reason(error: &io::Error) -> String {
 /// # Errors
 /// The system's reason; a temporary file is removed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write_verified(path, bytes, |_| Ok(()))
+}
+
+/// As [`write`], and `verify` sees the new file under its temporary name before it takes the place
+/// of the old one.
+///
+/// # Errors
+/// As [`write`], or what `verify` says.
+pub fn write_verified(
+    path: &Path,
+    bytes: &[u8],
+    verify: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let length = bytes.len() as u64;
+    let sized = |error: WriteError| WriteError { bytes: length, ..error };
     write_with(path, |temporary| {
-        let at = |source| WriteError { path: path.to_owned(), source };
+        let at = |source| WriteError::new(path, length, source);
         let mut file = File::create(temporary).map_err(at)?;
-        file.write_all(bytes).map_err(at)
+        file.write_all(bytes).map_err(at)?;
+        file.sync_all().map_err(at)?;
+        verify(temporary).map_err(at)
     })
+    .map_err(sized)
 }
 
 /// As [`write`], for content that another library puts into a file by its name.
@@ -53,7 +90,7 @@ pub fn write_with<E: From<WriteError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let at = |source| E::from(WriteError { path: path.to_owned(), source });
+    let at = |source| E::from(WriteError::new(path, 0, source));
     // Without the temporary file's own name, which tempfile adds.
     let unmade = |error: io::Error| at(error.kind().into());
     // Through a link to the file it stands for; and only files are replaced, no pipes, no devices.
@@ -73,7 +110,7 @@ pub fn write_with<E: From<WriteError>>(
     let mut prefix = OsString::from(".");
     prefix.push(name);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".part");
+    builder.prefix(&prefix).suffix(TEMPORARY);
     // Temporary files are for their owner's eyes alone; results follow the umask as any new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -96,11 +133,12 @@ mod tests {
         let path = folder.path().join("file");
         write(&path, b"old")?;
         let failed = write_with(&path, |temporary| {
-            fs::write(temporary, b"half")
-                .map_err(|source| WriteError { path: path.clone(), source })?;
-            Err(WriteError { path: path.clone(), source: io::ErrorKind::StorageFull.into() })
+            fs::write(temporary, b"half").map_err(|source| WriteError::new(&path, 4, source))?;
+            Err(WriteError::new(&path, 4, io::ErrorKind::StorageFull.into()))
         });
-        assert!(failed.is_err_and(|e| e.to_string().contains(": free some space")));
+        assert!(
+            failed.is_err_and(|e| e.to_string().contains(", 4 bytes are needed: free some space"))
+        );
         assert_eq!(fs::read(&path)?, b"old");
         write(&path, b"new")?;
         assert_eq!(fs::read(&path)?, b"new");

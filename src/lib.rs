@@ -46,6 +46,7 @@ mod loss;
 mod model;
 mod native;
 mod rng;
+pub mod tensors;
 mod train;
 
 pub mod data;
@@ -64,7 +65,8 @@ pub use model::{
     WeightsError,
 };
 pub use train::{
-    Adam, AdamW, ConfigError, EpochRecord, FitConfig, History, Optimizer, RmsProp, Sgd, TrainError,
+    Adam, AdamW, CallbackState, ConfigError, EpochRecord, FitConfig, FitData, History, Metric,
+    MetricError, OnNan, Optimizer, RmsProp, Sgd, Snapshot, SnapshotError, State, Sums, TrainError,
     callback,
 };
 

@@ -8,8 +8,8 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    match cli::run(arguments) {
+    cli::crash::guarded(|| match cli::run(arguments) {
         Ok(code) => code,
         Err(error) => cli::report(&error),
-    }
+    })
 }

@@ -3,9 +3,7 @@
 
 mod common;
 
-use std::ops::ControlFlow;
-
-use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Plan};
+use seqfit::callback::{BatchInfo, Callback, CallbackError, Ending, Flow, Plan, Training};
 use seqfit::data::Dataset;
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{
@@ -160,7 +158,7 @@ struct Log {
 }
 
 impl Callback for Log {
-    fn on_train_begin(&mut self, plan: &Plan) -> Result<(), CallbackError> {
+    fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
         self.lines.push(format!("train {plan:?}"));
         Ok(())
     }
@@ -172,25 +170,25 @@ impl Callback for Log {
         self.lines.push(format!("batch {}.{} of {}", batch.epoch, batch.batch, batch.samples));
         Ok(())
     }
-    fn on_batch_end(&mut self, batch: &BatchInfo) -> Result<Flow, CallbackError> {
+    fn on_batch_end(&mut self, _: &mut Training, batch: &BatchInfo) -> Result<Flow, CallbackError> {
         self.lines.push(format!("done {}.{}", batch.epoch, batch.batch));
         Ok(stop_if(self.stop_at_batch == Some((batch.epoch, batch.batch))))
     }
-    fn on_epoch_end(&mut self, _: &Sequential, e: &EpochRecord) -> Result<Flow, CallbackError> {
+    fn on_epoch_end(&mut self, _: &mut Training, e: &EpochRecord) -> Result<Flow, CallbackError> {
         self.lines.push(format!("end {}", e.epoch));
         if self.fail_at_epoch == Some(e.epoch) {
             return Err("no ink left".into());
         }
         Ok(stop_if(self.stop_at_epoch == Some(e.epoch)))
     }
-    fn on_train_end(&mut self, _: &Sequential, history: &History) -> Result<(), CallbackError> {
-        self.lines.push(format!("finished {}", history.epochs.len()));
+    fn on_train_end(&mut self, training: &mut Training, how: Ending) -> Result<(), CallbackError> {
+        self.lines.push(format!("finished {} {how:?}", training.history().epochs.len()));
         Ok(())
     }
 }
 
 fn stop_if(stop: bool) -> Flow {
-    if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    if stop { Flow::Stop } else { Flow::Continue }
 }
 
 fn fit_logged(mut log: Log) -> (Log, Result<History, seqfit::TrainError>) {
@@ -217,7 +215,7 @@ fn callbacks_hear_of_everything_in_order() {
         "batch 2.2 of 10",
         "done 2.2",
         "end 2",
-        "finished 2",
+        "finished 2 Complete",
     ];
     assert_eq!(log.lines, expected);
 }
@@ -226,7 +224,7 @@ fn callbacks_hear_of_everything_in_order() {
 fn a_callback_can_stop_after_an_epoch_or_inside_one() {
     let (log, result) = fit_logged(Log { stop_at_epoch: Some(1), ..Log::default() });
     assert_eq!(result.unwrap().epochs.len(), 1);
-    assert_eq!(log.lines.last().map(String::as_str), Some("finished 1"));
+    assert_eq!(log.lines.last().map(String::as_str), Some("finished 1 Stopped"));
     let (log, result) = fit_logged(Log { stop_at_batch: Some((2, 1)), ..Log::default() });
     let history = result.unwrap();
     assert_eq!(history.epochs.len(), 2);
@@ -251,7 +249,7 @@ fn a_loss_that_is_no_number_ends_the_training() {
     let error = network(0, 0.0).fit(&train, &config, &mut []).map_err(|e| e.to_string());
     let error = error.unwrap_err();
     assert!(
-        error.starts_with("training diverged in epoch 1: the mean loss must be finite, found "),
+        error.starts_with("training diverged in epoch 1, batch 2: the loss must be finite, found "),
         "{error}"
     );
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command. clap lives here alone; what goes further is the library's
 //! plain configs.
 
+pub mod crash;
 mod data;
 mod doctor;
 mod evaluate;

@@ -2,10 +2,12 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use seqfit::{Activation, Device, device};
+use seqfit::layers::Layer;
+use seqfit::{Activation, Device, Spec, device};
 
 /// Which data set.
 #[derive(Clone, Debug, Args)]
@@ -43,31 +45,99 @@ pub struct DeviceOptions {
 }
 
 impl DeviceOptions {
-    /// The device, which is there.
+    /// The device that was asked for, if one was.
+    pub fn chosen(&self) -> Option<Device> {
+        if self.cuda { Some(Device::Cuda(0)) } else { self.device }
+    }
+
+    /// The device, which is there; the CPU if none was asked for.
     pub fn require(&self) -> Result<Device, device::DeviceError> {
-        let chosen = if self.cuda { Device::Cuda(0) } else { self.device.unwrap_or(Device::Cpu) };
+        let chosen = self.chosen().unwrap_or(Device::Cpu);
         device::require(chosen)?;
         Ok(chosen)
     }
 
     /// Whether a GPU was asked for.
     pub fn is_cuda(&self) -> bool {
-        self.cuda || self.device.is_some_and(|device| device.is_cuda())
+        self.chosen().is_some_and(|device| device.is_cuda())
     }
 }
 
 /// The network.
 #[derive(Clone, Debug, Args)]
 pub struct NetworkOptions {
-    /// Widths of the hidden Dense layers, comma-separated; "" for none
-    #[arg(long, value_name = "WIDTHS", default_value = "128,64", value_parser = widths)]
-    pub hidden: Widths,
-    /// Activation of the hidden layers
-    #[arg(long, value_enum, value_name = "NAME", default_value = "relu")]
-    pub activation: HiddenActivation,
-    /// Share of each hidden layer's outputs that is dropped while training
-    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = share)]
-    pub dropout: f64,
+    /// Widths of the hidden Dense layers, comma-separated; "" for none [default: 128,64]
+    #[arg(long, value_name = "WIDTHS", value_parser = widths)]
+    hidden: Option<Widths>,
+    /// Activation of the hidden layers [default: relu]
+    #[arg(long, value_enum, value_name = "NAME")]
+    activation: Option<HiddenActivation>,
+    /// Share of each hidden layer's outputs that is dropped while training [default: 0]
+    #[arg(long, value_name = "RATE", value_parser = share)]
+    dropout: Option<f64>,
+}
+
+/// What the options describe: the tutorial's network, unless they say otherwise.
+#[derive(Clone, Debug)]
+pub struct Network {
+    hidden: Vec<usize>,
+    activation: Activation,
+    dropout: f64,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { hidden: vec![128, 64], activation: Activation::Relu, dropout: 0.0 }
+    }
+}
+
+impl Network {
+    /// The network for samples of `shape`.
+    pub fn spec(&self, shape: &[usize], classes: usize) -> Spec {
+        Spec::classifier(shape, &self.hidden, self.activation, self.dropout, classes)
+    }
+
+    /// What options would have described `spec`.
+    fn of(spec: &Spec) -> Self {
+        let mut network = Self { hidden: Vec::new(), ..Self::default() };
+        let dense = spec.layers.iter().filter_map(|layer| match layer {
+            Layer::Dense(dense) => Some(dense),
+            _ => None,
+        });
+        let mut dense: Vec<_> = dense.collect();
+        dense.pop();
+        network.hidden = dense.iter().map(|dense| dense.units).collect();
+        if let Some(first) = dense.first() {
+            network.activation = first.activation;
+        }
+        let rate = spec.layers.iter().find_map(|layer| match layer {
+            Layer::Dropout(dropout) => Some(dropout.rate),
+            _ => None,
+        });
+        network.dropout = rate.unwrap_or(0.0);
+        network
+    }
+}
+
+impl NetworkOptions {
+    /// `base` with what was asked for.
+    pub fn over(&self, base: Network) -> Network {
+        Network {
+            hidden: self.hidden.clone().map_or(base.hidden, |widths| widths.0),
+            activation: self.activation.map_or(base.activation, |activation| activation.0),
+            dropout: self.dropout.unwrap_or(base.dropout),
+        }
+    }
+
+    /// As [`over`](Self::over), for a network that there is already: it stays as it is if nothing
+    /// was asked for.
+    pub fn over_spec(&self, base: &Spec) -> Spec {
+        let Self { hidden: None, activation: None, dropout: None } = self else {
+            let network = self.over(Network::of(base));
+            return network.spec(&base.input_shape, base.outputs());
+        };
+        base.clone()
+    }
 }
 
 /// A list in one argument; clap would take a bare Vec as repeated arguments.
@@ -149,6 +219,18 @@ pub fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A time, such as 90s, 10m or 1h30m; a bare number is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let rule =
+        || format!("a time is a number with a unit such as 90s, 10m or 1h30m, found {text:?}");
+    let seconds = text.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()));
+    let parsed = seconds.or_else(|| {
+        let parsed = text.parse::<jiff::SignedDuration>().ok()?;
+        parsed.try_into().ok()
+    });
+    parsed.filter(|time| !time.is_zero()).ok_or_else(rule)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +241,27 @@ mod tests {
         assert_eq!(widths(""), Ok(Widths(vec![])));
         for text in ["0", "128,", "12.5", "-1", "a"] {
             assert!(widths(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0", "-5s", "10x", "ten minutes"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_spec_is_described_again_by_its_options() {
+        let network = Network { hidden: vec![9, 8], activation: Activation::Silu, dropout: 0.25 };
+        for network in
+            [network, Network::default(), Network { hidden: vec![], ..Network::default() }]
+        {
+            let spec = network.spec(&[4, 5], 3);
+            assert_eq!(Network::of(&spec).spec(&[4, 5], 3), spec);
         }
     }
 

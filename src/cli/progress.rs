@@ -4,8 +4,10 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Plan};
-use seqfit::{EpochRecord, Sequential, data};
+use seqfit::callback::{
+    BatchInfo, Callback, CallbackError, Ending, Flow, Plan, Rollback, Training,
+};
+use seqfit::{EpochRecord, OnNan, data};
 use serde::Serialize;
 
 use super::output::{self, StdoutError, tell};
@@ -15,14 +17,12 @@ use super::output::{self, StdoutError, tell};
 pub struct Progress {
     plan: Option<Plan>,
     bar: Option<ProgressBar>,
-    /// Samples of this epoch so far.
-    done: u64,
     epochs_done: usize,
     started: Option<Instant>,
 }
 
 impl Callback for Progress {
-    fn on_train_begin(&mut self, plan: &Plan) -> Result<(), CallbackError> {
+    fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
         self.plan = Some(*plan);
         self.started = Some(Instant::now());
         Ok(())
@@ -48,21 +48,41 @@ impl Callback for Progress {
         bar.set_style(style);
         bar.set_prefix(format!("epoch {epoch:>2}/{}", plan.epochs));
         self.bar = Some(bar);
-        self.done = 0;
         Ok(())
     }
 
-    fn on_batch_end(&mut self, batch: &BatchInfo) -> Result<Flow, CallbackError> {
-        if let Some(bar) = &self.bar {
-            self.done += batch.samples as u64;
-            bar.set_position(self.done);
+    fn on_batch_end(&mut self, _: &mut Training, batch: &BatchInfo) -> Result<Flow, CallbackError> {
+        if let (Some(bar), Some(plan)) = (&self.bar, &self.plan) {
+            // To a batch's precision: an epoch may go on in its middle.
+            bar.set_position((plan.samples * batch.batch / plan.batches) as u64);
         }
-        Ok(Flow::Continue(()))
+        Ok(Flow::Continue)
+    }
+
+    fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let Rollback { epoch, batch, learning_rate, rollbacks } = rollback;
+        let batch = batch.map(|batch| format!(" in batch {batch}")).unwrap_or_default();
+        tell(format_args!(
+            "epoch {epoch} diverged{batch} and begins again with learning rate {learning_rate}, \
+             rollback {rollbacks} of {}",
+            OnNan::ROLLBACKS
+        ));
+        Ok(())
+    }
+
+    fn on_train_end(&mut self, _: &mut Training, _: Ending) -> Result<(), CallbackError> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        Ok(())
     }
 
     fn on_epoch_end(
         &mut self,
-        _: &Sequential,
+        _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
         if let Some(bar) = self.bar.take() {
@@ -73,7 +93,7 @@ impl Callback for Progress {
             let each = started.elapsed().as_secs_f64() / self.epochs_done as f64;
             tell(line(plan, record, each * (plan.epochs - record.epoch) as f64));
         }
-        Ok(Flow::Continue(()))
+        Ok(Flow::Continue)
     }
 }
 
@@ -125,11 +145,11 @@ impl JsonLines {
 impl Callback for JsonLines {
     fn on_epoch_end(
         &mut self,
-        _: &Sequential,
+        _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
         self.write(record)?;
-        Ok(Flow::Continue(()))
+        Ok(Flow::Continue)
     }
 }
 

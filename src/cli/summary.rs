@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use seqfit::Summary;
 use seqfit::run::Run;
-use seqfit::{Spec, Summary};
 
-use super::options::NetworkOptions;
+use super::options::{Network, NetworkOptions};
 use super::output::{self, Usage};
 
 /// Options of `seqfit summary`; without any it is the tutorial's network.
@@ -41,13 +41,10 @@ fn image_size(text: &str) -> Result<(usize, usize), String> {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let spec = match &args.run {
         Some(path) => Run::open(path)?.config().network.clone(),
-        None => Spec::classifier(
-            &[args.image_size.0, args.image_size.1],
-            &args.network.hidden.0,
-            args.network.activation.0,
-            args.network.dropout,
-            args.classes.into(),
-        ),
+        None => {
+            let network = args.network.over(Network::default());
+            network.spec(&[args.image_size.0, args.image_size.1], args.classes.into())
+        }
     };
     let summary = Summary::new(&spec).map_err(|error| Usage(error.to_string()))?;
     let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };

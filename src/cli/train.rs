@@ -1,22 +1,25 @@
-//! `seqfit train`: data → network → fit → test figures → run folder.
+//! `seqfit train`: data → network → fit → test figures → run folder; or on with a run that has begun.
 
-use std::num::NonZeroUsize;
+mod interruption;
+mod settings;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
-use seqfit::callback::Callback;
-use seqfit::run::{self, DataConfig, Figures, Run, RunConfig, RunResult};
-use seqfit::{
-    Adam, AdamW, FitConfig, Loss, Optimizer, RmsProp, Sequential, Sgd, Spec, data, device,
+use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
+use seqfit::run::{
+    self, DataConfig, Figures, ModelCheckpoint, Run, RunConfig, RunError, RunResult,
 };
-
+use seqfit::{Device, FitConfig, History, Sequential, Snapshot, TrainError, data, device};
 use serde::Serialize;
 
-use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
+use super::options::{self, DataOptions, DeviceOptions, Network, NetworkOptions};
 use super::output::{self, Usage, tell};
 use super::progress::{self, JsonLines, Progress};
+use interruption::Interruption;
+use settings::{CallbackOptions, FitOptions};
 
 /// Options of `seqfit train`; without any it is the tutorial that everybody starts with.
 // Negative numbers are values that break a rule, not unknown options.
@@ -30,32 +33,25 @@ pub struct Args {
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
-    optimizer: OptimizerOptions,
-    /// Passes over the training set
-    #[arg(long, value_name = "N", default_value = "10", value_parser = options::count)]
-    epochs: NonZeroUsize,
-    /// Samples a step
-    #[arg(long, value_name = "N", default_value = "32", value_parser = options::count)]
-    batch_size: NonZeroUsize,
-    /// Cross-entropy with class numbers (sparse) or one-hot vectors (categorical): the same figures
-    #[arg(long, value_enum, default_value = "sparse")]
-    loss: LossName,
-    /// Share of the training set, drawn by the seed from every class, to validate on after each
-    /// epoch
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = options::share)]
-    validation_split: f64,
-    /// Decides weights, order, validation split and dropout
-    #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
-    seed: u64,
-    /// Threads of libtorch on the CPU [default: 1 for small batches, else all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    fit: FitOptions,
+    #[command(flatten)]
+    callbacks: CallbackOptions,
+    /// End in good order after this time, such as 90s, 10m or 1h30m; the run can go on later
+    #[arg(long, value_name = "TIME", value_parser = options::duration)]
+    max_time: Option<Duration>,
+    /// Also write the history of the epochs to this CSV file
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     /// The run folder [default: runs/DATASET-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace the run in --out
     #[arg(long, requires = "out")]
     force: bool,
+    /// Go on with the run in this folder where it was interrupted, or with more --epochs; its
+    /// settings and data stay as they were
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force"])]
+    resume: Option<PathBuf>,
     /// Print nothing but warnings and errors; with --json its lines alone
     #[arg(long, short)]
     quiet: bool,
@@ -64,187 +60,290 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Debug, clap::Args)]
-struct OptimizerOptions {
-    /// How gradients become new weights
-    #[arg(long, value_enum, default_value = "adam")]
-    optimizer: OptimizerName,
-    /// Width of a step [default: 0.001, with sgd 0.01]
-    #[arg(long, value_name = "X", value_parser = options::positive)]
-    learning_rate: Option<f64>,
-    /// Of sgd and rmsprop [default: 0]
-    #[arg(long, value_name = "X", value_parser = options::share)]
-    momentum: Option<f64>,
-    /// Nesterov's method, for sgd with momentum
-    #[arg(long)]
-    nesterov: bool,
-    /// Of adamw, decoupled from the gradient [default: 0.004]
-    #[arg(long, value_name = "X", value_parser = options::not_negative)]
-    weight_decay: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OptimizerName {
-    Adam,
-    Adamw,
-    Sgd,
-    Rmsprop,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LossName {
-    Sparse,
-    Categorical,
-}
-
-impl OptimizerOptions {
-    fn parse(&self) -> Result<Optimizer, Usage> {
-        use OptimizerName as Name;
-        let name = self.optimizer;
-        let only = |given: bool, option: &str, owners: &[Name]| {
-            if given && !owners.contains(&name) {
-                let names: Vec<String> =
-                    owners.iter().map(|name| format!("{name:?}").to_lowercase()).collect();
-                let optimizer = format!("{name:?}").to_lowercase();
-                return Err(Usage(format!(
-                    "{option} belongs to --optimizer {}, found it with {optimizer}: leave one out",
-                    names.join(" or "),
-                )));
-            }
-            Ok(())
-        };
-        only(self.momentum.is_some(), "--momentum", &[Name::Sgd, Name::Rmsprop])?;
-        only(self.nesterov, "--nesterov", &[Name::Sgd])?;
-        only(self.weight_decay.is_some(), "--weight-decay", &[Name::Adamw])?;
-        let mut optimizer = match name {
-            Name::Adam => Optimizer::Adam(Adam::default()),
-            Name::Adamw => {
-                let default = AdamW::default();
-                let weight_decay = self.weight_decay.unwrap_or(default.weight_decay);
-                Optimizer::AdamW(AdamW { weight_decay, ..default })
-            }
-            Name::Sgd => {
-                let momentum = self.momentum.unwrap_or(0.0);
-                Optimizer::Sgd(Sgd { momentum, nesterov: self.nesterov, ..Sgd::default() })
-            }
-            Name::Rmsprop => {
-                let momentum = self.momentum.unwrap_or(0.0);
-                Optimizer::RmsProp(RmsProp { momentum, ..RmsProp::default() })
-            }
-        };
-        if let Some(learning_rate) = self.learning_rate {
-            optimizer = optimizer.with_learning_rate(learning_rate);
-        }
-        optimizer.check().map_err(|error| Usage(error.to_string()))?;
-        Ok(optimizer)
-    }
-}
-
-impl Args {
-    fn fit_config(&self) -> Result<FitConfig, Usage> {
-        Ok(FitConfig {
-            epochs: self.epochs.get(),
-            batch_size: self.batch_size.get(),
-            validation_split: self.validation_split,
-            loss: match self.loss {
-                LossName::Sparse => Loss::Sparse,
-                LossName::Categorical => Loss::Categorical,
-            },
-            optimizer: self.optimizer.parse()?,
-            seed: self.seed,
-            threads: self.threads.map(usize::from),
-        })
-    }
+/// A run that is about to train.
+struct Job {
+    run: Run,
+    data: data::Loaded,
+    model: Sequential,
+    /// Where it goes on from.
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 /// Runs `seqfit train`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    // Everything that can be wrong is found before the first epoch, and before the folder is made.
-    let mut fit = args.fit_config()?;
-    match (args.device.is_cuda(), fit.threads) {
-        (true, Some(_)) => {
-            let rule = "--threads is for the CPU, found it with a GPU: leave one out";
-            return Err(Usage(rule.to_owned()).into());
-        }
-        (true, None) => {}
-        // Written down, so that the config repeats the run on a machine with other processors.
-        (false, _) => fit.threads = Some(fit.step_threads()),
+    let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
+    let job = match &args.resume {
+        None => begin(&args)?,
+        Some(path) => match go_on(&args, path)? {
+            Some(job) => job,
+            None => return Ok(ExitCode::SUCCESS),
+        },
+    };
+    if !args.quiet && !args.json {
+        let data::Loaded { train, test, source, .. } = &job.data;
+        let name = &source.name;
+        tell(format_args!("{name}: {} training and {} test images", train.len(), test.len()));
+        tell(job.model.summary());
     }
-    let device = args.device.require()?;
+    if let Some(snapshot) = job.snapshot.as_deref().filter(|_| !args.quiet) {
+        tell(format_args!("going on with {}", snapshot.place()));
+    }
+    job.train(&args, Interruption::watch(deadline)?)
+}
+
+/// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
+/// made.
+fn begin(args: &Args) -> anyhow::Result<Job> {
+    let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
+    let validates = fit.validation_split > 0.0;
+    let base = (&Default::default(), &Default::default());
+    let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
+    let device = args.device.chosen().unwrap_or(Device::Cpu);
+    device::require(device)?;
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
     }
-    let loaded = progress::with_downloads(args.quiet, |told| {
-        data::resolve(&args.data.request(), &data::Locations::from_env()?, told)
-    })?;
-    let (train, test) = (&loaded.train, &loaded.test);
-    if let Some(notice) = &loaded.source.notice {
-        progress::notice(notice);
-    }
-    let network = Spec::classifier(
-        &train.image_shape(),
-        &args.network.hidden.0,
-        args.network.activation.0,
-        args.network.dropout,
-        train.classes().len(),
-    );
+    let data = resolve(args, &args.data.request())?;
+    let train = &data.train;
+    let network = args.network.over(Network::default());
+    let network = network.spec(&train.image_shape(), train.classes().len());
     network.check().map_err(|error| Usage(error.to_string()))?;
-    let mut model = Sequential::from_spec(network.clone(), device, fit.seed)?;
-    let config = RunConfig::now(
-        device::name(device),
-        DataConfig {
-            classes: train.classes().to_vec(),
-            train_samples: train.len(),
-            test_samples: test.len(),
-            source: loaded.source.clone(),
-        },
-        fit.clone(),
-        network,
-    );
+    let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
+    let config = RunConfig {
+        callbacks,
+        checkpoints,
+        ..RunConfig::now(device::name(device), data_config(&data), fit, network)
+    };
     let run = match &args.out {
         Some(out) => Run::create(out, args.force, config)?,
-        None => Run::create_numbered(&default_path(&loaded.source.name, &config.created), config)?,
+        None => Run::create_numbered(&default_path(&data.source.name, &config.created), config)?,
     };
-    if !args.quiet && !args.json {
-        let name = &loaded.source.name;
-        tell(format_args!("{name}: {} training and {} test images", train.len(), test.len()));
-        tell(model.summary());
+    Ok(Job { run, data, model, snapshot: None })
+}
+
+/// A run that has begun; none if it has come to its end. Options that decide it must say what it
+/// began with.
+fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
+    let mut run = Run::resume(path)?;
+    let began = run.config().clone();
+    let device = match args.device.chosen() {
+        Some(device) => device,
+        None => device::parse(&began.device)?,
+    };
+    let fit = args.fit.over(&began.fit, device.is_cuda())?;
+    let base = (&began.callbacks, &began.checkpoints);
+    let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
+    let network = args.network.over_spec(&began.network);
+    let mut config = RunConfig {
+        device: device::name(device),
+        fit,
+        callbacks,
+        checkpoints,
+        network,
+        ..began.clone()
+    };
+    // Before the data is read: a wrong option is told at once.
+    run.check_config(&config)?;
+    let (checkpoint, damaged) = run.newest_checkpoint()?;
+    for damaged in damaged {
+        let (path, problem) = (damaged.path.display(), damaged.problem);
+        tell(format_args!("warning: {path} is put aside, it is no whole checkpoint: {problem}"));
     }
-
-    let started = Instant::now();
-    let mut bars = (!args.quiet).then(Progress::default);
-    let mut lines = args.json.then(JsonLines::default);
-    let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
-    callbacks.extend(bars.as_mut().map(|bars| bars as &mut dyn Callback));
-    callbacks.extend(lines.as_mut().map(|lines| lines as &mut dyn Callback));
-    let history = model.fit(train, &fit, &mut callbacks)?;
-    let seconds = started.elapsed().as_secs_f64();
-
-    let figures = Figures::from(&model.evaluate(test)?);
-    anyhow::ensure!(
-        figures.loss.is_finite(),
-        "training diverged: the loss on the test set must be finite, found {}: use a lower learning \
-         rate",
-        figures.loss
-    );
-    run.save(&model, &history)?;
-    model.export(run.path().join(run::TORCHSCRIPT), train.classes())?;
-    let result = RunResult {
-        test: figures,
-        last_epoch: history.last().cloned(),
-        epochs: history.epochs.len(),
-        seconds,
+    let snapshot = checkpoint.map(|checkpoint| checkpoint.snapshot);
+    let locations = data::Locations::from_env()?;
+    let request = match args.data.request() {
+        data::Request::Auto => began.data.source.request(&locations)?,
+        request => request,
     };
-    let run = run.finish(&result)?;
-    match lines {
-        Some(mut lines) => {
-            lines.write(&Finished { run: run.path(), result: &result })?;
-            lines.finish()?;
+    let data = resolve(args, &request)?;
+    if args.data.request() == data::Request::Auto {
+        began.data.source.check_same(&data.source)?;
+    }
+    config.data = data_config(&data);
+    let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
+    let (done, place) = match (state, &snapshot) {
+        (Some(state), Some(snapshot)) => {
+            (state.epoch + usize::from(state.batch > 0), snapshot.place())
         }
-        None if args.quiet => {}
-        None => output::print(&conclusion(run.path(), &result))?,
+        _ => (0, String::new()),
+    };
+    if config.fit.epochs < done {
+        let found = config.fit.epochs;
+        return Err(RunError::TooFewEpochs { path: path.to_owned(), done: place, found }.into());
     }
-    Ok(ExitCode::SUCCESS)
+    run.set_config(config.clone())?;
+    let finished = run.result().is_some_and(|result| {
+        state.is_some_and(|state| {
+            let ended = state.stopped || state.epoch >= config.fit.epochs;
+            ended && result.epochs == state.history.epochs.len()
+        })
+    });
+    if finished {
+        if !args.quiet {
+            let epochs = done;
+            tell(format_args!(
+                "{} has come to its end with {epochs} epochs: more --epochs than these go on with it",
+                path.display()
+            ));
+        }
+        return Ok(None);
+    }
+    let now = seqfit::libtorch::version();
+    if began.versions.libtorch != now {
+        tell(format_args!(
+            "note: the run began with libtorch {}, and goes on with {now}: its weights may differ in \
+             their last bits",
+            began.versions.libtorch
+        ));
+    }
+    if snapshot.is_none() {
+        tell("note: there is no checkpoint yet, so the run begins anew");
+    }
+    device::require(device)?;
+    let model = Sequential::from_spec(config.network.clone(), device, config.fit.seed)?;
+    Ok(Some(Job { run, data, model, snapshot }))
+}
+
+fn resolve(args: &Args, request: &data::Request) -> anyhow::Result<data::Loaded> {
+    let locations = data::Locations::from_env()?;
+    let data =
+        progress::with_downloads(args.quiet, |told| data::resolve(request, &locations, told))?;
+    if let Some(notice) = &data.source.notice {
+        progress::notice(notice);
+    }
+    Ok(data)
+}
+
+fn data_config(data: &data::Loaded) -> DataConfig {
+    DataConfig {
+        classes: data.train.classes().to_vec(),
+        train_samples: data.train.len(),
+        test_samples: data.test.len(),
+        source: data.source.clone(),
+    }
+}
+
+impl Job {
+    fn train(mut self, args: &Args, mut interruption: Interruption) -> anyhow::Result<ExitCode> {
+        let config = self.run.config().clone();
+        let mut early_stopping =
+            config.callbacks.early_stopping.map(EarlyStopping::new).transpose()?;
+        let mut reduce_lr = config.callbacks.reduce_lr.map(ReduceLrOnPlateau::new).transpose()?;
+        let tables = [Some(self.run.path().join(run::HISTORY)), args.csv.clone()];
+        let mut tables: Vec<CsvLogger> = tables.into_iter().flatten().map(CsvLogger::new).collect();
+        let mut bars = (!args.quiet).then(Progress::default);
+        let mut lines = args.json.then(JsonLines::default);
+        let folder = self.run.checkpoints_path();
+        let mut checkpoints =
+            ModelCheckpoint::new(&folder, self.run.identity()?, config.checkpoints, |failure| {
+                tell(format_args!("warning: {failure}; training goes on"));
+            })?;
+        let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+        callbacks.extend(early_stopping.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(reduce_lr.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(tables.iter_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(bars.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(lines.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.push(&mut checkpoints);
+        callbacks.push(&mut interruption);
+        let started = Instant::now();
+        let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
+        let trained = match &self.snapshot {
+            None => self.model.fit(&self.data.train, &config.fit, &mut callbacks),
+            Some(snapshot) => {
+                self.model.resume(snapshot, &self.data.train, &config.fit, &mut callbacks)
+            }
+        };
+        let seconds = before + started.elapsed().as_secs_f64();
+        let failures: Vec<String> = checkpoints
+            .finish()
+            .iter()
+            .map(ToString::to_string)
+            .chain(tables.iter().filter_map(|table| Some(table.failure()?.to_string())))
+            .collect();
+        let history = trained.map_err(|error| self.with_way_on(error))?;
+
+        if let Some((number, name)) = interruption.signal().filter(|_| interruption.stopped()) {
+            tell(format_args!("interrupted by {name}; {}", self.way_on()));
+            whole(&failures)?;
+            return Ok(ExitCode::from(128 + number as u8));
+        }
+        let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
+        let result = RunResult {
+            test: self.test()?,
+            last_epoch: history.last().cloned(),
+            epochs: history.epochs.len(),
+            seconds,
+            restored_epoch: restored_epoch(early_stopping.as_ref(), &history),
+            ended_by: match (stopped, interruption.stopped()) {
+                (Some(epoch), _) => Some(format!("early stopping in epoch {epoch}")),
+                (None, true) => Some("the time of --max-time".to_owned()),
+                (None, false) => None,
+            },
+        };
+        self.run.save(&self.model, &history)?;
+        self.model.export(self.run.path().join(run::TORCHSCRIPT), self.data.train.classes())?;
+        let way_on = interruption.stopped().then(|| self.way_on());
+        let run = self.run.finish(&result)?;
+        match lines {
+            Some(mut lines) => {
+                lines.write(&Finished { run: run.path(), result: &result })?;
+                lines.finish()?;
+            }
+            None if args.quiet => {}
+            None => output::print(&conclusion(run.path(), &result, way_on.as_deref()))?,
+        }
+        whole(&failures)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn test(&self) -> anyhow::Result<Figures> {
+        let figures = Figures::from(&self.model.evaluate(&self.data.test)?);
+        anyhow::ensure!(
+            figures.loss.is_finite(),
+            "training diverged: the loss on the test set must be finite, found {}: use a lower \
+             learning rate",
+            figures.loss
+        );
+        Ok(figures)
+    }
+
+    fn way_on(&self) -> String {
+        format!("go on with: seqfit train --resume {}", self.run.path().display())
+    }
+
+    /// An error in training leaves the checkpoints before it.
+    fn with_way_on(&self, error: TrainError) -> anyhow::Error {
+        let kept = run::checkpoints::list(&self.run.checkpoints_path());
+        match kept.ok().and_then(|kept| kept.into_iter().next_back()) {
+            Some((_, path)) => {
+                let kept = path.display();
+                anyhow::anyhow!("{error}; the last good checkpoint is {kept}")
+            }
+            None => error.into(),
+        }
+    }
+}
+
+/// Files that could not be written are an error, if everything else went well.
+fn whole(failures: &[String]) -> anyhow::Result<()> {
+    match failures {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" (and {n} more)"),
+            };
+            anyhow::bail!("not everything could be kept: {first}{more}")
+        }
+    }
+}
+
+/// The epoch whose weights early stopping has put back, if it is not the last.
+fn restored_epoch(early_stopping: Option<&EarlyStopping>, history: &History) -> Option<usize> {
+    let early_stopping = early_stopping.filter(|own| own.config().restore_best)?;
+    let (_, epoch) = early_stopping.best()?;
+    (epoch != history.epochs.len()).then_some(epoch)
 }
 
 /// The last line of `--json`.
@@ -254,11 +353,18 @@ struct Finished<'a> {
     result: &'a RunResult,
 }
 
-fn conclusion(path: &Path, result: &RunResult) -> String {
+fn conclusion(path: &Path, result: &RunResult, way_on: Option<&str>) -> String {
     let Figures { loss, accuracy, samples } = result.test;
     let percent = 100.0 * accuracy;
     let path = path.display();
-    format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images\nrun:  {path}\n")
+    let mut lines = Vec::new();
+    lines.extend(result.ended_by.as_ref().map(|why| format!("end:  {why}")));
+    let weights = |epoch| format!("best: the weights of epoch {epoch}");
+    lines.extend(result.restored_epoch.map(weights));
+    lines.push(format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images"));
+    lines.push(format!("run:  {path}"));
+    lines.extend(way_on.map(ToOwned::to_owned));
+    lines.join("\n") + "\n"
 }
 
 /// `runs/mnist-20261124-031330`.

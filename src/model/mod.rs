@@ -14,3 +14,4 @@ pub use sequential::{Builder, Mode, ModelError, Sequential};
 pub use spec::{Spec, SpecError, TorchModule};
 pub use summary::Summary;
 pub use weights::WeightsError;
+pub(crate) use weights::check_like;

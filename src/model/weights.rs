@@ -1,26 +1,24 @@
-//! The parameters as a safetensors file: written whole, read with every check.
+//! A network's parameters as named tensors, and as a safetensors file of them.
 
-use std::collections::{BTreeMap, HashMap};
-
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use tch::{Kind, Tensor};
+use std::collections::HashMap;
 
 use super::sequential::Sequential;
 use crate::native::LibtorchError;
+use crate::tensors::{self, HostTensor, Tensors, TensorsError};
 
-/// What is wrong with a file of weights.
+/// What is wrong with weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The bytes are no safetensors file.
-    #[error("this is not a whole safetensors file ({0})")]
-    Format(#[from] SafeTensorError),
-    /// The file's tensors are not the network's.
+    /// The bytes are no file of finite f32 tensors.
+    #[error(transparent)]
+    Tensors(#[from] TensorsError),
+    /// The tensors are not the network's.
     #[error("the network needs the tensors {expected:?}, found {found:?}")]
     Names {
         /// What the network has.
         expected: Vec<String>,
-        /// What the file has.
+        /// What there is.
         found: Vec<String>,
     },
     /// A tensor has another shape.
@@ -30,26 +28,8 @@ pub enum WeightsError {
         name: String,
         /// Its shape in the network.
         expected: Vec<usize>,
-        /// Its shape in the file.
+        /// Its shape here.
         found: Vec<usize>,
-    },
-    /// A tensor is not f32.
-    #[error("tensor {name:?} must be F32, found {found:?}")]
-    Dtype {
-        /// The tensor.
-        name: String,
-        /// Its type in the file.
-        found: Dtype,
-    },
-    /// A tensor holds NaN or an infinity.
-    #[error("tensor {name:?} must hold finite numbers, found {found} at position {position}")]
-    NotFinite {
-        /// The tensor.
-        name: String,
-        /// Where.
-        position: usize,
-        /// NaN or an infinity.
-        found: f32,
     },
     /// libtorch refused.
     #[error(transparent)]
@@ -57,91 +37,71 @@ pub enum WeightsError {
 }
 
 impl Sequential {
+    /// A copy of the parameters on the host, under the names of [`parameters`](Self::parameters).
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn weights(&self) -> Result<Tensors, LibtorchError> {
+        self.parameters()
+            .map(|(name, tensor)| Ok((name.to_owned(), HostTensor::copy_of(tensor)?)))
+            .collect()
+    }
+
+    /// Replaces every parameter by the tensor of its name. All are checked before the first is
+    /// changed (libtorch would broadcast a [1, 4] tensor into a [3, 4] one without a word).
+    ///
+    /// # Errors
+    /// The first name or shape that differs; the network is then as it was.
+    pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
+        check_like(self, weights)?;
+        let names: Vec<String> = self.parameters().map(|(name, _)| name.to_owned()).collect();
+        for (name, tensor) in names.iter().zip(self.tensors_mut()) {
+            if let Some(weight) = weights.get(name) {
+                weight.copy_into(tensor)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The parameters as the bytes of a safetensors file, under the names of
     /// [`parameters`](Self::parameters), with `metadata` beside them.
     ///
     /// # Errors
-    /// [`WeightsError::NotFinite`] for weights that no file of ours may hold.
+    /// [`TensorsError::NotFinite`] for weights that no file of ours may hold.
     pub fn to_safetensors(
         &self,
         metadata: HashMap<String, String>,
     ) -> Result<Vec<u8>, WeightsError> {
-        let mut bytes = BTreeMap::new();
-        for (name, tensor) in self.parameters() {
-            let values = to_vec(tensor)?;
-            finite(name, &values)?;
-            let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            bytes.insert(name, (shape(tensor), data));
-        }
-        let mut views = Vec::with_capacity(bytes.len());
-        for (name, (shape, data)) in &bytes {
-            views.push((*name, TensorView::new(Dtype::F32, shape.clone(), data)?));
-        }
-        Ok(safetensors::serialize(views, Some(metadata))?)
+        let weights = self.weights()?;
+        let named = weights.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        Ok(tensors::encode(named, metadata)?)
     }
 
-    /// Replaces every parameter by the tensor of its name. All are checked before the first is
-    /// changed: names, shapes, f32 and finite (libtorch would broadcast a [1, 4] tensor into a
-    /// [3, 4] one without a word).
+    /// As [`set_weights`](Self::set_weights), from the bytes of a safetensors file: finite f32
+    /// alone is taken.
     ///
     /// # Errors
-    /// The first thing that differs; the network is then as it was.
+    /// The first thing that is wrong; the network is then as it was.
     pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
-        let file = SafeTensors::deserialize(bytes)?;
-        let mut found: Vec<String> = file.names().into_iter().map(ToString::to_string).collect();
-        let mut expected: Vec<String> = self.parameters().map(|(n, _)| n.to_owned()).collect();
-        found.sort();
-        expected.sort();
-        if found != expected {
-            return Err(WeightsError::Names { expected, found });
-        }
-        let mut loaded = Vec::with_capacity(expected.len());
-        for (name, tensor) in self.parameters() {
-            let view = file.tensor(name)?;
-            let (expected, found) = (shape(tensor), view.shape().to_vec());
-            if expected != found {
-                return Err(WeightsError::Shape { name: name.to_owned(), expected, found });
-            }
-            if view.dtype() != Dtype::F32 {
-                return Err(WeightsError::Dtype { name: name.to_owned(), found: view.dtype() });
-            }
-            let (chunks, _) = view.data().as_chunks();
-            let values: Vec<f32> = chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-            finite(name, &values)?;
-            loaded.push(
-                Tensor::f_from_slice(&values)
-                    .and_then(|t| t.f_reshape(tensor.size()))
-                    .map_err(LibtorchError::from)?,
-            );
-        }
-        let _no_grad = tch::no_grad_guard();
-        for (tensor, loaded) in self.tensors_mut().iter_mut().zip(&loaded) {
-            tensor.f_copy_(loaded).map_err(LibtorchError::from)?;
-        }
-        Ok(())
+        self.set_weights(&tensors::decode(bytes)?.0)
     }
 }
 
-fn shape(tensor: &Tensor) -> Vec<usize> {
-    tensor.size().into_iter().map(|size| size as usize).collect()
-}
-
-fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, LibtorchError> {
-    let tensor = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
-    let mut values = vec![0.0; tensor.numel()];
-    tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
-    Ok(values)
-}
-
-fn finite(name: &str, values: &[f32]) -> Result<(), WeightsError> {
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(position) => Err(WeightsError::NotFinite {
-            name: name.to_owned(),
-            position,
-            found: values[position],
-        }),
+/// Checks that `tensors` has one tensor of the same name and shape for each parameter of `model`.
+pub(crate) fn check_like(model: &Sequential, tensors: &Tensors) -> Result<(), WeightsError> {
+    let mut expected: Vec<String> = model.parameters().map(|(n, _)| n.to_owned()).collect();
+    expected.sort();
+    if !expected.iter().eq(tensors.keys()) {
+        return Err(WeightsError::Names { expected, found: tensors.keys().cloned().collect() });
     }
+    for (name, parameter) in model.parameters() {
+        let expected = tensors::shape(parameter);
+        let found = tensors.get(name).map(|tensor| tensor.shape.clone()).unwrap_or_default();
+        if expected != found {
+            return Err(WeightsError::Shape { name: name.to_owned(), expected, found });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -149,6 +109,7 @@ mod tests {
     use super::*;
     use crate::layers::{Dense, Flatten};
     use crate::{Device, ModelError};
+    use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 
     fn model(seed: u64) -> Result<Sequential, ModelError> {
         let builder = Sequential::new([2, 2]).add(Flatten).add(Dense::new(3));

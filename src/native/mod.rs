@@ -17,20 +17,32 @@ use std::ffi::{CStr, CString, c_char};
 /// on with a backtrace, or with the content of a whole tensor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("libtorch: {0}")]
-pub struct LibtorchError(String);
+pub struct LibtorchError(String, Cause);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Memory,
+    Other,
+}
 
 impl LibtorchError {
     fn new(message: &str) -> Self {
         let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message");
         let memory = ["can't allocate memory", "out of memory", "not enough memory"];
         if memory.iter().any(|words| line.contains(words)) {
-            return Self(format!("{}: use fewer units or a smaller batch", shortage(line)));
+            let cure = "use fewer units or a smaller batch";
+            return Self(format!("{}: {cure}", shortage(line)), Cause::Memory);
         }
         let mut end = line.len().min(300);
         while !line.is_char_boundary(end) {
             end -= 1;
         }
-        Self(line[..end].trim().to_owned())
+        Self(line[..end].trim().to_owned(), Cause::Other)
+    }
+
+    /// Whether it was too little memory.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.1 == Cause::Memory
     }
 }
 

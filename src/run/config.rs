@@ -7,7 +7,8 @@ use crate::data;
 use crate::device;
 use crate::libtorch;
 use crate::model::Spec;
-use crate::train::FitConfig;
+use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
+use crate::train::{ConfigError, FitConfig, Metric};
 
 /// The whole config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,8 +26,57 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// How it learned.
     pub fit: FitConfig,
+    /// What watched it and steered it.
+    #[serde(default)]
+    pub callbacks: CallbackConfig,
+    /// What was kept of it while it learned.
+    #[serde(default)]
+    pub checkpoints: CheckpointConfig,
     /// What learned.
     pub network: Spec,
+}
+
+/// The callbacks of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallbackConfig {
+    /// Ends the training when it gets no better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStoppingConfig>,
+    /// Lowers the learning rate when it gets no better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduce_lr: Option<ReduceLrConfig>,
+}
+
+/// Which checkpoints of a run are written and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// How many of the newest are kept, at least 1.
+    pub keep: usize,
+    /// Seconds between two within an epoch; there is one after every epoch anyway.
+    pub seconds: f64,
+    /// The figure whose best epoch is kept besides, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<Metric>,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { keep: 3, seconds: 60.0, monitor: None }
+    }
+}
+
+impl CheckpointConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// The first that breaks its rule.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::unless(self.keep >= 1, "checkpoints to keep", "at least 1", self.keep)?;
+        let holds = self.seconds > 0.0 && !self.seconds.is_nan();
+        ConfigError::unless(holds, "checkpoint seconds", "above 0", self.seconds)
+    }
 }
 
 /// What a run ran on.
@@ -68,6 +118,8 @@ impl RunConfig {
             versions: Versions::here(),
             data,
             fit,
+            callbacks: CallbackConfig::default(),
+            checkpoints: CheckpointConfig::default(),
             network,
         }
     }
@@ -80,14 +132,18 @@ impl RunConfig {
         ))
     }
 
-    /// Reads a config and checks what later commands rely on.
-    pub(super) fn from_toml(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads the bytes of a `config.toml` and checks what later commands rely on.
+    ///
+    /// # Errors
+    /// The first rule that is broken, in words, with its line where it has one.
+    pub fn from_toml(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             format!("it must be UTF-8, found another byte at {}", error.valid_up_to())
         })?;
         let config: Self = toml::from_str(text).map_err(|error| describe(&error, text))?;
         config.network.check().map_err(|error| error.to_string())?;
         config.fit.check().map_err(|error| error.to_string())?;
+        config.checkpoints.check().map_err(|error| error.to_string())?;
         data::check_class_names(&config.data.classes).map_err(|error| error.to_string())?;
         let outputs = config.network.outputs();
         let classes = config.data.classes.len();

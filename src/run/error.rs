@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::identity::Difference;
 use crate::files::WriteError;
 use crate::model::{ModelError, WeightsError};
 
@@ -12,10 +13,47 @@ use crate::model::{ModelError, WeightsError};
 pub enum RunError {
     /// There is something in the folder already.
     #[error(
-        "a run needs a folder of its own, and {0} is not empty: choose another --out, or --force \
-         to replace the run in it"
+        "a run needs a folder of its own, and {0} is not empty: choose another --out, --resume to go \
+         on with the run in it, or --force to replace it"
     )]
     Exists(PathBuf),
+    /// Another process writes into the folder.
+    #[error(
+        "one process at a time may write into {path}, and {who} does: wait for it, or choose another \
+         --out",
+        who = .pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// The other process, if it has said who it is.
+        pid: Option<u32>,
+    },
+    /// A run is to go on with other settings or data.
+    #[error(
+        "{path} goes on with what it began with: {list}: leave these options out, restore the data, or \
+         begin a new run",
+        list = .differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    Changed {
+        /// The folder.
+        path: PathBuf,
+        /// Each setting with both values.
+        differences: Vec<Difference>,
+    },
+    /// A run is to end before the place it has come to.
+    #[error(
+        "{path} has come to {done}, found --epochs {found}: give the epochs of the whole run, more than \
+         are done"
+    )]
+    TooFewEpochs {
+        /// The folder.
+        path: PathBuf,
+        /// "epoch 4, batch 120".
+        done: String,
+        /// Epochs that were asked for.
+        found: usize,
+    },
     /// `--force` would remove something that is no run.
     #[error(
         "--force replaces a run, and {0} holds something else: remove it yourself, or choose another \
@@ -32,6 +70,9 @@ pub enum RunError {
         /// What it lacks.
         file: &'static str,
     },
+    /// A run that has not come to its end.
+    #[error("{0} is not finished: seqfit train --resume {0} goes on with it")]
+    Unfinished(PathBuf),
     /// A file cannot be read.
     #[error("{path} cannot be read: {source}")]
     Read {

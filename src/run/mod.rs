@@ -1,20 +1,33 @@
 //! A run folder: everything that one training run was made from and left behind.
 //!
 //! `config.toml` is written before training and read back by every later command, so that a shape
-//! is never typed twice; `history.csv`, `model.safetensors` and `result.json` when training ends.
+//! is never typed twice; `checkpoints/` and `history.csv` grow while it trains; `model.safetensors`,
+//! `model.pt` and `result.json` come when it ends. One process at a time writes into a run.
 
+pub mod checkpoint;
+pub mod checkpoints;
 mod config;
 mod error;
+mod identity;
+mod lock;
+mod model_checkpoint;
 
-pub use config::{DataConfig, RunConfig, Versions};
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
+pub use identity::{Difference, Identity};
+pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use checkpoints::Damaged;
+use lock::Lock;
 
 use crate::device::Device;
 use crate::evaluate::Evaluation;
@@ -36,12 +49,14 @@ pub const RESULT: &str = "result.json";
 const FILES: [&str; 5] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT];
 
 /// A run folder on disk.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Run {
     path: PathBuf,
     config: RunConfig,
-    /// The folder that takes this one's place once the run is finished.
+    /// The folder whose place this one takes once the run is finished.
     replaces: Option<PathBuf>,
+    /// Held by the process that writes.
+    lock: Option<Lock>,
 }
 
 /// What a run ends with.
@@ -55,6 +70,12 @@ pub struct RunResult {
     pub epochs: usize,
     /// Wall-clock seconds of all epochs, validation included.
     pub seconds: f64,
+    /// The epoch whose weights these are, where it is not the last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restored_epoch: Option<usize>,
+    /// Why training ended before the epochs that were asked for: "early stopping in epoch 7".
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended_by: Option<String>,
 }
 
 /// The short form of an [`Evaluation`].
@@ -92,17 +113,24 @@ impl Run {
         }
         let prepare = |source| RunError::Prepare { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(prepare)?;
-        for file in FILES {
-            match fs::remove_file(folder.join(file)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(prepare(error));
-                }
-                _ => {}
-            }
-        }
+        let lock = Lock::take(&folder)?;
+        // Now that nobody else writes here: is it still as it was?
+        Self::check_vacant(&folder, replaces.is_some())?;
+        Self::clear(&folder).map_err(prepare)?;
         let text = config.to_toml()?;
         files::write(&folder.join(CONFIG), text.as_bytes())?;
-        Ok(Self { path: folder, config, replaces })
+        Ok(Self { path: folder, config, replaces, lock: Some(lock) })
+    }
+
+    /// Removes what a run that never got anywhere has left.
+    fn clear(folder: &Path) -> io::Result<()> {
+        let gone = |result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        FILES.iter().try_for_each(|file| gone(fs::remove_file(folder.join(file))))?;
+        gone(fs::remove_dir_all(folder.join(checkpoints::FOLDER)))?;
+        checkpoints::sweep(folder)
     }
 
     /// As [`create`](Self::create), in a new folder of its own: `base`, or where that is taken
@@ -146,10 +174,21 @@ impl Run {
             return Ok(Vacancy::Free);
         }
         let is_run = Self::open(path).is_ok();
-        if is_run && names == [CONFIG] {
+        // What a process leaves that is killed at its very start.
+        let passing = |name: &OsString| name == lock::FILE || files::is_temporary(Path::new(name));
+        let of_a_run = |name: &OsString| {
+            passing(name) || name == checkpoints::FOLDER || FILES.iter().any(|file| name == file)
+        };
+        let replaceable = is_run && names.iter().all(of_a_run);
+        let began_in_vain = || -> io::Result<bool> {
+            let results = [WEIGHTS, TORCHSCRIPT, RESULT].into_iter();
+            let none = !results.into_iter().any(|file| path.join(file).exists());
+            Ok(none && checkpoints::is_empty(&path.join(checkpoints::FOLDER))?)
+        };
+        if names.iter().all(passing) || replaceable && began_in_vain().map_err(prepare)? {
             return Ok(Vacancy::Free);
         }
-        match (force, is_run && names.iter().all(|name| FILES.iter().any(|file| name == file))) {
+        match (force, replaceable) {
             (false, _) => Err(RunError::Exists(path.to_owned())),
             (true, true) => Ok(Vacancy::Replace),
             (true, false) => Err(RunError::NotARun(path.to_owned())),
@@ -164,7 +203,83 @@ impl Run {
         let bytes = read(path, CONFIG, 0, 1 << 20)?;
         let config = RunConfig::from_toml(&bytes)
             .map_err(|message| RunError::Config { path: path.join(CONFIG), message })?;
-        Ok(Self { path: path.to_owned(), config, replaces: None })
+        Ok(Self { path: path.to_owned(), config, replaces: None, lock: None })
+    }
+
+    /// Opens a run to go on with it: nobody else may write into it from here on.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or another process that writes into it.
+    pub fn resume(path: &Path) -> Result<Self, RunError> {
+        let opened = Self::open(path)?;
+        let lock = Some(Lock::take(path)?);
+        checkpoints::sweep(path)
+            .map_err(|source| RunError::Prepare { path: path.to_owned(), source })?;
+        Ok(Self { lock, ..opened })
+    }
+
+    /// Changes the run's config; what decides where the run ends must be as it was.
+    ///
+    /// # Errors
+    /// [`RunError::Changed`] with every difference, or a file that cannot be written.
+    pub fn set_config(&mut self, config: RunConfig) -> Result<(), RunError> {
+        self.check_config(&config)?;
+        if config != self.config {
+            files::write(&self.path.join(CONFIG), config.to_toml()?.as_bytes())?;
+            self.config = config;
+        }
+        Ok(())
+    }
+
+    /// Checks that `config` says the same as the run's of everything that decides where it ends.
+    ///
+    /// # Errors
+    /// [`RunError::Changed`] with every difference.
+    pub fn check_config(&self, config: &RunConfig) -> Result<(), RunError> {
+        self.check_same(&self.identity()?, &Self::identity_of(config)?)
+    }
+
+    /// The final figures, if the run has come to an end and they can be read.
+    pub fn result(&self) -> Option<RunResult> {
+        let bytes = read(&self.path, RESULT, 0, 1 << 20).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// The newest whole checkpoint, and those newer that are damaged. A checkpoint of other settings
+    /// or data than the config's is refused.
+    ///
+    /// # Errors
+    /// [`RunError::Changed`] with every difference, or a folder that cannot be read.
+    pub fn newest_checkpoint(&self) -> Result<(Option<Checkpoint>, Vec<Damaged>), RunError> {
+        let (checkpoint, damaged) = checkpoints::newest(&self.checkpoints_path())?;
+        if let Some(checkpoint) = &checkpoint {
+            self.check_same(&checkpoint.identity, &self.identity()?)?;
+        }
+        Ok((checkpoint, damaged))
+    }
+
+    /// The folder of the checkpoints.
+    pub fn checkpoints_path(&self) -> PathBuf {
+        self.path.join(checkpoints::FOLDER)
+    }
+
+    /// What decides where the run ends.
+    ///
+    /// # Errors
+    /// A config that cannot be compared, which none of ours is.
+    pub fn identity(&self) -> Result<Identity, RunError> {
+        Self::identity_of(&self.config)
+    }
+
+    fn identity_of(config: &RunConfig) -> Result<Identity, RunError> {
+        Identity::of(config).map_err(|e| RunError::Encode { file: CONFIG, message: e.to_string() })
+    }
+
+    fn check_same(&self, began: &Identity, now: &Identity) -> Result<(), RunError> {
+        match began.differences(now) {
+            differences if differences.is_empty() => Ok(()),
+            differences => Err(RunError::Changed { path: self.path.clone(), differences }),
+        }
     }
 
     /// The folder.
@@ -205,6 +320,9 @@ impl Run {
             let prepare = |source| RunError::Prepare { path: place.clone(), source };
             fs::rename(&place, &old).map_err(prepare)?;
             fs::rename(&self.path, &place).map_err(prepare)?;
+            if let Some(lock) = &mut self.lock {
+                lock.moved_to(&place);
+            }
             fs::remove_dir_all(&old).map_err(prepare)?;
             self.path = place;
         }
@@ -222,7 +340,13 @@ impl Run {
         // The parameters, and room for a header that names them: checked before memory is taken for
         // a network of that size.
         let parameters = 4 * summary.parameters() as u64;
-        let bytes = read(&self.path, WEIGHTS, parameters, parameters + (1 << 20))?;
+        let begun = || self.checkpoints_path().is_dir() || self.path.join(lock::FILE).exists();
+        let bytes = match read(&self.path, WEIGHTS, parameters, parameters + (1 << 20)) {
+            Err(RunError::Missing { .. }) if begun() => {
+                return Err(RunError::Unfinished(self.path.clone()));
+            }
+            read => read?,
+        };
         let mut model =
             Sequential::from_spec(network, device, self.config.fit.seed).map_err(at_config)?;
         model

@@ -1,14 +1,51 @@
-//! What watches a training run and may end it: Keras's callbacks.
+//! What watches a training run and may steer or end it: Keras's callbacks.
 //!
-//! The loop computes and tells; whoever wants to draw, write or stop listens here.
+//! The loop computes and tells; whoever wants to draw, write, slow down or stop listens here. The
+//! callbacks that Keras people know are in files of their own below this one.
 
-use std::ops::ControlFlow;
+mod csv_logger;
+mod early_stopping;
+mod reduce_lr;
+mod terminate_on_nan;
+
+use std::sync::Arc;
+
+pub use csv_logger::CsvLogger;
+pub use early_stopping::{EarlyStopping, EarlyStoppingConfig};
+pub use reduce_lr::{ReduceLrConfig, ReduceLrOnPlateau};
+pub use terminate_on_nan::TerminateOnNan;
 
 use super::history::{EpochRecord, History};
-use crate::model::Sequential;
+use super::rule::ConfigError;
+use super::snapshot::{CallbackState, Snapshot};
+use super::step::Step;
+use crate::model::{Sequential, WeightsError};
+use crate::native::LibtorchError;
+use crate::tensors::Tensors;
 
-/// `Continue(())` goes on, `Break(())` ends the training in good order.
-pub type Flow = ControlFlow<()>;
+/// How the training goes on after a callback was told something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flow {
+    /// It goes on.
+    #[default]
+    Continue,
+    /// It ends here in good order, as Keras's `stop_training`: it has come as far as it should.
+    Stop,
+    /// It ends after this batch and can be continued: a snapshot is taken, and no epoch is recorded
+    /// that is not finished.
+    Interrupt,
+}
+
+/// How a training run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs were trained.
+    Complete,
+    /// A callback stopped it.
+    Stopped,
+    /// A callback interrupted it; it can go on.
+    Interrupted,
+}
 
 /// An error of a callback's own; it ends the training.
 pub type CallbackError = Box<dyn std::error::Error + Send + Sync>;
@@ -16,7 +53,7 @@ pub type CallbackError = Box<dyn std::error::Error + Send + Sync>;
 /// What is about to happen, told before the first epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Epochs to train.
+    /// Epochs to train, those before a continuation included.
     pub epochs: usize,
     /// Batches an epoch, the last partial one included.
     pub batches: usize,
@@ -27,7 +64,7 @@ pub struct Plan {
 }
 
 /// A batch's place. Neither its loss nor its accuracy is here: reading them back would stop the
-/// device at every step.
+/// device at every step; [`Training::mean_loss`] does it for who needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchInfo {
     /// The epoch, from 1.
@@ -38,34 +75,124 @@ pub struct BatchInfo {
     pub samples: usize,
 }
 
+/// That the numbers were no longer finite, and that the epoch begins again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rollback {
+    /// The epoch that begins again, from 1.
+    pub epoch: usize,
+    /// The batch of the first loss that was not finite, from 1, if it was a loss.
+    pub batch: Option<usize>,
+    /// The learning rate from here on.
+    pub learning_rate: f64,
+    /// How many rollbacks there were, this one included.
+    pub rollbacks: u32,
+}
+
+/// The moment after a batch or after an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After a batch.
+    Batch,
+    /// After an epoch, its validation and every callback's `on_epoch_end`.
+    Epoch,
+}
+
+/// The training as a callback sees and steers it.
+pub struct Training<'a, 'm> {
+    step: &'a mut Step<'m>,
+    history: &'a History,
+}
+
+impl<'a, 'm> Training<'a, 'm> {
+    pub(super) fn new(step: &'a mut Step<'m>, history: &'a History) -> Self {
+        Self { step, history }
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Sequential {
+        self.step.model
+    }
+
+    /// The finished epochs; in `on_epoch_end` without the one that is told of.
+    pub fn history(&self) -> &History {
+        self.history
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.step.optimizer.learning_rate()
+    }
+
+    /// Changes the learning rate from the next step on.
+    ///
+    /// # Errors
+    /// A rate that is not above 0 and finite.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<(), ConfigError> {
+        ConfigError::unless(
+            learning_rate > 0.0 && learning_rate.is_finite(),
+            "learning rate",
+            "above 0 and finite",
+            learning_rate,
+        )?;
+        self.step.optimizer.set_learning_rate(learning_rate);
+        Ok(())
+    }
+
+    /// The mean loss of the running epoch's batches so far, in nats. This waits for the device.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn mean_loss(&self) -> Result<f64, LibtorchError> {
+        let sums = self.step.sums()?;
+        Ok(sums.loss / sums.samples as f64)
+    }
+
+    /// Replaces the network's parameters.
+    ///
+    /// # Errors
+    /// Tensors that are not the network's.
+    pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
+        self.step.model.set_weights(weights)
+    }
+}
+
 /// Something that watches a training run. Every method has a default that does nothing; an error
 /// ends the training and is handed on.
 ///
 /// ```
-/// use std::ops::ControlFlow;
-/// use seqfit::callback::{Callback, CallbackError, Flow};
-/// use seqfit::{EpochRecord, Sequential};
+/// use seqfit::callback::{Callback, CallbackError, Flow, Training};
+/// use seqfit::EpochRecord;
 ///
 /// /// Ends the training once it is good enough.
 /// struct GoodEnough(f64);
 ///
 /// impl Callback for GoodEnough {
-///     fn on_epoch_end(&mut self, _: &Sequential, e: &EpochRecord) -> Result<Flow, CallbackError> {
-///         Ok(if e.accuracy >= self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+///     fn on_epoch_end(
+///         &mut self,
+///         _: &mut Training,
+///         record: &EpochRecord,
+///     ) -> Result<Flow, CallbackError> {
+///         Ok(if record.accuracy >= self.0 { Flow::Stop } else { Flow::Continue })
 ///     }
 /// }
 /// ```
 #[expect(unused_variables, reason = "the defaults ignore what they are told")]
 pub trait Callback {
-    /// Before the first epoch.
+    /// Before the first epoch. When a run goes on from a snapshot, `training` is where the snapshot
+    /// was, and [`restore`](Self::restore) comes next.
     ///
     /// # Errors
     /// The callback's own.
-    fn on_train_begin(&mut self, plan: &Plan) -> Result<(), CallbackError> {
+    fn on_train_begin(
+        &mut self,
+        training: &mut Training,
+        plan: &Plan,
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    /// Before an epoch's first batch; `epoch` counts from 1.
+    /// Before an epoch's first batch; `epoch` counts from 1. An epoch that a run goes on with in its
+    /// middle is told, too.
     ///
     /// # Errors
     /// The callback's own.
@@ -81,32 +208,153 @@ pub trait Callback {
         Ok(())
     }
 
-    /// After a batch's step, which a GPU may still be computing. `Break` ends the epoch here, and
-    /// its record covers the batches so far.
+    /// After a batch's step, which a GPU may still be computing. [`Flow::Stop`] ends the epoch here,
+    /// and its record covers the batches so far.
     ///
     /// # Errors
     /// The callback's own.
-    fn on_batch_end(&mut self, batch: &BatchInfo) -> Result<Flow, CallbackError> {
-        Ok(Flow::Continue(()))
+    fn on_batch_end(
+        &mut self,
+        training: &mut Training,
+        batch: &BatchInfo,
+    ) -> Result<Flow, CallbackError> {
+        Ok(Flow::Continue)
     }
 
-    /// After an epoch and its validation. `Break` ends the training.
+    /// After an epoch and its validation.
     ///
     /// # Errors
     /// The callback's own.
     fn on_epoch_end(
         &mut self,
-        model: &Sequential,
+        training: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        Ok(Flow::Continue(()))
+        Ok(Flow::Continue)
+    }
+
+    /// After the numbers were no longer finite and the state of the epoch's beginning is back
+    /// ([`OnNan::Rollback`](crate::OnNan::Rollback)).
+    ///
+    /// # Errors
+    /// The callback's own.
+    fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
+        Ok(())
     }
 
     /// After the last epoch, whoever ended it; not after an error.
     ///
     /// # Errors
     /// The callback's own.
-    fn on_train_end(&mut self, model: &Sequential, history: &History) -> Result<(), CallbackError> {
+    fn on_train_end(
+        &mut self,
+        training: &mut Training,
+        ending: Ending,
+    ) -> Result<(), CallbackError> {
         Ok(())
+    }
+
+    /// Whether [`on_snapshot`](Self::on_snapshot) should get a snapshot of this moment, asked after
+    /// every batch and every epoch. Taking one waits for the device.
+    fn wants_snapshot(&mut self, moment: Moment) -> bool {
+        false
+    }
+
+    /// A snapshot that some callback wanted, or that an interruption left.
+    ///
+    /// # Errors
+    /// The callback's own.
+    fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// The name that its state goes by in snapshots; `None` for callbacks that remember nothing
+    /// that a continued run would miss. Of several with the same key in one run the later ones get a
+    /// number behind it.
+    fn key(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What it remembers, if it has a key.
+    ///
+    /// # Errors
+    /// The callback's own.
+    fn state(&self) -> Result<CallbackState, CallbackError> {
+        Ok(CallbackState::default())
+    }
+
+    /// Takes back what [`state`](Self::state) gave, if it has a key.
+    ///
+    /// # Errors
+    /// A state that is not its own.
+    fn restore(&mut self, state: &CallbackState) -> Result<(), CallbackError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod made_up {
+    //! Callbacks on made-up figures, without training.
+
+    use super::*;
+    use crate::layers::Dense;
+    use crate::loss::Loss;
+    use crate::train::Optimizer;
+    use crate::{Device, Sequential};
+
+    /// A plan with or without validation.
+    pub fn plan(validation_samples: usize) -> Plan {
+        Plan { epochs: 100, batches: 1, samples: 1, validation_samples }
+    }
+
+    /// The record of an epoch with this loss, which is the validation loss, too.
+    pub fn record(epoch: usize, loss: f64) -> EpochRecord {
+        EpochRecord {
+            epoch,
+            loss,
+            accuracy: 0.5,
+            val_loss: Some(loss),
+            val_accuracy: Some(0.5),
+            learning_rate: 1e-3,
+            seconds: 1.0,
+            samples_per_second: 1.0,
+        }
+    }
+
+    /// A training of a network of two weights, whose bias `told` can read the epoch from.
+    pub fn with_training<T>(work: impl FnOnce(&mut Training) -> T) -> T {
+        let builder = Sequential::new([1]).add(Dense::new(2));
+        let mut model = builder.build(Device::Cpu, 0).unwrap();
+        let mut step = Step::new(&mut model, Optimizer::default(), Loss::Sparse, 0).unwrap();
+        work(&mut Training::new(&mut step, &History::default()))
+    }
+
+    /// Marks the network's weights with a number, so that restored ones can be told.
+    pub fn mark(training: &mut Training, value: f32) {
+        let mut weights = training.model().weights().unwrap();
+        weights.values_mut().for_each(|tensor| tensor.values.fill(value));
+        training.set_weights(&weights).unwrap();
+    }
+
+    /// The number that [`mark`] left.
+    pub fn marked(training: &Training) -> f32 {
+        training.model().weights().unwrap()["0.weight"].values[0]
+    }
+
+    /// Tells `callback` of one epoch after the other with these losses, the weights of each marked
+    /// with its number, and returns the epoch that it stopped at.
+    pub fn tell(
+        callback: &mut dyn Callback,
+        training: &mut Training,
+        first_epoch: usize,
+        losses: &[f64],
+    ) -> Option<usize> {
+        for (epoch, &loss) in (first_epoch..).zip(losses) {
+            mark(training, epoch as f32);
+            if callback.on_epoch_end(training, &record(epoch, loss)).unwrap() == Flow::Stop {
+                return Some(epoch);
+            }
+        }
+        None
     }
 }

@@ -25,10 +25,33 @@ pub struct FitConfig {
     pub optimizer: Optimizer,
     /// Decides the order of the samples, the validation split and the dropout masks.
     pub seed: u64,
+    /// What happens when a loss or a weight is no longer finite.
+    #[serde(default)]
+    pub on_nan: OnNan,
     /// Threads of libtorch in a training step on the CPU; `None` chooses by the batch size. The same
     /// number gives the same weights, bit for bit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub threads: Option<usize>,
+}
+
+/// What happens when the loss of a batch, a weight or the validation loss is NaN or infinite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNan {
+    /// Training ends with an error that names the epoch and the batch.
+    #[default]
+    Stop,
+    /// The epoch begins again from the state that it began with, with half the learning rate; after
+    /// [`ROLLBACKS`](Self::ROLLBACKS) times in one training it ends as with `Stop`.
+    Rollback,
+    /// Training goes on, and no snapshot is taken any more: for callbacks such as
+    /// [`TerminateOnNan`](super::callback::TerminateOnNan) that end it in their own way.
+    Ignore,
+}
+
+impl OnNan {
+    /// How often [`Rollback`](Self::Rollback) goes back.
+    pub const ROLLBACKS: u32 = 3;
 }
 
 impl Default for FitConfig {
@@ -40,6 +63,7 @@ impl Default for FitConfig {
             loss: Loss::default(),
             optimizer: Optimizer::default(),
             seed: 0,
+            on_nan: OnNan::default(),
             threads: None,
         }
     }

@@ -1,11 +1,10 @@
 //! What training leaves behind for people to read: one record an epoch.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 
 /// The figures of one epoch. Losses are in nats; losses and accuracies are means over samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
@@ -43,26 +42,25 @@ impl History {
     /// The table as CSV, Keras's names on the first line. Floats are written so that reading them
     /// gives the same bits.
     pub fn to_csv(&self) -> String {
-        let mut csv = String::from(
-            "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,samples_per_second\n",
-        );
+        let header =
+            "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,samples_per_second\n";
+        self.epochs.iter().map(Self::csv_line).fold(header.to_owned(), |csv, line| csv + &line)
+    }
+
+    /// A record as a line of [`to_csv`](Self::to_csv).
+    pub(crate) fn csv_line(e: &EpochRecord) -> String {
         let optional = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-        for e in &self.epochs {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                csv,
-                "{},{},{},{},{},{},{},{}",
-                e.epoch,
-                e.loss,
-                e.accuracy,
-                optional(e.val_loss),
-                optional(e.val_accuracy),
-                e.learning_rate,
-                e.seconds,
-                e.samples_per_second
-            );
-        }
-        csv
+        format!(
+            "{},{},{},{},{},{},{},{}\n",
+            e.epoch,
+            e.loss,
+            e.accuracy,
+            optional(e.val_loss),
+            optional(e.val_accuracy),
+            e.learning_rate,
+            e.seconds,
+            e.samples_per_second
+        )
     }
 }
 

@@ -184,9 +184,10 @@ pub(super) struct State {
     first: Vec<Tensor>,
     /// v of Adam, b of RMSprop.
     second: Vec<Tensor>,
-    /// Steps taken, as Adam's kernels read it.
-    step: Tensor,
-    started: bool,
+    /// Steps taken, as Adam's kernels read and count them.
+    counter: Tensor,
+    /// Steps taken.
+    steps: u64,
 }
 
 impl State {
@@ -205,8 +206,37 @@ impl State {
             Optimizer::Sgd(o) => (o.momentum > 0.0, false),
             Optimizer::RmsProp(o) => (true, o.momentum > 0.0),
         };
-        let step = Tensor::f_zeros([0i64; 0], (Kind::Float, device))?;
-        Ok(Self { optimizer, first: zeros(first)?, second: zeros(second)?, step, started: false })
+        let counter = Tensor::f_zeros([0i64; 0], (Kind::Float, device))?;
+        Ok(Self { optimizer, first: zeros(first)?, second: zeros(second)?, counter, steps: 0 })
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The step width lr that the next step takes.
+    pub fn learning_rate(&self) -> f64 {
+        self.optimizer.learning_rate()
+    }
+
+    /// Changes the step width from the next step on.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer = self.optimizer.with_learning_rate(learning_rate);
+    }
+
+    /// Both lists of moments; a list that the optimiser does not need is empty.
+    pub fn moments(&self) -> [&[Tensor]; 2] {
+        [&self.first, &self.second]
+    }
+
+    /// As [`moments`](Self::moments), to be overwritten together with the count of steps.
+    pub fn restore(&mut self, steps: u64) -> Result<[&mut [Tensor]; 2], LibtorchError> {
+        // An f32 that counts one by one stops at 2^24.
+        let counted = steps.min(1 << 24);
+        let _ = self.counter.f_fill_(counted as f64)?;
+        self.steps = steps;
+        Ok([&mut self.first, &mut self.second])
     }
 
     /// Takes one step in place.
@@ -215,7 +245,8 @@ impl State {
         parameters: &mut [Tensor],
         gradients: &[Tensor],
     ) -> Result<(), LibtorchError> {
-        let first_step = !std::mem::replace(&mut self.started, true);
+        let first_step = self.steps == 0;
+        self.steps += 1;
         match self.optimizer {
             Optimizer::Adam(Adam { learning_rate, beta1, beta2, epsilon }) => {
                 let config = AdamStep {
@@ -259,7 +290,7 @@ impl State {
         gradients: &[Tensor],
         config: AdamStep,
     ) -> Result<(), LibtorchError> {
-        adam(parameters, gradients, &mut self.first, &mut self.second, &mut self.step, config)
+        adam(parameters, gradients, &mut self.first, &mut self.second, &mut self.counter, config)
     }
 
     fn rmsprop(

@@ -13,7 +13,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn unless(
+    pub(crate) fn unless(
         holds: bool,
         setting: &'static str,
         rule: &'static str,

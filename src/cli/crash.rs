@@ -1,0 +1,61 @@
+//! The last resort: a panic is a bug of ours, and is told in one line; a file has the rest.
+
+use std::backtrace::Backtrace;
+use std::fmt::Write as _;
+use std::panic::PanicHookInfo;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::SIGXFSZ;
+
+use super::output::tell;
+
+/// Runs `work`; a panic in it, or in a thread of it, prints one line. A limit on the size of files
+/// becomes an error of the write that meets it, as a full disk does, instead of a signal that ends the
+/// process.
+pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> ExitCode {
+    let limit = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    if let Err(error) = limit {
+        tell(format_args!("note: a limit on the size of files would end seqfit: {error}"));
+    }
+    std::panic::set_hook(Box::new(|info| {
+        let message = message(info);
+        let first = message.lines().next().unwrap_or("");
+        let short: String = first.chars().take(200).collect();
+        match write_log(&log(info, &message)) {
+            Some(path) => tell(format_args!(
+                "error: seqfit has met a bug of its own ({short}): please report it with {}",
+                path.display()
+            )),
+            None => tell(format_args!(
+                "error: seqfit has met a bug of its own ({short}): please report it"
+            )),
+        }
+    }));
+    std::panic::catch_unwind(work).unwrap_or(ExitCode::FAILURE)
+}
+
+fn message(info: &PanicHookInfo) -> String {
+    info.payload_as_str().unwrap_or("no message").to_owned()
+}
+
+fn log(info: &PanicHookInfo, message: &str) -> String {
+    let mut log = format!("seqfit {}\n", env!("CARGO_PKG_VERSION"));
+    let arguments: Vec<_> = std::env::args_os().collect();
+    // Writing to a String cannot fail.
+    let _ = writeln!(log, "arguments: {arguments:?}");
+    let _ = writeln!(log, "thread: {}", std::thread::current().name().unwrap_or("without a name"));
+    let _ =
+        writeln!(log, "place: {}", info.location().map_or("unknown".into(), ToString::to_string));
+    let _ = writeln!(log, "message: {message}\n\n{}", Backtrace::force_capture());
+    log
+}
+
+/// Into the folder for temporary files: whatever the bug is, no run's folder gets more files.
+fn write_log(log: &str) -> Option<PathBuf> {
+    let name = format!("seqfit-{}.log", std::process::id());
+    let path = Path::new(&std::env::temp_dir()).join(name);
+    std::fs::write(&path, log).ok().map(|()| path)
+}

@@ -1,0 +1,53 @@
+//! What ends a training from outside: signals, and the time that it may take.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Training};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
+
+/// Interrupts the training after the batch during which a signal came or the time ran out. A second
+/// signal ends the process at once.
+pub struct Interruption {
+    signal: Arc<AtomicUsize>,
+    deadline: Option<Instant>,
+    stopped: bool,
+}
+
+impl Interruption {
+    /// Watches from here on.
+    pub fn watch(deadline: Option<Instant>) -> io::Result<Self> {
+        let (signal, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        for (number, _) in SIGNALS {
+            // In this order: the first signal finds `again` unset, and sets it.
+            flag::register_conditional_default(number, Arc::clone(&again))?;
+            flag::register(number, Arc::clone(&again))?;
+            flag::register_usize(number, Arc::clone(&signal), number as usize)?;
+        }
+        Ok(Self { signal, deadline, stopped: false })
+    }
+
+    /// The signal that came, if one did: its number and name.
+    pub fn signal(&self) -> Option<(i32, &'static str)> {
+        let found = self.signal.load(Ordering::Relaxed);
+        SIGNALS.into_iter().find(|&(number, _)| number as usize == found)
+    }
+
+    /// Whether the training was interrupted.
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+impl Callback for Interruption {
+    fn on_batch_end(&mut self, _: &mut Training, _: &BatchInfo) -> Result<Flow, CallbackError> {
+        let out_of_time = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        self.stopped = out_of_time || self.signal().is_some();
+        Ok(if self.stopped { Flow::Interrupt } else { Flow::Continue })
+    }
+}

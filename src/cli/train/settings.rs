@@ -1,0 +1,258 @@
+//! The options that decide a run, laid over what it begins with: the tutorial's recipe, or the
+//! config of the run that goes on.
+
+use std::num::NonZeroUsize;
+
+use clap::ValueEnum;
+use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
+use seqfit::run::{CallbackConfig, CheckpointConfig};
+use seqfit::{Adam, AdamW, FitConfig, Loss, Metric, OnNan, Optimizer, RmsProp, Sgd};
+
+use super::super::options;
+use super::super::output::Usage;
+
+#[derive(Debug, clap::Args)]
+pub struct FitOptions {
+    #[command(flatten)]
+    optimizer: OptimizerOptions,
+    /// Passes over the training set, those of a run that goes on included [default: 10]
+    #[arg(long, value_name = "N", value_parser = options::count)]
+    pub epochs: Option<NonZeroUsize>,
+    /// Samples a step [default: 32]
+    #[arg(long, value_name = "N", value_parser = options::count)]
+    batch_size: Option<NonZeroUsize>,
+    /// Cross-entropy with class numbers (sparse) or one-hot vectors (categorical): the same figures
+    /// [default: sparse]
+    #[arg(long, value_enum)]
+    loss: Option<LossName>,
+    /// Share of the training set, drawn by the seed from every class, to validate on after each
+    /// epoch [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = options::share)]
+    validation_split: Option<f64>,
+    /// Decides weights, order, validation split and dropout [default: 0]
+    #[arg(long, value_name = "N", value_parser = options::seed)]
+    seed: Option<u64>,
+    /// Threads of libtorch on the CPU [default: 1 for small batches, else all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// When the loss is NaN or infinite: stop with an error, or begin the epoch again with half the
+    /// learning rate, at most 3 times [default: stop]
+    #[arg(long, value_enum)]
+    on_nan: Option<OnNanName>,
+}
+
+#[derive(Debug, clap::Args)]
+struct OptimizerOptions {
+    /// How gradients become new weights [default: adam]
+    #[arg(long, value_enum)]
+    optimizer: Option<OptimizerName>,
+    /// Width of a step [default: 0.001, with sgd 0.01]
+    #[arg(long, value_name = "X", value_parser = options::positive)]
+    learning_rate: Option<f64>,
+    /// Of sgd and rmsprop [default: 0]
+    #[arg(long, value_name = "X", value_parser = options::share)]
+    momentum: Option<f64>,
+    /// Nesterov's method, for sgd with momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// Of adamw, decoupled from the gradient [default: 0.004]
+    #[arg(long, value_name = "X", value_parser = options::not_negative)]
+    weight_decay: Option<f64>,
+}
+
+/// What watches the training, by the names that Keras people know.
+#[derive(Debug, clap::Args)]
+pub struct CallbackOptions {
+    /// The figure that callbacks watch: loss, accuracy, val_loss or val_accuracy [default: val_loss
+    /// with a validation split, else loss]
+    #[arg(long, value_name = "METRIC")]
+    monitor: Option<Metric>,
+    /// End the training when the figure has not become better for N epochs
+    #[arg(long, value_name = "N")]
+    early_stopping: Option<usize>,
+    /// What counts as better for early stopping: a change by more than X [default: 0]
+    #[arg(long, value_name = "X", value_parser = options::not_negative, requires = "early_stopping")]
+    min_delta: Option<f64>,
+    /// End with the weights of the best epoch, not of the last
+    #[arg(long, requires = "early_stopping")]
+    restore_best: bool,
+    /// Lower the learning rate when the figure has not become better for N epochs
+    #[arg(long, value_name = "N")]
+    reduce_lr: Option<usize>,
+    /// What the learning rate is then multiplied by [default: 0.1]
+    #[arg(long, value_name = "X", value_parser = options::share, requires = "reduce_lr")]
+    reduce_lr_factor: Option<f64>,
+    /// The least learning rate that it is lowered to [default: 0]
+    #[arg(long, value_name = "X", value_parser = options::not_negative, requires = "reduce_lr")]
+    min_learning_rate: Option<f64>,
+    /// How many of the newest checkpoints are kept; the best by validation is kept besides
+    /// [default: 3]
+    #[arg(long, value_name = "N", value_parser = options::count)]
+    keep: Option<NonZeroUsize>,
+    /// Seconds between checkpoints within an epoch; there is one after every epoch anyway
+    /// [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = options::positive)]
+    checkpoint_seconds: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OptimizerName {
+    Adam,
+    Adamw,
+    Sgd,
+    Rmsprop,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LossName {
+    Sparse,
+    Categorical,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OnNanName {
+    Stop,
+    Rollback,
+}
+
+impl OptimizerName {
+    fn of(optimizer: &Optimizer) -> Option<Self> {
+        match optimizer {
+            Optimizer::Adam(_) => Some(Self::Adam),
+            Optimizer::AdamW(_) => Some(Self::Adamw),
+            Optimizer::Sgd(_) => Some(Self::Sgd),
+            Optimizer::RmsProp(_) => Some(Self::Rmsprop),
+            _ => None,
+        }
+    }
+
+    fn optimizer(self) -> Optimizer {
+        match self {
+            Self::Adam => Optimizer::Adam(Adam::default()),
+            Self::Adamw => Optimizer::AdamW(AdamW::default()),
+            Self::Sgd => Optimizer::Sgd(Sgd::default()),
+            Self::Rmsprop => Optimizer::RmsProp(RmsProp::default()),
+        }
+    }
+}
+
+impl OptimizerOptions {
+    fn over(&self, base: Optimizer) -> Result<Optimizer, Usage> {
+        use OptimizerName as Name;
+        let mut optimizer = match self.optimizer {
+            Some(name) if OptimizerName::of(&base) != Some(name) => name.optimizer(),
+            _ => base,
+        };
+        let only = |given: bool, option: &str, owners: &[Name]| {
+            let name = OptimizerName::of(&optimizer);
+            if given && !name.is_some_and(|name| owners.contains(&name)) {
+                let lower = |name: &Name| format!("{name:?}").to_lowercase();
+                let owners: Vec<String> = owners.iter().map(lower).collect();
+                return Err(Usage(format!(
+                    "{option} belongs to --optimizer {}, found it with {}: leave one out",
+                    owners.join(" or "),
+                    name.as_ref().map(lower).unwrap_or_default(),
+                )));
+            }
+            Ok(())
+        };
+        only(self.momentum.is_some(), "--momentum", &[Name::Sgd, Name::Rmsprop])?;
+        only(self.nesterov, "--nesterov", &[Name::Sgd])?;
+        only(self.weight_decay.is_some(), "--weight-decay", &[Name::Adamw])?;
+        match &mut optimizer {
+            Optimizer::AdamW(o) => o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay),
+            Optimizer::Sgd(o) => {
+                o.momentum = self.momentum.unwrap_or(o.momentum);
+                o.nesterov |= self.nesterov;
+            }
+            Optimizer::RmsProp(o) => o.momentum = self.momentum.unwrap_or(o.momentum),
+            _ => {}
+        }
+        if let Some(learning_rate) = self.learning_rate {
+            optimizer = optimizer.with_learning_rate(learning_rate);
+        }
+        optimizer.check().map_err(|error| Usage(error.to_string()))?;
+        Ok(optimizer)
+    }
+}
+
+impl FitOptions {
+    /// `base` with what was asked for.
+    pub fn over(&self, base: &FitConfig, cuda: bool) -> Result<FitConfig, Usage> {
+        if cuda && self.threads.is_some() {
+            let rule = "--threads is for the CPU, found it with a GPU: leave one out";
+            return Err(Usage(rule.to_owned()));
+        }
+        let mut fit = FitConfig {
+            epochs: self.epochs.map_or(base.epochs, NonZeroUsize::get),
+            batch_size: self.batch_size.map_or(base.batch_size, NonZeroUsize::get),
+            validation_split: self.validation_split.unwrap_or(base.validation_split),
+            loss: match self.loss {
+                None => base.loss,
+                Some(LossName::Sparse) => Loss::Sparse,
+                Some(LossName::Categorical) => Loss::Categorical,
+            },
+            optimizer: self.optimizer.over(base.optimizer)?,
+            seed: self.seed.unwrap_or(base.seed),
+            on_nan: match self.on_nan {
+                None => base.on_nan,
+                Some(OnNanName::Stop) => OnNan::Stop,
+                Some(OnNanName::Rollback) => OnNan::Rollback,
+            },
+            threads: self.threads.map(usize::from).or(base.threads),
+        };
+        if !cuda {
+            // Written down, so that the config repeats the run on a machine with other processors.
+            fit.threads = Some(fit.step_threads());
+        }
+        Ok(fit)
+    }
+}
+
+impl CallbackOptions {
+    /// `base` with what was asked for, in a training that validates or not.
+    pub fn over(
+        &self,
+        (callbacks, checkpoints): (&CallbackConfig, &CheckpointConfig),
+        validates: bool,
+    ) -> Result<(CallbackConfig, CheckpointConfig), Usage> {
+        let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
+        if let Some(monitor) = self.monitor {
+            monitor.check(usize::from(validates)).map_err(|error| usage(&error))?;
+        }
+        let default = if validates { Metric::ValLoss } else { Metric::Loss };
+        let monitor = self.monitor.unwrap_or(default);
+        let early_stopping = self.early_stopping.map(|patience| EarlyStoppingConfig {
+            monitor,
+            patience,
+            min_delta: self.min_delta.unwrap_or(0.0),
+            restore_best: self.restore_best,
+        });
+        let reduce_lr = self.reduce_lr.map(|patience| {
+            let default = ReduceLrConfig::new(monitor);
+            ReduceLrConfig {
+                patience,
+                factor: self.reduce_lr_factor.unwrap_or(default.factor),
+                min_learning_rate: self.min_learning_rate.unwrap_or(default.min_learning_rate),
+                ..default
+            }
+        });
+        if let Some(config) = early_stopping {
+            EarlyStopping::new(config).map_err(|error| usage(&error))?;
+        }
+        if let Some(config) = reduce_lr {
+            ReduceLrOnPlateau::new(config).map_err(|error| usage(&error))?;
+        }
+        let by_default = checkpoints.monitor.or(validates.then_some(Metric::ValLoss));
+        let checkpoints = CheckpointConfig {
+            keep: self.keep.map_or(checkpoints.keep, NonZeroUsize::get),
+            seconds: self.checkpoint_seconds.unwrap_or(checkpoints.seconds),
+            monitor: self.monitor.or(by_default),
+        };
+        let callbacks = CallbackConfig {
+            early_stopping: early_stopping.or(callbacks.early_stopping),
+            reduce_lr: reduce_lr.or(callbacks.reduce_lr),
+        };
+        Ok((callbacks, checkpoints))
+    }
+}

@@ -1,0 +1,205 @@
+//! The folder of a run's checkpoints: which there are, which is the newest whole one, which may go.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::error::RunError;
+use crate::files::{self, WriteError};
+
+/// The folder in a run's.
+pub const FOLDER: &str = "checkpoints";
+/// The checkpoint of the best epoch.
+pub const BEST: &str = "best.safetensors";
+
+const END: &str = ".safetensors";
+/// What is put behind the name of a file that is damaged.
+const DAMAGED: &str = ".damaged";
+
+/// The place of a checkpoint in its run: finished epochs, and batches of the next one.
+pub type Place = (usize, usize);
+
+/// A file that was passed over, and why.
+#[derive(Debug)]
+pub struct Damaged {
+    /// The file, under the name that it has now.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a file in the folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// It is no whole checkpoint.
+    #[error(transparent)]
+    Contents(#[from] CheckpointError),
+    /// Its name says another place than its contents.
+    #[error("its name must say where the run was, found {found} in it")]
+    Place {
+        /// What its contents say.
+        found: String,
+    },
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Read(#[from] io::Error),
+}
+
+/// `epoch-0003.safetensors`, `epoch-0003-batch-000120.safetensors`: after so many finished epochs,
+/// and so many batches of the next.
+pub fn name((epoch, batch): Place) -> String {
+    match batch {
+        0 => format!("epoch-{epoch:04}{END}"),
+        _ => format!("epoch-{epoch:04}-batch-{batch:06}{END}"),
+    }
+}
+
+fn place(name: &str) -> Option<Place> {
+    let rest = name.strip_suffix(END)?.strip_prefix("epoch-")?;
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { text.parse().ok() } else { None }
+    };
+    match rest.split_once("-batch-") {
+        None => Some((number(rest)?, 0)),
+        Some((epoch, batch)) => Some((number(epoch)?, number(batch)?)),
+    }
+}
+
+/// The checkpoints in `folder`, oldest first; none if there is no such folder.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn list(folder: &Path) -> io::Result<Vec<(Place, PathBuf)>> {
+    let named = entries(folder)?.into_iter().filter_map(|path| {
+        let place = place(path.file_name()?.to_str()?)?;
+        Some((place, path))
+    });
+    let mut found: Vec<(Place, PathBuf)> = named.collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Reads one, which must be what its name says.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(path: &Path) -> Result<Checkpoint, Problem> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no ordinary file").into());
+    }
+    let checkpoint = Checkpoint::from_bytes(&fs::read(path)?)?;
+    let state = &checkpoint.snapshot.state;
+    let told = path.file_name().and_then(|name| name.to_str()).and_then(place);
+    match told {
+        Some(told) if told != (state.epoch, state.batch) => {
+            Err(Problem::Place { found: checkpoint.snapshot.place() })
+        }
+        _ => Ok(checkpoint),
+    }
+}
+
+/// The newest whole checkpoint, and those newer that are damaged: they get another name, so that
+/// they are in nobody's way. Half-written files of a process that was killed are removed. The caller
+/// holds the run's lock.
+///
+/// # Errors
+/// A folder that cannot be read or changed.
+pub fn newest(folder: &Path) -> Result<(Option<Checkpoint>, Vec<Damaged>), RunError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RunError::Read { path, source }
+    };
+    let mut damaged = Vec::new();
+    for (_, path) in list(folder).map_err(at(folder))?.into_iter().rev() {
+        match read(&path) {
+            Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+            Err(problem) => {
+                let aside = PathBuf::from(format!("{}{DAMAGED}", path.display()));
+                fs::rename(&path, &aside).map_err(at(&path))?;
+                damaged.push(Damaged { path: aside, problem });
+            }
+        }
+    }
+    Ok((None, damaged))
+}
+
+/// Whether `folder` holds nothing, or is not there; half-written files count as nothing.
+pub(super) fn is_empty(folder: &Path) -> io::Result<bool> {
+    Ok(entries(folder)?.iter().all(|path| files::is_temporary(path)))
+}
+
+/// Removes half-written files, which a process that was killed has left.
+///
+/// # Errors
+/// A folder that cannot be read, or a file that cannot be removed.
+pub(super) fn sweep(folder: &Path) -> io::Result<()> {
+    let all = entries(folder)?;
+    all.iter().filter(|path| files::is_temporary(path)).try_for_each(fs::remove_file)
+}
+
+/// What is in `folder`; nothing if it is not there.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.path())).collect(),
+    }
+}
+
+/// Writes a checkpoint: under another name, forced to the disk, read back and compared, and only
+/// then under its own.
+///
+/// # Errors
+/// The file that could not be written.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    files::write_verified(path, bytes, |temporary| match fs::read(temporary)? == bytes {
+        true => Ok(()),
+        false => Err(io::Error::other("reading it back gives something else: check the disk")),
+    })
+}
+
+/// Removes all but the newest `keep`.
+///
+/// # Errors
+/// A folder that cannot be read, or a file that cannot be removed.
+pub(super) fn prune(folder: &Path, keep: usize) -> io::Result<()> {
+    let all = list(folder)?;
+    let old = all.len().saturating_sub(keep);
+    all.iter().take(old).try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_the_place() {
+        for at in [(0, 1), (3, 0), (12345, 1234567)] {
+            assert_eq!(place(&name(at)), Some(at));
+        }
+        for name in [
+            BEST,
+            "epoch-.safetensors",
+            "epoch-+1.safetensors",
+            "epoch-1.pt",
+            "epoch-1-batch-.safetensors",
+        ] {
+            assert_eq!(place(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_the_best_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in [&name((9, 0)), &name((10, 0)), &name((9, 5)), BEST, "notes"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        prune(folder.path(), 2).unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [BEST, &name((9, 5)), &name((10, 0)), "notes"]);
+    }
+}

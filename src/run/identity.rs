@@ -1,0 +1,121 @@
+//! What decides where a training run ends: going on with anything else would be another run.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::config::RunConfig;
+
+/// Settings, data, network and device of a run; not its number of epochs, which may grow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(Value);
+
+/// A setting that is not what it was when the run began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The setting's place in `config.toml`: "fit.batch_size".
+    pub setting: String,
+    /// Its value when the run began; nothing if it had none.
+    pub began: Value,
+    /// Its value now.
+    pub found: Value,
+}
+
+impl Identity {
+    /// That of a run with this config.
+    ///
+    /// # Errors
+    /// A config that has no place in JSON, which none of ours is.
+    pub fn of(config: &RunConfig) -> serde_json::Result<Self> {
+        let mut fit = serde_json::to_value(&config.fit)?;
+        if let Some(fit) = fit.as_object_mut() {
+            fit.remove("epochs");
+        }
+        // Digests of contents, in a fixed order: names and compression of the files may change.
+        let digests: Vec<_> = config.data.source.files.iter().map(|file| &file.sha256).collect();
+        Ok(Self(json!({
+            "device": config.device,
+            "data": {
+                "classes": config.data.classes,
+                "sha256": digests,
+            },
+            "fit": fit,
+            "network": config.network,
+            "callbacks": config.callbacks,
+            "checkpoints": { "monitor": config.checkpoints.monitor },
+        })))
+    }
+
+    /// What differs in `other`, in the order of the settings' names.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        compare("", &self.0, &other.0, &mut found);
+        found
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_value(value: Value) -> Self {
+        Self(value)
+    }
+}
+
+fn compare(place: &str, began: &Value, found: &Value, differences: &mut Vec<Difference>) {
+    let inside = |key: &str| match place {
+        "" => key.to_owned(),
+        place => format!("{place}.{key}"),
+    };
+    match (began, found) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let value = |of: &serde_json::Map<_, _>| of.get(key).cloned().unwrap_or_default();
+                compare(&inside(key), &value(a), &value(b), differences);
+            }
+        }
+        // A layer that differs is one difference, not one for each of its numbers.
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate().filter(|(_, (a, b))| a != b) {
+                let setting = inside(&(i + 1).to_string());
+                differences.push(Difference { setting, began: a.clone(), found: b.clone() });
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => differences.push(Difference {
+            setting: place.to_owned(),
+            began: a.clone(),
+            found: b.clone(),
+        }),
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { setting, began, found } = self;
+        write!(f, "{setting} was {began}, found {found}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_name_the_setting_and_both_values() {
+        let of = |value| Identity::from_value(value);
+        let a = of(json!({"fit": {"batch_size": 32, "seed": 1}, "layers": [{"units": 3}, 1]}));
+        let b = of(json!({"fit": {"batch_size": 64, "loss": "x"}, "layers": [{"units": 4}, 1]}));
+        let told: Vec<String> = a.differences(&b).iter().map(ToString::to_string).collect();
+        let expected = [
+            "fit.batch_size was 32, found 64",
+            "fit.loss was null, found \"x\"",
+            "fit.seed was 1, found null",
+            "layers.1 was {\"units\":3}, found {\"units\":4}",
+        ];
+        assert_eq!(told, expected);
+        assert!(a.differences(&a).is_empty());
+    }
+}

@@ -1,0 +1,230 @@
+//! Writes checkpoints while training runs, off the training thread.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoints::{self, BEST};
+use super::config::CheckpointConfig;
+use super::identity::Identity;
+use crate::files::WriteError;
+use crate::train::callback::{Callback, CallbackError, Flow, Moment, Plan, Training};
+use crate::train::{CallbackState, EpochRecord, Snapshot};
+
+/// Keeps checkpoints of a run in a folder: one after every epoch, one every so many seconds within
+/// an epoch, and one of the best epoch, as Keras's `ModelCheckpoint` and `BackupAndRestore` together.
+///
+/// The training thread copies the state and goes on; encoding, writing, forcing to the disk and
+/// reading back happen on a thread of its own. It waits only if a checkpoint is due while the one
+/// before is still being written, so that no more than that one can be lost.
+///
+/// A checkpoint that cannot be written ends nothing: the ones before stay, the next is tried again,
+/// and [`finish`](Self::finish) tells.
+pub struct ModelCheckpoint {
+    config: CheckpointConfig,
+    best: Best,
+    /// Whether the epoch that just ended is the best so far.
+    is_best: bool,
+    last: Instant,
+    shared: Arc<Shared>,
+    writer: Option<(SyncSender<Job>, JoinHandle<()>)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Best {
+    value: Option<f64>,
+    epoch: usize,
+}
+
+struct Job {
+    snapshot: Arc<Snapshot>,
+    is_best: bool,
+}
+
+type Tell = Box<dyn Fn(&CheckpointFailure) + Send + Sync>;
+
+/// What the training thread and the writer both see.
+struct Shared {
+    folder: PathBuf,
+    identity: Identity,
+    keep: usize,
+    busy: AtomicBool,
+    failures: Mutex<Vec<CheckpointFailure>>,
+    tell: Tell,
+}
+
+/// A checkpoint that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointFailure {
+    /// Its file.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Its contents.
+    #[error("a checkpoint cannot be made: {0}")]
+    Encode(#[from] CheckpointError),
+    /// The writer itself.
+    #[error("the thread that writes checkpoints has ended early")]
+    Thread,
+}
+
+impl ModelCheckpoint {
+    /// Checkpoints in `folder`, which is made if need be. `tell` hears of each that could not be
+    /// written, from another thread.
+    ///
+    /// # Errors
+    /// A folder that cannot be made, or no thread to write from.
+    pub fn new(
+        folder: &Path,
+        identity: Identity,
+        config: CheckpointConfig,
+        tell: impl Fn(&CheckpointFailure) + Send + Sync + 'static,
+    ) -> Result<Self, WriteError> {
+        let at = |source| WriteError::new(folder, 0, source);
+        fs::create_dir_all(folder).map_err(at)?;
+        checkpoints::sweep(folder).map_err(at)?;
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            identity,
+            keep: config.keep,
+            busy: AtomicBool::new(false),
+            failures: Mutex::default(),
+            tell: Box::new(tell),
+        });
+        // Nothing waits in the channel: a job is taken over or the sender waits.
+        let (sender, receiver) = sync_channel::<Job>(0);
+        let own = Arc::clone(&shared);
+        let work = move || {
+            for job in receiver {
+                own.busy.store(true, Ordering::Release);
+                if let Err(failure) = own.write(&job) {
+                    own.failed(failure);
+                }
+                own.busy.store(false, Ordering::Release);
+            }
+        };
+        let thread = Builder::new().name("checkpoints".to_owned()).spawn(work).map_err(at)?;
+        Ok(Self {
+            config,
+            best: Best::default(),
+            is_best: false,
+            last: Instant::now(),
+            shared,
+            writer: Some((sender, thread)),
+        })
+    }
+
+    /// The best value of the watched figure and its epoch, from 1.
+    pub fn best(&self) -> Option<(f64, usize)> {
+        self.best.value.map(|value| (value, self.best.epoch))
+    }
+
+    /// Waits until everything is written, and tells what could not be.
+    pub fn finish(mut self) -> Vec<CheckpointFailure> {
+        self.join();
+        let mut failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *failures)
+    }
+
+    fn join(&mut self) {
+        if let Some((sender, thread)) = self.writer.take() {
+            drop(sender);
+            if thread.join().is_err() {
+                self.shared.failed(CheckpointFailure::Thread);
+            }
+        }
+    }
+}
+
+impl Drop for ModelCheckpoint {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl Shared {
+    fn write(&self, job: &Job) -> Result<(), CheckpointFailure> {
+        let state = &job.snapshot.state;
+        let name = checkpoints::name((state.epoch, state.batch));
+        let identity = self.identity.clone();
+        let bytes = Checkpoint { identity, snapshot: Arc::clone(&job.snapshot) }.to_bytes()?;
+        // The best first: a run that goes on after a crash in between comes by here again.
+        if job.is_best {
+            checkpoints::write(&self.folder.join(BEST), &bytes)?;
+        }
+        checkpoints::write(&self.folder.join(name), &bytes)?;
+        let prune = checkpoints::prune(&self.folder, self.keep);
+        Ok(prune.map_err(|source| WriteError::new(&self.folder, 0, source))?)
+    }
+
+    fn failed(&self, failure: CheckpointFailure) {
+        (self.tell)(&failure);
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+    }
+}
+
+impl Callback for ModelCheckpoint {
+    fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
+        (self.best, self.is_best, self.last) = (Best::default(), false, Instant::now());
+        let checked = self.config.monitor.map(|monitor| monitor.check(plan.validation_samples));
+        Ok(checked.transpose().map(|_| ())?)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        _: &mut Training,
+        record: &EpochRecord,
+    ) -> Result<Flow, CallbackError> {
+        let Some(monitor) = self.config.monitor else { return Ok(Flow::Continue) };
+        let value = monitor.of(record).unwrap_or(f64::NAN);
+        self.is_best = monitor.improves(value, self.best.value, 0.0);
+        if self.is_best {
+            self.best = Best { value: Some(value), epoch: record.epoch };
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn wants_snapshot(&mut self, moment: Moment) -> bool {
+        match moment {
+            Moment::Epoch => true,
+            // While one is being written, the next can wait.
+            Moment::Batch => {
+                let interval = Duration::try_from_secs_f64(self.config.seconds);
+                interval.is_ok_and(|interval| self.last.elapsed() >= interval)
+                    && !self.shared.busy.load(Ordering::Acquire)
+            }
+        }
+    }
+
+    fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
+        self.last = Instant::now();
+        let is_best = std::mem::take(&mut self.is_best);
+        let job = Job { snapshot: Arc::clone(snapshot), is_best };
+        let sent = self.writer.as_ref().is_some_and(|(sender, _)| sender.send(job).is_ok());
+        if !sent {
+            self.shared.failed(CheckpointFailure::Thread);
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> Option<&'static str> {
+        Some("model_checkpoint")
+    }
+
+    fn state(&self) -> Result<CallbackState, CallbackError> {
+        Ok(CallbackState { value: serde_json::to_value(self.best)?, ..CallbackState::default() })
+    }
+
+    fn restore(&mut self, state: &CallbackState) -> Result<(), CallbackError> {
+        self.best = serde_json::from_value(state.value.clone())?;
+        Ok(())
+    }
+}

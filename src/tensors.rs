@@ -1,0 +1,162 @@
+//! Tensors on the host, and the safetensors files that hold them: written whole, read with every
+//! check.
+
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use tch::{Device, Kind, Tensor};
+
+use crate::native::LibtorchError;
+
+/// Named tensors, in the order of their names.
+pub type Tensors = BTreeMap<String, HostTensor>;
+
+/// An f32 tensor in the host's memory, row by row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostTensor {
+    /// Its sizes; none for a scalar.
+    pub shape: Vec<usize>,
+    /// As many values as the product of the sizes.
+    pub values: Vec<f32>,
+}
+
+/// What is wrong with a file of tensors, or with what should become one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorsError {
+    /// The bytes are no safetensors file.
+    #[error("this is not a whole safetensors file ({0})")]
+    Format(#[from] SafeTensorError),
+    /// A tensor is not f32.
+    #[error("tensor {name:?} must be F32, found {found:?}")]
+    Dtype {
+        /// The tensor.
+        name: String,
+        /// Its type in the file.
+        found: Dtype,
+    },
+    /// A tensor holds NaN or an infinity.
+    #[error("tensor {name:?} must hold finite numbers, found {found} at position {position}")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// Where.
+        position: usize,
+        /// NaN or an infinity.
+        found: f32,
+    },
+}
+
+impl HostTensor {
+    /// A copy of a tensor that may lie on any device.
+    pub(crate) fn copy_of(tensor: &Tensor) -> Result<Self, LibtorchError> {
+        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+        let mut values = vec![0.0; tensor.numel()];
+        tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
+        Ok(Self { shape: shape(&tensor), values })
+    }
+
+    /// Overwrites `tensor`, which has the same shape.
+    pub(crate) fn copy_into(&self, tensor: &mut Tensor) -> Result<(), LibtorchError> {
+        let _no_grad = tch::no_grad_guard();
+        let source = Tensor::f_from_slice(&self.values)?.f_reshape(tensor.size())?;
+        Ok(tensor.f_copy_(&source)?)
+    }
+}
+
+/// The sizes of a tensor of libtorch's.
+pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().into_iter().map(|size| size as usize).collect()
+}
+
+/// The bytes of a safetensors file with these tensors, and `metadata` beside them. The same input
+/// gives the same bytes if there is at most one entry of metadata.
+///
+/// # Errors
+/// [`TensorsError::NotFinite`]: no file of ours holds NaN or infinities.
+pub fn encode<'a>(
+    tensors: impl IntoIterator<Item = (&'a str, &'a HostTensor)>,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>, TensorsError> {
+    let mut parts = Vec::new();
+    for (name, HostTensor { shape, values }) in tensors {
+        finite(name, values)?;
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        parts.push((name, shape, bytes));
+    }
+    let mut views = Vec::with_capacity(parts.len());
+    for (name, shape, bytes) in &parts {
+        views.push((*name, TensorView::new(Dtype::F32, (*shape).clone(), bytes)?));
+    }
+    Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// Reads what [`encode`] writes: every tensor must be f32 and finite. The memory that it takes is
+/// bounded by the file's own length.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn decode(bytes: &[u8]) -> Result<(Tensors, HashMap<String, String>), TensorsError> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(TensorsError::Dtype { name: name.to_owned(), found: view.dtype() });
+        }
+        let (chunks, _) = view.data().as_chunks();
+        let values: Vec<f32> = chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        finite(name, &values)?;
+        tensors.insert(name.to_owned(), HostTensor { shape: view.shape().to_vec(), values });
+    }
+    Ok((tensors, metadata))
+}
+
+fn finite(name: &str, values: &[f32]) -> Result<(), TensorsError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(position) => Err(TensorsError::NotFinite {
+            name: name.to_owned(),
+            position,
+            found: values[position],
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_and_metadata_round_trip_bit_for_bit() -> Result<(), Box<dyn std::error::Error>> {
+        let tensor = |shape: &[usize], values: &[f32]| HostTensor {
+            shape: shape.to_vec(),
+            values: values.to_vec(),
+        };
+        let tensors = Tensors::from([
+            ("a".to_owned(), tensor(&[2, 1], &[f32::MIN_POSITIVE, -0.0])),
+            ("scalar".to_owned(), tensor(&[], &[f32::MAX])),
+            ("empty".to_owned(), tensor(&[0, 3], &[])),
+        ]);
+        let metadata = HashMap::from([("note".to_owned(), "é\"\n".to_owned())]);
+        let named = || tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let bytes = encode(named(), metadata.clone())?;
+        assert_eq!(bytes, encode(named(), metadata.clone())?);
+        let (read, told) = decode(&bytes)?;
+        assert_eq!((&read, told), (&tensors, metadata));
+        assert_eq!(read["a"].values[1].to_bits(), (-0.0f32).to_bits());
+        Ok(())
+    }
+
+    #[test]
+    fn what_libtorch_holds_comes_back() -> Result<(), LibtorchError> {
+        let tensor = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape([2, 3]);
+        let copy = HostTensor::copy_of(&tensor.tr())?;
+        assert_eq!((&copy.shape[..], &copy.values[..2]), (&[3, 2][..], &[1.0, 4.0][..]));
+        let mut other = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu));
+        copy.copy_into(&mut other)?;
+        assert!(other.equal(&tensor.tr()));
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! A table of the epochs that grows while training runs.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{Callback, CallbackError, Flow, Plan, Training};
+use crate::files::{self, WriteError};
+use crate::train::history::{EpochRecord, History};
+
+/// Writes each epoch's record to a CSV file as it ends, as Keras's `CSVLogger`: the columns are
+/// those of [`History::to_csv`]. A file that is there is replaced when training begins; a run that
+/// goes on begins with the lines of its earlier epochs.
+///
+/// A disk that is full never ends the training: the table is written again with the next epoch, and
+/// [`failure`](Self::failure) tells whether it is whole.
+#[derive(Debug)]
+pub struct CsvLogger {
+    path: PathBuf,
+    history: History,
+    failure: Option<WriteError>,
+}
+
+impl CsvLogger {
+    /// A table at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), history: History::default(), failure: None }
+    }
+
+    /// Where the table is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why the table is not whole, if it is not.
+    pub fn failure(&self) -> Option<&WriteError> {
+        self.failure.as_ref()
+    }
+
+    fn rewrite(&mut self) {
+        self.failure = files::write(&self.path, self.history.to_csv().as_bytes()).err();
+    }
+
+    fn append(&mut self, record: &EpochRecord) {
+        let line = History::csv_line(record);
+        let file = OpenOptions::new().append(true).open(&self.path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        self.failure =
+            written.err().map(|source| WriteError::new(&self.path, line.len() as u64, source));
+    }
+}
+
+impl Callback for CsvLogger {
+    fn on_train_begin(&mut self, training: &mut Training, _: &Plan) -> Result<(), CallbackError> {
+        self.history = training.history().clone();
+        self.rewrite();
+        Ok(())
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        _: &mut Training,
+        record: &EpochRecord,
+    ) -> Result<Flow, CallbackError> {
+        self.history.epochs.push(record.clone());
+        match self.failure {
+            None => self.append(record),
+            // What is there may end in half a line.
+            Some(_) => self.rewrite(),
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{plan, tell, with_training};
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn every_epoch_is_there_as_soon_as_it_ends() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("log.csv");
+        fs::write(&path, "of another run")?;
+        let mut logger = CsvLogger::new(&path);
+        let lines = || fs::read_to_string(&path).unwrap().lines().count();
+        with_training(|training| {
+            logger.on_train_begin(training, &plan(0)).unwrap();
+            assert_eq!(lines(), 1);
+            tell(&mut logger, training, 1, &[0.5, 0.25]);
+        });
+        assert_eq!(lines(), 3);
+        assert_eq!(fs::read_to_string(&path)?, logger.history.to_csv());
+        assert!(logger.failure().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_with_the_next_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("later/log.csv");
+        let mut logger = CsvLogger::new(&path);
+        with_training(|training| {
+            logger.on_train_begin(training, &plan(0)).unwrap();
+            tell(&mut logger, training, 1, &[0.5]);
+            let failure = logger.failure().map(ToString::to_string).unwrap_or_default();
+            assert!(failure.contains("log.csv cannot be written"), "{failure}");
+            fs::create_dir(path.parent().unwrap()).unwrap();
+            tell(&mut logger, training, 2, &[0.25]);
+        });
+        assert!(logger.failure().is_none());
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+}

@@ -1,0 +1,204 @@
+//! Ends the training when it gets no better.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Callback, CallbackError, Ending, Flow, Plan, Training};
+use crate::tensors::Tensors;
+use crate::train::history::EpochRecord;
+use crate::train::metric::Metric;
+use crate::train::rule::ConfigError;
+use crate::train::snapshot::CallbackState;
+
+/// The settings of [`EarlyStopping`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStoppingConfig {
+    /// The figure that should get better.
+    pub monitor: Metric,
+    /// Epochs in a row without getting better after which training ends; 0 ends it at the first.
+    pub patience: usize,
+    /// By how much the figure must change to be called better.
+    pub min_delta: f64,
+    /// Whether the network ends with the weights of the best epoch instead of the last.
+    pub restore_best: bool,
+}
+
+/// Ends the training when a figure has not become better for `patience` epochs, as Keras's
+/// `EarlyStopping` counts them (`keras/src/callbacks/early_stopping.py`): the first epoch never ends
+/// it, and with `restore_best` the best epoch's weights are put back whenever training ends.
+#[derive(Clone, Debug)]
+pub struct EarlyStopping {
+    config: EarlyStoppingConfig,
+    seen: Seen,
+    best_weights: Tensors,
+}
+
+/// What it has seen so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    best: Option<f64>,
+    best_epoch: usize,
+    /// Epochs since then.
+    wait: usize,
+    stopped_epoch: Option<usize>,
+}
+
+impl EarlyStopping {
+    /// A callback with these settings.
+    ///
+    /// # Errors
+    /// A `min_delta` that is negative or not finite.
+    pub fn new(config: EarlyStoppingConfig) -> Result<Self, ConfigError> {
+        ConfigError::unless(
+            config.min_delta >= 0.0 && config.min_delta.is_finite(),
+            "min delta",
+            "at least 0 and finite",
+            config.min_delta,
+        )?;
+        Ok(Self { config, seen: Seen::default(), best_weights: Tensors::new() })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &EarlyStoppingConfig {
+        &self.config
+    }
+
+    /// The best value so far and its epoch, from 1.
+    pub fn best(&self) -> Option<(f64, usize)> {
+        self.seen.best.map(|best| (best, self.seen.best_epoch))
+    }
+
+    /// The epoch at which it ended the training, from 1.
+    pub fn stopped_epoch(&self) -> Option<usize> {
+        self.seen.stopped_epoch
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
+        (self.seen, self.best_weights) = (Seen::default(), Tensors::new());
+        Ok(self.config.monitor.check(plan.validation_samples)?)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        training: &mut Training,
+        record: &EpochRecord,
+    ) -> Result<Flow, CallbackError> {
+        let EarlyStoppingConfig { monitor, patience, min_delta, restore_best } = self.config;
+        let seen = &mut self.seen;
+        let value = monitor.of(record).unwrap_or(f64::NAN);
+        if monitor.improves(value, seen.best, min_delta) {
+            *seen = Seen { best: Some(value), best_epoch: record.epoch, ..Seen::default() };
+            if restore_best {
+                self.best_weights = training.model().weights()?;
+            }
+            return Ok(Flow::Continue);
+        }
+        seen.wait += 1;
+        if seen.wait >= patience && record.epoch > 1 {
+            seen.stopped_epoch = Some(record.epoch);
+            return Ok(Flow::Stop);
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_train_end(
+        &mut self,
+        training: &mut Training,
+        ending: Ending,
+    ) -> Result<(), CallbackError> {
+        if ending != Ending::Interrupted && !self.best_weights.is_empty() {
+            training.set_weights(&self.best_weights)?;
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> Option<&'static str> {
+        Some("early_stopping")
+    }
+
+    fn state(&self) -> Result<CallbackState, CallbackError> {
+        let value = serde_json::to_value(self.seen)?;
+        Ok(CallbackState { value, tensors: self.best_weights.clone() })
+    }
+
+    fn restore(&mut self, state: &CallbackState) -> Result<(), CallbackError> {
+        self.seen = serde_json::from_value(state.value.clone())?;
+        self.best_weights = state.tensors.clone();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{marked, plan, tell, with_training};
+    use super::*;
+
+    fn config(patience: usize, min_delta: f64) -> EarlyStoppingConfig {
+        EarlyStoppingConfig { monitor: Metric::ValLoss, patience, min_delta, restore_best: true }
+    }
+
+    /// Stopping epoch and best epoch of Keras 3.15's EarlyStopping(monitor="val_loss",
+    /// patience=…, min_delta=…) told of the same losses by `on_epoch_end(epoch - 1, …)`:
+    /// tests/fixtures/make_callbacks.py.
+    #[test]
+    fn it_stops_where_keras_stops_and_restores_the_best() {
+        let nan = f64::NAN;
+        let cases: [(usize, f64, &[f64], Option<usize>, usize); 9] = [
+            (1, 0.0, &[1.0, 0.9, 0.95, 0.8], Some(3), 2),
+            (2, 0.0, &[1.0, 0.9, 0.95, 0.8, 0.9, 0.85, 0.7], Some(6), 4),
+            (0, 0.0, &[1.0, 0.9, 0.95, 0.8], Some(3), 2),
+            (0, 0.0, &[1.0, 1.0, 0.5], Some(2), 1),
+            (2, 0.1, &[1.0, 0.95, 0.91, 0.5], Some(3), 1),
+            (2, 0.1, &[1.0, 0.95, 0.85, 0.8, 0.78, 0.1], Some(5), 3),
+            (3, 0.0, &[1.0, 2.0, 2.0], None, 1),
+            (2, 0.0, &[1.0, nan, nan, 0.5], Some(3), 1),
+            (1, 0.0, &[0.5, 0.5], Some(2), 1),
+        ];
+        for (patience, min_delta, losses, stop, best) in cases {
+            let mut callback = EarlyStopping::new(config(patience, min_delta)).unwrap();
+            with_training(|training| {
+                callback.on_train_begin(training, &plan(1)).unwrap();
+                assert_eq!(tell(&mut callback, training, 1, losses), stop, "{losses:?}");
+                assert_eq!(callback.stopped_epoch(), stop);
+                assert_eq!(callback.best().map(|(_, epoch)| epoch), Some(best), "{losses:?}");
+                callback.on_train_end(training, Ending::Stopped).unwrap();
+                assert_eq!(marked(training), best as f32, "{losses:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn an_interrupted_one_goes_on_where_it_was() {
+        let losses = [1.0, 0.9, 0.95, 0.8, 0.9, 0.85, 0.7];
+        for cut in 0..6 {
+            let mut whole = EarlyStopping::new(config(2, 0.0)).unwrap();
+            let mut first = whole.clone();
+            let mut second = whole.clone();
+            with_training(|training| {
+                let stop = tell(&mut whole, training, 1, &losses);
+                assert_eq!(tell(&mut first, training, 1, &losses[..cut]), None);
+                let before = marked(training);
+                first.on_train_end(training, Ending::Interrupted).unwrap();
+                assert_eq!(marked(training), before);
+                second.on_train_begin(training, &plan(1)).unwrap();
+                second.restore(&first.state().unwrap()).unwrap();
+                assert_eq!(tell(&mut second, training, cut + 1, &losses[cut..]), stop);
+                assert_eq!(second.state().unwrap(), whole.state().unwrap());
+            });
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_an_error() {
+        let mut callback = EarlyStopping::new(config(1, 0.0)).unwrap();
+        let error = with_training(|training| callback.on_train_begin(training, &plan(0)));
+        assert!(error.unwrap_err().to_string().starts_with("val_loss needs a validation set"));
+        let error = EarlyStopping::new(config(1, -0.1)).unwrap_err().to_string();
+        assert_eq!(error, "min delta must be at least 0 and finite, found -0.1");
+        let state = CallbackState { value: serde_json::json!({"best": "x"}), ..Default::default() };
+        assert!(callback.restore(&state).is_err());
+    }
+}

@@ -1,0 +1,456 @@
+//! The training loop: batches, epochs, snapshots, rollbacks.
+//!
+//! Nothing here draws random numbers in a row: the order of an epoch is drawn from (seed, epoch),
+//! dropout from (seed, step), so a run can go on from any batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::seq::SliceRandom;
+
+use super::callback::{
+    BatchInfo, Callback, CallbackError, Ending, Flow, Moment, Plan, Rollback, Training,
+};
+use super::config::{FitConfig, OnNan};
+use super::history::EpochRecord;
+use super::snapshot::{CallbackState, Snapshot, State};
+use super::step::Step;
+use super::{FitData, SnapshotError, TrainError};
+use crate::data::batches::Feed;
+use crate::device::{self, Device};
+use crate::evaluate;
+use crate::model::{ModelError, Sequential};
+use crate::rng::{self, Purpose};
+
+/// A training run that is going on.
+pub(super) struct Session<'a, 'c, 'm> {
+    config: &'a FitConfig,
+    plan: Plan,
+    step: Step<'m>,
+    train: Feed,
+    validation: Option<Feed>,
+    callbacks: Observers<'a, 'c>,
+    /// Where the run is, but for what `step` counts by itself: step, learning rate, sums.
+    state: State,
+    /// The wall-clock seconds before this session, and its start.
+    started: (f64, Instant),
+    /// Where a rollback goes back to, if the config wants any.
+    anchor: Option<Arc<Snapshot>>,
+}
+
+/// How an epoch ended.
+enum EpochEnd {
+    Finished,
+    Interrupted,
+}
+
+impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
+    pub fn new(
+        model: &'m mut Sequential,
+        data: FitData<'_>,
+        config: &'a FitConfig,
+        callbacks: &'a mut [&'c mut dyn Callback],
+    ) -> Result<Self, TrainError> {
+        for dataset in [Some(data.train), data.validation].into_iter().flatten() {
+            evaluate::check_fit(model, dataset)?;
+        }
+        let device = model.device();
+        if device == Device::Cpu {
+            device::note_cpu_use();
+        }
+        let plan = Plan {
+            epochs: config.epochs,
+            batches: data.train.len().div_ceil(config.batch_size),
+            samples: data.train.len(),
+            validation_samples: data.validation.map_or(0, |validation| validation.len()),
+        };
+        Ok(Self {
+            config,
+            plan,
+            train: Feed::new(data.train, device)?,
+            validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
+            step: Step::new(model, config.optimizer, config.loss, config.seed)?,
+            callbacks: Observers(callbacks),
+            state: State::default(),
+            started: (0.0, Instant::now()),
+            anchor: None,
+        })
+    }
+
+    /// Trains to the end, from `snapshot` if there is one.
+    pub fn run(mut self, snapshot: Option<&Snapshot>) -> Result<State, TrainError> {
+        if let Some(snapshot) = snapshot {
+            self.check(snapshot)?;
+            self.restore(snapshot)?;
+        }
+        self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
+            callback.on_train_begin(training, &self.plan)
+        })?;
+        if let Some(snapshot) = snapshot {
+            self.callbacks.restore(&snapshot.callbacks)?;
+        }
+        self.anchor = match (self.config.on_nan, snapshot) {
+            (OnNan::Rollback, Some(snapshot)) if snapshot.state.batch > 0 => {
+                let missing = || SnapshotError::State("a rollback needs the epoch's beginning");
+                Some(snapshot.anchor.clone().ok_or_else(missing)?)
+            }
+            (OnNan::Rollback, _) => self.snapshot()?,
+            _ => None,
+        };
+        let mut ending = Ending::Complete;
+        while self.state.epoch < self.config.epochs && !self.state.stopped {
+            match self.epoch() {
+                Ok(EpochEnd::Finished) => {}
+                Ok(EpochEnd::Interrupted) => {
+                    ending = Ending::Interrupted;
+                    break;
+                }
+                Err(error) => self.roll_back(error)?,
+            }
+        }
+        if self.state.stopped {
+            ending = Ending::Stopped;
+        }
+        self.state.seconds = self.seconds();
+        self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
+            callback.on_train_end(training, ending)
+        })?;
+        Ok(self.state)
+    }
+
+    /// What is left of the next epoch.
+    fn epoch(&mut self) -> Result<EpochEnd, TrainError> {
+        let epoch = self.state.epoch + 1;
+        self.callbacks.each(|callback| callback.on_epoch_begin(epoch))?;
+        let flow = self.batches(epoch)?;
+        if flow == Flow::Interrupt {
+            return Ok(EpochEnd::Interrupted);
+        }
+        let sums = self.step.sums()?;
+        self.finite(sums.loss, "mean loss", None)?;
+        // The loss was measured before the last step, which can be the one that went wrong.
+        self.finite(self.step.model.largest_weight()?, "weights", None)?;
+        let validated = match &self.validation {
+            None => None,
+            Some(validation) => Some(self.step.model.evaluate_feed(validation)?),
+        };
+        if let Some(validated) = &validated {
+            self.finite(validated.loss, "validation loss", None)?;
+        }
+        let samples = sums.samples as f64;
+        let seconds = self.state.epoch_seconds;
+        let record = EpochRecord {
+            epoch,
+            loss: sums.loss / samples,
+            accuracy: sums.correct as f64 / samples,
+            val_loss: validated.as_ref().map(|v| v.loss),
+            val_accuracy: validated.as_ref().map(|v| v.accuracy),
+            learning_rate: self.step.optimizer.learning_rate(),
+            seconds,
+            samples_per_second: samples / seconds,
+        };
+        let end = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
+            callback.on_epoch_end(training, &record)
+        })?;
+        self.state.history.epochs.push(record);
+        self.state.epoch = epoch;
+        self.state.batch = 0;
+        self.state.epoch_seconds = 0.0;
+        self.step.set_sums(Default::default())?;
+        self.state.stopped = flow == Flow::Stop || end == Flow::Stop;
+        let interrupted = end == Flow::Interrupt;
+        let wanted = self.callbacks.want_snapshot(Moment::Epoch) || interrupted;
+        let rolls_back = self.config.on_nan == OnNan::Rollback;
+        if wanted || rolls_back {
+            let snapshot = self.snapshot()?;
+            if wanted {
+                self.callbacks.hand_over(snapshot.as_ref())?;
+            }
+            self.anchor = snapshot.filter(|_| rolls_back);
+        }
+        Ok(if interrupted { EpochEnd::Interrupted } else { EpochEnd::Finished })
+    }
+
+    /// The batches that are left of an epoch, and what the callbacks made of them.
+    fn batches(&mut self, epoch: usize) -> Result<Flow, TrainError> {
+        let on_cpu = self.step.model.device() == Device::Cpu;
+        // Whole data sets go through the network outside of this, with all threads.
+        let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
+        let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
+        let order = order(self.train.len(), self.config.seed, epoch);
+        let done = (self.state.batch * self.config.batch_size).min(order.len());
+        for batch in self.train.batches(&order[done..], self.config.batch_size)? {
+            let (number, position) =
+                (self.state.batch + 1, self.state.batch * self.config.batch_size);
+            let samples = self.config.batch_size.min(order.len() - position);
+            let info = BatchInfo { epoch, batch: number, samples };
+            self.callbacks.each(|callback| callback.on_batch_begin(&info))?;
+            self.step
+                .run(&batch.map_err(|error| self.failed(error.into()))?)
+                .map_err(|error| self.failed(error))?;
+            self.state.batch = number;
+            self.state.epoch_seconds = earlier + begun.elapsed().as_secs_f64();
+            if on_cpu && self.config.on_nan != OnNan::Ignore {
+                self.finite(self.step.sums()?.loss, "loss", Some(number))?;
+            }
+            let flow = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
+                callback.on_batch_end(training, &info)
+            })?;
+            if self.callbacks.want_snapshot(Moment::Batch) || flow == Flow::Interrupt {
+                let snapshot = self.snapshot()?;
+                self.callbacks.hand_over(snapshot.as_ref())?;
+            }
+            if flow != Flow::Continue {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// A step that failed: too little memory is said in the user's words.
+    fn failed(&self, error: ModelError) -> TrainError {
+        match error {
+            ModelError::Libtorch(error) if error.is_out_of_memory() => {
+                let (batch_size, device) = (self.config.batch_size, self.step.model.device());
+                TrainError::Memory { batch_size, device: device::name(device), source: error }
+            }
+            error => error.into(),
+        }
+    }
+
+    /// Refuses a number that is not finite, unless the config ignores it.
+    fn finite(
+        &self,
+        found: f64,
+        what: &'static str,
+        batch: Option<usize>,
+    ) -> Result<(), TrainError> {
+        if found.is_finite() || self.config.on_nan == OnNan::Ignore {
+            return Ok(());
+        }
+        // On a GPU it may have been any of the epoch's batches.
+        let first = || Some(self.step.finite_steps().ok()??);
+        let batch = match (batch, what) {
+            (None, "mean loss") => first().map(|finite| finite + 1),
+            _ => batch,
+        };
+        Err(TrainError::Diverged {
+            epoch: self.state.epoch + 1,
+            batch,
+            what,
+            found,
+            learning_rate: self.step.optimizer.learning_rate(),
+            rollbacks: self.state.rollbacks,
+        })
+    }
+
+    /// Goes back to the epoch's beginning with half the learning rate, if the error is that numbers
+    /// were not finite and the config allows it; otherwise hands the error on.
+    fn roll_back(&mut self, error: TrainError) -> Result<(), TrainError> {
+        let (&TrainError::Diverged { epoch, batch, .. }, Some(anchor)) = (&error, &self.anchor)
+        else {
+            return Err(error);
+        };
+        if anchor.state.rollbacks >= OnNan::ROLLBACKS {
+            return Err(error);
+        }
+        let mut anchor = Snapshot::clone(anchor);
+        anchor.state.rollbacks += 1;
+        anchor.state.learning_rate /= 2.0;
+        self.restore(&anchor)?;
+        self.callbacks.restore(&anchor.callbacks)?;
+        let State { rollbacks, learning_rate, .. } = anchor.state;
+        let rollback = Rollback { epoch, batch, learning_rate, rollbacks };
+        self.anchor = Some(Arc::new(anchor));
+        self.callbacks.each(|callback| callback.on_rollback(&rollback))
+    }
+
+    /// The state of this moment; none if it is not finite and the config ignores that.
+    fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, TrainError> {
+        let sums = self.step.sums()?;
+        self.finite(sums.loss, "mean loss", None)?;
+        let snapshot = Snapshot {
+            state: State {
+                step: self.step.optimizer.steps(),
+                learning_rate: self.step.optimizer.learning_rate(),
+                sums,
+                seconds: self.seconds(),
+                ..self.state.clone()
+            },
+            weights: self.step.model.weights()?,
+            moments: self.step.moments()?,
+            callbacks: self.callbacks.states()?,
+            anchor: if self.state.batch > 0 { self.anchor.clone() } else { None },
+        };
+        let mut finite = sums.loss.is_finite();
+        for (what, tensors) in [
+            ("weights", &snapshot.weights),
+            ("optimiser's memory", &snapshot.moments[0]),
+            ("optimiser's memory", &snapshot.moments[1]),
+        ] {
+            let mut values = tensors.values().flat_map(|tensor| &tensor.values);
+            if let Some(&found) = values.find(|value| !value.is_finite()) {
+                self.finite(f64::from(found), what, None)?;
+                finite = false;
+            }
+        }
+        Ok(finite.then(|| Arc::new(snapshot)))
+    }
+
+    /// Goes back, or on, to where `snapshot` was; callbacks are not told.
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        let Snapshot { state, weights, moments, .. } = snapshot;
+        self.step.restore(weights, moments, state.step).map_err(SnapshotError::Weights)?;
+        self.step.optimizer.set_learning_rate(state.learning_rate);
+        self.step.set_sums(state.sums)?;
+        let seconds = self.seconds().max(state.seconds);
+        self.state = state.clone();
+        self.started = (seconds, Instant::now());
+        Ok(())
+    }
+
+    /// Checks what a snapshot that we did not take ourselves says of its place.
+    fn check(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let State { epoch, batch, step, learning_rate, stopped, sums, history, .. } =
+            &snapshot.state;
+        let (batches, size) = (self.plan.batches, self.config.batch_size);
+        let seen = batch.checked_mul(size).map(|seen| seen.min(self.plan.samples));
+        let steps = epoch.checked_mul(batches).and_then(|steps| steps.checked_add(*batch));
+        let numbered = (1..).zip(&history.epochs).all(|(number, record)| record.epoch == number);
+        let rules = [
+            (*batch <= batches, "an epoch has fewer batches"),
+            (history.epochs.len() == *epoch && numbered, "the history must have a line an epoch"),
+            (Some(sums.samples) == seen, "the samples must be those of the batches"),
+            // A stopped run may have left an epoch early.
+            (
+                *stopped || steps.map(|n| n as u64) == Some(*step),
+                "the steps must be those of the batches",
+            ),
+            (
+                *learning_rate > 0.0 && learning_rate.is_finite(),
+                "the learning rate must be above 0",
+            ),
+            (sums.loss.is_finite(), "the loss must be finite"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(SnapshotError::State(rule)),
+            None => Ok(()),
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.started.0 + self.started.1.elapsed().as_secs_f64()
+    }
+}
+
+/// The order of the samples in `epoch`, drawn anew from the stream of (seed, epoch).
+fn order(samples: usize, seed: u64, epoch: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..samples as u32).collect();
+    order.shuffle(&mut rng::stream(seed, Purpose::Shuffle, &[epoch as u64]));
+    order
+}
+
+/// All callbacks of a run.
+struct Observers<'a, 'c>(&'a mut [&'c mut dyn Callback]);
+
+impl Observers<'_, '_> {
+    fn each(
+        &mut self,
+        mut what: impl FnMut(&mut dyn Callback) -> Result<(), CallbackError>,
+    ) -> Result<(), TrainError> {
+        self.0.iter_mut().try_for_each(|callback| what(*callback)).map_err(TrainError::Callback)
+    }
+
+    fn tell(
+        &mut self,
+        step: &mut Step,
+        state: &State,
+        mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<(), CallbackError>,
+    ) -> Result<(), TrainError> {
+        let mut training = Training::new(step, &state.history);
+        self.each(|callback| what(callback, &mut training))
+    }
+
+    /// Asks every callback, even when one has already said to stop; an interruption goes before a
+    /// stop.
+    fn ask(
+        &mut self,
+        step: &mut Step,
+        state: &State,
+        mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<Flow, CallbackError>,
+    ) -> Result<Flow, TrainError> {
+        let mut flow = Flow::Continue;
+        self.tell(step, state, |callback, training| {
+            flow = flow.max(what(callback, training)?);
+            Ok(())
+        })?;
+        Ok(flow)
+    }
+
+    fn hand_over(&mut self, snapshot: Option<&Arc<Snapshot>>) -> Result<(), TrainError> {
+        match snapshot {
+            Some(snapshot) => self.each(|callback| callback.on_snapshot(snapshot)),
+            None => Ok(()),
+        }
+    }
+
+    fn want_snapshot(&mut self, moment: Moment) -> bool {
+        // Each is asked: one may count.
+        self.0.iter_mut().fold(false, |wanted, callback| callback.wants_snapshot(moment) | wanted)
+    }
+
+    /// The callbacks that remember something, each with a key of its own.
+    fn keyed(&self) -> Vec<(usize, String)> {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut keys = Vec::new();
+        for (i, callback) in self.0.iter().enumerate() {
+            if let Some(key) = callback.key() {
+                let count = seen.entry(key).or_default();
+                *count += 1;
+                let number = if *count > 1 { format!("_{count}") } else { String::new() };
+                keys.push((i, format!("{key}{number}")));
+            }
+        }
+        keys
+    }
+
+    fn states(&self) -> Result<BTreeMap<String, CallbackState>, TrainError> {
+        let keyed = self.keyed().into_iter();
+        keyed.map(|(i, key)| Ok((key, self.0[i].state().map_err(TrainError::Callback)?))).collect()
+    }
+
+    fn restore(&mut self, states: &BTreeMap<String, CallbackState>) -> Result<(), TrainError> {
+        let keyed = self.keyed();
+        let expected: BTreeSet<&String> = keyed.iter().map(|(_, key)| key).collect();
+        if !expected.iter().copied().eq(states.keys()) {
+            let expected = expected.into_iter().cloned().collect();
+            let found = states.keys().cloned().collect();
+            return Err(SnapshotError::Callbacks { expected, found }.into());
+        }
+        for (i, key) in keyed {
+            if let Some(state) = states.get(&key) {
+                self.0[i].restore(state).map_err(|source| {
+                    TrainError::Snapshot(SnapshotError::Callback { key, source })
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn the_order_is_a_permutation_of_the_seed_and_the_epoch() {
+        let order = |seed, epoch| order(100, seed, epoch);
+        let mut sorted = order(1, 1);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<u32>>());
+        assert!(order(1, 1) != sorted);
+        assert_eq!(order(1, 1), order(1, 1));
+        assert!(order(1, 1) != order(1, 2) && order(1, 1) != order(2, 1));
+    }
+}

@@ -1,0 +1,104 @@
+//! The whole state of a training run between two batches: what going on from there needs, and
+//! nothing that can be derived.
+//!
+//! Random streams are not in it: each is drawn from (seed, purpose, position), see `rng.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::History;
+use crate::tensors::Tensors;
+
+/// A training run between two batches. Training that goes on from it ends with the same weights as
+/// training that was never interrupted, bit for bit on the CPU.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Where the run is.
+    pub state: State,
+    /// The parameters, by their names.
+    pub weights: Tensors,
+    /// What the optimiser remembers, by the parameters' names: m and v of Adam; b of SGD; v and b of
+    /// RMSprop. A list that the optimiser does not need is empty.
+    pub moments: [Tensors; 2],
+    /// What callbacks remember, by their keys.
+    pub callbacks: BTreeMap<String, CallbackState>,
+    /// Within an epoch, where a rollback goes back to: the state at its beginning.
+    pub anchor: Option<Arc<Snapshot>>,
+}
+
+/// Where a training run is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Epochs that are finished.
+    pub epoch: usize,
+    /// Batches of the next epoch that are done.
+    pub batch: usize,
+    /// Steps taken over all epochs.
+    pub step: u64,
+    /// The learning rate of the next step.
+    pub learning_rate: f64,
+    /// How often a rollback has halved the learning rate.
+    pub rollbacks: u32,
+    /// Whether a callback has ended the training: then there is nothing to go on with.
+    pub stopped: bool,
+    /// Sums over the batches of the epoch that is not finished.
+    pub sums: Sums,
+    /// Wall-clock time of these batches, in seconds.
+    pub epoch_seconds: f64,
+    /// Wall-clock time of the whole training, in seconds.
+    pub seconds: f64,
+    /// The finished epochs.
+    pub history: History,
+}
+
+/// Sums over the samples of an epoch's batches so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sums {
+    /// Of the losses, in nats.
+    pub loss: f64,
+    /// Right answers.
+    pub correct: i64,
+    /// Samples.
+    pub samples: usize,
+}
+
+/// What a callback remembers between epochs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallbackState {
+    /// Its numbers.
+    pub value: serde_json::Value,
+    /// Its tensors, such as the best weights so far.
+    pub tensors: Tensors,
+}
+
+impl Snapshot {
+    /// "epoch 3, batch 120", counted from 1: what comes next.
+    pub fn place(&self) -> String {
+        let State { epoch, batch, .. } = self.state;
+        match batch {
+            0 => format!("epoch {}", epoch + 1),
+            _ => format!("epoch {}, batch {}", epoch + 1, batch + 1),
+        }
+    }
+
+    /// The same weights and counts: whether two snapshots are of one moment of one run. Times are
+    /// left out, which no repetition gives again.
+    pub fn same_moment(&self, other: &Self) -> bool {
+        let timeless = |snapshot: &Self| {
+            let mut state = snapshot.state.clone();
+            (state.epoch_seconds, state.seconds) = (0.0, 0.0);
+            for record in &mut state.history.epochs {
+                (record.seconds, record.samples_per_second) = (0.0, 0.0);
+            }
+            state
+        };
+        timeless(self) == timeless(other)
+            && self.weights == other.weights
+            && self.moments == other.moments
+            && self.callbacks == other.callbacks
+    }
+}
