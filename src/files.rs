@@ -21,9 +21,15 @@ impl WriteError {
     pub(crate) fn new(path: &Path, bytes: u64, source: io::Error) -> Self {
         Self { path: path.to_owned(), bytes, source }
     }
+
+    /// Whether there is no room left.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
 }
 
 fn reason(error: &io::Error, bytes: u64) -> String {
+    let needed = if bytes > 0 { format!(", {bytes} bytes are needed") } else { String::new() };
     match error.kind() {
         io::ErrorKind::NotFound => "its folder does not exist: create it, or choose another".into(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -33,10 +39,11 @@ fn reason(error: &io::Error, bytes: u64) -> String {
         io::ErrorKind::NotADirectory => {
             "part of its path is no folder: choose a path that leads through folders".into()
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            let needed =
-                if bytes > 0 { format!(", {bytes} bytes are needed") } else { String::new() };
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("{error}{needed}: free some space, or choose another disk")
+        }
+        io::ErrorKind::FileTooLarge => {
+            format!("{error}{needed}: raise the limit on the size of files (ulimit -f)")
         }
         _ => error.to_string(),
     }

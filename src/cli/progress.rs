@@ -66,7 +66,7 @@ impl Callback for Progress {
         let Rollback { epoch, batch, learning_rate, rollbacks } = rollback;
         let batch = batch.map(|batch| format!(" in batch {batch}")).unwrap_or_default();
         tell(format_args!(
-            "epoch {epoch} diverged{batch} and begins again with learning rate {learning_rate}, \
+            "epoch {epoch} diverged{batch} and begins again with learning rate {learning_rate:?}, \
              rollback {rollbacks} of {}",
             OnNan::ROLLBACKS
         ));

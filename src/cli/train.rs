@@ -6,11 +6,13 @@ mod settings;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
 use seqfit::run::{
-    self, DataConfig, Figures, ModelCheckpoint, Run, RunConfig, RunError, RunResult,
+    self, CheckpointFailure, DataConfig, Figures, ModelCheckpoint, Run, RunConfig, RunError,
+    RunResult,
 };
 use seqfit::{Device, FitConfig, History, Sequential, Snapshot, TrainError, data, device};
 use serde::Serialize;
@@ -235,9 +237,7 @@ impl Job {
         let mut lines = args.json.then(JsonLines::default);
         let folder = self.run.checkpoints_path();
         let mut checkpoints =
-            ModelCheckpoint::new(&folder, self.run.identity()?, config.checkpoints, |failure| {
-                tell(format_args!("warning: {failure}; training goes on"));
-            })?;
+            ModelCheckpoint::new(&folder, self.run.identity()?, config.checkpoints, warn_once())?;
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
         callbacks.extend(early_stopping.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(reduce_lr.as_mut().map(|own| own as &mut dyn Callback));
@@ -282,7 +282,6 @@ impl Job {
             },
         };
         self.run.save(&self.model, &history)?;
-        self.model.export(self.run.path().join(run::TORCHSCRIPT), self.data.train.classes())?;
         let way_on = interruption.stopped().then(|| self.way_on());
         let run = self.run.finish(&result)?;
         match lines {
@@ -309,7 +308,13 @@ impl Job {
     }
 
     fn way_on(&self) -> String {
-        format!("go on with: seqfit train --resume {}", self.run.path().display())
+        let path = self.run.path().display().to_string();
+        let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
+        let quoted = match path.chars().all(plain) {
+            true => path,
+            false => format!("'{}'", path.replace('\'', r"'\''")),
+        };
+        format!("go on with: seqfit train --resume {quoted}")
     }
 
     /// An error in training leaves the checkpoints before it.
@@ -321,6 +326,17 @@ impl Job {
                 anyhow::anyhow!("{error}; the last good checkpoint is {kept}")
             }
             None => error.into(),
+        }
+    }
+}
+
+/// Tells of the first checkpoint that could not be written: the others have the same trouble, and
+/// are counted at the end.
+fn warn_once() -> impl Fn(&CheckpointFailure) + Send + Sync {
+    let told = AtomicBool::new(false);
+    move |failure| {
+        if !told.swap(true, Ordering::Relaxed) {
+            tell(format_args!("warning: {failure}; training goes on"));
         }
     }
 }

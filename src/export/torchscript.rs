@@ -33,16 +33,23 @@ struct Card<'a> {
     output: &'a str,
 }
 
-/// Writes `model` to `path`: f32 [batch, …input shape] or [batch, values] in [0, 1] in; logits out,
+/// Writes `model` to `path`: see [`encode`].
+///
+/// # Errors
+/// As [`encode`], or a file that cannot be written; nothing is left behind.
+pub fn save(model: &Sequential, classes: &[String], path: &Path) -> Result<(), ExportError> {
+    Ok(files::write(path, &encode(model, classes)?)?)
+}
+
+/// The bytes of `model`'s file: f32 [batch, …input shape] or [batch, values] in [0, 1] in; logits out,
 /// or probabilities if the last layer is a softmax.
 ///
 /// Attributes: `class_names: List[str]`, `input_shape: List[int]`, `scale: float` (what raw pixels
 /// are divided by). The parameters are on the CPU.
 ///
 /// # Errors
-/// A number of names other than the classes, weights that are not finite, or a file that cannot be
-/// written; nothing is left behind.
-pub fn save(model: &Sequential, classes: &[String], path: &Path) -> Result<(), ExportError> {
+/// A number of names other than the classes, or weights that are not finite.
+pub fn encode(model: &Sequential, classes: &[String]) -> Result<Vec<u8>, ExportError> {
     if classes.len() != model.outputs() {
         return Err(ExportError::ClassNames { outputs: model.outputs(), names: classes.len() });
     }
@@ -84,7 +91,7 @@ pub fn save(model: &Sequential, classes: &[String], path: &Path) -> Result<(), E
         scale: SCALE,
         output: if spec.ends_in_softmax() { "probabilities" } else { "logits" },
     })?;
-    Ok(files::write(path, &module.archive((CARD, &card))?)?)
+    Ok(module.archive((CARD, &card))?)
 }
 
 impl Sequential {

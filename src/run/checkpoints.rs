@@ -160,14 +160,30 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// Removes all but the newest `keep`.
+/// Removes all but the newest `keep`, and tells how many.
 ///
 /// # Errors
 /// A folder that cannot be read, or a file that cannot be removed.
-pub(super) fn prune(folder: &Path, keep: usize) -> io::Result<()> {
+pub(super) fn prune(folder: &Path, keep: usize) -> io::Result<usize> {
     let all = list(folder)?;
     let old = all.len().saturating_sub(keep);
-    all.iter().take(old).try_for_each(|(_, path)| fs::remove_file(path))
+    all.iter().take(old).try_for_each(|(_, path)| fs::remove_file(path))?;
+    Ok(old)
+}
+
+/// Writes with `write`; if the disk is full, once more after all checkpoints in `folder` but the
+/// newest have made room.
+pub(super) fn making_room(
+    folder: &Path,
+    write: impl Fn() -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    match write() {
+        Err(full) if full.is_full_disk() => match prune(folder, 1) {
+            Ok(0) | Err(_) => Err(full),
+            Ok(_) => write(),
+        },
+        written => written,
+    }
 }
 
 #[cfg(test)]
@@ -196,7 +212,7 @@ mod tests {
         for file in [&name((9, 0)), &name((10, 0)), &name((9, 5)), BEST, "notes"] {
             fs::write(folder.path().join(file), "").unwrap();
         }
-        prune(folder.path(), 2).unwrap();
+        assert_eq!(prune(folder.path(), 2).unwrap(), 1);
         let mut left: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::identity::Difference;
+use crate::export::ExportError;
 use crate::files::WriteError;
 use crate::model::{ModelError, WeightsError};
 
@@ -105,6 +106,14 @@ pub enum RunError {
         /// Why.
         source: WeightsError,
     },
+    /// The network cannot be exported.
+    #[error("{path} cannot be written: {source}")]
+    Export {
+        /// The exported network.
+        path: PathBuf,
+        /// Why.
+        source: ExportError,
+    },
     /// The config is no config.
     #[error("{path} is not a run's config: {message}: restore the file, or train again")]
     Config {
@@ -113,8 +122,10 @@ pub enum RunError {
         /// What the parser said.
         message: String,
     },
-    /// A folder cannot be made or emptied.
-    #[error("{path} cannot be made a run's folder: {source}: choose another --out")]
+    /// A folder cannot be made, emptied or written into.
+    #[error(
+        "{path} cannot be used as a run's folder: {source}: allow writing there, or choose another"
+    )]
     Prepare {
         /// The folder.
         path: PathBuf,

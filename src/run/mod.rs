@@ -31,6 +31,7 @@ use lock::Lock;
 
 use crate::device::Device;
 use crate::evaluate::Evaluation;
+use crate::export::torchscript;
 use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{EpochRecord, History};
@@ -292,18 +293,29 @@ impl Run {
         &self.config
     }
 
-    /// Writes the trained parameters and the history.
+    /// Writes the trained parameters, the network for Python and the history.
     ///
     /// # Errors
     /// Parameters that are not finite, or files that cannot be written.
     pub fn save(&self, model: &Sequential, history: &History) -> Result<(), RunError> {
         let path = self.path.join(WEIGHTS);
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let bytes = model
-            .to_safetensors(metadata)
-            .map_err(|source| RunError::Save { path: path.clone(), source })?;
-        files::write(&path, &bytes)?;
-        Ok(files::write(&self.path.join(HISTORY), history.to_csv().as_bytes())?)
+        let weights =
+            model.to_safetensors(metadata).map_err(|source| RunError::Save { path, source })?;
+        let path = self.path.join(TORCHSCRIPT);
+        let network = torchscript::encode(model, &self.config.data.classes)
+            .map_err(|source| RunError::Export { path, source })?;
+        let history = history.to_csv();
+        let files: [(&str, &[u8]); 3] =
+            [(WEIGHTS, &weights), (TORCHSCRIPT, &network), (HISTORY, history.as_bytes())];
+        files.into_iter().try_for_each(|(file, bytes)| self.write(file, bytes))
+    }
+
+    /// On a disk that is full the newest checkpoint stays, and the older ones make room.
+    fn write(&self, file: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.path.join(file);
+        let folder = self.checkpoints_path();
+        Ok(checkpoints::making_room(&folder, || files::write(&path, bytes))?)
     }
 
     /// Writes the final figures, and puts the run where it belongs if another is replaced.
@@ -314,7 +326,7 @@ impl Run {
         let mut text = serde_json::to_string_pretty(result)
             .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;
         text.push('\n');
-        files::write(&self.path.join(RESULT), text.as_bytes())?;
+        self.write(RESULT, text.as_bytes())?;
         if let Some(place) = self.replaces.take() {
             let old = beside(&place, ".old");
             let prepare = |source| RunError::Prepare { path: place.clone(), source };

@@ -158,11 +158,17 @@ impl Shared {
         let bytes = Checkpoint { identity, snapshot: Arc::clone(&job.snapshot) }.to_bytes()?;
         // The best first: a run that goes on after a crash in between comes by here again.
         if job.is_best {
-            checkpoints::write(&self.folder.join(BEST), &bytes)?;
+            self.write_file(BEST, &bytes)?;
         }
-        checkpoints::write(&self.folder.join(name), &bytes)?;
-        let prune = checkpoints::prune(&self.folder, self.keep);
-        Ok(prune.map_err(|source| WriteError::new(&self.folder, 0, source))?)
+        self.write_file(&name, &bytes)?;
+        checkpoints::prune(&self.folder, self.keep)
+            .map_err(|source| WriteError::new(&self.folder, 0, source))?;
+        Ok(())
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        let path = self.folder.join(name);
+        checkpoints::making_room(&self.folder, || checkpoints::write(&path, bytes))
     }
 
     fn failed(&self, failure: CheckpointFailure) {

@@ -45,7 +45,7 @@ pub enum TrainError {
     /// The numbers are no longer finite.
     #[error(
         "training diverged in epoch {epoch}{at}: the {what} must be finite, found {found}{after}: use \
-         a lower learning rate than {learning_rate}",
+         a lower learning rate than {learning_rate:?}",
         at = .batch.map(|batch| format!(", batch {batch}")).unwrap_or_default(),
         after = match .rollbacks { 0 => String::new(), n => format!(" after {n} rollbacks") },
     )]
