@@ -30,7 +30,8 @@
 //! Data flows down this list once, and a module knows only those above it:
 //! - [`data`]: files and downloads → [`Dataset`](data::Dataset) → batches on the device;
 //! - [`layers`], [`Sequential`]: the network, its [`Spec`] and parameters;
-//! - [`FitConfig`], [`callback`], [`History`]: training;
+//! - [`tensors`]: named tensors on the host and in files;
+//! - [`FitConfig`], [`callback`], [`History`], [`Snapshot`]: training, and going on with it;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`run`]: the folder that keeps a run;
 //! - [`export`]: files for other programs;
@@ -46,7 +47,6 @@ mod loss;
 mod model;
 mod native;
 mod rng;
-pub mod tensors;
 mod train;
 
 pub mod data;
@@ -54,6 +54,7 @@ pub mod device;
 pub mod export;
 pub mod libtorch;
 pub mod run;
+pub mod tensors;
 
 pub use device::Device;
 pub use error::Error;

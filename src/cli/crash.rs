@@ -59,3 +59,21 @@ fn write_log(log: &str) -> Option<PathBuf> {
     let path = Path::new(&std::env::temp_dir()).join(name);
     std::fs::write(&path, log).ok().map(|()| path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_exit_code_and_a_file() {
+        let before = std::panic::take_hook();
+        let code = guarded(|| panic!("first line\nsecond line"));
+        std::panic::set_hook(before);
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+        let path = std::env::temp_dir().join(format!("seqfit-{}.log", std::process::id()));
+        let log = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert!(log.contains("message: first line\nsecond line"), "{log}");
+        assert!(log.contains("crash.rs:"), "{log}");
+    }
+}

@@ -3,19 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use seqfit::run::Run;
 use seqfit::{ClassFigures, Evaluation, data, device};
 use serde::Serialize;
 
-use super::options::{DataOptions, DeviceOptions};
+use super::options::{DataOptions, DeviceOptions, RunOptions};
 use super::output::{self, tell};
 use super::progress;
 
 /// Options of `seqfit evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run folder
-    run: PathBuf,
+    #[command(flatten)]
+    run: RunOptions,
     #[command(flatten)]
     data: DataOptions,
     #[command(flatten)]
@@ -50,7 +49,7 @@ struct Class<'a> {
 
 /// Runs `seqfit evaluate`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let run = Run::open(&args.run)?;
+    let run = args.run.open()?;
     if let Some(path) = &args.logits {
         run.check_output(path)?;
     }
@@ -58,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(threads) = args.threads {
         device::set_threads(threads.into());
     }
-    let model = run.load_model(device)?;
+    let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
     // Without a word about data it is the run's own, and then it must be the very same.
     let own = args.data.request() == data::Request::Auto;

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use seqfit::Device;
-use seqfit::run::Run;
 
+use super::options::RunOptions;
 use super::output::tell;
 
 /// Options of `seqfit export`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run folder
-    run: PathBuf,
+    #[command(flatten)]
+    run: RunOptions,
     /// The file's format
     #[arg(long, value_enum, default_value = "torchscript")]
     format: Format,
@@ -30,9 +30,9 @@ enum Format {
 
 /// Runs `seqfit export`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let run = Run::open(&args.run)?;
+    let run = args.run.open()?;
     run.check_output(&args.out)?;
-    let model = run.load_model(Device::Cpu)?;
+    let model = args.run.load(&run, Device::Cpu)?;
     match args.format {
         Format::Torchscript => model.export(&args.out, &run.config().data.classes)?,
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use seqfit::layers::Layer;
-use seqfit::{Activation, Device, Spec, device};
+use seqfit::run::{Run, RunError, checkpoints};
+use seqfit::{Activation, Device, Sequential, Spec, device};
 
 /// Which data set.
 #[derive(Clone, Debug, Args)]
@@ -29,6 +30,48 @@ impl DataOptions {
             (_, Some(dir)) => Request::Dir(dir.clone()),
             (Some(name), None) => Request::Named(*name),
             (None, None) => Request::Auto,
+        }
+    }
+}
+
+/// A run, and which of its weights.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// The run folder
+    pub run: PathBuf,
+    /// The weights of a checkpoint: the newest, or the best by validation [default: those that
+    /// training ended with]
+    #[arg(long, value_enum)]
+    checkpoint: Option<CheckpointName>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CheckpointName {
+    Last,
+    Best,
+}
+
+impl RunOptions {
+    /// Opens the run.
+    pub fn open(&self) -> Result<Run, RunError> {
+        Run::open(&self.run)
+    }
+
+    /// The run's network on a device.
+    pub fn load(&self, run: &Run, device: Device) -> Result<Sequential, RunError> {
+        let folder = run.checkpoints_path();
+        let path = match self.checkpoint {
+            None => return run.load_model(device),
+            Some(CheckpointName::Best) => Some(folder.join(checkpoints::BEST)),
+            Some(CheckpointName::Last) => {
+                let all = checkpoints::list(&folder);
+                let all = all.map_err(|source| RunError::Read { path: folder, source })?;
+                all.into_iter().next_back().map(|(_, path)| path)
+            }
+        };
+        match path {
+            Some(path) if path.exists() => run.load_checkpoint(&path, device),
+            _ => Err(RunError::NoCheckpoint(self.run.clone())),
         }
     }
 }

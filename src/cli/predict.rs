@@ -9,14 +9,14 @@ use seqfit::data::images;
 use seqfit::run::Run;
 use serde::Serialize;
 
-use super::options::{DeviceOptions, count};
+use super::options::{DeviceOptions, RunOptions, count};
 use super::output;
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run folder
-    run: PathBuf,
+    #[command(flatten)]
+    run: RunOptions,
     /// PNG or JPEG files, each one image; or IDX files, each image in them
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
@@ -54,8 +54,8 @@ const CHUNK: usize = 1024;
 
 /// Runs `seqfit predict`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let run = Run::open(&args.run)?;
-    let model = run.load_model(args.device.require()?)?;
+    let run = args.run.open()?;
+    let model = args.run.load(&run, args.device.require()?)?;
     let shape = image_shape(&model, &run)?;
     for path in &args.images {
         let images = images::read(path, shape, args.raw)?;

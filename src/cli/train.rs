@@ -2,6 +2,7 @@
 
 mod interruption;
 mod settings;
+mod start;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,16 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
-use seqfit::run::{
-    self, CheckpointFailure, DataConfig, Figures, ModelCheckpoint, Run, RunConfig, RunError,
-    RunResult,
-};
-use seqfit::{Device, FitConfig, History, Sequential, Snapshot, TrainError, data, device};
+use seqfit::run::{self, CheckpointFailure, Figures, ModelCheckpoint, Run, RunResult};
+use seqfit::{History, Sequential, Snapshot, TrainError, data};
 use serde::Serialize;
 
-use super::options::{self, DataOptions, DeviceOptions, Network, NetworkOptions};
-use super::output::{self, Usage, tell};
-use super::progress::{self, JsonLines, Progress};
+use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
+use super::output::{self, tell};
+use super::progress::{JsonLines, Progress};
 use interruption::Interruption;
 use settings::{CallbackOptions, FitOptions};
 
@@ -75,8 +73,8 @@ struct Job {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let job = match &args.resume {
-        None => begin(&args)?,
-        Some(path) => match go_on(&args, path)? {
+        None => start::begin(&args)?,
+        Some(path) => match start::go_on(&args, path)? {
             Some(job) => job,
             None => return Ok(ExitCode::SUCCESS),
         },
@@ -91,138 +89,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         tell(format_args!("going on with {}", snapshot.place()));
     }
     job.train(&args, Interruption::watch(deadline)?)
-}
-
-/// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
-/// made.
-fn begin(args: &Args) -> anyhow::Result<Job> {
-    let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
-    let validates = fit.validation_split > 0.0;
-    let base = (&Default::default(), &Default::default());
-    let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
-    let device = args.device.chosen().unwrap_or(Device::Cpu);
-    device::require(device)?;
-    if let Some(out) = &args.out {
-        Run::check_vacant(out, args.force)?;
-    }
-    let data = resolve(args, &args.data.request())?;
-    let train = &data.train;
-    let network = args.network.over(Network::default());
-    let network = network.spec(&train.image_shape(), train.classes().len());
-    network.check().map_err(|error| Usage(error.to_string()))?;
-    let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
-    let config = RunConfig {
-        callbacks,
-        checkpoints,
-        ..RunConfig::now(device::name(device), data_config(&data), fit, network)
-    };
-    let run = match &args.out {
-        Some(out) => Run::create(out, args.force, config)?,
-        None => Run::create_numbered(&default_path(&data.source.name, &config.created), config)?,
-    };
-    Ok(Job { run, data, model, snapshot: None })
-}
-
-/// A run that has begun; none if it has come to its end. Options that decide it must say what it
-/// began with.
-fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
-    let mut run = Run::resume(path)?;
-    let began = run.config().clone();
-    let device = match args.device.chosen() {
-        Some(device) => device,
-        None => device::parse(&began.device)?,
-    };
-    let fit = args.fit.over(&began.fit, device.is_cuda())?;
-    let base = (&began.callbacks, &began.checkpoints);
-    let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
-    let network = args.network.over_spec(&began.network);
-    let mut config = RunConfig {
-        device: device::name(device),
-        fit,
-        callbacks,
-        checkpoints,
-        network,
-        ..began.clone()
-    };
-    // Before the data is read: a wrong option is told at once.
-    run.check_config(&config)?;
-    let (checkpoint, damaged) = run.newest_checkpoint()?;
-    for damaged in damaged {
-        let (path, problem) = (damaged.path.display(), damaged.problem);
-        tell(format_args!("warning: {path} is put aside, it is no whole checkpoint: {problem}"));
-    }
-    let snapshot = checkpoint.map(|checkpoint| checkpoint.snapshot);
-    let locations = data::Locations::from_env()?;
-    let request = match args.data.request() {
-        data::Request::Auto => began.data.source.request(&locations)?,
-        request => request,
-    };
-    let data = resolve(args, &request)?;
-    if args.data.request() == data::Request::Auto {
-        began.data.source.check_same(&data.source)?;
-    }
-    config.data = data_config(&data);
-    let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
-    let (done, place) = match (state, &snapshot) {
-        (Some(state), Some(snapshot)) => {
-            (state.epoch + usize::from(state.batch > 0), snapshot.place())
-        }
-        _ => (0, String::new()),
-    };
-    if config.fit.epochs < done {
-        let found = config.fit.epochs;
-        return Err(RunError::TooFewEpochs { path: path.to_owned(), done: place, found }.into());
-    }
-    run.set_config(config.clone())?;
-    let finished = run.result().is_some_and(|result| {
-        state.is_some_and(|state| {
-            let ended = state.stopped || state.epoch >= config.fit.epochs;
-            ended && result.epochs == state.history.epochs.len()
-        })
-    });
-    if finished {
-        if !args.quiet {
-            let epochs = done;
-            tell(format_args!(
-                "{} has come to its end with {epochs} epochs: more --epochs than these go on with it",
-                path.display()
-            ));
-        }
-        return Ok(None);
-    }
-    let now = seqfit::libtorch::version();
-    if began.versions.libtorch != now {
-        tell(format_args!(
-            "note: the run began with libtorch {}, and goes on with {now}: its weights may differ in \
-             their last bits",
-            began.versions.libtorch
-        ));
-    }
-    if snapshot.is_none() {
-        tell("note: there is no checkpoint yet, so the run begins anew");
-    }
-    device::require(device)?;
-    let model = Sequential::from_spec(config.network.clone(), device, config.fit.seed)?;
-    Ok(Some(Job { run, data, model, snapshot }))
-}
-
-fn resolve(args: &Args, request: &data::Request) -> anyhow::Result<data::Loaded> {
-    let locations = data::Locations::from_env()?;
-    let data =
-        progress::with_downloads(args.quiet, |told| data::resolve(request, &locations, told))?;
-    if let Some(notice) = &data.source.notice {
-        progress::notice(notice);
-    }
-    Ok(data)
-}
-
-fn data_config(data: &data::Loaded) -> DataConfig {
-    DataConfig {
-        classes: data.train.classes().to_vec(),
-        train_samples: data.train.len(),
-        test_samples: data.test.len(),
-        source: data.source.clone(),
-    }
 }
 
 impl Job {
@@ -381,16 +247,4 @@ fn conclusion(path: &Path, result: &RunResult, way_on: Option<&str>) -> String {
     lines.push(format!("run:  {path}"));
     lines.extend(way_on.map(ToOwned::to_owned));
     lines.join("\n") + "\n"
-}
-
-/// `runs/mnist-20261124-031330`.
-fn default_path(dataset: &str, created: &str) -> PathBuf {
-    let digits: String = created.chars().filter(char::is_ascii_digit).collect();
-    let (day, time) = digits.split_at(digits.len().min(8));
-    // A folder's name may hold anything; a run's name holds what every shell takes as it is.
-    let name: String = dataset
-        .chars()
-        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
-        .collect();
-    Path::new("runs").join(format!("{name}-{day}-{time}"))
 }

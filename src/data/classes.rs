@@ -35,6 +35,14 @@ pub(super) fn read(folder: &Path) -> Result<Option<Vec<String>>, DataError> {
     parse(bytes).map(Some).map_err(wrong)
 }
 
+/// The names in the contents of a `classes.txt`.
+///
+/// # Errors
+/// Anything but 2 to 256 different, short names in UTF-8.
+pub fn parse_class_names(bytes: &[u8]) -> Result<Vec<String>, DatasetProblem> {
+    parse(bytes.to_vec()).map_err(DatasetProblem::ClassNames)
+}
+
 fn parse(bytes: Vec<u8>) -> Result<Vec<String>, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("a file of more than {MAX_BYTES} bytes"));

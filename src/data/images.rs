@@ -135,14 +135,26 @@ pub fn load(path: &Path) -> Result<Gray, DataError> {
     let (file, length) = ordinary(path)?;
     let mut bytes = Vec::new();
     (&file).take(16).read_to_end(&mut bytes).map_err(broken)?;
-    let format =
-        Format::of(&bytes).map_err(|found| at(ImageProblem::Format { found: found.to_owned() }))?;
+    format(&bytes).map_err(at)?;
     if length > MAX_BYTES {
         let found = format!("a file of {} MiB", length.div_ceil(1 << 20));
         return Err(at(ImageProblem::TooLarge(found)));
     }
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(broken)?;
-    decode::decode(&bytes, format).map_err(at)
+    from_bytes(&bytes).map_err(at)
+}
+
+/// As [`load`], from the file's bytes.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes(bytes: &[u8]) -> Result<Gray, ImageProblem> {
+    decode::decode(bytes, format(bytes)?)
+}
+
+fn format(bytes: &[u8]) -> Result<Format, ImageProblem> {
+    let start = &bytes[..bytes.len().min(16)];
+    Format::of(start).map_err(|found| ImageProblem::Format { found: found.to_owned() })
 }
 
 /// The picture's pixels, unchanged.

@@ -36,7 +36,7 @@ mod source;
 mod verify;
 
 pub use catalog::DatasetName;
-pub use classes::check_class_names;
+pub use classes::{check_class_names, parse_class_names};
 pub use dataset::Dataset;
 pub use digest::Sha256Hex;
 pub use download::Progress;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::checkpoints::Problem;
 use super::identity::Difference;
 use crate::export::ExportError;
 use crate::files::WriteError;
@@ -105,6 +106,20 @@ pub enum RunError {
         path: PathBuf,
         /// Why.
         source: WeightsError,
+    },
+    /// There is no such checkpoint.
+    #[error(
+        "{0} has no such checkpoint: there is one after each epoch, and a best one with a validation \
+         split"
+    )]
+    NoCheckpoint(PathBuf),
+    /// A checkpoint cannot be used.
+    #[error("{path}: {source}: take another checkpoint, or train again")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Problem,
     },
     /// The network cannot be exported.
     #[error("{path} cannot be written: {source}")]

@@ -11,30 +11,30 @@ mod error;
 mod identity;
 mod lock;
 mod model_checkpoint;
+mod result;
+mod vacancy;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
 pub use identity::{Difference, Identity};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
+pub use result::{Figures, RunResult};
+pub use vacancy::Vacancy;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 pub use checkpoints::Damaged;
 use lock::Lock;
 
 use crate::device::Device;
-use crate::evaluate::Evaluation;
 use crate::export::torchscript;
 use crate::files;
 use crate::model::{Sequential, Summary};
-use crate::train::{EpochRecord, History};
+use crate::train::History;
 
 /// The names of a run's files.
 pub const CONFIG: &str = "config.toml";
@@ -58,43 +58,6 @@ pub struct Run {
     replaces: Option<PathBuf>,
     /// Held by the process that writes.
     lock: Option<Lock>,
-}
-
-/// What a run ends with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunResult {
-    /// Figures on the test set.
-    pub test: Figures,
-    /// The last epoch.
-    pub last_epoch: Option<EpochRecord>,
-    /// Epochs trained.
-    pub epochs: usize,
-    /// Wall-clock seconds of all epochs, validation included.
-    pub seconds: f64,
-    /// The epoch whose weights these are, where it is not the last.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub restored_epoch: Option<usize>,
-    /// Why training ended before the epochs that were asked for: "early stopping in epoch 7".
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ended_by: Option<String>,
-}
-
-/// The short form of an [`Evaluation`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Mean cross-entropy in nats.
-    pub loss: f64,
-    /// Share of right answers.
-    pub accuracy: f64,
-    /// Samples.
-    pub samples: usize,
-}
-
-impl From<&Evaluation> for Figures {
-    fn from(evaluation: &Evaluation) -> Self {
-        let &Evaluation { loss, accuracy, samples, .. } = evaluation;
-        Self { loss, accuracy, samples }
-    }
 }
 
 impl Run {
@@ -123,17 +86,6 @@ impl Run {
         Ok(Self { path: folder, config, replaces, lock: Some(lock) })
     }
 
-    /// Removes what a run that never got anywhere has left.
-    fn clear(folder: &Path) -> io::Result<()> {
-        let gone = |result: io::Result<()>| match result {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
-        FILES.iter().try_for_each(|file| gone(fs::remove_file(folder.join(file))))?;
-        gone(fs::remove_dir_all(folder.join(checkpoints::FOLDER)))?;
-        checkpoints::sweep(folder)
-    }
-
     /// As [`create`](Self::create), in a new folder of its own: `base`, or where that is taken
     /// `base-2`, `base-3` and so on.
     ///
@@ -154,46 +106,6 @@ impl Run {
             }
         }
         Err(prepare(io::ErrorKind::AlreadyExists.into()))
-    }
-
-    /// What [`create`](Self::create) would find; asked before long work. A run that never got
-    /// beyond its config is no loss, and its place is free.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    pub fn check_vacant(path: &Path, force: bool) -> Result<Vacancy, RunError> {
-        let prepare = |source| RunError::Prepare { path: path.to_owned(), source };
-        let entries = match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vacancy::Free),
-            entries => entries.map_err(prepare)?,
-        };
-        let names: Vec<_> = entries
-            .map(|entry| Ok(entry?.file_name()))
-            .collect::<io::Result<_>>()
-            .map_err(prepare)?;
-        if names.is_empty() {
-            return Ok(Vacancy::Free);
-        }
-        let is_run = Self::open(path).is_ok();
-        // What a process leaves that is killed at its very start.
-        let passing = |name: &OsString| name == lock::FILE || files::is_temporary(Path::new(name));
-        let of_a_run = |name: &OsString| {
-            passing(name) || name == checkpoints::FOLDER || FILES.iter().any(|file| name == file)
-        };
-        let replaceable = is_run && names.iter().all(of_a_run);
-        let began_in_vain = || -> io::Result<bool> {
-            let results = [WEIGHTS, TORCHSCRIPT, RESULT].into_iter();
-            let none = !results.into_iter().any(|file| path.join(file).exists());
-            Ok(none && checkpoints::is_empty(&path.join(checkpoints::FOLDER))?)
-        };
-        if names.iter().all(passing) || replaceable && began_in_vain().map_err(prepare)? {
-            return Ok(Vacancy::Free);
-        }
-        match (force, replaceable) {
-            (false, _) => Err(RunError::Exists(path.to_owned())),
-            (true, true) => Ok(Vacancy::Replace),
-            (true, false) => Err(RunError::NotARun(path.to_owned())),
-        }
     }
 
     /// Opens a run that has begun.
@@ -367,6 +279,22 @@ impl Run {
         Ok(model)
     }
 
+    /// The network of a checkpoint of this run, on `device`.
+    ///
+    /// # Errors
+    /// A file that is no whole checkpoint, or one of another network; a device that is not there.
+    pub fn load_checkpoint(&self, path: &Path, device: Device) -> Result<Sequential, RunError> {
+        let checkpoint = checkpoints::read(path)
+            .map_err(|source| RunError::Checkpoint { path: path.to_owned(), source })?;
+        let network = self.config.network.clone();
+        let mut model = Sequential::from_spec(network, device, self.config.fit.seed)
+            .map_err(|source| RunError::Model { path: self.path.join(CONFIG), source })?;
+        model
+            .set_weights(&checkpoint.snapshot.weights)
+            .map_err(|source| RunError::Weights { path: path.to_owned(), source })?;
+        Ok(model)
+    }
+
     /// Refuses a place for output that would overwrite what the run is made of; its `model.pt` may
     /// be written again.
     ///
@@ -383,15 +311,6 @@ impl Run {
             false => Ok(()),
         }
     }
-}
-
-/// What [`Run::check_vacant`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vacancy {
-    /// Nothing that would be lost.
-    Free,
-    /// A run that is to be replaced.
-    Replace,
 }
 
 /// `runs/a` and ".new" → `runs/a.new`.

@@ -6,6 +6,7 @@ pub mod callback;
 mod config;
 mod history;
 mod metric;
+mod observers;
 mod optimizer;
 mod rule;
 mod session;

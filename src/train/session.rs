@@ -3,18 +3,16 @@
 //! Nothing here draws random numbers in a row: the order of an epoch is drawn from (seed, epoch),
 //! dropout from (seed, step), so a run can go on from any batch.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use rand::seq::SliceRandom;
 
-use super::callback::{
-    BatchInfo, Callback, CallbackError, Ending, Flow, Moment, Plan, Rollback, Training,
-};
+use super::callback::{BatchInfo, Callback, Ending, Flow, Moment, Plan, Rollback};
 use super::config::{FitConfig, OnNan};
 use super::history::EpochRecord;
-use super::snapshot::{CallbackState, Snapshot, State};
+use super::observers::Observers;
+use super::snapshot::{Snapshot, State};
 use super::step::Step;
 use super::{FitData, SnapshotError, TrainError};
 use crate::data::batches::Feed;
@@ -71,7 +69,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             train: Feed::new(data.train, device)?,
             validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
             step: Step::new(model, config.optimizer, config.loss, config.seed)?,
-            callbacks: Observers(callbacks),
+            callbacks: Observers::new(callbacks),
             state: State::default(),
             started: (0.0, Instant::now()),
             anchor: None,
@@ -349,94 +347,6 @@ fn order(samples: usize, seed: u64, epoch: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
     order.shuffle(&mut rng::stream(seed, Purpose::Shuffle, &[epoch as u64]));
     order
-}
-
-/// All callbacks of a run.
-struct Observers<'a, 'c>(&'a mut [&'c mut dyn Callback]);
-
-impl Observers<'_, '_> {
-    fn each(
-        &mut self,
-        mut what: impl FnMut(&mut dyn Callback) -> Result<(), CallbackError>,
-    ) -> Result<(), TrainError> {
-        self.0.iter_mut().try_for_each(|callback| what(*callback)).map_err(TrainError::Callback)
-    }
-
-    fn tell(
-        &mut self,
-        step: &mut Step,
-        state: &State,
-        mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<(), CallbackError>,
-    ) -> Result<(), TrainError> {
-        let mut training = Training::new(step, &state.history);
-        self.each(|callback| what(callback, &mut training))
-    }
-
-    /// Asks every callback, even when one has already said to stop; an interruption goes before a
-    /// stop.
-    fn ask(
-        &mut self,
-        step: &mut Step,
-        state: &State,
-        mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<Flow, CallbackError>,
-    ) -> Result<Flow, TrainError> {
-        let mut flow = Flow::Continue;
-        self.tell(step, state, |callback, training| {
-            flow = flow.max(what(callback, training)?);
-            Ok(())
-        })?;
-        Ok(flow)
-    }
-
-    fn hand_over(&mut self, snapshot: Option<&Arc<Snapshot>>) -> Result<(), TrainError> {
-        match snapshot {
-            Some(snapshot) => self.each(|callback| callback.on_snapshot(snapshot)),
-            None => Ok(()),
-        }
-    }
-
-    fn want_snapshot(&mut self, moment: Moment) -> bool {
-        // Each is asked: one may count.
-        self.0.iter_mut().fold(false, |wanted, callback| callback.wants_snapshot(moment) | wanted)
-    }
-
-    /// The callbacks that remember something, each with a key of its own.
-    fn keyed(&self) -> Vec<(usize, String)> {
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut keys = Vec::new();
-        for (i, callback) in self.0.iter().enumerate() {
-            if let Some(key) = callback.key() {
-                let count = seen.entry(key).or_default();
-                *count += 1;
-                let number = if *count > 1 { format!("_{count}") } else { String::new() };
-                keys.push((i, format!("{key}{number}")));
-            }
-        }
-        keys
-    }
-
-    fn states(&self) -> Result<BTreeMap<String, CallbackState>, TrainError> {
-        let keyed = self.keyed().into_iter();
-        keyed.map(|(i, key)| Ok((key, self.0[i].state().map_err(TrainError::Callback)?))).collect()
-    }
-
-    fn restore(&mut self, states: &BTreeMap<String, CallbackState>) -> Result<(), TrainError> {
-        let keyed = self.keyed();
-        let expected: BTreeSet<&String> = keyed.iter().map(|(_, key)| key).collect();
-        if !expected.iter().copied().eq(states.keys()) {
-            let expected = expected.into_iter().cloned().collect();
-            let found = states.keys().cloned().collect();
-            return Err(SnapshotError::Callbacks { expected, found }.into());
-        }
-        for (i, key) in keyed {
-            if let Some(state) = states.get(&key) {
-                self.0[i].restore(state).map_err(|source| {
-                    TrainError::Snapshot(SnapshotError::Callback { key, source })
-                })?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

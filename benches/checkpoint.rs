@@ -1,0 +1,70 @@
+//! What checkpoints cost: epochs of MNIST with and without them, in turn.
+//!
+//! ```text
+//! SEQFIT_DATA=DIR cargo bench --bench checkpoint
+//! ```
+//!
+//! Not a harness of repeated calls: an epoch is what is asked about, and alternating epochs are what
+//! a machine's other work disturbs least. Prints the median of the ratios of neighbours.
+
+use std::time::Instant;
+
+use seqfit::callback::Callback;
+use seqfit::layers::{Dense, Flatten};
+use seqfit::run::{CheckpointConfig, Identity, ModelCheckpoint};
+use seqfit::{Activation, Device, FitConfig, Sequential, data};
+
+const ROUNDS: usize = 9;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (name, (train, _)) = match std::env::var_os("SEQFIT_DATA") {
+        Some(folder) => ("mnist", data::load_dir(std::path::Path::new(&folder).join("mnist"))?),
+        None => {
+            println!("SEQFIT_DATA is not set: the built-in digits, whose epochs are short");
+            ("digits", data::load("digits")?)
+        }
+    };
+    let folder = tempfile::tempdir()?;
+    let identity: Identity = serde_json::from_str("{}")?;
+    let mut model = Sequential::new(train.image_shape())
+        .add(Flatten)
+        .add(Dense::new(128).activation(Activation::Relu))
+        .add(Dense::new(64).activation(Activation::Relu))
+        .add(Dense::new(10))
+        .build(Device::Cpu, 0)?;
+    let config = FitConfig { epochs: 1, ..FitConfig::default() };
+    let mut epoch = |checkpoints: bool| -> Result<f64, Box<dyn std::error::Error>> {
+        let mut writer = ModelCheckpoint::new(
+            folder.path(),
+            identity.clone(),
+            CheckpointConfig::default(),
+            |failure| println!("{failure}"),
+        )?;
+        let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+        if checkpoints {
+            callbacks.push(&mut writer);
+        }
+        let started = Instant::now();
+        model.fit(&train, &config, &mut callbacks)?;
+        // Until the file is whole: the thread that writes shares the machine with the next epoch.
+        drop(writer);
+        Ok(started.elapsed().as_secs_f64())
+    };
+    epoch(true)?;
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        pairs.push((epoch(false)?, epoch(true)?));
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let without = median(pairs.iter().map(|pair| pair.0).collect());
+    let with = median(pairs.iter().map(|pair| pair.1).collect());
+    let ratio = median(pairs.iter().map(|(without, with)| with / without).collect());
+    println!(
+        "{name}, batch 32, {ROUNDS} rounds: an epoch takes {without:.4} s without and {with:.4} s with \
+         a checkpoint, written and read back; median ratio {ratio:.4}"
+    );
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! `classes.txt`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use seqfit::data;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(names) = data::parse_class_names(bytes) {
+        data::check_class_names(&names).expect("what is read keeps the rules");
+    }
+});

@@ -1,0 +1,26 @@
+//! What is inside a gzip: the input is compressed first, and may be cut, so that mutations reach the
+//! reader behind the decompressor and its checksum.
+#![no_main]
+
+use std::io::Write;
+use std::path::Path;
+
+use flate2::{Compression, write::GzEncoder};
+use libfuzzer_sys::fuzz_target;
+use seqfit::data::idx;
+
+fuzz_target!(|input: (u8, u16, Vec<u8>)| {
+    let (level, keep, contents) = input;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(u32::from(level % 10)));
+    encoder.write_all(&contents).expect("memory takes everything");
+    let mut gzip = encoder.finish().expect("memory takes everything");
+    if level >= 128 {
+        gzip.truncate(usize::from(keep));
+    }
+    let (length, name) = (gzip.len() as u64, Path::new("fuzz.gz"));
+    let images = idx::images_from(&gzip[..], length, name);
+    if let Ok(images) = images {
+        assert_eq!(images.pixels.len() + 16, contents.len());
+    }
+    let _ = idx::labels_from(&gzip[..], length, name);
+});

@@ -1,0 +1,120 @@
+//! Writes the seeds in `corpus/`: real files, small.
+//!
+//! ```text
+//! cargo run --release --manifest-path fuzz/Cargo.toml --bin make_seeds
+//! ```
+
+use std::error::Error;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, write::GzEncoder};
+use image::{GrayAlphaImage, GrayImage, ImageFormat, RgbImage};
+use seqfit::callback::{EarlyStopping, EarlyStoppingConfig};
+use seqfit::data::{self, Dataset, idx};
+use seqfit::layers::{Dense, Flatten};
+use seqfit::run::{CallbackConfig, CheckpointConfig, DataConfig, ModelCheckpoint, Run, RunConfig};
+use seqfit::{Device, FitConfig, Metric, OnNan, Sequential};
+
+fn seed(target: &str, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name), bytes)?)
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (train, _) = data::load("digits")?;
+    let some = train.take(12);
+    let pixels: Vec<u8> = (0..some.len()).flat_map(|i| some.image(i).to_vec()).collect();
+    let labels: Vec<u8> = (0..some.len()).map(|i| some.label(i)).collect();
+    let images =
+        idx::encode_images(some.len() as u32, some.image_shape().map(|s| s as u32), &pixels);
+    let labels = idx::encode_labels(&labels);
+    for (name, bytes) in [("images", &images), ("labels", &labels)] {
+        seed("idx", name, bytes)?;
+        seed("idx", &format!("{name}.gz"), &gzip(bytes)?)?;
+        // Behind the level and the length that the target takes off first.
+        seed("idx_gzip", name, &[&[6, 0, 0], &bytes[..]].concat())?;
+    }
+    pictures(&some)?;
+    seed("classes", "numbers", b"0\n1\n2\n")?;
+    seed("classes", "clothes", "\u{feff}T-shirt/top\r\nTrouser \r\no (お)\r\n\r\n".as_bytes())?;
+    run(&some)
+}
+
+fn pictures(digits: &Dataset) -> Result<(), Box<dyn Error>> {
+    let [height, width] = digits.image_shape().map(|side| side as u32);
+    let gray = GrayImage::from_raw(width, height, digits.image(3).to_vec()).ok_or("one image")?;
+    let inked =
+        GrayAlphaImage::from_fn(width, height, |x, y| image::LumaA([0, gray.get_pixel(x, y).0[0]]));
+    let photo = RgbImage::from_fn(3 * width, 3 * height, |x, y| {
+        let ink = gray.get_pixel(x / 3, y / 3).0[0];
+        image::Rgb([220 - ink / 2, 210 - ink / 2, 200 - ink / 2])
+    });
+    let encoded = |image: image::DynamicImage, format| -> Result<Vec<u8>, Box<dyn Error>> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format)?;
+        Ok(bytes.into_inner())
+    };
+    seed("images", "gray.png", &encoded(gray.into(), ImageFormat::Png)?)?;
+    seed("images", "ink.png", &encoded(inked.into(), ImageFormat::Png)?)?;
+    seed("images", "photo.png", &encoded(photo.clone().into(), ImageFormat::Png)?)?;
+    seed("images", "photo.jpg", &encoded(photo.into(), ImageFormat::Jpeg)?)
+}
+
+/// A small run with everything that a checkpoint can hold.
+fn run(digits: &Dataset) -> Result<(), Box<dyn Error>> {
+    let folder: PathBuf = tempfile::tempdir()?.path().join("run");
+    let mut model =
+        Sequential::new([8, 8]).add(Flatten).add(Dense::new(10)).build(Device::Cpu, 0)?;
+    let fit = FitConfig {
+        epochs: 2,
+        batch_size: 5,
+        validation_split: 0.5,
+        on_nan: OnNan::Rollback,
+        threads: Some(1),
+        ..FitConfig::default()
+    };
+    let monitor = Metric::ValLoss;
+    let early_stopping =
+        EarlyStoppingConfig { monitor, patience: 3, min_delta: 0.0, restore_best: true };
+    let locations = data::Locations::from_env()?;
+    let request = data::Request::Named(data::DatasetName::Digits);
+    let source = data::resolve(&request, &locations, &mut |_| {})?.source;
+    let config = RunConfig {
+        callbacks: CallbackConfig { early_stopping: Some(early_stopping), reduce_lr: None },
+        checkpoints: CheckpointConfig { seconds: 1e-6, monitor: Some(monitor), keep: 9 },
+        ..RunConfig::now(
+            "cpu".to_owned(),
+            DataConfig {
+                classes: digits.classes().to_vec(),
+                train_samples: digits.len(),
+                test_samples: 0,
+                source,
+            },
+            fit.clone(),
+            model.spec().clone(),
+        )
+    };
+    let checkpoints = config.checkpoints;
+    let run = Run::create(&folder, false, config)?;
+    let mut early_stopping = EarlyStopping::new(early_stopping)?;
+    let mut writer =
+        ModelCheckpoint::new(&run.checkpoints_path(), run.identity()?, checkpoints, |_| {})?;
+    model.fit(digits, &fit, &mut [&mut early_stopping, &mut writer])?;
+    writer.finish();
+    for (i, (_, path)) in
+        seqfit::run::checkpoints::list(&run.checkpoints_path())?.iter().enumerate()
+    {
+        seed("checkpoint", &format!("{i}.safetensors"), &fs::read(path)?)?;
+    }
+    seed("safetensors", "weights", &model.to_safetensors(Default::default())?)?;
+    seed("config", "config.toml", &fs::read(folder.join("config.toml"))?)
+}

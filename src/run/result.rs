@@ -1,0 +1,43 @@
+//! `result.json`: what a run ends with.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::Evaluation;
+use crate::train::EpochRecord;
+
+/// What a run ends with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Figures on the test set.
+    pub test: Figures,
+    /// The last epoch.
+    pub last_epoch: Option<EpochRecord>,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// Wall-clock seconds of all epochs, validation included.
+    pub seconds: f64,
+    /// The epoch whose weights these are, where it is not the last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restored_epoch: Option<usize>,
+    /// Why training ended before the epochs that were asked for: "early stopping in epoch 7".
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended_by: Option<String>,
+}
+
+/// The short form of an [`Evaluation`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// Samples.
+    pub samples: usize,
+}
+
+impl From<&Evaluation> for Figures {
+    fn from(evaluation: &Evaluation) -> Self {
+        let &Evaluation { loss, accuracy, samples, .. } = evaluation;
+        Self { loss, accuracy, samples }
+    }
+}

@@ -1,0 +1,72 @@
+//! Whether a folder may become a run's: nothing that is worth keeping is ever overwritten.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::error::RunError;
+use super::{FILES, RESULT, Run, TORCHSCRIPT, WEIGHTS, checkpoints, lock};
+use crate::files;
+
+/// What [`Run::check_vacant`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vacancy {
+    /// Nothing that would be lost.
+    Free,
+    /// A run that is to be replaced.
+    Replace,
+}
+
+impl Run {
+    /// What [`create`](Self::create) would find; asked before long work. A run that never got
+    /// beyond its config is no loss, and its place is free.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn check_vacant(path: &Path, force: bool) -> Result<Vacancy, RunError> {
+        let prepare = |source| RunError::Prepare { path: path.to_owned(), source };
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vacancy::Free),
+            entries => entries.map_err(prepare)?,
+        };
+        let names: Vec<_> = entries
+            .map(|entry| Ok(entry?.file_name()))
+            .collect::<io::Result<_>>()
+            .map_err(prepare)?;
+        if names.is_empty() {
+            return Ok(Vacancy::Free);
+        }
+        let is_run = Self::open(path).is_ok();
+        // What a process leaves that is killed at its very start.
+        let passing = |name: &OsString| name == lock::FILE || files::is_temporary(Path::new(name));
+        let of_a_run = |name: &OsString| {
+            passing(name) || name == checkpoints::FOLDER || FILES.iter().any(|file| name == file)
+        };
+        let replaceable = is_run && names.iter().all(of_a_run);
+        let began_in_vain = || -> io::Result<bool> {
+            let results = [WEIGHTS, TORCHSCRIPT, RESULT].into_iter();
+            let none = !results.into_iter().any(|file| path.join(file).exists());
+            Ok(none && checkpoints::is_empty(&path.join(checkpoints::FOLDER))?)
+        };
+        if names.iter().all(passing) || replaceable && began_in_vain().map_err(prepare)? {
+            return Ok(Vacancy::Free);
+        }
+        match (force, replaceable) {
+            (false, _) => Err(RunError::Exists(path.to_owned())),
+            (true, true) => Ok(Vacancy::Replace),
+            (true, false) => Err(RunError::NotARun(path.to_owned())),
+        }
+    }
+
+    /// Removes what a run that never got anywhere has left.
+    pub(super) fn clear(folder: &Path) -> io::Result<()> {
+        let gone = |result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        FILES.iter().try_for_each(|file| gone(fs::remove_file(folder.join(file))))?;
+        gone(fs::remove_dir_all(folder.join(checkpoints::FOLDER)))?;
+        checkpoints::sweep(folder)
+    }
+}

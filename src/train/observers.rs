@@ -1,0 +1,101 @@
+//! The callbacks of a run, told and asked one after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::callback::{Callback, CallbackError, Flow, Moment, Training};
+use super::snapshot::{CallbackState, Snapshot, State};
+use super::step::Step;
+use super::{SnapshotError, TrainError};
+
+/// All callbacks of a run.
+pub(super) struct Observers<'a, 'c>(&'a mut [&'c mut dyn Callback]);
+
+impl<'a, 'c> Observers<'a, 'c> {
+    pub fn new(callbacks: &'a mut [&'c mut dyn Callback]) -> Self {
+        Self(callbacks)
+    }
+
+    pub fn each(
+        &mut self,
+        mut what: impl FnMut(&mut dyn Callback) -> Result<(), CallbackError>,
+    ) -> Result<(), TrainError> {
+        self.0.iter_mut().try_for_each(|callback| what(*callback)).map_err(TrainError::Callback)
+    }
+
+    pub fn tell(
+        &mut self,
+        step: &mut Step,
+        state: &State,
+        mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<(), CallbackError>,
+    ) -> Result<(), TrainError> {
+        let mut training = Training::new(step, &state.history);
+        self.each(|callback| what(callback, &mut training))
+    }
+
+    /// Asks every callback, even when one has already said to stop; an interruption goes before a
+    /// stop.
+    pub fn ask(
+        &mut self,
+        step: &mut Step,
+        state: &State,
+        mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<Flow, CallbackError>,
+    ) -> Result<Flow, TrainError> {
+        let mut flow = Flow::Continue;
+        self.tell(step, state, |callback, training| {
+            flow = flow.max(what(callback, training)?);
+            Ok(())
+        })?;
+        Ok(flow)
+    }
+
+    pub fn hand_over(&mut self, snapshot: Option<&Arc<Snapshot>>) -> Result<(), TrainError> {
+        match snapshot {
+            Some(snapshot) => self.each(|callback| callback.on_snapshot(snapshot)),
+            None => Ok(()),
+        }
+    }
+
+    pub fn want_snapshot(&mut self, moment: Moment) -> bool {
+        // Each is asked: one may count.
+        self.0.iter_mut().fold(false, |wanted, callback| callback.wants_snapshot(moment) | wanted)
+    }
+
+    /// The callbacks that remember something, each with a key of its own.
+    fn keyed(&self) -> Vec<(usize, String)> {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut keys = Vec::new();
+        for (i, callback) in self.0.iter().enumerate() {
+            if let Some(key) = callback.key() {
+                let count = seen.entry(key).or_default();
+                *count += 1;
+                let number = if *count > 1 { format!("_{count}") } else { String::new() };
+                keys.push((i, format!("{key}{number}")));
+            }
+        }
+        keys
+    }
+
+    pub fn states(&self) -> Result<BTreeMap<String, CallbackState>, TrainError> {
+        let keyed = self.keyed().into_iter();
+        keyed.map(|(i, key)| Ok((key, self.0[i].state().map_err(TrainError::Callback)?))).collect()
+    }
+
+    pub fn restore(&mut self, states: &BTreeMap<String, CallbackState>) -> Result<(), TrainError> {
+        let keyed = self.keyed();
+        let expected: BTreeSet<&String> = keyed.iter().map(|(_, key)| key).collect();
+        if !expected.iter().copied().eq(states.keys()) {
+            let expected = expected.into_iter().cloned().collect();
+            let found = states.keys().cloned().collect();
+            return Err(SnapshotError::Callbacks { expected, found }.into());
+        }
+        for (i, key) in keyed {
+            if let Some(state) = states.get(&key) {
+                self.0[i].restore(state).map_err(|source| {
+                    TrainError::Snapshot(SnapshotError::Callback { key, source })
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
