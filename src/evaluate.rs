@@ -125,7 +125,7 @@ impl Sequential {
         let mut counts = Tensor::f_zeros([classes * classes], int).map_err(LibtorchError::from)?;
         self.for_each_batch(feed, |logits, labels| {
             let samples = labels.size().first().copied().unwrap_or(0);
-            let mean = Loss::Sparse.mean(logits, labels)?.f_to_kind(Kind::Double)?;
+            let mean = Loss::Sparse.mean(logits, labels, 0.0)?.f_to_kind(Kind::Double)?;
             let _ = loss.f_add_(&mean.f_mul_scalar(samples)?)?;
             let cell = labels.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
             // Not bincount: on a GPU it would wait for the device at every batch.

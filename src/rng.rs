@@ -20,6 +20,8 @@ pub enum Purpose {
     Split = 3,
     /// Dropout masks; position: the training step and the layer.
     Dropout = 4,
+    /// Deformations of training images; position: the epoch and the sample.
+    Augment = 5,
 }
 
 /// The generator for `purpose` at `position`, the same for the same arguments on every machine.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use safetensors::tensor::{Dtype, TensorView};
 use seqfit::data::Dataset;
 use seqfit::layers::{Dense, Flatten};
+use seqfit::recipe::overlay;
 use seqfit::{Activation, Device, FitConfig, Loss, Optimizer, Sequential};
 use serde::Deserialize;
 
@@ -24,8 +25,10 @@ struct Reference {
 struct Case {
     activation: Activation,
     optimizer: Optimizer,
+    extra: toml::Table,
     initial: BTreeMap<String, Values>,
     losses: Vec<f64>,
+    rates: Vec<f64>,
     weights: BTreeMap<String, Values>,
 }
 
@@ -72,16 +75,17 @@ fn close(got: f64, expected: f64) -> bool {
 }
 
 #[test]
-fn losses_and_weights_equal_pytorchs_for_every_optimizer_activation_and_loss() {
+fn losses_rates_and_weights_equal_pytorchs_for_every_method() {
     let reference: Reference =
         serde_json::from_str(include_str!("fixtures/reference.json")).unwrap();
     let pixels = reference.pixels.concat().concat();
     let classes = ["a", "b", "c"].map(String::from).to_vec();
     let dataset = Dataset::new(pixels, [2, 3], reference.labels, classes).unwrap();
-    assert_eq!(reference.cases.len(), 13);
+    assert_eq!(reference.cases.len(), 13 + 16);
     for case in &reference.cases {
         for loss in [Loss::Sparse, Loss::Categorical] {
-            let what = format!("{:?} {:?} {loss:?}", case.optimizer, case.activation);
+            let what =
+                format!("{:?} {:?} {:?} {loss:?}", case.optimizer, case.activation, case.extra);
             let mut model = Sequential::new([2, 3])
                 .add(Flatten)
                 .add(Dense::new(5).activation(case.activation))
@@ -96,9 +100,13 @@ fn losses_and_weights_equal_pytorchs_for_every_optimizer_activation_and_loss() {
                 loss,
                 ..FitConfig::default()
             };
+            let config = overlay(&config, case.extra.clone()).unwrap();
             let history = model.fit(&dataset, &config, &mut []).unwrap();
-            for (record, &expected) in history.epochs.iter().zip(&case.losses) {
+            let expected = case.losses.iter().zip(&case.rates);
+            for (record, (&expected, &rate)) in history.epochs.iter().zip(expected) {
                 assert!(close(record.loss, expected), "{what}: {} for {expected}", record.loss);
+                let got = record.learning_rate;
+                assert!((got - rate).abs() <= 1e-12 * rate, "{what}: rate {got} for {rate}");
             }
             for (name, tensor) in model.parameters() {
                 let expected = &case.weights[name];

@@ -10,6 +10,7 @@ mod options;
 mod output;
 mod predict;
 mod progress;
+mod recipe;
 mod summary;
 mod train;
 
@@ -41,6 +42,8 @@ enum Command {
     Data(data::Args),
     /// Print a network's table of layers, shapes and parameters
     Summary(summary::Args),
+    /// List the recipes, or print all settings of one
+    Recipe(recipe::Args),
     /// Check libtorch, CUDA, threads, cache folder and disk, and say how to mend what is wrong
     Doctor(doctor::Args),
 }
@@ -58,6 +61,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(args),
         Command::Data(args) => data::run(args),
         Command::Summary(args) => summary::run(args),
+        Command::Recipe(args) => recipe::run(args),
         Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -262,6 +262,34 @@ pub fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Numbers by their names, as TOML has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbers(pub toml::Table);
+
+/// `rotation=9,scale=0.1`
+pub fn numbers(text: &str) -> Result<Numbers, String> {
+    let number = |part: &str| {
+        let (key, value) = part.split_once('=')?;
+        let whole = value.parse::<i64>().ok().map(toml::Value::Integer);
+        let value = whole.or_else(|| value.parse::<f64>().ok().map(toml::Value::Float))?;
+        Some((key.trim().to_owned(), value))
+    };
+    let parts = text.split(',').map(|part| number(part.trim()).ok_or(part));
+    let table = parts.collect::<Result<toml::Table, _>>();
+    table.map(Numbers).map_err(|part| format!("numbers are written KEY=NUMBER, found {part:?}"))
+}
+
+/// `one-cycle`, `one-cycle:warm_up=0.15,start=0.04`
+pub fn named_numbers(text: &str) -> Result<Numbers, String> {
+    let (name, rest) = match text.split_once(':') {
+        None => (text, None),
+        Some((name, rest)) => (name, Some(rest)),
+    };
+    let mut table = rest.map(numbers).transpose()?.map(|Numbers(table)| table).unwrap_or_default();
+    table.insert("name".to_owned(), toml::Value::String(name.to_owned()));
+    Ok(Numbers(table))
+}
+
 /// A time, such as 90s, 10m or 1h30m; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let rule =

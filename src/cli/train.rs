@@ -21,6 +21,8 @@ use super::progress::{JsonLines, Progress};
 use interruption::Interruption;
 use settings::{CallbackOptions, FitOptions};
 
+pub use settings::load_recipe;
+
 /// Options of `seqfit train`; without any it is the tutorial that everybody starts with.
 // Negative numbers are values that break a rule, not unknown options.
 #[derive(Debug, clap::Args)]

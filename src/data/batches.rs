@@ -3,9 +3,13 @@
 //! Pixels stay u8 until a batch is taken, on the device that trains, and are scaled to [0, 1] here
 //! and nowhere else.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor};
 
+use super::augment::{Augment, Augmenter, Scratch};
 use super::dataset::Dataset;
+use super::prefetch::Prefetch;
 use crate::native::{LibtorchError, buffer};
 
 /// What a pixel of 255 is divided by: the whole scaling. Exports carry this number.
@@ -26,6 +30,7 @@ pub(crate) struct Feed {
     dataset: Dataset,
     device: Device,
     resident: Option<Resident>,
+    augmenter: Option<Arc<Augmenter>>,
 }
 
 /// A dataset in a GPU's memory.
@@ -63,7 +68,36 @@ impl Feed {
                 })
             }
         };
-        Ok(Self { dataset: dataset.clone(), device, resident })
+        Ok(Self { dataset: dataset.clone(), device, resident, augmenter: None })
+    }
+
+    /// The same samples, deformed anew in every epoch by [`training_batches`](Self::training_batches).
+    pub fn augmented(self, augment: Augment, seed: u64) -> Self {
+        let shape = self.dataset.image_shape();
+        let augmenter = augment.is_on().then(|| Arc::new(Augmenter::new(augment, seed, shape)));
+        Self { augmenter, ..self }
+    }
+
+    /// The samples of `order` in batches of `size` as training takes them in `epoch`: augmented, and
+    /// on the CPU made ahead by `workers` threads.
+    pub fn training_batches(
+        &self,
+        order: &[u32],
+        size: usize,
+        epoch: usize,
+        workers: usize,
+    ) -> Result<Box<dyn Iterator<Item = Result<Batch, LibtorchError>> + '_>, LibtorchError> {
+        let (dataset, order): (_, Arc<[u32]>) = (self.dataset.clone(), order.into());
+        let (augmenter, count) = (self.augmenter.clone(), order.len().div_ceil(size));
+        let make = move |i: usize| {
+            let chosen = &order[i * size..order.len().min((i + 1) * size)];
+            gather_on_host(&dataset, chosen, augmenter.as_deref(), epoch)
+        };
+        if workers == 0 {
+            return Ok(Box::new((0..count).map(make)));
+        }
+        let prefetch = Prefetch::new(workers, count, make);
+        Ok(Box::new(prefetch.map_err(|error| LibtorchError::thread(&error))?))
     }
 
     /// The samples of `order` in batches of `size`, the last one with what is left.
@@ -88,18 +122,35 @@ impl Feed {
                     let chosen = order.f_narrow(0, start as i64, (end - start) as i64)?;
                     resident.gather(&chosen)
                 }
-                _ => self.gather_on_host(&order[start..end]),
+                _ => gather_on_host(&self.dataset, &order[start..end], None, 0),
             }
         }))
     }
+}
 
-    fn gather_on_host(&self, chosen: &[u32]) -> Result<Batch, LibtorchError> {
-        let images = chosen.iter().map(|&i| self.dataset.image(i as usize));
-        let images = scaled(images, self.dataset.image_shape())?;
-        let labels: Vec<i64> =
-            chosen.iter().map(|&i| i64::from(self.dataset.label(i as usize))).collect();
-        Ok(Batch { images, labels: Tensor::f_from_slice(&labels)? })
-    }
+fn gather_on_host(
+    dataset: &Dataset,
+    chosen: &[u32],
+    augmenter: Option<&Augmenter>,
+    epoch: usize,
+) -> Result<Batch, LibtorchError> {
+    let images = chosen.iter().map(|&i| dataset.image(i as usize));
+    let images = match augmenter {
+        None => scaled(images, dataset.image_shape())?,
+        Some(augmenter) => {
+            let [height, width] = dataset.image_shape();
+            let shape = [chosen.len() as i64, height as i64, width as i64];
+            let mut scratch = Scratch::default();
+            buffer::filled_f32(&shape, |out| {
+                let places = out.chunks_exact_mut(height * width).zip(chosen);
+                for ((out, image), &i) in places.zip(images).map(|((o, i), m)| ((o, m), i)) {
+                    augmenter.apply(&augmenter.draw(epoch, i), image, out, &mut scratch);
+                }
+            })?
+        }
+    };
+    let labels: Vec<i64> = chosen.iter().map(|&i| i64::from(dataset.label(i as usize))).collect();
+    Ok(Batch { images, labels: Tensor::f_from_slice(&labels)? })
 }
 
 /// u8 images, row by row, as f32 [images, height, width] in [0, 1] on the CPU.

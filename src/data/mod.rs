@@ -17,6 +17,7 @@
 //!
 //! Nothing here prints, and nothing here knows libtorch, but for the batches that training takes.
 
+mod augment;
 pub(crate) mod batches;
 pub mod catalog;
 mod classes;
@@ -30,11 +31,13 @@ pub mod idx;
 pub mod images;
 mod locations;
 mod open;
+mod prefetch;
 mod prepare;
 mod resolve;
 mod source;
 mod verify;
 
+pub use augment::Augment;
 pub use catalog::DatasetName;
 pub use classes::{check_class_names, parse_class_names};
 pub use dataset::Dataset;

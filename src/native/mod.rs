@@ -40,6 +40,11 @@ impl LibtorchError {
         Self(line[..end].trim().to_owned(), Cause::Other)
     }
 
+    /// A thread beside libtorch's that could not be started.
+    pub(crate) fn thread(error: &std::io::Error) -> Self {
+        Self::new(&format!("a thread cannot be started: {error}"))
+    }
+
     /// Whether it was too little memory.
     pub fn is_out_of_memory(&self) -> bool {
         self.1 == Cause::Memory

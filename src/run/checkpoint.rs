@@ -2,7 +2,7 @@
 //!
 //! The header's `__metadata__` has two entries: `state`, a JSON object with everything that is no
 //! tensor, and `sha256`, the digest of the whole file with 64 zeros in its own place. Tensors are
-//! called `weights.NAME`, `moments.0.NAME`, `moments.1.NAME` and `callbacks.KEY.NAME`, those of the
+//! called `weights.NAME`, `average.NAME`, `moments.0.NAME`, `moments.1.NAME` and `callbacks.KEY.NAME`, those of the
 //! epoch's beginning (only with `--on-nan rollback`) the same behind `anchor.`.
 
 use std::collections::{BTreeMap, HashMap};
@@ -94,6 +94,7 @@ impl Part {
         let mut snapshot = Snapshot {
             state: self.state,
             weights: Tensors::new(),
+            average: Tensors::new(),
             moments: Default::default(),
             callbacks: callbacks
                 .map(|(key, value)| (key, CallbackState { value, tensors: Tensors::new() }))
@@ -103,6 +104,7 @@ impl Part {
         for (name, tensor) in tensors {
             let place = match name.split_once('.') {
                 Some(("weights", rest)) => Some((&mut snapshot.weights, rest)),
+                Some(("average", rest)) => Some((&mut snapshot.average, rest)),
                 Some(("moments", rest)) => match rest.split_once('.') {
                     Some(("0", rest)) => Some((&mut snapshot.moments[0], rest)),
                     Some(("1", rest)) => Some((&mut snapshot.moments[1], rest)),
@@ -124,6 +126,7 @@ impl Part {
 fn named<'a>(snapshot: &'a Snapshot, prefix: &str) -> Vec<(String, &'a HostTensor)> {
     let lists = [
         ("weights.".to_owned(), &snapshot.weights),
+        ("average.".to_owned(), &snapshot.average),
         ("moments.0.".to_owned(), &snapshot.moments[0]),
         ("moments.1.".to_owned(), &snapshot.moments[1]),
     ];
@@ -246,6 +249,7 @@ mod tests {
         Snapshot {
             state,
             weights: tensors(step as f32),
+            average: tensors(0.5),
             moments: [tensors(1e-30), Tensors::new()],
             callbacks: BTreeMap::from([("early_stopping".to_owned(), remembered)]),
             anchor,

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::config::RunConfig;
 
-/// Settings, data, network and device of a run; not its number of epochs, which may grow.
+/// Settings, data, network and device of a run; not its number of epochs, which may grow, unless the
+/// schedule of the learning rate depends on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(Value);
@@ -30,7 +31,7 @@ impl Identity {
     /// A config that has no place in JSON, which none of ours is.
     pub fn of(config: &RunConfig) -> serde_json::Result<Self> {
         let mut fit = serde_json::to_value(&config.fit)?;
-        if let Some(fit) = fit.as_object_mut() {
+        if let (Some(fit), false) = (fit.as_object_mut(), config.fit.schedule.depends_on_length()) {
             fit.remove("epochs");
         }
         // Digests of contents, in a fixed order: names and compression of the files may change.

@@ -108,7 +108,8 @@ impl<'a, 'm> Training<'a, 'm> {
         Self { step, history }
     }
 
-    /// The network.
+    /// The network; in `on_epoch_end` and `on_train_end` with the weights' average, if training keeps
+    /// one.
     pub fn model(&self) -> &Sequential {
         self.step.model
     }
@@ -118,12 +119,12 @@ impl<'a, 'm> Training<'a, 'm> {
         self.history
     }
 
-    /// The learning rate of the next step.
+    /// The optimiser's learning rate, which a schedule takes shares of.
     pub fn learning_rate(&self) -> f64 {
         self.step.optimizer.learning_rate()
     }
 
-    /// Changes the learning rate from the next step on.
+    /// Changes the optimiser's learning rate from the next step on.
     ///
     /// # Errors
     /// A rate that is not above 0 and finite.
@@ -147,7 +148,7 @@ impl<'a, 'm> Training<'a, 'm> {
         Ok(sums.loss / sums.samples as f64)
     }
 
-    /// Replaces the network's parameters.
+    /// Replaces the network's parameters; in `on_train_end` those that it ends with.
     ///
     /// # Errors
     /// Tensors that are not the network's.
@@ -298,8 +299,8 @@ pub(super) mod made_up {
 
     use super::*;
     use crate::layers::Dense;
-    use crate::loss::Loss;
-    use crate::train::Optimizer;
+    use crate::train::FitConfig;
+    use crate::train::schedule::Course;
     use crate::{Device, Sequential};
 
     /// A plan with or without validation.
@@ -325,7 +326,8 @@ pub(super) mod made_up {
     pub fn with_training<T>(work: impl FnOnce(&mut Training) -> T) -> T {
         let builder = Sequential::new([1]).add(Dense::new(2));
         let mut model = builder.build(Device::Cpu, 0).unwrap();
-        let mut step = Step::new(&mut model, Optimizer::default(), Loss::Sparse, 0).unwrap();
+        let course = Course { steps: 1, epoch_steps: 1 };
+        let mut step = Step::new(&mut model, &FitConfig::default(), course).unwrap();
         work(&mut Training::new(&mut step, &History::default()))
     }
 

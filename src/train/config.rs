@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::optimizer::Optimizer;
 use super::rule::ConfigError;
+use super::schedule::Schedule;
+use crate::data::Augment;
 use crate::device;
 use crate::loss::Loss;
 
@@ -25,6 +27,24 @@ pub struct FitConfig {
     pub optimizer: Optimizer,
     /// Decides the order of the samples, the validation split and the dropout masks.
     pub seed: u64,
+    /// How the learning rate changes from step to step; by default not at all.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// The share ε of each target that is spread evenly over all classes, 0 ≤ ε < 1. Training losses
+    /// are measured with it, validation and test losses without.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// The largest norm of all gradients together; larger ones are scaled down to it
+    /// (`torch.nn.utils.clip_grad_norm_`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// The decay d of an exponential moving average of the weights, a ← d·a + (1−d)·w after every step
+    /// (`torch.optim.swa_utils.get_ema_multi_avg_fn`): what is validated, and what training ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// How training images are deformed, anew in every epoch; by default not at all.
+    #[serde(default, skip_serializing_if = "Augment::is_off")]
+    pub augment: Augment,
     /// What happens when a loss or a weight is no longer finite.
     #[serde(default)]
     pub on_nan: OnNan,
@@ -63,6 +83,11 @@ impl Default for FitConfig {
             loss: Loss::default(),
             optimizer: Optimizer::default(),
             seed: 0,
+            schedule: Schedule::default(),
+            label_smoothing: 0.0,
+            clip_norm: None,
+            ema: None,
+            augment: Augment::default(),
             on_nan: OnNan::default(),
             threads: None,
         }
@@ -72,7 +97,15 @@ impl Default for FitConfig {
 impl FitConfig {
     /// The threads that a training step on the CPU uses.
     pub fn step_threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| default_threads(self.batch_size))
+        let threads =
+            || default_threads(self.batch_size, self.augment.is_on(), device::all_threads());
+        self.threads.unwrap_or_else(threads)
+    }
+
+    /// The threads that make batches ahead of the training step on the CPU: those that the step
+    /// leaves, which is none if it takes all.
+    pub(super) fn workers(&self) -> usize {
+        device::all_threads().saturating_sub(self.step_threads())
     }
 
     /// The most threads that make sense to ask for.
@@ -99,6 +132,25 @@ impl FitConfig {
                 threads,
             )?;
         }
+        self.schedule.check()?;
+        let share = |name, x: f64| {
+            ConfigError::unless((0.0..1.0).contains(&x), name, "at least 0 and below 1", x)
+        };
+        share("label smoothing", self.label_smoothing)?;
+        if let Some(decay) = self.ema {
+            share("decay of the weights' average", decay)?;
+        }
+        if let Some(norm) = self.clip_norm {
+            let holds = norm > 0.0 && norm.is_finite();
+            ConfigError::unless(holds, "largest norm", "above 0 and finite", norm)?;
+        }
+        for (name, value, most) in self.augment.limits() {
+            let holds = (0.0..=most).contains(&value);
+            let rule = format!("from 0 to {most}");
+            if !holds {
+                return Err(ConfigError { setting: name, rule, found: value.to_string() });
+            }
+        }
         self.optimizer.check()
     }
 }
@@ -106,10 +158,15 @@ impl FitConfig {
 /// Threads for a training step on the CPU. Splitting the small matrices of a small batch over
 /// threads gains little on an idle machine, and on a busy one the threads wait for each other at
 /// every operation: an epoch then takes 10 times as long and more. From 256 samples on it pays: 1.7
-/// times the speed on two idle cores, and 0.9 times when one of them is taken.
-fn default_threads(batch_size: usize) -> usize {
+/// times the speed on two idle cores, and 0.9 times when one of them is taken. Where images are
+/// deformed, half of the processors do that.
+fn default_threads(batch_size: usize, augments: bool, processors: usize) -> usize {
     const SAMPLES_WORTH_SPLITTING: usize = 256;
-    if batch_size < SAMPLES_WORTH_SPLITTING { 1 } else { device::all_threads() }
+    match (batch_size < SAMPLES_WORTH_SPLITTING, augments) {
+        (true, _) => 1,
+        (false, true) => (processors / 2).max(1),
+        (false, false) => processors,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ mod history;
 mod metric;
 mod observers;
 mod optimizer;
+pub mod recipe;
 mod rule;
+mod schedule;
 mod session;
 mod snapshot;
 mod step;
@@ -18,6 +20,7 @@ pub use history::{EpochRecord, History};
 pub use metric::{Metric, MetricError};
 pub use optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use rule::ConfigError;
+pub use schedule::Schedule;
 pub use snapshot::{CallbackState, Snapshot, State, Sums};
 
 use crate::data::{DataError, Dataset};

@@ -215,7 +215,7 @@ impl State {
         self.steps
     }
 
-    /// The step width lr that the next step takes.
+    /// The step width lr, which a schedule takes shares of.
     pub fn learning_rate(&self) -> f64 {
         self.optimizer.learning_rate()
     }
@@ -239,15 +239,16 @@ impl State {
         Ok([&mut self.first, &mut self.second])
     }
 
-    /// Takes one step in place.
+    /// Takes one step in place, as wide as `share` of the learning rate.
     pub fn step(
         &mut self,
         parameters: &mut [Tensor],
         gradients: &[Tensor],
+        share: f64,
     ) -> Result<(), LibtorchError> {
         let first_step = self.steps == 0;
         self.steps += 1;
-        match self.optimizer {
+        match self.optimizer.with_learning_rate(share * self.learning_rate()) {
             Optimizer::Adam(Adam { learning_rate, beta1, beta2, epsilon }) => {
                 let config = AdamStep {
                     learning_rate,

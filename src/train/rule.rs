@@ -7,7 +7,7 @@ pub struct ConfigError {
     /// The setting's name.
     pub setting: &'static str,
     /// What it must be.
-    pub rule: &'static str,
+    pub rule: String,
     /// What it is.
     pub found: String,
 }
@@ -16,9 +16,13 @@ impl ConfigError {
     pub(crate) fn unless(
         holds: bool,
         setting: &'static str,
-        rule: &'static str,
+        rule: &str,
         found: impl ToString,
     ) -> Result<(), Self> {
-        if holds { Ok(()) } else { Err(Self { setting, rule, found: found.to_string() }) }
+        if holds {
+            Ok(())
+        } else {
+            Err(Self { setting, rule: rule.to_owned(), found: found.to_string() })
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::callback::{BatchInfo, Callback, Ending, Flow, Moment, Plan, Rollback}
 use super::config::{FitConfig, OnNan};
 use super::history::EpochRecord;
 use super::observers::Observers;
+use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
 use super::step::Step;
 use super::{FitData, SnapshotError, TrainError};
@@ -66,9 +67,16 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(Self {
             config,
             plan,
-            train: Feed::new(data.train, device)?,
+            train: Feed::new(data.train, device)?.augmented(config.augment, config.seed),
             validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
-            step: Step::new(model, config.optimizer, config.loss, config.seed)?,
+            step: Step::new(
+                model,
+                config,
+                Course {
+                    steps: config.epochs as u64 * plan.batches as u64,
+                    epoch_steps: plan.batches as u64,
+                },
+            )?,
             callbacks: Observers::new(callbacks),
             state: State::default(),
             started: (0.0, Instant::now()),
@@ -111,6 +119,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             ending = Ending::Stopped;
         }
         self.state.seconds = self.seconds();
+        self.step.exchange_average();
         self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
             callback.on_train_end(training, ending)
         })?;
@@ -129,6 +138,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.finite(sums.loss, "mean loss", None)?;
         // The loss was measured before the last step, which can be the one that went wrong.
         self.finite(self.step.model.largest_weight()?, "weights", None)?;
+        // What is validated, and what callbacks see, is what training would end with here.
+        self.step.exchange_average();
         let validated = match &self.validation {
             None => None,
             Some(validation) => Some(self.step.model.evaluate_feed(validation)?),
@@ -144,13 +155,14 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             accuracy: sums.correct as f64 / samples,
             val_loss: validated.as_ref().map(|v| v.loss),
             val_accuracy: validated.as_ref().map(|v| v.accuracy),
-            learning_rate: self.step.optimizer.learning_rate(),
+            learning_rate: self.step.last_rate(),
             seconds,
             samples_per_second: samples / seconds,
         };
         let end = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
             callback.on_epoch_end(training, &record)
         })?;
+        self.step.exchange_average();
         self.state.history.epochs.push(record);
         self.state.epoch = epoch;
         self.state.batch = 0;
@@ -178,7 +190,10 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
         let order = order(self.train.len(), self.config.seed, epoch);
         let done = (self.state.batch * self.config.batch_size).min(order.len());
-        for batch in self.train.batches(&order[done..], self.config.batch_size)? {
+        let workers = self.config.workers();
+        let batches =
+            self.train.training_batches(&order[done..], self.config.batch_size, epoch, workers)?;
+        for batch in batches {
             let (number, position) =
                 (self.state.batch + 1, self.state.batch * self.config.batch_size);
             let samples = self.config.batch_size.min(order.len() - position);
@@ -277,6 +292,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 ..self.state.clone()
             },
             weights: self.step.model.weights()?,
+            average: self.step.average()?,
             moments: self.step.moments()?,
             callbacks: self.callbacks.states()?,
             anchor: if self.state.batch > 0 { self.anchor.clone() } else { None },
@@ -284,6 +300,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let mut finite = sums.loss.is_finite();
         for (what, tensors) in [
             ("weights", &snapshot.weights),
+            ("weights' average", &snapshot.average),
             ("optimiser's memory", &snapshot.moments[0]),
             ("optimiser's memory", &snapshot.moments[1]),
         ] {
@@ -298,8 +315,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     /// Goes back, or on, to where `snapshot` was; callbacks are not told.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        let Snapshot { state, weights, moments, .. } = snapshot;
-        self.step.restore(weights, moments, state.step).map_err(SnapshotError::Weights)?;
+        let Snapshot { state, weights, average, moments, .. } = snapshot;
+        self.step.restore(weights, average, moments, state.step).map_err(SnapshotError::Weights)?;
         self.step.optimizer.set_learning_rate(state.learning_rate);
         self.step.set_sums(state.sums)?;
         let seconds = self.seconds().max(state.seconds);

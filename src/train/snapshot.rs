@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub state: State,
     /// The parameters, by their names.
     pub weights: Tensors,
+    /// The moving average of the parameters, if training keeps one.
+    pub average: Tensors,
     /// What the optimiser remembers, by the parameters' names: m and v of Adam; b of SGD; v and b of
     /// RMSprop. A list that the optimiser does not need is empty.
     pub moments: [Tensors; 2],
@@ -85,6 +87,11 @@ impl Snapshot {
         }
     }
 
+    /// The weights that training would end with here: their average, where there is one.
+    pub fn best_weights(&self) -> &Tensors {
+        if self.average.is_empty() { &self.weights } else { &self.average }
+    }
+
     /// The same weights and counts: whether two snapshots are of one moment of one run. Times are
     /// left out, which no repetition gives again.
     pub fn same_moment(&self, other: &Self) -> bool {
@@ -98,6 +105,7 @@ impl Snapshot {
         };
         timeless(self) == timeless(other)
             && self.weights == other.weights
+            && self.average == other.average
             && self.moments == other.moments
             && self.callbacks == other.callbacks
     }

@@ -2,7 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::optimizer::{self, Optimizer};
+use super::config::FitConfig;
+use super::optimizer;
+use super::schedule::{Course, Schedule};
 use super::snapshot::Sums;
 use crate::data::batches::Batch;
 use crate::loss::Loss;
@@ -15,6 +17,12 @@ pub(super) struct Step<'m> {
     pub model: &'m mut Sequential,
     pub optimizer: optimizer::State,
     loss: Loss,
+    label_smoothing: f64,
+    clip_norm: Option<f64>,
+    schedule: Schedule,
+    course: Course,
+    /// The decay of the weights' moving average, and the average: none before the first step.
+    ema: Option<(f64, Vec<Tensor>)>,
     seed: u64,
     totals: Totals,
 }
@@ -32,25 +40,71 @@ struct Totals {
 impl<'m> Step<'m> {
     pub fn new(
         model: &'m mut Sequential,
-        optimizer: Optimizer,
-        loss: Loss,
-        seed: u64,
+        config: &FitConfig,
+        course: Course,
     ) -> Result<Self, LibtorchError> {
         let device = model.device();
-        let optimizer = optimizer::State::new(optimizer, model.tensors(), device)?;
-        let totals = Totals::new(device, Sums::default())?;
-        Ok(Self { model, optimizer, loss, seed, totals })
+        Ok(Self {
+            optimizer: optimizer::State::new(config.optimizer, model.tensors(), device)?,
+            loss: config.loss,
+            label_smoothing: config.label_smoothing,
+            clip_norm: config.clip_norm,
+            schedule: config.schedule,
+            course,
+            ema: config.ema.map(|decay| (decay, Vec::new())),
+            seed: config.seed,
+            totals: Totals::new(device, Sums::default())?,
+            model,
+        })
     }
 
     /// Forward, backward and the optimiser's step for one batch.
     pub fn run(&mut self, batch: &Batch) -> Result<(), ModelError> {
         let mode = Mode::Training { seed: self.seed, step: self.optimizer.steps() };
         let logits = self.model.forward(&batch.images, mode)?;
-        let loss = self.loss.mean(&logits, &batch.labels)?;
+        let loss = self.loss.mean(&logits, &batch.labels, self.label_smoothing)?;
         self.totals.add(&logits, &loss, batch)?;
-        let gradients = Tensor::f_run_backward(&[loss], self.model.tensors(), false, false)
+        let mut gradients = Tensor::f_run_backward(&[loss], self.model.tensors(), false, false)
             .map_err(LibtorchError::from)?;
-        Ok(self.optimizer.step(self.model.tensors_mut(), &gradients)?)
+        if let Some(norm) = self.clip_norm {
+            clip(&mut gradients, norm)?;
+        }
+        let share = self.share();
+        self.optimizer.step(self.model.tensors_mut(), &gradients, share)?;
+        if let Some((decay, average)) = &mut self.ema {
+            follow(average, self.model.tensors(), *decay)?;
+        }
+        Ok(())
+    }
+
+    /// The schedule's share of the learning rate for the next step.
+    fn share(&self) -> f64 {
+        self.schedule.share(self.optimizer.steps(), self.course)
+    }
+
+    /// The learning rate that the last step took.
+    pub fn last_rate(&self) -> f64 {
+        let last = self.optimizer.steps().saturating_sub(1);
+        self.schedule.share(last, self.course) * self.optimizer.learning_rate()
+    }
+
+    /// Exchanges the weights for their average, if there is one; a second call takes that back.
+    pub fn exchange_average(&mut self) {
+        if let Some((_, average)) = &mut self.ema {
+            for (weight, average) in self.model.tensors_mut().iter_mut().zip(average) {
+                std::mem::swap(weight, average);
+            }
+        }
+    }
+
+    /// A copy of the weights' average on the host, by the parameters' names; empty without one.
+    pub fn average(&self) -> Result<Tensors, LibtorchError> {
+        self.named(self.ema.as_ref().map_or(&[], |(_, average)| average))
+    }
+
+    fn named(&self, tensors: &[Tensor]) -> Result<Tensors, LibtorchError> {
+        let named = self.model.parameters().zip(tensors);
+        named.map(|((name, _), t)| Ok((name.to_owned(), HostTensor::copy_of(t)?))).collect()
     }
 
     /// The sums since the last [`set_sums`](Self::set_sums). This waits for the device.
@@ -75,23 +129,27 @@ impl<'m> Step<'m> {
 
     /// Copies of the optimiser's moments on the host, by the parameters' names.
     pub fn moments(&self) -> Result<[Tensors; 2], LibtorchError> {
-        let copy = |moments: &[Tensor]| -> Result<Tensors, LibtorchError> {
-            let named = self.model.parameters().zip(moments);
-            named.map(|((name, _), m)| Ok((name.to_owned(), HostTensor::copy_of(m)?))).collect()
-        };
         let [first, second] = self.optimizer.moments();
-        Ok([copy(first)?, copy(second)?])
+        Ok([self.named(first)?, self.named(second)?])
     }
 
-    /// Overwrites weights, moments and the count of steps; all are checked before the first is
-    /// changed.
+    /// Overwrites weights, their average, moments and the count of steps; all are checked before the
+    /// first is changed.
     pub fn restore(
         &mut self,
         weights: &Tensors,
+        average: &Tensors,
         moments: &[Tensors; 2],
         steps: u64,
     ) -> Result<(), WeightsError> {
         check_like(self.model, weights)?;
+        // Before the first step there is no average.
+        if self.ema.is_some() && steps > 0 {
+            check_like(self.model, average)?;
+        } else if !average.is_empty() {
+            let found = average.keys().cloned().collect();
+            return Err(WeightsError::Names { expected: Vec::new(), found });
+        }
         for (saved, own) in moments.iter().zip(self.optimizer.moments()) {
             match (own.is_empty(), saved.is_empty()) {
                 (true, true) => {}
@@ -104,6 +162,17 @@ impl<'m> Step<'m> {
         }
         self.model.set_weights(weights)?;
         let names: Vec<String> = self.model.parameters().map(|(name, _)| name.to_owned()).collect();
+        if let Some((_, own)) = &mut self.ema {
+            own.clear();
+            if !average.is_empty() {
+                follow(own, self.model.tensors(), 0.0)?;
+            }
+            for (name, tensor) in names.iter().zip(own) {
+                if let Some(saved) = average.get(name) {
+                    saved.copy_into(tensor)?;
+                }
+            }
+        }
         for (saved, own) in moments.iter().zip(self.optimizer.restore(steps)?) {
             for (name, tensor) in names.iter().zip(own) {
                 if let Some(moment) = saved.get(name) {
@@ -113,6 +182,36 @@ impl<'m> Step<'m> {
         }
         Ok(())
     }
+}
+
+/// Scales all gradients by the same share, so that their norm together is at most `most`. Nothing is
+/// read back from the device.
+fn clip(gradients: &mut [Tensor], most: f64) -> Result<(), LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    let norms: Vec<Tensor> = gradients.iter().map(tch::Tensor::f_norm).collect::<Result<_, _>>()?;
+    let norm = Tensor::f_stack(&norms, 0)?.f_norm()?;
+    // PyTorch's guard against a norm of zero.
+    let share = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(most)?.f_clamp_max(1.0)?;
+    for gradient in gradients {
+        let _ = gradient.f_mul_(&share)?;
+    }
+    Ok(())
+}
+
+/// Moves an average towards `weights`; one that is empty becomes a copy of them.
+fn follow(average: &mut Vec<Tensor>, weights: &[Tensor], decay: f64) -> Result<(), LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    if average.is_empty() {
+        for weight in weights {
+            let copy = weight.f_detach_copy()?;
+            average.push(copy.f_set_requires_grad(true)?);
+        }
+        return Ok(());
+    }
+    for (average, weight) in average.iter_mut().zip(weights) {
+        let _ = average.f_lerp_(weight, 1.0 - decay)?;
+    }
+    Ok(())
 }
 
 impl Totals {

@@ -1,18 +1,27 @@
 //! The options that decide a run, laid over what it begins with: the tutorial's recipe, or the
 //! config of the run that goes on.
 
+use std::io::Read;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::ValueEnum;
 use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
+use seqfit::recipe::{Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
 use seqfit::{Adam, AdamW, FitConfig, Loss, Metric, OnNan, Optimizer, RmsProp, Sgd};
+use serde::{Deserialize, Serialize};
 
-use super::super::options;
+use super::super::options::{self, Numbers};
 use super::super::output::Usage;
 
 #[derive(Debug, clap::Args)]
 pub struct FitOptions {
+    /// Settings to begin with, which other options change: tutorial, fast99, best or a .toml file (see
+    /// seqfit recipe) [default: tutorial]
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<PathBuf>,
     #[command(flatten)]
     optimizer: OptimizerOptions,
     /// Passes over the training set, those of a run that goes on included [default: 10]
@@ -35,6 +44,23 @@ pub struct FitOptions {
     /// Threads of libtorch on the CPU [default: 1 for small batches, else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// The learning rate's course: constant, step, cosine or one-cycle, its numbers behind a colon as in
+    /// one-cycle:warm_up=0.15 [default: constant]
+    #[arg(long, value_name = "NAME[:KEY=X,…]", value_parser = options::named_numbers)]
+    schedule: Option<Numbers>,
+    /// The share of each target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = options::share)]
+    label_smoothing: Option<f64>,
+    /// The largest norm of all gradients together; larger ones are scaled down
+    #[arg(long, value_name = "X", value_parser = options::positive)]
+    clip_norm: Option<f64>,
+    /// Validate and end with a moving average of the weights, of this decay a step
+    #[arg(long, value_name = "DECAY", value_parser = options::share)]
+    ema: Option<f64>,
+    /// Deform training images anew in every epoch, by up to rotation (degrees), scale and shear
+    /// (shares), shift and elastic (pixels): rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
+    #[arg(long, value_name = "KEY=X,…", value_parser = options::numbers)]
+    augment: Option<Numbers>,
     /// When the loss is NaN or infinite: stop with an error, or begin the epoch again with half the
     /// learning rate, at most 3 times [default: stop]
     #[arg(long, value_enum)]
@@ -178,10 +204,17 @@ impl OptimizerOptions {
 
 impl FitOptions {
     /// `base` with what was asked for.
-    pub fn over(&self, base: &FitConfig, cuda: bool) -> Result<FitConfig, Usage> {
+    pub fn over(&self, base: &FitConfig, cuda: bool) -> anyhow::Result<FitConfig> {
+        let base = &match &self.recipe {
+            None => base.clone(),
+            Some(recipe) => {
+                let fit = load_recipe(recipe)?.fit;
+                FitConfig { seed: base.seed, threads: base.threads, ..fit }
+            }
+        };
         if cuda && self.threads.is_some() {
             let rule = "--threads is for the CPU, found it with a GPU: leave one out";
-            return Err(Usage(rule.to_owned()));
+            return Err(Usage(rule.to_owned()).into());
         }
         let mut fit = FitConfig {
             epochs: self.epochs.map_or(base.epochs, NonZeroUsize::get),
@@ -194,6 +227,11 @@ impl FitOptions {
             },
             optimizer: self.optimizer.over(base.optimizer)?,
             seed: self.seed.unwrap_or(base.seed),
+            schedule: over(&base.schedule, self.schedule.as_ref())?,
+            label_smoothing: self.label_smoothing.unwrap_or(base.label_smoothing),
+            clip_norm: self.clip_norm.or(base.clip_norm),
+            ema: self.ema.or(base.ema),
+            augment: over(&base.augment, self.augment.as_ref())?,
             on_nan: match self.on_nan {
                 None => base.on_nan,
                 Some(OnNanName::Stop) => OnNan::Stop,
@@ -201,12 +239,36 @@ impl FitOptions {
             },
             threads: self.threads.map(usize::from).or(base.threads),
         };
+        fit.check().map_err(|error| Usage(error.to_string()))?;
         if !cuda {
             // Written down, so that the config repeats the run on a machine with other processors.
             fit.threads = Some(fit.step_threads());
         }
         Ok(fit)
     }
+}
+
+/// `base` with some of its numbers replaced.
+fn over<T>(base: &T, numbers: Option<&Numbers>) -> Result<T, Usage>
+where
+    T: Copy + Serialize + for<'a> Deserialize<'a>,
+{
+    let Some(Numbers(numbers)) = numbers else { return Ok(*base) };
+    overlay(base, numbers.clone()).map_err(Usage)
+}
+
+/// A recipe by its name, or from a file if it looks like one.
+pub fn load_recipe(recipe: &Path) -> anyhow::Result<Recipe> {
+    let name = recipe.display().to_string();
+    if recipe.extension().is_none() && recipe.components().count() == 1 {
+        return Ok(Recipe::named(&name).map_err(|error| Usage(error.to_string()))?);
+    }
+    // A recipe has a few lines; whatever is longer is something else.
+    let mut text = String::new();
+    std::fs::File::open(recipe)
+        .and_then(|file| file.take(1 << 16).read_to_string(&mut text))
+        .with_context(|| format!("{name} cannot be read as a recipe"))?;
+    Ok(Recipe::from_toml(&name, &text)?)
 }
 
 impl CallbackOptions {

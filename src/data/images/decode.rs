@@ -6,6 +6,11 @@ use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, 
 
 use super::{Gray, ImageProblem, MAX_BYTES, MAX_SIDE};
 
+/// What any picture may take, and beyond it how many times its file's length: a few bytes can claim
+/// millions of pixels. Deflate packs 1032 to 1; real pictures come nowhere near.
+const SMALL: u64 = 8 << 20;
+const RATIO: u64 = 1032;
+
 /// The kinds that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -63,6 +68,9 @@ pub(super) fn decode(bytes: &[u8], format: Format) -> Result<Gray, ImageProblem>
         let memory = memory.div_ceil(1 << 20);
         let found = format!("{height}x{width} (height x width), {memory} MiB");
         return Err(ImageProblem::TooLarge(found));
+    }
+    if memory > SMALL + RATIO.saturating_mul(bytes.len() as u64) {
+        return Err(damaged("it is too short for the size that it claims"));
     }
     let orientation = decoder.orientation().map_err(problem)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(problem)?;

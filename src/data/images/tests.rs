@@ -265,6 +265,10 @@ fn a_picture_that_claims_to_be_huge_takes_no_memory() {
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x21]);
     let error = load(&folder.holding("huge.jpg", &jpeg)).unwrap_err().to_string();
     assert!(error.contains("found 20000x20001 (height x width), 382 MiB: make it"), "{error}");
+    // Within the limits, and more than so few bytes can hold.
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x13, 0x88, 0x13, 0x88]);
+    let error = load(&folder.holding("large.jpg", &jpeg)).unwrap_err().to_string();
+    assert!(error.contains("damaged one (it is too short for the size that it claims)"), "{error}");
     // A file that is too long is not read: this one takes no room on disk.
     fs::write(folder.path("long.png"), &png).unwrap();
     let long = fs::File::options().write(true).open(folder.path("long.png")).unwrap();

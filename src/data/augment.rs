@@ -1,0 +1,296 @@
+//! Augmentation: small random deformations of training images, drawn anew for every sample and
+//! epoch.
+//!
+//! An affine map (rotation, scale, shear, shift) and an elastic deformation are joined into one map
+//! from output to input pixels, and each image is sampled once, bilinearly, from u8 to f32. What
+//! happens to a sample is decided by (seed, epoch, sample) alone: not by threads, batches or what
+//! came before.
+//!
+//! The elastic part is that of Simard, Steinkraus and Platt, *Best Practices for Convolutional Neural
+//! Networks Applied to Visual Document Analysis*, 2003: a random displacement of every pixel, smooth
+//! over a few pixels. There it is noise smoothed by a Gaussian of σ = 4; here it is a cubic B-spline
+//! over random control points 7 pixels apart (as in free-form deformation, Rueckert and others,
+//! 1999), whose kernel has the same σ = 7/√3, for a fraction of the work.
+
+use multiversion::multiversion;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::batches::SCALE;
+use crate::rng::{self, Purpose};
+
+/// How far images are deformed. Each number is the largest change of its kind, drawn evenly from ±
+/// the number; zero leaves it out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augment {
+    /// Rotation in degrees.
+    pub rotation: f64,
+    /// Change of size, as a share: 0.1 for 90 to 110 %.
+    pub scale: f64,
+    /// Shift along each axis, in pixels.
+    pub shift: f64,
+    /// Shear: the shift of a row for each row of distance from the middle.
+    pub shear: f64,
+    /// Standard deviation of the elastic displacement along each axis, in pixels.
+    pub elastic: f64,
+}
+
+/// The distance of the elastic part's control points, in pixels.
+const SPACING: f32 = 7.0;
+/// Rows and columns of zeros around an image: places outside of it are clamped to where all is zero.
+const BEFORE: usize = 2;
+const BEHIND: usize = 3;
+
+impl Augment {
+    /// Whether it changes anything.
+    pub fn is_on(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_off(&self) -> bool {
+        !self.is_on()
+    }
+
+    /// The name and value of each setting, with the most that it may be.
+    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 5] {
+        [
+            ("augment rotation", self.rotation, 180.0),
+            // Images of no size at all cannot be sampled.
+            ("augment scale", self.scale, 0.9),
+            ("augment shift", self.shift, 1000.0),
+            ("augment shear", self.shear, 10.0),
+            ("augment elastic", self.elastic, 100.0),
+        ]
+    }
+}
+
+/// Deforms images of one size; made once, used by every thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Augmenter {
+    augment: Augment,
+    seed: u64,
+    height: usize,
+    width: usize,
+    rows: Spline,
+    columns: Spline,
+}
+
+/// The random numbers of one image.
+#[derive(Clone, Debug)]
+pub(crate) struct Draw {
+    /// Input offset from the middle = matrix × output offset + shift: [xx, xy, x, yx, yy, y].
+    pub affine: [f32; 6],
+    /// Displacements of the control points in pixels: all of x, then all of y, each row by row.
+    pub control: Vec<f32>,
+}
+
+/// A cubic B-spline along one axis, at every pixel.
+#[derive(Clone, Debug)]
+struct Spline {
+    /// Control points that have an influence.
+    points: usize,
+    /// For each pixel the first of its four control points, and their weights.
+    taps: Vec<(usize, [f32; 4])>,
+}
+
+impl Spline {
+    fn new(pixels: usize) -> Self {
+        let taps: Vec<_> = (0..pixels)
+            .map(|pixel| {
+                let place = pixel as f32 / SPACING;
+                let (first, t) = (place.floor(), place.fract());
+                let weights = [
+                    (1.0 - t).powi(3) / 6.0,
+                    (3.0 * t.powi(3) - 6.0 * t.powi(2) + 4.0) / 6.0,
+                    (-3.0 * t.powi(3) + 3.0 * t.powi(2) + 3.0 * t + 1.0) / 6.0,
+                    t.powi(3) / 6.0,
+                ];
+                (first as usize, weights)
+            })
+            .collect();
+        let points = taps.last().map_or(0, |(first, _)| first + 4);
+        Self { points, taps }
+    }
+}
+
+/// Room for one image at a time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    /// The image with a border of zeros.
+    padded: Vec<f32>,
+    /// The control points, spread along the rows: x and y for each control row and pixel column.
+    spread: Vec<f32>,
+    line: Line,
+}
+
+/// One row of output: where its pixels come from.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    /// Input places, from the corner of the border; then what is left of them behind whole pixels.
+    x: Vec<f32>,
+    y: Vec<f32>,
+    /// The upper left of the four pixels around a place, as a position in the padded image.
+    at: Vec<u32>,
+    /// The four pixels.
+    around: [Vec<f32>; 4],
+}
+
+impl Line {
+    fn resize(&mut self, width: usize) {
+        self.x.resize(width, 0.0);
+        self.y.resize(width, 0.0);
+        self.at.resize(width, 0);
+        self.around.iter_mut().for_each(|values| values.resize(width, 0.0));
+    }
+}
+
+impl Augmenter {
+    pub fn new(augment: Augment, seed: u64, [height, width]: [usize; 2]) -> Self {
+        let (rows, columns) = (Spline::new(height), Spline::new(width));
+        Self { augment, seed, height, width, rows, columns }
+    }
+
+    /// The random numbers for a sample of the data set in an epoch.
+    pub fn draw(&self, epoch: usize, sample: u32) -> Draw {
+        let mut rng = rng::stream(self.seed, Purpose::Augment, &[epoch as u64, u64::from(sample)]);
+        let Augment { rotation, scale, shift, shear, elastic } = self.augment;
+        let mut even = |most: f64| most * rng.random_range(-1.0..=1.0);
+        let (angle, size, shear) = (even(rotation).to_radians(), 1.0 + even(scale), even(shear));
+        let (x, y) = (even(shift), even(shift));
+        let (sin, cos) = angle.sin_cos();
+        // Rotation × shear, and the inverse of the size: the map leads from output to input.
+        let affine =
+            [cos / size, (cos * shear - sin) / size, x, sin / size, (sin * shear + cos) / size, y];
+        // Of unit variance, a control point's share in the field's variance is (151/315)² on average:
+        // the mean of Σ Bᵢ² along each axis. An even draw of variance 1 reaches to √3.
+        let amplitude = (3.0f64.sqrt() * elastic * 315.0 / 151.0) as f32;
+        let points = if elastic > 0.0 { 2 * self.rows.points * self.columns.points } else { 0 };
+        let control = (0..points).map(|_| amplitude * (2.0 * rng.random::<f32>() - 1.0)).collect();
+        Draw { affine: affine.map(|value| value as f32), control }
+    }
+
+    /// Deforms `image` into `out`, f32 in [0, 1]; both row by row.
+    pub fn apply(&self, draw: &Draw, image: &[u8], out: &mut [f32], scratch: &mut Scratch) {
+        let (height, width) = (self.height, self.width);
+        let stride = width + BEFORE + BEHIND;
+        scratch.padded.clear();
+        scratch.padded.resize(stride * (height + BEFORE + BEHIND), 0.0);
+        for (row, pixels) in image.chunks_exact(width).enumerate() {
+            let start = (row + BEFORE) * stride + BEFORE;
+            widen(&mut scratch.padded[start..start + width], pixels);
+        }
+        self.spread(draw, scratch);
+        let [xx, xy, x0, yx, yy, y0] = draw.affine;
+        let (middle_x, middle_y) = ((width - 1) as f32 / 2.0, (height - 1) as f32 / 2.0);
+        let (most_x, most_y) = ((width + BEFORE) as f32, (height + BEFORE) as f32);
+        let Scratch { padded, spread, line } = scratch;
+        line.resize(width);
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            let v = row as f32 - middle_y;
+            let corner = BEFORE as f32;
+            let start_x = xy * v + x0 + middle_x + corner;
+            let start_y = yy * v + y0 + middle_y + corner;
+            straight(&mut line.x, xx, start_x - xx * middle_x);
+            straight(&mut line.y, yx, start_y - yx * middle_x);
+            if !draw.control.is_empty() {
+                let (first, weights) = self.rows.taps[row];
+                let rows = self.rows.points;
+                let near =
+                    |of: usize, tap: usize| &spread[(of * rows + first + tap) * width..][..width];
+                displace(&mut line.x, [0, 1, 2, 3].map(|tap| near(0, tap)), weights);
+                displace(&mut line.y, [0, 1, 2, 3].map(|tap| near(1, tap)), weights);
+            }
+            place(line, [most_x, most_y], stride as u32);
+            gather(line, padded, stride);
+            blend(line, out);
+        }
+    }
+
+    /// The control points' displacements at every column, for each control row.
+    fn spread(&self, draw: &Draw, scratch: &mut Scratch) {
+        if draw.control.is_empty() {
+            return;
+        }
+        let points = self.columns.points;
+        scratch.spread.clear();
+        for line in draw.control.chunks_exact(points) {
+            scratch.spread.extend(self.columns.taps.iter().map(|(first, weights)| {
+                let near = &line[*first..first + 4];
+                near.iter().zip(weights).map(|(d, weight)| d * weight).sum::<f32>()
+            }));
+        }
+    }
+}
+
+// What follows is compiled for several kinds of processors, and gives the same bits on all of them:
+// nothing is fused or reordered.
+
+#[multiversion(targets("x86_64+avx2"))]
+fn widen(values: &mut [f32], pixels: &[u8]) {
+    values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = f32::from(pixel));
+}
+
+/// start, start + step, start + 2 step, …
+#[multiversion(targets("x86_64+avx2"))]
+fn straight(values: &mut [f32], step: f32, start: f32) {
+    for (i, value) in (0i32..).zip(values) {
+        *value = step * i as f32 + start;
+    }
+}
+
+/// Adds the weighted sum of four lines.
+#[multiversion(targets("x86_64+avx2"))]
+fn displace(values: &mut [f32], [a, b, c, d]: [&[f32]; 4], [wa, wb, wc, wd]: [f32; 4]) {
+    let near = a.iter().zip(b).zip(c).zip(d);
+    for (value, (((a, b), c), d)) in values.iter_mut().zip(near) {
+        *value += (wa * a + wb * b) + (wc * c + wd * d);
+    }
+}
+
+/// Clamps places to where the border is, and splits them into whole pixels and the rest.
+#[multiversion(targets("x86_64+avx2"))]
+fn place(Line { x, y, at, .. }: &mut Line, [most_x, most_y]: [f32; 2], stride: u32) {
+    for ((x, y), at) in x.iter_mut().zip(y).zip(at) {
+        let ((left, rest_x), (top, rest_y)) = (split(*x, most_x), split(*y, most_y));
+        (*x, *y) = (rest_x, rest_y);
+        *at = top * stride + left;
+    }
+}
+
+/// A place clamped to where the border is, as a whole number and what is left, from 0 to 1. A whole
+/// place may come as the number before it and 1, which means the same.
+#[inline(always)]
+fn split(place: f32, most: f32) -> (u32, f32) {
+    // From 2²³ on an f32 holds whole numbers alone, in its lower bits. This is for places below 2²², and
+    // compiles to two additions, where a conversion would have to look for NaN and overflow.
+    const WHOLE: f32 = 8_388_608.0;
+    // Not `clamp`, which would have to be told that the limits are in order. NaN becomes 0.5, too.
+    let inside = place.max(0.5).min(most);
+    let shifted = (inside - 0.5) + WHOLE;
+    (shifted.to_bits() - WHOLE.to_bits(), inside - (shifted - WHOLE))
+}
+
+fn gather(Line { at, around, .. }: &mut Line, padded: &[f32], stride: usize) {
+    let [a, b, c, d] = around;
+    for ((((at, a), b), c), d) in at.iter().zip(a).zip(b).zip(c).zip(d) {
+        let at = *at as usize;
+        let near = &padded[at..at + stride + 2];
+        (*a, *b, *c, *d) = (near[0], near[1], near[stride], near[stride + 1]);
+    }
+}
+
+/// Bilinear interpolation, and the scaling to [0, 1].
+#[multiversion(targets("x86_64+avx2"))]
+fn blend(Line { x, y, around: [a, b, c, d], .. }: &Line, out: &mut [f32]) {
+    let places = x.iter().zip(y).zip(a.iter().zip(b).zip(c.iter().zip(d)));
+    for (out, ((x, y), ((a, b), (c, d)))) in out.iter_mut().zip(places) {
+        let above = a + x * (b - a);
+        let below = c + x * (d - c);
+        *out = (above + y * (below - above)) * const { 1.0 / SCALE as f32 };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Recipes: named sets of training settings, as TOML.
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::config::FitConfig;
+
+/// A named set of training settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Its name, or the file it came from.
+    pub name: String,
+    /// The settings; seed and threads are the defaults, unless a file says otherwise.
+    pub fit: FitConfig,
+}
+
+/// Why a text is no recipe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// No recipe of this name is built in.
+    #[error("the recipes are {known}, found {0:?}: take one of these, or give a .toml file", known = names())]
+    Unknown(String),
+    /// A text that is no recipe.
+    #[error("{name} is no recipe: {message}")]
+    Text {
+        /// The file's name.
+        name: String,
+        /// What the parser said, or the rule that is broken.
+        message: String,
+    },
+}
+
+const BUILT_IN: [(&str, &str); 3] = [
+    ("tutorial", include_str!("recipes/tutorial.toml")),
+    ("fast99", include_str!("recipes/fast99.toml")),
+    ("best", include_str!("recipes/best.toml")),
+];
+
+fn names() -> String {
+    BUILT_IN.map(|(name, _)| name).join(", ")
+}
+
+impl Recipe {
+    /// The names of those that are built in.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.into_iter().map(|(name, _)| name)
+    }
+
+    /// The built-in recipe of this name.
+    ///
+    /// # Errors
+    /// A name that none has.
+    pub fn named(name: &str) -> Result<Self, RecipeError> {
+        match BUILT_IN.into_iter().find(|(own, _)| *own == name) {
+            Some((name, text)) => Self::from_toml(name, text),
+            None => Err(RecipeError::Unknown(name.to_owned())),
+        }
+    }
+
+    /// Reads the settings of [`FitConfig`] by the names that they have in `config.toml`'s `[fit]`; those
+    /// that are left out are the tutorial's. A `[schedule]` or an `[optimizer]` of another name than the
+    /// tutorial's begins with its own defaults.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or the first setting that breaks its rule.
+    pub fn from_toml(name: &str, text: &str) -> Result<Self, RecipeError> {
+        let wrong = |message: String| RecipeError::Text { name: name.to_owned(), message };
+        let given: Table =
+            toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+        let fit = overlay(&FitConfig::default(), given).map_err(wrong)?;
+        fit.check().map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { name: name.to_owned(), fit })
+    }
+
+    /// The settings in full, as TOML.
+    ///
+    /// # Errors
+    /// Settings that TOML cannot hold, which none of ours are.
+    pub fn to_toml(&self) -> Result<String, RecipeError> {
+        toml::to_string(&self.fit).map_err(|error| RecipeError::Text {
+            name: self.name.clone(),
+            message: error.to_string(),
+        })
+    }
+}
+
+/// `base` with the values of `given` in place of its own, table by table. A table with another `name` in
+/// it is taken as it is, over what that name's own defaults are.
+///
+/// # Errors
+/// What does not fit, in words.
+pub fn overlay<T: Serialize + for<'a> Deserialize<'a>>(
+    base: &T,
+    given: Table,
+) -> Result<T, String> {
+    let mut table = Table::try_from(base).map_err(|error| error.to_string())?;
+    merge(&mut table, given);
+    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+fn merge(base: &mut Table, given: Table) {
+    for (key, value) in given {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(own)), Value::Table(value)) => {
+                if value.get("name").is_some_and(|name| own.get("name") != Some(name)) {
+                    *own = defaults_of(value.get("name"));
+                }
+                merge(own, value);
+            }
+            // Whole numbers are numbers, too.
+            (Some(own @ Value::Float(_)), Value::Integer(value)) => {
+                *own = Value::Float(value as f64)
+            }
+            (_, value) => drop(base.insert(key, value)),
+        }
+    }
+}
+
+/// The settings that go with a name: of an optimiser, or of a schedule.
+fn defaults_of(name: Option<&Value>) -> Table {
+    use super::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+    use super::schedule::Schedule;
+    let table = match name.and_then(Value::as_str) {
+        Some("adam") => Table::try_from(Optimizer::Adam(Adam::default())),
+        Some("adamw") => Table::try_from(Optimizer::AdamW(AdamW::default())),
+        Some("sgd") => Table::try_from(Optimizer::Sgd(Sgd::default())),
+        Some("rmsprop") => Table::try_from(Optimizer::RmsProp(RmsProp::default())),
+        Some("step") => Table::try_from(Schedule::Step { every: 5, factor: 0.5 }),
+        Some("cosine") => Table::try_from(Schedule::Cosine { warm_up: 0.05, end: 0.0 }),
+        Some("one-cycle") => {
+            Table::try_from(Schedule::OneCycle { warm_up: 0.3, start: 0.04, end: 4e-6 })
+        }
+        _ => Ok(Table::new()),
+    };
+    // An unknown name is the parser's to refuse.
+    table.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AdamW, Optimizer, Schedule};
+
+    #[test]
+    fn the_tutorial_is_the_default_and_all_recipes_come_back_from_their_text() {
+        assert_eq!(Recipe::named("tutorial").unwrap().fit, FitConfig::default());
+        for name in Recipe::names() {
+            let recipe = Recipe::named(name).unwrap();
+            assert_eq!(Recipe::from_toml(name, &recipe.to_toml().unwrap()), Ok(recipe));
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_tutorials_or_the_names_own_default() {
+        let text = "epochs = 3\n[optimizer]\nname = \"adamw\"\nlearning_rate = 1\n[schedule]\nname = \
+                    \"one-cycle\"\nwarm_up = 0.1\n[augment]\nrotation = 5\n";
+        let fit = Recipe::from_toml("mine.toml", text).unwrap().fit;
+        assert_eq!((fit.epochs, fit.batch_size, fit.augment.rotation), (3, 32, 5.0));
+        let adamw = AdamW { learning_rate: 1.0, ..AdamW::default() };
+        assert_eq!(fit.optimizer, Optimizer::AdamW(adamw));
+        assert_eq!(fit.schedule, Schedule::OneCycle { warm_up: 0.1, start: 0.04, end: 4e-6 });
+    }
+
+    #[test]
+    fn what_is_no_recipe_is_refused() {
+        for (text, message) in [
+            ("epochs = ", "mine.toml is no recipe: "),
+            ("epoch = 3", "unknown field `epoch`"),
+            ("epochs = \"ten\"", "invalid type"),
+            ("epochs = 0", "epochs must be at least 1, found 0"),
+            ("[optimizer]\nname = \"lion\"", "unknown variant `lion`"),
+            ("[augment]\nscale = 1.5", "augment scale must be from 0 to 0.9, found 1.5"),
+        ] {
+            let error = Recipe::from_toml("mine.toml", text).unwrap_err().to_string();
+            assert!(error.contains(message), "{error} for {message}");
+        }
+        let error = Recipe::named("fast").unwrap_err().to_string();
+        assert!(error.contains("tutorial, fast99, best, found \"fast\""), "{error}");
+    }
+}
