@@ -18,7 +18,8 @@ pub struct WriteError {
 }
 
 impl WriteError {
-    pub(crate) fn new(path: &Path, bytes: u64, source: io::Error) -> Self {
+    /// The failure to write so many bytes (0 where that is not known) to `path`.
+    pub fn new(path: &Path, bytes: u64, source: io::Error) -> Self {
         Self { path: path.to_owned(), bytes, source }
     }
 

@@ -9,12 +9,12 @@ use seqfit::callback::{
     BatchInfo, Callback, CallbackError, EarlyStopping, EarlyStoppingConfig, Flow, Moment,
     ReduceLrConfig, ReduceLrOnPlateau, Rollback, TerminateOnNan, Training,
 };
-use seqfit::data::{self, Dataset};
+use seqfit::data::{self, Augment, Dataset};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::run::{Checkpoint, Identity, RunConfig};
 use seqfit::{
     Activation, Adam, AdamW, Device, EpochRecord, FitConfig, History, Metric, OnNan, Optimizer,
-    RmsProp, Sequential, Sgd, Snapshot,
+    RmsProp, Schedule, Sequential, Sgd, Snapshot,
 };
 
 /// 3 batches an epoch, the last of them with 5 samples.
@@ -37,6 +37,18 @@ fn config(optimizer: Optimizer) -> FitConfig {
         validation_split: 0.35,
         optimizer,
         seed: 3,
+        schedule: Schedule::Step { every: 1, factor: 0.9 },
+        label_smoothing: 0.1,
+        clip_norm: Some(1.0),
+        ema: Some(0.8),
+        augment: Augment {
+            rotation: 10.0,
+            scale: 0.1,
+            shift: 0.5,
+            shear: 0.1,
+            elastic: 0.2,
+            fade: 0.0,
+        },
         threads: Some(1),
         ..FitConfig::default()
     }
@@ -196,7 +208,15 @@ fn at_the_edge(learning_rate: f64, on_nan: OnNan) -> (Sequential, FitConfig) {
     let model =
         Sequential::new([8, 8]).add(Flatten).add(Dense::new(10)).build(Device::Cpu, 0).unwrap();
     let optimizer = Optimizer::Sgd(Sgd { learning_rate, ..Sgd::default() });
-    let config = FitConfig { on_nan, validation_split: 0.0, epochs: 1, ..config(optimizer) };
+    let config = FitConfig {
+        optimizer,
+        on_nan,
+        epochs: 1,
+        batch_size: 50,
+        seed: 3,
+        threads: Some(1),
+        ..FitConfig::default()
+    };
     (model, config)
 }
 

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use seqfit::FitConfig;
 use seqfit::data::{self, DatasetName, Locations, Request, Verdict, catalog};
 
-use super::{output, progress};
+use super::options::{self, DataOptions, Numbers};
+use super::output::Usage;
+use super::{output, progress, train};
 
 /// Options of `seqfit data`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +28,8 @@ enum Command {
         /// mnist, fashion-mnist or kmnist (digits are built in)
         name: DatasetName,
     },
+    /// Draw training images beside what augmentation makes of them
+    Preview(PreviewArgs),
     /// Check every file of a data set: its format, and its checksum where one is known
     Verify {
         /// A known data set or a folder; ./mnist is a folder [default: all known ones that are here]
@@ -33,12 +38,38 @@ enum Command {
     },
 }
 
+/// Options of `seqfit data preview`.
+#[derive(Debug, clap::Args)]
+struct PreviewArgs {
+    #[command(flatten)]
+    data: DataOptions,
+    /// The recipe whose augmentation is shown
+    #[arg(long, value_name = "NAME|FILE", default_value = "best")]
+    recipe: PathBuf,
+    /// Other numbers than the recipe's: rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
+    #[arg(long, value_name = "KEY=X,…", value_parser = options::numbers)]
+    augment: Option<Numbers>,
+    /// The training's seed
+    #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
+    seed: u64,
+    /// How many images
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    samples: u16,
+    /// How many epochs of each
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=100))]
+    epochs: u16,
+    /// The PNG file to write; one that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
 /// Runs `seqfit data`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let locations = Locations::from_env()?;
     match args.command {
         Command::List => list(&locations),
         Command::Fetch { name } => fetch(name, &locations),
+        Command::Preview(args) => preview(&args, &locations),
         Command::Verify { what } => verify(what.as_deref(), &locations),
     }
 }
@@ -70,6 +101,21 @@ fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
         None => writeln!(out, "{name} is built in: there is nothing to fetch")?,
     }
     output::print(&out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn preview(args: &PreviewArgs, locations: &Locations) -> anyhow::Result<ExitCode> {
+    let fit = train::load_recipe(&args.recipe)?.fit;
+    let fit = FitConfig { augment: train::over(&fit.augment, args.augment.as_ref())?, ..fit };
+    fit.check().map_err(|error| Usage(error.to_string()))?;
+    let request = args.data.request();
+    let data = progress::with_downloads(false, |told| data::resolve(&request, locations, told))?;
+    if let Some(notice) = &data.source.notice {
+        progress::notice(notice);
+    }
+    let (samples, epochs) = (args.samples.into(), args.epochs.into());
+    data::preview(&data.train, fit.augment, args.seed, samples, epochs).save_png(&args.out)?;
+    output::tell(format_args!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
 

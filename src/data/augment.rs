@@ -12,6 +12,8 @@
 //! over random control points 7 pixels apart (as in free-form deformation, Rueckert and others,
 //! 1999), whose kernel has the same σ = 7/√3, for a fraction of the work.
 
+pub(crate) mod device;
+
 use multiversion::multiversion;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,9 @@ pub struct Augment {
     pub shear: f64,
     /// Standard deviation of the elastic displacement along each axis, in pixels.
     pub elastic: f64,
+    /// The last share of the epochs, over which all of it fades: training ends on images as they are.
+    #[serde(default)]
+    pub fade: f64,
 }
 
 /// The distance of the elastic part's control points, in pixels.
@@ -45,7 +50,7 @@ const BEHIND: usize = 3;
 impl Augment {
     /// Whether it changes anything.
     pub fn is_on(&self) -> bool {
-        *self != Self::default()
+        *self != Self { fade: self.fade, ..Self::default() }
     }
 
     /// Whether it changes nothing.
@@ -54,7 +59,7 @@ impl Augment {
     }
 
     /// The name and value of each setting, with the most that it may be.
-    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 5] {
+    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 6] {
         [
             ("augment rotation", self.rotation, 180.0),
             // Images of no size at all cannot be sampled.
@@ -62,6 +67,7 @@ impl Augment {
             ("augment shift", self.shift, 1000.0),
             ("augment shear", self.shear, 10.0),
             ("augment elastic", self.elastic, 100.0),
+            ("augment fade", self.fade, 1.0),
         ]
     }
 }
@@ -71,6 +77,8 @@ impl Augment {
 pub(crate) struct Augmenter {
     augment: Augment,
     seed: u64,
+    /// Of the whole training.
+    epochs: usize,
     height: usize,
     width: usize,
     rows: Spline,
@@ -147,16 +155,23 @@ impl Line {
 }
 
 impl Augmenter {
-    pub fn new(augment: Augment, seed: u64, [height, width]: [usize; 2]) -> Self {
+    pub fn new(augment: Augment, seed: u64, epochs: usize, [height, width]: [usize; 2]) -> Self {
         let (rows, columns) = (Spline::new(height), Spline::new(width));
-        Self { augment, seed, height, width, rows, columns }
+        Self { augment, seed, epochs, height, width, rows, columns }
+    }
+
+    /// How much is left of the deformations in `epoch`, which is counted from 1.
+    fn strength(&self, epoch: usize) -> f64 {
+        let left = self.epochs.saturating_sub(epoch) as f64 / self.epochs.max(1) as f64;
+        if left < self.augment.fade { left / self.augment.fade } else { 1.0 }
     }
 
     /// The random numbers for a sample of the data set in an epoch.
     pub fn draw(&self, epoch: usize, sample: u32) -> Draw {
         let mut rng = rng::stream(self.seed, Purpose::Augment, &[epoch as u64, u64::from(sample)]);
-        let Augment { rotation, scale, shift, shear, elastic } = self.augment;
-        let mut even = |most: f64| most * rng.random_range(-1.0..=1.0);
+        let Augment { rotation, scale, shift, shear, elastic, .. } = self.augment;
+        let strength = self.strength(epoch);
+        let mut even = |most: f64| strength * most * rng.random_range(-1.0..=1.0);
         let (angle, size, shear) = (even(rotation).to_radians(), 1.0 + even(scale), even(shear));
         let (x, y) = (even(shift), even(shift));
         let (sin, cos) = angle.sin_cos();
@@ -165,7 +180,7 @@ impl Augmenter {
             [cos / size, (cos * shear - sin) / size, x, sin / size, (sin * shear + cos) / size, y];
         // Of unit variance, a control point's share in the field's variance is (151/315)² on average:
         // the mean of Σ Bᵢ² along each axis. An even draw of variance 1 reaches to √3.
-        let amplitude = (3.0f64.sqrt() * elastic * 315.0 / 151.0) as f32;
+        let amplitude = (strength * 3.0f64.sqrt() * elastic * 315.0 / 151.0) as f32;
         let points = if elastic > 0.0 { 2 * self.rows.points * self.columns.points } else { 0 };
         let control = (0..points).map(|_| amplitude * (2.0 * rng.random::<f32>() - 1.0)).collect();
         Draw { affine: affine.map(|value| value as f32), control }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::augment::{Augment, Augmenter, Scratch};
+use super::augment::device::DeviceMap;
+use super::augment::{Augment, Augmenter, Draw, Scratch};
 use super::dataset::Dataset;
 use super::prefetch::Prefetch;
 use crate::native::{LibtorchError, buffer};
@@ -31,6 +32,8 @@ pub(crate) struct Feed {
     device: Device,
     resident: Option<Resident>,
     augmenter: Option<Arc<Augmenter>>,
+    /// The augmenter's part on a GPU.
+    map: Option<DeviceMap>,
 }
 
 /// A dataset in a GPU's memory.
@@ -68,25 +71,49 @@ impl Feed {
                 })
             }
         };
-        Ok(Self { dataset: dataset.clone(), device, resident, augmenter: None })
+        let dataset = dataset.clone();
+        Ok(Self { dataset, device, resident, augmenter: None, map: None })
     }
 
     /// The same samples, deformed anew in every epoch by [`training_batches`](Self::training_batches).
-    pub fn augmented(self, augment: Augment, seed: u64) -> Self {
-        let shape = self.dataset.image_shape();
-        let augmenter = augment.is_on().then(|| Arc::new(Augmenter::new(augment, seed, shape)));
-        Self { augmenter, ..self }
+    pub fn augmented(
+        self,
+        augment: Augment,
+        seed: u64,
+        epochs: usize,
+    ) -> Result<Self, LibtorchError> {
+        if augment.is_off() {
+            return Ok(self);
+        }
+        let augmenter = Augmenter::new(augment, seed, epochs, self.dataset.image_shape());
+        let map = match self.resident {
+            None => None,
+            Some(_) => Some(DeviceMap::new(&augmenter, self.device)?),
+        };
+        Ok(Self { augmenter: Some(Arc::new(augmenter)), map, ..self })
     }
 
     /// The samples of `order` in batches of `size` as training takes them in `epoch`: augmented, and
-    /// on the CPU made ahead by `workers` threads.
-    pub fn training_batches(
-        &self,
-        order: &[u32],
+    /// on the CPU made ahead by `workers` threads. Neither threads nor the size of batches change a
+    /// sample.
+    pub fn training_batches<'a>(
+        &'a self,
+        order: &'a [u32],
         size: usize,
         epoch: usize,
         workers: usize,
-    ) -> Result<Box<dyn Iterator<Item = Result<Batch, LibtorchError>> + '_>, LibtorchError> {
+    ) -> Result<Box<dyn Iterator<Item = Result<Batch, LibtorchError>> + 'a>, LibtorchError> {
+        if self.resident.is_some() {
+            let batches = self.batches(order, size)?.zip(order.chunks(size));
+            return Ok(Box::new(batches.map(move |(batch, chosen)| {
+                let batch = batch?;
+                let (Some(augmenter), Some(map)) = (&self.augmenter, &self.map) else {
+                    return Ok(batch);
+                };
+                let draws: Vec<Draw> = chosen.iter().map(|&i| augmenter.draw(epoch, i)).collect();
+                Ok(Batch { images: map.apply(&draws, &batch.images)?, ..batch })
+            })));
+        }
         let (dataset, order): (_, Arc<[u32]>) = (self.dataset.clone(), order.into());
         let (augmenter, count) = (self.augmenter.clone(), order.len().div_ceil(size));
         let make = move |i: usize| {
@@ -206,6 +233,27 @@ mod tests {
             sizes.push(a.labels.size()[0]);
         }
         assert_eq!(sizes, [16, 16, 8]);
+        Ok(())
+    }
+
+    #[test]
+    fn workers_and_batch_sizes_change_no_sample() -> Result<(), Box<dyn std::error::Error>> {
+        let (train, _) = crate::data::load("digits")?;
+        let train = train.take(100);
+        let augment = Augment { rotation: 20.0, elastic: 0.5, ..Augment::default() };
+        let feed = Feed::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
+        let order: Vec<u32> = (0..100).rev().collect();
+        let all = |size, workers, epoch| -> Result<Tensor, LibtorchError> {
+            let batches = feed.training_batches(&order, size, epoch, workers)?;
+            let images = batches.map(|batch| Ok(batch?.images));
+            Ok(Tensor::f_cat(&images.collect::<Result<Vec<_>, LibtorchError>>()?, 0)?)
+        };
+        let expected = all(100, 0, 3)?;
+        assert_eq!(expected.size(), [100, 8, 8]);
+        for (size, workers) in [(100, 1), (7, 0), (7, 1), (7, 3), (1, 2)] {
+            assert!(all(size, workers, 3)?.equal(&expected), "{size} {workers}");
+        }
+        assert!(!all(100, 0, 4)?.equal(&expected));
         Ok(())
     }
 }

@@ -5,11 +5,15 @@ mod decode;
 use std::io::Read;
 use std::path::Path;
 
+use ::image::codecs::png::PngEncoder;
+use ::image::{ExtendedColorType, ImageEncoder};
+
 pub use super::prepare::prepare;
 
 use super::error::DataError;
 use super::idx::{self, Images};
 use super::open::ordinary;
+use crate::files;
 use decode::Format;
 
 /// Rows and columns of the largest picture that is read.
@@ -168,6 +172,22 @@ pub fn raw(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> {
 }
 
 impl Gray {
+    /// Writes the picture as a PNG file, whole or not at all.
+    ///
+    /// # Errors
+    /// A picture without pixels, or a file that cannot be written.
+    pub fn save_png(&self, path: &Path) -> Result<(), DataError> {
+        let at = |problem| DataError::Image { path: path.to_owned(), problem };
+        self.check().map_err(at)?;
+        let mut bytes = Vec::new();
+        let (width, height) = (self.width as u32, self.height as u32);
+        // In memory nothing fails but the picture's size.
+        PngEncoder::new(&mut bytes)
+            .write_image(&self.pixels, width, height, ExtendedColorType::L8)
+            .map_err(|_| at(ImageProblem::TooLarge(format!("{height}x{width}"))))?;
+        files::write(path, &bytes).map_err(|error| DataError::write(&error.path, error.source))
+    }
+
     pub(super) fn check(&self) -> Result<(), ImageProblem> {
         let &Gray { height, width, ref pixels } = self;
         if height.checked_mul(width) == Some(pixels.len()) && !pixels.is_empty() {

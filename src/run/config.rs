@@ -108,11 +108,16 @@ pub struct DataConfig {
 }
 
 impl RunConfig {
+    /// The time as a config has it.
+    pub fn timestamp() -> String {
+        // To the second: finer would be noise.
+        jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
     /// Begins a config for a run that starts now, in this process.
     pub fn now(device: String, data: DataConfig, fit: FitConfig, network: Spec) -> Self {
         Self {
-            // To the second: finer would be noise.
-            created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            created: Self::timestamp(),
             command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
             device,
             versions: Versions::here(),

@@ -31,7 +31,7 @@ impl Identity {
     /// A config that has no place in JSON, which none of ours is.
     pub fn of(config: &RunConfig) -> serde_json::Result<Self> {
         let mut fit = serde_json::to_value(&config.fit)?;
-        if let (Some(fit), false) = (fit.as_object_mut(), config.fit.schedule.depends_on_length()) {
+        if let (Some(fit), false) = (fit.as_object_mut(), config.fit.depends_on_length()) {
             fit.remove("epochs");
         }
         // Digests of contents, in a fixed order: names and compression of the files may change.

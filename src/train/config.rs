@@ -95,6 +95,11 @@ impl Default for FitConfig {
 }
 
 impl FitConfig {
+    /// Whether the number of epochs decides what happens in each of them.
+    pub fn depends_on_length(&self) -> bool {
+        self.schedule.depends_on_length() || self.augment.fade > 0.0
+    }
+
     /// The threads that a training step on the CPU uses.
     pub fn step_threads(&self) -> usize {
         let threads =

@@ -67,7 +67,11 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(Self {
             config,
             plan,
-            train: Feed::new(data.train, device)?.augmented(config.augment, config.seed),
+            train: Feed::new(data.train, device)?.augmented(
+                config.augment,
+                config.seed,
+                config.epochs,
+            )?,
             validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
             step: Step::new(
                 model,

@@ -249,7 +249,7 @@ impl FitOptions {
 }
 
 /// `base` with some of its numbers replaced.
-fn over<T>(base: &T, numbers: Option<&Numbers>) -> Result<T, Usage>
+pub fn over<T>(base: &T, numbers: Option<&Numbers>) -> Result<T, Usage>
 where
     T: Copy + Serialize + for<'a> Deserialize<'a>,
 {

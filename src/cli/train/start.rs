@@ -153,3 +153,8 @@ fn default_path(dataset: &str, created: &str) -> PathBuf {
         .collect();
     Path::new("runs").join(format!("{name}-{day}-{time}"))
 }
+
+/// A folder of this name and time, for what has no data set yet.
+pub(super) fn stamped(name: &str) -> PathBuf {
+    default_path(name, &RunConfig::timestamp())
+}

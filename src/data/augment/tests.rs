@@ -56,7 +56,7 @@ fn apply(augmenter: &Augmenter, draw: &Draw, image: &[u8]) -> Vec<f32> {
 }
 
 const STRONG: Augment =
-    Augment { rotation: 30.0, scale: 0.3, shift: 3.0, shear: 0.3, elastic: 1.0 };
+    Augment { rotation: 30.0, scale: 0.3, shift: 3.0, shear: 0.3, elastic: 1.0, fade: 0.0 };
 
 proptest! {
     #[test]
@@ -69,15 +69,16 @@ proptest! {
         scale in 0.0f64..1.0,
         pixels in prop::collection::vec(any::<u8>(), 1600),
     ) {
-        let Augment { rotation, scale: size, shift, shear, elastic } = STRONG;
+        let Augment { rotation, scale: size, shift, shear, elastic, fade } = STRONG;
         let augment = Augment {
             rotation: 6.0 * scale * rotation,
             scale: 2.5 * scale * size,
             shift: 8.0 * scale * shift,
             shear: scale * shear,
             elastic: 4.0 * scale * elastic,
+            fade,
         };
-        let augmenter = Augmenter::new(augment, seed, [height, width]);
+        let augmenter = Augmenter::new(augment, seed, 1000, [height, width]);
         let image = &pixels[..height * width];
         let draw = augmenter.draw(epoch, sample);
         let expected = reference(&draw, image, [height, width]);
@@ -92,7 +93,7 @@ proptest! {
 #[test]
 fn without_deformation_the_image_is_only_scaled() {
     let image: Vec<u8> = (0..=255).collect();
-    let augmenter = Augmenter::new(Augment::default(), 1, [16, 16]);
+    let augmenter = Augmenter::new(Augment::default(), 1, 1, [16, 16]);
     for (got, &pixel) in apply(&augmenter, &augmenter.draw(1, 1), &image).iter().zip(&image) {
         assert!((got - f32::from(pixel) / 255.0).abs() < 1e-6);
     }
@@ -100,7 +101,7 @@ fn without_deformation_the_image_is_only_scaled() {
 
 #[test]
 fn a_sample_and_an_epoch_decide_the_draw() {
-    let augmenter = |seed| Augmenter::new(STRONG, seed, [28, 28]);
+    let augmenter = |seed| Augmenter::new(STRONG, seed, 9, [28, 28]);
     let draw = |seed, epoch, sample| {
         let draw = augmenter(seed).draw(epoch, sample);
         [&draw.affine[..], &draw.control].concat()
@@ -115,7 +116,7 @@ fn a_sample_and_an_epoch_decide_the_draw() {
 /// standard deviation that it is called by.
 #[test]
 fn draws_are_as_wide_as_the_settings_say() {
-    let augmenter = Augmenter::new(STRONG, 3, [28, 28]);
+    let augmenter = Augmenter::new(STRONG, 3, 9, [28, 28]);
     let (mut most, mut squares, mut count) = ([0.0f32; 3], 0.0, 0.0);
     for sample in 0..4000 {
         let draw = augmenter.draw(1, sample);
@@ -140,6 +141,21 @@ fn draws_are_as_wide_as_the_settings_say() {
     // At one place the variance is not quite the mean over all places.
     let deviation = (squares / f64::from(count)).sqrt();
     assert!((0.85..1.15).contains(&deviation), "{deviation}");
+}
+
+#[test]
+fn what_fades_is_gone_in_the_last_epoch() {
+    let fading = |fade| Augmenter::new(Augment { fade, ..STRONG }, 3, 10, [28, 28]);
+    let strengths: Vec<f64> = (1..=10).map(|epoch| fading(0.5).strength(epoch)).collect();
+    assert_eq!(strengths, [1.0, 1.0, 1.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2, 0.0]);
+    assert!((1..=10).all(|epoch| fading(0.0).strength(epoch) == 1.0));
+    let last = fading(0.5).draw(10, 1);
+    assert!(
+        last.affine == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0] && last.control.iter().all(|&d| d == 0.0)
+    );
+    // Only smaller, not other: the same places at another strength.
+    let (whole, part) = (fading(0.0).draw(6, 1), fading(0.5).draw(6, 1));
+    assert!((part.control[7] / whole.control[7] - 0.8).abs() < 1e-6);
 }
 
 #[test]

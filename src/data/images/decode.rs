@@ -8,7 +8,7 @@ use super::{Gray, ImageProblem, MAX_BYTES, MAX_SIDE};
 
 /// What any picture may take, and beyond it how many times its file's length: a few bytes can claim
 /// millions of pixels. Deflate packs 1032 to 1; real pictures come nowhere near.
-const SMALL: u64 = 8 << 20;
+const SMALL: u64 = 1 << 20;
 const RATIO: u64 = 1032;
 
 /// The kinds that are read.

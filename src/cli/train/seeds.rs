@@ -1,0 +1,262 @@
+//! `seqfit train --seeds N`: the same training with several seeds, and what their figures have in
+//! common.
+//!
+//! Each seed is a run of its own in a process of its own, as many side by side as their threads leave
+//! room for. The same command again goes on with what is not finished.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use seqfit::run::{Figures, Run};
+use seqfit::{FitConfig, WriteError, device};
+use serde::Serialize;
+
+use super::super::output::{self, Usage, tell};
+use super::{Args, start};
+
+/// Options that the runs get from here, and whether a value follows.
+const OWN: [(&str, bool); 8] = [
+    ("--seeds", true),
+    ("--seed", true),
+    ("--parallel", true),
+    ("--out", true),
+    ("--csv", true),
+    ("--force", false),
+    ("--json", false),
+    ("--quiet", false),
+];
+
+/// What several seeds gave.
+#[derive(Debug, Serialize)]
+struct Report {
+    seeds: Vec<Seed>,
+    accuracy: Spread,
+    loss: Spread,
+    /// Wall-clock seconds of everything.
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Seed {
+    seed: u64,
+    run: PathBuf,
+    test: Figures,
+    /// Wall-clock seconds of its epochs.
+    seconds: f64,
+}
+
+/// A figure over the seeds.
+#[derive(Debug, PartialEq, Serialize)]
+struct Spread {
+    mean: f64,
+    /// Of the sample: divided by n - 1.
+    standard_deviation: f64,
+    min: f64,
+    max: f64,
+    /// The 95 % confidence interval of the mean, by Student's t.
+    interval: [f64; 2],
+}
+
+impl Spread {
+    /// Of two values or more.
+    fn of(values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let standard_deviation = (squares / (n - 1.0)).sqrt();
+        let half = student(values.len() - 1) * standard_deviation / n.sqrt();
+        Self {
+            mean,
+            standard_deviation,
+            min: values.iter().copied().fold(f64::INFINITY, f64::min),
+            max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            interval: [mean - half, mean + half],
+        }
+    }
+}
+
+/// The 97.5 % quantile of Student's t distribution for some degrees of freedom, at least 1; from any
+/// table of it.
+fn student(degrees: usize) -> f64 {
+    const TABLE: [f64; 30] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+        2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
+        2.052, 2.048, 2.045, 2.042,
+    ];
+    // Beyond the table the first two terms of the expansion around the normal distribution.
+    let normal = 1.960 + 2.373 / degrees as f64;
+    TABLE.get(degrees.saturating_sub(1)).copied().unwrap_or(normal)
+}
+
+/// Runs `seqfit train --seeds N`.
+pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
+    let first = fit.seed;
+    let Some(last) = first.checked_add(seeds - 1).filter(|&last| last <= i64::MAX as u64) else {
+        return Err(Usage(format!("{seeds} seeds from {first} on are more than there are")).into());
+    };
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => start::stamped("seeds"),
+    };
+    std::fs::create_dir_all(&out).map_err(|source| WriteError::new(&out, 0, source))?;
+    let side_by_side = match args.parallel {
+        Some(n) => n.get(),
+        // On a GPU they would share its memory.
+        None if args.device.is_cuda() => 1,
+        None => (device::all_threads() / fit.step_threads()).max(1),
+    };
+    let mut waiting: std::collections::VecDeque<u64> = (first..=last).collect();
+    let mut running: Vec<(u64, Child)> = Vec::new();
+    let mut failed = None;
+    while !running.is_empty() || !waiting.is_empty() && failed.is_none() {
+        if running.len() < side_by_side && failed.is_none() {
+            if let Some(seed) = waiting.pop_front() {
+                running.push((seed, spawn(args, &folder(&out, seed), seed)?));
+                continue;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let mut still = Vec::new();
+        for (seed, mut child) in running {
+            match child.try_wait()? {
+                None => still.push((seed, child)),
+                Some(status) if status.success() => {
+                    if !args.quiet {
+                        tell_of(&out, seed)?;
+                    }
+                }
+                // The others come to an end that they can be gone on from.
+                Some(status) => failed = failed.or(Some((seed, status.code().unwrap_or(1)))),
+            }
+        }
+        running = still;
+    }
+    if let Some((seed, code)) = failed {
+        tell(format_args!(
+            "seed {seed} did not come to its end; the same command with --out {} goes on",
+            out.display()
+        ));
+        return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+    }
+    let seeds = (first..=last).map(|seed| finished(&out, seed)).collect::<anyhow::Result<_>>()?;
+    conclude(args, &out, seeds, started.elapsed().as_secs_f64())
+}
+
+fn folder(out: &Path, seed: u64) -> PathBuf {
+    out.join(format!("seed-{seed}"))
+}
+
+/// The command line of this process with other seeds and places.
+fn spawn(args: &Args, folder: &Path, seed: u64) -> anyhow::Result<Child> {
+    let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
+    command.args(others(std::env::args_os().skip(1)));
+    // What has begun goes on, and is refused if the settings are others.
+    match Run::open(folder).is_ok() && !args.force {
+        true => command.arg("--resume").arg(folder),
+        false => command.arg("--out").arg(folder),
+    };
+    if args.force {
+        command.arg("--force");
+    }
+    command.args(["--quiet", "--seed", &seed.to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.spawn().context("a run of its own cannot be started")
+}
+
+/// `arguments` without those in [`OWN`].
+fn others(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut skip = false;
+    for argument in arguments {
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        let text = argument.to_string_lossy();
+        let own = OWN.iter().find(|(name, _)| match text.strip_prefix(name) {
+            Some(rest) => rest.is_empty() || rest.starts_with('='),
+            None => false,
+        });
+        match own {
+            Some((name, has_value)) => skip = *has_value && text == *name,
+            None if text == "-q" => {}
+            None => kept.push(argument),
+        }
+    }
+    kept
+}
+
+fn finished(out: &Path, seed: u64) -> anyhow::Result<Seed> {
+    let run = folder(out, seed);
+    let result = Run::open(&run)?.result().with_context(|| {
+        format!("{} has no result: the same command goes on with it", run.display())
+    })?;
+    Ok(Seed { seed, run, test: result.test, seconds: result.seconds })
+}
+
+fn tell_of(out: &Path, seed: u64) -> anyhow::Result<()> {
+    let Seed { test: Figures { loss, accuracy, .. }, seconds, .. } = finished(out, seed)?;
+    let percent = 100.0 * accuracy;
+    tell(format_args!("seed {seed}: loss {loss:.4}, accuracy {percent:.2} %, {seconds:.1} s"));
+    Ok(())
+}
+
+fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::Result<ExitCode> {
+    let of = |figure: fn(&Figures) -> f64| {
+        Spread::of(&seeds.iter().map(|seed| figure(&seed.test)).collect::<Vec<_>>())
+    };
+    let (accuracy, loss) = (of(|test| test.accuracy), of(|test| test.loss));
+    let report = Report { seeds, accuracy, loss, seconds };
+    let path = out.join("seeds.json");
+    let text = serde_json::to_string_pretty(&report)? + "\n";
+    std::fs::write(&path, &text).map_err(|e| WriteError::new(&path, text.len() as u64, e))?;
+    if args.json {
+        output::print(&format!("{}\n", serde_json::to_string(&report)?))?;
+    } else if !args.quiet {
+        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        let Spread { mean, standard_deviation, min, max, interval: [low, high] } = report.accuracy;
+        output::print(&format!(
+            "test accuracy of {} seeds: mean {} %, standard deviation {}, {} to {}; 95 % interval of the \
+             mean {} to {}\nruns: {}\n",
+            report.seeds.len(),
+            percent(mean),
+            percent(standard_deviation),
+            percent(min),
+            percent(max),
+            percent(low),
+            percent(high),
+            out.display()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R: x <- c(97.6, 97.2, 97.9); t.test(x) says mean 97.56667, 95 % interval 96.69430 to 98.43903;
+    /// sd(x) says 0.3511885.
+    #[test]
+    fn spreads_are_those_of_statistics_programs() {
+        let spread = Spread::of(&[97.6, 97.2, 97.9]);
+        let close = |a: f64, b: f64| (a - b).abs() < 2e-4;
+        assert!(close(spread.mean, 97.56667) && close(spread.standard_deviation, 0.3511885));
+        assert!(close(spread.interval[0], 96.69430) && close(spread.interval[1], 98.43903));
+        assert_eq!((spread.min, spread.max), (97.2, 97.9));
+        // qt(0.975, 31) = 2.039513
+        assert!((student(31) - 2.0395).abs() < 3e-3);
+    }
+
+    #[test]
+    fn the_runs_get_everything_but_what_is_set_here() {
+        let given =
+            "train --seeds 5 --epochs 3 --seed=2 --out x --force -q --json --lr-x --seedling 3";
+        let kept = others(given.split(' ').map(OsString::from));
+        assert_eq!(kept, ["train", "--epochs", "3", "--lr-x", "--seedling", "3"]);
+    }
+}

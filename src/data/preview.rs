@@ -1,0 +1,78 @@
+//! A sheet of images beside what augmentation makes of them, to look at.
+
+use super::augment::{Augment, Augmenter, Scratch};
+use super::dataset::Dataset;
+use super::images::Gray;
+
+/// How much larger a pixel is drawn, and the grey between images.
+const ENLARGED: usize = 3;
+const GAP: usize = 4;
+const BETWEEN: u8 = 96;
+
+/// A picture with a row for each of `samples` images, taken evenly from the whole of `dataset`: the image
+/// itself, then what becomes of it in `variants` epochs of a training with this seed.
+pub fn preview(
+    dataset: &Dataset,
+    augment: Augment,
+    seed: u64,
+    samples: usize,
+    variants: usize,
+) -> Gray {
+    let [rows, columns] = dataset.image_shape();
+    let samples = samples.min(dataset.len());
+    // The middle of a training: nothing has begun to fade.
+    let augmenter =
+        Augmenter::new(Augment { fade: 0.0, ..augment }, seed, variants, [rows, columns]);
+    let (cell_height, cell_width) = (ENLARGED * rows + GAP, ENLARGED * columns + GAP);
+    let (height, width) = (samples * cell_height + GAP, (variants + 1) * cell_width + GAP);
+    let mut sheet = Gray { height, width, pixels: vec![BETWEEN; height * width] };
+    let mut scratch = Scratch::default();
+    let mut deformed = vec![0f32; rows * columns];
+    for row in 0..samples {
+        let sample = row * dataset.len() / samples;
+        let image = dataset.image(sample);
+        for column in 0..=variants {
+            let shown: Vec<u8> = match column {
+                0 => image.to_vec(),
+                epoch => {
+                    let draw = augmenter.draw(epoch, sample as u32);
+                    augmenter.apply(&draw, image, &mut deformed, &mut scratch);
+                    deformed.iter().map(|value| (255.0 * value).round() as u8).collect()
+                }
+            };
+            let corner = (GAP + row * cell_height) * width + GAP + column * cell_width;
+            for y in 0..ENLARGED * rows {
+                for x in 0..ENLARGED * columns {
+                    let pixel = shown[y / ENLARGED * columns + x / ENLARGED];
+                    sheet.pixels[corner + y * width + x] = pixel;
+                }
+            }
+        }
+    }
+    sheet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_column_is_as_it_is_and_the_others_are_not() {
+        let (train, _) = crate::data::load("digits").unwrap();
+        let augment = Augment { rotation: 30.0, shift: 2.0, ..Augment::default() };
+        let sheet = preview(&train, augment, 1, 5, 3);
+        assert_eq!((sheet.height, sheet.width), (5 * 28 + 4, 4 * 28 + 4));
+        let cell = |row: usize, column: usize| -> Vec<u8> {
+            let at = |y: usize, x: usize| {
+                sheet.pixels[(GAP + row * 28 + 3 * y) * sheet.width + GAP + column * 28 + 3 * x]
+            };
+            (0..64).map(|i| at(i / 8, i % 8)).collect()
+        };
+        for row in 0..5 {
+            let image = train.image(row * train.len() / 5);
+            assert_eq!(cell(row, 0), image);
+            assert!((1..4).all(|column| cell(row, column) != image));
+            assert_ne!(cell(row, 1), cell(row, 2));
+        }
+    }
+}
