@@ -100,12 +100,12 @@ pub fn overlay<T: Serialize + for<'a> Deserialize<'a>>(
 }
 
 fn merge(base: &mut Table, given: Table) {
+    if given.get("name").is_some_and(|name| base.get("name") != Some(name)) {
+        *base = defaults_of(given.get("name"));
+    }
     for (key, value) in given {
         match (base.get_mut(&key), value) {
             (Some(Value::Table(own)), Value::Table(value)) => {
-                if value.get("name").is_some_and(|name| own.get("name") != Some(name)) {
-                    *own = defaults_of(value.get("name"));
-                }
                 merge(own, value);
             }
             // Whole numbers are numbers, too.
