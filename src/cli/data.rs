@@ -106,7 +106,10 @@ fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
 
 fn preview(args: &PreviewArgs, locations: &Locations) -> anyhow::Result<ExitCode> {
     let fit = train::load_recipe(&args.recipe)?.fit;
-    let fit = FitConfig { augment: train::over(&fit.augment, args.augment.as_ref())?, ..fit };
+    let fit = FitConfig {
+        augment: train::over(&fit.augment, args.augment.as_ref(), "--augment")?,
+        ..fit
+    };
     fit.check().map_err(|error| Usage(error.to_string()))?;
     let request = args.data.request();
     let data = progress::with_downloads(false, |told| data::resolve(&request, locations, told))?;

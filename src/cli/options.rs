@@ -229,6 +229,15 @@ pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     }
 }
 
+/// A whole number of at least 0.
+pub fn whole(text: &str) -> Result<usize, String> {
+    let most = u32::MAX;
+    match text.parse::<u32>() {
+        Ok(n) => Ok(n as usize),
+        Err(_) => Err(format!("this must be a whole number from 0 to {most}, found {text:?}")),
+    }
+}
+
 /// A seed: what TOML, and so a run's config, holds of whole numbers that are not negative.
 pub fn seed(text: &str) -> Result<u64, String> {
     let most = i64::MAX as u64;

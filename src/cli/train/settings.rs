@@ -94,7 +94,7 @@ pub struct CallbackOptions {
     #[arg(long, value_name = "METRIC")]
     monitor: Option<Metric>,
     /// End the training when the figure has not become better for N epochs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::whole)]
     early_stopping: Option<usize>,
     /// What counts as better for early stopping: a change by more than X [default: 0]
     #[arg(long, value_name = "X", value_parser = options::not_negative, requires = "early_stopping")]
@@ -103,7 +103,7 @@ pub struct CallbackOptions {
     #[arg(long, requires = "early_stopping")]
     restore_best: bool,
     /// Lower the learning rate when the figure has not become better for N epochs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::whole)]
     reduce_lr: Option<usize>,
     /// What the learning rate is then multiplied by [default: 0.1]
     #[arg(long, value_name = "X", value_parser = options::share, requires = "reduce_lr")]
@@ -227,11 +227,11 @@ impl FitOptions {
             },
             optimizer: self.optimizer.over(base.optimizer)?,
             seed: self.seed.unwrap_or(base.seed),
-            schedule: over(&base.schedule, self.schedule.as_ref())?,
+            schedule: over(&base.schedule, self.schedule.as_ref(), "--schedule")?,
             label_smoothing: self.label_smoothing.unwrap_or(base.label_smoothing),
             clip_norm: self.clip_norm.or(base.clip_norm),
             ema: self.ema.or(base.ema),
-            augment: over(&base.augment, self.augment.as_ref())?,
+            augment: over(&base.augment, self.augment.as_ref(), "--augment")?,
             on_nan: match self.on_nan {
                 None => base.on_nan,
                 Some(OnNanName::Stop) => OnNan::Stop,
@@ -248,13 +248,13 @@ impl FitOptions {
     }
 }
 
-/// `base` with some of its numbers replaced.
-pub fn over<T>(base: &T, numbers: Option<&Numbers>) -> Result<T, Usage>
+/// `base` with some of its numbers replaced, as `option` says.
+pub fn over<T>(base: &T, numbers: Option<&Numbers>, option: &str) -> Result<T, Usage>
 where
     T: Copy + Serialize + for<'a> Deserialize<'a>,
 {
     let Some(Numbers(numbers)) = numbers else { return Ok(*base) };
-    overlay(base, numbers.clone()).map_err(Usage)
+    overlay(base, numbers.clone()).map_err(|message| Usage(format!("{option}: {message}")))
 }
 
 /// A recipe by its name, or from a file if it looks like one.
