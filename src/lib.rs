@@ -31,7 +31,7 @@
 //! - [`data`]: files and downloads → [`Dataset`](data::Dataset) → batches on the device;
 //! - [`layers`], [`Sequential`]: the network, its [`Spec`] and parameters;
 //! - [`tensors`]: named tensors on the host and in files;
-//! - [`FitConfig`], [`callback`], [`History`], [`Snapshot`]: training, and going on with it;
+//! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and going on with it;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`run`]: the folder that keeps a run;
 //! - [`export`]: files for other programs;

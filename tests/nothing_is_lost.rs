@@ -196,7 +196,7 @@ fn signals_end_in_good_order_and_say_how_to_go_on() {
         assert!(said.ends_with("go on with: seqfit train --resume r\n"), "{said}");
         assert_eq!(listing(&out), ["checkpoints", "config.toml", "history.csv"]);
         succeed(seqfit(home.path()).args(["train", "-q", "--resume", "r"]));
-        succeed(seqfit(home.path()).args(&options).args(["whole", "-q"]));
+        succeed(seqfit(home.path()).args(options).args(["whole", "-q"]));
         assert!(weights(&out) == weights(&home.path().join("whole")), "{name}");
         assert_eq!(figures(&out), figures(&home.path().join("whole")));
     }
@@ -220,6 +220,18 @@ fn a_second_signal_ends_the_process_at_once() {
     use std::os::unix::process::ExitStatusExt;
     assert_eq!(status.signal(), Some(2), "ended by the signal itself");
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_signal_that_is_to_be_ignored_is_ignored() {
+    let home = tempfile::tempdir().unwrap();
+    // What nohup does.
+    let train = "train -q --dataset digits --epochs 150 --out r";
+    let mut child = limited(home.path(), "trap '' HUP", train).spawn().unwrap();
+    wait_for_checkpoints(&mut child, &home.path().join("r"), 1);
+    signal(&child, "-HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(home.path().join("r/result.json").is_file());
 }
 
 #[test]

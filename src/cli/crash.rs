@@ -38,7 +38,9 @@ pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> Exit
 }
 
 fn message(info: &PanicHookInfo) -> String {
-    info.payload_as_str().unwrap_or("no message").to_owned()
+    let payload = info.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
 
 fn log(info: &PanicHookInfo, message: &str) -> String {

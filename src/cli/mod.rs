@@ -31,7 +31,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a network, evaluate it on the test set and write a run folder
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Evaluate a run on a test set: loss, accuracy, figures by class
     Evaluate(evaluate::Args),
     /// Classify images: PNG, JPEG or IDX
@@ -55,7 +55,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         seqfit::libtorch::check_version()?;
     }
     match arguments.command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),

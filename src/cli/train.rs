@@ -81,14 +81,14 @@ struct Job {
 }
 
 /// Runs `seqfit train`.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(seeds) = args.seeds {
-        return seeds::run(&args, seeds);
+        return seeds::run(args, seeds);
     }
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let job = match &args.resume {
-        None => start::begin(&args)?,
-        Some(path) => match start::go_on(&args, path)? {
+        None => start::begin(args)?,
+        Some(path) => match start::go_on(args, path)? {
             Some(job) => job,
             None => return Ok(ExitCode::SUCCESS),
         },
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(snapshot) = job.snapshot.as_deref().filter(|_| !args.quiet) {
         tell(format_args!("going on with {}", snapshot.place()));
     }
-    job.train(&args, Interruption::watch(deadline)?)
+    job.train(args, Interruption::watch(deadline)?)
 }
 
 impl Job {

@@ -247,7 +247,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             return Ok(());
         }
         // On a GPU it may have been any of the epoch's batches.
-        let first = || Some(self.step.finite_steps().ok()??);
+        let first = || self.step.finite_steps().ok()?;
         let batch = match (batch, what) {
             (None, "mean loss") => first().map(|finite| finite + 1),
             _ => batch,

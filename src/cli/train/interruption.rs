@@ -19,11 +19,24 @@ pub struct Interruption {
     stopped: bool,
 }
 
+/// The signals that this process was started to ignore, a bit for each from signal 1 on; none where the
+/// system does not tell.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
 impl Interruption {
     /// Watches from here on.
     pub fn watch(deadline: Option<Instant>) -> io::Result<Self> {
         let (signal, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let ignored = ignored_signals();
         for (number, _) in SIGNALS {
+            // As nohup and shells in the background want it.
+            if ignored & 1 << (number - 1) != 0 {
+                continue;
+            }
             // In this order: the first signal finds `again` unset, and sets it.
             flag::register_conditional_default(number, Arc::clone(&again))?;
             flag::register(number, Arc::clone(&again))?;

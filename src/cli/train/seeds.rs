@@ -114,11 +114,12 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
     let mut running: Vec<(u64, Child)> = Vec::new();
     let mut failed = None;
     while !running.is_empty() || !waiting.is_empty() && failed.is_none() {
-        if running.len() < side_by_side && failed.is_none() {
-            if let Some(seed) = waiting.pop_front() {
-                running.push((seed, spawn(args, &folder(&out, seed), seed)?));
-                continue;
-            }
+        if running.len() < side_by_side
+            && failed.is_none()
+            && let Some(seed) = waiting.pop_front()
+        {
+            running.push((seed, spawn(args, &folder(&out, seed), seed)?));
+            continue;
         }
         std::thread::sleep(Duration::from_millis(20));
         let mut still = Vec::new();

@@ -139,7 +139,7 @@ fn draws_are_as_wide_as_the_settings_say() {
         assert!(most <= limit * 1.0001 && most > 0.99 * limit, "{most} for {limit}");
     }
     // At one place the variance is not quite the mean over all places.
-    let deviation = (squares / f64::from(count)).sqrt();
+    let deviation = (squares / count).sqrt();
     assert!((0.85..1.15).contains(&deviation), "{deviation}");
 }
 

@@ -145,8 +145,10 @@ mod tests {
     /// tests/fixtures/make_callbacks.py.
     #[test]
     fn it_stops_where_keras_stops_and_restores_the_best() {
-        let nan = f64::NAN;
-        let cases: [(usize, f64, &[f64], Option<usize>, usize); 9] = [
+        const NAN: f64 = f64::NAN;
+        /// Patience, least change, losses; the epoch that it stops at, and the best.
+        type Case = (usize, f64, &'static [f64], Option<usize>, usize);
+        let cases: [Case; 9] = [
             (1, 0.0, &[1.0, 0.9, 0.95, 0.8], Some(3), 2),
             (2, 0.0, &[1.0, 0.9, 0.95, 0.8, 0.9, 0.85, 0.7], Some(6), 4),
             (0, 0.0, &[1.0, 0.9, 0.95, 0.8], Some(3), 2),
@@ -154,7 +156,7 @@ mod tests {
             (2, 0.1, &[1.0, 0.95, 0.91, 0.5], Some(3), 1),
             (2, 0.1, &[1.0, 0.95, 0.85, 0.8, 0.78, 0.1], Some(5), 3),
             (3, 0.0, &[1.0, 2.0, 2.0], None, 1),
-            (2, 0.0, &[1.0, nan, nan, 0.5], Some(3), 1),
+            (2, 0.0, &[1.0, NAN, NAN, 0.5], Some(3), 1),
             (1, 0.0, &[0.5, 0.5], Some(2), 1),
         ];
         for (patience, min_delta, losses, stop, best) in cases {
