@@ -82,6 +82,44 @@ fn several_seeds_are_summed_up_and_go_on_where_they_were() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_signal_reaches_every_seed_and_the_same_command_goes_on() {
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    let train =
+        ["train", "-q", "--dataset", "digits", "--epochs", "300", "--seeds", "2", "--out", "s"];
+    let mut parent = seqfit(home.path());
+    parent.args(train).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let parent = parent.spawn().unwrap();
+    let runs = [0, 1].map(|seed| home.path().join(format!("s/seed-{seed}/checkpoints")));
+    let begun = |run: &std::path::PathBuf| {
+        seqfit::run::checkpoints::list(run).is_ok_and(|found| !found.is_empty())
+    };
+    while !runs.iter().all(begun) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = parent.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let output = parent.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(143), "{said}");
+    assert!(
+        said.contains("interrupted by SIGTERM; the same command with --out s goes on"),
+        "{said}"
+    );
+    for run in &runs {
+        let run = run.parent().unwrap();
+        assert!(!run.join("result.json").exists() && !run.join("lock").exists());
+    }
+    succeed(seqfit(home.path()).args(train));
+    let whole =
+        ["train", "-q", "--dataset", "digits", "--epochs", "300", "--seed", "1", "--out", "w"];
+    succeed(seqfit(home.path()).args(whole));
+    let weights = |name: &str| fs::read(home.path().join(name).join("model.safetensors")).unwrap();
+    assert!(weights("w") == weights("s/seed-1"));
+}
+
+#[test]
 fn augmented_images_can_be_looked_at() {
     let home = tempfile::tempdir().unwrap();
     let preview = ["data", "preview", "--dataset", "digits", "--samples", "3", "--epochs", "4"];

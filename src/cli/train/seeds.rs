@@ -5,6 +5,7 @@
 //! room for. The same command again goes on with what is not finished.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use seqfit::{FitConfig, WriteError, device};
 use serde::Serialize;
 
 use super::super::output::{self, Usage, tell};
+use super::interruption::Interruption;
 use super::{Args, start};
 
 /// Options that the runs get from here, and whether a value follows.
@@ -112,6 +114,8 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
     };
     let mut waiting: std::collections::VecDeque<u64> = (first..=last).collect();
     let mut running: Vec<(u64, Child)> = Vec::new();
+    let interruption = Interruption::watch(None)?;
+    let mut handed_on = false;
     let mut failed = None;
     while !running.is_empty() || !waiting.is_empty() && failed.is_none() {
         if running.len() < side_by_side
@@ -122,6 +126,14 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             continue;
         }
         std::thread::sleep(Duration::from_millis(20));
+        if let Some((number, name)) = interruption.signal().filter(|_| !handed_on) {
+            // A terminal has told the runs itself; being told twice would end them at once.
+            handed_on = true;
+            if !std::io::stdin().is_terminal() {
+                running.iter().for_each(|(_, child)| hand_on(name, child));
+            }
+            failed = failed.or(Some((first, 128 + number)));
+        }
         let mut still = Vec::new();
         for (seed, mut child) in running {
             match child.try_wait()? {
@@ -138,14 +150,24 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
         running = still;
     }
     if let Some((seed, code)) = failed {
-        tell(format_args!(
-            "seed {seed} did not come to its end; the same command with --out {} goes on",
-            out.display()
-        ));
+        let what = match interruption.signal() {
+            Some((_, name)) => format!("interrupted by {name}"),
+            None => format!("seed {seed} did not come to its end"),
+        };
+        tell(format_args!("{what}; the same command with --out {} goes on", out.display()));
         return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     let seeds = (first..=last).map(|seed| finished(&out, seed)).collect::<anyhow::Result<_>>()?;
     conclude(args, &out, seeds, started.elapsed().as_secs_f64())
+}
+
+/// Sends a signal to a run, which ends it in good order.
+fn hand_on(name: &str, child: &Child) {
+    let signal = name.trim_start_matches("SIG");
+    let pid = child.id().to_string();
+    if let Err(error) = Command::new("kill").args(["-s", signal, &pid]).status() {
+        tell(format_args!("warning: process {pid} could not be told of {name}: {error}"));
+    }
 }
 
 fn folder(out: &Path, seed: u64) -> PathBuf {
