@@ -111,6 +111,42 @@ fn a_run_is_never_overwritten_without_force() {
 }
 
 #[test]
+fn a_replacement_never_touches_other_runs_and_can_go_on_later() {
+    let home = tempfile::tempdir().unwrap();
+    let weights = |name: &str| fs::read(home.path().join(name).join("model.safetensors")).unwrap();
+    assert_eq!(train(home.path(), &["--out", "a", "--seed", "1"]).code, 0);
+    // Other runs, of names that a replacement might want.
+    for (name, seed) in [("a.new", "2"), ("a.old", "3")] {
+        assert_eq!(train(home.path(), &["--out", name, "--seed", seed]).code, 0);
+    }
+    let (new, old) = (weights("a.new"), weights("a.old"));
+    assert_eq!(train(home.path(), &["--out", "a", "--seed", "4", "--force"]).code, 0);
+    assert_eq!(listing(home.path()), ["a", "a.new", "a.old"]);
+    assert!(weights("a.new") == new && weights("a.old") == old);
+    assert_eq!(train(home.path(), &["--out", "b", "--seed", "4"]).code, 0);
+    assert!(weights("a") == weights("b"));
+    assert_eq!(listing(&home.path().join("a")), FILES);
+
+    // Killed, it goes on where it grows, and takes its place then.
+    let before = weights("b");
+    let mut child = seqfit(home.path())
+        .args(["train", "-q", "--dataset", "digits", "--epochs", "3000", "--out", "b", "--force"])
+        .spawn()
+        .unwrap();
+    let grows = home.path().join("b.new/checkpoints");
+    while !seqfit::run::checkpoints::list(&grows).is_ok_and(|found| !found.is_empty()) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(weights("b") == before);
+    let again = ["train", "-q", "--resume", "b.new", "--max-time", "1s"];
+    assert_eq!(run(seqfit(home.path()).args(again)).code, 0);
+    assert!(!home.path().join("b.new").exists() && weights("b") != before);
+    assert_eq!(listing(&home.path().join("b")), FILES);
+}
+
+#[test]
 fn force_replaces_runs_and_nothing_else() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("site");
@@ -134,6 +170,8 @@ fn output_never_overwrites_what_the_run_is_made_of() {
         &["export", "r", "--out", "r/config.toml"][..],
         &["export", "r", "--out", "./r/../r/model.safetensors"],
         &["evaluate", "r", "--logits", "r/config.toml"],
+        &["evaluate", "r", "--logits", "r/checkpoints/epoch-0002.safetensors"],
+        &["train", "--resume", "r", "--epochs", "3", "--csv", "r/history.csv"],
     ] {
         let said = run(seqfit(home.path()).args(command));
         assert_eq!(said.code, 1, "{said:#?}");

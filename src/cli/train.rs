@@ -108,6 +108,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 impl Job {
     fn train(mut self, args: &Args, mut interruption: Interruption) -> anyhow::Result<ExitCode> {
         let config = self.run.config().clone();
+        if let Some(csv) = &args.csv {
+            self.run.check_output(csv)?;
+            // A path that cannot be written is told before training.
+            CsvLogger::check(csv)?;
+        }
         let mut early_stopping =
             config.callbacks.early_stopping.map(EarlyStopping::new).transpose()?;
         let mut reduce_lr = config.callbacks.reduce_lr.map(ReduceLrOnPlateau::new).transpose()?;
@@ -154,7 +159,8 @@ impl Job {
             last_epoch: history.last().cloned(),
             epochs: history.epochs.len(),
             seconds,
-            restored_epoch: restored_epoch(early_stopping.as_ref(), &history),
+            restored_epoch: restored_epoch(early_stopping.as_ref(), &history)
+                .filter(|_| !interruption.stopped()),
             ended_by: match (stopped, interruption.stopped()) {
                 (Some(epoch), _) => Some(format!("early stopping in epoch {epoch}")),
                 (None, true) => Some("the time of --max-time".to_owned()),
@@ -199,6 +205,9 @@ impl Job {
 
     /// An error in training leaves the checkpoints before it.
     fn with_way_on(&self, error: TrainError) -> anyhow::Error {
+        if matches!(error, TrainError::Snapshot(_)) {
+            return error.into();
+        }
         let kept = run::checkpoints::list(&self.run.checkpoints_path());
         match kept.ok().and_then(|kept| kept.into_iter().next_back()) {
             Some((_, path)) => {

@@ -21,6 +21,8 @@ const FORMAT: u32 = 1;
 const STATE: &str = "state";
 const SHA256: &str = "sha256";
 const DIGEST: usize = 64;
+/// Some ten thousands of epochs; parsed JSON takes many times its text's memory.
+const MOST_STATE: usize = 8 << 20;
 const ANCHOR: &str = "anchor.";
 
 /// A snapshot and what it belongs to.
@@ -55,6 +57,9 @@ pub enum CheckpointError {
     /// The state cannot be read, or not be written.
     #[error("its state must be that of a checkpoint of format {FORMAT}, found another: {0}")]
     State(#[from] serde_json::Error),
+    /// A state that is longer than any training's.
+    #[error("its state must have at most {MOST_STATE} bytes, found {0}")]
+    Long(usize),
     /// Another format.
     #[error("its format must be {FORMAT}, found {0}: use the seqfit that wrote it")]
     Format(u32),
@@ -180,6 +185,9 @@ impl Checkpoint {
         }
         let (mut tensors, mut metadata) = tensors::decode(bytes)?;
         let text = metadata.remove(STATE).unwrap_or_default();
+        if text.len() > MOST_STATE {
+            return Err(CheckpointError::Long(text.len()));
+        }
         let Format { format } = serde_json::from_str(&text)?;
         if format != FORMAT {
             return Err(CheckpointError::Format(format));

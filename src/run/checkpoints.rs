@@ -116,6 +116,11 @@ pub fn newest(folder: &Path) -> Result<(Option<Checkpoint>, Vec<Damaged>), RunEr
     for (_, path) in list(folder).map_err(at(folder))?.into_iter().rev() {
         match read(&path) {
             Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+            // Nothing is wrong with these: another seqfit reads the one, and the other may be readable
+            // again.
+            Err(source @ (Problem::Read(_) | Problem::Contents(CheckpointError::Format(_)))) => {
+                return Err(RunError::Checkpoint { path, source });
+            }
             Err(problem) => {
                 let aside = PathBuf::from(format!("{}{DAMAGED}", path.display()));
                 fs::rename(&path, &aside).map_err(at(&path))?;
@@ -158,6 +163,15 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         true => Ok(()),
         false => Err(io::Error::other("reading it back gives something else: check the disk")),
     })
+}
+
+/// Removes those beyond `place`: the run has gone back to it.
+///
+/// # Errors
+/// A folder that cannot be read, or a file that cannot be removed.
+pub(super) fn forget(folder: &Path, place: Place) -> io::Result<()> {
+    let beyond = list(folder)?.into_iter().filter(|(own, _)| *own > place);
+    beyond.into_iter().try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 /// Removes all but the newest `keep`, and tells how many.

@@ -94,7 +94,7 @@ pub enum RunError {
         found: String,
     },
     /// A pipe or a device in the place of a file.
-    #[error("{0} must be an ordinary file: restore it, or train again")]
+    #[error("{0} must be an ordinary file of a run's: move it away, or restore it")]
     NotAFile(PathBuf),
     /// Output that would destroy the run itself.
     #[error("{0} belongs to the run: choose another place for the output")]
@@ -106,6 +106,17 @@ pub enum RunError {
         path: PathBuf,
         /// Why.
         source: WeightsError,
+    },
+    /// A checkpoint of another run.
+    #[error(
+        "{path} is of another run: {list}: take a checkpoint of this one",
+        list = .differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Each setting with the checkpoint's value and the run's.
+        differences: Vec<Difference>,
     },
     /// There is no such checkpoint.
     #[error(

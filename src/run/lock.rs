@@ -18,13 +18,21 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    /// Whether the file at `path` is one of ours: an ordinary file with a process's number or nothing.
+    pub fn is_one(path: &Path) -> bool {
+        let small = fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.len() <= 32);
+        let digits = |bytes: Vec<u8>| bytes.iter().all(u8::is_ascii_digit);
+        small && fs::read(path).is_ok_and(digits)
+    }
+
     /// Locks `folder`, which exists.
     pub fn take(folder: &Path) -> Result<Self, RunError> {
         let path = folder.join(FILE);
         let at = |source| RunError::Prepare { path: folder.to_owned(), source };
         loop {
-            // A pipe in its place would wait forever.
-            if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            // A pipe in its place would wait forever, behind a link is somebody else's file, and so is
+            // what holds anything but a number.
+            if fs::symlink_metadata(&path).is_ok() && !Self::is_one(&path) {
                 return Err(RunError::NotAFile(path));
             }
             let mut options = OpenOptions::new();

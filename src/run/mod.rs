@@ -11,6 +11,7 @@ mod error;
 mod identity;
 mod lock;
 mod model_checkpoint;
+mod replacement;
 mod result;
 mod vacancy;
 
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoints::Damaged;
 use lock::Lock;
+use replacement::Replacement;
 
 use crate::device::Device;
 use crate::export::torchscript;
@@ -54,33 +56,36 @@ const FILES: [&str; 5] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT];
 pub struct Run {
     path: PathBuf,
     config: RunConfig,
-    /// The folder whose place this one takes once the run is finished.
-    replaces: Option<PathBuf>,
+    /// The place that this folder takes once the run is finished.
+    replaces: Option<Replacement>,
     /// Held by the process that writes.
     lock: Option<Lock>,
 }
 
 impl Run {
     /// Makes the folder and writes `config.toml`. With `force` a run that is there already stays as
-    /// it is until [`finish`](Self::finish); the new one grows in `PATH.new`.
+    /// it is until [`finish`](Self::finish), and nobody else writes into it; the new one grows in
+    /// `PATH.new`.
     ///
     /// # Errors
     /// A folder that holds something (unless `force` and it is a run), or that cannot be written.
     pub fn create(path: &Path, force: bool, config: RunConfig) -> Result<Self, RunError> {
         let (folder, replaces) = match Self::check_vacant(path, force)? {
             Vacancy::Free => (path.to_owned(), None),
-            Vacancy::Replace => (beside(path, ".new"), Some(path.to_owned())),
+            Vacancy::Replace => {
+                let (replaces, folder) = Replacement::begin(path)?;
+                (folder, Some(replaces))
+            }
         };
-        if replaces.is_some() {
-            // What a run that was interrupted in the same way has left.
-            Self::check_vacant(&folder, true)?;
-        }
         let prepare = |source| RunError::Prepare { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(prepare)?;
         let lock = Lock::take(&folder)?;
         // Now that nobody else writes here: is it still as it was?
-        Self::check_vacant(&folder, replaces.is_some())?;
+        Self::check_vacant(&folder, false)?;
         Self::clear(&folder).map_err(prepare)?;
+        if let Some(replaces) = &replaces {
+            replaces.mark(&folder)?;
+        }
         let text = config.to_toml()?;
         files::write(&folder.join(CONFIG), text.as_bytes())?;
         Ok(Self { path: folder, config, replaces, lock: Some(lock) })
@@ -128,7 +133,7 @@ impl Run {
         let lock = Some(Lock::take(path)?);
         checkpoints::sweep(path)
             .map_err(|source| RunError::Prepare { path: path.to_owned(), source })?;
-        Ok(Self { lock, ..opened })
+        Ok(Self { lock, replaces: Replacement::read(path)?, ..opened })
     }
 
     /// Changes the run's config; what decides where the run ends must be as it was.
@@ -239,15 +244,11 @@ impl Run {
             .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;
         text.push('\n');
         self.write(RESULT, text.as_bytes())?;
-        if let Some(place) = self.replaces.take() {
-            let old = beside(&place, ".old");
-            let prepare = |source| RunError::Prepare { path: place.clone(), source };
-            fs::rename(&place, &old).map_err(prepare)?;
-            fs::rename(&self.path, &place).map_err(prepare)?;
+        if let Some(replaces) = self.replaces.take() {
+            let place = replaces.finish(&self.path)?;
             if let Some(lock) = &mut self.lock {
                 lock.moved_to(&place);
             }
-            fs::remove_dir_all(&old).map_err(prepare)?;
             self.path = place;
         }
         Ok(self)
@@ -286,6 +287,10 @@ impl Run {
     pub fn load_checkpoint(&self, path: &Path, device: Device) -> Result<Sequential, RunError> {
         let checkpoint = checkpoints::read(path)
             .map_err(|source| RunError::Checkpoint { path: path.to_owned(), source })?;
+        match checkpoint.identity.differences(&self.identity()?) {
+            differences if differences.is_empty() => {}
+            differences => return Err(RunError::Foreign { path: path.to_owned(), differences }),
+        }
         let network = self.config.network.clone();
         let mut model = Sequential::from_spec(network, device, self.config.fit.seed)
             .map_err(|source| RunError::Model { path: self.path.join(CONFIG), source })?;
@@ -301,12 +306,24 @@ impl Run {
     /// # Errors
     /// [`RunError::OwnFile`].
     pub fn check_output(&self, path: &Path) -> Result<(), RunError> {
-        let own = FILES.iter().filter(|&&file| file != TORCHSCRIPT);
-        let same = |file: &str| match (self.path.join(file).canonicalize(), path.canonicalize()) {
-            (Ok(own), Ok(other)) => own == other,
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        // The file may be a link, and may not be there yet.
+        let real = |path: &Path| path.canonicalize().ok();
+        let target = real(path).or_else(|| Some(real(folder)?.join(path.file_name()?)));
+        let own = real(&self.path);
+        let inside = match (&target, &own) {
+            (Some(target), Some(own)) => target.starts_with(own),
             _ => false,
         };
-        match own.clone().any(|file| same(file)) {
+        let again = own.is_some_and(|own| target.as_ref() == Some(&own.join(TORCHSCRIPT)));
+        let ours = |name: &str| path.file_name().is_some_and(|own| own == name);
+        let known = FILES.iter().any(|name| ours(name))
+            || target.is_some_and(|target| target.starts_with(self.checkpoints_path()))
+            || real(folder) == real(&self.checkpoints_path());
+        match inside && known && !again {
             true => Err(RunError::OwnFile(path.to_owned())),
             false => Ok(()),
         }

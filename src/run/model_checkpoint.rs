@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, CheckpointError};
-use super::checkpoints::{self, BEST};
+use super::checkpoints::{self, BEST, Place};
 use super::config::CheckpointConfig;
 use super::identity::Identity;
 use crate::files::WriteError;
-use crate::train::callback::{Callback, CallbackError, Flow, Moment, Plan, Training};
+use crate::train::callback::{Callback, CallbackError, Flow, Moment, Plan, Rollback, Training};
 use crate::train::{CallbackState, EpochRecord, Snapshot};
 
 /// Keeps checkpoints of a run in a folder: one after every epoch, one every so many seconds within
@@ -44,9 +44,13 @@ struct Best {
     epoch: usize,
 }
 
-struct Job {
-    snapshot: Arc<Snapshot>,
-    is_best: bool,
+enum Job {
+    Write {
+        snapshot: Arc<Snapshot>,
+        is_best: bool,
+    },
+    /// The run has gone back to this place.
+    Forget(Place),
 }
 
 type Tell = Box<dyn Fn(&CheckpointFailure) + Send + Sync>;
@@ -105,7 +109,11 @@ impl ModelCheckpoint {
         let work = move || {
             for job in receiver {
                 own.busy.store(true, Ordering::Release);
-                if let Err(failure) = own.write(&job) {
+                let done = match job {
+                    Job::Write { snapshot, is_best } => own.write(&snapshot, is_best),
+                    Job::Forget(place) => own.forget(place),
+                };
+                if let Err(failure) = done {
                     own.failed(failure);
                 }
                 own.busy.store(false, Ordering::Release);
@@ -134,6 +142,13 @@ impl ModelCheckpoint {
         std::mem::take(&mut *failures)
     }
 
+    fn send(&self, job: Job) {
+        let sent = self.writer.as_ref().is_some_and(|(sender, _)| sender.send(job).is_ok());
+        if !sent {
+            self.shared.failed(CheckpointFailure::Thread);
+        }
+    }
+
     fn join(&mut self) {
         if let Some((sender, thread)) = self.writer.take() {
             drop(sender);
@@ -151,13 +166,19 @@ impl Drop for ModelCheckpoint {
 }
 
 impl Shared {
-    fn write(&self, job: &Job) -> Result<(), CheckpointFailure> {
-        let state = &job.snapshot.state;
+    fn forget(&self, place: Place) -> Result<(), CheckpointFailure> {
+        checkpoints::forget(&self.folder, place)
+            .map_err(|source| WriteError::new(&self.folder, 0, source))?;
+        Ok(())
+    }
+
+    fn write(&self, snapshot: &Arc<Snapshot>, is_best: bool) -> Result<(), CheckpointFailure> {
+        let state = &snapshot.state;
         let name = checkpoints::name((state.epoch, state.batch));
         let identity = self.identity.clone();
-        let bytes = Checkpoint { identity, snapshot: Arc::clone(&job.snapshot) }.to_bytes()?;
+        let bytes = Checkpoint { identity, snapshot: Arc::clone(snapshot) }.to_bytes()?;
         // The best first: a run that goes on after a crash in between comes by here again.
-        if job.is_best {
+        if is_best {
             self.write_file(BEST, &bytes)?;
         }
         self.write_file(&name, &bytes)?;
@@ -213,11 +234,13 @@ impl Callback for ModelCheckpoint {
     fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
         self.last = Instant::now();
         let is_best = std::mem::take(&mut self.is_best);
-        let job = Job { snapshot: Arc::clone(snapshot), is_best };
-        let sent = self.writer.as_ref().is_some_and(|(sender, _)| sender.send(job).is_ok());
-        if !sent {
-            self.shared.failed(CheckpointFailure::Thread);
-        }
+        self.send(Job::Write { snapshot: Arc::clone(snapshot), is_best });
+        Ok(())
+    }
+
+    fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
+        self.is_best = false;
+        self.send(Job::Forget((rollback.epoch - 1, 0)));
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use std::io;
 use std::path::Path;
 
 use super::error::RunError;
-use super::{FILES, RESULT, Run, TORCHSCRIPT, WEIGHTS, checkpoints, lock};
+use super::lock::{self, Lock};
+use super::{FILES, RESULT, Run, TORCHSCRIPT, WEIGHTS, checkpoints, replacement};
 use crate::files;
 
 /// What [`Run::check_vacant`] found.
@@ -39,7 +40,11 @@ impl Run {
         }
         let is_run = Self::open(path).is_ok();
         // What a process leaves that is killed at its very start.
-        let passing = |name: &OsString| name == lock::FILE || files::is_temporary(Path::new(name));
+        let passing = |name: &OsString| {
+            (name == lock::FILE && Lock::is_one(&path.join(name)))
+                || name == replacement::MARKER
+                || files::is_temporary(Path::new(name))
+        };
         let of_a_run = |name: &OsString| {
             passing(name) || name == checkpoints::FOLDER || FILES.iter().any(|file| name == file)
         };

@@ -102,8 +102,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         }
         self.anchor = match (self.config.on_nan, snapshot) {
             (OnNan::Rollback, Some(snapshot)) if snapshot.state.batch > 0 => {
-                let missing = || SnapshotError::State("a rollback needs the epoch's beginning");
-                Some(snapshot.anchor.clone().ok_or_else(missing)?)
+                // One that was taken without rollbacks is itself the place to go back to.
+                Some(snapshot.anchor.clone().unwrap_or_else(|| Arc::new(snapshot.clone())))
             }
             (OnNan::Rollback, _) => self.snapshot()?,
             _ => None,

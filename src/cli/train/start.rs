@@ -44,12 +44,20 @@ pub(super) fn begin(args: &Args) -> anyhow::Result<Job> {
 /// began with.
 pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
     let mut run = Run::resume(path)?;
+    if let Some(csv) = &args.csv {
+        run.check_output(csv)?;
+    }
     let began = run.config().clone();
     let device = match args.device.chosen() {
         Some(device) => device,
         None => device::parse(&began.device)?,
     };
     let fit = args.fit.over(&began.fit, device.is_cuda())?;
+    // A recipe's epochs are those of a training that begins.
+    let fit = match args.fit.epochs {
+        None => FitConfig { epochs: began.fit.epochs, ..fit },
+        Some(_) => fit,
+    };
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
     let network = args.network.over_spec(&began.network);
@@ -94,7 +102,8 @@ pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
     let finished = run.result().is_some_and(|result| {
         state.is_some_and(|state| {
             let ended = state.stopped || state.epoch >= config.fit.epochs;
-            ended && result.epochs == state.history.epochs.len()
+            let whole = run.load_model(Device::Cpu).is_ok();
+            ended && whole && result.epochs == state.history.epochs.len()
         })
     });
     if finished {

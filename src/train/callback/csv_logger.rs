@@ -27,6 +27,14 @@ impl CsvLogger {
         Self { path: path.into(), history: History::default(), failure: None }
     }
 
+    /// Writes an empty table to `path`, to see whether that can be done.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check(path: &Path) -> Result<(), WriteError> {
+        files::write(path, History::default().to_csv().as_bytes())
+    }
+
     /// Where the table is.
     pub fn path(&self) -> &Path {
         &self.path
