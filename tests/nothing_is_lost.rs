@@ -35,7 +35,7 @@ const RICH: [&str; 19] = [
     "--min-learning-rate",
     "0.0001",
     "--checkpoint-seconds",
-    "0.02",
+    "0.004",
     "--threads",
     "1",
     "--seed",

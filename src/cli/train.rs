@@ -111,7 +111,9 @@ impl Job {
         if let Some(csv) = &args.csv {
             self.run.check_output(csv)?;
             // A path that cannot be written is told before training.
-            CsvLogger::check(csv)?;
+            if !csv.exists() {
+                CsvLogger::check(csv)?;
+            }
         }
         let mut early_stopping =
             config.callbacks.early_stopping.map(EarlyStopping::new).transpose()?;

@@ -21,8 +21,8 @@ const FORMAT: u32 = 1;
 const STATE: &str = "state";
 const SHA256: &str = "sha256";
 const DIGEST: usize = 64;
-/// Some ten thousands of epochs; parsed JSON takes many times its text's memory.
-const MOST_STATE: usize = 8 << 20;
+/// Some hundred thousands of epochs; parsed JSON takes many times its text's memory.
+const MOST_STATE: usize = 64 << 20;
 const ANCHOR: &str = "anchor.";
 
 /// A snapshot and what it belongs to.
@@ -158,10 +158,12 @@ impl Checkpoint {
         };
         let mut all = named(&self.snapshot, "");
         all.extend(anchor.into_iter().flat_map(|anchor| named(anchor, ANCHOR)));
-        let metadata = HashMap::from([
-            (STATE.to_owned(), serde_json::to_string(&header)?),
-            (SHA256.to_owned(), "0".repeat(DIGEST)),
-        ]);
+        let state = serde_json::to_string(&header)?;
+        if state.len() > MOST_STATE {
+            return Err(CheckpointError::Long(state.len()));
+        }
+        let metadata =
+            HashMap::from([(STATE.to_owned(), state), (SHA256.to_owned(), "0".repeat(DIGEST))]);
         let named = all.iter().map(|(name, tensor)| (name.as_str(), *tensor));
         let mut bytes = tensors::encode(named, metadata)?;
         let place = digest_place(&bytes).ok_or(CheckpointError::NoChecksum)?;

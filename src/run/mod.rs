@@ -321,6 +321,8 @@ impl Run {
         let again = own.is_some_and(|own| target.as_ref() == Some(&own.join(TORCHSCRIPT)));
         let ours = |name: &str| path.file_name().is_some_and(|own| own == name);
         let known = FILES.iter().any(|name| ours(name))
+            || ours(lock::FILE)
+            || ours(replacement::MARKER)
             || target.is_some_and(|target| target.starts_with(self.checkpoints_path()))
             || real(folder) == real(&self.checkpoints_path());
         match inside && known && !again {

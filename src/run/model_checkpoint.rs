@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, CheckpointError};
-use super::checkpoints::{self, BEST, Place};
+use super::checkpoints::{self, BEST};
 use super::config::CheckpointConfig;
 use super::identity::Identity;
 use crate::files::WriteError;
@@ -32,6 +32,8 @@ pub struct ModelCheckpoint {
     best: Best,
     /// Whether the epoch that just ended is the best so far.
     is_best: bool,
+    /// Whether the run has just gone back.
+    is_rollback: bool,
     last: Instant,
     shared: Arc<Shared>,
     writer: Option<(SyncSender<Job>, JoinHandle<()>)>,
@@ -44,13 +46,11 @@ struct Best {
     epoch: usize,
 }
 
-enum Job {
-    Write {
-        snapshot: Arc<Snapshot>,
-        is_best: bool,
-    },
-    /// The run has gone back to this place.
-    Forget(Place),
+struct Job {
+    snapshot: Arc<Snapshot>,
+    is_best: bool,
+    /// The run has gone back to here: what lies beyond goes, once this is written.
+    is_rollback: bool,
 }
 
 type Tell = Box<dyn Fn(&CheckpointFailure) + Send + Sync>;
@@ -109,11 +109,7 @@ impl ModelCheckpoint {
         let work = move || {
             for job in receiver {
                 own.busy.store(true, Ordering::Release);
-                let done = match job {
-                    Job::Write { snapshot, is_best } => own.write(&snapshot, is_best),
-                    Job::Forget(place) => own.forget(place),
-                };
-                if let Err(failure) = done {
+                if let Err(failure) = own.write(&job) {
                     own.failed(failure);
                 }
                 own.busy.store(false, Ordering::Release);
@@ -124,6 +120,7 @@ impl ModelCheckpoint {
             config,
             best: Best::default(),
             is_best: false,
+            is_rollback: false,
             last: Instant::now(),
             shared,
             writer: Some((sender, thread)),
@@ -166,22 +163,21 @@ impl Drop for ModelCheckpoint {
 }
 
 impl Shared {
-    fn forget(&self, place: Place) -> Result<(), CheckpointFailure> {
-        checkpoints::forget(&self.folder, place)
-            .map_err(|source| WriteError::new(&self.folder, 0, source))?;
-        Ok(())
-    }
-
-    fn write(&self, snapshot: &Arc<Snapshot>, is_best: bool) -> Result<(), CheckpointFailure> {
+    fn write(&self, job: &Job) -> Result<(), CheckpointFailure> {
+        let Job { snapshot, is_best, is_rollback } = job;
         let state = &snapshot.state;
         let name = checkpoints::name((state.epoch, state.batch));
         let identity = self.identity.clone();
         let bytes = Checkpoint { identity, snapshot: Arc::clone(snapshot) }.to_bytes()?;
         // The best first: a run that goes on after a crash in between comes by here again.
-        if is_best {
+        if *is_best {
             self.write_file(BEST, &bytes)?;
         }
         self.write_file(&name, &bytes)?;
+        if *is_rollback {
+            checkpoints::forget(&self.folder, (state.epoch, state.batch))
+                .map_err(|source| WriteError::new(&self.folder, 0, source))?;
+        }
         checkpoints::prune(&self.folder, self.keep)
             .map_err(|source| WriteError::new(&self.folder, 0, source))?;
         Ok(())
@@ -234,13 +230,14 @@ impl Callback for ModelCheckpoint {
     fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
         self.last = Instant::now();
         let is_best = std::mem::take(&mut self.is_best);
-        self.send(Job::Write { snapshot: Arc::clone(snapshot), is_best });
+        let is_rollback = std::mem::take(&mut self.is_rollback);
+        self.send(Job { snapshot: Arc::clone(snapshot), is_best, is_rollback });
         Ok(())
     }
 
-    fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
-        self.is_best = false;
-        self.send(Job::Forget((rollback.epoch - 1, 0)));
+    fn on_rollback(&mut self, _: &Rollback) -> Result<(), CallbackError> {
+        // The snapshot of where the run has gone back to comes next.
+        (self.is_best, self.is_rollback) = (false, true);
         Ok(())
     }
 

@@ -14,6 +14,11 @@ use crate::files;
 /// later takes it, too.
 pub(super) const MARKER: &str = "replaces";
 
+/// A path as the marker has it.
+fn real(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
 /// The place that a run takes when it is finished. As long as this lives, nobody else writes there.
 #[derive(Debug)]
 pub(super) struct Replacement {
@@ -48,8 +53,8 @@ impl Replacement {
 
     /// Writes down in the new run's folder what it replaces.
     pub fn mark(&self, folder: &Path) -> Result<(), RunError> {
-        let place = self.place.canonicalize().unwrap_or_else(|_| self.place.clone());
-        Ok(files::write(&folder.join(MARKER), place.as_os_str().as_encoded_bytes())?)
+        let text = format!("{}\n{}\n", real(&self.place), real(folder));
+        Ok(files::write(&folder.join(MARKER), text.as_bytes())?)
     }
 
     /// What the run in `folder` is to replace, if it says so.
@@ -58,7 +63,12 @@ impl Replacement {
             Err(RunError::Missing { .. }) => return Ok(None),
             bytes => bytes?,
         };
-        let place = PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // A folder that was moved or copied since has another purpose now.
+        let place = match text.lines().collect::<Vec<_>>()[..] {
+            [place, own] if own == real(folder) => PathBuf::from(place),
+            _ => return Ok(None),
+        };
         // What has come there since is not replaced unless it is a run.
         let lock = match Run::check_vacant(&place, true)? {
             Vacancy::Replace => Some(Lock::take(&place)?),
@@ -73,7 +83,6 @@ impl Replacement {
         let prepare = |source| RunError::Prepare { path: place.clone(), source };
         // Somebody may have put something of theirs there since.
         let found = Run::check_vacant(place, true)?;
-        fs::remove_file(folder.join(MARKER)).map_err(prepare)?;
         let old = match found {
             Vacancy::Free if !place.exists() => None,
             _ => {
@@ -86,6 +95,7 @@ impl Replacement {
             }
         };
         fs::rename(folder, place).map_err(prepare)?;
+        fs::remove_file(place.join(MARKER)).map_err(prepare)?;
         if let Some(old) = old {
             fs::remove_dir_all(old).map_err(prepare)?;
         }

@@ -71,6 +71,7 @@ impl Run {
             _ => Ok(()),
         };
         FILES.iter().try_for_each(|file| gone(fs::remove_file(folder.join(file))))?;
+        gone(fs::remove_file(folder.join(replacement::MARKER)))?;
         gone(fs::remove_dir_all(folder.join(checkpoints::FOLDER)))?;
         checkpoints::sweep(folder)
     }

@@ -235,7 +235,7 @@ pub trait Callback {
     }
 
     /// After the numbers were no longer finite and the state of the epoch's beginning is back
-    /// ([`OnNan::Rollback`](crate::OnNan::Rollback)).
+    /// ([`OnNan::Rollback`](crate::OnNan::Rollback)); the snapshot of it comes next, if one is wanted.
     ///
     /// # Errors
     /// The callback's own.

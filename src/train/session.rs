@@ -279,8 +279,14 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.callbacks.restore(&anchor.callbacks)?;
         let State { rollbacks, learning_rate, .. } = anchor.state;
         let rollback = Rollback { epoch, batch, learning_rate, rollbacks };
-        self.anchor = Some(Arc::new(anchor));
-        self.callbacks.each(|callback| callback.on_rollback(&rollback))
+        let anchor = Arc::new(anchor);
+        self.callbacks.each(|callback| callback.on_rollback(&rollback))?;
+        // So that a rollback, too, survives whatever comes.
+        if self.callbacks.want_snapshot(Moment::Epoch) {
+            self.callbacks.hand_over(Some(&anchor))?;
+        }
+        self.anchor = Some(anchor);
+        Ok(())
     }
 
     /// The state of this moment; none if it is not finite and the config ignores that.

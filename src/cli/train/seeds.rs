@@ -5,7 +5,6 @@
 //! room for. The same command again goes on with what is not finished.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -127,11 +126,8 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
         }
         std::thread::sleep(Duration::from_millis(20));
         if let Some((number, name)) = interruption.signal().filter(|_| !handed_on) {
-            // A terminal has told the runs itself; being told twice would end them at once.
             handed_on = true;
-            if !std::io::stdin().is_terminal() {
-                running.iter().for_each(|(_, child)| hand_on(name, child));
-            }
+            running.iter().for_each(|(_, child)| hand_on(name, child));
             failed = failed.or(Some((first, 128 + number)));
         }
         let mut still = Vec::new();
@@ -188,6 +184,9 @@ fn spawn(args: &Args, folder: &Path, seed: u64) -> anyhow::Result<Child> {
     }
     command.args(["--quiet", "--seed", &seed.to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
+    // Out of the terminal's reach: being told of a signal by it and by us would end a run at once.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().context("a run of its own cannot be started")
 }
 
