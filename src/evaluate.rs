@@ -126,10 +126,11 @@ impl Sequential {
         self.for_each_batch(feed, |logits, labels| {
             let samples = labels.size().first().copied().unwrap_or(0);
             let mean = Loss::Sparse.mean(logits, labels, 0.0)?.f_to_kind(Kind::Double)?;
-            let _ = loss.f_add_(&mean.f_mul_scalar(samples)?)?;
+            let sum = mean.f_mul_scalar(samples)?;
             let cell = labels.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
             // Not bincount: on a GPU it would wait for the device at every batch.
             let _ = counts.f_index_add_(0, &cell, &cell.f_ones_like()?)?;
+            let _ = loss.f_add_(&sum)?;
             Ok(())
         })?;
         let mut flat = vec![0i64; (classes * classes) as usize];
@@ -200,15 +201,30 @@ impl Sequential {
         Ok(all)
     }
 
+    /// Takes all samples in order through the network, [`BATCH`] at once, or fewer where there is not
+    /// enough memory for as many: `what` must not have done anything when it fails.
     fn for_each_batch(
         &self,
         feed: &Feed,
         mut what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
     ) -> Result<(), EvaluateError> {
         let order: Vec<u32> = (0..feed.len() as u32).collect();
-        for batch in feed.batches(&order, BATCH)? {
-            let batch = batch?;
-            what(&self.logits(&batch.images)?, &batch.labels)?;
+        let (mut done, mut size) = (0, BATCH.min(feed.len()));
+        while done < order.len() {
+            for batch in feed.batches(&order[done..], size)? {
+                let taken = batch.map_err(ModelError::from).and_then(|batch| {
+                    what(&self.logits(&batch.images)?, &batch.labels)?;
+                    Ok(())
+                });
+                match taken {
+                    Ok(()) => done = order.len().min(done + size),
+                    Err(ModelError::Libtorch(error)) if error.is_out_of_memory() && size > 1 => {
+                        size /= 2;
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
         Ok(())
     }
@@ -238,6 +254,34 @@ fn check_shape(model: &Sequential, images: [usize; 2]) -> Result<(), EvaluateErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn with_little_memory_fewer_samples_go_through_at_once()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let (_, test) = crate::data::load("digits")?;
+        let builder = Sequential::new(test.image_shape()).add(crate::layers::Flatten);
+        let model = builder.add(crate::layers::Dense::new(10)).build(crate::Device::Cpu, 0)?;
+        let feed = Feed::new(&test, crate::Device::Cpu)?;
+        let (mut sizes, mut seen) = (Vec::new(), Vec::new());
+        let mut room = 200;
+        model.for_each_batch(&feed, |_, labels| {
+            let samples = labels.numel();
+            // It shrinks once more on the way.
+            if samples > room || samples == 180 && seen.len() == 180 {
+                room = 100;
+                return Err(LibtorchError::memory(1));
+            }
+            sizes.push(samples);
+            seen.extend(Vec::<i64>::try_from(labels)?);
+            Ok(())
+        })?;
+        assert_eq!(sizes, [180, 90, 90]);
+        let all: Vec<i64> = (0..test.len()).map(|i| i64::from(test.label(i))).collect();
+        assert_eq!(seen, all);
+        let error = model.for_each_batch(&feed, |_, _| Err(LibtorchError::memory(1)));
+        assert!(error.is_err());
+        Ok(())
+    }
 
     /// scikit-learn's precision_recall_fscore_support on y_true = [0,0,0,1,1,2],
     /// y_pred = [0,0,1,1,0,0] with zero_division=0.

@@ -23,9 +23,14 @@ impl WriteError {
         Self { path: path.to_owned(), bytes, source }
     }
 
-    /// Whether there is no room left.
+    /// Whether there is no room left on the disk.
     pub(crate) fn is_full_disk(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
+    /// Whether there is no room: on the disk, or within a limit on the size of files.
+    pub fn lacks_room(&self) -> bool {
+        self.is_full_disk() || self.source.kind() == io::ErrorKind::FileTooLarge
     }
 }
 

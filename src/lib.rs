@@ -42,7 +42,6 @@
 
 mod error;
 mod evaluate;
-mod files;
 mod loss;
 mod model;
 mod native;
@@ -52,6 +51,7 @@ mod train;
 pub mod data;
 pub mod device;
 pub mod export;
+pub mod files;
 pub mod libtorch;
 pub mod run;
 pub mod tensors;

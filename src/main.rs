@@ -6,7 +6,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[global_allocator]
+static MEMORY: cli::reserve::WithReserve = cli::reserve::WithReserve::new();
+
 fn main() -> ExitCode {
+    MEMORY.fill();
     let arguments = cli::Arguments::parse();
     cli::crash::guarded(|| match cli::run(arguments) {
         Ok(code) => code,

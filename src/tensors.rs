@@ -1,9 +1,12 @@
 //! Tensors on the host, and the safetensors files that hold them: written whole, read with every
 //! check.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use safetensors::View;
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
 use crate::native::LibtorchError;
@@ -16,8 +19,8 @@ pub type Tensors = BTreeMap<String, HostTensor>;
 pub struct HostTensor {
     /// Its sizes; none for a scalar.
     pub shape: Vec<usize>,
-    /// As many values as the product of the sizes.
-    pub values: Vec<f32>,
+    /// As many values as the product of the sizes. Copies of the tensor share them.
+    pub values: Arc<Vec<f32>>,
 }
 
 /// What is wrong with a file of tensors, or with what should become one.
@@ -45,15 +48,29 @@ pub enum TensorsError {
         /// NaN or an infinity.
         found: f32,
     },
+    /// Too little memory.
+    #[error("{bytes} bytes of memory are needed: use fewer units")]
+    Memory {
+        /// How many bytes.
+        bytes: usize,
+    },
 }
 
 impl HostTensor {
+    /// A tensor of these sizes and as many values as their product.
+    pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Self {
+        Self { shape, values: Arc::new(values) }
+    }
+
     /// A copy of a tensor that may lie on any device.
     pub(crate) fn copy_of(tensor: &Tensor) -> Result<Self, LibtorchError> {
         let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
-        let mut values = vec![0.0; tensor.numel()];
-        tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
-        Ok(Self { shape: shape(&tensor), values })
+        let count = tensor.numel();
+        let mut values = Vec::new();
+        values.try_reserve_exact(count).map_err(|_| LibtorchError::memory(4 * count))?;
+        values.resize(count, 0.0);
+        tensor.f_contiguous()?.f_copy_data(&mut values, count)?;
+        Ok(Self::new(shape(&tensor), values))
     }
 
     /// Overwrites `tensor`, which has the same shape.
@@ -73,22 +90,55 @@ pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
 /// gives the same bytes if there is at most one entry of metadata.
 ///
 /// # Errors
-/// [`TensorsError::NotFinite`]: no file of ours holds NaN or infinities.
+/// [`TensorsError::NotFinite`]: no file of ours holds NaN or infinities. [`TensorsError::Memory`]: too
+/// little of it.
 pub fn encode<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a HostTensor)>,
     metadata: HashMap<String, String>,
 ) -> Result<Vec<u8>, TensorsError> {
-    let mut parts = Vec::new();
-    for (name, HostTensor { shape, values }) in tensors {
-        finite(name, values)?;
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        parts.push((name, shape, bytes));
+    let mut views = Vec::new();
+    // The header takes some of it: names, and the sizes and places of the tensors.
+    let mut bytes: usize = metadata.iter().map(|(key, value)| key.len() + 2 * value.len()).sum();
+    for (name, tensor) in tensors {
+        finite(name, &tensor.values)?;
+        bytes += 256 + name.len() + 4 * tensor.values.len();
+        views.push((name, Bytes(tensor)));
     }
-    let mut views = Vec::with_capacity(parts.len());
-    for (name, shape, bytes) in &parts {
-        views.push((*name, TensorView::new(Dtype::F32, (*shape).clone(), bytes)?));
-    }
+    // The library's own allocation would end the process where there is no memory.
+    reserved::<u8>(bytes)?;
     Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// A tensor as a safetensors file has it: little-endian.
+struct Bytes<'a>(&'a HostTensor);
+
+impl View for Bytes<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match cfg!(target_endian = "little") {
+            true => bytemuck::cast_slice(&self.0.values).into(),
+            false => self.0.values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.0.values.len()
+    }
+}
+
+/// A list with room for so many elements.
+fn reserved<T>(count: usize) -> Result<Vec<T>, TensorsError> {
+    let mut list = Vec::new();
+    let bytes = count.saturating_mul(size_of::<T>());
+    list.try_reserve_exact(count).map_err(|_| TensorsError::Memory { bytes })?;
+    Ok(list)
 }
 
 /// Reads what [`encode`] writes: every tensor must be f32 and finite. The memory that it takes is
@@ -106,9 +156,10 @@ pub fn decode(bytes: &[u8]) -> Result<(Tensors, HashMap<String, String>), Tensor
             return Err(TensorsError::Dtype { name: name.to_owned(), found: view.dtype() });
         }
         let (chunks, _) = view.data().as_chunks();
-        let values: Vec<f32> = chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let mut values: Vec<f32> = reserved(chunks.len())?;
+        values.extend(chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)));
         finite(name, &values)?;
-        tensors.insert(name.to_owned(), HostTensor { shape: view.shape().to_vec(), values });
+        tensors.insert(name.to_owned(), HostTensor::new(view.shape().to_vec(), values));
     }
     Ok((tensors, metadata))
 }
@@ -130,10 +181,8 @@ mod tests {
 
     #[test]
     fn tensors_and_metadata_round_trip_bit_for_bit() -> Result<(), Box<dyn std::error::Error>> {
-        let tensor = |shape: &[usize], values: &[f32]| HostTensor {
-            shape: shape.to_vec(),
-            values: values.to_vec(),
-        };
+        let tensor =
+            |shape: &[usize], values: &[f32]| HostTensor::new(shape.to_vec(), values.to_vec());
         let tensors = Tensors::from([
             ("a".to_owned(), tensor(&[2, 1], &[f32::MIN_POSITIVE, -0.0])),
             ("scalar".to_owned(), tensor(&[], &[f32::MAX])),
@@ -147,6 +196,12 @@ mod tests {
         assert_eq!((&read, told), (&tensors, metadata));
         assert_eq!(read["a"].values[1].to_bits(), (-0.0f32).to_bits());
         Ok(())
+    }
+
+    #[test]
+    fn too_much_is_an_error_and_no_abort() {
+        let error = reserved::<f32>(usize::MAX / 8).unwrap_err();
+        assert!(error.to_string().ends_with("bytes of memory are needed: use fewer units"));
     }
 
     #[test]

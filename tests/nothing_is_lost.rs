@@ -8,14 +8,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::{listing, run, seqfit, succeed};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use seqfit::Device;
-use seqfit::run::{Run, checkpoints};
+use seqfit::run::{Checkpoint, Run, checkpoints};
+use seqfit::{Device, Snapshot};
 use serde_json::Value;
 
 /// Everything that remembers something: validation, dropout, early stopping, a falling learning
@@ -216,6 +217,7 @@ fn a_second_signal_ends_the_process_at_once() {
     }
     signal(&child, "-INT");
     pause(0.05);
+    assert!(child.try_wait().unwrap().is_none(), "the first signal waits for the batch");
     signal(&child, "-INT");
     let started = Instant::now();
     let status = child.wait().unwrap();
@@ -331,8 +333,15 @@ fn a_run_that_stopped_early_stays_so() {
     assert!(said.stdout.contains("\nbest: the weights of epoch "), "{}", said.stdout);
     let result = Run::open(&home.path().join("r")).unwrap().result().unwrap();
     assert_eq!(result.restored_epoch.map(|epoch| epoch + 1), Some(result.epochs));
+    let config = fs::read(home.path().join("r/config.toml")).unwrap();
     let said = succeed(seqfit(home.path()).args(["train", "--resume", "r", "--epochs", "60"]));
-    assert!(said.stderr.contains("has come to its end"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("has come to its end by early stopping in epoch "),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.ends_with(": more --epochs add nothing\n"), "{}", said.stderr);
+    assert_eq!(fs::read(home.path().join("r/config.toml")).unwrap(), config);
 }
 
 #[test]
@@ -357,7 +366,7 @@ fn one_process_writes_into_a_run_and_a_stale_lock_hinders_nobody() {
     child.wait().unwrap();
     assert!(home.path().join("r/lock").is_file(), "kill -9 leaves the file");
     let done = Run::open(&home.path().join("r")).unwrap().newest_checkpoint().unwrap().0.unwrap();
-    let epochs = (done.snapshot.state.epoch + 1).to_string();
+    let epochs = (done.checkpoint.snapshot.state.epoch + 1).to_string();
     succeed(seqfit(home.path()).args(["train", "-q", "--resume", "r", "--epochs", &epochs]));
     assert!(!home.path().join("r/lock").exists());
 }
@@ -390,7 +399,7 @@ fn a_damaged_checkpoint_is_told_of_and_the_one_before_is_used() {
     for bytes in &damage {
         fs::write(&newest, bytes).unwrap();
         let (found, damaged) = Run::open(&r).unwrap().newest_checkpoint().unwrap();
-        assert_eq!(found.unwrap().snapshot.state.epoch, 2);
+        assert_eq!(found.unwrap().checkpoint.snapshot.state.epoch, 2);
         assert_eq!(damaged.len(), 1);
         fs::remove_file(&damaged[0].path).unwrap();
     }
@@ -404,14 +413,141 @@ fn a_damaged_checkpoint_is_told_of_and_the_one_before_is_used() {
         assert!(weights(&r) == expected);
         checkpoints::read(&newest).unwrap();
     }
-    // All are damaged: the run begins anew, and says so.
+    // All are damaged: what is finished stays, what is not begins anew, and says so.
     for (_, path) in checkpoints::list(&r.join("checkpoints")).unwrap() {
         fs::write(path, "no checkpoint").unwrap();
     }
+    let mut damaged = listing(&r.join("checkpoints"));
+    damaged.retain(|name| !name.ends_with(".damaged"));
+    let said = run(seqfit(home.path()).args(["train", "--resume", "r", "--epochs", "5"]));
+    assert_eq!(said.code, 1);
+    assert!(
+        said.stderr.contains("r is finished, and without a whole checkpoint"),
+        "{}",
+        said.stderr
+    );
+    assert!(weights(&r) == expected);
+    for name in damaged {
+        let path = r.join("checkpoints").join(&name);
+        fs::rename(format!("{}.damaged", path.display()), path).unwrap();
+    }
+    fs::remove_file(r.join("result.json")).unwrap();
     let said = succeed(seqfit(home.path()).args(["train", "--resume", "r"]));
-    assert_eq!(said.stderr.matches("is no whole checkpoint").count(), 3, "{}", said.stderr);
+    assert_eq!(
+        said.stderr.matches("is put aside, it cannot be used: ").count(),
+        3,
+        "{}",
+        said.stderr
+    );
     assert!(said.stderr.contains("there is no checkpoint yet, so the run begins anew"));
     assert!(weights(&r) == expected);
+}
+
+/// One that is whole, with a right checksum, and says what cannot be.
+#[test]
+fn a_checkpoint_that_does_not_fit_is_told_of_and_the_one_before_is_used() {
+    let home = tempfile::tempdir().unwrap();
+    let train = ["train", "-q", "--dataset", "digits", "--epochs", "3", "--hidden", "8"];
+    let more = ["--validation-split", "0.2", "--early-stopping", "9", "--restore-best"];
+    succeed(seqfit(home.path()).args(train).args(more).args(["--out", "r"]));
+    let r = home.path().join("r");
+    let expected = weights(&r);
+    let folder = r.join("checkpoints");
+    let newest = folder.join(checkpoints::name((3, 0)));
+    let whole = fs::read(&newest).unwrap();
+    type Change = fn(&mut Snapshot);
+    let changes: [(Change, &str); 7] = [
+        (|s| s.state.step += 1, "the steps must be those of the batches"),
+        (|s| s.state.rollbacks = u32::MAX, "at most 3 rollbacks"),
+        (|s| drop(s.weights.remove("1.bias")), "the network needs the tensors"),
+        (|s| s.moments[1].get_mut("1.bias").unwrap().shape = vec![2, 4], "must have shape [8]"),
+        (|s| s.callbacks.get_mut("early_stopping").unwrap().value["wait"] = 9.into(), "at most 3"),
+        (|s| drop(s.callbacks.remove("model_checkpoint")), "the state of the callbacks"),
+        (
+            |s| {
+                let mut anchor = s.clone();
+                anchor.moments[0].clear();
+                s.anchor = Some(Arc::new(anchor));
+            },
+            "the network needs the tensors",
+        ),
+    ];
+    for (change, told) in changes {
+        let checkpoint = Checkpoint::from_bytes(&whole).unwrap();
+        let mut snapshot = Snapshot::clone(&checkpoint.snapshot);
+        change(&mut snapshot);
+        let crafted = Checkpoint { snapshot: Arc::new(snapshot), ..checkpoint };
+        fs::write(&newest, crafted.to_bytes().unwrap()).unwrap();
+        fs::remove_file(r.join("result.json")).unwrap();
+        let said = succeed(seqfit(home.path()).args(["train", "--resume", "r"]));
+        assert!(
+            said.stderr.contains("cannot be used: it does not fit the run: "),
+            "{}",
+            said.stderr
+        );
+        assert!(said.stderr.contains(told), "{} for {told}", said.stderr);
+        assert!(said.stderr.contains("going on with epoch 3\n"), "{}", said.stderr);
+        assert!(weights(&r) == expected, "{told}");
+    }
+    // Not one fits: nothing is renamed, nothing is begun anew.
+    for path in checkpoints::list(&folder).unwrap().into_iter().map(|(_, path)| path) {
+        let checkpoint = checkpoints::read(&path).unwrap();
+        let mut snapshot = Snapshot::clone(&checkpoint.snapshot);
+        snapshot.state.step += 1;
+        let crafted = Checkpoint { snapshot: Arc::new(snapshot), ..checkpoint };
+        fs::write(path, crafted.to_bytes().unwrap()).unwrap();
+    }
+    fs::remove_file(folder.join(checkpoints::BEST)).unwrap();
+    let before = listing(&folder);
+    let said = run(seqfit(home.path()).args(["train", "--resume", "r", "--epochs", "9"]));
+    assert_eq!(said.code, 1);
+    assert!(
+        said.stderr.contains("epoch-0003.safetensors: it does not fit the run"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(listing(&folder), before);
+}
+
+#[test]
+fn the_best_checkpoint_is_the_last_resort() {
+    let home = tempfile::tempdir().unwrap();
+    let train = ["train", "-q", "--dataset", "digits", "--epochs", "6", "--hidden", "8"];
+    let more = ["--validation-split", "0.2", "--out", "r"];
+    succeed(seqfit(home.path()).args(train).args(more));
+    let r = home.path().join("r");
+    let expected = weights(&r);
+    let folder = r.join("checkpoints");
+    for (_, path) in checkpoints::list(&folder).unwrap() {
+        fs::write(path, "no checkpoint").unwrap();
+    }
+    fs::remove_file(r.join("result.json")).unwrap();
+    let best = checkpoints::read(&folder.join(checkpoints::BEST)).unwrap().snapshot.place();
+    let said = succeed(seqfit(home.path()).args(["train", "--resume", "r"]));
+    assert!(said.stderr.contains(&format!("going on with {best}\n")), "{}", said.stderr);
+    assert!(weights(&r) == expected);
+}
+
+#[test]
+fn a_network_of_before_the_run_went_on_is_told_of() {
+    let home = tempfile::tempdir().unwrap();
+    three_epochs(home.path());
+    let folder = home.path().join("r/checkpoints");
+    let mut child = spawn(home.path(), &["train", "-q", "--resume", "r", "--epochs", "5000"]);
+    while checkpoints::list(&folder).unwrap().pop().unwrap().0 <= (3, 0) {
+        assert!(child.try_wait().unwrap().is_none());
+        pause(0.005);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = succeed(seqfit(home.path()).args(["evaluate", "r"]));
+    assert!(
+        said.stderr.starts_with("note: the run has gone on to r/checkpoints/"),
+        "{}",
+        said.stderr
+    );
+    let said = succeed(seqfit(home.path()).args(["evaluate", "r", "--checkpoint", "last"]));
+    assert!(said.stderr.is_empty(), "{}", said.stderr);
 }
 
 /// A shell that sets a limit and becomes seqfit.
@@ -488,7 +624,11 @@ fn a_full_disk_keeps_the_newest_checkpoint_that_fits() {
     let kept = checkpoints::list(&disk.join("r/checkpoints")).unwrap();
     assert_eq!(kept.last().map(|(place, _)| *place), Some((9, 0)));
 
-    // Room for nothing: what is there stays, training goes on, the error has path and bytes.
+    // Room for nothing, and nothing that could make any: what is there stays, training goes on, the error
+    // has path and bytes.
+    for (_, path) in &kept[..kept.len() - 1] {
+        fs::remove_file(path).unwrap();
+    }
     let filler = fs::File::create(disk.join("filler")).unwrap();
     let zeros = vec![0; 4096];
     while std::io::Write::write_all(&mut &filler, &zeros).is_ok() {}
@@ -498,6 +638,8 @@ fn a_full_disk_keeps_the_newest_checkpoint_that_fits() {
     assert_eq!(said.code, 1, "{said:#?}");
     let end = said.stderr.lines().last().unwrap();
     assert!(end.contains("No space left on device") && end.contains(" bytes are needed"), "{end}");
+    assert!(said.stderr.contains("config.toml cannot be written: "), "{}", said.stderr);
+    assert!(said.stderr.contains("epoch 12/12"), "training goes on: {}", said.stderr);
     assert!(weights(&disk.join("r")) == before);
     assert_readable(&disk.join("r"));
     drop(filler);
@@ -597,6 +739,30 @@ fn too_little_memory_is_an_error_that_names_the_batch_size() {
         "{}",
         said.stderr
     );
+}
+
+/// Wherever memory runs out, it is an error or a warning, and never an abort.
+#[test]
+fn too_little_memory_is_never_an_abort() {
+    let home = tempfile::tempdir().unwrap();
+    let train = "train -q --dataset digits --epochs 1 --hidden 200000 --batch-size 64 --threads 1";
+    let mut told = std::collections::BTreeSet::new();
+    // From too little for the first step to enough for everything.
+    let step = if std::env::var_os("SEQFIT_TEST_ALL").is_some() { 25_000 } else { 100_000 };
+    for kilobytes in (700_000..=1_100_000).step_by(step) {
+        let train = format!("{train} --out r{kilobytes}");
+        let said = run(&mut limited(home.path(), &format!("ulimit -v {kilobytes}"), &train));
+        assert!([0, 1].contains(&said.code), "{kilobytes}: {said:#?}");
+        let end = said.stderr.lines().last().unwrap_or("").to_owned();
+        match said.code {
+            0 => assert_eq!(end, ""),
+            _ => assert!(end.starts_with("error: ") && end.contains("memory"), "{end}"),
+        }
+        told.insert(end.split(": ").nth(1).unwrap_or("").to_owned());
+        assert_readable(&home.path().join(format!("r{kilobytes}")));
+    }
+    assert!(told.contains(""), "enough memory: {told:?}");
+    assert!(told.contains("not everything could be kept"), "a checkpoint without memory: {told:?}");
 }
 
 #[test]

@@ -315,6 +315,37 @@ fn a_snapshot_of_something_else_is_refused() {
     }
 }
 
+/// One callback stops the training in the epoch at whose end another interrupts it: what goes on from
+/// the snapshot must not train on.
+#[test]
+fn a_stop_is_not_lost_in_an_interruption() {
+    struct At(usize, Flow, Option<Arc<Snapshot>>);
+    impl Callback for At {
+        fn on_epoch_end(
+            &mut self,
+            _: &mut Training,
+            record: &EpochRecord,
+        ) -> Result<Flow, CallbackError> {
+            Ok(if record.epoch == self.0 { self.1 } else { Flow::Continue })
+        }
+
+        fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
+            self.2 = Some(Arc::clone(snapshot));
+            Ok(())
+        }
+    }
+    let config = config(Optimizer::default());
+    let (mut stop, mut interrupt) = (At(2, Flow::Stop, None), At(2, Flow::Interrupt, None));
+    let mut model = network(3);
+    model.fit(&samples(), &config, &mut [&mut stop, &mut interrupt]).unwrap();
+    let snapshot = interrupt.2.unwrap();
+    assert!(snapshot.state.stopped);
+    let mut later = network(4);
+    let history = later.resume(&snapshot, &samples(), &config, &mut []).unwrap();
+    assert_eq!(history.epochs.len(), 2);
+    assert_eq!(later.weights().unwrap(), model.weights().unwrap());
+}
+
 #[test]
 fn a_config_of_before_there_were_checkpoints_is_still_read() {
     let home = tempfile::tempdir().unwrap();

@@ -146,6 +146,46 @@ fn a_replacement_never_touches_other_runs_and_can_go_on_later() {
     assert_eq!(listing(&home.path().join("b")), FILES);
 }
 
+/// A process that is killed between the steps of a replacement: the next one ends it.
+#[test]
+fn a_replacement_that_was_cut_short_is_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let real = |name: &str| home.path().canonicalize().unwrap().join(name).display().to_string();
+    let marker = [real("a"), real("a.new"), real("a.old"), String::new()].join("\n");
+    let begin = || {
+        for (name, seed) in [("a", "1"), ("a.new", "2")] {
+            assert_eq!(train(home.path(), &["--out", name, "--seed", seed]).code, 0);
+        }
+        fs::write(at("a.new/replaces"), &marker).unwrap();
+        fs::read(at("a.new/model.safetensors")).unwrap()
+    };
+    let ended = |resumed: &str, expected: &[u8]| {
+        assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", resumed])).code, 0);
+        assert_eq!(listing(home.path()), ["a"]);
+        assert_eq!(listing(&at("a")), FILES);
+        assert!(fs::read(at("a/model.safetensors")).unwrap() == expected);
+        fs::remove_dir_all(at("a")).unwrap();
+    };
+    let new = begin();
+    ended("a.new", &new);
+    let new = begin();
+    fs::rename(at("a"), at("a.old")).unwrap();
+    ended("a.new", &new);
+    let new = begin();
+    fs::rename(at("a"), at("a.old")).unwrap();
+    fs::rename(at("a.new"), at("a")).unwrap();
+    ended("a", &new);
+    // What is no run is never removed, whatever the marker says.
+    begin();
+    fs::create_dir(at("a.old")).unwrap();
+    fs::write(at("a.old/letter"), "precious").unwrap();
+    fs::remove_dir_all(at("a")).unwrap();
+    fs::rename(at("a.new"), at("a")).unwrap();
+    assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 1);
+    assert!(at("a.old/letter").is_file());
+}
+
 #[test]
 fn force_replaces_runs_and_nothing_else() {
     let home = tempfile::tempdir().unwrap();

@@ -2,8 +2,9 @@
 
 use std::backtrace::Backtrace;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::panic::PanicHookInfo;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -47,6 +48,7 @@ fn log(info: &PanicHookInfo, message: &str) -> String {
     let mut log = format!("seqfit {}\n", env!("CARGO_PKG_VERSION"));
     let arguments: Vec<_> = std::env::args_os().collect();
     // Writing to a String cannot fail.
+    let _ = writeln!(log, "process: {}", std::process::id());
     let _ = writeln!(log, "arguments: {arguments:?}");
     let _ = writeln!(log, "thread: {}", std::thread::current().name().unwrap_or("without a name"));
     let _ =
@@ -55,11 +57,12 @@ fn log(info: &PanicHookInfo, message: &str) -> String {
     log
 }
 
-/// Into the folder for temporary files: whatever the bug is, no run's folder gets more files.
+/// Into the folder for temporary files: whatever the bug is, no run's folder gets more files. The file
+/// is a new one, whatever links others have put there.
 fn write_log(log: &str) -> Option<PathBuf> {
-    let name = format!("seqfit-{}.log", std::process::id());
-    let path = Path::new(&std::env::temp_dir()).join(name);
-    std::fs::write(&path, log).ok().map(|()| path)
+    let mut file = tempfile::Builder::new().prefix("seqfit-").suffix(".log").tempfile().ok()?;
+    file.write_all(log.as_bytes()).ok()?;
+    file.into_temp_path().keep().ok()
 }
 
 #[cfg(test)]
@@ -72,8 +75,17 @@ mod tests {
         let code = guarded(|| panic!("first line\nsecond line"));
         std::panic::set_hook(before);
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
-        let path = std::env::temp_dir().join(format!("seqfit-{}.log", std::process::id()));
-        let log = std::fs::read_to_string(&path).unwrap();
+        let own = format!("process: {}\n", std::process::id());
+        let mut logs = std::fs::read_dir(std::env::temp_dir()).unwrap().filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let name = path.file_name()?.to_str()?;
+            if !name.starts_with("seqfit-") || !name.ends_with(".log") {
+                return None;
+            }
+            let log = std::fs::read_to_string(&path).ok()?;
+            log.contains(&own).then_some((path, log))
+        });
+        let (path, log) = logs.next().unwrap();
         std::fs::remove_file(path).unwrap();
         assert!(log.contains("message: first line\nsecond line"), "{log}");
         assert!(log.contains("crash.rs:"), "{log}");

@@ -11,6 +11,7 @@ mod output;
 mod predict;
 mod progress;
 mod recipe;
+pub mod reserve;
 mod summary;
 mod train;
 

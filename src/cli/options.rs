@@ -10,6 +10,8 @@ use seqfit::layers::Layer;
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
 
+use super::output::tell;
+
 /// Which data set.
 #[derive(Clone, Debug, Args)]
 pub struct DataOptions {
@@ -61,7 +63,16 @@ impl RunOptions {
     pub fn load(&self, run: &Run, device: Device) -> Result<Sequential, RunError> {
         let folder = run.checkpoints_path();
         let path = match self.checkpoint {
-            None => return run.load_model(device),
+            None => {
+                if let Some(newer) = run.newer_checkpoint() {
+                    tell(format_args!(
+                        "note: the run has gone on to {} since its network was saved: --checkpoint last \
+                         takes that",
+                        newer.display()
+                    ));
+                }
+                return run.load_model(device);
+            }
             Some(CheckpointName::Best) => Some(folder.join(checkpoints::BEST)),
             Some(CheckpointName::Last) => {
                 let all = checkpoints::list(&folder);

@@ -78,6 +78,35 @@ struct Job {
     model: Sequential,
     /// Where it goes on from.
     snapshot: Option<Arc<Snapshot>>,
+    /// What could not be written so far.
+    failures: Vec<String>,
+}
+
+/// The callbacks that a run's checkpoints remember.
+struct Own {
+    early_stopping: Option<EarlyStopping>,
+    reduce_lr: Option<ReduceLrOnPlateau>,
+    checkpoints: ModelCheckpoint,
+}
+
+impl Own {
+    fn new(run: &Run) -> anyhow::Result<Self> {
+        let config = run.config();
+        let (folder, identity) = (run.checkpoints_path(), run.identity()?);
+        Ok(Self {
+            early_stopping: config.callbacks.early_stopping.map(EarlyStopping::new).transpose()?,
+            reduce_lr: config.callbacks.reduce_lr.map(ReduceLrOnPlateau::new).transpose()?,
+            checkpoints: ModelCheckpoint::new(&folder, identity, config.checkpoints, warn_once())?,
+        })
+    }
+
+    fn callbacks(&mut self) -> Vec<&mut dyn Callback> {
+        let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+        callbacks.extend(self.early_stopping.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(self.reduce_lr.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.push(&mut self.checkpoints);
+        callbacks
+    }
 }
 
 /// Runs `seqfit train`.
@@ -115,23 +144,16 @@ impl Job {
                 CsvLogger::check(csv)?;
             }
         }
-        let mut early_stopping =
-            config.callbacks.early_stopping.map(EarlyStopping::new).transpose()?;
-        let mut reduce_lr = config.callbacks.reduce_lr.map(ReduceLrOnPlateau::new).transpose()?;
+        let mut own = Own::new(&self.run)?;
         let tables = [Some(self.run.path().join(run::HISTORY)), args.csv.clone()];
         let mut tables: Vec<CsvLogger> = tables.into_iter().flatten().map(CsvLogger::new).collect();
         let mut bars = (!args.quiet).then(Progress::default);
         let mut lines = args.json.then(JsonLines::default);
-        let folder = self.run.checkpoints_path();
-        let mut checkpoints =
-            ModelCheckpoint::new(&folder, self.run.identity()?, config.checkpoints, warn_once())?;
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
-        callbacks.extend(early_stopping.as_mut().map(|own| own as &mut dyn Callback));
-        callbacks.extend(reduce_lr.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(tables.iter_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(bars.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(lines.as_mut().map(|own| own as &mut dyn Callback));
-        callbacks.push(&mut checkpoints);
+        callbacks.extend(own.callbacks());
         callbacks.push(&mut interruption);
         let started = Instant::now();
         let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
@@ -142,12 +164,10 @@ impl Job {
             }
         };
         let seconds = before + started.elapsed().as_secs_f64();
-        let failures: Vec<String> = checkpoints
-            .finish()
-            .iter()
-            .map(ToString::to_string)
-            .chain(tables.iter().filter_map(|table| Some(table.failure()?.to_string())))
-            .collect();
+        let Own { early_stopping, checkpoints, .. } = own;
+        let mut failures = std::mem::take(&mut self.failures);
+        failures.extend(checkpoints.finish().iter().map(ToString::to_string));
+        failures.extend(tables.iter().filter_map(|table| Some(table.failure()?.to_string())));
         let history = trained.map_err(|error| self.with_way_on(error))?;
 
         if let Some((number, name)) = interruption.signal().filter(|_| interruption.stopped()) {
@@ -156,21 +176,24 @@ impl Job {
             return Ok(ExitCode::from(128 + number as u8));
         }
         let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
+        let batch = interruption.batch();
+        // The network first: figures can be had later.
+        self.run.save(&self.model, &history)?;
         let result = RunResult {
             test: self.test()?,
             last_epoch: history.last().cloned(),
             epochs: history.epochs.len(),
+            batch,
             seconds,
-            restored_epoch: restored_epoch(early_stopping.as_ref(), &history)
-                .filter(|_| !interruption.stopped()),
+            restored_epoch: restored_epoch(early_stopping.as_ref(), &history, batch),
             ended_by: match (stopped, interruption.stopped()) {
                 (Some(epoch), _) => Some(format!("early stopping in epoch {epoch}")),
                 (None, true) => Some("the time of --max-time".to_owned()),
                 (None, false) => None,
             },
         };
-        self.run.save(&self.model, &history)?;
-        let way_on = interruption.stopped().then(|| self.way_on());
+        let goes_on = interruption.stopped() && stopped.is_none();
+        let way_on = goes_on.then(|| self.way_on());
         let run = self.run.finish(&result)?;
         match lines {
             Some(mut lines) => {
@@ -181,7 +204,9 @@ impl Job {
             None => output::print(&conclusion(run.path(), &result, way_on.as_deref()))?,
         }
         whole(&failures)?;
-        Ok(ExitCode::SUCCESS)
+        // All is done, and yet whoever sent a signal does not want to see a success.
+        let late = interruption.signal().map(|(number, _)| ExitCode::from(128 + number as u8));
+        Ok(late.unwrap_or(ExitCode::SUCCESS))
     }
 
     fn test(&self) -> anyhow::Result<Figures> {
@@ -247,10 +272,14 @@ fn whole(failures: &[String]) -> anyhow::Result<()> {
 }
 
 /// The epoch whose weights early stopping has put back, if it is not the last.
-fn restored_epoch(early_stopping: Option<&EarlyStopping>, history: &History) -> Option<usize> {
+fn restored_epoch(
+    early_stopping: Option<&EarlyStopping>,
+    history: &History,
+    batch: usize,
+) -> Option<usize> {
     let early_stopping = early_stopping.filter(|own| own.config().restore_best)?;
     let (_, epoch) = early_stopping.best()?;
-    (epoch != history.epochs.len()).then_some(epoch)
+    (epoch != history.epochs.len() || batch > 0).then_some(epoch)
 }
 
 /// The last line of `--json`.

@@ -173,16 +173,6 @@ impl Sequential {
         self.names.iter().map(String::as_str).zip(&self.tensors)
     }
 
-    /// The largest absolute value of all parameters; NaN if one is.
-    pub(crate) fn largest_weight(&self) -> Result<f64, LibtorchError> {
-        let _no_grad = tch::no_grad_guard();
-        self.tensors.iter().try_fold(0.0, |largest: f64, tensor| {
-            let own = tensor.f_abs()?.f_max()?.f_double_value(&[])?;
-            // f64::max would drop a NaN.
-            Ok(if own.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(own) })
-        })
-    }
-
     pub(crate) fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }

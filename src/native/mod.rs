@@ -28,7 +28,7 @@ enum Cause {
 impl LibtorchError {
     fn new(message: &str) -> Self {
         let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message");
-        let memory = ["can't allocate memory", "out of memory", "not enough memory"];
+        let memory = ["can't allocate memory", "out of memory", "not enough memory", "bad_alloc"];
         if memory.iter().any(|words| line.contains(words)) {
             let cure = "use fewer units or a smaller batch";
             return Self(format!("{}: {cure}", shortage(line)), Cause::Memory);
@@ -43,6 +43,11 @@ impl LibtorchError {
     /// A thread beside libtorch's that could not be started.
     pub(crate) fn thread(error: &std::io::Error) -> Self {
         Self::new(&format!("a thread cannot be started: {error}"))
+    }
+
+    /// Memory beside libtorch's that is not there.
+    pub(crate) fn memory(bytes: usize) -> Self {
+        Self::new(&format!("not enough memory to allocate {bytes} bytes"))
     }
 
     /// Whether it was too little memory.

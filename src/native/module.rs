@@ -68,20 +68,31 @@ impl Module {
     /// The bytes of the archive that `torch.jit.load` reads, with one extra file inside. The same
     /// module gives the same bytes.
     pub fn archive(&self, extra: (&str, &str)) -> Result<Vec<u8>, LibtorchError> {
+        #[derive(Default)]
+        struct Taken {
+            bytes: Vec<u8>,
+            missing: Option<usize>,
+        }
         extern "C" fn take(context: *mut c_void, data: *const c_char, n: usize) {
             // SAFETY: the context given below, and n live bytes of the C++ side's.
-            let (bytes, data) = unsafe {
-                (&mut *context.cast::<Vec<u8>>(), std::slice::from_raw_parts(data.cast::<u8>(), n))
+            let (taken, data) = unsafe {
+                (&mut *context.cast::<Taken>(), std::slice::from_raw_parts(data.cast::<u8>(), n))
             };
-            bytes.extend_from_slice(data);
+            match taken.bytes.try_reserve_exact(n) {
+                Ok(()) => taken.bytes.extend_from_slice(data),
+                Err(_) => taken.missing = Some(n),
+            }
         }
         let (name, content) = (c_string(extra.0)?, c_string(extra.1)?);
-        let mut bytes = Vec::new();
-        let context = (&raw mut bytes).cast();
+        let mut taken = Taken::default();
+        let context = (&raw mut taken).cast();
         check(unsafe {
             ffi::seqfit_module_archive(self.0, name.as_ptr(), content.as_ptr(), take, context)
         })?;
-        Ok(bytes)
+        match taken.missing {
+            None => Ok(taken.bytes),
+            Some(bytes) => Err(LibtorchError::memory(bytes)),
+        }
     }
 }
 

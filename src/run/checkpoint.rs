@@ -248,7 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn tensor(values: &[f32]) -> HostTensor {
-        HostTensor { shape: vec![values.len()], values: values.to_vec() }
+        HostTensor::new(vec![values.len()], values.to_vec())
     }
 
     fn snapshot(step: u64, anchor: Option<Arc<Snapshot>>) -> Snapshot {

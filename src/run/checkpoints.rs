@@ -1,12 +1,13 @@
 //! The folder of a run's checkpoints: which there are, which is the newest whole one, which may go.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::error::RunError;
 use crate::files::{self, WriteError};
+use crate::train::SnapshotError;
 
 /// The folder in a run's.
 pub const FOLDER: &str = "checkpoints";
@@ -42,6 +43,9 @@ pub enum Problem {
         /// What its contents say.
         found: String,
     },
+    /// It is whole, and this training cannot go on from it.
+    #[error("it does not fit the run: {0}")]
+    Unfit(#[from] SnapshotError),
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),
@@ -101,34 +105,51 @@ pub fn read(path: &Path) -> Result<Checkpoint, Problem> {
     }
 }
 
-/// The newest whole checkpoint, and those newer that are damaged: they get another name, so that
-/// they are in nobody's way. Half-written files of a process that was killed are removed. The caller
-/// holds the run's lock.
+/// A checkpoint that a run may go on from, and its file.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The file.
+    pub path: PathBuf,
+    /// What it holds.
+    pub checkpoint: Checkpoint,
+}
+
+/// The newest whole checkpoint that is none of `passed`, or the best one if there is no other; and
+/// those that are damaged: they get another name, so that they are in nobody's way. The caller holds
+/// the run's lock.
 ///
 /// # Errors
 /// A folder that cannot be read or changed.
-pub fn newest(folder: &Path) -> Result<(Option<Checkpoint>, Vec<Damaged>), RunError> {
+pub(super) fn newest(
+    folder: &Path,
+    passed: &[PathBuf],
+) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| RunError::Read { path, source }
     };
     let mut damaged = Vec::new();
-    for (_, path) in list(folder).map_err(at(folder))?.into_iter().rev() {
+    let numbered = list(folder).map_err(at(folder))?.into_iter().rev().map(|(_, path)| path);
+    let best = Some(folder.join(BEST)).filter(|path| path.exists());
+    for path in numbered.chain(best).filter(|path| !passed.contains(path)) {
         match read(&path) {
-            Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+            Ok(checkpoint) => return Ok((Some(Candidate { path, checkpoint }), damaged)),
             // Nothing is wrong with these: another seqfit reads the one, and the other may be readable
             // again.
             Err(source @ (Problem::Read(_) | Problem::Contents(CheckpointError::Format(_)))) => {
                 return Err(RunError::Checkpoint { path, source });
             }
-            Err(problem) => {
-                let aside = PathBuf::from(format!("{}{DAMAGED}", path.display()));
-                fs::rename(&path, &aside).map_err(at(&path))?;
-                damaged.push(Damaged { path: aside, problem });
-            }
+            Err(problem) => damaged.push(put_aside(&path, problem).map_err(at(&path))?),
         }
     }
     Ok((None, damaged))
+}
+
+/// Gives a file that cannot be used another name.
+pub(super) fn put_aside(path: &Path, problem: Problem) -> io::Result<Damaged> {
+    let aside = PathBuf::from(format!("{}{DAMAGED}", path.display()));
+    fs::rename(path, &aside)?;
+    Ok(Damaged { path: aside, problem })
 }
 
 /// Whether `folder` holds nothing, or is not there; half-written files count as nothing.
@@ -159,10 +180,24 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// The file that could not be written.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    files::write_verified(path, bytes, |temporary| match fs::read(temporary)? == bytes {
+    files::write_verified(path, bytes, |temporary| match holds(temporary, bytes)? {
         true => Ok(()),
         false => Err(io::Error::other("reading it back gives something else: check the disk")),
     })
+}
+
+/// Whether a file holds just these bytes; read piece by piece, not into as much memory again.
+fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut piece = [0; 1 << 16];
+    let mut rest = bytes;
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(rest.is_empty()),
+            n if rest.get(..n) == Some(&piece[..n]) => rest = &rest[n..],
+            _ => return Ok(false),
+        }
+    }
 }
 
 /// Removes those beyond `place`: the run has gone back to it.
@@ -218,6 +253,20 @@ mod tests {
         ] {
             assert_eq!(place(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn reading_back_notices_every_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let bytes: Vec<u8> = (0..200_000).map(|i| (i % 251) as u8).collect();
+        fs::write(&path, &bytes).unwrap();
+        assert!(holds(&path, &bytes).unwrap());
+        assert!(!holds(&path, &bytes[1..]).unwrap() && !holds(&path, &bytes[..199_999]).unwrap());
+        assert!(!holds(&path, &[&bytes[..], b"x"].concat()).unwrap());
+        let mut other = bytes;
+        other[150_000] ^= 1;
+        assert!(!holds(&path, &other).unwrap());
     }
 
     #[test]

@@ -56,6 +56,12 @@ pub enum RunError {
         /// Epochs that were asked for.
         found: usize,
     },
+    /// A finished run whose checkpoints are gone.
+    #[error(
+        "{0} is finished, and without a whole checkpoint there is nothing to go on from: train anew, with \
+         --force to replace it"
+    )]
+    NothingToGoOnFrom(PathBuf),
     /// `--force` would remove something that is no run.
     #[error(
         "--force replaces a run, and {0} holds something else: remove it yourself, or choose another \
@@ -125,7 +131,7 @@ pub enum RunError {
     )]
     NoCheckpoint(PathBuf),
     /// A checkpoint cannot be used.
-    #[error("{path}: {source}: take another checkpoint, or train again")]
+    #[error("{path}: {source}: move it away, or train again")]
     Checkpoint {
         /// The file.
         path: PathBuf,

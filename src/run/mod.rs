@@ -28,7 +28,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub use checkpoints::Damaged;
+pub use checkpoints::{Candidate, Damaged};
 use lock::Lock;
 use replacement::Replacement;
 
@@ -36,7 +36,7 @@ use crate::device::Device;
 use crate::export::torchscript;
 use crate::files;
 use crate::model::{Sequential, Summary};
-use crate::train::History;
+use crate::train::{History, Snapshot, TrainError};
 
 /// The names of a run's files.
 pub const CONFIG: &str = "config.toml";
@@ -139,14 +139,16 @@ impl Run {
     /// Changes the run's config; what decides where the run ends must be as it was.
     ///
     /// # Errors
-    /// [`RunError::Changed`] with every difference, or a file that cannot be written.
+    /// [`RunError::Changed`] with every difference; [`RunError::Write`] if the file cannot be written:
+    /// then the config is changed all the same, for as long as this lives.
     pub fn set_config(&mut self, config: RunConfig) -> Result<(), RunError> {
         self.check_config(&config)?;
-        if config != self.config {
-            files::write(&self.path.join(CONFIG), config.to_toml()?.as_bytes())?;
-            self.config = config;
+        if config == self.config {
+            return Ok(());
         }
-        Ok(())
+        let text = config.to_toml()?;
+        self.config = config;
+        self.write(CONFIG, text.as_bytes())
     }
 
     /// Checks that `config` says the same as the run's of everything that decides where it ends.
@@ -163,17 +165,66 @@ impl Run {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// The newest whole checkpoint, and those newer that are damaged. A checkpoint of other settings
-    /// or data than the config's is refused.
+    /// The newest whole checkpoint, or the best one if there is no other, and those that are damaged,
+    /// which are put aside. A checkpoint of other settings or data than the config's is refused.
     ///
     /// # Errors
     /// [`RunError::Changed`] with every difference, or a folder that cannot be read.
-    pub fn newest_checkpoint(&self) -> Result<(Option<Checkpoint>, Vec<Damaged>), RunError> {
-        let (checkpoint, damaged) = checkpoints::newest(&self.checkpoints_path())?;
-        if let Some(checkpoint) = &checkpoint {
+    pub fn newest_checkpoint(&self) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
+        self.newest_but(&[])
+    }
+
+    fn newest_but(
+        &self,
+        passed: &[PathBuf],
+    ) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
+        let (found, damaged) = checkpoints::newest(&self.checkpoints_path(), passed)?;
+        if let Some(Candidate { checkpoint, .. }) = &found {
             self.check_same(&checkpoint.identity, &self.identity()?)?;
         }
-        Ok((checkpoint, damaged))
+        Ok((found, damaged))
+    }
+
+    /// The newest checkpoint that is whole and that `fits`, and those that are put aside: damaged ones,
+    /// and such that do not fit if one does.
+    ///
+    /// # Errors
+    /// As [`newest_checkpoint`](Self::newest_checkpoint); what `fits` says, if it is not
+    /// [`TrainError::Snapshot`]; [`RunError::Checkpoint`] for the newest if none fits.
+    pub fn newest_that_fits<E: From<RunError> + From<TrainError>>(
+        &self,
+        mut fits: impl FnMut(&Snapshot) -> Result<(), TrainError>,
+    ) -> Result<(Option<Candidate>, Vec<Damaged>), E> {
+        let mut unfit = Vec::new();
+        let mut passed = Vec::new();
+        let mut aside = Vec::new();
+        loop {
+            let (found, damaged) = self.newest_but(&passed)?;
+            aside.extend(damaged);
+            let Some(candidate) = found else {
+                return match unfit.into_iter().next() {
+                    None => Ok((None, aside)),
+                    Some((path, problem)) => {
+                        let source = checkpoints::Problem::Unfit(problem);
+                        Err(RunError::Checkpoint { path, source }.into())
+                    }
+                };
+            };
+            match fits(&candidate.checkpoint.snapshot) {
+                Ok(()) => {
+                    for (path, problem) in unfit {
+                        let put = checkpoints::put_aside(&path, problem.into());
+                        aside.push(put.map_err(|source| RunError::Read { path, source })?);
+                    }
+                    return Ok((Some(candidate), aside));
+                }
+                Err(TrainError::Snapshot(problem)) => {
+                    passed.push(candidate.path.clone());
+                    unfit.push((candidate.path, problem));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The folder of the checkpoints.
@@ -239,11 +290,19 @@ impl Run {
     ///
     /// # Errors
     /// A file that cannot be written, or a folder that cannot be moved.
-    pub fn finish(mut self, result: &RunResult) -> Result<Self, RunError> {
+    pub fn finish(self, result: &RunResult) -> Result<Self, RunError> {
         let mut text = serde_json::to_string_pretty(result)
             .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;
         text.push('\n');
         self.write(RESULT, text.as_bytes())?;
+        self.settle()
+    }
+
+    /// Puts a finished run where it belongs, if another is replaced.
+    ///
+    /// # Errors
+    /// A folder that cannot be moved.
+    pub fn settle(mut self) -> Result<Self, RunError> {
         if let Some(replaces) = self.replaces.take() {
             let place = replaces.finish(&self.path)?;
             if let Some(lock) = &mut self.lock {
@@ -252,6 +311,13 @@ impl Run {
             self.path = place;
         }
         Ok(self)
+    }
+
+    /// The newest checkpoint, if the run has gone on since [`result`](Self::result) was written.
+    pub fn newer_checkpoint(&self) -> Option<PathBuf> {
+        let result = self.result()?;
+        let (place, path) = checkpoints::list(&self.checkpoints_path()).ok()?.pop()?;
+        (place > (result.epochs, result.batch)).then_some(path)
     }
 
     /// The trained network, on `device`.

@@ -169,10 +169,9 @@ impl Shared {
         let name = checkpoints::name((state.epoch, state.batch));
         let identity = self.identity.clone();
         let bytes = Checkpoint { identity, snapshot: Arc::clone(snapshot) }.to_bytes()?;
-        // The best first: a run that goes on after a crash in between comes by here again.
-        if *is_best {
-            self.write_file(BEST, &bytes)?;
-        }
+        // The best first: a run that goes on after a crash in between comes by here again. If it cannot
+        // be written, the other still may.
+        let best = if *is_best { self.write_file(BEST, &bytes) } else { Ok(()) };
         self.write_file(&name, &bytes)?;
         if *is_rollback {
             checkpoints::forget(&self.folder, (state.epoch, state.batch))
@@ -180,7 +179,7 @@ impl Shared {
         }
         checkpoints::prune(&self.folder, self.keep)
             .map_err(|source| WriteError::new(&self.folder, 0, source))?;
-        Ok(())
+        Ok(best?)
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
@@ -249,8 +248,13 @@ impl Callback for ModelCheckpoint {
         Ok(CallbackState { value: serde_json::to_value(self.best)?, ..CallbackState::default() })
     }
 
-    fn restore(&mut self, state: &CallbackState) -> Result<(), CallbackError> {
-        self.best = serde_json::from_value(state.value.clone())?;
+    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
+        let best: Best = serde_json::from_value(state.value.clone())?;
+        let epochs = training.history().epochs.len();
+        if best.epoch > epochs {
+            return Err(format!("the best of {epochs} epochs cannot be {}", best.epoch).into());
+        }
+        self.best = best;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `--force`: a new run that takes the place of an old one once it is whole.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,8 @@ fn real(path: &Path) -> String {
 #[derive(Debug)]
 pub(super) struct Replacement {
     place: PathBuf,
+    /// Where the run that was there has been moved to, if a process was killed right after that.
+    moved: Option<PathBuf>,
     /// Of the run that is there; none if there is nothing any more.
     _lock: Option<Lock>,
 }
@@ -46,59 +48,81 @@ impl Replacement {
                 }
                 Err(error) => return Err(prepare(error)),
             }
-            return Ok((Self { place: place.to_owned(), _lock: Some(lock) }, folder));
+            return Ok((Self { place: place.to_owned(), moved: None, _lock: Some(lock) }, folder));
         }
         Err(prepare(io::ErrorKind::AlreadyExists.into()))
     }
 
     /// Writes down in the new run's folder what it replaces.
     pub fn mark(&self, folder: &Path) -> Result<(), RunError> {
-        let text = format!("{}\n{}\n", real(&self.place), real(folder));
+        let mut text = format!("{}\n{}\n", real(&self.place), real(folder));
+        text.extend(self.moved.iter().map(|moved| format!("{}\n", moved.display())));
         Ok(files::write(&folder.join(MARKER), text.as_bytes())?)
     }
 
-    /// What the run in `folder` is to replace, if it says so.
+    /// What the run in `folder` is to replace, if it says so. What a process has left that was killed
+    /// when all but the tidying was done goes.
     pub fn read(folder: &Path) -> Result<Option<Self>, RunError> {
-        let bytes = match read(folder, MARKER, 1, 1 << 12) {
+        let bytes = match read(folder, MARKER, 1, 1 << 14) {
             Err(RunError::Missing { .. }) => return Ok(None),
             bytes => bytes?,
         };
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut lines = text.lines();
+        let (Some(place), Some(own)) = (lines.next(), lines.next()) else { return Ok(None) };
+        let (place, moved) = (PathBuf::from(place), lines.next().map(PathBuf::from));
+        let here = real(folder);
+        if moved.is_some() && here == real(&place) {
+            Self { place, moved, _lock: None }.tidy()?;
+            return Ok(None);
+        }
         // A folder that was moved or copied since has another purpose now.
-        let place = match text.lines().collect::<Vec<_>>()[..] {
-            [place, own] if own == real(folder) => PathBuf::from(place),
-            _ => return Ok(None),
-        };
+        if own != here {
+            return Ok(None);
+        }
         // What has come there since is not replaced unless it is a run.
         let lock = match Run::check_vacant(&place, true)? {
             Vacancy::Replace => Some(Lock::take(&place)?),
             Vacancy::Free => None,
         };
-        Ok(Some(Self { place, _lock: lock }))
+        Ok(Some(Self { place, moved, _lock: lock }))
     }
 
-    /// Puts the finished run in `folder` in its place, and returns that.
-    pub fn finish(self, folder: &Path) -> Result<PathBuf, RunError> {
-        let Self { place, .. } = &self;
+    /// Puts the finished run in `folder` in its place, and returns that. Wherever this is cut short,
+    /// [`read`](Self::read) and another call go on with it.
+    pub fn finish(mut self, folder: &Path) -> Result<PathBuf, RunError> {
+        let place = self.place.clone();
         let prepare = |source| RunError::Prepare { path: place.clone(), source };
         // Somebody may have put something of theirs there since.
-        let found = Run::check_vacant(place, true)?;
-        let old = match found {
-            Vacancy::Free if !place.exists() => None,
-            _ => {
-                let numbered = (2u32..).map(|n| beside(place, &format!(".old-{n}")));
-                let mut names = std::iter::once(beside(place, ".old")).chain(numbered);
-                let old = names.find(|old| !old.exists());
-                let old = old.ok_or_else(|| prepare(io::ErrorKind::AlreadyExists.into()))?;
-                fs::rename(place, &old).map_err(prepare)?;
-                Some(old)
-            }
-        };
-        fs::rename(folder, place).map_err(prepare)?;
-        fs::remove_file(place.join(MARKER)).map_err(prepare)?;
-        if let Some(old) = old {
-            fs::remove_dir_all(old).map_err(prepare)?;
+        let found = Run::check_vacant(&place, true)?;
+        if found == Vacancy::Replace || place.exists() {
+            let numbered = (2u32..).map(|n| beside(&place, &format!(".old-{n}")));
+            let mut names = std::iter::once(beside(&place, ".old")).chain(numbered);
+            let old = names.find(|old| !old.exists());
+            self.moved = Some(old.ok_or_else(|| prepare(io::ErrorKind::AlreadyExists.into()))?);
+            // Written down first, so that it is never left behind.
+            self.mark(folder)?;
         }
-        Ok(place.clone())
+        if let Some(moved) = self.moved.as_ref().filter(|_| place.exists()) {
+            fs::rename(&place, moved).map_err(prepare)?;
+        }
+        fs::rename(folder, &place).map_err(prepare)?;
+        self.tidy()?;
+        Ok(place)
+    }
+
+    /// Removes what was replaced, and then what says so.
+    fn tidy(&self) -> Result<(), RunError> {
+        let prepare = |source| RunError::Prepare { path: self.place.clone(), source };
+        if let Some(parent) = self.place.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(prepare)?;
+        }
+        if let Some(moved) = self.moved.as_ref().filter(|moved| moved.exists()) {
+            // Nothing but a run, whatever the file says.
+            match Run::check_vacant(moved, true)? {
+                Vacancy::Free | Vacancy::Replace => fs::remove_dir_all(moved).map_err(prepare)?,
+            }
+        }
+        fs::remove_file(self.place.join(MARKER)).map_err(prepare)
     }
 }

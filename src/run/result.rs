@@ -14,6 +14,9 @@ pub struct RunResult {
     pub last_epoch: Option<EpochRecord>,
     /// Epochs trained.
     pub epochs: usize,
+    /// Batches of the next epoch, where training ended within one.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub batch: usize,
     /// Wall-clock seconds of all epochs, validation included.
     pub seconds: f64,
     /// The epoch whose weights these are, where it is not the last.
@@ -22,6 +25,10 @@ pub struct RunResult {
     /// Why training ended before the epochs that were asked for: "early stopping in epoch 7".
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended_by: Option<String>,
+}
+
+fn is_zero(batch: &usize) -> bool {
+    *batch == 0
 }
 
 /// The short form of an [`Evaluation`].

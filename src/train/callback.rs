@@ -24,7 +24,7 @@ use crate::native::LibtorchError;
 use crate::tensors::Tensors;
 
 /// How the training goes on after a callback was told something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flow {
     /// It goes on.
     #[default]
@@ -243,7 +243,8 @@ pub trait Callback {
         Ok(())
     }
 
-    /// After the last epoch, whoever ended it; not after an error.
+    /// After the last epoch, whoever ended it; not after an error. A snapshot for going on has been
+    /// handed over before.
     ///
     /// # Errors
     /// The callback's own.
@@ -284,11 +285,11 @@ pub trait Callback {
         Ok(CallbackState::default())
     }
 
-    /// Takes back what [`state`](Self::state) gave, if it has a key.
+    /// Takes back what [`state`](Self::state) gave, if it has a key; `training` is where it was then.
     ///
     /// # Errors
-    /// A state that is not its own.
-    fn restore(&mut self, state: &CallbackState) -> Result<(), CallbackError> {
+    /// A state that is not its own, or that cannot be of this training.
+    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
         Ok(())
     }
 }
@@ -324,17 +325,25 @@ pub(super) mod made_up {
 
     /// A training of a network of two weights, whose bias `told` can read the epoch from.
     pub fn with_training<T>(work: impl FnOnce(&mut Training) -> T) -> T {
+        with_training_after(0, work)
+    }
+
+    /// The same after some epochs.
+    pub fn with_training_after<T>(epochs: usize, work: impl FnOnce(&mut Training) -> T) -> T {
         let builder = Sequential::new([1]).add(Dense::new(2));
         let mut model = builder.build(Device::Cpu, 0).unwrap();
         let course = Course { steps: 1, epoch_steps: 1 };
         let mut step = Step::new(&mut model, &FitConfig::default(), course).unwrap();
-        work(&mut Training::new(&mut step, &History::default()))
+        let epochs = (1..=epochs).map(|epoch| record(epoch, 1.0)).collect();
+        work(&mut Training::new(&mut step, &History { epochs }))
     }
 
     /// Marks the network's weights with a number, so that restored ones can be told.
     pub fn mark(training: &mut Training, value: f32) {
         let mut weights = training.model().weights().unwrap();
-        weights.values_mut().for_each(|tensor| tensor.values.fill(value));
+        for tensor in weights.values_mut() {
+            tensor.values = Arc::new(vec![value; tensor.values.len()]);
+        }
         training.set_weights(&weights).unwrap();
     }
 

@@ -24,6 +24,7 @@ pub use schedule::Schedule;
 pub use snapshot::{CallbackState, Snapshot, State, Sums};
 
 use crate::data::{DataError, Dataset};
+use crate::device;
 use crate::evaluate::EvaluateError;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
@@ -67,10 +68,10 @@ pub enum TrainError {
         /// How often a rollback had halved it.
         rollbacks: u32,
     },
-    /// Too little memory for a training step.
+    /// Too little memory.
     #[error(
-        "a training step with a batch size of {batch_size} does not fit into the memory of {device} \
-         ({source}): use a smaller batch or fewer units"
+        "training with a batch size of {batch_size} does not fit into the memory of {device} \
+         ({source})"
     )]
     Memory {
         /// Samples a step.
@@ -120,6 +121,29 @@ pub enum SnapshotError {
         /// The callback's own error.
         source: CallbackError,
     },
+}
+
+impl TrainError {
+    /// Too little memory, wherever it was found out, is said with what the user can change.
+    fn in_words_of_memory(self, batch_size: usize, device: String) -> Self {
+        let shortage = match &self {
+            Self::Libtorch(error)
+            | Self::Model(ModelError::Libtorch(error))
+            | Self::Mismatch(
+                EvaluateError::Libtorch(error) | EvaluateError::Model(ModelError::Libtorch(error)),
+            ) => Some(error),
+            Self::Snapshot(SnapshotError::Weights(WeightsError::Libtorch(error))) => Some(error),
+            Self::Callback(error) => match error.downcast_ref() {
+                Some(WeightsError::Libtorch(error)) => Some(error),
+                _ => error.downcast_ref(),
+            },
+            _ => None,
+        };
+        match shortage.filter(|error| error.is_out_of_memory()).cloned() {
+            Some(source) => Self::Memory { batch_size, device, source },
+            None => self,
+        }
+    }
 }
 
 /// What to train on: `&train`, or `(&train, &validation)`.
@@ -183,6 +207,21 @@ impl Sequential {
         self.train(data.into(), config, Some(snapshot), callbacks)
     }
 
+    /// Whether [`resume`](Self::resume) would take `snapshot`; neither the network nor any file is
+    /// changed, callbacks are told nothing but the state that they would go on from.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume): [`TrainError::Snapshot`] for a snapshot of something else.
+    pub fn check_snapshot<'a>(
+        &mut self,
+        snapshot: &Snapshot,
+        data: impl Into<FitData<'a>>,
+        config: &FitConfig,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<(), TrainError> {
+        self.with_session(data.into(), config, callbacks, |session| session.try_snapshot(snapshot))
+    }
+
     fn train(
         &mut self,
         data: FitData<'_>,
@@ -190,6 +229,17 @@ impl Sequential {
         snapshot: Option<&Snapshot>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
+        let run = |session: Session| Ok(session.run(snapshot)?.history);
+        self.with_session(data, config, callbacks, run)
+    }
+
+    fn with_session<T>(
+        &mut self,
+        data: FitData<'_>,
+        config: &FitConfig,
+        callbacks: &mut [&mut dyn Callback],
+        work: impl FnOnce(Session) -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
         config.check()?;
         let split;
         let data = match (config.validation_split, data.validation) {
@@ -204,6 +254,9 @@ impl Sequential {
                 data
             }
         };
-        Ok(Session::new(self, data, config, callbacks)?.run(snapshot)?.history)
+        let (batch_size, device) = (config.batch_size, device::name(self.device()));
+        Session::new(self, data, config, callbacks)
+            .and_then(work)
+            .map_err(|error| error.in_words_of_memory(batch_size, device))
     }
 }

@@ -8,6 +8,15 @@ use super::snapshot::{CallbackState, Snapshot, State};
 use super::step::Step;
 use super::{SnapshotError, TrainError};
 
+/// What the callbacks want together: each of them may want another thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// At least one of them: [`Flow::Stop`].
+    pub stop: bool,
+    /// At least one of them: [`Flow::Interrupt`].
+    pub interrupt: bool,
+}
+
 /// All callbacks of a run.
 pub(super) struct Observers<'a, 'c>(&'a mut [&'c mut dyn Callback]);
 
@@ -33,20 +42,21 @@ impl<'a, 'c> Observers<'a, 'c> {
         self.each(|callback| what(callback, &mut training))
     }
 
-    /// Asks every callback, even when one has already said to stop; an interruption goes before a
-    /// stop.
+    /// Asks every callback, even when one has already said to stop.
     pub fn ask(
         &mut self,
         step: &mut Step,
         state: &State,
         mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<Flow, CallbackError>,
-    ) -> Result<Flow, TrainError> {
-        let mut flow = Flow::Continue;
+    ) -> Result<Answer, TrainError> {
+        let mut answer = Answer::default();
         self.tell(step, state, |callback, training| {
-            flow = flow.max(what(callback, training)?);
+            let flow = what(callback, training)?;
+            answer.stop |= flow == Flow::Stop;
+            answer.interrupt |= flow == Flow::Interrupt;
             Ok(())
         })?;
-        Ok(flow)
+        Ok(answer)
     }
 
     pub fn hand_over(&mut self, snapshot: Option<&Arc<Snapshot>>) -> Result<(), TrainError> {
@@ -81,7 +91,13 @@ impl<'a, 'c> Observers<'a, 'c> {
         keyed.map(|(i, key)| Ok((key, self.0[i].state().map_err(TrainError::Callback)?))).collect()
     }
 
-    pub fn restore(&mut self, states: &BTreeMap<String, CallbackState>) -> Result<(), TrainError> {
+    pub fn restore(
+        &mut self,
+        step: &mut Step,
+        state: &State,
+        states: &BTreeMap<String, CallbackState>,
+    ) -> Result<(), TrainError> {
+        let training = Training::new(step, &state.history);
         let keyed = self.keyed();
         let expected: BTreeSet<&String> = keyed.iter().map(|(_, key)| key).collect();
         if !expected.iter().copied().eq(states.keys()) {
@@ -91,7 +107,7 @@ impl<'a, 'c> Observers<'a, 'c> {
         }
         for (i, key) in keyed {
             if let Some(state) = states.get(&key) {
-                self.0[i].restore(state).map_err(|source| {
+                self.0[i].restore(&training, state).map_err(|source| {
                     TrainError::Snapshot(SnapshotError::Callback { key, source })
                 })?;
             }

@@ -19,7 +19,7 @@ use super::{FitData, SnapshotError, TrainError};
 use crate::data::batches::Feed;
 use crate::device::{self, Device};
 use crate::evaluate;
-use crate::model::{ModelError, Sequential};
+use crate::model::Sequential;
 use crate::rng::{self, Purpose};
 
 /// A training run that is going on.
@@ -98,7 +98,11 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             callback.on_train_begin(training, &self.plan)
         })?;
         if let Some(snapshot) = snapshot {
-            self.callbacks.restore(&snapshot.callbacks)?;
+            // A rollback must not be the first to find out what is wrong with it.
+            if let Some(anchor) = &snapshot.anchor {
+                self.restore_callbacks(anchor)?;
+            }
+            self.restore_callbacks(snapshot)?;
         }
         self.anchor = match (self.config.on_nan, snapshot) {
             (OnNan::Rollback, Some(snapshot)) if snapshot.state.batch > 0 => {
@@ -130,18 +134,32 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(self.state)
     }
 
+    /// Whether [`run`](Self::run) would take this snapshot.
+    pub fn try_snapshot(mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        self.check(snapshot)?;
+        if let Some(anchor) = &snapshot.anchor {
+            self.restore_callbacks(anchor)?;
+        }
+        self.restore_callbacks(snapshot)
+    }
+
     /// What is left of the next epoch.
     fn epoch(&mut self) -> Result<EpochEnd, TrainError> {
         let epoch = self.state.epoch + 1;
         self.callbacks.each(|callback| callback.on_epoch_begin(epoch))?;
-        let flow = self.batches(epoch)?;
-        if flow == Flow::Interrupt {
-            return Ok(EpochEnd::Interrupted);
-        }
+        let stopped = match self.batches(epoch)? {
+            Flow::Interrupt => return Ok(EpochEnd::Interrupted),
+            flow => flow == Flow::Stop,
+        };
         let sums = self.step.sums()?;
         self.finite(sums.loss, "mean loss", None)?;
-        // The loss was measured before the last step, which can be the one that went wrong.
-        self.finite(self.step.model.largest_weight()?, "weights", None)?;
+        // The loss was measured before the last step, which can be the one that went wrong. Before
+        // anybody hears of the epoch: it may be gone back on.
+        if self.config.on_nan != OnNan::Ignore
+            && let Some((what, found)) = self.step.not_finite()?
+        {
+            self.finite(found, what, None)?;
+        }
         // What is validated, and what callbacks see, is what training would end with here.
         self.step.exchange_average();
         let validated = match &self.validation {
@@ -172,9 +190,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.state.batch = 0;
         self.state.epoch_seconds = 0.0;
         self.step.set_sums(Default::default())?;
-        self.state.stopped = flow == Flow::Stop || end == Flow::Stop;
-        let interrupted = end == Flow::Interrupt;
-        let wanted = self.callbacks.want_snapshot(Moment::Epoch) || interrupted;
+        self.state.stopped = stopped || end.stop;
+        let wanted = self.callbacks.want_snapshot(Moment::Epoch) || end.interrupt;
         let rolls_back = self.config.on_nan == OnNan::Rollback;
         if wanted || rolls_back {
             let snapshot = self.snapshot()?;
@@ -183,7 +200,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             }
             self.anchor = snapshot.filter(|_| rolls_back);
         }
-        Ok(if interrupted { EpochEnd::Interrupted } else { EpochEnd::Finished })
+        Ok(if end.interrupt { EpochEnd::Interrupted } else { EpochEnd::Finished })
     }
 
     /// The batches that are left of an epoch, and what the callbacks made of them.
@@ -203,37 +220,29 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             let samples = self.config.batch_size.min(order.len() - position);
             let info = BatchInfo { epoch, batch: number, samples };
             self.callbacks.each(|callback| callback.on_batch_begin(&info))?;
-            self.step
-                .run(&batch.map_err(|error| self.failed(error.into()))?)
-                .map_err(|error| self.failed(error))?;
+            self.step.run(&batch?)?;
             self.state.batch = number;
             self.state.epoch_seconds = earlier + begun.elapsed().as_secs_f64();
             if on_cpu && self.config.on_nan != OnNan::Ignore {
                 self.finite(self.step.sums()?.loss, "loss", Some(number))?;
             }
-            let flow = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
-                callback.on_batch_end(training, &info)
-            })?;
-            if self.callbacks.want_snapshot(Moment::Batch) || flow == Flow::Interrupt {
+            let answer =
+                self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
+                    callback.on_batch_end(training, &info)
+                })?;
+            // A stop would be lost in a snapshot of this moment: the epoch ends first.
+            if answer.stop {
+                return Ok(Flow::Stop);
+            }
+            if self.callbacks.want_snapshot(Moment::Batch) || answer.interrupt {
                 let snapshot = self.snapshot()?;
                 self.callbacks.hand_over(snapshot.as_ref())?;
             }
-            if flow != Flow::Continue {
-                return Ok(flow);
+            if answer.interrupt {
+                return Ok(Flow::Interrupt);
             }
         }
         Ok(Flow::Continue)
-    }
-
-    /// A step that failed: too little memory is said in the user's words.
-    fn failed(&self, error: ModelError) -> TrainError {
-        match error {
-            ModelError::Libtorch(error) if error.is_out_of_memory() => {
-                let (batch_size, device) = (self.config.batch_size, self.step.model.device());
-                TrainError::Memory { batch_size, device: device::name(device), source: error }
-            }
-            error => error.into(),
-        }
     }
 
     /// Refuses a number that is not finite, unless the config ignores it.
@@ -265,8 +274,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     /// Goes back to the epoch's beginning with half the learning rate, if the error is that numbers
     /// were not finite and the config allows it; otherwise hands the error on.
     fn roll_back(&mut self, error: TrainError) -> Result<(), TrainError> {
-        let (&TrainError::Diverged { epoch, batch, .. }, Some(anchor)) = (&error, &self.anchor)
-        else {
+        let (&TrainError::Diverged { batch, .. }, Some(anchor)) = (&error, &self.anchor) else {
             return Err(error);
         };
         if anchor.state.rollbacks >= OnNan::ROLLBACKS {
@@ -276,9 +284,9 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         anchor.state.rollbacks += 1;
         anchor.state.learning_rate /= 2.0;
         self.restore(&anchor)?;
-        self.callbacks.restore(&anchor.callbacks)?;
-        let State { rollbacks, learning_rate, .. } = anchor.state;
-        let rollback = Rollback { epoch, batch, learning_rate, rollbacks };
+        self.restore_callbacks(&anchor)?;
+        let State { rollbacks, learning_rate, epoch, .. } = anchor.state;
+        let rollback = Rollback { epoch: epoch + 1, batch, learning_rate, rollbacks };
         let anchor = Arc::new(anchor);
         self.callbacks.each(|callback| callback.on_rollback(&rollback))?;
         // So that a rollback, too, survives whatever comes.
@@ -314,7 +322,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             ("optimiser's memory", &snapshot.moments[0]),
             ("optimiser's memory", &snapshot.moments[1]),
         ] {
-            let mut values = tensors.values().flat_map(|tensor| &tensor.values);
+            let mut values = tensors.values().flat_map(|tensor| tensor.values.iter());
             if let Some(&found) = values.find(|value| !value.is_finite()) {
                 self.finite(f64::from(found), what, None)?;
                 finite = false;
@@ -335,10 +343,37 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(())
     }
 
-    /// Checks what a snapshot that we did not take ourselves says of its place.
+    fn restore_callbacks(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        self.callbacks.restore(&mut self.step, &snapshot.state, &snapshot.callbacks)
+    }
+
+    /// Checks a snapshot that we did not take ourselves: its place, its tensors, and those of where a
+    /// rollback goes back to. Nothing is changed.
     fn check(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        let State { epoch, batch, step, learning_rate, stopped, sums, history, .. } =
-            &snapshot.state;
+        self.check_state(&snapshot.state)?;
+        let Snapshot { state, weights, average, moments, .. } = snapshot;
+        self.step.check(weights, average, moments, state.step).map_err(SnapshotError::Weights)?;
+        let Some(anchor) = &snapshot.anchor else { return Ok(()) };
+        let begins = anchor.state.batch == 0 && anchor.state.epoch == state.epoch;
+        match begins && anchor.anchor.is_none() && !anchor.state.stopped {
+            true => self.check(anchor),
+            false => Err(SnapshotError::State("a rollback goes back to the epoch's beginning")),
+        }
+    }
+
+    fn check_state(&self, state: &State) -> Result<(), SnapshotError> {
+        let State {
+            epoch,
+            batch,
+            step,
+            learning_rate,
+            rollbacks,
+            stopped,
+            sums,
+            epoch_seconds,
+            seconds,
+            history,
+        } = state;
         let (batches, size) = (self.plan.batches, self.config.batch_size);
         let seen = batch.checked_mul(size).map(|seen| seen.min(self.plan.samples));
         let steps = epoch.checked_mul(batches).and_then(|steps| steps.checked_add(*batch));
@@ -357,6 +392,11 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 "the learning rate must be above 0",
             ),
             (sums.loss.is_finite(), "the loss must be finite"),
+            (*rollbacks <= OnNan::ROLLBACKS, "there are at most 3 rollbacks"),
+            (
+                [*epoch_seconds, *seconds].iter().all(|time| *time >= 0.0 && time.is_finite()),
+                "times must be at least 0",
+            ),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, rule)) => Err(SnapshotError::State(rule)),

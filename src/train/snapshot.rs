@@ -78,12 +78,14 @@ pub struct CallbackState {
 }
 
 impl Snapshot {
-    /// "epoch 3, batch 120", counted from 1: what comes next.
+    /// "epoch 3", "epoch 3 behind batch 120", counted from 1: what comes next.
     pub fn place(&self) -> String {
         let State { epoch, batch, .. } = self.state;
+        // A crafted snapshot may count as far as it likes.
+        let epoch = epoch.saturating_add(1);
         match batch {
-            0 => format!("epoch {}", epoch + 1),
-            _ => format!("epoch {}, batch {}", epoch + 1, batch + 1),
+            0 => format!("epoch {epoch}"),
+            _ => format!("epoch {epoch} behind batch {batch}"),
         }
     }
 

@@ -107,6 +107,25 @@ impl<'m> Step<'m> {
         named.map(|((name, _), t)| Ok((name.to_owned(), HostTensor::copy_of(t)?))).collect()
     }
 
+    /// The first of the weights, their average and the optimiser's memory that holds a number that is
+    /// not finite, and that number. This waits for the device.
+    pub fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
+        let [first, second] = self.optimizer.moments();
+        let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
+        for (what, tensors) in [
+            ("weights", self.model.tensors()),
+            ("weights' average", average),
+            ("optimiser's memory", first),
+            ("optimiser's memory", second),
+        ] {
+            let largest = largest(tensors)?;
+            if !largest.is_finite() {
+                return Ok(Some((what, largest)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The sums since the last [`set_sums`](Self::set_sums). This waits for the device.
     pub fn sums(&self) -> Result<Sums, LibtorchError> {
         let Totals { loss, correct, samples, .. } = &self.totals;
@@ -133,6 +152,36 @@ impl<'m> Step<'m> {
         Ok([self.named(first)?, self.named(second)?])
     }
 
+    /// Checks that these are tensors of this network and its optimiser after so many steps.
+    pub fn check(
+        &self,
+        weights: &Tensors,
+        average: &Tensors,
+        moments: &[Tensors; 2],
+        steps: u64,
+    ) -> Result<(), WeightsError> {
+        check_like(self.model, weights)?;
+        let none = |tensors: &Tensors| match tensors.is_empty() {
+            true => Ok(()),
+            false => {
+                let found = tensors.keys().cloned().collect();
+                Err(WeightsError::Names { expected: Vec::new(), found })
+            }
+        };
+        // Before the first step there is no average.
+        match self.ema.is_some() && steps > 0 {
+            true => check_like(self.model, average)?,
+            false => none(average)?,
+        }
+        for (saved, own) in moments.iter().zip(self.optimizer.moments()) {
+            match own.is_empty() {
+                true => none(saved)?,
+                false => check_like(self.model, saved)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Overwrites weights, their average, moments and the count of steps; all are checked before the
     /// first is changed.
     pub fn restore(
@@ -142,24 +191,7 @@ impl<'m> Step<'m> {
         moments: &[Tensors; 2],
         steps: u64,
     ) -> Result<(), WeightsError> {
-        check_like(self.model, weights)?;
-        // Before the first step there is no average.
-        if self.ema.is_some() && steps > 0 {
-            check_like(self.model, average)?;
-        } else if !average.is_empty() {
-            let found = average.keys().cloned().collect();
-            return Err(WeightsError::Names { expected: Vec::new(), found });
-        }
-        for (saved, own) in moments.iter().zip(self.optimizer.moments()) {
-            match (own.is_empty(), saved.is_empty()) {
-                (true, true) => {}
-                (true, false) => {
-                    let found = saved.keys().cloned().collect();
-                    return Err(WeightsError::Names { expected: Vec::new(), found });
-                }
-                (false, _) => check_like(self.model, saved)?,
-            }
-        }
+        self.check(weights, average, moments, steps)?;
         self.model.set_weights(weights)?;
         let names: Vec<String> = self.model.parameters().map(|(name, _)| name.to_owned()).collect();
         if let Some((_, own)) = &mut self.ema {
@@ -182,6 +214,16 @@ impl<'m> Step<'m> {
         }
         Ok(())
     }
+}
+
+/// The largest magnitude in all of them; NaN if one holds it.
+fn largest(tensors: &[Tensor]) -> Result<f64, LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    tensors.iter().try_fold(0.0, |largest: f64, tensor| {
+        let own = tensor.f_abs()?.f_max()?.f_double_value(&[])?;
+        // f64::max would drop a NaN.
+        Ok(if own.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(own) })
+    })
 }
 
 /// Scales all gradients by the same share, so that their norm together is at most `most`. Nothing is

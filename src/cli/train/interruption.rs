@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Training};
+use seqfit::EpochRecord;
+use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Plan, Training};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
 
-/// Interrupts the training after the batch during which a signal came or the time ran out. A second
+/// Interrupts the training after the batch, or the validation, during which a signal came or the time ran out. A second
 /// signal ends the process at once.
 pub struct Interruption {
     signal: Arc<AtomicUsize>,
     deadline: Option<Instant>,
     stopped: bool,
+    /// The last batch of an epoch that is not finished.
+    batch: usize,
+    epochs: usize,
 }
 
 /// The signals that this process was started to ignore, a bit for each from signal 1 on; none where the
@@ -42,7 +46,7 @@ impl Interruption {
             flag::register(number, Arc::clone(&again))?;
             flag::register_usize(number, Arc::clone(&signal), number as usize)?;
         }
-        Ok(Self { signal, deadline, stopped: false })
+        Ok(Self { signal, deadline, stopped: false, batch: 0, epochs: 0 })
     }
 
     /// The signal that came, if one did: its number and name.
@@ -55,12 +59,36 @@ impl Interruption {
     pub fn stopped(&self) -> bool {
         self.stopped
     }
+
+    /// How many batches of the next epoch were trained.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn flow(&mut self, ends_anyway: bool) -> Flow {
+        let out_of_time = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        self.stopped = self.signal().is_some() || out_of_time && !ends_anyway;
+        if self.stopped { Flow::Interrupt } else { Flow::Continue }
+    }
 }
 
 impl Callback for Interruption {
-    fn on_batch_end(&mut self, _: &mut Training, _: &BatchInfo) -> Result<Flow, CallbackError> {
-        let out_of_time = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        self.stopped = out_of_time || self.signal().is_some();
-        Ok(if self.stopped { Flow::Interrupt } else { Flow::Continue })
+    fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
+        self.epochs = plan.epochs;
+        Ok(())
+    }
+
+    fn on_batch_end(&mut self, _: &mut Training, batch: &BatchInfo) -> Result<Flow, CallbackError> {
+        self.batch = batch.batch;
+        Ok(self.flow(false))
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        _: &mut Training,
+        record: &EpochRecord,
+    ) -> Result<Flow, CallbackError> {
+        self.batch = 0;
+        Ok(self.flow(record.epoch >= self.epochs))
     }
 }

@@ -150,7 +150,8 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             Some((_, name)) => format!("interrupted by {name}"),
             None => format!("seed {seed} did not come to its end"),
         };
-        tell(format_args!("{what}; the same command with --out {} goes on", out.display()));
+        let but = if args.force { " and without --force" } else { "" };
+        tell(format_args!("{what}; the same command with --out {}{but} goes on", out.display()));
         return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     let seeds = (first..=last).map(|seed| finished(&out, seed)).collect::<anyhow::Result<_>>()?;
@@ -235,7 +236,7 @@ fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::
     let report = Report { seeds, accuracy, loss, seconds };
     let path = out.join("seeds.json");
     let text = serde_json::to_string_pretty(&report)? + "\n";
-    std::fs::write(&path, &text).map_err(|e| WriteError::new(&path, text.len() as u64, e))?;
+    seqfit::files::write(&path, text.as_bytes())?;
     if args.json {
         output::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else if !args.quiet {

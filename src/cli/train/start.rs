@@ -1,14 +1,15 @@
 //! What a training starts from: nothing, or a run that has begun.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use seqfit::run::{DataConfig, Run, RunConfig, RunError};
-use seqfit::{Device, FitConfig, Sequential, data, device};
+use seqfit::{Device, FitConfig, Sequential, Snapshot, data, device};
 
 use super::super::options::Network;
 use super::super::output::{Usage, tell};
 use super::super::progress;
-use super::{Args, Job};
+use super::{Args, Job, Own};
 
 /// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
 /// made.
@@ -37,7 +38,7 @@ pub(super) fn begin(args: &Args) -> anyhow::Result<Job> {
         Some(out) => Run::create(out, args.force, config)?,
         None => Run::create_numbered(&default_path(&data.source.name, &config.created), config)?,
     };
-    Ok(Job { run, data, model, snapshot: None })
+    Ok(Job { run, data, model, snapshot: None, failures: Vec::new() })
 }
 
 /// A run that has begun; none if it has come to its end. Options that decide it must say what it
@@ -71,12 +72,6 @@ pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
     };
     // Before the data is read: a wrong option is told at once.
     run.check_config(&config)?;
-    let (checkpoint, damaged) = run.newest_checkpoint()?;
-    for damaged in damaged {
-        let (path, problem) = (damaged.path.display(), damaged.problem);
-        tell(format_args!("warning: {path} is put aside, it is no whole checkpoint: {problem}"));
-    }
-    let snapshot = checkpoint.map(|checkpoint| checkpoint.snapshot);
     let locations = data::Locations::from_env()?;
     let request = match args.data.request() {
         data::Request::Auto => began.data.source.request(&locations)?,
@@ -87,32 +82,41 @@ pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
         began.data.source.check_same(&data.source)?;
     }
     config.data = data_config(&data);
-    let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
-    let (done, place) = match (state, &snapshot) {
-        (Some(state), Some(snapshot)) => {
-            (state.epoch + usize::from(state.batch > 0), snapshot.place())
+    run.check_config(&config)?;
+    device::require(device)?;
+    let mut model = Sequential::from_spec(config.network.clone(), device, config.fit.seed)?;
+    let snapshot = newest_that_fits(&run, &mut model, &data, &config.fit)?;
+    let Some(snapshot) = snapshot else {
+        if run.result().is_some() {
+            return Err(RunError::NothingToGoOnFrom(path.to_owned()).into());
         }
-        _ => (0, String::new()),
+        tell("note: there is no checkpoint yet, so the run begins anew");
+        return Ok(Some(Job { run, data, model, snapshot: None, failures: Vec::new() }));
     };
-    if config.fit.epochs < done {
-        let found = config.fit.epochs;
-        return Err(RunError::TooFewEpochs { path: path.to_owned(), done: place, found }.into());
+    let state = &snapshot.state;
+    if config.fit.epochs < state.epoch + usize::from(state.batch > 0) {
+        let (done, found) = (snapshot.place(), config.fit.epochs);
+        return Err(RunError::TooFewEpochs { path: path.to_owned(), done, found }.into());
     }
-    run.set_config(config.clone())?;
-    let finished = run.result().is_some_and(|result| {
-        state.is_some_and(|state| {
-            let ended = state.stopped || state.epoch >= config.fit.epochs;
-            let whole = run.load_model(Device::Cpu).is_ok();
-            ended && whole && result.epochs == state.history.epochs.len()
-        })
+    let result = run.result().filter(|result| {
+        let ended = state.stopped || state.epoch >= config.fit.epochs;
+        ended && result.epochs == state.history.epochs.len() && run.load_model(Device::Cpu).is_ok()
     });
-    if finished {
+    if let Some(result) = result {
+        let (epochs, stopped) = (state.epoch, state.stopped);
+        // A process that was killed may have left it beside the place that it takes.
+        let run = run.settle()?;
         if !args.quiet {
-            let epochs = done;
-            tell(format_args!(
-                "{} has come to its end with {epochs} epochs: more --epochs than these go on with it",
-                path.display()
-            ));
+            let path = run.path().display();
+            tell(match result.ended_by.filter(|_| stopped) {
+                Some(why) => {
+                    format!("{path} has come to its end by {why}: more --epochs add nothing")
+                }
+                None => format!(
+                    "{path} has come to its end with {epochs} epochs: more --epochs than these go on \
+                     with it"
+                ),
+            });
         }
         return Ok(None);
     }
@@ -124,12 +128,34 @@ pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
             began.versions.libtorch
         ));
     }
-    if snapshot.is_none() {
-        tell("note: there is no checkpoint yet, so the run begins anew");
+    let mut failures = Vec::new();
+    match run.set_config(config) {
+        // On a full disk training goes on in memory.
+        Err(RunError::Write(error)) if error.lacks_room() => {
+            tell(format_args!("warning: {error}; training goes on"));
+            failures.push(error.to_string());
+        }
+        set => set?,
     }
-    device::require(device)?;
-    let model = Sequential::from_spec(config.network.clone(), device, config.fit.seed)?;
-    Ok(Some(Job { run, data, model, snapshot }))
+    Ok(Some(Job { run, data, model, snapshot: Some(snapshot), failures }))
+}
+
+/// The newest snapshot that the run can go on from; those that are put aside are told.
+fn newest_that_fits(
+    run: &Run,
+    model: &mut Sequential,
+    data: &data::Loaded,
+    fit: &FitConfig,
+) -> anyhow::Result<Option<Arc<Snapshot>>> {
+    let mut own = Own::new(run)?;
+    let (found, aside) = run.newest_that_fits::<anyhow::Error>(|snapshot| {
+        model.check_snapshot(snapshot, &data.train, fit, &mut own.callbacks())
+    })?;
+    for damaged in aside {
+        let (path, problem) = (damaged.path.display(), damaged.problem);
+        tell(format_args!("warning: {path} is put aside, it cannot be used: {problem}"));
+    }
+    Ok(found.map(|found| found.checkpoint.snapshot))
 }
 
 fn resolve(args: &Args, request: &data::Request) -> anyhow::Result<data::Loaded> {

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Callback, CallbackError, Flow, Plan, Training};
+use super::{Callback, CallbackError, Flow, Plan, Rollback, Training};
 use crate::files::{self, WriteError};
 use crate::train::history::{EpochRecord, History};
 
@@ -78,6 +78,14 @@ impl Callback for CsvLogger {
         }
         Ok(Flow::Continue)
     }
+
+    fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
+        if self.history.epochs.len() >= rollback.epoch {
+            self.history.epochs.truncate(rollback.epoch - 1);
+            self.rewrite();
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +105,12 @@ mod tests {
             logger.on_train_begin(training, &plan(0)).unwrap();
             assert_eq!(lines(), 1);
             tell(&mut logger, training, 1, &[0.5, 0.25]);
+            let back = |epoch| Rollback { epoch, batch: None, learning_rate: 1.0, rollbacks: 1 };
+            logger.on_rollback(&back(3)).unwrap();
+            assert_eq!(lines(), 3);
+            logger.on_rollback(&back(2)).unwrap();
+            assert_eq!(lines(), 2);
+            tell(&mut logger, training, 2, &[0.125]);
         });
         assert_eq!(lines(), 3);
         assert_eq!(fs::read_to_string(&path)?, logger.history.to_csv());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Callback, CallbackError, Ending, Flow, Plan, Training};
+use crate::model::check_like;
 use crate::tensors::Tensors;
 use crate::train::history::EpochRecord;
 use crate::train::metric::Metric;
@@ -104,12 +105,8 @@ impl Callback for EarlyStopping {
         Ok(Flow::Continue)
     }
 
-    fn on_train_end(
-        &mut self,
-        training: &mut Training,
-        ending: Ending,
-    ) -> Result<(), CallbackError> {
-        if ending != Ending::Interrupted && !self.best_weights.is_empty() {
+    fn on_train_end(&mut self, training: &mut Training, _: Ending) -> Result<(), CallbackError> {
+        if !self.best_weights.is_empty() {
             training.set_weights(&self.best_weights)?;
         }
         Ok(())
@@ -124,16 +121,27 @@ impl Callback for EarlyStopping {
         Ok(CallbackState { value, tensors: self.best_weights.clone() })
     }
 
-    fn restore(&mut self, state: &CallbackState) -> Result<(), CallbackError> {
-        self.seen = serde_json::from_value(state.value.clone())?;
-        self.best_weights = state.tensors.clone();
+    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
+        let seen: Seen = serde_json::from_value(state.value.clone())?;
+        let epochs = training.history().epochs.len();
+        let counts = [seen.best_epoch, seen.wait, seen.stopped_epoch.unwrap_or(0)];
+        if counts.iter().any(|&count| count > epochs) {
+            return Err(format!("it counts at most {epochs} epochs, found {counts:?}").into());
+        }
+        // No weights are kept before the first epoch that was any good.
+        match self.config.restore_best && seen.best.is_some() {
+            true => check_like(training.model(), &state.tensors)?,
+            false if state.tensors.is_empty() => {}
+            false => return Err("it keeps no weights, found some".into()),
+        }
+        (self.seen, self.best_weights) = (seen, state.tensors.clone());
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{marked, plan, tell, with_training};
+    use super::super::made_up::{marked, plan, tell, with_training, with_training_after};
     use super::*;
 
     fn config(patience: usize, min_delta: f64) -> EarlyStoppingConfig {
@@ -179,14 +187,15 @@ mod tests {
             let mut whole = EarlyStopping::new(config(2, 0.0)).unwrap();
             let mut first = whole.clone();
             let mut second = whole.clone();
-            with_training(|training| {
+            with_training_after(cut, |training| {
                 let stop = tell(&mut whole, training, 1, &losses);
                 assert_eq!(tell(&mut first, training, 1, &losses[..cut]), None);
-                let before = marked(training);
                 first.on_train_end(training, Ending::Interrupted).unwrap();
-                assert_eq!(marked(training), before);
+                if let Some((_, best)) = first.best() {
+                    assert_eq!(marked(training), best as f32);
+                }
                 second.on_train_begin(training, &plan(1)).unwrap();
-                second.restore(&first.state().unwrap()).unwrap();
+                second.restore(training, &first.state().unwrap()).unwrap();
                 assert_eq!(tell(&mut second, training, cut + 1, &losses[cut..]), stop);
                 assert_eq!(second.state().unwrap(), whole.state().unwrap());
             });
@@ -200,7 +209,36 @@ mod tests {
         assert!(error.unwrap_err().to_string().starts_with("val_loss needs a validation set"));
         let error = EarlyStopping::new(config(1, -0.1)).unwrap_err().to_string();
         assert_eq!(error, "min delta must be at least 0 and finite, found -0.1");
-        let state = CallbackState { value: serde_json::json!({"best": "x"}), ..Default::default() };
-        assert!(callback.restore(&state).is_err());
+    }
+
+    #[test]
+    fn a_state_of_something_else_is_refused_and_changes_nothing() {
+        let mut callback = EarlyStopping::new(config(2, 0.0)).unwrap();
+        with_training_after(3, |training| {
+            tell(&mut callback, training, 1, &[1.0, 0.9, 0.95]);
+            let good = callback.state().unwrap();
+            let with = |key: &str, value: serde_json::Value| {
+                let mut state = good.clone();
+                state.value[key] = value;
+                state
+            };
+            let mut other = good.clone();
+            other.tensors.insert("0.bias".to_owned(), crate::tensors::HostTensor::default());
+            let none = CallbackState { value: good.value.clone(), tensors: Tensors::new() };
+            for (state, message) in [
+                (with("best", "x".into()), "invalid type"),
+                (with("wait", 4.into()), "at most 3 epochs"),
+                (with("wait", u64::MAX.into()), "at most 3 epochs"),
+                (with("best_epoch", 4.into()), "at most 3 epochs"),
+                (with("stopped_epoch", 4.into()), "at most 3 epochs"),
+                (with("best", serde_json::Value::Null), "keeps no weights"),
+                (none, "needs the tensors"),
+                (other, "must have shape [2]"),
+            ] {
+                let error = callback.restore(training, &state).unwrap_err().to_string();
+                assert!(error.contains(message), "{error} for {message}");
+                assert_eq!(callback.state().unwrap(), good);
+            }
+        });
     }
 }

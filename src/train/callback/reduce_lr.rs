@@ -119,15 +119,22 @@ impl Callback for ReduceLrOnPlateau {
         Ok(CallbackState { value: serde_json::to_value(self.seen)?, ..CallbackState::default() })
     }
 
-    fn restore(&mut self, state: &CallbackState) -> Result<(), CallbackError> {
-        self.seen = serde_json::from_value(state.value.clone())?;
+    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
+        let seen: Seen = serde_json::from_value(state.value.clone())?;
+        let (epochs, most) = (training.history().epochs.len(), self.config.cooldown);
+        if seen.wait > epochs || seen.cooldown > most {
+            let Seen { wait, cooldown, .. } = seen;
+            let rule = format!("it waits at most {epochs} epochs and cools down for {most}");
+            return Err(format!("{rule}, found {wait} and {cooldown}").into());
+        }
+        self.seen = seen;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{plan, record, with_training};
+    use super::super::made_up::{plan, record, with_training, with_training_after};
     use super::*;
 
     fn rates(config: ReduceLrConfig, losses: &[f64]) -> Vec<f64> {
@@ -182,12 +189,12 @@ mod tests {
         for cut in 0..losses.len() {
             let mut first = ReduceLrOnPlateau::new(config).unwrap();
             let mut second = ReduceLrOnPlateau::new(config).unwrap();
-            let last = with_training(|training| {
+            let last = with_training_after(losses.len(), |training| {
                 for (epoch, &loss) in (1..).zip(&losses) {
                     let callback = if epoch <= cut { &mut first } else { &mut second };
                     callback.on_epoch_end(training, &record(epoch, loss)).unwrap();
                     if epoch == cut {
-                        second.restore(&first.state().unwrap()).unwrap();
+                        second.restore(training, &first.state().unwrap()).unwrap();
                     }
                 }
                 training.learning_rate()
