@@ -66,9 +66,9 @@ pub use model::{
     WeightsError,
 };
 pub use train::{
-    Adam, AdamW, CallbackState, ConfigError, EpochRecord, FitConfig, FitData, History, Metric,
-    MetricError, OnNan, Optimizer, RmsProp, Schedule, Sgd, Snapshot, SnapshotError, State, Sums,
-    TrainError, callback, recipe,
+    Adam, AdamW, CallbackState, ConfigError, Engine, EpochRecord, FitConfig, FitData, History,
+    Metric, MetricError, OnNan, Optimizer, RmsProp, Schedule, Sgd, Snapshot, SnapshotError, State,
+    Sums, TrainError, callback, recipe,
 };
 
 /// The layers of a [`Sequential`].

@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
 use tch::{Device, Kind, Tensor};
 
+pub(crate) use super::augment::Scratch;
 use super::augment::device::DeviceMap;
-use super::augment::{Augment, Augmenter, Draw, Scratch};
+use super::augment::{Augment, Augmenter, Draw};
 use super::dataset::Dataset;
 use super::prefetch::Prefetch;
 use crate::native::{LibtorchError, buffer};
@@ -34,6 +36,37 @@ pub(crate) struct Feed {
     augmenter: Option<Arc<Augmenter>>,
     /// The augmenter's part on a GPU.
     map: Option<DeviceMap>,
+}
+
+/// Samples of a dataset in the host's memory, one by one, as an epoch of training takes them.
+#[derive(Clone, Copy)]
+pub(crate) struct HostFeed<'a> {
+    dataset: &'a Dataset,
+    augmenter: Option<&'a Augmenter>,
+    epoch: usize,
+}
+
+impl HostFeed<'_> {
+    /// Writes a sample's pixels, deformed if training is to see it so, as f32 in [0, 1] row by row, and
+    /// gives its label.
+    pub fn sample(&self, sample: u32, out: &mut [f32], scratch: &mut Scratch) -> u32 {
+        let image = self.dataset.image(sample as usize);
+        match self.augmenter {
+            None => scale(out, image),
+            Some(augmenter) => {
+                augmenter.apply(&augmenter.draw(self.epoch, sample), image, out, scratch);
+            }
+        }
+        u32::from(self.dataset.label(sample as usize))
+    }
+}
+
+/// u8 pixels as f32 in [0, 1].
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn scale(values: &mut [f32], pixels: &[u8]) {
+    for (value, &pixel) in values.iter_mut().zip(pixels) {
+        *value = f32::from(pixel) / SCALE as f32;
+    }
 }
 
 /// A dataset in a GPU's memory.
@@ -91,6 +124,12 @@ impl Feed {
             Some(_) => Some(DeviceMap::new(&augmenter, self.device)?),
         };
         Ok(Self { augmenter: Some(Arc::new(augmenter)), map, ..self })
+    }
+
+    /// The samples one by one as training takes them in `epoch`; none if they are on a GPU.
+    pub fn on_host(&self, epoch: usize) -> Option<HostFeed<'_>> {
+        let augmenter = self.augmenter.as_deref();
+        self.resident.is_none().then_some(HostFeed { dataset: &self.dataset, augmenter, epoch })
     }
 
     /// The samples of `order` in batches of `size` as training takes them in `epoch`: augmented, and
@@ -188,9 +227,7 @@ pub(crate) fn scaled<'a>(
     let shape = [images.len() as i64, height as i64, width as i64];
     buffer::filled_f32(&shape, |out| {
         for (row, image) in out.chunks_exact_mut(height * width).zip(images) {
-            for (value, &pixel) in row.iter_mut().zip(image) {
-                *value = f32::from(pixel) / SCALE as f32;
-            }
+            scale(row, image);
         }
     })
 }

@@ -177,6 +177,11 @@ impl Sequential {
         &self.tensors
     }
 
+    /// As [`parameters`](Self::parameters), to be overwritten.
+    pub(crate) fn named_tensors_mut(&mut self) -> impl Iterator<Item = (&str, &mut Tensor)> {
+        self.names.iter().map(String::as_str).zip(&mut self.tensors)
+    }
+
     pub(crate) fn tensors_mut(&mut self) -> &mut [Tensor] {
         &mut self.tensors
     }

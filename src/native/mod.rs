@@ -9,7 +9,9 @@ mod ffi;
 pub(crate) mod library;
 pub(crate) mod module;
 pub(crate) mod optimizer;
+pub(crate) mod products;
 pub(crate) mod random;
+pub(crate) mod team;
 
 use std::ffi::{CStr, CString, c_char};
 

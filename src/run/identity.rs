@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::config::RunConfig;
+use crate::train::Engine;
 
 /// Settings, data, network and device of a run; not its number of epochs, which may grow, unless the
 /// schedule of the learning rate depends on it.
@@ -34,9 +35,13 @@ impl Identity {
         if let (Some(fit), false) = (fit.as_object_mut(), config.fit.depends_on_length()) {
             fit.remove("epochs");
         }
-        // It changes nothing before numbers run away, and may be the way on after that.
         if let Some(fit) = fit.as_object_mut() {
+            // It changes nothing before numbers run away, and may be the way on after that.
             fit.remove("on_nan");
+            // The number of threads changes no bit of this engine's steps.
+            if config.fit.engine == Engine::Fused {
+                fit.remove("threads");
+            }
         }
         // Digests of contents, in a fixed order: names and compression of the files may change.
         let digests: Vec<_> = config.data.source.files.iter().map(|file| &file.sha256).collect();

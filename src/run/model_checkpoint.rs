@@ -248,7 +248,11 @@ impl Callback for ModelCheckpoint {
         Ok(CallbackState { value: serde_json::to_value(self.best)?, ..CallbackState::default() })
     }
 
-    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
+    fn restore(
+        &mut self,
+        training: &mut Training,
+        state: &CallbackState,
+    ) -> Result<(), CallbackError> {
         let best: Best = serde_json::from_value(state.value.clone())?;
         let epochs = training.history().epochs.len();
         if best.epoch > epochs {

@@ -110,8 +110,11 @@ impl<'a, 'm> Training<'a, 'm> {
 
     /// The network; in `on_epoch_end` and `on_train_end` with the weights' average, if training keeps
     /// one.
-    pub fn model(&self) -> &Sequential {
-        self.step.model
+    ///
+    /// # Errors
+    /// libtorch's own, such as too little memory.
+    pub fn model(&mut self) -> Result<&Sequential, LibtorchError> {
+        self.step.model()
     }
 
     /// The finished epochs; in `on_epoch_end` without the one that is told of.
@@ -121,7 +124,7 @@ impl<'a, 'm> Training<'a, 'm> {
 
     /// The optimiser's learning rate, which a schedule takes shares of.
     pub fn learning_rate(&self) -> f64 {
-        self.step.optimizer.learning_rate()
+        self.step.learning_rate()
     }
 
     /// Changes the optimiser's learning rate from the next step on.
@@ -135,7 +138,7 @@ impl<'a, 'm> Training<'a, 'm> {
             "above 0 and finite",
             learning_rate,
         )?;
-        self.step.optimizer.set_learning_rate(learning_rate);
+        self.step.set_learning_rate(learning_rate);
         Ok(())
     }
 
@@ -153,7 +156,7 @@ impl<'a, 'm> Training<'a, 'm> {
     /// # Errors
     /// Tensors that are not the network's.
     pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
-        self.step.model.set_weights(weights)
+        self.step.set_weights(weights)
     }
 }
 
@@ -289,7 +292,11 @@ pub trait Callback {
     ///
     /// # Errors
     /// A state that is not its own, or that cannot be of this training.
-    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
+    fn restore(
+        &mut self,
+        training: &mut Training,
+        state: &CallbackState,
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 }
@@ -340,7 +347,7 @@ pub(super) mod made_up {
 
     /// Marks the network's weights with a number, so that restored ones can be told.
     pub fn mark(training: &mut Training, value: f32) {
-        let mut weights = training.model().weights().unwrap();
+        let mut weights = training.model().unwrap().weights().unwrap();
         for tensor in weights.values_mut() {
             tensor.values = Arc::new(vec![value; tensor.values.len()]);
         }
@@ -348,8 +355,8 @@ pub(super) mod made_up {
     }
 
     /// The number that [`mark`] left.
-    pub fn marked(training: &Training) -> f32 {
-        training.model().weights().unwrap()["0.weight"].values[0]
+    pub fn marked(training: &mut Training) -> f32 {
+        training.model().unwrap().weights().unwrap()["0.weight"].values[0]
     }
 
     /// Tells `callback` of one epoch after the other with these losses, the weights of each marked

@@ -15,7 +15,7 @@ mod session;
 mod snapshot;
 mod step;
 
-pub use config::{FitConfig, OnNan};
+pub use config::{Engine, FitConfig, OnNan};
 pub use history::{EpochRecord, History};
 pub use metric::{Metric, MetricError};
 pub use optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
@@ -24,7 +24,7 @@ pub use schedule::Schedule;
 pub use snapshot::{CallbackState, Snapshot, State, Sums};
 
 use crate::data::{DataError, Dataset};
-use crate::device;
+use crate::device::{self, Device};
 use crate::evaluate::EvaluateError;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
@@ -241,6 +241,11 @@ impl Sequential {
         work: impl FnOnce(Session) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
         config.check()?;
+        if config.engine == Engine::Fused {
+            let fits = self.device() == Device::Cpu && step::supports(self.spec());
+            let rule = "auto or autograd but for stacks of Dense layers on the CPU";
+            ConfigError::unless(fits, "engine", rule, "fused")?;
+        }
         let split;
         let data = match (config.validation_split, data.validation) {
             (0.0, _) => data,

@@ -97,7 +97,7 @@ impl<'a, 'c> Observers<'a, 'c> {
         state: &State,
         states: &BTreeMap<String, CallbackState>,
     ) -> Result<(), TrainError> {
-        let training = Training::new(step, &state.history);
+        let mut training = Training::new(step, &state.history);
         let keyed = self.keyed();
         let expected: BTreeSet<&String> = keyed.iter().map(|(_, key)| key).collect();
         if !expected.iter().copied().eq(states.keys()) {
@@ -107,7 +107,7 @@ impl<'a, 'c> Observers<'a, 'c> {
         }
         for (i, key) in keyed {
             if let Some(state) = states.get(&key) {
-                self.0[i].restore(&training, state).map_err(|source| {
+                self.0[i].restore(&mut training, state).map_err(|source| {
                     TrainError::Snapshot(SnapshotError::Callback { key, source })
                 })?;
             }

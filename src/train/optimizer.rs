@@ -138,6 +138,15 @@ impl Optimizer {
         self
     }
 
+    /// Which of the two lists of moments it keeps.
+    pub(super) fn remembers(&self) -> [bool; 2] {
+        match *self {
+            Self::Adam(_) | Self::AdamW(_) => [true, true],
+            Self::Sgd(Sgd { momentum, .. }) => [momentum > 0.0, false],
+            Self::RmsProp(RmsProp { momentum, .. }) => [true, momentum > 0.0],
+        }
+    }
+
     /// Checks every number.
     ///
     /// # Errors
@@ -179,15 +188,12 @@ impl Optimizer {
 /// What an optimiser remembers between steps, on the parameters' device.
 #[derive(Debug)]
 pub(super) struct State {
-    optimizer: Optimizer,
     /// m, b or v, by optimiser, one tensor for each parameter; empty where none is needed.
     first: Vec<Tensor>,
     /// v of Adam, b of RMSprop.
     second: Vec<Tensor>,
     /// Steps taken, as Adam's kernels read and count them.
     counter: Tensor,
-    /// Steps taken.
-    steps: u64,
 }
 
 impl State {
@@ -201,28 +207,9 @@ impl State {
             let needed = if needed { parameters } else { &[] };
             needed.iter().map(|p| Ok(p.f_zeros_like()?)).collect()
         };
-        let (first, second) = match optimizer {
-            Optimizer::Adam(_) | Optimizer::AdamW(_) => (true, true),
-            Optimizer::Sgd(o) => (o.momentum > 0.0, false),
-            Optimizer::RmsProp(o) => (true, o.momentum > 0.0),
-        };
+        let [first, second] = optimizer.remembers();
         let counter = Tensor::f_zeros([0i64; 0], (Kind::Float, device))?;
-        Ok(Self { optimizer, first: zeros(first)?, second: zeros(second)?, counter, steps: 0 })
-    }
-
-    /// Steps taken.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// The step width lr, which a schedule takes shares of.
-    pub fn learning_rate(&self) -> f64 {
-        self.optimizer.learning_rate()
-    }
-
-    /// Changes the step width from the next step on.
-    pub fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.optimizer = self.optimizer.with_learning_rate(learning_rate);
+        Ok(Self { first: zeros(first)?, second: zeros(second)?, counter })
     }
 
     /// Both lists of moments; a list that the optimiser does not need is empty.
@@ -235,20 +222,18 @@ impl State {
         // An f32 that counts one by one stops at 2^24.
         let counted = steps.min(1 << 24);
         let _ = self.counter.f_fill_(counted as f64)?;
-        self.steps = steps;
         Ok([&mut self.first, &mut self.second])
     }
 
-    /// Takes one step in place, as wide as `share` of the learning rate.
+    /// Takes a step in place, after `before` others.
     pub fn step(
         &mut self,
         parameters: &mut [Tensor],
         gradients: &[Tensor],
-        share: f64,
+        optimizer: Optimizer,
+        before: u64,
     ) -> Result<(), LibtorchError> {
-        let first_step = self.steps == 0;
-        self.steps += 1;
-        match self.optimizer.with_learning_rate(share * self.learning_rate()) {
+        match optimizer {
             Optimizer::Adam(Adam { learning_rate, beta1, beta2, epsilon }) => {
                 let config = AdamStep {
                     learning_rate,
@@ -277,7 +262,7 @@ impl State {
                     momentum,
                     weight_decay: 0.0,
                     nesterov,
-                    first: first_step,
+                    first: before == 0,
                 };
                 sgd(parameters, gradients, &mut self.first, config)
             }

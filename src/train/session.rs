@@ -3,6 +3,7 @@
 //! Nothing here draws random numbers in a row: the order of an epoch is drawn from (seed, epoch),
 //! dropout from (seed, step), so a run can go on from any batch.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,12 +15,13 @@ use super::history::EpochRecord;
 use super::observers::Observers;
 use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
-use super::step::Step;
+use super::step::{Input, Step};
 use super::{FitData, SnapshotError, TrainError};
 use crate::data::batches::Feed;
 use crate::device::{self, Device};
 use crate::evaluate;
 use crate::model::Sequential;
+use crate::native::LibtorchError;
 use crate::rng::{self, Purpose};
 
 /// A training run that is going on.
@@ -27,7 +29,7 @@ pub(super) struct Session<'a, 'c, 'm> {
     config: &'a FitConfig,
     plan: Plan,
     step: Step<'m>,
-    train: Feed,
+    train: Rc<Feed>,
     validation: Option<Feed>,
     callbacks: Observers<'a, 'c>,
     /// Where the run is, but for what `step` counts by itself: step, learning rate, sums.
@@ -67,11 +69,11 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(Self {
             config,
             plan,
-            train: Feed::new(data.train, device)?.augmented(
+            train: Rc::new(Feed::new(data.train, device)?.augmented(
                 config.augment,
                 config.seed,
                 config.epochs,
-            )?,
+            )?),
             validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
             step: Step::new(
                 model,
@@ -131,6 +133,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
             callback.on_train_end(training, ending)
         })?;
+        // So that the network has what training ends with, or an error says why not.
+        self.step.model()?;
         Ok(self.state)
     }
 
@@ -164,7 +168,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.step.exchange_average();
         let validated = match &self.validation {
             None => None,
-            Some(validation) => Some(self.step.model.evaluate_feed(validation)?),
+            Some(validation) => Some(self.step.model()?.evaluate_feed(validation)?),
         };
         if let Some(validated) = &validated {
             self.finite(validated.loss, "validation loss", None)?;
@@ -205,22 +209,32 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     /// The batches that are left of an epoch, and what the callbacks made of them.
     fn batches(&mut self, epoch: usize) -> Result<Flow, TrainError> {
-        let on_cpu = self.step.model.device() == Device::Cpu;
+        let on_cpu = self.step.model()?.device() == Device::Cpu;
         // Whole data sets go through the network outside of this, with all threads.
         let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
         let order = order(self.train.len(), self.config.seed, epoch);
         let done = (self.state.batch * self.config.batch_size).min(order.len());
-        let workers = self.config.workers();
-        let batches =
-            self.train.training_batches(&order[done..], self.config.batch_size, epoch, workers)?;
-        for batch in batches {
+        let (order, size) = (&order[done..], self.config.batch_size);
+        let train = Rc::clone(&self.train);
+        let inputs: Box<dyn Iterator<Item = Result<Input<'_>, LibtorchError>>> =
+            match train.on_host(epoch).filter(|_| self.step.gathers()) {
+                Some(feed) => {
+                    Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen))))
+                }
+                None => {
+                    let workers = self.config.workers();
+                    let batches = train.training_batches(order, size, epoch, workers)?;
+                    Box::new(batches.map(|batch| Ok(Input::Batch(batch?))))
+                }
+            };
+        for input in inputs {
             let (number, position) =
                 (self.state.batch + 1, self.state.batch * self.config.batch_size);
-            let samples = self.config.batch_size.min(order.len() - position);
+            let samples = size.min(self.plan.samples - position);
             let info = BatchInfo { epoch, batch: number, samples };
             self.callbacks.each(|callback| callback.on_batch_begin(&info))?;
-            self.step.run(&batch?)?;
+            self.step.run(&input?)?;
             self.state.batch = number;
             self.state.epoch_seconds = earlier + begun.elapsed().as_secs_f64();
             if on_cpu && self.config.on_nan != OnNan::Ignore {
@@ -266,7 +280,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             batch,
             what,
             found,
-            learning_rate: self.step.optimizer.learning_rate(),
+            learning_rate: self.step.learning_rate(),
             rollbacks: self.state.rollbacks,
         })
     }
@@ -298,20 +312,21 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     }
 
     /// The state of this moment; none if it is not finite and the config ignores that.
-    fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, TrainError> {
+    fn snapshot(&mut self) -> Result<Option<Arc<Snapshot>>, TrainError> {
         let sums = self.step.sums()?;
         self.finite(sums.loss, "mean loss", None)?;
+        let (weights, average, moments) = self.step.tensors()?;
         let snapshot = Snapshot {
             state: State {
-                step: self.step.optimizer.steps(),
-                learning_rate: self.step.optimizer.learning_rate(),
+                step: self.step.steps(),
+                learning_rate: self.step.learning_rate(),
                 sums,
                 seconds: self.seconds(),
                 ..self.state.clone()
             },
-            weights: self.step.model.weights()?,
-            average: self.step.average()?,
-            moments: self.step.moments()?,
+            weights,
+            average,
+            moments,
             callbacks: self.callbacks.states()?,
             anchor: if self.state.batch > 0 { self.anchor.clone() } else { None },
         };
@@ -335,7 +350,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         let Snapshot { state, weights, average, moments, .. } = snapshot;
         self.step.restore(weights, average, moments, state.step).map_err(SnapshotError::Weights)?;
-        self.step.optimizer.set_learning_rate(state.learning_rate);
+        self.step.set_learning_rate(state.learning_rate);
         self.step.set_sums(state.sums)?;
         let seconds = self.seconds().max(state.seconds);
         self.state = state.clone();
@@ -349,7 +364,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     /// Checks a snapshot that we did not take ourselves: its place, its tensors, and those of where a
     /// rollback goes back to. Nothing is changed.
-    fn check(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    fn check(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.check_state(&snapshot.state)?;
         let Snapshot { state, weights, average, moments, .. } = snapshot;
         self.step.check(weights, average, moments, state.step).map_err(SnapshotError::Weights)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use seqfit::run::{Figures, Run};
-use seqfit::{FitConfig, WriteError, device};
+use seqfit::{Engine, FitConfig, WriteError, device};
 use serde::Serialize;
 
 use super::super::output::{self, Usage, tell};
@@ -109,8 +109,14 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
         Some(n) => n.get(),
         // On a GPU they would share its memory.
         None if args.device.is_cuda() => 1,
+        // One thread for each is the best use of all processors.
+        None if fit.engine != Engine::Autograd => device::all_threads().min(seeds as usize),
         None => (device::all_threads() / fit.step_threads()).max(1),
     };
+    // The number of threads changes nothing for the engine that takes as many as it finds.
+    let threads = (fit.engine != Engine::Autograd && args.fit.threads.is_none())
+        .then(|| (device::all_threads() / side_by_side).max(1))
+        .filter(|_| !args.device.is_cuda());
     let mut waiting: std::collections::VecDeque<u64> = (first..=last).collect();
     let mut running: Vec<(u64, Child)> = Vec::new();
     let interruption = Interruption::watch(None)?;
@@ -121,7 +127,7 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             && failed.is_none()
             && let Some(seed) = waiting.pop_front()
         {
-            running.push((seed, spawn(args, &folder(&out, seed), seed)?));
+            running.push((seed, spawn(args, &folder(&out, seed), seed, threads)?));
             continue;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -172,7 +178,7 @@ fn folder(out: &Path, seed: u64) -> PathBuf {
 }
 
 /// The command line of this process with other seeds and places.
-fn spawn(args: &Args, folder: &Path, seed: u64) -> anyhow::Result<Child> {
+fn spawn(args: &Args, folder: &Path, seed: u64, threads: Option<usize>) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
     command.args(others(std::env::args_os().skip(1)));
     // What has begun goes on, and is refused if the settings are others.
@@ -184,6 +190,9 @@ fn spawn(args: &Args, folder: &Path, seed: u64) -> anyhow::Result<Child> {
         command.arg("--force");
     }
     command.args(["--quiet", "--seed", &seed.to_string()]);
+    if let Some(threads) = threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null());
     // Out of the terminal's reach: being told of a signal by it and by us would end a run at once.
     #[cfg(unix)]

@@ -28,6 +28,7 @@ pub(super) fn begin(args: &Args) -> anyhow::Result<Job> {
     let network = args.network.over(Network::default());
     let network = network.spec(&train.image_shape(), train.classes().len());
     network.check().map_err(|error| Usage(error.to_string()))?;
+    let fit = fit.settled(&network, device);
     let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
     let config = RunConfig {
         callbacks,
@@ -62,6 +63,7 @@ pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
     let network = args.network.over_spec(&began.network);
+    let fit = fit.settled(&network, device);
     let mut config = RunConfig {
         device: device::name(device),
         fit,

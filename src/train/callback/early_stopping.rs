@@ -93,7 +93,7 @@ impl Callback for EarlyStopping {
         if monitor.improves(value, seen.best, min_delta) {
             *seen = Seen { best: Some(value), best_epoch: record.epoch, ..Seen::default() };
             if restore_best {
-                self.best_weights = training.model().weights()?;
+                self.best_weights = training.model()?.weights()?;
             }
             return Ok(Flow::Continue);
         }
@@ -121,7 +121,11 @@ impl Callback for EarlyStopping {
         Ok(CallbackState { value, tensors: self.best_weights.clone() })
     }
 
-    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
+    fn restore(
+        &mut self,
+        training: &mut Training,
+        state: &CallbackState,
+    ) -> Result<(), CallbackError> {
         let seen: Seen = serde_json::from_value(state.value.clone())?;
         let epochs = training.history().epochs.len();
         let counts = [seen.best_epoch, seen.wait, seen.stopped_epoch.unwrap_or(0)];
@@ -130,7 +134,7 @@ impl Callback for EarlyStopping {
         }
         // No weights are kept before the first epoch that was any good.
         match self.config.restore_best && seen.best.is_some() {
-            true => check_like(training.model(), &state.tensors)?,
+            true => check_like(training.model()?, &state.tensors)?,
             false if state.tensors.is_empty() => {}
             false => return Err("it keeps no weights, found some".into()),
         }

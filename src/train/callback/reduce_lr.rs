@@ -119,7 +119,11 @@ impl Callback for ReduceLrOnPlateau {
         Ok(CallbackState { value: serde_json::to_value(self.seen)?, ..CallbackState::default() })
     }
 
-    fn restore(&mut self, training: &Training, state: &CallbackState) -> Result<(), CallbackError> {
+    fn restore(
+        &mut self,
+        training: &mut Training,
+        state: &CallbackState,
+    ) -> Result<(), CallbackError> {
         let seen: Seen = serde_json::from_value(state.value.clone())?;
         let (epochs, most) = (training.history().epochs.len(), self.config.cooldown);
         if seen.wait > epochs || seen.cooldown > most {

@@ -1,29 +1,26 @@
-//! One training step by autograd: any network, any loss, any optimiser, any device.
+//! Steps by libtorch's autograd: any network, any loss, any optimiser, any device.
 
 use tch::{Device, Kind, Tensor};
 
-use super::config::FitConfig;
-use super::optimizer;
-use super::schedule::{Course, Schedule};
-use super::snapshot::Sums;
+use super::{Engine, Input, Turn};
 use crate::data::batches::Batch;
 use crate::loss::Loss;
-use crate::model::{Mode, ModelError, Sequential, WeightsError, check_like};
+use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
 use crate::tensors::{HostTensor, Tensors};
+use crate::train::config::FitConfig;
+use crate::train::optimizer;
+use crate::train::snapshot::Sums;
 
 /// Trains a network batch by batch and keeps the sums of what it saw, on the device.
-pub(super) struct Step<'m> {
-    pub model: &'m mut Sequential,
-    pub optimizer: optimizer::State,
+pub(super) struct Autograd<'m> {
+    model: &'m mut Sequential,
+    optimizer: optimizer::State,
     loss: Loss,
     label_smoothing: f64,
     clip_norm: Option<f64>,
-    schedule: Schedule,
-    course: Course,
     /// The decay of the weights' moving average, and the average: none before the first step.
     ema: Option<(f64, Vec<Tensor>)>,
-    seed: u64,
     totals: Totals,
 }
 
@@ -37,31 +34,36 @@ struct Totals {
     finite_steps: Option<Tensor>,
 }
 
-impl<'m> Step<'m> {
-    pub fn new(
-        model: &'m mut Sequential,
-        config: &FitConfig,
-        course: Course,
-    ) -> Result<Self, LibtorchError> {
+impl<'m> Autograd<'m> {
+    pub fn new(model: &'m mut Sequential, config: &FitConfig) -> Result<Self, LibtorchError> {
         let device = model.device();
         Ok(Self {
             optimizer: optimizer::State::new(config.optimizer, model.tensors(), device)?,
             loss: config.loss,
             label_smoothing: config.label_smoothing,
             clip_norm: config.clip_norm,
-            schedule: config.schedule,
-            course,
             ema: config.ema.map(|decay| (decay, Vec::new())),
-            seed: config.seed,
             totals: Totals::new(device, Sums::default())?,
             model,
         })
     }
 
-    /// Forward, backward and the optimiser's step for one batch.
-    pub fn run(&mut self, batch: &Batch) -> Result<(), ModelError> {
-        let mode = Mode::Training { seed: self.seed, step: self.optimizer.steps() };
-        let logits = self.model.forward(&batch.images, mode)?;
+    fn named(&self, tensors: &[Tensor]) -> Result<Tensors, LibtorchError> {
+        let named = self.model.parameters().zip(tensors);
+        named.map(|((name, _), t)| Ok((name.to_owned(), HostTensor::copy_of(t)?))).collect()
+    }
+}
+
+impl Engine for Autograd<'_> {
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError> {
+        let Input::Batch(batch) = input else {
+            unreachable!("an engine that does not gather gets batches");
+        };
+        let logits = self.model.forward(&batch.images, turn.mode)?;
         let loss = self.loss.mean(&logits, &batch.labels, self.label_smoothing)?;
         self.totals.add(&logits, &loss, batch)?;
         let mut gradients = Tensor::f_run_backward(&[loss], self.model.tensors(), false, false)
@@ -69,27 +71,22 @@ impl<'m> Step<'m> {
         if let Some(norm) = self.clip_norm {
             clip(&mut gradients, norm)?;
         }
-        let share = self.share();
-        self.optimizer.step(self.model.tensors_mut(), &gradients, share)?;
+        self.optimizer.step(self.model.tensors_mut(), &gradients, turn.optimizer, turn.number)?;
         if let Some((decay, average)) = &mut self.ema {
             follow(average, self.model.tensors(), *decay)?;
         }
         Ok(())
     }
 
-    /// The schedule's share of the learning rate for the next step.
-    fn share(&self) -> f64 {
-        self.schedule.share(self.optimizer.steps(), self.course)
+    fn model(&mut self) -> Result<&Sequential, LibtorchError> {
+        Ok(self.model)
     }
 
-    /// The learning rate that the last step took.
-    pub fn last_rate(&self) -> f64 {
-        let last = self.optimizer.steps().saturating_sub(1);
-        self.schedule.share(last, self.course) * self.optimizer.learning_rate()
+    fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
+        self.model.set_weights(weights)
     }
 
-    /// Exchanges the weights for their average, if there is one; a second call takes that back.
-    pub fn exchange_average(&mut self) {
+    fn exchange_average(&mut self) {
         if let Some((_, average)) = &mut self.ema {
             for (weight, average) in self.model.tensors_mut().iter_mut().zip(average) {
                 std::mem::swap(weight, average);
@@ -97,101 +94,22 @@ impl<'m> Step<'m> {
         }
     }
 
-    /// A copy of the weights' average on the host, by the parameters' names; empty without one.
-    pub fn average(&self) -> Result<Tensors, LibtorchError> {
+    fn average(&self) -> Result<Tensors, LibtorchError> {
         self.named(self.ema.as_ref().map_or(&[], |(_, average)| average))
     }
 
-    fn named(&self, tensors: &[Tensor]) -> Result<Tensors, LibtorchError> {
-        let named = self.model.parameters().zip(tensors);
-        named.map(|((name, _), t)| Ok((name.to_owned(), HostTensor::copy_of(t)?))).collect()
-    }
-
-    /// The first of the weights, their average and the optimiser's memory that holds a number that is
-    /// not finite, and that number. This waits for the device.
-    pub fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
-        let [first, second] = self.optimizer.moments();
-        let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
-        for (what, tensors) in [
-            ("weights", self.model.tensors()),
-            ("weights' average", average),
-            ("optimiser's memory", first),
-            ("optimiser's memory", second),
-        ] {
-            let largest = largest(tensors)?;
-            if !largest.is_finite() {
-                return Ok(Some((what, largest)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The sums since the last [`set_sums`](Self::set_sums). This waits for the device.
-    pub fn sums(&self) -> Result<Sums, LibtorchError> {
-        let Totals { loss, correct, samples, .. } = &self.totals;
-        let loss = loss.f_double_value(&[])?;
-        Ok(Sums { loss, correct: correct.f_int64_value(&[])?, samples: *samples })
-    }
-
-    /// Begins anew from these sums.
-    pub fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError> {
-        self.totals = Totals::new(self.model.device(), sums)?;
-        Ok(())
-    }
-
-    /// How many of the steps since the last [`set_sums`](Self::set_sums) came before the first whose
-    /// loss was not finite, if it is known. This waits for the device.
-    pub fn finite_steps(&self) -> Result<Option<usize>, LibtorchError> {
-        let steps = self.totals.finite_steps.as_ref();
-        steps.map(|steps| Ok(steps.f_int64_value(&[])? as usize)).transpose()
-    }
-
-    /// Copies of the optimiser's moments on the host, by the parameters' names.
-    pub fn moments(&self) -> Result<[Tensors; 2], LibtorchError> {
+    fn moments(&self) -> Result<[Tensors; 2], LibtorchError> {
         let [first, second] = self.optimizer.moments();
         Ok([self.named(first)?, self.named(second)?])
     }
 
-    /// Checks that these are tensors of this network and its optimiser after so many steps.
-    pub fn check(
-        &self,
-        weights: &Tensors,
-        average: &Tensors,
-        moments: &[Tensors; 2],
-        steps: u64,
-    ) -> Result<(), WeightsError> {
-        check_like(self.model, weights)?;
-        let none = |tensors: &Tensors| match tensors.is_empty() {
-            true => Ok(()),
-            false => {
-                let found = tensors.keys().cloned().collect();
-                Err(WeightsError::Names { expected: Vec::new(), found })
-            }
-        };
-        // Before the first step there is no average.
-        match self.ema.is_some() && steps > 0 {
-            true => check_like(self.model, average)?,
-            false => none(average)?,
-        }
-        for (saved, own) in moments.iter().zip(self.optimizer.moments()) {
-            match own.is_empty() {
-                true => none(saved)?,
-                false => check_like(self.model, saved)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Overwrites weights, their average, moments and the count of steps; all are checked before the
-    /// first is changed.
-    pub fn restore(
+    fn restore(
         &mut self,
         weights: &Tensors,
         average: &Tensors,
         moments: &[Tensors; 2],
         steps: u64,
     ) -> Result<(), WeightsError> {
-        self.check(weights, average, moments, steps)?;
         self.model.set_weights(weights)?;
         let names: Vec<String> = self.model.parameters().map(|(name, _)| name.to_owned()).collect();
         if let Some((_, own)) = &mut self.ema {
@@ -213,6 +131,39 @@ impl<'m> Step<'m> {
             }
         }
         Ok(())
+    }
+
+    fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
+        let [first, second] = self.optimizer.moments();
+        let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
+        for (what, tensors) in [
+            ("weights", self.model.tensors()),
+            ("weights' average", average),
+            ("optimiser's memory", first),
+            ("optimiser's memory", second),
+        ] {
+            let largest = largest(tensors)?;
+            if !largest.is_finite() {
+                return Ok(Some((what, largest)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn sums(&self) -> Result<Sums, LibtorchError> {
+        let Totals { loss, correct, samples, .. } = &self.totals;
+        let loss = loss.f_double_value(&[])?;
+        Ok(Sums { loss, correct: correct.f_int64_value(&[])?, samples: *samples })
+    }
+
+    fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError> {
+        self.totals = Totals::new(self.model.device(), sums)?;
+        Ok(())
+    }
+
+    fn finite_steps(&self) -> Result<Option<usize>, LibtorchError> {
+        let steps = self.totals.finite_steps.as_ref();
+        steps.map(|steps| Ok(steps.f_int64_value(&[])? as usize)).transpose()
     }
 }
 

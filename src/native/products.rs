@@ -1,0 +1,149 @@
+//! Matrix products of f32 on the calling thread, by the `gemm` crate: of what can be had on a CPU it is
+//! the fastest for the small matrices of a training step (docs/speed.md has the figures).
+
+use gemm::{Parallelism, gemm};
+
+/// A matrix in a slice: element (i, j) lies at i · `row_stride` + j · `column_stride`.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row by row, with `stride` elements from one row to the next.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        check(data.len(), rows, columns, [stride, 1]);
+        Self { data, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// The same, mirrored at its diagonal.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+impl Matrix<'_> {
+    /// Writes the sum of the rows.
+    ///
+    /// # Panics
+    /// If there is not a place for each column.
+    pub fn sum_rows(self, sum: &mut [f32]) {
+        assert_eq!(sum.len(), self.columns, "columns");
+        assert_eq!(self.column_stride, 1, "rows that lie together");
+        sum.fill(0.0);
+        for row in self.data.chunks(self.row_stride).take(self.rows) {
+            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+    }
+}
+
+/// `out` = a · b, or `out` += a · b if it is to `add`; `out` lies row by row.
+///
+/// # Panics
+/// If the sizes do not fit.
+pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
+    assert_eq!(a.columns, b.rows, "inner sizes");
+    check(out.len(), a.rows, b.columns, [b.columns, 1]);
+    if a.rows == 0 || b.columns == 0 {
+        return;
+    }
+    let stride = |stride: usize| stride as isize;
+    // SAFETY: every element of the three matrices lies in its slice, which `check` made sure of, and
+    // `out` is borrowed mutably.
+    unsafe {
+        gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr(),
+            1,
+            stride(b.columns),
+            // Whether `out` is read.
+            add,
+            a.data.as_ptr(),
+            stride(a.column_stride),
+            stride(a.row_stride),
+            b.data.as_ptr(),
+            stride(b.column_stride),
+            stride(b.row_stride),
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+fn check(length: usize, rows: usize, columns: usize, [row, column]: [usize; 2]) {
+    let fits = || {
+        let last_row = rows.checked_sub(1)?.checked_mul(row)?;
+        let last_column = columns.checked_sub(1)?.checked_mul(column)?;
+        Some(last_row.checked_add(last_column)? < length)
+    };
+    assert!(rows == 0 || columns == 0 || fits() == Some(true), "a matrix beyond its slice");
+    assert!(isize::try_from(length).is_ok(), "a slice that no memory holds");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn products_are_those_of_the_definition(
+            (m, k, n) in (1usize..40, 1usize..70, 1usize..40),
+            mirrored in any::<[bool; 2]>(),
+            gap in 0usize..3,
+        ) {
+            let numbers = |count: usize, seed: usize| -> Vec<f32> {
+                (0..count).map(|i| ((i * 31 + seed) % 17) as f32 - 8.0).collect()
+            };
+            let matrix = |data: &'static [f32], rows, columns, mirrored| match mirrored {
+                false => Matrix::new(data, rows, columns, columns + gap),
+                true => Matrix::new(data, columns, rows, rows + gap).transposed(),
+            };
+            let leaked = |count, seed| &*Vec::leak(numbers(count, seed));
+            let a = matrix(leaked((m + gap) * (k + gap), 1), m, k, mirrored[0]);
+            let b = matrix(leaked((k + gap) * (n + gap), 5), k, n, mirrored[1]);
+            let mut out = vec![f32::NAN; m * n];
+            multiply(&mut out, a, b, false);
+            let mut twice = out.clone();
+            multiply(&mut twice, a, b, true);
+            let at = |x: Matrix, i, j| x.data[i * x.row_stride + j * x.column_stride];
+            for i in 0..m {
+                for j in 0..n {
+                    let expected: f32 = (0..k).map(|l| at(a, i, l) * at(b, l, j)).sum();
+                    // Whole numbers: nothing is rounded.
+                    prop_assert_eq!(out[i * n + j], expected);
+                    prop_assert_eq!(twice[i * n + j], 2.0 * expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a matrix beyond its slice")]
+    fn a_matrix_beyond_its_slice_is_refused() {
+        let _ = Matrix::new(&[0.0; 5], 2, 3, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "a matrix beyond its slice")]
+    fn so_is_a_product() {
+        let a = [0.0; 6];
+        multiply(&mut [0.0; 3], Matrix::new(&a, 2, 3, 3), Matrix::new(&a, 3, 2, 2), false);
+    }
+}

@@ -1,0 +1,304 @@
+//! The loops of a step over plain lists: each is compiled for several instruction sets, the best of
+//! which the processor has is taken when it runs.
+//!
+//! None of them depends on how many elements a register holds: each element is computed by itself, or
+//! summed in a fixed order.
+
+use multiversion::multiversion;
+
+use crate::model::Activation;
+use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+
+/// What the loss is measured against.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The share of a target that is spread over all classes.
+    pub smoothing: f32,
+    /// Samples of the whole batch, of which the loss is the mean.
+    pub samples: usize,
+}
+
+/// Adds `line` to some columns of rows of `width` elements.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn add_to_columns(rows: &mut [f32], width: usize, first: usize, line: &[f32]) {
+    for row in rows.chunks_exact_mut(width) {
+        row[first..][..line.len()].iter_mut().zip(line).for_each(|(value, add)| *value += add);
+    }
+}
+
+/// Multiplies element by element.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn scale_by(values: &mut [f32], factors: &[f32]) {
+    values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
+}
+
+/// Dropout: what `mask` lets through, scaled so that the mean stays.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn drop_out(values: &mut [f32], mask: &[f32], rate: f64) {
+    let scale = (1.0 / (1.0 - rate)) as f32;
+    values.iter_mut().zip(mask).for_each(|(value, mask)| *value = *value * mask * scale);
+}
+
+/// The sum of all squares.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn squares(values: &[f32]) -> f64 {
+    // Sixteen sums side by side, whatever the registers hold.
+    let mut sums = [0f64; 16];
+    let (chunks, rest) = values.as_chunks::<16>();
+    for chunk in chunks {
+        for (sum, &value) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    let rest: f64 = rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+/// Moves an average towards `values`: a ← a + share · (v − a).
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn follow(average: &mut [f32], values: &[f32], share: f32) {
+    for (average, &value) in average.iter_mut().zip(values) {
+        *average += share * (value - *average);
+    }
+}
+
+/// A layer's activation: `outputs` z become act(z), `slopes` its derivative.
+pub fn activate(activation: Activation, outputs: &mut [f32], slopes: &mut [f32]) {
+    match activation {
+        Activation::Relu => relu(outputs, slopes),
+        // The network's own outputs are its logits.
+        Activation::Linear | Activation::Softmax => slopes.fill(1.0),
+        Activation::Sigmoid => each(outputs, slopes, |z| {
+            let s = sigmoid(z);
+            (s, s * (1.0 - s))
+        }),
+        Activation::Silu => each(outputs, slopes, |z| {
+            let s = sigmoid(z);
+            (z * s, s * (1.0 + z * (1.0 - s)))
+        }),
+        Activation::Tanh => each(outputs, slopes, |z| {
+            let t = z.tanh();
+            (t, 1.0 - t * t)
+        }),
+        Activation::Gelu => each(outputs, slopes, |z| {
+            use std::f32::consts::{FRAC_1_SQRT_2, PI};
+            // The normal distribution and its density.
+            let share = 0.5 * (1.0 + libm::erff(z * FRAC_1_SQRT_2));
+            let density = (-0.5 * z * z).exp() / (2.0 * PI).sqrt();
+            (z * share, share + z * density)
+        }),
+    }
+}
+
+fn sigmoid(z: f32) -> f32 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+#[inline(always)]
+fn each(outputs: &mut [f32], slopes: &mut [f32], of: impl Fn(f32) -> (f32, f32)) {
+    for (output, slope) in outputs.iter_mut().zip(slopes) {
+        (*output, *slope) = of(*output);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn relu(outputs: &mut [f32], slopes: &mut [f32]) {
+    // Written so that NaN stays NaN.
+    each(outputs, slopes, |z| if z <= 0.0 { (0.0, 0.0) } else { (z, 1.0) });
+}
+
+/// Cross-entropy of rows of `classes` logits: the sum of the losses, and how many have their highest
+/// logit at the label. `gradients` become those of the batch's mean loss.
+pub fn loss(
+    logits: &[f32],
+    labels: &[u32],
+    gradients: &mut [f32],
+    classes: usize,
+    target: Target,
+) -> (f64, i64) {
+    let share = 1.0 / target.samples as f32;
+    let spread = target.smoothing / classes as f32;
+    let (mut sum, mut correct) = (0.0, 0);
+    let rows = logits.chunks_exact(classes).zip(gradients.chunks_exact_mut(classes));
+    for ((logits, gradients), &label) in rows.zip(labels) {
+        let label = label as usize;
+        let (mut best, mut top) = (0, f32::NEG_INFINITY);
+        for (class, &logit) in logits.iter().enumerate() {
+            // NaN wins, as in libtorch.
+            if logit > top || logit.is_nan() && !top.is_nan() {
+                (best, top) = (class, logit);
+            }
+        }
+        let mut total = 0.0;
+        for (gradient, &logit) in gradients.iter_mut().zip(logits) {
+            *gradient = (logit - top).exp();
+            total += *gradient;
+        }
+        // −log p(class) = log Σ exp(z) − z.
+        let log_total = top + total.ln();
+        let mut loss = f64::from((1.0 - target.smoothing) * (log_total - logits[label]));
+        if spread > 0.0 {
+            let all: f32 = logits.iter().map(|logit| log_total - logit).sum();
+            loss += f64::from(spread * all);
+        }
+        sum += loss;
+        correct += i64::from(best == label);
+        for gradient in gradients.iter_mut() {
+            *gradient = (*gradient / total - spread) * share;
+        }
+        gradients[label] -= (1.0 - target.smoothing) * share;
+    }
+    (sum, correct)
+}
+
+/// One step's optimiser, its numbers worked out.
+#[derive(Clone, Copy, Debug)]
+pub enum Update {
+    Adam(AdamNumbers),
+    Sgd { rate: f32, momentum: f32, nesterov: bool, first: bool },
+    RmsProp { rate: f32, rho: f32, momentum: f32, epsilon: f32 },
+}
+
+/// Adam with the corrections of its step, as `torch.optim.Adam` orders them.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamNumbers {
+    /// 1 − lr · λ, which the weights are multiplied by before.
+    keep: f32,
+    /// lr / (1 − β₁ᵗ)
+    width: f32,
+    /// 1 − β₁
+    new: f32,
+    /// β₂
+    beta2: f32,
+    /// 1 / √(1 − β₂ᵗ)
+    correction: f32,
+    epsilon: f32,
+}
+
+impl Update {
+    /// Of an optimiser with this step's learning rate, after `before` other steps.
+    pub fn new(optimizer: Optimizer, before: u64) -> Self {
+        let adam = |rate: f64, [beta1, beta2]: [f64; 2], epsilon: f64, decay: f64| {
+            let step = (before + 1) as f64;
+            Self::Adam(AdamNumbers {
+                keep: (1.0 - rate * decay) as f32,
+                width: (rate / (1.0 - beta1.powf(step))) as f32,
+                new: (1.0 - beta1) as f32,
+                beta2: beta2 as f32,
+                correction: (1.0 / (1.0 - beta2.powf(step)).sqrt()) as f32,
+                epsilon: epsilon as f32,
+            })
+        };
+        match optimizer {
+            Optimizer::Adam(Adam { learning_rate, beta1, beta2, epsilon }) => {
+                adam(learning_rate, [beta1, beta2], epsilon, 0.0)
+            }
+            Optimizer::AdamW(AdamW { learning_rate, beta1, beta2, epsilon, weight_decay }) => {
+                adam(learning_rate, [beta1, beta2], epsilon, weight_decay)
+            }
+            Optimizer::Sgd(Sgd { learning_rate, momentum, nesterov }) => Self::Sgd {
+                rate: learning_rate as f32,
+                momentum: momentum as f32,
+                nesterov,
+                first: before == 0,
+            },
+            Optimizer::RmsProp(RmsProp { learning_rate, rho, momentum, epsilon }) => {
+                Self::RmsProp {
+                    rate: learning_rate as f32,
+                    rho: rho as f32,
+                    momentum: momentum as f32,
+                    epsilon: epsilon as f32,
+                }
+            }
+        }
+    }
+
+    /// Changes weights by their gradients, which are multiplied by `scale`; moments that the optimiser
+    /// does not keep are empty.
+    pub fn apply(
+        &self,
+        w: &mut [f32],
+        g: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+        scale: f32,
+    ) {
+        match *self {
+            Self::Adam(numbers) => adam(w, g, first, second, scale, numbers),
+            Self::Sgd { rate, momentum, nesterov, first: is_first } => match momentum {
+                0.0 => plain(w, g, scale * rate),
+                _ => sgd(w, g, first, scale, [rate, momentum], [nesterov, is_first]),
+            },
+            Self::RmsProp { rate, rho, momentum, epsilon } => match momentum {
+                0.0 => rmsprop(w, g, first, scale, [rate, rho, epsilon]),
+                _ => {
+                    rmsprop_momentum(w, g, first, second, scale, [rate, rho, momentum, epsilon]);
+                }
+            },
+        }
+    }
+}
+
+/// Numbers so small that processors are slow with them count as zero.
+#[inline(always)]
+fn flushed(value: f32) -> f32 {
+    if value.abs() < 1e-36 { 0.0 } else { value }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn adam(w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], scale: f32, numbers: AdamNumbers) {
+    let AdamNumbers { keep, width, new, beta2, correction, epsilon } = numbers;
+    for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+        let g = scale * g;
+        *m = flushed(*m + new * (g - *m));
+        *v = flushed(beta2 * *v + (1.0 - beta2) * g * g);
+        *w = keep * *w - width * *m / (v.sqrt() * correction + epsilon);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn plain(w: &mut [f32], g: &[f32], rate: f32) {
+    w.iter_mut().zip(g).for_each(|(w, g)| *w -= rate * g);
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn sgd(
+    w: &mut [f32],
+    g: &[f32],
+    b: &mut [f32],
+    scale: f32,
+    [rate, momentum]: [f32; 2],
+    [nesterov, first]: [bool; 2],
+) {
+    for ((w, g), b) in w.iter_mut().zip(g).zip(b) {
+        let g = scale * g;
+        *b = flushed(if first { g } else { momentum * *b + g });
+        *w -= rate * if nesterov { g + momentum * *b } else { *b };
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn rmsprop(w: &mut [f32], g: &[f32], v: &mut [f32], scale: f32, [rate, rho, epsilon]: [f32; 3]) {
+    for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
+        let g = scale * g;
+        *v = flushed(rho * *v + (1.0 - rho) * g * g);
+        *w -= rate * (g / (v.sqrt() + epsilon));
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn rmsprop_momentum(
+    w: &mut [f32],
+    g: &[f32],
+    v: &mut [f32],
+    b: &mut [f32],
+    scale: f32,
+    [rate, rho, momentum, epsilon]: [f32; 4],
+) {
+    for (((w, g), v), b) in w.iter_mut().zip(g).zip(v).zip(b) {
+        let g = scale * g;
+        *v = flushed(rho * *v + (1.0 - rho) * g * g);
+        *b = flushed(momentum * *b + g / (v.sqrt() + epsilon));
+        *w -= rate * *b;
+    }
+}

@@ -1,0 +1,473 @@
+//! One training step, by one of two engines: [`autograd`] for every network on every device, the
+//! reference; [`fused`] for stacks of Dense layers on the CPU, several times as fast.
+
+mod autograd;
+mod fused;
+
+use tch::Device;
+
+use super::config::{Engine as Choice, FitConfig};
+use super::optimizer::Optimizer;
+use super::schedule::{Course, Schedule};
+use super::snapshot::Sums;
+use crate::data::batches::{Batch, HostFeed};
+use crate::model::{Mode, ModelError, Sequential, WeightsError, check_like};
+use crate::native::LibtorchError;
+use crate::tensors::Tensors;
+use autograd::Autograd;
+use fused::Fused;
+
+pub(super) use fused::supports;
+
+/// The samples of a step.
+pub(super) enum Input<'a> {
+    /// Made already.
+    Batch(Batch),
+    /// Chosen, for an engine that makes them itself.
+    Chosen(HostFeed<'a>, &'a [u32]),
+}
+
+/// One step's place in the training.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    /// The optimiser, with the learning rate of this step.
+    optimizer: Optimizer,
+    /// Steps before this one.
+    number: u64,
+    /// Where dropout draws from.
+    mode: Mode,
+}
+
+/// What computes a step: parameters, what the optimiser remembers and the sums of what was seen are its
+/// own, in whatever form it likes.
+trait Engine {
+    /// Whether it takes chosen samples and makes the batches itself.
+    fn gathers(&self) -> bool;
+
+    /// Forward, backward and the optimiser's step.
+    fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError>;
+
+    /// The network with the parameters of this moment.
+    fn model(&mut self) -> Result<&Sequential, LibtorchError>;
+
+    /// Replaces the parameters, which are checked before the first is changed.
+    fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError>;
+
+    /// Exchanges the weights for their moving average, if there is one; a second call takes that back.
+    fn exchange_average(&mut self);
+
+    /// A copy of the weights' average by the parameters' names; empty without one.
+    fn average(&self) -> Result<Tensors, LibtorchError>;
+
+    /// Copies of both lists of the optimiser's moments by the parameters' names; a list that the
+    /// optimiser does not need is empty.
+    fn moments(&self) -> Result<[Tensors; 2], LibtorchError>;
+
+    /// Overwrites everything with what it was after `steps` steps; names and shapes have been checked.
+    fn restore(
+        &mut self,
+        weights: &Tensors,
+        average: &Tensors,
+        moments: &[Tensors; 2],
+        steps: u64,
+    ) -> Result<(), WeightsError>;
+
+    /// The first of the weights, their average and the optimiser's memory that holds a number that is
+    /// not finite, and that number. This waits for the device.
+    fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError>;
+
+    /// The sums since the last [`set_sums`](Self::set_sums). This waits for the device.
+    fn sums(&self) -> Result<Sums, LibtorchError>;
+
+    /// Begins anew from these sums.
+    fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError>;
+
+    /// How many of the steps since the last [`set_sums`](Self::set_sums) came before the first whose
+    /// loss was not finite, if it is known. This waits for the device.
+    fn finite_steps(&self) -> Result<Option<usize>, LibtorchError>;
+}
+
+/// Trains a network step by step.
+pub(super) struct Step<'m> {
+    engine: Box<dyn Engine + 'm>,
+    optimizer: Optimizer,
+    steps: u64,
+    schedule: Schedule,
+    course: Course,
+    seed: u64,
+    keeps_average: bool,
+}
+
+impl<'m> Step<'m> {
+    pub fn new(
+        model: &'m mut Sequential,
+        config: &FitConfig,
+        course: Course,
+    ) -> Result<Self, LibtorchError> {
+        let fused = match config.engine {
+            Choice::Autograd => false,
+            Choice::Auto | Choice::Fused => model.device() == Device::Cpu && supports(model.spec()),
+        };
+        let engine: Box<dyn Engine + 'm> = match fused {
+            true => Box::new(Fused::new(model, config)?),
+            false => Box::new(Autograd::new(model, config)?),
+        };
+        Ok(Self {
+            engine,
+            optimizer: config.optimizer,
+            steps: 0,
+            schedule: config.schedule,
+            course,
+            seed: config.seed,
+            keeps_average: config.ema.is_some(),
+        })
+    }
+
+    /// Whether the engine takes [`Input::Chosen`].
+    pub fn gathers(&self) -> bool {
+        self.engine.gathers()
+    }
+
+    /// One step.
+    pub fn run(&mut self, input: &Input) -> Result<(), ModelError> {
+        let rate = self.schedule.share(self.steps, self.course) * self.optimizer.learning_rate();
+        let turn = Turn {
+            optimizer: self.optimizer.with_learning_rate(rate),
+            number: self.steps,
+            mode: Mode::Training { seed: self.seed, step: self.steps },
+        };
+        self.engine.run(input, turn)?;
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The optimiser's learning rate, which the schedule takes shares of.
+    pub fn learning_rate(&self) -> f64 {
+        self.optimizer.learning_rate()
+    }
+
+    /// Changes the optimiser's learning rate from the next step on.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer = self.optimizer.with_learning_rate(learning_rate);
+    }
+
+    /// The learning rate that the last step took.
+    pub fn last_rate(&self) -> f64 {
+        let last = self.steps.saturating_sub(1);
+        self.schedule.share(last, self.course) * self.optimizer.learning_rate()
+    }
+
+    /// The network with the parameters of this moment.
+    pub fn model(&mut self) -> Result<&Sequential, LibtorchError> {
+        self.engine.model()
+    }
+
+    /// Replaces the parameters.
+    pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
+        self.engine.set_weights(weights)
+    }
+
+    /// Exchanges the weights for their average, if there is one; a second call takes that back.
+    pub fn exchange_average(&mut self) {
+        self.engine.exchange_average();
+    }
+
+    /// Copies of the weights, their average and the optimiser's moments, by the parameters' names.
+    pub fn tensors(&mut self) -> Result<(Tensors, Tensors, [Tensors; 2]), LibtorchError> {
+        let weights = self.engine.model()?.weights()?;
+        Ok((weights, self.engine.average()?, self.engine.moments()?))
+    }
+
+    /// See [`Engine::not_finite`].
+    pub fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
+        self.engine.not_finite()
+    }
+
+    /// See [`Engine::sums`].
+    pub fn sums(&self) -> Result<Sums, LibtorchError> {
+        self.engine.sums()
+    }
+
+    /// See [`Engine::set_sums`].
+    pub fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError> {
+        self.engine.set_sums(sums)
+    }
+
+    /// See [`Engine::finite_steps`].
+    pub fn finite_steps(&self) -> Result<Option<usize>, LibtorchError> {
+        self.engine.finite_steps()
+    }
+
+    /// Checks that these are tensors of this network and its optimiser after so many steps.
+    pub fn check(
+        &mut self,
+        weights: &Tensors,
+        average: &Tensors,
+        moments: &[Tensors; 2],
+        steps: u64,
+    ) -> Result<(), WeightsError> {
+        let (keeps_average, remembers) = (self.keeps_average, self.optimizer.remembers());
+        let model = self.engine.model()?;
+        check_like(model, weights)?;
+        let like = |tensors: &Tensors, expected: bool| match expected {
+            true => check_like(model, tensors),
+            false if tensors.is_empty() => Ok(()),
+            false => {
+                let found = tensors.keys().cloned().collect();
+                Err(WeightsError::Names { expected: Vec::new(), found })
+            }
+        };
+        // Before the first step there is no average.
+        like(average, keeps_average && steps > 0)?;
+        moments.iter().zip(remembers).try_for_each(|(tensors, expected)| like(tensors, expected))
+    }
+
+    /// Overwrites weights, their average, moments and the count of steps; all are checked before the
+    /// first is changed.
+    pub fn restore(
+        &mut self,
+        weights: &Tensors,
+        average: &Tensors,
+        moments: &[Tensors; 2],
+        steps: u64,
+    ) -> Result<(), WeightsError> {
+        self.check(weights, average, moments, steps)?;
+        self.engine.restore(weights, average, moments, steps)?;
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::batches::Feed;
+    use crate::data::{Augment, Dataset};
+    use crate::loss::Loss;
+    use crate::model::{Activation, Dense, Dropout, Flatten, Spec};
+    use crate::train::optimizer::{Adam, AdamW, RmsProp, Sgd};
+    use proptest::prelude::*;
+
+    /// A network with its training, and the seed of everything random in it.
+    #[derive(Clone, Debug)]
+    struct Case {
+        spec: Spec,
+        config: FitConfig,
+        samples: usize,
+    }
+
+    fn dropout() -> impl Strategy<Value = f64> {
+        prop_oneof![3 => Just(0.0), 1 => 0.1f64..0.6]
+    }
+
+    fn networks() -> impl Strategy<Value = Spec> {
+        let activation = prop::sample::select(Activation::ALL[..6].to_vec());
+        let hidden = prop::collection::vec((1usize..90, activation, dropout()), 0..4);
+        // Some wide enough to be cut into blocks.
+        let wide = prop::option::weighted(0.3, (400usize..600, Just(Activation::Relu), dropout()));
+        (hidden, wide, dropout(), any::<bool>(), 2usize..12, any::<bool>()).prop_map(
+            |(mut hidden, wide, first, behind, classes, softmax)| {
+                if let Some(wide) = wide {
+                    let place = if behind { hidden.len() } else { 0 };
+                    hidden.insert(place, wide);
+                }
+                let mut spec = Spec { input_shape: vec![9, 9], layers: vec![Flatten.into()] };
+                spec.layers.push(Dropout::new(first).into());
+                for (units, activation, rate) in hidden {
+                    spec.layers.push(Dense::new(units).activation(activation).into());
+                    spec.layers.push(Dropout::new(rate).into());
+                }
+                let last = if softmax { Activation::Softmax } else { Activation::Linear };
+                spec.layers.push(Dense::new(classes).activation(last).into());
+                spec
+            },
+        )
+    }
+
+    fn cases() -> impl Strategy<Value = Case> {
+        let loss = prop::sample::select(vec![Loss::Sparse, Loss::Categorical]);
+        let smoothing = prop_oneof![Just(0.0), 0.01f64..0.5];
+        let clip = prop::option::of(0.01f64..2.0);
+        let ema = prop::option::of(0.1f64..0.99);
+        let elastic = prop_oneof![Just(0.0), Just(0.3)];
+        let config = (loss, smoothing, clip, ema, elastic, 0u64..1000, 1usize..4).prop_map(
+            |(loss, label_smoothing, clip_norm, ema, elastic, seed, threads)| FitConfig {
+                loss,
+                label_smoothing,
+                clip_norm,
+                ema,
+                augment: Augment { elastic, ..Augment::default() },
+                seed,
+                threads: Some(threads),
+                ..FitConfig::default()
+            },
+        );
+        (networks(), config, 1usize..150).prop_map(|(spec, config, samples)| Case {
+            spec,
+            config: FitConfig { batch_size: samples, ..config },
+            samples,
+        })
+    }
+
+    fn samples(n: usize, classes: usize, seed: u64) -> Dataset {
+        use rand::RngExt;
+        let mut rng = crate::rng::stream(seed, Purpose::Init, &[1]);
+        // Pictures with dark and bright parts, as they are.
+        let pixels = (0..n * 81).map(|_| rng.random::<u8>().saturating_sub(100)).collect();
+        let labels = (0..n).map(|_| rng.random_range(0..classes as u8)).collect();
+        let names = (0..classes).map(|class| class.to_string()).collect();
+        Dataset::new(pixels, [9, 9], labels, names).unwrap()
+    }
+
+    use crate::rng::Purpose;
+
+    /// What an engine has after some steps over the same samples: sums, weights, average, moments.
+    type End = (Sums, (Tensors, Tensors, [Tensors; 2]));
+
+    fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End {
+        let Case { spec, config, samples: n } = case;
+        let dataset = samples(*n, spec.outputs(), config.seed);
+        let config = FitConfig { engine, optimizer, ..config.clone() };
+        let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, config.seed).unwrap();
+        let feed = Feed::new(&dataset, Device::Cpu).unwrap();
+        let feed = feed.augmented(config.augment, config.seed, steps).unwrap();
+        let course = Course { steps: steps as u64, epoch_steps: 1 };
+        let mut step = Step::new(&mut model, &config, course).unwrap();
+        assert_eq!(step.gathers(), engine == Choice::Fused);
+        let order: Vec<u32> = (0..*n as u32).rev().collect();
+        for epoch in 1..=steps {
+            // The last batches of epochs are smaller.
+            let chosen = if epoch % 3 == 2 { &order[..n.div_ceil(2)] } else { &order[..] };
+            if step.gathers() {
+                step.run(&Input::Chosen(feed.on_host(epoch).unwrap(), chosen)).unwrap();
+                continue;
+            }
+            for batch in feed.training_batches(chosen, *n, epoch, 0).unwrap() {
+                step.run(&Input::Batch(batch.unwrap())).unwrap();
+            }
+        }
+        assert_eq!(step.steps(), steps as u64);
+        (step.sums().unwrap(), step.tensors().unwrap())
+    }
+
+    /// Whether all tensors are equal within a share of the largest number of all: a sum that cancels out has
+    /// rounding errors of its parts' size.
+    fn close(a: &Tensors, b: &Tensors, share: f32) -> Result<(), TestCaseError> {
+        prop_assert!(a.keys().eq(b.keys()));
+        let top = |tensor: &[f32]| tensor.iter().fold(0f32, |most, x| most.max(x.abs()));
+        let largest = b.values().map(|tensor| top(&tensor.values)).fold(0f32, f32::max);
+        for ((name, a), b) in a.iter().zip(b.values()) {
+            prop_assert_eq!(&a.shape, &b.shape);
+            for (i, (x, y)) in a.values.iter().zip(&**b.values).enumerate() {
+                let most = share * largest + f32::MIN_POSITIVE;
+                prop_assert!(
+                    (x - y).abs() <= most,
+                    "{}[{}]: {} and {} of {}",
+                    name,
+                    i,
+                    x,
+                    y,
+                    largest
+                );
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// Behind one step SGD's momentum is the gradient itself.
+        #[test]
+        fn both_engines_have_the_same_loss_and_gradients(case in cases()) {
+            let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
+            let (sums, (weights, average, [gradients, _])) = train(&case, Choice::Fused, sgd, 1);
+            let (other, (other_weights, other_average, [other_gradients, _])) =
+                train(&case, Choice::Autograd, sgd, 1);
+            prop_assert!((sums.loss - other.loss).abs() <= 1e-5 * other.loss.abs(), "{sums:?} {other:?}");
+            prop_assert_eq!(sums.samples, other.samples);
+            // Two logits that are equal but for rounding may change places.
+            prop_assert!((sums.correct - other.correct).abs() <= 1);
+            close(&gradients, &other_gradients, 1e-5)?;
+            close(&weights, &other_weights, 1e-5)?;
+            close(&average, &other_average, 1e-5)?;
+        }
+
+        /// With each optimiser over several steps, the last of a smaller batch.
+        #[test]
+        fn both_engines_come_to_the_same_weights(mut case in cases(), which in 0usize..7) {
+            // Where relu bends, a rounding error decides between two gradients.
+            for layer in &mut case.spec.layers {
+                if let crate::layers::Layer::Dense(Dense { activation, .. }) = layer
+                    && *activation == Activation::Relu
+                {
+                    *activation = Activation::Silu;
+                }
+            }
+            let optimizer = match which {
+                0 => Optimizer::Sgd(Sgd::default()),
+                1 => Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() }),
+                2 => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
+                // An epsilon that keeps what rounding leaves of a gradient of zero from being a step.
+                3 => Optimizer::Adam(Adam { epsilon: 1e-2, ..Adam::default() }),
+                4 => Optimizer::AdamW(AdamW { epsilon: 1e-2, ..AdamW::default() }),
+                5 => Optimizer::RmsProp(RmsProp { epsilon: 1e-2, ..RmsProp::default() }),
+                _ => {
+                    let rms = RmsProp { epsilon: 1e-2, momentum: 0.5, ..RmsProp::default() };
+                    Optimizer::RmsProp(rms)
+                }
+            };
+            let (_, (weights, average, moments)) = train(&case, Choice::Fused, optimizer, 5);
+            let (_, (other, other_average, other_moments)) =
+                train(&case, Choice::Autograd, optimizer, 5);
+            close(&weights, &other, 2e-5)?;
+            close(&average, &other_average, 2e-5)?;
+            for (own, other) in moments.iter().zip(&other_moments) {
+                close(own, other, 1e-3)?;
+            }
+        }
+
+        /// The number of threads changes no bit, and what was restored goes on as it was.
+        #[test]
+        fn threads_and_snapshots_change_no_bit(case in cases()) {
+            let adam = Optimizer::default();
+            let end = train(&case, Choice::Fused, adam, 4);
+            for threads in [1, 2, 5] {
+                let config = FitConfig { threads: Some(threads), ..case.config.clone() };
+                let again = train(&Case { config, ..case.clone() }, Choice::Fused, adam, 4);
+                prop_assert!(again == end, "{} threads", threads);
+            }
+            let mut model =
+                Sequential::from_spec(case.spec.clone(), Device::Cpu, case.config.seed + 1).unwrap();
+            let course = Course { steps: 4, epoch_steps: 1 };
+            let config = FitConfig { engine: Choice::Fused, ..case.config.clone() };
+            let mut step = Step::new(&mut model, &config, course).unwrap();
+            let (weights, average, moments) = &end.1;
+            step.restore(weights, average, moments, 4).unwrap();
+            prop_assert!(step.tensors().unwrap() == end.1);
+        }
+    }
+
+    #[test]
+    fn auto_takes_the_fused_engine_where_it_can() {
+        let engine = |layers: Vec<crate::layers::Layer>| {
+            let spec = Spec { input_shape: vec![4], layers };
+            let mut model = Sequential::from_spec(spec, Device::Cpu, 0).unwrap();
+            let course = Course { steps: 1, epoch_steps: 1 };
+            Step::new(&mut model, &FitConfig::default(), course).unwrap().gathers()
+        };
+        assert!(engine(vec![Dense::new(3).into()]));
+        assert!(engine(vec![Dense::new(3).into(), Dropout::new(0.5).into(), Dense::new(2).into()]));
+        // Two in a row; and what changes the logits themselves.
+        let twice = [Dropout::new(0.5), Dropout::new(0.2)].map(Into::into);
+        let layers = [&[Dense::new(3).into()], &twice[..], &[Dense::new(2).into()]].concat();
+        assert!(!engine(layers));
+        assert!(!engine(vec![Dense::new(3).activation(Activation::Tanh).into()]));
+        assert!(!engine(vec![Dense::new(3).into(), Dropout::new(0.5).into()]));
+    }
+}
