@@ -10,7 +10,6 @@ use clap::Parser;
 static MEMORY: cli::reserve::WithReserve = cli::reserve::WithReserve::new();
 
 fn main() -> ExitCode {
-    MEMORY.fill();
     let arguments = cli::Arguments::parse();
     cli::crash::guarded(|| match cli::run(arguments) {
         Ok(code) => code,

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use seqfit::data::Dataset;
 use seqfit::layers::{Dense, Flatten};
 use seqfit::recipe::overlay;
-use seqfit::{Activation, Device, FitConfig, Loss, Optimizer, Sequential};
+use seqfit::{Activation, Device, Engine, FitConfig, Loss, Optimizer, Sequential};
 use serde::Deserialize;
 
 /// Largest difference allowed, in units of max(1, |expected|): float32 against float64 over 20
@@ -83,9 +83,13 @@ fn losses_rates_and_weights_equal_pytorchs_for_every_method() {
     let dataset = Dataset::new(pixels, [2, 3], reference.labels, classes).unwrap();
     assert_eq!(reference.cases.len(), 13 + 16);
     for case in &reference.cases {
-        for loss in [Loss::Sparse, Loss::Categorical] {
-            let what =
-                format!("{:?} {:?} {:?} {loss:?}", case.optimizer, case.activation, case.extra);
+        let engines = [Engine::Autograd, Engine::Fused];
+        let ways = [Loss::Sparse, Loss::Categorical].map(|loss| engines.map(|e| (loss, e)));
+        for (loss, engine) in ways.concat() {
+            let what = format!(
+                "{:?} {:?} {:?} {loss:?} {engine:?}",
+                case.optimizer, case.activation, case.extra
+            );
             let mut model = Sequential::new([2, 3])
                 .add(Flatten)
                 .add(Dense::new(5).activation(case.activation))
@@ -98,6 +102,7 @@ fn losses_rates_and_weights_equal_pytorchs_for_every_method() {
                 batch_size: dataset.len(),
                 optimizer: case.optimizer,
                 loss,
+                engine,
                 ..FitConfig::default()
             };
             let config = overlay(&config, case.extra.clone()).unwrap();

@@ -13,8 +13,8 @@ use seqfit::data::{self, Augment, Dataset};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::run::{Checkpoint, Identity, RunConfig};
 use seqfit::{
-    Activation, Adam, AdamW, Device, EpochRecord, FitConfig, History, Metric, OnNan, Optimizer,
-    RmsProp, Schedule, Sequential, Sgd, Snapshot,
+    Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Metric, OnNan,
+    Optimizer, RmsProp, Schedule, Sequential, Sgd, Snapshot,
 };
 
 /// 3 batches an epoch, the last of them with 5 samples.
@@ -131,8 +131,9 @@ fn optimizers() -> [Optimizer; 6] {
 
 #[test]
 fn wherever_it_was_interrupted_the_end_is_the_same_bit_for_bit() {
-    for optimizer in optimizers() {
-        let config = config(optimizer);
+    let engines = [Engine::Autograd, Engine::Fused];
+    for (optimizer, engine) in optimizers().map(|o| engines.map(|e| (o, e))).concat() {
+        let config = FitConfig { engine, ..config(optimizer) };
         let expected = whole(&config);
         assert!(expected.1.windows(2).any(|e| e[0].learning_rate != e[1].learning_rate));
         let cuts = (1..=config.epochs).flat_map(|epoch| (0..=BATCHES).map(move |b| (epoch, b)));
@@ -153,7 +154,7 @@ fn wherever_it_was_interrupted_the_end_is_the_same_bit_for_bit() {
             let history = model
                 .resume(&snapshot, &samples(), &config, &mut [&mut early, &mut reduce])
                 .unwrap();
-            assert!(end(&model, history) == expected, "{optimizer:?}, cut after {after:?}");
+            assert!(end(&model, history) == expected, "{optimizer:?} {engine:?}, cut {after:?}");
         }
     }
 }

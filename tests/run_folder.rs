@@ -184,6 +184,45 @@ fn a_replacement_that_was_cut_short_is_ended() {
     fs::rename(at("a.new"), at("a")).unwrap();
     assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 1);
     assert!(at("a.old/letter").is_file());
+    // Nor are other runs, nor one that another process trains.
+    fs::remove_dir_all(at("a.old")).unwrap();
+    for name in ["victim", "a.old"] {
+        assert_eq!(train(home.path(), &["--out", name, "--seed", "3"]).code, 0);
+    }
+    let elsewhere = [real("a"), real("a.new"), real("victim"), String::new()].join("\n");
+    fs::write(at("a/replaces"), elsewhere).unwrap();
+    assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 0);
+    assert!(at("victim/model.safetensors").is_file());
+    let _trained = seqfit::run::Run::resume(&at("a.old")).unwrap();
+    fs::write(at("a/replaces"), &marker).unwrap();
+    assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 1);
+    assert!(at("a.old/model.safetensors").is_file());
+}
+
+/// Links and the place of a run that is to be replaced are the runs' own, too.
+#[test]
+#[cfg(unix)]
+fn output_never_overwrites_a_run_in_a_roundabout_way() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
+    let before = fs::read(home.path().join("r/config.toml")).unwrap();
+    std::os::unix::fs::symlink("r/config.toml", home.path().join("link.csv")).unwrap();
+    std::os::unix::fs::symlink("r/checkpoints", home.path().join("folder")).unwrap();
+    for command in [
+        &["train", "--resume", "r", "--epochs", "4", "--csv", "link.csv"][..],
+        &["train", "--resume", "r", "--epochs", "4", "--csv", "folder/log.csv"],
+        &["evaluate", "r", "--logits", "link.csv"],
+        &["export", "r", "--out", "link.csv"],
+        &["train", "--dataset", "digits", "--out", "r", "--force", "--csv", "r/log.csv"],
+        &["train", "--dataset", "digits", "--out", "r", "--force", "--csv", "r/history.csv"],
+        &["train", "--dataset", "digits", "--out", "s", "--csv", "."],
+        &["train", "--dataset", "digits", "--out", "t", "--csv", "/dev/null"],
+    ] {
+        let said = run(seqfit(home.path()).args(command));
+        assert_eq!(said.code, 1, "{command:?}: {said:#?}");
+        assert!(!said.stderr.contains("epoch 1"), "told before training: {}", said.stderr);
+        assert_eq!(fs::read(home.path().join("r/config.toml")).unwrap(), before, "{command:?}");
+    }
 }
 
 #[test]

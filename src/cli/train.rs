@@ -48,7 +48,7 @@ pub struct Args {
     csv: Option<PathBuf>,
     /// Train with N seeds, from --seed on, each into its own run in --out, and report mean, standard
     /// deviation and 95 % interval of their test figures; the same command again goes on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000), conflicts_with_all = ["resume", "max_time", "csv"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000), conflicts_with_all = ["resume", "max_time", "csv", "force"])]
     seeds: Option<u64>,
     /// How many seeds train side by side [default: as many as there are processors for]
     #[arg(long, value_name = "N", value_parser = options::count, requires = "seeds")]
@@ -140,9 +140,7 @@ impl Job {
         if let Some(csv) = &args.csv {
             self.run.check_output(csv)?;
             // A path that cannot be written is told before training.
-            if !csv.exists() {
-                CsvLogger::check(csv)?;
-            }
+            CsvLogger::check(csv)?;
         }
         let mut own = Own::new(&self.run)?;
         let tables = [Some(self.run.path().join(run::HISTORY)), args.csv.clone()];
@@ -178,7 +176,10 @@ impl Job {
         let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
         let batch = interruption.batch();
         // The network first: figures can be had later.
-        self.run.save(&self.model, &history)?;
+        if let Err(error) = self.run.save(&self.model, &history) {
+            failures.iter().for_each(|failure| tell(format_args!("warning: {failure}")));
+            return Err(error.into());
+        }
         let result = RunResult {
             test: self.test()?,
             last_epoch: history.last().cloned(),

@@ -86,6 +86,17 @@ pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
     }
 }
 
+/// Bytes of a thread's own room for products, at most: as much as its processor's caches hold.
+pub const ROOM: usize = 8 << 20;
+
+/// Takes this thread's room for products, which the first of them would take: where there is no memory
+/// for it the process ends, so whoever has made sure of [`ROOM`] calls this.
+pub fn take_room() {
+    let one = [1.0; 64 * 64];
+    let all = Matrix::new(&one, 64, 64, 64);
+    multiply(&mut [0.0; 64 * 64], all, all, false);
+}
+
 fn check(length: usize, rows: usize, columns: usize, [row, column]: [usize; 2]) {
     let fits = || {
         let last_row = rows.checked_sub(1)?.checked_mul(row)?;

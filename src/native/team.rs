@@ -14,6 +14,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, JoinHandle, Thread};
 
@@ -154,11 +155,11 @@ impl Shared {
 }
 
 impl Team {
-    /// The calling thread and as many beside it as make `threads`.
+    /// The calling thread and as many beside it as make `threads`; each of them calls `prepare` first.
     ///
     /// # Errors
     /// A thread that cannot be started.
-    pub fn new(threads: usize) -> io::Result<Self> {
+    pub fn new(threads: usize, prepare: fn()) -> io::Result<Self> {
         unsafe fn nothing(_: *const (), _: usize) {}
         let shared = Arc::new(Shared {
             open: AtomicU64::new(0),
@@ -170,9 +171,15 @@ impl Team {
             helpers: Mutex::default(),
         });
         let mut team = Self { shared, helpers: Vec::new(), _not_send: PhantomData };
+        prepare();
+        let (started, wait_for) = channel();
         for _ in 1..threads {
+            let started = started.clone();
             let shared = Arc::clone(&team.shared);
             let work = move || {
+                prepare();
+                // Whoever waits may have given up.
+                let _ = started.send(());
                 let own = Arc::new(Sleeper::here());
                 let mut helpers = shared.helpers.lock().unwrap_or_else(PoisonError::into_inner);
                 helpers.push(Arc::clone(&own));
@@ -181,6 +188,7 @@ impl Team {
             };
             team.helpers.push(Builder::new().name("step".to_owned()).spawn(work)?);
         }
+        wait_for.iter().take(team.helpers.len()).for_each(drop);
         Ok(team)
     }
 
@@ -257,7 +265,7 @@ mod tests {
     #[test]
     fn every_task_is_done_once_by_any_number_of_threads() {
         for threads in [1, 2, 3, 8] {
-            let mut team = Team::new(threads).unwrap();
+            let mut team = Team::new(threads, || {}).unwrap();
             let mut tasks: Vec<u64> = (0..100).collect();
             for moment in 0..3000u64 {
                 // More than fit into one moment, once.
@@ -278,7 +286,7 @@ mod tests {
 
     #[test]
     fn sleeping_threads_are_woken() {
-        let mut team = Team::new(2).unwrap();
+        let mut team = Team::new(2, || {}).unwrap();
         for _ in 0..20 {
             thread::sleep(Duration::from_millis(2));
             let mut tasks = [thread::current().id(); 2];
@@ -294,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_panic_comes_back_when_all_is_done() {
-        let mut team = Team::new(3).unwrap();
+        let mut team = Team::new(3, || {}).unwrap();
         let mut tasks = vec![0; 50];
         let result = catch_unwind(AssertUnwindSafe(|| {
             team.each(&mut tasks, |task| {

@@ -51,6 +51,13 @@ pub enum Problem {
     Read(#[from] io::Error),
 }
 
+impl Problem {
+    /// Whether nothing is wrong with the file itself: another seqfit reads it, or it may be readable again.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::Contents(CheckpointError::Format(_)))
+    }
+}
+
 /// `epoch-0003.safetensors`, `epoch-0003-batch-000120.safetensors`: after so many finished epochs,
 /// and so many batches of the next.
 pub fn name((epoch, batch): Place) -> String {
@@ -114,42 +121,21 @@ pub struct Candidate {
     pub checkpoint: Checkpoint,
 }
 
-/// The newest whole checkpoint that is none of `passed`, or the best one if there is no other; and
-/// those that are damaged: they get another name, so that they are in nobody's way. The caller holds
-/// the run's lock.
-///
-/// # Errors
-/// A folder that cannot be read or changed.
-pub(super) fn newest(
-    folder: &Path,
-    passed: &[PathBuf],
-) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RunError::Read { path, source }
-    };
-    let mut damaged = Vec::new();
-    let numbered = list(folder).map_err(at(folder))?.into_iter().rev().map(|(_, path)| path);
+/// The files to go on from, in the order that they are to be tried in: the newest first, the best last.
+pub(super) fn candidates(folder: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
+    let numbered = list(folder)?.into_iter().rev().map(|(_, path)| path);
     let best = Some(folder.join(BEST)).filter(|path| path.exists());
-    for path in numbered.chain(best).filter(|path| !passed.contains(path)) {
-        match read(&path) {
-            Ok(checkpoint) => return Ok((Some(Candidate { path, checkpoint }), damaged)),
-            // Nothing is wrong with these: another seqfit reads the one, and the other may be readable
-            // again.
-            Err(source @ (Problem::Read(_) | Problem::Contents(CheckpointError::Format(_)))) => {
-                return Err(RunError::Checkpoint { path, source });
-            }
-            Err(problem) => damaged.push(put_aside(&path, problem).map_err(at(&path))?),
-        }
-    }
-    Ok((None, damaged))
+    Ok(numbered.chain(best))
 }
 
-/// Gives a file that cannot be used another name.
-pub(super) fn put_aside(path: &Path, problem: Problem) -> io::Result<Damaged> {
+/// Gives a file that cannot be used another name, so that it is in nobody's way. The caller holds the
+/// run's lock.
+pub(super) fn put_aside(path: PathBuf, problem: Problem) -> Result<Damaged, RunError> {
     let aside = PathBuf::from(format!("{}{DAMAGED}", path.display()));
-    fs::rename(path, &aside)?;
-    Ok(Damaged { path: aside, problem })
+    match fs::rename(&path, &aside) {
+        Ok(()) => Ok(Damaged { path: aside, problem }),
+        Err(source) => Err(RunError::Read { path, source }),
+    }
 }
 
 /// Whether `folder` holds nothing, or is not there; half-written files count as nothing.

@@ -45,13 +45,13 @@ pub enum RunError {
     },
     /// A run is to end before the place it has come to.
     #[error(
-        "{path} has come to {done}, found --epochs {found}: give the epochs of the whole run, more than \
+        "{path} has done {done}, found --epochs {found}: give the epochs of the whole run, no fewer than \
          are done"
     )]
     TooFewEpochs {
         /// The folder.
         path: PathBuf,
-        /// "epoch 4, batch 120".
+        /// "3 epochs", "3 epochs and 120 batches".
         done: String,
         /// Epochs that were asked for.
         found: usize,

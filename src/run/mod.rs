@@ -36,7 +36,7 @@ use crate::device::Device;
 use crate::export::torchscript;
 use crate::files;
 use crate::model::{Sequential, Summary};
-use crate::train::{History, Snapshot, TrainError};
+use crate::train::{History, Snapshot, SnapshotError};
 
 /// The names of a run's files.
 pub const CONFIG: &str = "config.toml";
@@ -166,64 +166,64 @@ impl Run {
     }
 
     /// The newest whole checkpoint, or the best one if there is no other, and those that are damaged,
-    /// which are put aside. A checkpoint of other settings or data than the config's is refused.
+    /// which are put aside.
     ///
     /// # Errors
-    /// [`RunError::Changed`] with every difference, or a folder that cannot be read.
+    /// [`RunError::Foreign`] for a checkpoint of other settings or data than the config's, or a folder
+    /// that cannot be read or changed. Nothing is put aside then.
     pub fn newest_checkpoint(&self) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
-        self.newest_but(&[])
+        self.newest_that_fits::<RunError>(|_| Ok(Ok(())))
     }
 
-    fn newest_but(
-        &self,
-        passed: &[PathBuf],
-    ) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
-        let (found, damaged) = checkpoints::newest(&self.checkpoints_path(), passed)?;
-        if let Some(Candidate { checkpoint, .. }) = &found {
-            self.check_same(&checkpoint.identity, &self.identity()?)?;
-        }
-        Ok((found, damaged))
-    }
-
-    /// The newest checkpoint that is whole and that `fits`, and those that are put aside: damaged ones,
-    /// and such that do not fit if one does.
+    /// As [`newest_checkpoint`](Self::newest_checkpoint), among those that `fits` says yes to; the others
+    /// are put aside, too, if there is such a one.
     ///
     /// # Errors
-    /// As [`newest_checkpoint`](Self::newest_checkpoint); what `fits` says, if it is not
-    /// [`TrainError::Snapshot`]; [`RunError::Checkpoint`] for the newest if none fits.
-    pub fn newest_that_fits<E: From<RunError> + From<TrainError>>(
+    /// As [`newest_checkpoint`](Self::newest_checkpoint); `fits`'s own; [`RunError::Checkpoint`] for the
+    /// newest whole one if none fits.
+    pub fn newest_that_fits<E: From<RunError>>(
         &self,
-        mut fits: impl FnMut(&Snapshot) -> Result<(), TrainError>,
+        mut fits: impl FnMut(&Snapshot) -> Result<Result<(), SnapshotError>, E>,
     ) -> Result<(Option<Candidate>, Vec<Damaged>), E> {
-        let mut unfit = Vec::new();
-        let mut passed = Vec::new();
-        let mut aside = Vec::new();
-        loop {
-            let (found, damaged) = self.newest_but(&passed)?;
-            aside.extend(damaged);
-            let Some(candidate) = found else {
-                return match unfit.into_iter().next() {
-                    None => Ok((None, aside)),
-                    Some((path, problem)) => {
-                        let source = checkpoints::Problem::Unfit(problem);
-                        Err(RunError::Checkpoint { path, source }.into())
-                    }
-                };
+        let folder = self.checkpoints_path();
+        let unreadable = |source| RunError::Read { path: folder.clone(), source };
+        let (mut found, mut aside, mut unfit) = (None, Vec::new(), None);
+        for path in checkpoints::candidates(&folder).map_err(unreadable)? {
+            let checkpoint = match checkpoints::read(&path) {
+                Ok(checkpoint) => checkpoint,
+                Err(problem) if problem.may_pass() => {
+                    return Err(RunError::Checkpoint { path, source: problem }.into());
+                }
+                Err(problem) => {
+                    aside.push((path, problem));
+                    continue;
+                }
             };
-            match fits(&candidate.checkpoint.snapshot) {
+            self.check_own(&path, &checkpoint)?;
+            match fits(&checkpoint.snapshot)? {
                 Ok(()) => {
-                    for (path, problem) in unfit {
-                        let put = checkpoints::put_aside(&path, problem.into());
-                        aside.push(put.map_err(|source| RunError::Read { path, source })?);
-                    }
-                    return Ok((Some(candidate), aside));
+                    found = Some(Candidate { path, checkpoint });
+                    break;
                 }
-                Err(TrainError::Snapshot(problem)) => {
-                    passed.push(candidate.path.clone());
-                    unfit.push((candidate.path, problem));
+                Err(problem) => {
+                    unfit.get_or_insert(aside.len());
+                    aside.push((path, problem.into()));
                 }
-                Err(error) => return Err(error.into()),
             }
+        }
+        // Without one that fits those that do not are all there is.
+        if let (None, Some(newest)) = (&found, unfit) {
+            let (path, source) = aside.swap_remove(newest);
+            return Err(RunError::Checkpoint { path, source }.into());
+        }
+        let aside = aside.into_iter().map(|(path, problem)| checkpoints::put_aside(path, problem));
+        Ok((found, aside.collect::<Result<_, _>>()?))
+    }
+
+    fn check_own(&self, path: &Path, checkpoint: &Checkpoint) -> Result<(), RunError> {
+        match checkpoint.identity.differences(&self.identity()?) {
+            differences if differences.is_empty() => Ok(()),
+            differences => Err(RunError::Foreign { path: path.to_owned(), differences }),
         }
     }
 
@@ -279,10 +279,16 @@ impl Run {
         files.into_iter().try_for_each(|(file, bytes)| self.write(file, bytes))
     }
 
-    /// On a disk that is full the newest checkpoint stays, and the older ones make room.
+    /// On a disk that is full the newest checkpoint stays, and the older ones make room. A folder that
+    /// somebody has taken away is made again, so that what was trained is not lost.
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(file);
         let folder = self.checkpoints_path();
+        if !self.path.exists() {
+            let prepare = |source| RunError::Prepare { path: self.path.clone(), source };
+            fs::create_dir_all(&self.path).map_err(prepare)?;
+            files::write(&self.path.join(CONFIG), self.config.to_toml()?.as_bytes())?;
+        }
         Ok(checkpoints::making_room(&folder, || files::write(&path, bytes))?)
     }
 
@@ -353,10 +359,7 @@ impl Run {
     pub fn load_checkpoint(&self, path: &Path, device: Device) -> Result<Sequential, RunError> {
         let checkpoint = checkpoints::read(path)
             .map_err(|source| RunError::Checkpoint { path: path.to_owned(), source })?;
-        match checkpoint.identity.differences(&self.identity()?) {
-            differences if differences.is_empty() => {}
-            differences => return Err(RunError::Foreign { path: path.to_owned(), differences }),
-        }
+        self.check_own(path, &checkpoint)?;
         let network = self.config.network.clone();
         let mut model = Sequential::from_spec(network, device, self.config.fit.seed)
             .map_err(|source| RunError::Model { path: self.path.join(CONFIG), source })?;
@@ -376,22 +379,22 @@ impl Run {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
+        let again = Path::new(TORCHSCRIPT);
         // The file may be a link, and may not be there yet.
         let real = |path: &Path| path.canonicalize().ok();
         let target = real(path).or_else(|| Some(real(folder)?.join(path.file_name()?)));
-        let own = real(&self.path);
-        let inside = match (&target, &own) {
-            (Some(target), Some(own)) => target.starts_with(own),
-            _ => false,
+        let Some(target) = target else { return Ok(()) };
+        let own = |run: &Path| {
+            let Some(run) = real(run) else { return false };
+            let Ok(inside) = target.strip_prefix(&run) else { return false };
+            let known = FILES.iter().chain(&[lock::FILE, replacement::MARKER]);
+            inside.starts_with(checkpoints::FOLDER)
+                || known.into_iter().any(|name| inside == Path::new(name) && inside != again)
         };
-        let again = own.is_some_and(|own| target.as_ref() == Some(&own.join(TORCHSCRIPT)));
-        let ours = |name: &str| path.file_name().is_some_and(|own| own == name);
-        let known = FILES.iter().any(|name| ours(name))
-            || ours(lock::FILE)
-            || ours(replacement::MARKER)
-            || target.is_some_and(|target| target.starts_with(self.checkpoints_path()))
-            || real(folder) == real(&self.checkpoints_path());
-        match inside && known && !again {
+        // What is to be replaced stays as it is until then, and goes with everything in it.
+        let replaced = self.replaces.as_ref().and_then(|replaces| real(replaces.place()));
+        let in_replaced = replaced.is_some_and(|place| target.starts_with(place));
+        match own(&self.path) || in_replaced {
             true => Err(RunError::OwnFile(path.to_owned())),
             false => Ok(()),
         }

@@ -19,6 +19,19 @@ fn real(path: &Path) -> String {
     path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
+/// Whether `path` is `place` with `suffix` behind it, or that and a number: `runs/a.new-2`.
+fn named_after(path: &Path, place: &Path, suffix: &str) -> bool {
+    let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+    let rest = name(path).zip(name(place)).and_then(|(name, place)| {
+        Some(name.strip_prefix(&place)?.strip_prefix(suffix)?.to_owned())
+    });
+    let numbered = |rest: &str| {
+        let number = rest.strip_prefix('-').unwrap_or("");
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    path.parent() == place.parent() && rest.is_some_and(|rest| rest.is_empty() || numbered(&rest))
+}
+
 /// The place that a run takes when it is finished. As long as this lives, nobody else writes there.
 #[derive(Debug)]
 pub(super) struct Replacement {
@@ -26,7 +39,7 @@ pub(super) struct Replacement {
     /// Where the run that was there has been moved to, if a process was killed right after that.
     moved: Option<PathBuf>,
     /// Of the run that is there; none if there is nothing any more.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Replacement {
@@ -48,9 +61,14 @@ impl Replacement {
                 }
                 Err(error) => return Err(prepare(error)),
             }
-            return Ok((Self { place: place.to_owned(), moved: None, _lock: Some(lock) }, folder));
+            return Ok((Self { place: place.to_owned(), moved: None, lock: Some(lock) }, folder));
         }
         Err(prepare(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// What is replaced.
+    pub fn place(&self) -> &Path {
+        &self.place
     }
 
     /// Writes down in the new run's folder what it replaces.
@@ -72,8 +90,14 @@ impl Replacement {
         let (Some(place), Some(own)) = (lines.next(), lines.next()) else { return Ok(None) };
         let (place, moved) = (PathBuf::from(place), lines.next().map(PathBuf::from));
         let here = real(folder);
+        // The names that `begin` and `finish` give: whatever else is written there is not ours.
+        let ours = named_after(Path::new(own), &place, ".new")
+            && moved.as_ref().is_none_or(|moved| named_after(moved, &place, ".old"));
+        if !ours {
+            return Ok(None);
+        }
         if moved.is_some() && here == real(&place) {
-            Self { place, moved, _lock: None }.tidy()?;
+            Self { place, moved, lock: None }.tidy()?;
             return Ok(None);
         }
         // A folder that was moved or copied since has another purpose now.
@@ -85,7 +109,7 @@ impl Replacement {
             Vacancy::Replace => Some(Lock::take(&place)?),
             Vacancy::Free => None,
         };
-        Ok(Some(Self { place, moved, _lock: lock }))
+        Ok(Some(Self { place, moved, lock }))
     }
 
     /// Puts the finished run in `folder` in its place, and returns that. Wherever this is cut short,
@@ -118,10 +142,10 @@ impl Replacement {
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(prepare)?;
         }
         if let Some(moved) = self.moved.as_ref().filter(|moved| moved.exists()) {
-            // Nothing but a run, whatever the file says.
-            match Run::check_vacant(moved, true)? {
-                Vacancy::Free | Vacancy::Replace => fs::remove_dir_all(moved).map_err(prepare)?,
-            }
+            // Nothing but a run, and none that somebody trains.
+            Run::check_vacant(moved, true)?;
+            let _lock = if self.lock.is_none() { Some(Lock::take(moved)?) } else { None };
+            fs::remove_dir_all(moved).map_err(prepare)?;
         }
         fs::remove_file(self.place.join(MARKER)).map_err(prepare)
     }

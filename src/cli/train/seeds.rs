@@ -19,13 +19,12 @@ use super::interruption::Interruption;
 use super::{Args, start};
 
 /// Options that the runs get from here, and whether a value follows.
-const OWN: [(&str, bool); 8] = [
+const OWN: [(&str, bool); 7] = [
     ("--seeds", true),
     ("--seed", true),
     ("--parallel", true),
     ("--out", true),
     ("--csv", true),
-    ("--force", false),
     ("--json", false),
     ("--quiet", false),
 ];
@@ -127,7 +126,7 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             && failed.is_none()
             && let Some(seed) = waiting.pop_front()
         {
-            running.push((seed, spawn(args, &folder(&out, seed), seed, threads)?));
+            running.push((seed, spawn(&folder(&out, seed), seed, threads)?));
             continue;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -156,8 +155,7 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             Some((_, name)) => format!("interrupted by {name}"),
             None => format!("seed {seed} did not come to its end"),
         };
-        let but = if args.force { " and without --force" } else { "" };
-        tell(format_args!("{what}; the same command with --out {}{but} goes on", out.display()));
+        tell(format_args!("{what}; the same command with --out {} goes on", out.display()));
         return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     let seeds = (first..=last).map(|seed| finished(&out, seed)).collect::<anyhow::Result<_>>()?;
@@ -178,17 +176,14 @@ fn folder(out: &Path, seed: u64) -> PathBuf {
 }
 
 /// The command line of this process with other seeds and places.
-fn spawn(args: &Args, folder: &Path, seed: u64, threads: Option<usize>) -> anyhow::Result<Child> {
+fn spawn(folder: &Path, seed: u64, threads: Option<usize>) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
     command.args(others(std::env::args_os().skip(1)));
     // What has begun goes on, and is refused if the settings are others.
-    match Run::open(folder).is_ok() && !args.force {
+    match Run::open(folder).is_ok() {
         true => command.arg("--resume").arg(folder),
         false => command.arg("--out").arg(folder),
     };
-    if args.force {
-        command.arg("--force");
-    }
     command.args(["--quiet", "--seed", &seed.to_string()]);
     if let Some(threads) = threads {
         command.args(["--threads", &threads.to_string()]);
@@ -286,8 +281,7 @@ mod tests {
 
     #[test]
     fn the_runs_get_everything_but_what_is_set_here() {
-        let given =
-            "train --seeds 5 --epochs 3 --seed=2 --out x --force -q --json --lr-x --seedling 3";
+        let given = "train --seeds 5 --epochs 3 --seed=2 --out x -q --json --lr-x --seedling 3";
         let kept = others(given.split(' ').map(OsString::from));
         assert_eq!(kept, ["train", "--epochs", "3", "--lr-x", "--seedling", "3"]);
     }

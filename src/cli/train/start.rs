@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seqfit::run::{DataConfig, Run, RunConfig, RunError};
-use seqfit::{Device, FitConfig, Sequential, Snapshot, data, device};
+use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
 use super::super::options::Network;
 use super::super::output::{Usage, tell};
@@ -97,12 +97,17 @@ pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
     };
     let state = &snapshot.state;
     if config.fit.epochs < state.epoch + usize::from(state.batch > 0) {
-        let (done, found) = (snapshot.place(), config.fit.epochs);
+        let found = config.fit.epochs;
+        let done = match state.batch {
+            0 => format!("{} epochs", state.epoch),
+            batch => format!("{} epochs and {batch} batches", state.epoch),
+        };
         return Err(RunError::TooFewEpochs { path: path.to_owned(), done, found }.into());
     }
     let result = run.result().filter(|result| {
         let ended = state.stopped || state.epoch >= config.fit.epochs;
-        ended && result.epochs == state.history.epochs.len() && run.load_model(Device::Cpu).is_ok()
+        let same = (result.epochs, result.batch) == (state.epoch, state.batch);
+        ended && same && run.load_model(Device::Cpu).is_ok()
     });
     if let Some(result) = result {
         let (epochs, stopped) = (state.epoch, state.stopped);
@@ -151,7 +156,10 @@ fn newest_that_fits(
 ) -> anyhow::Result<Option<Arc<Snapshot>>> {
     let mut own = Own::new(run)?;
     let (found, aside) = run.newest_that_fits::<anyhow::Error>(|snapshot| {
-        model.check_snapshot(snapshot, &data.train, fit, &mut own.callbacks())
+        match model.check_snapshot(snapshot, &data.train, fit, &mut own.callbacks()) {
+            Err(TrainError::Snapshot(problem)) => Ok(Err(problem)),
+            checked => Ok(Ok(checked?)),
+        }
     })?;
     for damaged in aside {
         let (path, problem) = (damaged.path.display(), damaged.problem);

@@ -1,7 +1,7 @@
 //! A table of the epochs that grows while training runs.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Callback, CallbackError, Flow, Plan, Rollback, Training};
@@ -27,12 +27,23 @@ impl CsvLogger {
         Self { path: path.into(), history: History::default(), failure: None }
     }
 
-    /// Writes an empty table to `path`, to see whether that can be done.
+    /// Whether a table can be written to `path`: an empty one is, if there is nothing; a file that is
+    /// there stays as it is.
     ///
     /// # Errors
     /// Why it cannot.
     pub fn check(path: &Path) -> Result<(), WriteError> {
-        files::write(path, History::default().to_csv().as_bytes())
+        match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                files::write(path, History::default().to_csv().as_bytes())
+            }
+            _ if !path.is_file() => files::write(path, &[]),
+            bytes => {
+                let at = |source| WriteError::new(path, 0, source);
+                OpenOptions::new().append(true).open(path).map_err(at)?;
+                files::write(path, &bytes.map_err(at)?)
+            }
+        }
     }
 
     /// Where the table is.
@@ -92,7 +103,6 @@ impl Callback for CsvLogger {
 mod tests {
     use super::super::made_up::{plan, tell, with_training};
     use super::*;
-    use std::fs;
 
     #[test]
     fn every_epoch_is_there_as_soon_as_it_ends() -> Result<(), Box<dyn std::error::Error>> {

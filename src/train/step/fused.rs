@@ -27,7 +27,7 @@ use crate::device;
 use crate::model::{
     Activation, Dense, Dropout, Layer, Mode, ModelError, Sequential, Spec, WeightsError,
 };
-use crate::native::products::{Matrix, multiply};
+use crate::native::products::{Matrix, ROOM, multiply, take_room};
 use crate::native::team::Team;
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
@@ -278,7 +278,9 @@ impl<'m> Fused<'m> {
         let cut = Cut::new(&stack, batch);
         let threads = config.threads.unwrap_or_else(device::all_threads);
         let threads = threads.min(useful_threads(&stack, batch));
-        let team = Team::new(threads).map_err(|error| LibtorchError::thread(&error))?;
+        // Before the large lists, so that they are what there is no memory for.
+        drop(zeros(threads * ROOM / size_of::<f32>())?);
+        let team = Team::new(threads, take_room).map_err(|error| LibtorchError::thread(&error))?;
         let length = stack.len();
         let [first, second] = config.optimizer.remembers();
         let list = |needed: bool| zeros(if needed { length } else { 0 });
