@@ -130,28 +130,38 @@ pub(crate) struct Scratch {
     padded: Vec<f32>,
     /// The control points, spread along the rows: x and y for each control row and pixel column.
     spread: Vec<f32>,
-    line: Line,
+    places: Places,
 }
 
-/// One row of output: where its pixels come from.
+/// Where the pixels of the output come from, row by row.
 #[derive(Clone, Debug, Default)]
-struct Line {
+struct Places {
     /// Input places, from the corner of the border; then what is left of them behind whole pixels.
     x: Vec<f32>,
     y: Vec<f32>,
     /// The upper left of the four pixels around a place, as a position in the padded image.
     at: Vec<u32>,
-    /// The four pixels.
-    around: [Vec<f32>; 4],
+    /// The four pixels: the upper two and the lower two.
+    around: [Vec<[f32; 2]>; 2],
 }
 
-impl Line {
-    fn resize(&mut self, width: usize) {
-        self.x.resize(width, 0.0);
-        self.y.resize(width, 0.0);
-        self.at.resize(width, 0);
-        self.around.iter_mut().for_each(|values| values.resize(width, 0.0));
+impl Places {
+    fn resize(&mut self, pixels: usize) {
+        self.x.resize(pixels, 0.0);
+        self.y.resize(pixels, 0.0);
+        self.at.resize(pixels, 0);
+        self.around.iter_mut().for_each(|pairs| pairs.resize(pixels, [0.0; 2]));
     }
+}
+
+/// What leads from a row of output to places in the input: value and step along the row, and how the
+/// displacements of the nearest four control rows weigh in it.
+struct Row<'a> {
+    starts: [f32; 2],
+    steps: [f32; 2],
+    /// For x and for y; empty without displacements.
+    near: [[&'a [f32]; 4]; 2],
+    weights: [f32; 4],
 }
 
 impl Augmenter {
@@ -190,37 +200,37 @@ impl Augmenter {
     pub fn apply(&self, draw: &Draw, image: &[u8], out: &mut [f32], scratch: &mut Scratch) {
         let (height, width) = (self.height, self.width);
         let stride = width + BEFORE + BEHIND;
-        scratch.padded.clear();
+        // Nothing is ever written to the border.
         scratch.padded.resize(stride * (height + BEFORE + BEHIND), 0.0);
-        for (row, pixels) in image.chunks_exact(width).enumerate() {
-            let start = (row + BEFORE) * stride + BEFORE;
-            widen(&mut scratch.padded[start..start + width], pixels);
-        }
+        widen(&mut scratch.padded[BEFORE * stride + BEFORE..], stride, image, width);
         self.spread(draw, scratch);
         let [xx, xy, x0, yx, yy, y0] = draw.affine;
         let (middle_x, middle_y) = ((width - 1) as f32 / 2.0, (height - 1) as f32 / 2.0);
         let (most_x, most_y) = ((width + BEFORE) as f32, (height + BEFORE) as f32);
-        let Scratch { padded, spread, line } = scratch;
-        line.resize(width);
-        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+        let Scratch { padded, spread, places } = scratch;
+        places.resize(height * width);
+        let lines = places.x.chunks_exact_mut(width).zip(places.y.chunks_exact_mut(width));
+        for (row, (x, y)) in lines.enumerate() {
             let v = row as f32 - middle_y;
             let corner = BEFORE as f32;
             let start_x = xy * v + x0 + middle_x + corner;
             let start_y = yy * v + y0 + middle_y + corner;
-            straight(&mut line.x, xx, start_x - xx * middle_x);
-            straight(&mut line.y, yx, start_y - yx * middle_x);
-            if !draw.control.is_empty() {
-                let (first, weights) = self.rows.taps[row];
-                let rows = self.rows.points;
-                let near =
-                    |of: usize, tap: usize| &spread[(of * rows + first + tap) * width..][..width];
-                displace(&mut line.x, [0, 1, 2, 3].map(|tap| near(0, tap)), weights);
-                displace(&mut line.y, [0, 1, 2, 3].map(|tap| near(1, tap)), weights);
-            }
-            place(line, [most_x, most_y], stride as u32);
-            gather(line, padded, stride);
-            blend(line, out);
+            let (first, weights) = self.rows.taps[row];
+            let near = |of: usize, tap: usize| match draw.control.is_empty() {
+                true => &[][..],
+                false => &spread[(of * self.rows.points + first + tap) * width..][..width],
+            };
+            let row = Row {
+                starts: [start_x - xx * middle_x, start_y - yx * middle_x],
+                steps: [xx, yx],
+                near: [0, 1].map(|of| [0, 1, 2, 3].map(|tap| near(of, tap))),
+                weights,
+            };
+            lead(x, y, &row);
         }
+        place(places, [most_x, most_y], stride as u32);
+        gather(places, padded, stride);
+        blend(places, out);
     }
 
     /// The control points' displacements at every column, for each control row.
@@ -229,44 +239,54 @@ impl Augmenter {
             return;
         }
         let points = self.columns.points;
-        scratch.spread.clear();
-        for line in draw.control.chunks_exact(points) {
-            scratch.spread.extend(self.columns.taps.iter().map(|(first, weights)| {
-                let near = &line[*first..first + 4];
-                near.iter().zip(weights).map(|(d, weight)| d * weight).sum::<f32>()
-            }));
-        }
+        scratch.spread.resize(draw.control.len() / points * self.width, 0.0);
+        interpolate(&mut scratch.spread, &draw.control, points, &self.columns.taps);
     }
 }
 
 // What follows is compiled for several kinds of processors, and gives the same bits on all of them:
 // nothing is fused or reordered.
 
+/// Rows of pixels, written with `stride` values from one row to the next.
 #[multiversion(targets("x86_64+avx2"))]
-fn widen(values: &mut [f32], pixels: &[u8]) {
-    values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = f32::from(pixel));
-}
-
-/// start, start + step, start + 2 step, …
-#[multiversion(targets("x86_64+avx2"))]
-fn straight(values: &mut [f32], step: f32, start: f32) {
-    for (i, value) in (0i32..).zip(values) {
-        *value = step * i as f32 + start;
+fn widen(values: &mut [f32], stride: usize, pixels: &[u8], width: usize) {
+    for (values, pixels) in values.chunks_mut(stride).zip(pixels.chunks_exact(width)) {
+        values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = f32::from(pixel));
     }
 }
 
-/// Adds the weighted sum of four lines.
+/// The sums of four numbers each, with their weights, for all lines of `points` numbers.
 #[multiversion(targets("x86_64+avx2"))]
-fn displace(values: &mut [f32], [a, b, c, d]: [&[f32]; 4], [wa, wb, wc, wd]: [f32; 4]) {
-    let near = a.iter().zip(b).zip(c).zip(d);
-    for (value, (((a, b), c), d)) in values.iter_mut().zip(near) {
-        *value += (wa * a + wb * b) + (wc * c + wd * d);
+fn interpolate(out: &mut [f32], lines: &[f32], points: usize, taps: &[(usize, [f32; 4])]) {
+    for (out, line) in out.chunks_exact_mut(taps.len()).zip(lines.chunks_exact(points)) {
+        for (out, (first, [wa, wb, wc, wd])) in out.iter_mut().zip(taps) {
+            let near = &line[*first..first + 4];
+            *out = (near[0] * wa + near[1] * wb) + (near[2] * wc + near[3] * wd);
+        }
+    }
+}
+
+/// The places that a row of output comes from: start, start + step, start + 2 step, … and what the
+/// control rows add.
+#[multiversion(targets("x86_64+avx2"))]
+fn lead(x: &mut [f32], y: &mut [f32], row: &Row) {
+    for ((values, near), (start, step)) in
+        [x, y].into_iter().zip(row.near).zip(row.starts.into_iter().zip(row.steps))
+    {
+        for (i, value) in (0i32..).zip(&mut *values) {
+            *value = step * i as f32 + start;
+        }
+        let [a, b, c, d] = near;
+        let [wa, wb, wc, wd] = row.weights;
+        for (value, (((a, b), c), d)) in values.iter_mut().zip(a.iter().zip(b).zip(c).zip(d)) {
+            *value += (wa * a + wb * b) + (wc * c + wd * d);
+        }
     }
 }
 
 /// Clamps places to where the border is, and splits them into whole pixels and the rest.
 #[multiversion(targets("x86_64+avx2"))]
-fn place(Line { x, y, at, .. }: &mut Line, [most_x, most_y]: [f32; 2], stride: u32) {
+fn place(Places { x, y, at, .. }: &mut Places, [most_x, most_y]: [f32; 2], stride: u32) {
     for ((x, y), at) in x.iter_mut().zip(y).zip(at) {
         let ((left, rest_x), (top, rest_y)) = (split(*x, most_x), split(*y, most_y));
         (*x, *y) = (rest_x, rest_y);
@@ -287,20 +307,20 @@ fn split(place: f32, most: f32) -> (u32, f32) {
     (shifted.to_bits() - WHOLE.to_bits(), inside - (shifted - WHOLE))
 }
 
-fn gather(Line { at, around, .. }: &mut Line, padded: &[f32], stride: usize) {
-    let [a, b, c, d] = around;
-    for ((((at, a), b), c), d) in at.iter().zip(a).zip(b).zip(c).zip(d) {
+fn gather(Places { at, around, .. }: &mut Places, padded: &[f32], stride: usize) {
+    let [above, below] = around;
+    for ((at, above), below) in at.iter().zip(above).zip(below) {
         let at = *at as usize;
         let near = &padded[at..at + stride + 2];
-        (*a, *b, *c, *d) = (near[0], near[1], near[stride], near[stride + 1]);
+        (*above, *below) = ([near[0], near[1]], [near[stride], near[stride + 1]]);
     }
 }
 
 /// Bilinear interpolation, and the scaling to [0, 1].
 #[multiversion(targets("x86_64+avx2"))]
-fn blend(Line { x, y, around: [a, b, c, d], .. }: &Line, out: &mut [f32]) {
-    let places = x.iter().zip(y).zip(a.iter().zip(b).zip(c.iter().zip(d)));
-    for (out, ((x, y), ((a, b), (c, d)))) in out.iter_mut().zip(places) {
+fn blend(Places { x, y, around: [above, below], .. }: &Places, out: &mut [f32]) {
+    let places = x.iter().zip(y).zip(above.iter().zip(below));
+    for (out, ((x, y), ([a, b], [c, d]))) in out.iter_mut().zip(places) {
         let above = a + x * (b - a);
         let below = c + x * (d - c);
         *out = (above + y * (below - above)) * const { 1.0 / SCALE as f32 };
