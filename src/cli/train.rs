@@ -4,6 +4,7 @@ mod interruption;
 mod seeds;
 mod settings;
 mod start;
+mod timing;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use super::output::{self, tell};
 use super::progress::{JsonLines, Progress};
 use interruption::Interruption;
 use settings::{CallbackOptions, FitOptions};
+use timing::Timing;
 
 pub use settings::{load_recipe, over};
 
@@ -69,6 +71,9 @@ pub struct Args {
     /// Print a JSON object an epoch, and one with the result, on stdout
     #[arg(long)]
     json: bool,
+    /// Print where the time went, on stderr: phases that add up to the whole
+    #[arg(long, conflicts_with = "seeds")]
+    timing: bool,
 }
 
 /// A run that is about to train.
@@ -114,10 +119,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(seeds) = args.seeds {
         return seeds::run(args, seeds);
     }
+    let mut timing = args.timing.then(Timing::begin);
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let job = match &args.resume {
-        None => start::begin(args)?,
-        Some(path) => match start::go_on(args, path)? {
+        None => start::begin(args, timing.as_mut())?,
+        Some(path) => match start::go_on(args, path, timing.as_mut())? {
             Some(job) => job,
             None => return Ok(ExitCode::SUCCESS),
         },
@@ -131,11 +137,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(snapshot) = job.snapshot.as_deref().filter(|_| !args.quiet) {
         tell(format_args!("going on with {}", snapshot.place()));
     }
-    job.train(args, Interruption::watch(deadline)?)
+    let code = job.train(args, Interruption::watch(deadline)?, &mut timing)?;
+    if let Some(mut timing) = timing {
+        timing.mark("the rest");
+        tell(timing.table());
+    }
+    Ok(code)
 }
 
 impl Job {
-    fn train(mut self, args: &Args, mut interruption: Interruption) -> anyhow::Result<ExitCode> {
+    fn train(
+        mut self,
+        args: &Args,
+        mut interruption: Interruption,
+        timing: &mut Option<Timing>,
+    ) -> anyhow::Result<ExitCode> {
         let config = self.run.config().clone();
         if let Some(csv) = &args.csv {
             self.run.check_output(csv)?;
@@ -153,6 +169,7 @@ impl Job {
         callbacks.extend(lines.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(own.callbacks());
         callbacks.push(&mut interruption);
+        callbacks.extend(timing.as_mut().map(|own| own as &mut dyn Callback));
         let started = Instant::now();
         let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
         let trained = match &self.snapshot {
@@ -165,6 +182,8 @@ impl Job {
         let Own { early_stopping, checkpoints, .. } = own;
         let mut failures = std::mem::take(&mut self.failures);
         failures.extend(checkpoints.finish().iter().map(ToString::to_string));
+        let mut mark = |phase| timing.iter_mut().for_each(|timing| timing.mark(phase));
+        mark("checkpoints: waiting for the last");
         failures.extend(tables.iter().filter_map(|table| Some(table.failure()?.to_string())));
         let history = trained.map_err(|error| self.with_way_on(error))?;
 
@@ -180,8 +199,11 @@ impl Job {
             failures.iter().for_each(|failure| tell(format_args!("warning: {failure}")));
             return Err(error.into());
         }
+        mark("saving and exporting");
+        let test = self.test()?;
+        mark("evaluation");
         let result = RunResult {
-            test: self.test()?,
+            test,
             last_epoch: history.last().cloned(),
             epochs: history.epochs.len(),
             batch,

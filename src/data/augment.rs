@@ -19,6 +19,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::batches::SCALE;
+use super::dataset::Dataset;
 use crate::rng::{self, Purpose};
 
 /// How far images are deformed. Each number is the largest change of its kind, drawn evenly from ±
@@ -56,6 +57,21 @@ impl Augment {
     /// Whether it changes nothing.
     pub fn is_off(&self) -> bool {
         !self.is_on()
+    }
+
+    /// The samples of `order` as a training with this seed sees them in `epoch` (from 1): f32 in [0, 1],
+    /// one image behind the other, row by row. Nothing has begun to fade.
+    pub fn images(&self, dataset: &Dataset, order: &[u32], seed: u64, epoch: usize) -> Vec<f32> {
+        let [height, width] = dataset.image_shape();
+        let lasting = Self { fade: 0.0, ..*self };
+        let augmenter = Augmenter::new(lasting, seed, epoch, [height, width]);
+        let mut scratch = Scratch::default();
+        let mut images = vec![0.0; order.len() * height * width];
+        for (&sample, out) in order.iter().zip(images.chunks_exact_mut(height * width)) {
+            let image = dataset.image(sample as usize);
+            augmenter.apply(&augmenter.draw(epoch, sample), image, out, &mut scratch);
+        }
+        images
     }
 
     /// The name and value of each setting, with the most that it may be.

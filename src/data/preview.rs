@@ -1,6 +1,6 @@
 //! A sheet of images beside what augmentation makes of them, to look at.
 
-use super::augment::{Augment, Augmenter, Scratch};
+use super::augment::Augment;
 use super::dataset::Dataset;
 use super::images::Gray;
 
@@ -20,14 +20,9 @@ pub fn preview(
 ) -> Gray {
     let [rows, columns] = dataset.image_shape();
     let samples = samples.min(dataset.len());
-    // The middle of a training: nothing has begun to fade.
-    let augmenter =
-        Augmenter::new(Augment { fade: 0.0, ..augment }, seed, variants, [rows, columns]);
     let (cell_height, cell_width) = (ENLARGED * rows + GAP, ENLARGED * columns + GAP);
     let (height, width) = (samples * cell_height + GAP, (variants + 1) * cell_width + GAP);
     let mut sheet = Gray { height, width, pixels: vec![BETWEEN; height * width] };
-    let mut scratch = Scratch::default();
-    let mut deformed = vec![0f32; rows * columns];
     for row in 0..samples {
         let sample = row * dataset.len() / samples;
         let image = dataset.image(sample);
@@ -35,8 +30,7 @@ pub fn preview(
             let shown: Vec<u8> = match column {
                 0 => image.to_vec(),
                 epoch => {
-                    let draw = augmenter.draw(epoch, sample as u32);
-                    augmenter.apply(&draw, image, &mut deformed, &mut scratch);
+                    let deformed = augment.images(dataset, &[sample as u32], seed, epoch);
                     deformed.iter().map(|value| (255.0 * value).round() as u8).collect()
                 }
             };

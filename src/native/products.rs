@@ -90,7 +90,8 @@ pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
 pub const ROOM: usize = 8 << 20;
 
 /// Takes this thread's room for products, which the first of them would take: where there is no memory
-/// for it the process ends, so whoever has made sure of [`ROOM`] calls this.
+/// for it the process ends, so whoever has made sure of [`ROOM`] calls this. What a product copies of its
+/// operands, some 100 KB at most for those of a step, is taken for each.
 pub fn take_room() {
     let one = [1.0; 64 * 64];
     let all = Matrix::new(&one, 64, 64, 64);

@@ -188,6 +188,8 @@ impl Team {
             };
             team.helpers.push(Builder::new().name("step".to_owned()).spawn(work)?);
         }
+        // Without ours the wait ends when every helper has said something, or has ended.
+        drop(started);
         wait_for.iter().take(team.helpers.len()).for_each(drop);
         Ok(team)
     }
@@ -196,7 +198,7 @@ impl Team {
     /// done. Neighbouring tasks tend to come to the same threads as the time before.
     ///
     /// # Panics
-    /// As `work` does, once all tasks are done.
+    /// As `work` does; with several threads and tasks once all are done.
     pub fn each<T: Send>(&mut self, tasks: &mut [T], work: impl Fn(&mut T) + Sync) {
         if self.helpers.is_empty() || tasks.len() < 2 {
             return tasks.iter_mut().for_each(work);
@@ -221,6 +223,8 @@ impl Team {
             }
         }
         let shared = &*self.shared;
+        // From here on the tasks are reached by this pointer alone.
+        let count = tasks.len();
         let context = Context { tasks: tasks.as_mut_ptr(), work };
         let job = Job { context: (&raw const context).cast(), call: call::<T, W> };
         // SAFETY: all tasks of the moment before are done, and none is open: nobody reads the job. Each
@@ -229,16 +233,17 @@ impl Team {
         unsafe { *shared.job.get() = job };
         let (moment, _, _) = Shared::unpack(shared.open.load(SeqCst));
         shared.done.store(0, SeqCst);
-        // The moment's number keeps a thread that was held up from taking a task of an earlier one.
+        // With the moment's number no two moments look the same: a thread that was held up between its look
+        // and its claim fails, and looks again.
         let next = (moment + 1) & u64::from(u32::MAX);
-        shared.open.store(Shared::pack(next, 0, tasks.len()), SeqCst);
+        shared.open.store(Shared::pack(next, 0, count), SeqCst);
         let helpers = shared.helpers.lock().unwrap_or_else(PoisonError::into_inner);
         helpers.iter().for_each(|helper| helper.wake());
         drop(helpers);
         while let Some(task) = shared.take(true) {
             shared.run(task);
         }
-        shared.owner.wait(|| shared.done.load(SeqCst) == tasks.len());
+        shared.owner.wait(|| shared.done.load(SeqCst) == count);
         let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(payload) = panic {
             resume_unwind(payload);

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::RunError;
 use crate::data;
-use crate::device;
+use crate::device::{self, Device};
 use crate::libtorch;
 use crate::model::Spec;
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
-use crate::train::{ConfigError, FitConfig, Metric};
+use crate::train::{ConfigError, Engine, FitConfig, Metric};
 
 /// The whole config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,9 @@ impl RunConfig {
     }
 
     /// Begins a config for a run that starts now, in this process.
-    pub fn now(device: String, data: DataConfig, fit: FitConfig, network: Spec) -> Self {
+    pub fn now(device: Device, data: DataConfig, fit: FitConfig, network: Spec) -> Self {
+        let fit = fit.settled(&network, device);
+        let device = device::name(device);
         Self {
             created: Self::timestamp(),
             command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
@@ -145,7 +147,11 @@ impl RunConfig {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             format!("it must be UTF-8, found another byte at {}", error.valid_up_to())
         })?;
-        let config: Self = toml::from_str(text).map_err(|error| describe(&error, text))?;
+        let mut config: Self = toml::from_str(text).map_err(|error| describe(&error, text))?;
+        // A run always says what computed it, but for those of before there was a choice.
+        if config.fit.engine == Engine::Auto {
+            config.fit.engine = Engine::Autograd;
+        }
         config.network.check().map_err(|error| error.to_string())?;
         config.fit.check().map_err(|error| error.to_string())?;
         config.checkpoints.check().map_err(|error| error.to_string())?;

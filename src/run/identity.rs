@@ -61,8 +61,19 @@ impl Identity {
     /// What differs in `other`, in the order of the settings' names.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
-        compare("", &self.0, &other.0, &mut found);
+        compare("", &self.whole(), &other.whole(), &mut found);
         found
+    }
+
+    /// With what was not written down before there was a choice.
+    fn whole(&self) -> Value {
+        let mut value = self.0.clone();
+        if let Some(fit) = value.get_mut("fit").and_then(Value::as_object_mut)
+            && !fit.is_empty()
+        {
+            fit.entry("engine").or_insert_with(|| json!(Engine::Autograd));
+        }
+        value
     }
 
     #[cfg(test)]
@@ -116,7 +127,9 @@ mod tests {
     #[test]
     fn differences_name_the_setting_and_both_values() {
         let of = |value| Identity::from_value(value);
-        let a = of(json!({"fit": {"batch_size": 32, "seed": 1}, "layers": [{"units": 3}, 1]}));
+        let a = of(
+            json!({"fit": {"batch_size": 32, "seed": 1, "engine": "autograd"}, "layers": [{"units": 3}, 1]}),
+        );
         let b = of(json!({"fit": {"batch_size": 64, "loss": "x"}, "layers": [{"units": 4}, 1]}));
         let told: Vec<String> = a.differences(&b).iter().map(ToString::to_string).collect();
         let expected = [

@@ -340,7 +340,7 @@ pub(super) mod made_up {
         let builder = Sequential::new([1]).add(Dense::new(2));
         let mut model = builder.build(Device::Cpu, 0).unwrap();
         let course = Course { steps: 1, epoch_steps: 1 };
-        let mut step = Step::new(&mut model, &FitConfig::default(), course).unwrap();
+        let mut step = Step::new(&mut model, &FitConfig::default(), course, 1).unwrap();
         let epochs = (1..=epochs).map(|epoch| record(epoch, 1.0)).collect();
         work(&mut Training::new(&mut step, &History { epochs }))
     }

@@ -82,6 +82,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                     steps: config.epochs as u64 * plan.batches as u64,
                     epoch_steps: plan.batches as u64,
                 },
+                plan.samples,
             )?,
             callbacks: Observers::new(callbacks),
             state: State::default(),

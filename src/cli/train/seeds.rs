@@ -109,11 +109,13 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
         // On a GPU they would share its memory.
         None if args.device.is_cuda() => 1,
         // One thread for each is the best use of all processors.
-        None if fit.engine != Engine::Autograd => device::all_threads().min(seeds as usize),
+        None if fit.engine != Engine::Autograd && fit.threads.is_none() => {
+            device::all_threads().min(seeds as usize)
+        }
         None => (device::all_threads() / fit.step_threads()).max(1),
     };
     // The number of threads changes nothing for the engine that takes as many as it finds.
-    let threads = (fit.engine != Engine::Autograd && args.fit.threads.is_none())
+    let threads = (fit.engine != Engine::Autograd && fit.threads.is_none())
         .then(|| (device::all_threads() / side_by_side).max(1))
         .filter(|_| !args.device.is_cuda());
     let mut waiting: std::collections::VecDeque<u64> = (first..=last).collect();

@@ -220,7 +220,14 @@ impl FitOptions {
             None => base.clone(),
             Some(recipe) => {
                 let fit = load_recipe(recipe)?.fit;
-                FitConfig { seed: base.seed, threads: base.threads, engine: base.engine, ..fit }
+                // What no recipe of ours says is the run's own.
+                let own = FitConfig::default();
+                FitConfig {
+                    seed: if fit.seed == own.seed { base.seed } else { fit.seed },
+                    threads: fit.threads.or(base.threads),
+                    engine: if fit.engine == own.engine { base.engine } else { fit.engine },
+                    ..fit
+                }
             }
         };
         if cuda && self.threads.is_some() {

@@ -9,11 +9,12 @@ use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 use super::super::options::Network;
 use super::super::output::{Usage, tell};
 use super::super::progress;
+use super::timing::Timing;
 use super::{Args, Job, Own};
 
 /// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
 /// made.
-pub(super) fn begin(args: &Args) -> anyhow::Result<Job> {
+pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<Job> {
     let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
     let validates = fit.validation_split > 0.0;
     let base = (&Default::default(), &Default::default());
@@ -23,17 +24,16 @@ pub(super) fn begin(args: &Args) -> anyhow::Result<Job> {
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
     }
-    let data = resolve(args, &args.data.request())?;
+    let data = resolve(args, &args.data.request(), timing)?;
     let train = &data.train;
     let network = args.network.over(Network::default());
     let network = network.spec(&train.image_shape(), train.classes().len());
     network.check().map_err(|error| Usage(error.to_string()))?;
-    let fit = fit.settled(&network, device);
     let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
     let config = RunConfig {
         callbacks,
         checkpoints,
-        ..RunConfig::now(device::name(device), data_config(&data), fit, network)
+        ..RunConfig::now(device, data_config(&data), fit, network)
     };
     let run = match &args.out {
         Some(out) => Run::create(out, args.force, config)?,
@@ -44,7 +44,11 @@ pub(super) fn begin(args: &Args) -> anyhow::Result<Job> {
 
 /// A run that has begun; none if it has come to its end. Options that decide it must say what it
 /// began with.
-pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
+pub(super) fn go_on(
+    args: &Args,
+    path: &Path,
+    timing: Option<&mut Timing>,
+) -> anyhow::Result<Option<Job>> {
     let mut run = Run::resume(path)?;
     if let Some(csv) = &args.csv {
         run.check_output(csv)?;
@@ -79,7 +83,7 @@ pub(super) fn go_on(args: &Args, path: &Path) -> anyhow::Result<Option<Job>> {
         data::Request::Auto => began.data.source.request(&locations)?,
         request => request,
     };
-    let data = resolve(args, &request)?;
+    let data = resolve(args, &request, timing)?;
     if args.data.request() == data::Request::Auto {
         began.data.source.check_same(&data.source)?;
     }
@@ -168,13 +172,19 @@ fn newest_that_fits(
     Ok(found.map(|found| found.checkpoint.snapshot))
 }
 
-fn resolve(args: &Args, request: &data::Request) -> anyhow::Result<data::Loaded> {
+fn resolve(
+    args: &Args,
+    request: &data::Request,
+    mut timing: Option<&mut Timing>,
+) -> anyhow::Result<data::Loaded> {
+    timing.iter_mut().for_each(|timing| timing.mark("options"));
     let locations = data::Locations::from_env()?;
     let data =
         progress::with_downloads(args.quiet, |told| data::resolve(request, &locations, told))?;
     if let Some(notice) = &data.source.notice {
         progress::notice(notice);
     }
+    timing.iter_mut().for_each(|timing| timing.mark("data: read, unpacked and checked"));
     Ok(data)
 }
 

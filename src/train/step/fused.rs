@@ -16,6 +16,7 @@
 mod kernels;
 
 use std::cell::RefCell;
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -249,6 +250,8 @@ impl Cut {
                 let size = WEIGHTS_OF_A_TASK.div_ceil(block.1).next_multiple_of(8);
                 let tasks = (all / size).max(1);
                 let size = (all / tasks).next_multiple_of(8);
+                // Rounded up, fewer may do.
+                let tasks = all.div_ceil(size).min(tasks);
                 for task in 0..tasks {
                     let first = task * size;
                     let rows = if task + 1 == tasks { all - first } else { size };
@@ -257,29 +260,36 @@ impl Cut {
             }
         }
         let mut order: Vec<&mut Part> = parts.iter_mut().collect();
-        order.sort_by_key(|part| part.turn);
+        // Blocks that read the same columns of the input one behind the other.
+        order.sort_by_key(|part| (part.turn, part.layer, part.rows.0));
         order.into_iter().enumerate().for_each(|(turn, part)| part.turn = turn);
         Self { samples, groups, parts }
     }
 }
 
-/// The threads of which a step of so many samples gains something.
-fn useful_threads(stack: &Stack, batch: usize) -> usize {
-    (stack.work().saturating_mul(batch) / WORK_OF_A_THREAD).max(1)
+/// The threads of which a step of so many samples gains something: as many as there is work for, and
+/// no more than there are tasks at a time.
+fn useful_threads(stack: &Stack, cut: &Cut, batch: usize) -> usize {
+    let work = stack.work().saturating_mul(batch) / WORK_OF_A_THREAD;
+    work.min(cut.parts.len().max(batch.div_ceil(cut.samples))).max(1)
 }
 
 impl<'m> Fused<'m> {
-    /// For a network that [`supports`] says yes to, on the CPU.
-    pub fn new(model: &'m mut Sequential, config: &FitConfig) -> Result<Self, LibtorchError> {
+    /// For a network that [`supports`] says yes to, on the CPU, and steps of at most `batch` samples.
+    pub fn new(
+        model: &'m mut Sequential,
+        config: &FitConfig,
+        batch: usize,
+    ) -> Result<Self, LibtorchError> {
         let Some(stack) = Stack::of(model.spec()) else {
             unreachable!("this engine is chosen for networks that it supports");
         };
-        let batch = config.batch_size;
         let cut = Cut::new(&stack, batch);
         let threads = config.threads.unwrap_or_else(device::all_threads);
-        let threads = threads.min(useful_threads(&stack, batch));
-        // Before the large lists, so that they are what there is no memory for.
-        drop(zeros(threads * ROOM / size_of::<f32>())?);
+        let threads = threads.min(useful_threads(&stack, &cut, batch));
+        // Before the large lists, so that they are what there is no memory for. Asked for, and not written
+        // to.
+        drop(black_box(reserved::<u8>(threads * ROOM)?));
         let team = Team::new(threads, take_room).map_err(|error| LibtorchError::thread(&error))?;
         let length = stack.len();
         let [first, second] = config.optimizer.remembers();
@@ -302,7 +312,10 @@ impl<'m> Fused<'m> {
             parameters: zeros(length)?,
             gradients: list(config.clip_norm.is_some())?,
             moments: [list(first)?, list(second)?],
-            ema: config.ema.map(|decay| (decay, Vec::new())),
+            ema: match config.ema {
+                None => None,
+                Some(decay) => Some((decay, reserved(length)?)),
+            },
             label_smoothing: config.label_smoothing as f32,
             clip_norm: config.clip_norm,
             rows: Rows {
@@ -460,6 +473,8 @@ impl<'m> Fused<'m> {
             let parts = own.chunks_mut(at_once * block.1).enumerate();
             tasks.extend(parts.map(|(i, out)| Task { block, first: i * at_once, out }));
         }
+        // The owner's blocks first, and of those the ones that read the same rows behind each other.
+        tasks.sort_by_key(|task| (task.block.0 >= unit.units / 2, task.first));
         let parameters = &self.parameters[..];
         self.team.each(&mut tasks, |task| {
             let (weights, _) = unit.block(parameters, task.block);
@@ -607,7 +622,7 @@ impl<'m> Fused<'m> {
             }
         }
         if let Some((_, average)) = self.ema.as_mut().filter(|(_, average)| average.is_empty()) {
-            average.clone_from(&self.parameters);
+            average.extend_from_slice(&self.parameters);
         }
     }
 }
@@ -701,11 +716,16 @@ fn split_off<'a>(list: &mut &'a mut [f32], size: usize) -> &'a mut [f32] {
     taken
 }
 
-/// So many zeros, or an error where there is no memory for them.
-fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
+/// An empty list with room for so many elements, or an error where there is no memory for them.
+fn reserved<T>(count: usize) -> Result<Vec<T>, LibtorchError> {
     let mut list = Vec::new();
-    let bytes = count.saturating_mul(size_of::<f32>());
+    let bytes = count.saturating_mul(size_of::<T>());
     list.try_reserve_exact(count).map_err(|_| LibtorchError::memory(bytes))?;
+    Ok(list)
+}
+
+fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
+    let mut list = reserved(count)?;
     list.resize(count, 0.0);
     Ok(list)
 }
@@ -739,6 +759,10 @@ impl Engine for Fused<'_> {
         Ok(self.model)
     }
 
+    fn weights(&mut self) -> Result<Tensors, LibtorchError> {
+        self.unpack(&self.parameters)
+    }
+
     fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
         self.model.set_weights(weights)?;
         Ok(self.take_over()?)
@@ -768,10 +792,14 @@ impl Engine for Fused<'_> {
         _: u64,
     ) -> Result<(), WeightsError> {
         self.set_weights(weights)?;
-        let mut own = zeros(if average.is_empty() { 0 } else { self.stack.len() })?;
-        self.pack(average, &mut own);
-        if let Some((_, average)) = &mut self.ema {
-            *average = own;
+        if let Some((decay, mut own)) = self.ema.take() {
+            // Its room is kept.
+            own.clear();
+            if !average.is_empty() {
+                own.resize(self.stack.len(), 0.0);
+                self.pack(average, &mut own);
+            }
+            self.ema = Some((decay, own));
         }
         let mut own = std::mem::take(&mut self.moments);
         own.iter_mut().zip(moments).for_each(|(own, saved)| self.pack(saved, own));
@@ -812,5 +840,52 @@ impl Drop for Fused<'_> {
     fn drop(&mut self) {
         // However training ends, the network has the weights of the last step.
         let _ = self.hand_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the sizes, each weight belongs to one task, and each task has some.
+    #[test]
+    fn the_parts_tile_the_weights() {
+        let widths = (1..600).chain([784, 4096, 21_944, 25_088, 50_176, 65_536, 150_528, 219_473]);
+        for (inputs, units) in widths.flat_map(|inputs| [1, 10, 33, 64, 300].map(|u| (inputs, u))) {
+            let first =
+                Unit { inputs, units, activation: Activation::Relu, dropout: None, start: 0 };
+            let second = Unit { inputs: units, units: 2, start: first.len(), ..first };
+            let stack = Stack { inputs, dropout: None, units: vec![first, second] };
+            let cut = Cut::new(&stack, 32);
+            let mut next = 0;
+            for part in &cut.parts {
+                let unit = stack.units[part.layer];
+                let start = unit.block_start(part.block.0) + part.rows.0 * part.block.1;
+                assert_eq!(start, next, "{inputs} x {units}: {part:?}");
+                assert!(part.rows.1 > 0, "{inputs} x {units}: {part:?}");
+                next = start + part.rows.1 * part.block.1;
+            }
+            assert_eq!(next, stack.len());
+            let mut turns: Vec<usize> = cut.parts.iter().map(|part| part.turn).collect();
+            turns.sort_unstable();
+            assert!(turns.into_iter().eq(0..cut.parts.len()));
+        }
+    }
+
+    #[test]
+    fn threads_are_no_more_than_there_is_to_do() {
+        let unit = |inputs, units, start| Unit {
+            inputs,
+            units,
+            activation: Activation::Relu,
+            dropout: None,
+            start,
+        };
+        let stack =
+            |inputs, units| Stack { inputs, dropout: None, units: vec![unit(inputs, units, 0)] };
+        let threads = |stack: &Stack, batch| useful_threads(stack, &Cut::new(stack, batch), batch);
+        assert_eq!(threads(&stack(64, 16), 32), 1);
+        assert!((2..=16).contains(&threads(&stack(784, 128), 32)));
+        assert!(threads(&stack(784, 128), 4096) <= 32);
     }
 }

@@ -134,11 +134,12 @@ pub fn loss(
             *gradient = (logit - top).exp();
             total += *gradient;
         }
-        // −log p(class) = log Σ exp(z) − z.
-        let log_total = top + total.ln();
-        let mut loss = f64::from((1.0 - target.smoothing) * (log_total - logits[label]));
+        // −log p(class) = log Σ exp(z − top) + (top − z), in this order: large logits would leave nothing of
+        // the first.
+        let log_total = total.ln();
+        let mut loss = f64::from((1.0 - target.smoothing) * ((top - logits[label]) + log_total));
         if spread > 0.0 {
-            let all: f32 = logits.iter().map(|logit| log_total - logit).sum();
+            let all: f32 = logits.iter().map(|logit| (top - logit) + log_total).sum();
             loss += f64::from(spread * all);
         }
         sum += loss;
@@ -300,5 +301,25 @@ fn rmsprop_momentum(
         *v = flushed(rho * *v + (1.0 - rho) * g * g);
         *b = flushed(momentum * *b + g / (v.sqrt() + epsilon));
         *w -= rate * *b;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// torch.nn.functional.cross_entropy in float64 of logits [top, top - gap] and label 0.
+    #[test]
+    fn large_logits_leave_small_losses() {
+        for (top, gap, expected) in
+            [(20.0, 14.0, 8.315283757e-7), (40.0, 13.0, 2.260326991e-6), (1e6, 3.0, 4.858735157e-2)]
+        {
+            let mut gradients = [0.0; 2];
+            let target = Target { smoothing: 0.0, samples: 1 };
+            let (loss, correct) = loss(&[top, top - gap], &[0], &mut gradients, 2, target);
+            assert_eq!(correct, 1);
+            // One unit of an f32's last place beside 1, which the sum of exponentials is rounded to.
+            assert!((loss - expected).abs() < 1.2e-7, "{loss} for {expected}");
+        }
     }
 }

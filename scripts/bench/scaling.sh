@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# How time and memory grow with batch, width and data; see scaling.py for the options.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cargo build --release
+exec python3 scripts/bench/scaling.py "$@"
