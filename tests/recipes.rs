@@ -13,7 +13,7 @@ use serde_json::Value;
 fn a_recipe_is_shown_changed_and_taken_from_a_file() {
     let home = tempfile::tempdir().unwrap();
     let listed = succeed(seqfit(home.path()).args(["recipe", "list"])).stdout;
-    assert_eq!(listed, "tutorial\nfast99\nbest\n");
+    assert_eq!(listed, "tutorial\nten\nfast99\nbest\n");
     let shown = succeed(seqfit(home.path()).args(["recipe", "show", "best"])).stdout;
     fs::write(home.path().join("mine.toml"), &shown).unwrap();
     let again = succeed(seqfit(home.path()).args(["recipe", "show", "mine.toml"])).stdout;

@@ -23,7 +23,8 @@ use super::dataset::Dataset;
 use crate::rng::{self, Purpose};
 
 /// How far images are deformed. Each number is the largest change of its kind, drawn evenly from ±
-/// the number; zero leaves it out.
+/// the number; zero leaves it out. Lengths are for images of 28 by 28 pixels, and grow with the longer
+/// side of others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
@@ -31,11 +32,11 @@ pub struct Augment {
     pub rotation: f64,
     /// Change of size, as a share: 0.1 for 90 to 110 %.
     pub scale: f64,
-    /// Shift along each axis, in pixels.
+    /// Shift along each axis, in pixels of an image of 28 by 28.
     pub shift: f64,
     /// Shear: the shift of a row for each row of distance from the middle.
     pub shear: f64,
-    /// Standard deviation of the elastic displacement along each axis, in pixels.
+    /// Standard deviation of the elastic displacement along each axis, in pixels of an image of 28 by 28.
     pub elastic: f64,
     /// The last share of the epochs, over which all of it fades: training ends on images as they are.
     #[serde(default)]
@@ -44,6 +45,8 @@ pub struct Augment {
 
 /// The distance of the elastic part's control points, in pixels.
 const SPACING: f32 = 7.0;
+/// The side of the images that lengths are for.
+const SIDE: f64 = 28.0;
 /// Rows and columns of zeros around an image: places outside of it are clamped to where all is zero.
 const BEFORE: usize = 2;
 const BEHIND: usize = 3;
@@ -197,6 +200,8 @@ impl Augmenter {
         let mut rng = rng::stream(self.seed, Purpose::Augment, &[epoch as u64, u64::from(sample)]);
         let Augment { rotation, scale, shift, shear, elastic, .. } = self.augment;
         let strength = self.strength(epoch);
+        let pixel = self.height.max(self.width) as f64 / SIDE;
+        let (shift, elastic) = (pixel * shift, pixel * elastic);
         let mut even = |most: f64| strength * most * rng.random_range(-1.0..=1.0);
         let (angle, size, shear) = (even(rotation).to_radians(), 1.0 + even(scale), even(shear));
         let (x, y) = (even(shift), even(shift));

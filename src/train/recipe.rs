@@ -31,8 +31,9 @@ pub enum RecipeError {
     },
 }
 
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("tutorial", include_str!("recipes/tutorial.toml")),
+    ("ten", include_str!("recipes/ten.toml")),
     ("fast99", include_str!("recipes/fast99.toml")),
     ("best", include_str!("recipes/best.toml")),
 ];
@@ -176,6 +177,6 @@ mod tests {
             assert!(error.contains(message), "{error} for {message}");
         }
         let error = Recipe::named("fast").unwrap_err().to_string();
-        assert!(error.contains("tutorial, fast99, best, found \"fast\""), "{error}");
+        assert!(error.contains("tutorial, ten, fast99, best, found \"fast\""), "{error}");
     }
 }

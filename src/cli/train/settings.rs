@@ -18,7 +18,7 @@ use super::super::output::Usage;
 
 #[derive(Debug, clap::Args)]
 pub struct FitOptions {
-    /// Settings to begin with, which other options change: tutorial, fast99, best or a .toml file (see
+    /// Settings to begin with, which other options change: tutorial, ten, fast99, best or a .toml file (see
     /// seqfit recipe) [default: tutorial]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<PathBuf>,
@@ -62,7 +62,7 @@ pub struct FitOptions {
     #[arg(long, value_name = "DECAY", value_parser = options::share)]
     ema: Option<f64>,
     /// Deform training images anew in every epoch, by up to rotation (degrees), scale and shear
-    /// (shares), shift and elastic (pixels): rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
+    /// (shares), shift and elastic (pixels of 28 by 28): rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
     #[arg(long, value_name = "KEY=X,…", value_parser = options::numbers)]
     augment: Option<Numbers>,
     /// When the loss is NaN or infinite: stop with an error, or begin the epoch again with half the
