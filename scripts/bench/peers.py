@@ -129,7 +129,7 @@ def keras(folder, batch_size):
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    model.compile("adam", "categorical_crossentropy", ["accuracy"])
+    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     one_hot = keras.utils.to_categorical(y, 10)
     for _ in range(EPOCHS):
         started = time.perf_counter()

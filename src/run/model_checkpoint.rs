@@ -53,6 +53,14 @@ struct Job {
     is_rollback: bool,
 }
 
+/// Leaves the processors to the training's own threads, if they want all: one that is put aside within a
+/// task holds up the whole step. Whoever waits for a checkpoint makes room for this thread.
+fn step_back() {
+    // On Linux it is the calling thread's alone. What the system refuses costs speed and no more.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(19);
+}
+
 type Tell = Box<dyn Fn(&CheckpointFailure) + Send + Sync>;
 
 /// What the training thread and the writer both see.
@@ -107,6 +115,7 @@ impl ModelCheckpoint {
         let (sender, receiver) = sync_channel::<Job>(0);
         let own = Arc::clone(&shared);
         let work = move || {
+            step_back();
             for job in receiver {
                 own.busy.store(true, Ordering::Release);
                 if let Err(failure) = own.write(&job) {
