@@ -73,11 +73,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write_verified(path, bytes, |_| Ok(()))
 }
 
-/// As [`write`], and `verify` sees the new file under its temporary name before it takes the place
+/// As [`write()`], and `verify` sees the new file under its temporary name before it takes the place
 /// of the old one.
 ///
 /// # Errors
-/// As [`write`], or what `verify` says.
+/// As [`write()`], or what `verify` says.
 pub fn write_verified(
     path: &Path,
     bytes: &[u8],
@@ -95,7 +95,7 @@ pub fn write_verified(
     .map_err(sized)
 }
 
-/// As [`write`], for content that another library puts into a file by its name.
+/// As [`write()`], for content that another library puts into a file by its name.
 ///
 /// # Errors
 /// What `fill` returns, or the system's reason; a temporary file is removed.
