@@ -92,7 +92,7 @@ fn run(digits: &Dataset) -> Result<(), Box<dyn Error>> {
         callbacks: CallbackConfig { early_stopping: Some(early_stopping), reduce_lr: None },
         checkpoints: CheckpointConfig { seconds: 1e-6, monitor: Some(monitor), keep: 9 },
         ..RunConfig::now(
-            "cpu".to_owned(),
+            Device::Cpu,
             DataConfig {
                 classes: digits.classes().to_vec(),
                 train_samples: digits.len(),

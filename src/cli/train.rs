@@ -164,10 +164,11 @@ impl Job {
         let mut bars = (!args.quiet).then(Progress::default);
         let mut lines = args.json.then(JsonLines::default);
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+        // Checkpoints first: an epoch is told when the one before is on the disk.
+        callbacks.extend(own.callbacks());
         callbacks.extend(tables.iter_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(bars.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(lines.as_mut().map(|own| own as &mut dyn Callback));
-        callbacks.extend(own.callbacks());
         callbacks.push(&mut interruption);
         callbacks.extend(timing.as_mut().map(|own| own as &mut dyn Callback));
         let started = Instant::now();

@@ -36,7 +36,7 @@ pub struct ModelCheckpoint {
     is_rollback: bool,
     last: Instant,
     shared: Arc<Shared>,
-    writer: Option<(SyncSender<Job>, JoinHandle<()>)>,
+    writer: Option<(SyncSender<Option<Job>>, JoinHandle<()>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -112,11 +112,11 @@ impl ModelCheckpoint {
             tell: Box::new(tell),
         });
         // Nothing waits in the channel: a job is taken over or the sender waits.
-        let (sender, receiver) = sync_channel::<Job>(0);
+        let (sender, receiver) = sync_channel::<Option<Job>>(0);
         let own = Arc::clone(&shared);
         let work = move || {
             step_back();
-            for job in receiver {
+            for job in receiver.into_iter().flatten() {
                 own.busy.store(true, Ordering::Release);
                 if let Err(failure) = own.write(&job) {
                     own.failed(failure);
@@ -148,7 +148,8 @@ impl ModelCheckpoint {
         std::mem::take(&mut *failures)
     }
 
-    fn send(&self, job: Job) {
+    /// Hands over a job, or nothing, as soon as all before is written.
+    fn send(&self, job: Option<Job>) {
         let sent = self.writer.as_ref().is_some_and(|(sender, _)| sender.send(job).is_ok());
         if !sent {
             self.shared.failed(CheckpointFailure::Thread);
@@ -214,6 +215,8 @@ impl Callback for ModelCheckpoint {
         _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
+        // Whoever is told of this epoch after us finds the one before on the disk.
+        self.send(None);
         let Some(monitor) = self.config.monitor else { return Ok(Flow::Continue) };
         let value = monitor.of(record).unwrap_or(f64::NAN);
         self.is_best = monitor.improves(value, self.best.value, 0.0);
@@ -239,7 +242,7 @@ impl Callback for ModelCheckpoint {
         self.last = Instant::now();
         let is_best = std::mem::take(&mut self.is_best);
         let is_rollback = std::mem::take(&mut self.is_rollback);
-        self.send(Job { snapshot: Arc::clone(snapshot), is_best, is_rollback });
+        self.send(Some(Job { snapshot: Arc::clone(snapshot), is_best, is_rollback }));
         Ok(())
     }
 
