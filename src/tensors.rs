@@ -9,7 +9,7 @@ use safetensors::View;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
-use crate::native::LibtorchError;
+use crate::native::{LibtorchError, reserved};
 
 /// Named tensors, in the order of their names.
 pub type Tensors = BTreeMap<String, HostTensor>;
@@ -66,8 +66,7 @@ impl HostTensor {
     pub(crate) fn copy_of(tensor: &Tensor) -> Result<Self, LibtorchError> {
         let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
         let count = tensor.numel();
-        let mut values = Vec::new();
-        values.try_reserve_exact(count).map_err(|_| LibtorchError::memory(4 * count))?;
+        let mut values = reserved(count).map_err(LibtorchError::memory)?;
         values.resize(count, 0.0);
         tensor.f_contiguous()?.f_copy_data(&mut values, count)?;
         Ok(Self::new(shape(&tensor), values))
@@ -105,7 +104,7 @@ pub fn encode<'a>(
         views.push((name, Bytes(tensor)));
     }
     // The library's own allocation would end the process where there is no memory.
-    reserved::<u8>(bytes)?;
+    reserved::<u8>(bytes).map_err(memory)?;
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
@@ -133,14 +132,6 @@ impl View for Bytes<'_> {
     }
 }
 
-/// A list with room for so many elements.
-fn reserved<T>(count: usize) -> Result<Vec<T>, TensorsError> {
-    let mut list = Vec::new();
-    let bytes = count.saturating_mul(size_of::<T>());
-    list.try_reserve_exact(count).map_err(|_| TensorsError::Memory { bytes })?;
-    Ok(list)
-}
-
 /// Reads what [`encode`] writes: every tensor must be f32 and finite. The memory that it takes is
 /// bounded by the file's own length.
 ///
@@ -156,12 +147,16 @@ pub fn decode(bytes: &[u8]) -> Result<(Tensors, HashMap<String, String>), Tensor
             return Err(TensorsError::Dtype { name: name.to_owned(), found: view.dtype() });
         }
         let (chunks, _) = view.data().as_chunks();
-        let mut values: Vec<f32> = reserved(chunks.len())?;
+        let mut values: Vec<f32> = reserved(chunks.len()).map_err(memory)?;
         values.extend(chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)));
         finite(name, &values)?;
         tensors.insert(name.to_owned(), HostTensor::new(view.shape().to_vec(), values));
     }
     Ok((tensors, metadata))
+}
+
+fn memory(bytes: usize) -> TensorsError {
+    TensorsError::Memory { bytes }
 }
 
 fn finite(name: &str, values: &[f32]) -> Result<(), TensorsError> {
@@ -200,7 +195,7 @@ mod tests {
 
     #[test]
     fn too_much_is_an_error_and_no_abort() {
-        let error = reserved::<f32>(usize::MAX / 8).unwrap_err();
+        let error = reserved::<f32>(usize::MAX / 8).map_err(memory).unwrap_err();
         assert!(error.to_string().ends_with("bytes of memory are needed: use fewer units"));
     }
 

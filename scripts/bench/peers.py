@@ -145,8 +145,8 @@ PEERS = {
 }
 
 
-def numbers(command):
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def numbers(command, environment=None):
+    out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return [float(line) for line in out.split()]
 
 
@@ -158,9 +158,10 @@ def python_peer(python, name):
     return run
 
 
-def rust_peer(name):
+def rust_peer(name, **environment):
     def run(data_dir, batch_size):
-        return numbers([RUST_PEERS / name, data_dir, str(batch_size), str(EPOCHS)])
+        command = [RUST_PEERS / name, data_dir, str(batch_size), str(EPOCHS)]
+        return numbers(command, {**os.environ, **environment})
 
     return run
 
@@ -219,7 +220,8 @@ def main():
         "PyTorch": python_peer(args.torch_python, "pytorch"),
         "PyTorch, fused Adam": python_peer(args.torch_python, "pytorch-fused"),
         "tch loop": rust_peer("tch_loop"),
-        "candle": rust_peer("candle_loop"),
+        # Its products take all threads, and small ones are slower for it.
+        "candle, one thread": rust_peer("candle_loop", RAYON_NUM_THREADS="1"),
         "Keras on TensorFlow": python_peer(args.other_python, "keras"),
     }
     if args.only:

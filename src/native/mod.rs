@@ -90,6 +90,15 @@ impl From<std::ffi::NulError> for LibtorchError {
     }
 }
 
+/// An empty list with room for so many elements; where there is no memory for them, how many bytes that is.
+pub(crate) fn reserved<T>(count: usize) -> Result<Vec<T>, usize> {
+    let mut list = Vec::new();
+    match list.try_reserve_exact(count) {
+        Ok(()) => Ok(list),
+        Err(_) => Err(count.saturating_mul(size_of::<T>())),
+    }
+}
+
 /// Takes over a message that a call into `csrc/` returned: null means success.
 fn check(message: *mut c_char) -> Result<(), LibtorchError> {
     match take_string(message) {

@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 
 use tch::Tensor;
 
-use super::{LibtorchError, c_string, check, ffi};
+use super::{LibtorchError, c_string, check, ffi, reserved};
 
 /// A module under construction.
 pub struct Module(*mut ffi::Module);
@@ -78,9 +78,12 @@ impl Module {
             let (taken, data) = unsafe {
                 (&mut *context.cast::<Taken>(), std::slice::from_raw_parts(data.cast::<u8>(), n))
             };
-            match taken.bytes.try_reserve_exact(n) {
-                Ok(()) => taken.bytes.extend_from_slice(data),
-                Err(_) => taken.missing = Some(n),
+            match reserved(n) {
+                Ok(bytes) => {
+                    taken.bytes = bytes;
+                    taken.bytes.extend_from_slice(data);
+                }
+                Err(missing) => taken.missing = Some(missing),
             }
         }
         let (name, content) = (c_string(extra.0)?, c_string(extra.1)?);

@@ -101,10 +101,6 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             callback.on_train_begin(training, &self.plan)
         })?;
         if let Some(snapshot) = snapshot {
-            // A rollback must not be the first to find out what is wrong with it.
-            if let Some(anchor) = &snapshot.anchor {
-                self.restore_callbacks(anchor)?;
-            }
             self.restore_callbacks(snapshot)?;
         }
         self.anchor = match (self.config.on_nan, snapshot) {
@@ -142,9 +138,6 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     /// Whether [`run`](Self::run) would take this snapshot.
     pub fn try_snapshot(mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         self.check(snapshot)?;
-        if let Some(anchor) = &snapshot.anchor {
-            self.restore_callbacks(anchor)?;
-        }
         self.restore_callbacks(snapshot)
     }
 
@@ -349,9 +342,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     /// Goes back, or on, to where `snapshot` was; callbacks are not told.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        let Snapshot { state, weights, average, moments, .. } = snapshot;
-        self.step.restore(weights, average, moments, state.step).map_err(SnapshotError::Weights)?;
-        self.step.set_learning_rate(state.learning_rate);
+        let state = &snapshot.state;
+        self.step.restore(snapshot).map_err(SnapshotError::Weights)?;
         self.step.set_sums(state.sums)?;
         let seconds = self.seconds().max(state.seconds);
         self.state = state.clone();
@@ -360,6 +352,10 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     }
 
     fn restore_callbacks(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        // A rollback must not be the first to find out what is wrong with where it goes back to.
+        if let Some(anchor) = &snapshot.anchor {
+            self.restore_callbacks(anchor)?;
+        }
         self.callbacks.restore(&mut self.step, &snapshot.state, &snapshot.callbacks)
     }
 
@@ -367,10 +363,9 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     /// rollback goes back to. Nothing is changed.
     fn check(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.check_state(&snapshot.state)?;
-        let Snapshot { state, weights, average, moments, .. } = snapshot;
-        self.step.check(weights, average, moments, state.step).map_err(SnapshotError::Weights)?;
+        self.step.check(snapshot).map_err(SnapshotError::Weights)?;
         let Some(anchor) = &snapshot.anchor else { return Ok(()) };
-        let begins = anchor.state.batch == 0 && anchor.state.epoch == state.epoch;
+        let begins = anchor.state.batch == 0 && anchor.state.epoch == snapshot.state.epoch;
         match begins && anchor.anchor.is_none() && !anchor.state.stopped {
             true => self.check(anchor),
             false => Err(SnapshotError::State("a rollback goes back to the epoch's beginning")),

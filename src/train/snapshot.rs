@@ -13,7 +13,7 @@ use crate::tensors::Tensors;
 
 /// A training run between two batches. Training that goes on from it ends with the same weights as
 /// training that was never interrupted, bit for bit on the CPU.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Where the run is.
     pub state: State,

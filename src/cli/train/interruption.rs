@@ -12,8 +12,8 @@ use signal_hook::flag;
 
 const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
 
-/// Interrupts the training after the batch, or the validation, during which a signal came or the time ran out. A second
-/// signal ends the process at once.
+/// Interrupts the training after the batch, or the validation, during which a signal came or the time ran
+/// out. A second signal ends the process at once.
 pub struct Interruption {
     signal: Arc<AtomicUsize>,
     deadline: Option<Instant>,

@@ -10,7 +10,7 @@ use crate::native::LibtorchError;
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::optimizer;
-use crate::train::snapshot::Sums;
+use crate::train::snapshot::{Snapshot, Sums};
 
 /// Trains a network batch by batch and keeps the sums of what it saw, on the device.
 pub(super) struct Autograd<'m> {
@@ -103,13 +103,8 @@ impl Engine for Autograd<'_> {
         Ok([self.named(first)?, self.named(second)?])
     }
 
-    fn restore(
-        &mut self,
-        weights: &Tensors,
-        average: &Tensors,
-        moments: &[Tensors; 2],
-        steps: u64,
-    ) -> Result<(), WeightsError> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
+        let Snapshot { state, weights, average, moments, .. } = snapshot;
         self.model.set_weights(weights)?;
         let names: Vec<String> = self.model.parameters().map(|(name, _)| name.to_owned()).collect();
         if let Some((_, own)) = &mut self.ema {
@@ -123,7 +118,7 @@ impl Engine for Autograd<'_> {
                 }
             }
         }
-        for (saved, own) in moments.iter().zip(self.optimizer.restore(steps)?) {
+        for (saved, own) in moments.iter().zip(self.optimizer.restore(state.step)?) {
             for (name, tensor) in names.iter().zip(own) {
                 if let Some(moment) = saved.get(name) {
                     moment.copy_into(tensor)?;

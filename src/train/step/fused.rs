@@ -13,7 +13,9 @@
 //! the order in which both products of a step read them; `torch.nn.Linear`'s [units, inputs] is made
 //! where somebody looks.
 
+mod cut;
 mod kernels;
+mod stack;
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -25,133 +27,17 @@ use tch::{Device, Kind, Tensor};
 use super::{Engine, Input, Turn};
 use crate::data::batches::{HostFeed, Scratch};
 use crate::device;
-use crate::model::{
-    Activation, Dense, Dropout, Layer, Mode, ModelError, Sequential, Spec, WeightsError,
-};
+use crate::model::{Mode, ModelError, Sequential, Spec, WeightsError};
 use crate::native::products::{Matrix, ROOM, multiply, take_room};
 use crate::native::team::Team;
-use crate::native::{LibtorchError, random};
+use crate::native::{LibtorchError, random, reserved};
 use crate::rng::{self, Purpose};
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
-use crate::train::snapshot::Sums;
+use crate::train::snapshot::{Snapshot, Sums};
+use cut::{Cut, Part, useful_threads};
 use kernels::{Target, Update};
-
-/// A Dense layer, and the Dropout behind it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Unit {
-    inputs: usize,
-    units: usize,
-    activation: Activation,
-    /// The number of the Dropout layer and its rate.
-    dropout: Option<(usize, f64)>,
-    /// Where its parameters begin.
-    start: usize,
-}
-
-/// Units of a block of a layer with many weights: as many as the products need to be at full speed.
-const BLOCK: usize = 32;
-/// Weights from which on a layer is cut into blocks.
-const MANY_WEIGHTS: usize = 32 << 10;
-/// Weights of a task that renews them: some 10 microseconds.
-const WEIGHTS_OF_A_TASK: usize = 12 << 10;
-/// Multiplications and additions that are worth a thread of their own: some 10 microseconds.
-const WORK_OF_A_THREAD: usize = 1 << 20;
-
-impl Unit {
-    /// Weights and biases.
-    fn len(&self) -> usize {
-        (self.inputs + 1) * self.units
-    }
-
-    /// Whether it is cut into blocks.
-    fn is_wide(&self) -> bool {
-        self.units > BLOCK && self.inputs * self.units >= MANY_WEIGHTS
-    }
-
-    /// The blocks: first unit, units.
-    fn blocks(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<> {
-        let (units, size) = (self.units, if self.is_wide() { BLOCK } else { self.units });
-        (0..units).step_by(size).map(move |first| (first, size.min(units - first)))
-    }
-
-    /// Where the parameters of the block with this first unit begin.
-    fn block_start(&self, first: usize) -> usize {
-        self.start + (self.inputs + 1) * first
-    }
-
-    /// The weights and the biases of a block.
-    fn block<'a>(
-        &self,
-        parameters: &'a [f32],
-        (first, units): (usize, usize),
-    ) -> (Matrix<'a>, &'a [f32]) {
-        let all = &parameters[self.block_start(first)..][..(self.inputs + 1) * units];
-        let (weights, biases) = all.split_at(self.inputs * units);
-        (Matrix::new(weights, self.inputs, units, units), biases)
-    }
-}
-
-/// A network as this engine sees it.
-#[derive(Clone, Debug, PartialEq)]
-struct Stack {
-    /// Values of a sample.
-    inputs: usize,
-    /// The Dropout before the first Dense layer.
-    dropout: Option<(usize, f64)>,
-    units: Vec<Unit>,
-}
-
-impl Stack {
-    /// None for a network that is another kind of stack.
-    fn of(spec: &Spec) -> Option<Self> {
-        let inputs = spec.input_shape.iter().product();
-        let mut stack = Self { inputs, dropout: None, units: Vec::new() };
-        for (i, layer) in spec.layers.iter().enumerate() {
-            match *layer {
-                Layer::Flatten => {}
-                Layer::Dense(Dense { units, activation }) => {
-                    let inputs = stack.units.last().map_or(inputs, |unit| unit.units);
-                    let start = stack.len();
-                    let dropout = None;
-                    stack.units.push(Unit { inputs, units, activation, dropout, start });
-                }
-                Layer::Dropout(Dropout { rate: 0.0 }) => {}
-                Layer::Dropout(Dropout { rate }) => {
-                    let place =
-                        stack.units.last_mut().map_or(&mut stack.dropout, |u| &mut u.dropout);
-                    // Two in a row are possible, and pointless.
-                    if place.replace((i, rate)).is_some() {
-                        return None;
-                    }
-                }
-            }
-        }
-        // The loss is computed on the last layer's own outputs.
-        let last = stack.units.last()?;
-        let plain = matches!(last.activation, Activation::Linear | Activation::Softmax);
-        (plain && last.dropout.is_none()).then_some(stack)
-    }
-
-    /// Parameters of all layers.
-    fn len(&self) -> usize {
-        self.units.last().map_or(0, |unit| unit.start + unit.len())
-    }
-
-    fn outputs(&self) -> usize {
-        self.units.last().map_or(0, |unit| unit.units)
-    }
-
-    /// The Dropout before each Dense layer.
-    fn dropouts(&self) -> impl Iterator<Item = Option<(usize, f64)>> {
-        std::iter::once(self.dropout).chain(self.units.iter().map(|unit| unit.dropout))
-    }
-
-    /// Multiplications and additions of a step for a sample.
-    fn work(&self) -> usize {
-        6 * self.len()
-    }
-}
+use stack::Stack;
 
 /// Whether this engine can train such a network.
 pub(in crate::train) fn supports(spec: &Spec) -> bool {
@@ -201,79 +87,6 @@ struct LayerRows {
     mask: Vec<f32>,
 }
 
-/// How a step is cut into tasks: by the sizes alone.
-#[derive(Clone, Debug)]
-struct Cut {
-    /// Samples of a task that takes rows.
-    samples: usize,
-    /// The layers in groups: a wide one begins one, the narrow ones behind it belong to it.
-    groups: Vec<Range<usize>>,
-    /// The parts of the weights that are renewed, one behind the other.
-    parts: Vec<Part>,
-}
-
-/// Some rows of a block's weights; the bias counts as the last row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Part {
-    layer: usize,
-    /// First unit of the block, and units.
-    block: (usize, usize),
-    /// First row, and rows.
-    rows: (usize, usize),
-    /// The number of its task.
-    turn: usize,
-}
-
-impl Cut {
-    fn new(stack: &Stack, batch: usize) -> Self {
-        // Eight tasks or so balance well; fewer than 16 samples at once cost speed, and more than 128
-        // do not gain any.
-        let samples = batch.div_ceil(8).next_multiple_of(8).clamp(16, 128);
-        let mut groups: Vec<Range<usize>> = Vec::new();
-        for (layer, unit) in stack.units.iter().enumerate() {
-            match groups.last_mut() {
-                Some(group) if !unit.is_wide() => group.end = layer + 1,
-                _ => groups.push(layer..layer + 1),
-            }
-        }
-        // Who has taken a block's products takes its weights: the owner of the team from the front, the
-        // others from the back. What is small lies between.
-        let mut parts: Vec<Part> = Vec::new();
-        for (layer, unit) in stack.units.iter().enumerate() {
-            for block in unit.blocks() {
-                let turn = match () {
-                    () if !unit.is_wide() => 1,
-                    () if block.0 < unit.units / 2 => 0,
-                    () => 2,
-                };
-                let all = unit.inputs + 1;
-                let size = WEIGHTS_OF_A_TASK.div_ceil(block.1).next_multiple_of(8);
-                let tasks = (all / size).max(1);
-                let size = (all / tasks).next_multiple_of(8);
-                // Rounded up, fewer may do.
-                let tasks = all.div_ceil(size).min(tasks);
-                for task in 0..tasks {
-                    let first = task * size;
-                    let rows = if task + 1 == tasks { all - first } else { size };
-                    parts.push(Part { layer, block, rows: (first, rows), turn });
-                }
-            }
-        }
-        let mut order: Vec<&mut Part> = parts.iter_mut().collect();
-        // Blocks that read the same columns of the input one behind the other.
-        order.sort_by_key(|part| (part.turn, part.layer, part.rows.0));
-        order.into_iter().enumerate().for_each(|(turn, part)| part.turn = turn);
-        Self { samples, groups, parts }
-    }
-}
-
-/// The threads of which a step of so many samples gains something: as many as there is work for, and
-/// no more than there are tasks at a time.
-fn useful_threads(stack: &Stack, cut: &Cut, batch: usize) -> usize {
-    let work = stack.work().saturating_mul(batch) / WORK_OF_A_THREAD;
-    work.min(cut.parts.len().max(batch.div_ceil(cut.samples))).max(1)
-}
-
 impl<'m> Fused<'m> {
     /// For a network that [`supports`] says yes to, on the CPU, and steps of at most `batch` samples.
     pub fn new(
@@ -289,7 +102,7 @@ impl<'m> Fused<'m> {
         let threads = threads.min(useful_threads(&stack, &cut, batch));
         // Before the large lists, so that they are what there is no memory for. Asked for, and not written
         // to.
-        drop(black_box(reserved::<u8>(threads * ROOM)?));
+        drop(black_box(reserved::<u8>(threads * ROOM).map_err(LibtorchError::memory)?));
         let team = Team::new(threads, take_room).map_err(|error| LibtorchError::thread(&error))?;
         let length = stack.len();
         let [first, second] = config.optimizer.remembers();
@@ -314,7 +127,7 @@ impl<'m> Fused<'m> {
             moments: [list(first)?, list(second)?],
             ema: match config.ema {
                 None => None,
-                Some(decay) => Some((decay, reserved(length)?)),
+                Some(decay) => Some((decay, reserved(length).map_err(LibtorchError::memory)?)),
             },
             label_smoothing: config.label_smoothing as f32,
             clip_norm: config.clip_norm,
@@ -716,16 +529,9 @@ fn split_off<'a>(list: &mut &'a mut [f32], size: usize) -> &'a mut [f32] {
     taken
 }
 
-/// An empty list with room for so many elements, or an error where there is no memory for them.
-fn reserved<T>(count: usize) -> Result<Vec<T>, LibtorchError> {
-    let mut list = Vec::new();
-    let bytes = count.saturating_mul(size_of::<T>());
-    list.try_reserve_exact(count).map_err(|_| LibtorchError::memory(bytes))?;
-    Ok(list)
-}
-
+/// So many zeros, or an error where there is no memory for them.
 fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
-    let mut list = reserved(count)?;
+    let mut list = reserved(count).map_err(LibtorchError::memory)?;
     list.resize(count, 0.0);
     Ok(list)
 }
@@ -784,13 +590,8 @@ impl Engine for Fused<'_> {
         Ok([self.unpack(first)?, self.unpack(second)?])
     }
 
-    fn restore(
-        &mut self,
-        weights: &Tensors,
-        average: &Tensors,
-        moments: &[Tensors; 2],
-        _: u64,
-    ) -> Result<(), WeightsError> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
+        let Snapshot { weights, average, moments, .. } = snapshot;
         self.set_weights(weights)?;
         if let Some((decay, mut own)) = self.ema.take() {
             // Its room is kept.
@@ -840,52 +641,5 @@ impl Drop for Fused<'_> {
     fn drop(&mut self) {
         // However training ends, the network has the weights of the last step.
         let _ = self.hand_back();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whatever the sizes, each weight belongs to one task, and each task has some.
-    #[test]
-    fn the_parts_tile_the_weights() {
-        let widths = (1..600).chain([784, 4096, 21_944, 25_088, 50_176, 65_536, 150_528, 219_473]);
-        for (inputs, units) in widths.flat_map(|inputs| [1, 10, 33, 64, 300].map(|u| (inputs, u))) {
-            let first =
-                Unit { inputs, units, activation: Activation::Relu, dropout: None, start: 0 };
-            let second = Unit { inputs: units, units: 2, start: first.len(), ..first };
-            let stack = Stack { inputs, dropout: None, units: vec![first, second] };
-            let cut = Cut::new(&stack, 32);
-            let mut next = 0;
-            for part in &cut.parts {
-                let unit = stack.units[part.layer];
-                let start = unit.block_start(part.block.0) + part.rows.0 * part.block.1;
-                assert_eq!(start, next, "{inputs} x {units}: {part:?}");
-                assert!(part.rows.1 > 0, "{inputs} x {units}: {part:?}");
-                next = start + part.rows.1 * part.block.1;
-            }
-            assert_eq!(next, stack.len());
-            let mut turns: Vec<usize> = cut.parts.iter().map(|part| part.turn).collect();
-            turns.sort_unstable();
-            assert!(turns.into_iter().eq(0..cut.parts.len()));
-        }
-    }
-
-    #[test]
-    fn threads_are_no_more_than_there_is_to_do() {
-        let unit = |inputs, units, start| Unit {
-            inputs,
-            units,
-            activation: Activation::Relu,
-            dropout: None,
-            start,
-        };
-        let stack =
-            |inputs, units| Stack { inputs, dropout: None, units: vec![unit(inputs, units, 0)] };
-        let threads = |stack: &Stack, batch| useful_threads(stack, &Cut::new(stack, batch), batch);
-        assert_eq!(threads(&stack(64, 16), 32), 1);
-        assert!((2..=16).contains(&threads(&stack(784, 128), 32)));
-        assert!(threads(&stack(784, 128), 4096) <= 32);
     }
 }

@@ -9,7 +9,7 @@ use tch::Device;
 use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
 use super::schedule::{Course, Schedule};
-use super::snapshot::Sums;
+use super::snapshot::{Snapshot, Sums};
 use crate::data::batches::{Batch, HostFeed};
 use crate::model::{Mode, ModelError, Sequential, WeightsError, check_like};
 use crate::native::LibtorchError;
@@ -68,14 +68,8 @@ trait Engine {
     /// optimiser does not need is empty.
     fn moments(&self) -> Result<[Tensors; 2], LibtorchError>;
 
-    /// Overwrites everything with what it was after `steps` steps; names and shapes have been checked.
-    fn restore(
-        &mut self,
-        weights: &Tensors,
-        average: &Tensors,
-        moments: &[Tensors; 2],
-        steps: u64,
-    ) -> Result<(), WeightsError>;
+    /// Overwrites everything with what it was in `snapshot`, whose names and shapes have been checked.
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError>;
 
     /// The first of the weights, their average and the optimiser's memory that holds a number that is
     /// not finite, and that number. This waits for the device.
@@ -210,14 +204,9 @@ impl<'m> Step<'m> {
         self.engine.finite_steps()
     }
 
-    /// Checks that these are tensors of this network and its optimiser after so many steps.
-    pub fn check(
-        &mut self,
-        weights: &Tensors,
-        average: &Tensors,
-        moments: &[Tensors; 2],
-        steps: u64,
-    ) -> Result<(), WeightsError> {
+    /// Checks that a snapshot's tensors are those of this network and its optimiser.
+    pub fn check(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
+        let Snapshot { state, weights, average, moments, .. } = snapshot;
         let (keeps_average, remembers) = (self.keeps_average, self.optimizer.remembers());
         let model = self.engine.model()?;
         check_like(model, weights)?;
@@ -230,22 +219,17 @@ impl<'m> Step<'m> {
             }
         };
         // Before the first step there is no average.
-        like(average, keeps_average && steps > 0)?;
+        like(average, keeps_average && state.step > 0)?;
         moments.iter().zip(remembers).try_for_each(|(tensors, expected)| like(tensors, expected))
     }
 
-    /// Overwrites weights, their average, moments and the count of steps; all are checked before the
-    /// first is changed.
-    pub fn restore(
-        &mut self,
-        weights: &Tensors,
-        average: &Tensors,
-        moments: &[Tensors; 2],
-        steps: u64,
-    ) -> Result<(), WeightsError> {
-        self.check(weights, average, moments, steps)?;
-        self.engine.restore(weights, average, moments, steps)?;
-        self.steps = steps;
+    /// Overwrites weights, their average, moments, the count of steps and the learning rate; all tensors are
+    /// checked before the first is changed.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
+        self.check(snapshot)?;
+        self.engine.restore(snapshot)?;
+        self.steps = snapshot.state.step;
+        self.set_learning_rate(snapshot.state.learning_rate);
         Ok(())
     }
 }
@@ -258,6 +242,7 @@ mod tests {
     use crate::loss::Loss;
     use crate::model::{Activation, Dense, Dropout, Flatten, Spec};
     use crate::train::optimizer::{Adam, AdamW, RmsProp, Sgd};
+    use crate::train::snapshot::State;
     use proptest::prelude::*;
 
     /// A network with its training, and the seed of everything random in it.
@@ -462,8 +447,10 @@ mod tests {
             let course = Course { steps: 4, epoch_steps: 1 };
             let config = FitConfig { engine: Choice::Fused, ..case.config.clone() };
             let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
-            let (weights, average, moments) = &end.1;
-            step.restore(weights, average, moments, 4).unwrap();
+            let (weights, average, moments) = end.1.clone();
+            let state = State { step: 4, learning_rate: 1e-3, ..State::default() };
+            let snapshot = Snapshot { state, weights, average, moments, ..Snapshot::default() };
+            step.restore(&snapshot).unwrap();
             prop_assert!(step.tensors().unwrap() == end.1);
         }
     }
