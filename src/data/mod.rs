@@ -21,6 +21,7 @@ mod augment;
 pub(crate) mod batches;
 pub mod catalog;
 mod classes;
+mod columns;
 mod dataset;
 mod digest;
 mod digits;

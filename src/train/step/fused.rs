@@ -9,34 +9,33 @@
 //! that processor's cache. How the work is cut depends on the sizes alone, so the number of threads
 //! changes no bit of the result.
 //!
+//! Before a wide first layer the columns of the input that are blank in the whole batch are left out, as
+//! most pictures have margins: see [`Columns`].
+//!
 //! The weights of a block lie as [inputs, units] here, the biases behind them as one more row, which is
 //! the order in which both products of a step read them; `torch.nn.Linear`'s [units, inputs] is made
 //! where somebody looks.
 
 mod cut;
+mod input;
 mod kernels;
+mod renew;
+mod rows;
 mod stack;
 
-use std::cell::RefCell;
 use std::hint::black_box;
-use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-
-use tch::{Device, Kind, Tensor};
 
 use super::{Engine, Input, Turn};
-use crate::data::batches::{HostFeed, Scratch};
+use crate::data::batches::{Columns, Scratch};
 use crate::device;
-use crate::model::{Mode, ModelError, Sequential, Spec, WeightsError};
-use crate::native::products::{Matrix, ROOM, multiply, take_room};
+use crate::model::{ModelError, Sequential, Spec, WeightsError};
+use crate::native::products::{ROOM, take_room};
 use crate::native::team::Team;
-use crate::native::{LibtorchError, random, reserved};
-use crate::rng::{self, Purpose};
+use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
-use cut::{Cut, Part, useful_threads};
-use kernels::{Target, Update};
+use cut::{Cut, useful_threads};
 use stack::Stack;
 
 /// Whether this engine can train such a network.
@@ -59,6 +58,8 @@ pub(super) struct Fused<'m> {
     label_smoothing: f32,
     clip_norm: Option<f64>,
     rows: Rows,
+    /// As many zeros as a task has weights: the gradient of those whose columns are not in use.
+    blank: Vec<f32>,
     cut: Cut,
     team: Team,
     totals: Sums,
@@ -66,8 +67,14 @@ pub(super) struct Fused<'m> {
 
 /// What a batch leaves on its way, row by row for each sample.
 struct Rows {
-    /// [batch, inputs], behind the first Dropout.
+    /// [batch, inputs], behind the first Dropout; only `columns` of it, in front, before a wide layer.
     input: Vec<f32>,
+    /// The columns of the input that are in use.
+    columns: Columns,
+    /// Those that each task has found in use.
+    marks: Vec<u8>,
+    /// A wide first layer's weights of the columns in use, block by block.
+    weights: Vec<f32>,
     layers: Vec<LayerRows>,
     labels: Vec<u32>,
     /// What augmentation needs, for each task.
@@ -118,8 +125,13 @@ impl<'m> Fused<'m> {
                 mask: zeros(if dropout.is_some() { batch * unit.inputs } else { 0 })?,
             });
         }
+        let tasks = batch.div_ceil(cut.samples);
         let mut scratch = Vec::new();
-        scratch.resize_with(batch.div_ceil(cut.samples), Scratch::default);
+        scratch.resize_with(tasks, Scratch::default);
+        let wide = stack.units.first().filter(|unit| unit.is_wide());
+        let mut marks = reserved(tasks.saturating_mul(wide.map_or(0, |unit| unit.inputs)))
+            .map_err(LibtorchError::memory)?;
+        marks.resize(marks.capacity(), 0);
         let mut own = Self {
             stale: false,
             parameters: zeros(length)?,
@@ -133,10 +145,16 @@ impl<'m> Fused<'m> {
             clip_norm: config.clip_norm,
             rows: Rows {
                 input: zeros(batch.saturating_mul(stack.inputs))?,
+                columns: Columns::all(stack.inputs),
+                marks,
+                weights: zeros(wide.map_or(0, |unit| unit.inputs * unit.units))?,
                 layers,
                 labels: vec![0; batch],
                 scratch,
             },
+            blank: zeros(
+                cut.parts.iter().map(|part| part.rows.1 * part.block.1).max().unwrap_or(0),
+            )?,
             cut,
             team,
             totals: Sums::default(),
@@ -219,306 +237,6 @@ impl<'m> Fused<'m> {
         }
         Ok(tensors)
     }
-
-    /// Draws the masks of all Dropout layers for so many samples: libtorch's own numbers, so that both
-    /// engines drop the same.
-    fn draw_masks(&mut self, mode: Mode, samples: usize) -> Result<(), LibtorchError> {
-        let Mode::Training { seed, step } = mode else { return Ok(()) };
-        let layers = self.stack.units.iter().zip(self.stack.dropouts()).zip(&mut self.rows.layers);
-        for ((unit, dropout), rows) in layers {
-            let Some((layer, rate)) = dropout else { continue };
-            let seed = rng::derive(seed, Purpose::Dropout, &[step, layer as u64]);
-            let count = samples * unit.inputs;
-            let mut mask = Tensor::f_empty([count as i64], (Kind::Float, Device::Cpu))?;
-            random::bernoulli(&mut mask, 1.0 - rate, seed)?;
-            mask.f_copy_data(&mut rows.mask[..count], count)?;
-        }
-        Ok(())
-    }
-
-    /// The samples' pixels and labels.
-    fn gather(&mut self, feed: HostFeed, chosen: &[u32]) {
-        struct Task<'a> {
-            chosen: &'a [u32],
-            input: &'a mut [f32],
-            labels: &'a mut [u32],
-            scratch: &'a mut Scratch,
-        }
-        let Rows { input, labels, scratch, .. } = &mut self.rows;
-        let (inputs, at_once) = (self.stack.inputs, self.cut.samples);
-        let parts =
-            (input.chunks_mut(at_once * inputs)).zip(labels.chunks_mut(at_once)).zip(scratch);
-        let mut tasks: Vec<Task> = chosen
-            .chunks(at_once)
-            .zip(parts)
-            .map(|(chosen, ((input, labels), scratch))| Task { chosen, input, labels, scratch })
-            .collect();
-        self.team.each(&mut tasks, |task| {
-            let places = task.input.chunks_exact_mut(inputs).zip(&mut *task.labels);
-            for (&sample, (row, label)) in task.chosen.iter().zip(places) {
-                *label = feed.sample(sample, row, task.scratch);
-            }
-        });
-        if let (Some((_, rate)), Some(layer)) = (self.stack.dropout, self.rows.layers.first()) {
-            let count = chosen.len() * inputs;
-            kernels::drop_out(&mut self.rows.input[..count], &layer.mask, rate);
-        }
-    }
-
-    /// The products of a wide layer, block by block.
-    fn products(&mut self, layer: usize, samples: usize) {
-        struct Task<'a> {
-            block: (usize, usize),
-            first: usize,
-            out: &'a mut [f32],
-        }
-        let (before, rest) = self.rows.layers.split_at_mut(layer);
-        let input = before.last().map_or(&self.rows.input, |layer| &layer.outputs);
-        let Some(rows) = rest.first_mut() else { return };
-        let unit = self.stack.units[layer];
-        // Rows of a block that are worth a task.
-        let at_once = self.cut.samples.max(32);
-        let mut products = &mut rows.products[..];
-        let mut tasks: Vec<Task> = Vec::new();
-        for block in unit.blocks() {
-            // The batch may be the last, partial one; the places are those of whole ones.
-            let own = split_off(&mut products, samples * block.1);
-            let parts = own.chunks_mut(at_once * block.1).enumerate();
-            tasks.extend(parts.map(|(i, out)| Task { block, first: i * at_once, out }));
-        }
-        // The owner's blocks first, and of those the ones that read the same rows behind each other.
-        tasks.sort_by_key(|task| (task.block.0 >= unit.units / 2, task.first));
-        let parameters = &self.parameters[..];
-        self.team.each(&mut tasks, |task| {
-            let (weights, _) = unit.block(parameters, task.block);
-            let samples = task.out.len() / task.block.1;
-            let input = &input[task.first * unit.inputs..];
-            let input = Matrix::new(input, samples, unit.inputs, unit.inputs);
-            multiply(task.out, input, weights, false);
-        });
-    }
-
-    /// Rows of the batch through a group of layers; behind the last group to the loss and back to the
-    /// gradients of all layers' outputs.
-    fn rows(&mut self, group: &Range<usize>, samples: usize) {
-        struct Task<'a> {
-            first: usize,
-            labels: &'a [u32],
-            layers: Vec<LayerTask<'a>>,
-        }
-        let Rows { input, layers, labels, .. } = &mut self.rows;
-        let (stack, at_once) = (&self.stack, self.cut.samples);
-        let mut tasks: Vec<Task> = labels[..samples]
-            .chunks(at_once)
-            .enumerate()
-            .map(|(i, labels)| {
-                let layers = Vec::with_capacity(stack.units.len());
-                Task { first: i * at_once, labels, layers }
-            })
-            .collect();
-        for (unit, rows) in stack.units.iter().zip(layers) {
-            let (size, all) = (at_once * unit.units, samples * unit.units);
-            let parts = (rows.outputs[..all].chunks_mut(size))
-                .zip(rows.slopes[..all].chunks_mut(size))
-                .zip(rows.gradients[..all].chunks_mut(size));
-            let mut masks = rows.mask.chunks(at_once * unit.inputs);
-            for (task, ((outputs, slopes), gradients)) in tasks.iter_mut().zip(parts) {
-                let mask = masks.next().unwrap_or(&[]);
-                let products = &rows.products[..];
-                task.layers.push(LayerTask { products, outputs, slopes, gradients, mask });
-            }
-        }
-        let target = Target { smoothing: self.label_smoothing, samples };
-        let parameters = &self.parameters[..];
-        let is_last = group.end == stack.units.len();
-        let seen = Mutex::new(Vec::with_capacity(tasks.len()));
-        self.team.each(&mut tasks, |task| {
-            let input = &input[task.first * stack.inputs..][..task.labels.len() * stack.inputs];
-            forward(stack, group, parameters, input, &mut task.layers, (task.first, samples));
-            if is_last {
-                let sums = backward(stack, parameters, &mut task.layers, task.labels, target);
-                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.push((task.first, sums));
-            }
-        });
-        drop(tasks);
-        let mut seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // In their order: a sum of floats depends on it.
-        seen.sort_unstable_by_key(|(first, _)| *first);
-        for (_, (loss, correct)) in seen {
-            self.totals.loss += loss;
-            self.totals.correct += correct;
-        }
-    }
-
-    /// From these to the weights' own gradients, and to the new weights.
-    fn weights(&mut self, samples: usize, turn: Turn) {
-        struct Task<'a> {
-            part: Part,
-            parameters: &'a mut [f32],
-            /// Empty where nobody asks for it later.
-            gradients: &'a mut [f32],
-            moments: [&'a mut [f32]; 2],
-            average: &'a mut [f32],
-            squares: f64,
-        }
-        let stack = &self.stack;
-        let decay = self.ema.as_ref().map_or(0.0, |(decay, _)| *decay);
-        let mut average = self.ema.as_mut().map_or(&mut [][..], |(_, average)| &mut average[..]);
-        let mut parameters = &mut self.parameters[..];
-        let mut gradients = &mut self.gradients[..];
-        let [mut first, mut second] = self.moments.each_mut().map(|list| &mut list[..]);
-        let mut tasks: Vec<Task> = Vec::with_capacity(self.cut.parts.len());
-        for &part in &self.cut.parts {
-            let size = part.rows.1 * part.block.1;
-            tasks.push(Task {
-                part,
-                parameters: split_off(&mut parameters, size),
-                gradients: split_off(&mut gradients, size),
-                moments: [split_off(&mut first, size), split_off(&mut second, size)],
-                average: split_off(&mut average, size),
-                squares: 0.0,
-            });
-        }
-        tasks.sort_unstable_by_key(|task| task.part.turn);
-        let rows = &self.rows;
-        let gradient = |part: &Part, out: &mut [f32]| {
-            let (unit, (first, units)) = (stack.units[part.layer], part.block);
-            let input = match part.layer {
-                0 => &rows.input,
-                layer => &rows.layers[layer - 1].outputs,
-            };
-            let outer = &rows.layers[part.layer].gradients[first..samples * unit.units];
-            let outer = Matrix::new(outer, samples, units, unit.units);
-            let (row, count) = part.rows;
-            let weights = count.min(unit.inputs - row.min(unit.inputs));
-            let (own, bias) = out.split_at_mut(weights * units);
-            if weights > 0 {
-                let input = Matrix::new(&input[row..], samples, weights, unit.inputs);
-                multiply(own, input.transposed(), outer, false);
-            }
-            if !bias.is_empty() {
-                outer.sum_rows(bias);
-            }
-        };
-        let update = Update::new(turn.optimizer, turn.number);
-        let renew = |task: &mut Task, gradients: &[f32], scale: f32| {
-            let [first, second] = &mut task.moments;
-            update.apply(task.parameters, gradients, first, second, scale);
-            if !task.average.is_empty() {
-                kernels::follow(task.average, task.parameters, (1.0 - decay) as f32);
-            }
-        };
-        match self.clip_norm {
-            // The gradient is read while it is in the cache, and written nowhere else.
-            None => self.team.each(&mut tasks, |task| {
-                GRADIENT.with_borrow_mut(|own| {
-                    own.resize(task.parameters.len(), 0.0);
-                    gradient(&task.part, own);
-                    renew(task, own, 1.0);
-                });
-            }),
-            Some(most) => {
-                self.team.each(&mut tasks, |task| {
-                    gradient(&task.part, task.gradients);
-                    task.squares = kernels::squares(task.gradients);
-                });
-                let norm = tasks.iter().map(|task| task.squares).sum::<f64>().sqrt();
-                // PyTorch's guard against a norm of zero.
-                let scale = (most / (norm + 1e-6)).min(1.0);
-                // NaN passes, and is found.
-                let scale = if norm.is_nan() { f32::NAN } else { scale as f32 };
-                self.team.each(&mut tasks, |task| {
-                    let gradients = std::mem::take(&mut task.gradients);
-                    renew(task, gradients, scale);
-                });
-            }
-        }
-        if let Some((_, average)) = self.ema.as_mut().filter(|(_, average)| average.is_empty()) {
-            average.extend_from_slice(&self.parameters);
-        }
-    }
-}
-
-thread_local! {
-    /// The gradient of the part that a thread is about to renew.
-    static GRADIENT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The rows of one task in one layer.
-struct LayerTask<'a> {
-    /// Of all rows, by blocks.
-    products: &'a [f32],
-    outputs: &'a mut [f32],
-    slopes: &'a mut [f32],
-    gradients: &'a mut [f32],
-    mask: &'a [f32],
-}
-
-/// Takes rows through a group of layers; `first` is their place in the batch of `samples`.
-fn forward(
-    stack: &Stack,
-    group: &Range<usize>,
-    parameters: &[f32],
-    input: &[f32],
-    layers: &mut [LayerTask],
-    (first, samples): (usize, usize),
-) {
-    for i in group.clone() {
-        let unit = &stack.units[i];
-        let (before, rest) = layers.split_at_mut(i);
-        let x = before.last().map_or(input, |layer| &*layer.outputs);
-        let Some((own, after)) = rest.split_first_mut() else { return };
-        let rows = own.outputs.len() / unit.units;
-        if unit.is_wide() {
-            for (start, units) in unit.blocks() {
-                let block = &own.products[start * samples..][first * units..][..rows * units];
-                let places = own.outputs.chunks_exact_mut(unit.units);
-                for (out, row) in places.zip(block.chunks_exact(units)) {
-                    out[start..][..units].copy_from_slice(row);
-                }
-            }
-        } else {
-            let x = Matrix::new(x, rows, unit.inputs, unit.inputs);
-            multiply(own.outputs, x, unit.block(parameters, (0, unit.units)).0, false);
-        }
-        for block @ (start, units) in unit.blocks() {
-            let (_, bias) = unit.block(parameters, block);
-            let (outputs, slopes) = (&mut *own.outputs, &mut *own.slopes);
-            kernels::add_to_columns(outputs, unit.units, start, &bias[..units]);
-            if i + 1 < stack.units.len() && start + units == unit.units {
-                kernels::activate(unit.activation, outputs, slopes);
-            }
-        }
-        if let (Some((_, rate)), Some(next)) = (unit.dropout, after.first()) {
-            kernels::drop_out(own.outputs, next.mask, rate);
-            kernels::drop_out(own.slopes, next.mask, rate);
-        }
-    }
-}
-
-/// From the logits back to the gradients of all layers' outputs; the sum of the losses, and how many
-/// rows are right.
-fn backward(
-    stack: &Stack,
-    parameters: &[f32],
-    layers: &mut [LayerTask],
-    labels: &[u32],
-    target: Target,
-) -> (f64, i64) {
-    let Some(last) = layers.last_mut() else { return (0.0, 0) };
-    let sums = kernels::loss(last.outputs, labels, last.gradients, stack.outputs(), target);
-    for (i, unit) in stack.units.iter().enumerate().skip(1).rev() {
-        let (before, rest) = layers.split_at_mut(i);
-        let (Some(inner), Some(own)) = (before.last_mut(), rest.first()) else { break };
-        for block @ (start, units) in unit.blocks() {
-            let outer = Matrix::new(&own.gradients[start..], labels.len(), units, unit.units);
-            let (weights, _) = unit.block(parameters, block);
-            multiply(inner.gradients, outer, weights.transposed(), start > 0);
-        }
-        kernels::scale_by(inner.gradients, inner.slopes);
-    }
-    sums
 }
 
 /// Takes the first elements off a list; all there are if it is shorter.
@@ -556,7 +274,7 @@ impl Engine for Fused<'_> {
             self.rows(&group, samples);
         }
         self.totals.samples += samples;
-        self.weights(samples, turn);
+        self.renew(samples, turn);
         Ok(())
     }
 

@@ -323,8 +323,16 @@ mod tests {
     fn samples(n: usize, classes: usize, seed: u64) -> Dataset {
         use rand::RngExt;
         let mut rng = crate::rng::stream(seed, Purpose::Init, &[1]);
-        // Pictures with dark and bright parts, as they are.
-        let pixels = (0..n * 81).map(|_| rng.random::<u8>().saturating_sub(100)).collect();
+        // Pictures with dark and bright parts, as they are, and blank margins or blank spots in all.
+        let (margin, spots) = (seed as usize % 4, seed % 3 == 0);
+        let spots: Vec<bool> = (0..81).map(|_| spots && rng.random()).collect();
+        let blank = |i: usize| {
+            let inside = |place: usize| (margin..9 - margin.min(2)).contains(&place);
+            !inside(i % 81 / 9) || !inside(i % 9) || spots[i % 81]
+        };
+        let pixels = (0..n * 81)
+            .map(|i| if blank(i) { 0 } else { rng.random::<u8>().saturating_sub(100) })
+            .collect();
         let labels = (0..n).map(|_| rng.random_range(0..classes as u8)).collect();
         let names = (0..classes).map(|class| class.to_string()).collect();
         Dataset::new(pixels, [9, 9], labels, names).unwrap()

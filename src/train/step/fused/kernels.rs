@@ -18,12 +18,33 @@ pub struct Target {
     pub samples: usize,
 }
 
-/// Adds `line` to some columns of rows of `width` elements.
+/// Adds `bias` to each row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-pub fn add_to_columns(rows: &mut [f32], width: usize, first: usize, line: &[f32]) {
-    for row in rows.chunks_exact_mut(width) {
-        row[first..][..line.len()].iter_mut().zip(line).for_each(|(value, add)| *value += add);
+pub fn add_to_rows(rows: &mut [f32], bias: &[f32]) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
     }
+}
+
+/// Rows of a block's products and `bias` make some columns, from `first` on, of rows of `width` elements.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn with_bias(rows: &mut [f32], width: usize, first: usize, products: &[f32], bias: &[f32]) {
+    for (row, products) in rows.chunks_exact_mut(width).zip(products.chunks_exact(bias.len())) {
+        let sums = products.iter().zip(bias).map(|(product, bias)| product + bias);
+        row[first..].iter_mut().zip(sums).for_each(|(value, sum)| *value = sum);
+    }
+}
+
+/// Marks the columns of a row that are in use.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+pub fn mark(marks: &mut [u8], row: &[f32]) {
+    marks.iter_mut().zip(row).for_each(|(mark, &value)| *mark |= u8::from(value != 0.0));
+}
+
+/// As [`mark`], for pixels, or for other marks.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+pub fn mark_pixels(marks: &mut [u8], row: &[u8]) {
+    marks.iter_mut().zip(row).for_each(|(mark, &value)| *mark |= value);
 }
 
 /// Multiplies element by element.

@@ -1,0 +1,121 @@
+//! From chosen samples to what the first layer sees.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{Fused, Rows, kernels, split_off};
+use crate::data::batches::{Columns, HostFeed, Scratch, scale_columns};
+use crate::model::Mode;
+use crate::native::{LibtorchError, random};
+use crate::rng::{self, Purpose};
+
+impl Fused<'_> {
+    /// Draws the masks of all Dropout layers for so many samples: libtorch's own numbers, so that both
+    /// engines drop the same.
+    pub(super) fn draw_masks(&mut self, mode: Mode, samples: usize) -> Result<(), LibtorchError> {
+        let Mode::Training { seed, step } = mode else { return Ok(()) };
+        let layers = self.stack.units.iter().zip(self.stack.dropouts()).zip(&mut self.rows.layers);
+        for ((unit, dropout), rows) in layers {
+            let Some((layer, rate)) = dropout else { continue };
+            let seed = rng::derive(seed, Purpose::Dropout, &[step, layer as u64]);
+            let count = samples * unit.inputs;
+            let mut mask = Tensor::f_empty([count as i64], (Kind::Float, Device::Cpu))?;
+            random::bernoulli(&mut mask, 1.0 - rate, seed)?;
+            mask.f_copy_data(&mut rows.mask[..count], count)?;
+        }
+        Ok(())
+    }
+
+    /// The samples' pixels and labels; before a wide layer only the columns in use, and the weights that
+    /// belong to them.
+    pub(super) fn gather(&mut self, feed: HostFeed, chosen: &[u32]) {
+        struct Task<'a> {
+            chosen: &'a [u32],
+            input: &'a mut [f32],
+            labels: &'a mut [u32],
+            mask: &'a [f32],
+            marks: &'a mut [u8],
+            scratch: &'a mut Scratch,
+        }
+        let (inputs, at_once) = (self.stack.inputs, self.cut.samples);
+        let Rows { input, labels, layers, scratch, marks, columns, .. } = &mut self.rows;
+        let mask = layers.first().map_or(&[][..], |layer| &layer.mask);
+        let rate = self.stack.dropout.map_or(0.0, |(_, rate)| rate);
+        let looks = !marks.is_empty();
+        let mut masks = mask.chunks(at_once * inputs);
+        let mut all_marks = marks.chunks_mut(inputs);
+        let mut tasks: Vec<Task> = chosen
+            .chunks(at_once)
+            .zip(input.chunks_mut(at_once * inputs))
+            .zip(labels.chunks_mut(at_once).zip(scratch))
+            .map(|((chosen, input), (labels, scratch))| {
+                let mask = masks.next().unwrap_or(&[]);
+                let marks = all_marks.next().unwrap_or(&mut []);
+                Task { chosen, input, labels, mask, marks, scratch }
+            })
+            .collect();
+        // Pixels that nothing changes are looked at as they lie, and written when it is known which.
+        let plain = |sample| feed.plain(sample).filter(|_| looks && mask.is_empty());
+        self.team.each(&mut tasks, |task| {
+            task.marks.fill(0);
+            let places = task.input.chunks_exact_mut(inputs).zip(&mut *task.labels);
+            let mut masks = task.mask.chunks_exact(inputs);
+            for (&sample, (row, label)) in task.chosen.iter().zip(places) {
+                *label = feed.label(sample);
+                if let Some(pixels) = plain(sample) {
+                    kernels::mark_pixels(task.marks, pixels);
+                    continue;
+                }
+                feed.write(sample, row, task.scratch);
+                masks.next().into_iter().for_each(|mask| kernels::drop_out(row, mask, rate));
+                kernels::mark(task.marks, row);
+            }
+        });
+        if !looks {
+            return;
+        }
+        let (seen, others) = marks.split_at_mut(inputs);
+        let others = others.chunks_exact(inputs).take(chosen.len().div_ceil(at_once) - 1);
+        others.for_each(|marks| kernels::mark_pixels(seen, marks));
+        *columns = Columns::marked(seen);
+        self.bring_together(feed, chosen);
+    }
+
+    /// Brings what belongs to the columns in use together: the rows of the batch, and the weights.
+    fn bring_together(&mut self, feed: HostFeed, chosen: &[u32]) {
+        enum Task<'a> {
+            Rows(&'a [u32], &'a mut [f32]),
+            Weights(&'a [f32], usize, &'a mut [f32]),
+        }
+        let (inputs, at_once) = (self.stack.inputs, self.cut.samples);
+        let Rows { input, layers, columns, weights, .. } = &mut self.rows;
+        let columns = &*columns;
+        let is_masked = layers.first().is_some_and(|layer| !layer.mask.is_empty());
+        let rows = chosen.chunks(at_once).zip(input.chunks_mut(at_once * inputs));
+        let mut tasks: Vec<Task> = rows.map(|(chosen, input)| Task::Rows(chosen, input)).collect();
+        let mut places = &mut weights[..];
+        if let (Some(unit), false) = (self.stack.units.first(), columns.is_all()) {
+            for (first, units) in unit.blocks() {
+                let own = &self.parameters[unit.block_start(first)..];
+                let place = split_off(&mut places, inputs * units);
+                tasks.push(Task::Weights(own, units, place));
+            }
+        }
+        self.team.each(&mut tasks, |task| match task {
+            Task::Rows(chosen, input) => {
+                for (&sample, row) in chosen.iter().zip(input.chunks_exact_mut(inputs)) {
+                    match feed.plain(sample).filter(|_| !is_masked) {
+                        Some(pixels) => scale_columns(row, pixels, columns),
+                        None if columns.is_all() => {}
+                        None => columns.bring_together(row),
+                    }
+                }
+            }
+            Task::Weights(own, units, place) => {
+                for run in columns.runs() {
+                    let own = &own[run.columns.start * *units..run.columns.end * *units];
+                    place[run.place * *units..][..own.len()].copy_from_slice(own);
+                }
+            }
+        });
+    }
+}
