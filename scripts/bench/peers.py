@@ -222,6 +222,7 @@ def main():
         "tch loop": rust_peer("tch_loop"),
         # Its products take all threads, and small ones are slower for it.
         "candle, one thread": rust_peer("candle_loop", RAYON_NUM_THREADS="1"),
+        "burn on flex": rust_peer("burn_loop"),
         "Keras on TensorFlow": python_peer(args.other_python, "keras"),
     }
     if args.only:

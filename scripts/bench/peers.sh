@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Times seqfit against PyTorch, JAX, Keras, tch and candle in turn on this machine:
+# Times seqfit against PyTorch, JAX, Keras, tch, candle and burn in turn on this machine:
 #
 #   scripts/bench/peers.sh --data-dir DIR [--batch-size 32 256] [--rounds 5] [--picture FILE.svg]
 #
@@ -15,6 +15,7 @@ if [[ ! -x .venv-bench/bin/python ]]; then
 fi
 cargo build --release
 cargo build --release --manifest-path scripts/bench/peers/Cargo.toml --target-dir target/peers --features candle
+cargo build --release --manifest-path scripts/bench/peers-burn/Cargo.toml --target-dir target/peers
 
 libtorch="${LIBTORCH:-vendor/libtorch}/lib"
 LD_LIBRARY_PATH="$libtorch${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec .venv-bench/bin/python scripts/bench/peers.py \

@@ -1,15 +1,16 @@
-//! The last resort: a panic is a bug of ours, and is told in one line; a file has the rest.
+//! The last resort: a panic is a bug of ours, and is told in one line; a file has the rest. An abort of a
+//! library's becomes an error.
 
 use std::backtrace::Backtrace;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::SIGXFSZ;
+use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 use super::output::tell;
 
@@ -20,6 +21,9 @@ pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> Exit
     let limit = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     if let Err(error) = limit {
         tell(format_args!("note: a limit on the size of files would end seqfit: {error}"));
+    }
+    if let Err(error) = catch_aborts() {
+        tell(format_args!("note: an abort of a library would end seqfit without a word: {error}"));
     }
     std::panic::set_hook(Box::new(|info| {
         let message = message(info);
@@ -36,6 +40,23 @@ pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> Exit
         }
     }));
     std::panic::catch_unwind(work).unwrap_or(ExitCode::FAILURE)
+}
+
+/// What an abort says behind the library's own line.
+const LAST_WORDS: &[u8] = b"error: a library has ended seqfit (the line above is its own), most likely for \
+want of memory: use a smaller batch, or fewer units; what was saved up to here is whole, and 'seqfit train \
+--resume RUN' goes on from its last checkpoint\n";
+
+/// glibc and the C++ runtime abort where they have no memory for a few bytes of their own, and nobody can
+/// ask them not to: that becomes an error, too.
+fn catch_aborts() -> io::Result<()> {
+    let say = || {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::io::write(rustix::stdio::stderr(), LAST_WORDS);
+        signal_hook::low_level::exit(1);
+    };
+    // SAFETY: a write and an exit are all that it does, and a signal handler may do both.
+    unsafe { signal_hook::low_level::register(SIGABRT, say) }.map(drop)
 }
 
 fn message(info: &PanicHookInfo) -> String {

@@ -141,7 +141,7 @@ mod tests {
                 .copied()
                 .filter(|&column| range.contains(&(column as usize)))
                 .collect();
-            prop_assert_eq!(part, expected);
+            prop_assert_eq!(&part, &expected);
             let mut next = range.start;
             for (piece, used) in columns.pieces(range.clone()) {
                 prop_assert_eq!(piece.start, next);
