@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use seqfit::FitConfig;
+use seqfit::data::pack::PackConfig;
 use seqfit::data::{self, DatasetName, Locations, Request, Verdict, catalog};
 
 use super::options::{self, DataOptions, Numbers};
@@ -30,6 +31,8 @@ enum Command {
     },
     /// Draw training images beside what augmentation makes of them
     Preview(PreviewArgs),
+    /// Make a data set of own pictures: a folder for each class, PNG or JPEG files of any size
+    Pack(PackArgs),
     /// Check every file of a data set: its format, and its checksum where one is known
     Verify {
         /// A known data set or a folder; ./mnist is a folder [default: all known ones that are here]
@@ -63,6 +66,33 @@ struct PreviewArgs {
     out: PathBuf,
 }
 
+/// Options of `seqfit data pack`.
+#[derive(Debug, clap::Args)]
+struct PackArgs {
+    /// The folder with a folder of pictures for each class; or with train and test, which have those
+    #[arg(value_name = "DIR")]
+    pictures: PathBuf,
+    /// The folder to write, which seqfit train --data-dir takes; a new or an empty one
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Height and width of the images
+    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = options::size)]
+    size: options::Size,
+    /// The share of each class to test with, where there is no train and test; the seed draws them
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = options::share)]
+    test_share: f64,
+    /// Decides which pictures are for testing
+    #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
+    seed: u64,
+    /// Take pictures as they are, which must have --size: white on black, not cropped; then predict
+    /// with --raw, too
+    #[arg(long)]
+    raw: bool,
+    /// Leave out pictures that cannot be used, and name them
+    #[arg(long)]
+    skip_bad: bool,
+}
+
 /// Runs `seqfit data`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let locations = Locations::from_env()?;
@@ -70,6 +100,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::List => list(&locations),
         Command::Fetch { name } => fetch(name, &locations),
         Command::Preview(args) => preview(&args, &locations),
+        Command::Pack(args) => pack(&args),
         Command::Verify { what } => verify(what.as_deref(), &locations),
     }
 }
@@ -119,6 +150,43 @@ fn preview(args: &PreviewArgs, locations: &Locations) -> anyhow::Result<ExitCode
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
     data::preview(&data.train, fit.augment, args.seed, samples, epochs).save_png(&args.out)?;
     output::tell(format_args!("wrote {}", args.out.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
+    data::pack::check_free(&args.out)?;
+    let config = PackConfig {
+        shape: args.size.0,
+        test_share: args.test_share,
+        seed: args.seed,
+        as_they_are: args.raw,
+        skip: args.skip_bad,
+    };
+    if config.test_share == 0.0 {
+        let rule = "--test-share must be above 0, found 0: without test images nobody knows how good a \
+                    network is";
+        return Err(Usage(rule.to_owned()).into());
+    }
+    let packed = progress::with_bar("pictures", |told| {
+        data::pack::from_pictures(&args.pictures, &config, told)
+    })?;
+    for (_, why) in &packed.skipped {
+        output::tell(format_args!("left out: {why}"));
+    }
+    if packed.others > 0 {
+        output::tell(format_args!(
+            "note: {} other files, which are no .png, .jpg or .jpeg, were not looked at",
+            packed.others
+        ));
+    }
+    data::pack::save_dir(&packed.train, &packed.test, &args.out)?;
+    let (train, test) = (packed.train.class_counts(), packed.test.class_counts());
+    let mut out = String::new();
+    for ((name, train), test) in packed.train.classes().iter().zip(&train).zip(&test) {
+        writeln!(out, "{name}: {train} training and {test} test images")?;
+    }
+    writeln!(out, "{}: {} images of {}", args.out.display(), packed.images(), args.size)?;
+    output::print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 

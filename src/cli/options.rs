@@ -266,6 +266,24 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Height and width, such as 28x28.
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub [usize; 2]);
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.0[0], self.0[1])
+    }
+}
+
+/// A size of images: both sides 1 to 1024.
+pub fn size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=1024).contains(side));
+    let sides = text.split_once('x').and_then(|(h, w)| Some([side(h)?, side(w)?]));
+    let rule = "a size is height x width, each from 1 to 1024, such as 28x28";
+    sides.map(Size).ok_or_else(|| format!("{rule}, found {text:?}"))
+}
+
 /// A number above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

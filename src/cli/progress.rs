@@ -198,6 +198,25 @@ pub fn with_downloads<T, E>(
     result
 }
 
+/// Runs something that has many parts, with a bar for them; silent where there is no terminal.
+pub fn with_bar<T>(what: &'static str, work: impl FnOnce(&mut dyn FnMut(usize, usize)) -> T) -> T {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what);
+    let result = work(&mut |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    result
+}
+
 /// A warning in a frame, which nobody can miss.
 pub fn notice(text: &str) {
     const WIDTH: usize = 76;

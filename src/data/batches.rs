@@ -85,8 +85,8 @@ pub(crate) fn scale_columns(values: &mut [f32], pixels: &[u8], columns: &Columns
     for Run { columns, place } in columns.runs() {
         let (mut from, mut to) = (columns.start, *place);
         while from < columns.end {
-            let places = values.get_mut(to..to + WIDE).and_then(|v| v.as_mut_array::<WIDE>());
-            let wide = pixels.get(from..from + WIDE).and_then(|p| p.as_array::<WIDE>());
+            let places = values.get_mut(to..).and_then(|v| v.first_chunk_mut::<WIDE>());
+            let wide = pixels.get(from..).and_then(|p| p.first_chunk::<WIDE>());
             let (Some(values), Some(pixels)) = (places, wide) else { break };
             // Beyond the run's end, too: what comes next takes that place.
             values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = share(pixel));

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::download::Attempt;
 use super::idx::IdxProblem;
 use super::images::ImageProblem;
+use super::pack::PackProblem;
 
 /// An error of the data floor.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +137,14 @@ pub enum DataError {
     NoCache {
         /// The folder in `SEQFIT_DATA` that would have made the download needless, were it there.
         missed: Option<PathBuf>,
+    },
+    /// A folder of pictures that makes no data set, or a place that it cannot be written to.
+    #[error("{path}: {problem}", path = .path.display())]
+    Pack {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: PackProblem,
     },
     /// A picture that cannot be used.
     #[error("{path}: {problem}", path = .path.display())]
@@ -330,6 +339,7 @@ impl DataError {
             | DataError::Write { path, .. }
             | DataError::Idx { path, .. }
             | DataError::Folder { path, .. }
+            | DataError::Pack { path, .. }
             | DataError::Image { path, .. } => path,
             _ => return (None, text),
         };

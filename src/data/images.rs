@@ -123,9 +123,18 @@ pub fn read(path: &Path, shape: [usize; 2], as_it_is: bool) -> Result<Prepared, 
             .map_err(at)?;
         return Ok(Prepared { pixels, single: false });
     }
+    Ok(Prepared { pixels: read_picture(path, shape, as_it_is)?, single: true })
+}
+
+/// As [`read`], for a picture alone.
+pub(super) fn read_picture(
+    path: &Path,
+    shape: [usize; 2],
+    as_it_is: bool,
+) -> Result<Vec<u8>, DataError> {
+    let at = |problem| DataError::Image { path: path.to_owned(), problem };
     let gray = load(path)?;
-    let pixels = if as_it_is { raw(&gray, shape) } else { prepare(&gray, shape) }.map_err(at)?;
-    Ok(Prepared { pixels, single: true })
+    if as_it_is { raw(&gray, shape) } else { prepare(&gray, shape) }.map_err(at)
 }
 
 /// Reads a PNG or JPEG file, turned as its EXIF data say. What is transparent becomes white under

@@ -13,7 +13,8 @@
 //! - [`catalog`]: the known data sets; [`fetch`], [`verify`](fn@verify) and [`download`] bring and
 //!   check their files;
 //! - [`idx`]: the file format;
-//! - [`images`]: single pictures, prepared as MNIST's were.
+//! - [`images`]: single pictures, prepared as MNIST's were;
+//! - [`pack`]: folders of pictures made into data sets.
 //!
 //! Nothing here prints, and nothing here knows libtorch, but for the batches that training takes.
 
@@ -32,6 +33,7 @@ pub mod idx;
 pub mod images;
 mod locations;
 mod open;
+pub mod pack;
 mod prefetch;
 mod prepare;
 mod preview;
