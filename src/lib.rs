@@ -67,8 +67,8 @@ pub use model::{
 };
 pub use train::{
     Adam, AdamW, CallbackState, ConfigError, Engine, EpochRecord, FitConfig, FitData, History,
-    Metric, MetricError, OnNan, Optimizer, RmsProp, Schedule, Sgd, Snapshot, SnapshotError, State,
-    Sums, TrainError, callback, recipe,
+    LrCurve, LrFind, LrPoint, Metric, MetricError, OnNan, Optimizer, RmsProp, Schedule, Sgd,
+    Snapshot, SnapshotError, State, Sums, TrainError, callback, recipe,
 };
 
 /// The layers of a [`Sequential`].

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::options::{DataOptions, DeviceOptions, RunOptions};
 use super::output::{self, tell};
-use super::progress;
+use super::{confusion, progress};
 
 /// Options of `seqfit evaluate`.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let dataset = &loaded.source.name;
     let report =
         Report { loss: *loss, accuracy: *accuracy, samples: *samples, dataset, classes, confusion };
-    let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
+    let text = match args.json {
+        true => serde_json::to_string(&report)?,
+        false => {
+            let coloured = console::colors_enabled();
+            let confusion = confusion::table(&evaluation.confusion, &trained_on.classes, coloured);
+            let confusion = confusion.map(|table| format!("\n{table}")).unwrap_or_default();
+            format!("{}\n{confusion}", table(&report)).trim_end().to_owned()
+        }
+    };
     output::print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

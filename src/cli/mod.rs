@@ -1,13 +1,19 @@
 //! The command line: one file a command. clap lives here alone; what goes further is the library's
 //! plain configs.
 
+mod bar;
+mod chart;
+mod completions;
+mod confusion;
 pub mod crash;
 mod data;
 mod doctor;
 mod evaluate;
 mod export;
+mod lr_find;
 mod options;
 mod output;
+mod picture;
 mod predict;
 mod progress;
 mod recipe;
@@ -44,15 +50,24 @@ enum Command {
     /// Print a network's table of layers, shapes and parameters
     Summary(summary::Args),
     /// List the recipes, or print all settings of one
+    #[command(visible_alias = "recipes")]
     Recipe(recipe::Args),
+    /// Try learning rates from tiny to huge, draw the loss, and suggest one
+    LrFind(Box<lr_find::Args>),
     /// Check libtorch, CUDA, threads, cache folder and disk, and say how to mend what is wrong
     Doctor(doctor::Args),
+    /// Print a script that completes seqfit's commands and options in a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(completions::ManArgs),
 }
 
 /// Does what was asked.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Before libtorch's first use: a wrong version crashes there. The doctor reports it itself.
-    if !matches!(arguments.command, Command::Doctor(_)) {
+    let needs_none =
+        matches!(arguments.command, Command::Doctor(_) | Command::Completions(_) | Command::Man(_));
+    if !needs_none {
         seqfit::libtorch::check_version()?;
     }
     match arguments.command {
@@ -63,7 +78,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Data(args) => data::run(args),
         Command::Summary(args) => summary::run(args),
         Command::Recipe(args) => recipe::run(args),
+        Command::LrFind(args) => lr_find::run(&args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use super::bar;
+
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output cannot be written: {0}: free some space, or send it elsewhere")]
@@ -22,11 +24,14 @@ pub struct Usage(pub String);
 
 /// A line on stderr. Where nobody can read it any more it is lost, and the work goes on.
 pub fn tell(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = bar::aside(|| writeln!(io::stderr(), "{line}"));
 }
 
 /// Lines on stdout, complete with their end.
 pub fn print(lines: &str) -> Result<(), StdoutError> {
-    let mut out = io::stdout().lock();
-    out.write_all(lines.as_bytes()).and_then(|()| out.flush()).map_err(StdoutError)
+    let write = || {
+        let mut out = io::stdout().lock();
+        out.write_all(lines.as_bytes()).and_then(|()| out.flush())
+    };
+    bar::aside(write).map_err(StdoutError)
 }

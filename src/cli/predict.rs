@@ -1,9 +1,11 @@
 //! `seqfit predict`: which class an image shows.
 
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use seqfit::Sequential;
 use seqfit::data::images;
 use seqfit::run::Run;
@@ -11,6 +13,7 @@ use serde::Serialize;
 
 use super::options::{DeviceOptions, RunOptions, count};
 use super::output;
+use super::picture::half_blocks;
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]
@@ -26,11 +29,32 @@ pub struct Args {
     /// Take images as they are, which must have the network's size: white on black, not cropped
     #[arg(long)]
     raw: bool,
+    /// Show images as the network gets them: on a terminal up to 20 of them, all, or none
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    image: Shown,
     #[command(flatten)]
     device: DeviceOptions,
     /// Print a JSON object an image
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Shown {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Shown {
+    fn shows(self, json: bool, before: usize) -> bool {
+        match self {
+            _ if json => false,
+            Shown::Auto => std::io::stdout().is_terminal() && before < 20,
+            Shown::Always => true,
+            Shown::Never => false,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -57,12 +81,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
     let shape = image_shape(&model, &run)?;
+    let mut shown = 0;
     for path in &args.images {
         let images = images::read(path, shape, args.raw)?;
         let chunks = images.pixels.chunks(CHUNK * shape[0] * shape[1]).enumerate();
         for (chunk, pixels) in chunks {
             let mut lines = String::new();
-            for (i, probabilities) in model.predict_images(pixels, shape)?.iter().enumerate() {
+            let pictures = pixels.chunks(shape[0] * shape[1]);
+            let answers = model.predict_images(pixels, shape)?;
+            for ((i, probabilities), picture) in answers.iter().enumerate().zip(pictures) {
+                if args.image.shows(args.json, shown) {
+                    lines += &half_blocks(picture, shape[1], console::colors_enabled());
+                    shown += 1;
+                }
                 let place = (!images.single).then_some(chunk * CHUNK + i);
                 lines += &describe(&args, &run, path, place, probabilities)?;
                 lines.push('\n');

@@ -10,20 +10,78 @@ use seqfit::callback::{
 use seqfit::{EpochRecord, OnNan, data};
 use serde::Serialize;
 
+use super::bar;
+use super::chart::{self, Curve};
 use super::output::{self, StdoutError, tell};
 
-/// One line an epoch, and while it runs a bar if stderr is a terminal.
+/// One line an epoch, and while it runs a bar if stderr is a terminal; with `plot` the curves so far above
+/// the bar, if they fit, and at the end.
 #[derive(Default)]
 pub struct Progress {
+    plot: bool,
     plan: Option<Plan>,
     bar: Option<ProgressBar>,
+    records: Vec<EpochRecord>,
     epochs_done: usize,
     started: Option<Instant>,
 }
 
+impl Progress {
+    /// With curves, or without.
+    pub fn new(plot: bool) -> Self {
+        Self { plot, ..Self::default() }
+    }
+
+    /// The curves of the finished epochs, side by side if there is room for both; none if there is room
+    /// for no one.
+    fn curves(&self, columns: usize) -> Option<String> {
+        let epoch = |record: &EpochRecord| record.epoch as f64;
+        let curve = |name, colour, of: fn(&EpochRecord) -> Option<f64>| Curve {
+            name,
+            colour,
+            points: self.records.iter().filter_map(|r| Some((epoch(r), of(r)?))).collect(),
+        };
+        // Told apart by who sees no red or green, too (Okabe and Ito).
+        let (training, validation) = ((0, 114, 178), (230, 159, 0));
+        let coloured = console::colors_enabled_stderr();
+        let chart =
+            |curves: &[Curve]| chart::chart(curves, |epoch| format!("{epoch:.0}"), coloured);
+        let loss = chart(&[
+            curve("loss", training, |record| Some(record.loss)),
+            curve("val_loss", validation, |record| record.val_loss),
+        ])?;
+        let accuracy = chart(&[
+            curve("accuracy", training, |record| Some(record.accuracy)),
+            curve("val_accuracy", validation, |record| record.val_accuracy),
+        ]);
+        match accuracy {
+            Some(accuracy) if columns > 2 * chart::WIDTH => Some(beside(&loss, &accuracy)),
+            _ => (columns > chart::WIDTH).then_some(loss),
+        }
+    }
+}
+
+/// Two texts side by side.
+fn beside(left: &str, right: &str) -> String {
+    let lines: Vec<String> = left
+        .lines()
+        .zip(right.lines())
+        .map(|(left, right)| {
+            let gap = chart::WIDTH.saturating_sub(console::measure_text_width(left));
+            format!("{left}{} {right}", " ".repeat(gap))
+        })
+        .collect();
+    lines.join("\n")
+}
+
 impl Callback for Progress {
-    fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
+    fn on_train_begin(
+        &mut self,
+        training: &mut Training,
+        plan: &Plan,
+    ) -> Result<(), CallbackError> {
         self.plan = Some(*plan);
+        self.records = training.history().epochs.clone();
         self.started = Some(Instant::now());
         Ok(())
     }
@@ -32,9 +90,13 @@ impl Callback for Progress {
         let Some(plan) = self.plan.filter(|_| std::io::stderr().is_terminal()) else {
             return Ok(());
         };
-        let style = ProgressStyle::with_template(
-            "{prefix} {bar:30} {percent:>3} %  {per_sec}  {eta} left",
-        )?;
+        let columns = console::Term::stderr().size().1.into();
+        let curves = if self.plot { self.curves(columns) } else { None };
+        let template = "{prefix} {bar:30} {percent:>3} %  {per_sec}  {eta} left";
+        let style = ProgressStyle::with_template(&match curves {
+            Some(_) => format!("{{msg}}\n{template}"),
+            None => template.to_owned(),
+        })?;
         let style = style.with_key(
             "per_sec",
             |state: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
@@ -47,6 +109,8 @@ impl Callback for Progress {
         );
         bar.set_style(style);
         bar.set_prefix(format!("epoch {epoch:>2}/{}", plan.epochs));
+        bar.set_message(curves.unwrap_or_default());
+        bar::show(&bar);
         self.bar = Some(bar);
         Ok(())
     }
@@ -60,9 +124,8 @@ impl Callback for Progress {
     }
 
     fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.records.truncate(rollback.epoch - 1);
+        bar::clear();
         let Rollback { epoch, batch, learning_rate, rollbacks } = rollback;
         let batch = batch.map(|batch| format!(" in batch {batch}")).unwrap_or_default();
         tell(format_args!(
@@ -74,8 +137,14 @@ impl Callback for Progress {
     }
 
     fn on_train_end(&mut self, _: &mut Training, _: Ending) -> Result<(), CallbackError> {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        bar::clear();
+        // What is no terminal has as much room as there needs to be.
+        let columns = match std::io::stderr().is_terminal() {
+            true => console::Term::stderr().size().1.into(),
+            false => usize::MAX,
+        };
+        if let Some(curves) = self.curves(columns).filter(|_| self.plot) {
+            tell(curves);
         }
         Ok(())
     }
@@ -85,9 +154,8 @@ impl Callback for Progress {
         _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        bar::clear();
+        self.records.push(record.clone());
         self.epochs_done += 1;
         if let (Some(plan), Some(started)) = (&self.plan, self.started) {
             let each = started.elapsed().as_secs_f64() / self.epochs_done as f64;

@@ -15,17 +15,18 @@ use std::time::{Duration, Instant};
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
 use seqfit::run::{self, CheckpointFailure, Figures, ModelCheckpoint, Run, RunResult};
-use seqfit::{History, Sequential, Snapshot, TrainError, data};
+use seqfit::{Evaluation, History, Sequential, Snapshot, TrainError, data};
 use serde::Serialize;
 
+use super::confusion;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
 use super::output::{self, tell};
 use super::progress::{JsonLines, Progress};
 use interruption::Interruption;
-use settings::{CallbackOptions, FitOptions};
+use settings::CallbackOptions;
 use timing::Timing;
 
-pub use settings::{load_recipe, over};
+pub use settings::{FitOptions, load_recipe, over};
 
 /// Options of `seqfit train`; without any it is the tutorial that everybody starts with.
 // Negative numbers are values that break a rule, not unknown options.
@@ -68,6 +69,10 @@ pub struct Args {
     /// Print nothing but warnings and errors; with --json its lines alone
     #[arg(long, short)]
     quiet: bool,
+    /// Draw the curves of loss and accuracy while it trains, where the terminal is wide enough, and at the
+    /// end; then the confusion matrix, too
+    #[arg(long, conflicts_with_all = ["quiet", "seeds"])]
+    plot: bool,
     /// Print a JSON object an epoch, and one with the result, on stdout
     #[arg(long)]
     json: bool,
@@ -161,7 +166,7 @@ impl Job {
         let mut own = Own::new(&self.run)?;
         let tables = [Some(self.run.path().join(run::HISTORY)), args.csv.clone()];
         let mut tables: Vec<CsvLogger> = tables.into_iter().flatten().map(CsvLogger::new).collect();
-        let mut bars = (!args.quiet).then(Progress::default);
+        let mut bars = (!args.quiet).then(|| Progress::new(args.plot));
         let mut lines = args.json.then(JsonLines::default);
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
         // Checkpoints first: an epoch is told when the one before is on the disk.
@@ -201,7 +206,8 @@ impl Job {
             return Err(error.into());
         }
         mark("saving and exporting");
-        let test = self.test()?;
+        let evaluation = self.test()?;
+        let test = Figures::from(&evaluation);
         mark("evaluation");
         let result = RunResult {
             test,
@@ -218,6 +224,15 @@ impl Job {
         };
         let goes_on = interruption.stopped() && stopped.is_none();
         let way_on = goes_on.then(|| self.way_on());
+        if args.plot
+            && let Some(table) = confusion::table(
+                &evaluation.confusion,
+                self.data.test.classes(),
+                console::colors_enabled_stderr(),
+            )
+        {
+            tell(table);
+        }
         let run = self.run.finish(&result)?;
         match lines {
             Some(mut lines) => {
@@ -233,15 +248,15 @@ impl Job {
         Ok(late.unwrap_or(ExitCode::SUCCESS))
     }
 
-    fn test(&self) -> anyhow::Result<Figures> {
-        let figures = Figures::from(&self.model.evaluate(&self.data.test)?);
+    fn test(&self) -> anyhow::Result<Evaluation> {
+        let evaluation = self.model.evaluate(&self.data.test)?;
         anyhow::ensure!(
-            figures.loss.is_finite(),
+            evaluation.loss.is_finite(),
             "training diverged: the loss on the test set must be finite, found {}: use a lower \
              learning rate",
-            figures.loss
+            evaluation.loss
         );
-        Ok(figures)
+        Ok(evaluation)
     }
 
     fn way_on(&self) -> String {

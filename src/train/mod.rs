@@ -5,6 +5,7 @@
 pub mod callback;
 mod config;
 mod history;
+mod lr_find;
 mod metric;
 mod observers;
 mod optimizer;
@@ -17,6 +18,7 @@ mod step;
 
 pub use config::{Engine, FitConfig, OnNan};
 pub use history::{EpochRecord, History};
+pub use lr_find::{LrCurve, LrFind, LrPoint};
 pub use metric::{Metric, MetricError};
 pub use optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use rule::ConfigError;

@@ -214,6 +214,20 @@ impl OptimizerOptions {
 }
 
 impl FitOptions {
+    /// An option that was given and that a learning rate test has no use for.
+    pub fn without_meaning_for_lr_find(&self) -> Option<&'static str> {
+        [
+            (self.epochs.is_some(), "--epochs"),
+            (self.optimizer.learning_rate.is_some(), "--learning-rate"),
+            (self.validation_split.is_some(), "--validation-split"),
+            (self.schedule.is_some(), "--schedule"),
+            (self.ema.is_some(), "--ema"),
+            (self.on_nan.is_some(), "--on-nan"),
+        ]
+        .into_iter()
+        .find_map(|(given, option)| given.then_some(option))
+    }
+
     /// `base` with what was asked for.
     pub fn over(&self, base: &FitConfig, cuda: bool) -> anyhow::Result<FitConfig> {
         let base = &match &self.recipe {

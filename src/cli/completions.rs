@@ -1,0 +1,62 @@
+//! `seqfit completions` and `seqfit man`: for shells and for `man`, made from the very options.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Arguments, output};
+
+/// Options of `seqfit completions`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The shell [default: the one in $SHELL]
+    shell: Option<Shell>,
+}
+
+/// Options of `seqfit man`.
+#[derive(Debug, clap::Args)]
+pub struct ManArgs {
+    /// A folder to write a page a command into, such as ~/.local/share/man/man1; without it the main
+    /// page is printed
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs `seqfit completions`.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Some(shell) = args.shell.or_else(Shell::from_env) else {
+        let rule = "completions are for bash, elvish, fish, powershell or zsh, and $SHELL names none of \
+                    them: name the shell";
+        return Err(output::Usage(rule.to_owned()).into());
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "seqfit", &mut script);
+    output::print(&String::from_utf8(script)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `seqfit man`.
+pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
+    let mut command = Arguments::command();
+    command.build();
+    let Some(folder) = &args.out else {
+        output::print(&page(&command)?)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut all = vec![command];
+    while let Some(command) = all.pop() {
+        let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+        seqfit::files::write(&folder.join(format!("{name}.1")), page(&command)?.as_bytes())?;
+        all.extend(command.get_subcommands().filter(|c| c.get_name() != "help").cloned());
+    }
+    output::tell(format_args!("wrote the pages into {}", folder.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(command: &Command) -> anyhow::Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    Ok(String::from_utf8(page)?)
+}

@@ -1,0 +1,112 @@
+//! `seqfit lr-find`: which learning rate to train with.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use seqfit::{Device, FitConfig, LrCurve, LrFind, Sequential, data, device};
+use serde::Serialize;
+
+use super::chart::{self, Curve};
+use super::options::{self, DataOptions, DeviceOptions, Network, NetworkOptions};
+use super::output::{self, Usage, tell};
+use super::progress;
+use super::train::FitOptions;
+
+/// Options of `seqfit lr-find`; without any it tests the tutorial's training.
+#[derive(Debug, clap::Args)]
+#[command(allow_negative_numbers = true)]
+pub struct Args {
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    network: NetworkOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    #[command(flatten)]
+    fit: FitOptions,
+    /// The first learning rate of the test
+    #[arg(long, value_name = "X", default_value_t = LrFind::default().start, value_parser = options::positive)]
+    start: f64,
+    /// The last one, if the loss has not run away before
+    #[arg(long, value_name = "X", default_value_t = LrFind::default().end, value_parser = options::positive)]
+    end: f64,
+    /// Steps from one to the other
+    #[arg(long, value_name = "N", default_value = "100", value_parser = options::count)]
+    steps: NonZeroUsize,
+    /// Also write the steps to this CSV file: learning_rate,loss,smoothed
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    suggestion: Option<f64>,
+    #[serde(flatten)]
+    curve: &'a LrCurve,
+}
+
+/// Runs `seqfit lr-find`.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
+    if let Some(option) = args.fit.without_meaning_for_lr_find() {
+        let rule = format!(
+            "{option} means nothing to lr-find, which chooses the rates itself: leave it out"
+        );
+        return Err(Usage(rule).into());
+    }
+    let test = LrFind { start: args.start, end: args.end, steps: args.steps.get() };
+    test.check().map_err(|error| Usage(error.to_string()))?;
+    let device = args.device.chosen().unwrap_or(Device::Cpu);
+    device::require(device)?;
+    let locations = data::Locations::from_env()?;
+    let request = args.data.request();
+    let data =
+        progress::with_downloads(args.json, |told| data::resolve(&request, &locations, told))?;
+    if let Some(notice) = &data.source.notice {
+        progress::notice(notice);
+    }
+    let network = args.network.over(Network::default());
+    let network = network.spec(&data.train.image_shape(), data.train.classes().len());
+    network.check().map_err(|error| Usage(error.to_string()))?;
+    let mut model = Sequential::from_spec(network, device, fit.seed)?;
+    let curve = model.lr_find(&data.train, &fit, &test)?;
+    if let Some(path) = &args.csv {
+        seqfit::files::write(path, csv(&curve).as_bytes())?;
+        tell(format_args!("wrote {}", path.display()));
+    }
+    let suggestion = curve.suggestion();
+    let text = match args.json {
+        true => serde_json::to_string(&Report { suggestion, curve: &curve })?,
+        false => told(&curve, suggestion),
+    };
+    output::print(&format!("{text}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn csv(curve: &LrCurve) -> String {
+    let mut lines = "learning_rate,loss,smoothed\n".to_owned();
+    for point in &curve.points {
+        lines += &format!("{},{},{}\n", point.learning_rate, point.loss, point.smoothed);
+    }
+    lines
+}
+
+fn told(curve: &LrCurve, suggestion: Option<f64>) -> String {
+    let points = curve.points.iter().map(|p| (p.learning_rate.log10(), p.smoothed)).collect();
+    let curves = [Curve { name: "smoothed loss", colour: (0, 114, 178), points }];
+    let figure = |exponent: f32| format!("{:.0e}", 10f64.powf(exponent.into()));
+    let chart = chart::chart(&curves, figure, console::colors_enabled());
+    let suggested = match suggestion {
+        Some(rate) => {
+            format!("suggestion: --learning-rate {rate:.1e}, in the middle of the longest fall")
+        }
+        None => {
+            "no suggestion: the loss hardly falls; try more --steps, or another network".to_owned()
+        }
+    };
+    format!("{}\n{suggested}", chart.unwrap_or_default()).trim_start().to_owned()
+}
