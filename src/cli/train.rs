@@ -5,6 +5,7 @@ mod seeds;
 mod settings;
 mod start;
 mod timing;
+mod trial;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use super::progress::{JsonLines, Progress};
 use interruption::Interruption;
 use settings::CallbackOptions;
 use timing::Timing;
+use trial::{Trial, TrialOptions};
 
 pub use settings::{FitOptions, load_recipe, over};
 
@@ -56,6 +58,8 @@ pub struct Args {
     /// How many seeds train side by side [default: as many as there are processors for]
     #[arg(long, value_name = "N", value_parser = options::count, requires = "seeds")]
     parallel: Option<NonZeroUsize>,
+    #[command(flatten)]
+    trial: TrialOptions,
     /// The run folder [default: runs/DATASET-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -90,6 +94,8 @@ struct Job {
     snapshot: Option<Arc<Snapshot>>,
     /// What could not be written so far.
     failures: Vec<String>,
+    /// What it is a trial of; nothing of it is kept.
+    trial: Option<Trial>,
 }
 
 /// The callbacks that a run's checkpoints remember.
@@ -234,13 +240,23 @@ impl Job {
             tell(table);
         }
         let run = self.run.finish(&result)?;
+        let verdict = match &self.trial {
+            Some(trial) => {
+                whole(&failures)?;
+                Some(trial.verdict(&run, &self.data.test, &result)? + "\n")
+            }
+            None => None,
+        };
         match lines {
             Some(mut lines) => {
-                lines.write(&Finished { run: run.path(), result: &result })?;
+                let run = verdict.is_none().then(|| run.path());
+                lines.write(&Finished { run, result: &result })?;
                 lines.finish()?;
             }
             None if args.quiet => {}
-            None => output::print(&conclusion(run.path(), &result, way_on.as_deref()))?,
+            None => output::print(
+                &verdict.unwrap_or_else(|| conclusion(run.path(), &result, way_on.as_deref())),
+            )?,
         }
         whole(&failures)?;
         // All is done, and yet whoever sent a signal does not want to see a success.
@@ -324,7 +340,9 @@ fn restored_epoch(
 /// The last line of `--json`.
 #[derive(Serialize)]
 struct Finished<'a> {
-    run: &'a Path,
+    /// None of a trial, which keeps nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a Path>,
     result: &'a RunResult,
 }
 

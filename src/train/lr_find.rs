@@ -169,8 +169,7 @@ impl Callback for Finder {
         if step == 0 || smoothed < self.best {
             self.best = smoothed;
         }
-        // NaN ends it, too.
-        if !(smoothed <= AWAY * self.best) {
+        if smoothed.is_nan() || smoothed > AWAY * self.best {
             return Ok(Flow::Stop);
         }
         let learning_rate = self.test.rate(step);

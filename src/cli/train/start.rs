@@ -15,7 +15,9 @@ use super::{Args, Job, Own};
 /// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
 /// made.
 pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<Job> {
+    let trial = args.trial.begin()?;
     let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
+    let fit = args.trial.fit(fit, args.fit.epochs);
     let validates = fit.validation_split > 0.0;
     let base = (&Default::default(), &Default::default());
     let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
@@ -25,6 +27,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         Run::check_vacant(out, args.force)?;
     }
     let data = resolve(args, &args.data.request(), timing)?;
+    let data = args.trial.data(data, &fit)?;
     let train = &data.train;
     let network = args.network.over(Network::default());
     let network = network.spec(&train.image_shape(), train.classes().len());
@@ -35,11 +38,14 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         checkpoints,
         ..RunConfig::now(device, data_config(&data), fit, network)
     };
-    let run = match &args.out {
-        Some(out) => Run::create(out, args.force, config)?,
-        None => Run::create_numbered(&default_path(&data.source.name, &config.created), config)?,
+    let run = match (&args.out, &trial) {
+        (_, Some(trial)) => Run::create(&trial.path(), false, config)?,
+        (Some(out), None) => Run::create(out, args.force, config)?,
+        (None, None) => {
+            Run::create_numbered(&default_path(&data.source.name, &config.created), config)?
+        }
     };
-    Ok(Job { run, data, model, snapshot: None, failures: Vec::new() })
+    Ok(Job { run, data, model, snapshot: None, failures: Vec::new(), trial })
 }
 
 /// A run that has begun; none if it has come to its end. Options that decide it must say what it
@@ -97,7 +103,14 @@ pub(super) fn go_on(
             return Err(RunError::NothingToGoOnFrom(path.to_owned()).into());
         }
         tell("note: there is no checkpoint yet, so the run begins anew");
-        return Ok(Some(Job { run, data, model, snapshot: None, failures: Vec::new() }));
+        return Ok(Some(Job {
+            run,
+            data,
+            model,
+            snapshot: None,
+            failures: Vec::new(),
+            trial: None,
+        }));
     };
     let state = &snapshot.state;
     if config.fit.epochs < state.epoch + usize::from(state.batch > 0) {
@@ -148,7 +161,7 @@ pub(super) fn go_on(
         }
         set => set?,
     }
-    Ok(Some(Job { run, data, model, snapshot: Some(snapshot), failures }))
+    Ok(Some(Job { run, data, model, snapshot: Some(snapshot), failures, trial: None }))
 }
 
 /// The newest snapshot that the run can go on from; those that are put aside are told.

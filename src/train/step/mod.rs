@@ -324,7 +324,7 @@ mod tests {
         use rand::RngExt;
         let mut rng = crate::rng::stream(seed, Purpose::Init, &[1]);
         // Pictures with dark and bright parts, as they are, and blank margins or blank spots in all.
-        let (margin, spots) = (seed as usize % 4, seed % 3 == 0);
+        let (margin, spots) = (seed as usize % 4, seed.is_multiple_of(3));
         let spots: Vec<bool> = (0..81).map(|_| spots && rng.random()).collect();
         let blank = |i: usize| {
             let inside = |place: usize| (margin..9 - margin.min(2)).contains(&place);
