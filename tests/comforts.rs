@@ -134,6 +134,19 @@ fn a_folder_of_pictures_becomes_a_network() {
 }
 
 #[test]
+fn a_machine_is_measured() {
+    let home = tempfile::tempdir().unwrap();
+    let done = said(home.path(), "bench --dataset digits --json");
+    let value: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let figures = value["figures"].as_array().unwrap();
+    assert_eq!(figures.len(), 7);
+    assert!(figures.iter().all(|figure| figure["per_second"].as_f64().unwrap() > 1.0), "{value}");
+    let told = said(home.path(), "bench --dataset digits").stdout;
+    assert!(told.starts_with("digits on cpu, ") && told.lines().count() == 8, "{told}");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn completions_and_manual_pages_know_every_command() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -2,6 +2,7 @@
 //! plain configs.
 
 mod bar;
+mod bench;
 mod chart;
 mod completions;
 mod confusion;
@@ -54,6 +55,8 @@ enum Command {
     Recipe(recipe::Args),
     /// Try learning rates from tiny to huge, draw the loss, and suggest one
     LrFind(Box<lr_find::Args>),
+    /// Measure how fast this machine trains, evaluates and exports
+    Bench(Box<bench::Args>),
     /// Check libtorch, CUDA, threads, cache folder and disk, and say how to mend what is wrong
     Doctor(doctor::Args),
     /// Print a script that completes seqfit's commands and options in a shell
@@ -79,6 +82,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Summary(args) => summary::run(args),
         Command::Recipe(args) => recipe::run(args),
         Command::LrFind(args) => lr_find::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),

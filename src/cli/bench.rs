@@ -1,0 +1,148 @@
+//! `seqfit bench`: how fast this machine is, in some seconds.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use seqfit::data::{self, Dataset};
+use seqfit::recipe::Recipe;
+use seqfit::{Device, Engine, FitConfig, Sequential, device, libtorch};
+use serde::Serialize;
+
+use super::options::{DataOptions, DeviceOptions, Network, NetworkOptions};
+use super::output::{self, Usage};
+use super::progress;
+
+/// Options of `seqfit bench`; without any it is the tutorial's network on MNIST.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    network: NetworkOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    dataset: String,
+    device: String,
+    threads: usize,
+    libtorch: String,
+    figures: Vec<Figure>,
+}
+
+#[derive(Serialize)]
+struct Figure {
+    what: String,
+    /// Samples or files a second: the median of some rounds.
+    per_second: f64,
+    unit: &'static str,
+}
+
+/// Samples of a round, and rounds that count behind one that warms up.
+const SAMPLES: usize = 20_000;
+const ROUNDS: usize = 3;
+
+/// Runs `seqfit bench`.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let device = args.device.require()?;
+    let locations = data::Locations::from_env()?;
+    let request = args.data.request();
+    let loaded =
+        progress::with_downloads(args.json, |told| data::resolve(&request, &locations, told))?;
+    if let Some(notice) = &loaded.source.notice {
+        progress::notice(notice);
+    }
+    let train = loaded.train.take(SAMPLES);
+    let network = args.network.over(Network::default());
+    let network = network.spec(&train.image_shape(), train.classes().len());
+    network.check().map_err(|error| Usage(error.to_string()))?;
+    let mut model = Sequential::from_spec(network, device, 0)?;
+    let mut figures = Vec::new();
+    for engine in [Engine::Fused, Engine::Autograd] {
+        // The other engine serves the CPU alone.
+        if engine == Engine::Fused && device != Device::Cpu {
+            continue;
+        }
+        for batch_size in [32, 256] {
+            let plain = FitConfig { batch_size, engine, ..FitConfig::default() };
+            let name = if engine == Engine::Fused { "fused" } else { "autograd" };
+            figures.push(training(
+                &mut model,
+                &train,
+                plain,
+                &format!("{name}, batch {batch_size}"),
+            )?);
+        }
+    }
+    let best = FitConfig { epochs: 1, batch_size: 256, ..Recipe::named("best")?.fit };
+    let what = "with the augmentation of best, batch 256";
+    figures.push(training(&mut model, &train, best, what)?);
+    figures.push(figure("evaluation", "samples/s", train.len(), || {
+        model.evaluate(&train)?;
+        Ok(())
+    })?);
+    let folder = tempfile::tempdir()?;
+    figures.push(figure("export to TorchScript", "files/s", 1, || {
+        Ok(model.export(folder.path().join("model.pt"), train.classes())?)
+    })?);
+    let report = Report {
+        dataset: loaded.source.name,
+        device: device::name(device),
+        threads: device::all_threads(),
+        libtorch: libtorch::version(),
+        figures,
+    };
+    let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
+    output::print(&format!("{text}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn training(
+    model: &mut Sequential,
+    train: &Dataset,
+    config: FitConfig,
+    what: &str,
+) -> anyhow::Result<Figure> {
+    let config = FitConfig { epochs: ROUNDS + 1, validation_split: 0.0, ..config };
+    let history = model.fit(train, &config, &mut [])?;
+    let speeds = history.epochs[1..].iter().map(|record| record.samples_per_second).collect();
+    let what = format!("training, {what}");
+    Ok(Figure { what, per_second: median(speeds), unit: "samples/s" })
+}
+
+fn figure(
+    what: &str,
+    unit: &'static str,
+    count: usize,
+    mut work: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Figure> {
+    work()?;
+    let mut speeds = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        work()?;
+        speeds.push(count as f64 / started.elapsed().as_secs_f64());
+    }
+    Ok(Figure { what: what.to_owned(), per_second: median(speeds), unit })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn table(report: &Report) -> String {
+    let Report { dataset, device, threads, libtorch, figures } = report;
+    let mut lines = vec![format!("{dataset} on {device}, {threads} threads, libtorch {libtorch}")];
+    lines.extend(
+        figures.iter().map(|Figure { what, per_second, unit }| {
+            format!("{what:<52} {per_second:>11.0} {unit}")
+        }),
+    );
+    lines.join("\n")
+}
