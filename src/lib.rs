@@ -52,6 +52,7 @@ pub mod data;
 pub mod device;
 pub mod export;
 pub mod files;
+pub mod import;
 pub mod libtorch;
 pub mod run;
 pub mod tensors;

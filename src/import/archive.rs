@@ -43,10 +43,15 @@ impl<'a> Archive<'a> {
     }
 
     /// A record that is stored or deflated: all of it, or an error.
-    pub(super) fn read(&mut self, name: &str, allowance: &mut Allowance) -> Result<Vec<u8>, Problem> {
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        allowance: &mut Allowance,
+    ) -> Result<Vec<u8>, Problem> {
         let at = |message: String| damaged(format!("record {name:?}: {message}"));
         let record = self.zip.by_name(name).map_err(|error| at(error.to_string()))?;
-        if !matches!(record.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
+        if !matches!(record.compression(), CompressionMethod::Stored | CompressionMethod::Deflated)
+        {
             return Err(at(format!("it is packed by {:?}", record.compression())));
         }
         let size = usize::try_from(record.size()).unwrap_or(usize::MAX);

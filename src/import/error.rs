@@ -133,7 +133,9 @@ pub enum Problem {
     #[error("its network cannot be built: {0}")]
     Spec(#[from] SpecError),
     /// Samples of another size.
-    #[error("the first layer takes {found} values, found input shape {shape:?}: its product must be that")]
+    #[error(
+        "the first layer takes {found} values, found input shape {shape:?}: its product must be that"
+    )]
     InputShape {
         /// What was asked for.
         shape: Vec<usize>,

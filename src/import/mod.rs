@@ -49,6 +49,8 @@ pub struct Imported {
     pub tensors: Vec<ImportedTensor>,
     /// What it says of itself, if seqfit wrote it, or of its network, if Keras did.
     pub card: Option<Card>,
+    /// The layer of its own description that seqfit has not, if there is one.
+    pub stranger: Option<String>,
     /// Further texts in it, by their names.
     pub metadata: BTreeMap<String, String>,
 }
@@ -77,7 +79,8 @@ impl Imported {
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
-            let reason = if metadata.is_dir() { "it is a folder" } else { "it is no ordinary file" };
+            let reason =
+                if metadata.is_dir() { "it is a folder" } else { "it is no ordinary file" };
             return Err(unreadable(io::Error::other(reason)));
         }
         let at = |problem| ImportError::Problem { path: path.to_owned(), problem };

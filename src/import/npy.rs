@@ -25,7 +25,7 @@ pub(super) fn read_npz(bytes: &[u8]) -> Result<Imported, Problem> {
             card = Card::read(&archive.read(&record, &mut allowance)?);
         }
     }
-    Ok(Imported { format: Format::Npz, tensors, card, metadata: BTreeMap::new() })
+    Ok(Imported { format: Format::Npz, tensors, card, stranger: None, metadata: BTreeMap::new() })
 }
 
 /// What stands before an array's numbers.
@@ -50,7 +50,9 @@ fn array(name: &str, bytes: &[u8], allowance: &mut Allowance) -> Result<Imported
         && numbers.checked_mul(size) != Some(data.len())
     {
         let found = data.len();
-        return Err(damaged(format!("{numbers} numbers of {size} bytes are needed, found {found} bytes")));
+        return Err(damaged(format!(
+            "{numbers} numbers of {size} bytes are needed, found {found} bytes"
+        )));
     }
     let mut values = dtype.decode(data, order, allowance)?;
     if let (Some(columns), true, 2..) = (&values, fortran, shape.len()) {
@@ -60,7 +62,11 @@ fn array(name: &str, bytes: &[u8], allowance: &mut Allowance) -> Result<Imported
 }
 
 /// Values in the order in which the last axis runs fastest, of those in which the first does.
-fn by_rows(columns: &[f32], shape: &[usize], allowance: &mut Allowance) -> Result<Vec<f32>, Problem> {
+fn by_rows(
+    columns: &[f32],
+    shape: &[usize],
+    allowance: &mut Allowance,
+) -> Result<Vec<f32>, Problem> {
     let mut rows = allowance.list(columns.len())?;
     for position in 0..columns.len() {
         let (mut rest, mut place, mut stride) = (position, 0, columns.len());
@@ -83,7 +89,9 @@ impl Header {
         let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or("it does not begin as an array does")?;
         let (length, rest) = match *rest {
             [1, 0, low, high, ref rest @ ..] => (u16::from_le_bytes([low, high]).into(), rest),
-            [2 | 3, 0, a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]) as usize, rest),
+            [2 | 3, 0, a, b, c, d, ref rest @ ..] => {
+                (u32::from_le_bytes([a, b, c, d]) as usize, rest)
+            }
             _ => return Err("versions 1 to 3 are known"),
         };
         let (text, data) = rest.split_at_checked(length).ok_or(cut)?;
@@ -159,8 +167,10 @@ impl<'a> Parser<'a> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let sizes: Vec<usize> =
-            text.split(',').map(|size| size.trim().parse().map_err(|_| rule)).collect::<Result<_, _>>()?;
+        let sizes: Vec<usize> = text
+            .split(',')
+            .map(|size| size.trim().parse().map_err(|_| rule))
+            .collect::<Result<_, _>>()?;
         // NumPy's own limit.
         if sizes.len() > 64 { Err(rule) } else { Ok(sizes) }
     }
@@ -202,7 +212,10 @@ mod tests {
         let right = "{'shape': (), 'descr': '|O', 'fortran_order': False}";
         assert_eq!(parse(right), header(Dtype::Other("|O".into()), Order::Little, false, &[]));
         for wrong in [
-            "", "{", "{'descr': '<f4'}", "{'descr': '<f4', 'fortran_order': 0, 'shape': (3,)}",
+            "",
+            "{",
+            "{'descr': '<f4'}",
+            "{'descr': '<f4', 'fortran_order': 0, 'shape': (3,)}",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (-3,)}",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)} x",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), 'shape': (3,)}",

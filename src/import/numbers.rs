@@ -116,7 +116,11 @@ mod tests {
             let big: Vec<u8> = little.iter().rev().copied().collect();
             for (bytes, order) in [(little, Order::Little), (&big[..], Order::Big)] {
                 let mut allowance = Allowance::new(8, 1);
-                assert_eq!(dtype.decode(bytes, order, &mut allowance)?, Some(vec![-1.5]), "{dtype}");
+                assert_eq!(
+                    dtype.decode(bytes, order, &mut allowance)?,
+                    Some(vec![-1.5]),
+                    "{dtype}"
+                );
             }
         }
         let other = Dtype::Other("I64".to_owned());

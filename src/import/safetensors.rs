@@ -34,5 +34,5 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let mut metadata = header.metadata().clone().unwrap_or_default();
     let card = metadata.remove(CARD).and_then(|text| Card::read(text.as_bytes()));
     let metadata = metadata.into_iter().collect();
-    Ok(Imported { format: Format::Safetensors, tensors, card, metadata })
+    Ok(Imported { format: Format::Safetensors, tensors, card, stranger: None, metadata })
 }

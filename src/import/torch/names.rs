@@ -51,7 +51,8 @@ fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Option<Named<'a>>, Problem
     match pickle.get(id) {
         Value::Dict(pairs) => {
             for &(key, value) in pairs {
-                if let (&Value::Text(key), Some(view)) = (pickle.get(key), View::at(pickle, value)?) {
+                if let (&Value::Text(key), Some(view)) = (pickle.get(key), View::at(pickle, value)?)
+                {
                     found.push((key.to_owned(), view));
                 }
             }
@@ -99,7 +100,8 @@ pub(super) fn parameters<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> 
         }
         for &(key, value) in pairs.iter().rev() {
             if let &Value::Text(key) = pickle.get(key) {
-                let name = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+                let name =
+                    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
                 open.push((name, value, depth + 1));
             }
         }

@@ -20,9 +20,25 @@ const GLOBALS: [(&str, &[&str]); 6] = [
     (
         "torch",
         &[
-            "FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage",
-            "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage", "Size",
-            "device", "float32", "float16", "bfloat16", "float64", "int64", "int32", "bool",
+            "FloatStorage",
+            "HalfStorage",
+            "BFloat16Storage",
+            "DoubleStorage",
+            "LongStorage",
+            "IntStorage",
+            "ShortStorage",
+            "CharStorage",
+            "ByteStorage",
+            "BoolStorage",
+            "Size",
+            "device",
+            "float32",
+            "float16",
+            "bfloat16",
+            "float64",
+            "int64",
+            "int32",
+            "bool",
         ],
     ),
     ("torch._utils", &["_rebuild_tensor_v2", "_rebuild_parameter"]),
@@ -30,7 +46,13 @@ const GLOBALS: [(&str, &[&str]); 6] = [
     ("torch.serialization", &["_get_layout"]),
     (
         "torch.jit._pickle",
-        &["build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag"],
+        &[
+            "build_intlist",
+            "build_doublelist",
+            "build_boollist",
+            "build_tensorlist",
+            "restore_type_tag",
+        ],
     ),
 ];
 
@@ -54,7 +76,11 @@ pub(super) enum Value<'a> {
     /// Something that lies outside the pickle, described by a value.
     Outside(Id),
     /// A call that was not made: of a name, with a tuple.
-    Call { of: Id, arguments: Id, state: Option<Id> },
+    Call {
+        of: Id,
+        arguments: Id,
+        state: Option<Id>,
+    },
 }
 
 /// A pickle that has been read.
@@ -68,7 +94,10 @@ impl<'a> Pickle<'a> {
     /// Reads a whole pickle.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Problem> {
         if bytes.len() > MOST_BYTES {
-            return Err(damaged(format!("its pickle has {} bytes, more than {MOST_BYTES}", bytes.len())));
+            return Err(damaged(format!(
+                "its pickle has {} bytes, more than {MOST_BYTES}",
+                bytes.len()
+            )));
         }
         let mut machine = Machine { bytes, ..Machine::default() };
         loop {
@@ -259,7 +288,9 @@ impl<'a> Machine<'a> {
                 self.push(Value::Outside(what))?;
             }
             other => {
-                return Err(Fault::Rule(format!("opcode {other:#04x} is none that torch.save writes")));
+                return Err(Fault::Rule(format!(
+                    "opcode {other:#04x} is none that torch.save writes"
+                )));
             }
         }
         Ok(None)
@@ -442,7 +473,9 @@ impl<'a> Machine<'a> {
     }
 
     fn pairs(&self, list: Id) -> Result<Vec<(Id, Id)>, Fault> {
-        let Value::List(list) = self.value(list) else { return Err("OrderedDict takes one list".into()) };
+        let Value::List(list) = self.value(list) else {
+            return Err("OrderedDict takes one list".into());
+        };
         let pair = |&id: &Id| match self.value(id) {
             Value::Tuple(pair) | Value::List(pair) => match pair[..] {
                 [key, value] => Ok((key, value)),
@@ -509,7 +542,8 @@ mod tests {
 
     #[test]
     fn broken_and_hostile_pickles_are_errors() {
-        let many = |opcode: &[u8]| [b"\x80\x02", &opcode.repeat(MOST_VALUES + 1)[..], b"."].concat();
+        let many =
+            |opcode: &[u8]| [b"\x80\x02", &opcode.repeat(MOST_VALUES + 1)[..], b"."].concat();
         for (bytes, message) in [
             (b"".to_vec(), "it is cut"),
             (b"\x80\x02N".to_vec(), "it is cut"),

@@ -58,9 +58,10 @@ impl<'a> View<'a> {
         if numbers == 0 {
             return Ok(());
         }
-        let last = self.shape.iter().zip(&self.strides).try_fold(self.offset, |last, (size, stride)| {
-            last.checked_add((size - 1).checked_mul(*stride)?)
-        });
+        let last =
+            self.shape.iter().zip(&self.strides).try_fold(self.offset, |last, (size, stride)| {
+                last.checked_add((size - 1).checked_mul(*stride)?)
+            });
         match last {
             Some(last) if last < self.length && numbers <= self.length => Ok(()),
             _ => Err(outside()),
@@ -70,30 +71,33 @@ impl<'a> View<'a> {
     /// The values row by row, however they lie; none of another type than weights have.
     pub(super) fn load(
         &self,
-        archive: &mut Archive<'_>,
-        folder: &str,
+        storages: &mut Storages<'_, '_>,
         order: Order,
         allowance: &mut Allowance,
     ) -> Result<Option<Vec<f32>>, Problem> {
         let Some(size) = self.dtype.size() else { return Ok(None) };
-        let name = format!("{folder}{}", self.key);
-        let bytes = archive.read(&name, allowance)?;
+        let bytes = storages.read(self.key, allowance)?;
         if self.length.checked_mul(size) != Some(bytes.len()) {
+            let Self { key, length, .. } = self;
             let found = bytes.len();
-            let message = format!("record {name:?} must hold {} numbers, found {found} bytes", self.length);
-            return Err(damaged(message));
+            return Err(damaged(format!(
+                "storage {key:?} must hold {length} numbers, found {found} bytes"
+            )));
         }
         let numbers = count(&self.shape).unwrap_or(0);
-        let whole = self.is_contiguous();
-        if whole {
+        if numbers == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        if self.is_contiguous() {
             let from = self.offset * size;
             return self.dtype.decode(&bytes[from..from + numbers * size], order, allowance);
         }
-        let Some(stored) = self.dtype.decode(&bytes, order, allowance)? else { return Ok(None) };
+        let Some(stored) = self.dtype.decode(bytes, order, allowance)? else { return Ok(None) };
         let mut values = allowance.list(numbers)?;
         let mut place = vec![0; self.shape.len()];
         for _ in 0..numbers {
-            let steps: usize = place.iter().zip(&self.strides).map(|(at, stride)| at * stride).sum();
+            let steps: usize =
+                place.iter().zip(&self.strides).map(|(at, stride)| at * stride).sum();
             values.push(stored[self.offset + steps]);
             // As an odometer: the last axis runs fastest.
             for (at, &size) in place.iter_mut().zip(&self.shape).rev() {
@@ -114,6 +118,32 @@ impl<'a> View<'a> {
             expected *= size;
             fits
         })
+    }
+}
+
+/// The records that tensors lie in. The last one is kept: many tensors may share it.
+pub(super) struct Storages<'a, 'b> {
+    archive: &'a mut Archive<'b>,
+    folder: String,
+    last: Option<(String, Vec<u8>)>,
+}
+
+impl<'a, 'b> Storages<'a, 'b> {
+    /// Those in a folder of an archive.
+    pub(super) fn new(archive: &'a mut Archive<'b>, folder: String) -> Self {
+        Self { archive, folder, last: None }
+    }
+
+    fn read(&mut self, key: &str, allowance: &mut Allowance) -> Result<&[u8], Problem> {
+        let last = self.last.take().filter(|(last, _)| last == key);
+        let last = match last {
+            Some(last) => last,
+            None => {
+                let bytes = self.archive.read(&format!("{}{key}", self.folder), allowance)?;
+                (key.to_owned(), bytes)
+            }
+        };
+        Ok(&self.last.insert(last).1)
     }
 }
 
