@@ -97,7 +97,7 @@ fn run(digits: &Dataset) -> Result<(), Box<dyn Error>> {
                 classes: digits.classes().to_vec(),
                 train_samples: digits.len(),
                 test_samples: 0,
-                source,
+                source: Some(source),
             },
             fit.clone(),
             model.spec().clone(),

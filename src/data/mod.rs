@@ -22,7 +22,7 @@ pub(crate) mod batches;
 pub mod catalog;
 mod classes;
 mod dataset;
-mod digest;
+pub(crate) mod digest;
 mod digits;
 pub mod download;
 mod error;

@@ -56,7 +56,6 @@ pub(super) fn dense(
         Some(pairs) => pairs,
         None => by_order(&tensors)?,
     };
-    let orders = orders(format, pairs)?;
     let first = transposed_first(format, &tensors);
     let sides: &[bool] = match format {
         Format::Keras | Format::KerasWeights => &[true],
@@ -64,6 +63,7 @@ pub(super) fn dense(
         _ if first => &[true, false],
         _ => &[false, true],
     };
+    let orders = orders(format, pairs, sides)?;
     for order in &orders {
         for &transposed in sides {
             let layers = with_side(order, transposed);
@@ -130,14 +130,18 @@ fn by_order<'a>(tensors: &[&'a ImportedTensor]) -> Result<Vec<Pair<'a>>, Problem
 }
 
 /// The orders that the layers may have, the likeliest first; at least one.
-fn orders<'a>(format: Format, pairs: Vec<Pair<'a>>) -> Result<Vec<Vec<Pair<'a>>>, Problem> {
+fn orders<'a>(
+    format: Format,
+    pairs: Vec<Pair<'a>>,
+    sides: &[bool],
+) -> Result<Vec<Vec<Pair<'a>>>, Problem> {
     let mut natural = pairs.clone();
     natural.sort_by_cached_key(|pair| natural_key(owner(pair)));
     match format {
         // These sort by name what they are given.
         Format::Keras | Format::KerasWeights => Ok(vec![natural]),
         Format::Safetensors if is_numbered(&natural) => Ok(vec![natural]),
-        Format::Safetensors => by_shape(natural).map(|order| vec![order]),
+        Format::Safetensors => by_shape(natural, sides).map(|order| vec![order]),
         _ => Ok(vec![pairs, natural]),
     }
 }
@@ -151,30 +155,29 @@ fn is_numbered(pairs: &[Pair<'_>]) -> bool {
 }
 
 /// Names without numbers: the only order in which each layer takes what the one before gives.
-fn by_shape(pairs: Vec<Pair<'_>>) -> Result<Vec<Pair<'_>>, Problem> {
-    let names = || pairs.iter().map(|pair| pair.weight.name.clone()).collect();
-    // Beyond this there is always a number.
+fn by_shape<'a>(pairs: Vec<Pair<'a>>, sides: &[bool]) -> Result<Vec<Pair<'a>>, Problem> {
+    let names = || Problem::Order(pairs.iter().map(|pair| pair.weight.name.clone()).collect());
+    // Networks that are deeper number their layers.
     if pairs.len() > 8 {
-        return Err(Problem::Order(names()));
+        return Err(names());
     }
-    let mut found = Vec::new();
-    for transposed in [false, true] {
-        let layers = with_side(&pairs, transposed);
-        chains(&layers, &mut Vec::new(), &mut found);
+    for &transposed in sides {
+        let mut found = Vec::new();
+        chains(&with_side(&pairs, transposed), &mut Vec::new(), &mut found);
+        match &found[..] {
+            [] => {}
+            [order] => return Ok(order.iter().map(|&place| pairs[place]).collect()),
+            _ => return Err(names()),
+        }
     }
-    found.dedup();
-    match &found[..] {
-        [] => Ok(pairs),
-        [order] => Ok(order.iter().map(|&place| pairs[place]).collect()),
-        _ => Err(Problem::Order(names())),
-    }
+    Ok(pairs)
 }
 
 /// Every order of all layers in which they are a chain; the search ends with the second.
 fn chains(layers: &[DenseTensors<'_>], begun: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
     if begun.len() == layers.len() {
         let order: Vec<_> = begun.iter().map(|&place| layers[place]).collect();
-        if is_chain(&order) && !found.contains(begun) {
+        if is_chain(&order) {
             found.push(begun.clone());
         }
         return;
