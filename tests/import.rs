@@ -292,7 +292,7 @@ fn inspect_prints_what_is_there_in_every_format() {
     fs::write(home.path().join("odd.safetensors"), bytes).unwrap();
     let said = succeed(seqfit().args(["inspect", "odd.safetensors"]));
     assert!(
-        said.stdout.ends_with("[4]          1.4142     -1.0000      1.0000    1    1\n"),
+        said.stdout.ends_with("[4]        1.4142     -1.0000      1.0000    1    1\n"),
         "{said:#?}"
     );
     assert!(!said.stdout.contains('\x1b'), "{said:#?}");

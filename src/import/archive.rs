@@ -20,13 +20,12 @@ pub(super) struct Archive<'a> {
 impl<'a> Archive<'a> {
     /// Opens an archive and reads its table of contents.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
-        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
         if zip.len() > MOST_RECORDS {
             return Err(damaged(format!("it has {} records, more than {MOST_RECORDS}", zip.len())));
         }
-        if zip.has_duplicate_names() {
-            return Err(damaged("two records have the same name"));
-        }
+        // Each record must be in the table of contents, once and under its own name.
+        zip.validate_header_consistency().map_err(damaged)?;
         let names = zip.file_names().map(|name| name.map(Cow::into_owned).map_err(damaged));
         let names = names.collect::<Result<Vec<_>, _>>()?;
         Ok(Self { zip, names })

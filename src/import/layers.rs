@@ -8,7 +8,7 @@ use super::format::Format;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DenseTensors<'a> {
     pub weight: &'a ImportedTensor,
-    /// None counts as zeros.
+    /// Zeros, if no layer has any.
     pub bias: Option<&'a ImportedTensor>,
     /// Whether the matrix is [inputs, outputs], as Keras has it.
     pub transposed: bool,

@@ -105,6 +105,8 @@ fn fitted(spec: &Spec, layers: &[DenseTensors<'_>]) -> Result<Tensors, Problem> 
         _ => None,
     });
     let linear: Vec<_> = linear.collect();
+    // Networks without any biases are those with zeros; a single one that is missing is missing.
+    let biased = layers.iter().any(|layer| layer.bias.is_some());
     let (mut lines, mut right) = (Vec::new(), true);
     for i in 0..linear.len().max(layers.len()) {
         let (expected, found) = (linear.get(i), layers.get(i));
@@ -116,8 +118,8 @@ fn fitted(spec: &Spec, layers: &[DenseTensors<'_>]) -> Result<Tensors, Problem> 
             (layer.weight, vec![outputs, inputs])
         });
         let vector = found.and_then(|layer| layer.bias).map(|bias| (bias, bias.shape.clone()));
-        right &= is_same(&weight, &matrix)
-            && (vector.is_none() && matrix.is_some() || is_same(&bias, &vector));
+        right &=
+            is_same(&weight, &matrix) && (!biased && matrix.is_some() || is_same(&bias, &vector));
         lines.push(line(weight, matrix));
         if bias.is_some() || vector.is_some() {
             lines.push(line(bias, vector));

@@ -23,6 +23,9 @@ pub(super) fn read_npz(bytes: &[u8]) -> Result<Imported, Problem> {
             tensors.push(array(name, &bytes, &mut allowance)?);
         } else if record == CARD {
             card = Card::read(&archive.read(&record, &mut allowance)?);
+        } else {
+            let message = format!("record {record:?} is no array");
+            return Err(Problem::Damaged { format: ".npz", message });
         }
     }
     Ok(Imported { format: Format::Npz, tensors, card, stranger: None, metadata: BTreeMap::new() })
