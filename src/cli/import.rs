@@ -1,6 +1,7 @@
 //! `seqfit import`: weights from elsewhere as a run.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,7 +87,10 @@ fn network(path: &Path) -> anyhow::Result<Spec> {
         return Ok(Run::open(path)?.config().network.clone());
     }
     let at = || path.display().to_string();
-    let text = fs::read_to_string(path).with_context(at)?;
+    // A description has a few lines; whatever is longer is something else.
+    let mut text = String::new();
+    let file = File::open(path).with_context(at)?;
+    file.take(1 << 16).read_to_string(&mut text).with_context(at)?;
     let spec: Spec = toml::from_str(&text)
         .map_err(|error| Usage(error.message().to_owned()))
         .with_context(|| format!("{} does not describe a network", path.display()))?;

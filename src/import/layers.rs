@@ -241,8 +241,11 @@ mod tests {
         ImportedTensor { name, dtype: Dtype::F32, shape, values: None }
     }
 
+    /// A tensor's name and shape.
+    type Shaped<'a> = (&'a str, &'a [usize]);
+
     /// The names of the matrices in order, a star behind those of Keras's side.
-    fn order(format: Format, tensors: &[(&str, &[usize])]) -> Result<String, String> {
+    fn order(format: Format, tensors: &[Shaped<'_>]) -> Result<String, String> {
         let tensors: Vec<_> = tensors.iter().map(|(name, shape)| tensor(name, shape)).collect();
         let layers = dense(format, &tensors).map_err(|error| error.to_string())?;
         let names = layers.iter().map(|layer| {
@@ -253,7 +256,7 @@ mod tests {
 
     #[test]
     fn layers_come_in_order_and_the_right_way_round() {
-        let cases: [(Format, &[(&str, &[usize])], &str); 7] = [
+        let cases: [(Format, &[Shaped<'_>], &str); 7] = [
             (
                 Format::TorchStateDict,
                 &[("b.weight", &[3, 4]), ("b.bias", &[3]), ("a.weight", &[2, 3]), ("a.bias", &[2])],

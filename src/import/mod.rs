@@ -34,7 +34,7 @@ pub use numbers::Dtype;
 pub use statistics::Statistics;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -76,8 +76,8 @@ impl Imported {
     /// A file that cannot be read, is of no known kind, or is damaged.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
         let unreadable = |source| ImportError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
+        // Before it is opened: that would wait for whoever writes into a pipe.
+        let metadata = fs::metadata(path).map_err(unreadable)?;
         if !metadata.is_file() {
             let reason =
                 if metadata.is_dir() { "it is a folder" } else { "it is no ordinary file" };
@@ -87,6 +87,7 @@ impl Imported {
         let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
         let mut bytes = reserved(length).map_err(|bytes| at(Problem::Memory { bytes }))?;
         // It may have grown since.
+        let file = File::open(path).map_err(unreadable)?;
         file.take(metadata.len()).read_to_end(&mut bytes).map_err(unreadable)?;
         Self::from_bytes(bytes).map_err(at)
     }

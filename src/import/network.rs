@@ -59,6 +59,10 @@ impl Imported {
         };
         if let Some(shape) = &wanted.input_shape {
             spec.input_shape = shape.clone();
+            // A network that took flat samples takes images.
+            if shape.len() > 1 && spec.layers.first() != Some(&Layer::Flatten) {
+                spec.layers.insert(0, Layer::Flatten);
+            }
         }
         if let Some(activation) = wanted.activation {
             let last = spec.layers.iter().rposition(|layer| matches!(layer, Layer::Dense(_)));
@@ -200,7 +204,7 @@ fn finite(tensor: &ImportedTensor) -> Result<&[f32], Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::Format;
+    use crate::import::{Card, Format};
     use std::collections::BTreeMap;
 
     fn file(format: Format, tensors: &[(&str, &[usize], &[f32])]) -> Imported {
@@ -224,7 +228,12 @@ mod tests {
         assert_eq!((&network.classes[..], network.guessed), (&["0".into(), "1".into()][..], false));
         assert_eq!(*network.weights["1.weight"].values, [0., 2., 4., 6., 1., 3., 5., 7.]);
         assert_eq!(*network.weights["1.bias"].values, [0.5, -0.5]);
+        let flat = Spec { input_shape: vec![4], layers: vec![crate::layers::Dense::new(2).into()] };
+        let card = Card { network: Some(flat), ..Card::default() };
+        let told = Imported { card: Some(card), ..keras.clone() };
         let wanted = Wanted { input_shape: Some(vec![1, 4]), ..Wanted::default() };
+        assert_eq!(told.network(&Wanted::default())?.spec.layers.len(), 1);
+        assert_eq!(told.network(&wanted)?.spec, keras.network(&wanted)?.spec);
         assert_eq!(keras.network(&wanted)?.spec.input_shape, [1, 4]);
         Ok(())
     }
