@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
@@ -44,9 +44,37 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed("idx_gzip", name, &[&[6, 0, 0], &bytes[..]].concat())?;
     }
     pictures(&some)?;
+    imports()?;
     seed("classes", "numbers", b"0\n1\n2\n")?;
     seed("classes", "clothes", "\u{feff}T-shirt/top\r\nTrouser \r\no (お)\r\n\r\n".as_bytes())?;
     run(&some)
+}
+
+/// Files of other programs, from the tests; pickles and arrays without the archive around them.
+fn imports() -> Result<(), Box<dyn Error>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/import");
+    for entry in fs::read_dir(fixtures)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = fs::read(&path)?;
+        seed("import", &name, &bytes)?;
+        if let Some(rest) = bytes.strip_prefix(b"\x89HDF\r\n\x1a\n") {
+            seed("hdf5", &name, rest)?;
+        }
+        let Ok(mut archive) = zip::ZipArchive::new(Cursor::new(&bytes)) else { continue };
+        for i in 0..archive.len() {
+            let mut record = archive.by_index(i)?;
+            let target = match &*record.name()? {
+                own if own.ends_with("/data.pkl") => "pickle",
+                own if own.ends_with("weight.npy") && name != "packed.npz" => "npy",
+                _ => continue,
+            };
+            let mut content = Vec::new();
+            record.read_to_end(&mut content)?;
+            seed(target, &format!("{name}-{i}"), &content)?;
+        }
+    }
+    Ok(())
 }
 
 fn pictures(digits: &Dataset) -> Result<(), Box<dyn Error>> {
@@ -97,7 +125,7 @@ fn run(digits: &Dataset) -> Result<(), Box<dyn Error>> {
                 classes: digits.classes().to_vec(),
                 train_samples: digits.len(),
                 test_samples: 0,
-                source,
+                source: Some(source),
             },
             fit.clone(),
             model.spec().clone(),

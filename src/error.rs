@@ -13,6 +13,12 @@ pub enum Error {
     /// Files of weights.
     #[error(transparent)]
     Weights(#[from] crate::model::WeightsError),
+    /// Files of networks.
+    #[error(transparent)]
+    ModelFile(#[from] crate::model::ModelFileError),
+    /// Weights from elsewhere.
+    #[error(transparent)]
+    Import(#[from] crate::import::ImportError),
     /// Devices.
     #[error(transparent)]
     Device(#[from] crate::device::DeviceError),

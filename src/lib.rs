@@ -33,6 +33,7 @@
 //! - [`tensors`]: named tensors on the host and in files;
 //! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and going on with it;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
+//! - [`import`]: weights from other programs;
 //! - [`run`]: the folder that keeps a run;
 //! - [`export`]: files for other programs;
 //! - [`device`], [`libtorch`]: what it all runs on.
@@ -52,6 +53,7 @@ pub mod data;
 pub mod device;
 pub mod export;
 pub mod files;
+pub mod import;
 pub mod libtorch;
 pub mod run;
 pub mod tensors;
@@ -62,8 +64,8 @@ pub use evaluate::{ClassFigures, EvaluateError, Evaluation};
 pub use files::WriteError;
 pub use loss::Loss;
 pub use model::{
-    Activation, Builder, Mode, ModelError, Sequential, Spec, SpecError, Summary, TorchModule,
-    WeightsError,
+    Activation, Builder, Mode, ModelError, ModelFileError, Sequential, Spec, SpecError, Summary,
+    TorchModule, WeightsError,
 };
 pub use train::{
     Adam, AdamW, CallbackState, ConfigError, Engine, EpochRecord, FitConfig, FitData, History,

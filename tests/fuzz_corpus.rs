@@ -2,13 +2,15 @@
 //! function as in its target, without a sanitizer.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use seqfit::data::{self, idx, images};
+use seqfit::import::{Imported, Wanted};
 use seqfit::run::{Checkpoint, RunConfig};
 use seqfit::tensors;
+use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// Runs `read` on each file; returns how many there are and how many it takes.
 fn replay(target: &str, mut read: impl FnMut(&[u8]) -> bool) -> (usize, usize) {
@@ -17,6 +19,16 @@ fn replay(target: &str, mut read: impl FnMut(&[u8]) -> bool) -> (usize, usize) {
     files.sort();
     let taken = files.iter().filter(|path| read(&fs::read(path).unwrap())).count();
     (files.len(), taken)
+}
+
+/// A zip archive of stored records.
+fn archive(records: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in records {
+        writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
 }
 
 #[test]
@@ -35,6 +47,21 @@ fn the_whole_corpus_is_read_or_refused() {
     let picture = |bytes: &[u8]| {
         images::from_bytes(bytes).is_ok_and(|gray| images::prepare(&gray, [28, 28]).is_ok())
     };
+    let import = |bytes: Vec<u8>| {
+        let file = Imported::from_bytes(bytes);
+        // Of some only the tensors are read.
+        let _ = file.as_ref().map(|file| file.network(&Wanted::default()));
+        file.is_ok()
+    };
+    // Behind the signature, or in the archive, that the targets put around them.
+    let hdf5 = |bytes: &[u8]| import([b"\x89HDF\r\n\x1a\n", bytes].concat());
+    let npy = |bytes: &[u8]| import(archive(&[("a.npy", bytes)]));
+    let storages = [80, 5, 15, 3].map(|numbers| vec![0; 4 * numbers]);
+    let pickle = |bytes: &[u8]| {
+        let names = ["a/data/0", "a/data/1", "a/data/2", "a/data/3"];
+        let storages = names.into_iter().zip(storages.iter().map(Vec::as_slice));
+        import(archive(&[("a/data.pkl", bytes)].into_iter().chain(storages).collect::<Vec<_>>()))
+    };
     for (target, counts, seeds) in [
         ("idx", replay("idx", idx), 4),
         ("idx_gzip", replay("idx_gzip", gzip), 2),
@@ -42,6 +69,10 @@ fn the_whole_corpus_is_read_or_refused() {
         ("safetensors", replay("safetensors", |bytes| tensors::decode(bytes).is_ok()), 1),
         ("config", replay("config", |bytes| RunConfig::from_toml(bytes).is_ok()), 1),
         ("images", replay("images", picture), 4),
+        ("import", replay("import", |bytes| import(bytes.to_vec())), 22),
+        ("hdf5", replay("hdf5", hdf5), 2),
+        ("npy", replay("npy", npy), 4),
+        ("pickle", replay("pickle", pickle), 5),
         ("classes", replay("classes", |bytes| data::parse_class_names(bytes).is_ok()), 2),
     ] {
         let (files, taken) = counts;

@@ -71,11 +71,12 @@ fn the_config_alone_repeats_the_run() {
     let config: RunConfig =
         toml::from_str(&fs::read_to_string(home.path().join("a/config.toml")).unwrap()).unwrap();
     assert_eq!(config.command[1..4], ["train", "--dataset", "digits"]);
-    assert_eq!(config.data.source.files.len(), 2, "images and labels with checksums");
-    assert!(config.data.source.files.iter().all(|file| file.sha256.len() == 64));
+    let source = config.data.source.unwrap();
+    assert_eq!(source.files.len(), 2, "images and labels with checksums");
+    assert!(source.files.iter().all(|file| file.sha256.len() == 64));
     assert_eq!(config.versions.libtorch, seqfit::libtorch::version());
 
-    let (train, _) = seqfit::data::load(&config.data.source.name).unwrap();
+    let (train, _) = seqfit::data::load(&source.name).unwrap();
     let mut model =
         seqfit::Sequential::from_spec(config.network.clone(), seqfit::Device::Cpu, config.fit.seed)
             .unwrap();

@@ -62,11 +62,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Without a word about data it is the run's own, and then it must be the very same.
     let own = args.data.request() == data::Request::Auto;
     let locations = data::Locations::from_env()?;
-    let request = if own { trained_on.source.request(&locations)? } else { args.data.request() };
+    let source = trained_on.source.as_ref().filter(|_| own);
+    let request = match (own, source) {
+        (false, _) => args.data.request(),
+        (true, Some(source)) => source.request(&locations)?,
+        (true, None) => anyhow::bail!(
+            "{} was imported, and nothing is known of its data: add --dataset or --data-dir",
+            run.path().display()
+        ),
+    };
     let loaded =
         progress::with_downloads(args.json, |told| data::resolve(&request, &locations, told))?;
-    if own {
-        trained_on.source.check_same(&loaded.source)?;
+    if let Some(source) = source {
+        source.check_same(&loaded.source)?;
     } else if loaded.test.classes() != trained_on.classes {
         tell(format_args!(
             "note: the run's classes are called {}, those of this data {}",

@@ -11,6 +11,8 @@ mod data;
 mod doctor;
 mod evaluate;
 mod export;
+mod import;
+mod inspect;
 mod lr_find;
 mod options;
 mod output;
@@ -46,6 +48,10 @@ enum Command {
     Predict(predict::Args),
     /// Write a run's network as a file for other programs
     Export(export::Args),
+    /// Make a run of weights from elsewhere: PyTorch, safetensors, NumPy, Keras
+    Import(import::Args),
+    /// Print what is in a file of weights or a run: its card, tensors, norms, NaN
+    Inspect(inspect::Args),
     /// List, fetch and verify data sets
     Data(data::Args),
     /// Print a network's table of layers, shapes and parameters
@@ -78,6 +84,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Data(args) => data::run(args),
         Command::Summary(args) => summary::run(args),
         Command::Recipe(args) => recipe::run(args),

@@ -70,6 +70,10 @@ pub struct Args {
     /// settings and data stay as they were
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force"])]
     resume: Option<PathBuf>,
+    /// Begin with the weights of this run, trained or imported, and its network; the rest is as in any
+    /// new training
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout"])]
+    init_from: Option<PathBuf>,
     /// Print nothing but warnings and errors; with --json its lines alone
     #[arg(long, short)]
     quiet: bool,

@@ -33,7 +33,7 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 /// The digest of all that `input` gives.
-pub(super) fn sha256(input: impl Read) -> io::Result<Sha256Hex> {
+pub(crate) fn sha256(input: impl Read) -> io::Result<Sha256Hex> {
     let mut hashing = Hashing::new(input);
     let mut chunk = vec![0; 64 << 10];
     loop {

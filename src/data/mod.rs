@@ -24,7 +24,7 @@ pub mod catalog;
 mod classes;
 mod columns;
 mod dataset;
-mod digest;
+pub(crate) mod digest;
 mod digits;
 pub mod download;
 mod error;

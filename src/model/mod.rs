@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows about data sets, training or files of runs.
 
+mod file;
 pub mod init;
 pub mod layer;
 mod sequential;
@@ -9,6 +10,7 @@ mod spec;
 mod summary;
 mod weights;
 
+pub use file::ModelFileError;
 pub use layer::{Activation, Dense, Dropout, Flatten, Layer};
 pub use sequential::{Builder, Mode, ModelError, Sequential};
 pub use spec::{Spec, SpecError, TorchModule};

@@ -31,6 +31,14 @@ pub enum WeightsError {
         /// Its shape here.
         found: Vec<usize>,
     },
+    /// Fewer numbers than the network has.
+    #[error("the network has {expected} parameters, found {found}")]
+    Parameters {
+        /// What the network has.
+        expected: usize,
+        /// What there is.
+        found: usize,
+    },
     /// libtorch refused.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),

@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::RunError;
+use super::origin::Origin;
 use crate::data;
 use crate::device::{self, Device};
 use crate::libtorch;
 use crate::model::Spec;
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
 use crate::train::{ConfigError, Engine, FitConfig, Metric};
+
+/// What a network that was imported has none of.
+const UNTRAINED: [&str; 3] = ["fit", "callbacks", "checkpoints"];
 
 /// The whole config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +28,11 @@ pub struct RunConfig {
     pub versions: Versions,
     /// What it learned from.
     pub data: DataConfig,
-    /// How it learned.
+    /// Where its first weights came from, if they were not drawn by the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// How it learned; nothing of it is written down for a network that was imported.
+    #[serde(default)]
     pub fit: FitConfig,
     /// What watched it and steered it.
     #[serde(default)]
@@ -103,8 +111,9 @@ pub struct DataConfig {
     pub train_samples: usize,
     /// Test images.
     pub test_samples: usize,
-    /// Where it came from, with checksums.
-    pub source: data::Source,
+    /// Where it came from, with checksums; none for a network that was imported, of which nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<data::Source>,
 }
 
 impl RunConfig {
@@ -124,6 +133,7 @@ impl RunConfig {
             device,
             versions: Versions::here(),
             data,
+            origin: None,
             fit,
             callbacks: CallbackConfig::default(),
             checkpoints: CheckpointConfig::default(),
@@ -131,9 +141,26 @@ impl RunConfig {
         }
     }
 
+    /// Begins a config for a network whose weights are those of `origin`, and were not trained here.
+    pub fn imported(origin: Origin, classes: Vec<String>, network: Spec) -> Self {
+        let data = DataConfig { classes, train_samples: 0, test_samples: 0, source: None };
+        let origin = Some(origin);
+        Self { origin, ..Self::now(Device::Cpu, data, FitConfig::default(), network) }
+    }
+
+    /// Whether the network was imported as it is, and not trained here.
+    pub fn is_imported(&self) -> bool {
+        self.data.source.is_none()
+    }
+
     pub(super) fn to_toml(&self) -> Result<String, RunError> {
-        let table = toml::to_string(self)
-            .map_err(|e| RunError::Encode { file: "config.toml", message: e.to_string() })?;
+        let encode = |message: String| RunError::Encode { file: "config.toml", message };
+        if self.is_imported() {
+            let mut table = toml::Table::try_from(self).map_err(|e| encode(e.to_string()))?;
+            UNTRAINED.iter().for_each(|section| drop(table.remove(*section)));
+            return Ok(format!("# This network was imported, not trained here.\n{table}"));
+        }
+        let table = toml::to_string(self).map_err(|e| encode(e.to_string()))?;
         Ok(format!(
             "# Everything needed to repeat this run. Written by seqfit before training.\n{table}"
         ))
@@ -148,6 +175,14 @@ impl RunConfig {
             format!("it must be UTF-8, found another byte at {}", error.valid_up_to())
         })?;
         let mut config: Self = toml::from_str(text).map_err(|error| describe(&error, text))?;
+        // Only what was imported has neither.
+        let has_fit =
+            toml::from_str(text).is_ok_and(|table: toml::Table| table.contains_key("fit"));
+        match (&config.data.source, &config.origin) {
+            (None, None) => return Err("missing field `source`".to_owned()),
+            (Some(_), _) if !has_fit => return Err("missing field `fit`".to_owned()),
+            _ => {}
+        }
         // A run always says what computed it, but for those of before there was a choice.
         if config.fit.engine == Engine::Auto {
             config.fit.engine = Engine::Autograd;

@@ -81,6 +81,25 @@ pub enum RunError {
     /// A run that has not come to its end.
     #[error("{0} is not finished: seqfit train --resume {0} goes on with it")]
     Unfinished(PathBuf),
+    /// An imported network has no training to go on with.
+    #[error(
+        "{0} was imported, and has no training to go on with: seqfit train --init-from {0} begins one with \
+         its weights"
+    )]
+    Imported(PathBuf),
+    /// The weights that a run began with are no longer there.
+    #[error(
+        "the run began with {path}, whose SHA-256 was {expected}, found {found}: restore the file, or \
+         begin a new run"
+    )]
+    Origin {
+        /// The file.
+        path: PathBuf,
+        /// Its digest when the run began.
+        expected: String,
+        /// Its digest now.
+        found: String,
+    },
     /// A file cannot be read.
     #[error("{path} cannot be read: {source}")]
     Read {

@@ -44,8 +44,9 @@ impl Identity {
             }
         }
         // Digests of contents, in a fixed order: names and compression of the files may change.
-        let digests: Vec<_> = config.data.source.files.iter().map(|file| &file.sha256).collect();
-        Ok(Self(json!({
+        let files = config.data.source.iter().flat_map(|source| &source.files);
+        let digests: Vec<_> = files.map(|file| &file.sha256).collect();
+        let mut identity = json!({
             "device": config.device,
             "data": {
                 "classes": config.data.classes,
@@ -55,7 +56,12 @@ impl Identity {
             "network": config.network,
             "callbacks": config.callbacks,
             "checkpoints": { "monitor": config.checkpoints.monitor },
-        })))
+        });
+        // Where the weights are drawn by the seed there is nothing to say.
+        if let Some(origin) = &config.origin {
+            identity["origin"] = json!({ "sha256": origin.sha256 });
+        }
+        Ok(Self(identity))
     }
 
     /// What differs in `other`, in the order of the settings' names.

@@ -11,6 +11,7 @@ mod error;
 mod identity;
 mod lock;
 mod model_checkpoint;
+mod origin;
 mod replacement;
 mod result;
 mod vacancy;
@@ -20,6 +21,7 @@ pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versio
 pub use error::RunError;
 pub use identity::{Difference, Identity};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
+pub use origin::Origin;
 pub use result::{Figures, RunResult};
 pub use vacancy::Vacancy;
 
@@ -130,6 +132,9 @@ impl Run {
     /// As [`open`](Self::open), or another process that writes into it.
     pub fn resume(path: &Path) -> Result<Self, RunError> {
         let opened = Self::open(path)?;
+        if opened.config.is_imported() {
+            return Err(RunError::Imported(path.to_owned()));
+        }
         let lock = Some(Lock::take(path)?);
         checkpoints::sweep(path)
             .map_err(|source| RunError::Prepare { path: path.to_owned(), source })?;
@@ -266,6 +271,15 @@ impl Run {
     /// # Errors
     /// Parameters that are not finite, or files that cannot be written.
     pub fn save(&self, model: &Sequential, history: &History) -> Result<(), RunError> {
+        self.save_network(model)?;
+        self.write(HISTORY, history.to_csv().as_bytes())
+    }
+
+    /// Writes the parameters and the network for Python: all that an imported network has.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn save_network(&self, model: &Sequential) -> Result<(), RunError> {
         let path = self.path.join(WEIGHTS);
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let weights =
@@ -273,10 +287,8 @@ impl Run {
         let path = self.path.join(TORCHSCRIPT);
         let network = torchscript::encode(model, &self.config.data.classes)
             .map_err(|source| RunError::Export { path, source })?;
-        let history = history.to_csv();
-        let files: [(&str, &[u8]); 3] =
-            [(WEIGHTS, &weights), (TORCHSCRIPT, &network), (HISTORY, history.as_bytes())];
-        files.into_iter().try_for_each(|(file, bytes)| self.write(file, bytes))
+        self.write(WEIGHTS, &weights)?;
+        self.write(TORCHSCRIPT, &network)
     }
 
     /// On a disk that is full the newest checkpoint stays, and the older ones make room. A folder that
@@ -350,6 +362,14 @@ impl Run {
             .load_safetensors(&bytes)
             .map_err(|source| RunError::Weights { path: self.path.join(WEIGHTS), source })?;
         Ok(model)
+    }
+
+    /// What a run that begins with this one's weights says of them.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn origin(&self) -> Result<Origin, RunError> {
+        Origin::of(&self.path.join(WEIGHTS), "safetensors")
     }
 
     /// The network of a checkpoint of this run, on `device`.

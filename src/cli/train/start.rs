@@ -26,16 +26,28 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
     }
+    let other = args.init_from.as_deref().map(Run::open).transpose()?;
     let data = resolve(args, &args.data.request(), timing)?;
     let data = args.trial.data(data, &fit)?;
     let train = &data.train;
-    let network = args.network.over(Network::default());
-    let network = network.spec(&train.image_shape(), train.classes().len());
-    network.check().map_err(|error| Usage(error.to_string()))?;
-    let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
+    let (network, model, origin) = match other {
+        None => {
+            let network = args.network.over(Network::default());
+            let network = network.spec(&train.image_shape(), train.classes().len());
+            network.check().map_err(|error| Usage(error.to_string()))?;
+            let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
+            (network, model, None)
+        }
+        Some(other) => {
+            let (model, origin) = (other.load_model(device)?, other.origin()?);
+            check_goes_with(&other, &data)?;
+            (model.spec().clone(), model, Some(origin))
+        }
+    };
     let config = RunConfig {
         callbacks,
         checkpoints,
+        origin,
         ..RunConfig::now(device, data_config(&data), fit, network)
     };
     let run = match (&args.out, &trial) {
@@ -46,6 +58,31 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         }
     };
     Ok(Job { run, data, model, snapshot: None, failures: Vec::new(), trial })
+}
+
+/// Checks that another run's network takes this data; other names of the classes are told.
+fn check_goes_with(other: &Run, data: &data::Loaded) -> anyhow::Result<()> {
+    let (path, config) = (other.path().display(), other.config());
+    let (takes, images) = (&config.network.input_shape, data.train.image_shape());
+    anyhow::ensure!(
+        takes[..] == images || takes[..] == [images[0] * images[1]],
+        "the network of {path} takes samples of shape {takes:?}, found images of {images:?}: choose data \
+         of its shape",
+    );
+    let (own, found) = (&config.data.classes, data.train.classes());
+    anyhow::ensure!(
+        own.len() == found.len(),
+        "the network of {path} tells {} classes apart, found data of {}: choose data of as many",
+        own.len(),
+        found.len()
+    );
+    if own != found {
+        let (own, found) = (own.join(", "), found.join(", "));
+        tell(format_args!(
+            "note: the classes of {path} are called {own}, those of this data {found}"
+        ));
+    }
+    Ok(())
 }
 
 /// A run that has begun; none if it has come to its end. Options that decide it must say what it
@@ -86,12 +123,15 @@ pub(super) fn go_on(
     run.check_config(&config)?;
     let locations = data::Locations::from_env()?;
     let request = match args.data.request() {
-        data::Request::Auto => began.data.source.request(&locations)?,
+        data::Request::Auto => match &began.data.source {
+            Some(source) => source.request(&locations)?,
+            None => return Err(RunError::Imported(path.to_owned()).into()),
+        },
         request => request,
     };
     let data = resolve(args, &request, timing)?;
-    if args.data.request() == data::Request::Auto {
-        began.data.source.check_same(&data.source)?;
+    if let (data::Request::Auto, Some(source)) = (args.data.request(), &began.data.source) {
+        source.check_same(&data.source)?;
     }
     config.data = data_config(&data);
     run.check_config(&config)?;
@@ -103,6 +143,9 @@ pub(super) fn go_on(
             return Err(RunError::NothingToGoOnFrom(path.to_owned()).into());
         }
         tell("note: there is no checkpoint yet, so the run begins anew");
+        if let Some(origin) = &run.config().origin {
+            model.load_safetensors(&origin.read()?)?;
+        }
         return Ok(Some(Job {
             run,
             data,
@@ -206,7 +249,7 @@ fn data_config(data: &data::Loaded) -> DataConfig {
         classes: data.train.classes().to_vec(),
         train_samples: data.train.len(),
         test_samples: data.test.len(),
-        source: data.source.clone(),
+        source: Some(data.source.clone()),
     }
 }
 

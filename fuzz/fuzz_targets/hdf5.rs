@@ -1,0 +1,12 @@
+//! Keras's weights: HDF5 behind its signature, which changes would only break.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use seqfit::import::{Imported, Wanted};
+
+fuzz_target!(|bytes: &[u8]| {
+    let file = [b"\x89HDF\r\n\x1a\n", bytes].concat();
+    if let Ok(imported) = Imported::from_bytes(file) {
+        let _ = imported.network(&Wanted::default());
+    }
+});

@@ -1,0 +1,11 @@
+//! Files of weights in any format, as they are.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use seqfit::import::{Imported, Wanted};
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(imported) = Imported::from_bytes(bytes.to_vec()) {
+        let _ = imported.network(&Wanted::default());
+    }
+});

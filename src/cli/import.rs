@@ -1,0 +1,99 @@
+//! `seqfit import`: weights from elsewhere as a run.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use seqfit::import::{Imported, Wanted};
+use seqfit::run::{Origin, Run, RunConfig};
+use seqfit::{Device, Sequential, Spec};
+
+use super::options::HiddenActivation;
+use super::output::{self, Usage, tell};
+
+/// Options of `seqfit import`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// safetensors, a state_dict or checkpoint saved with torch.save, TorchScript, .npz, .weights.h5 or
+    /// .keras
+    file: PathBuf,
+    /// The run folder
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Replace the run in --out
+    #[arg(long)]
+    force: bool,
+    /// Names of the classes, comma-separated [default: those in the file, or 0, 1, 2, …]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    classes: Option<Vec<String>>,
+    /// The network: that of a run, or a TOML file with its input_shape and layers as a run's config.toml
+    /// has them under [network] [default: the file's own, or by the shapes of its tensors]
+    #[arg(long, value_name = "RUN|FILE")]
+    network: Option<PathBuf>,
+    /// Activation of all Dense layers but the last [default: the file's own, or relu]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "network")]
+    activation: Option<HiddenActivation>,
+    /// The shape of one sample, such as 28x28 or 784 [default: the file's own, or a square image]
+    #[arg(long, value_name = "HxW", value_parser = shape, conflicts_with = "network")]
+    input_shape: Option<Shape>,
+}
+
+/// Sizes in one argument.
+#[derive(Clone, Debug)]
+struct Shape(Vec<usize>);
+
+fn shape(text: &str) -> Result<Shape, String> {
+    let size = |part: &str| part.parse().ok().filter(|&size| size > 0);
+    let sizes = text.split('x').map(size).collect::<Option<_>>();
+    sizes.map(Shape).ok_or_else(|| format!("a shape is sizes such as 28x28 or 784, found {text:?}"))
+}
+
+/// Runs `seqfit import`.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    Run::check_vacant(&args.out, args.force)?;
+    let wanted = Wanted {
+        network: args.network.as_deref().map(network).transpose()?,
+        activation: args.activation.map(|activation| activation.0),
+        input_shape: args.input_shape.map(|shape| shape.0),
+        classes: args.classes,
+    };
+    let imported = Imported::open(&args.file)?;
+    let origin = Origin::of(&args.file, imported.format.name())?;
+    let at = || args.file.display().to_string();
+    let network = imported.network(&wanted).with_context(at)?;
+    // The numbers are copied by now.
+    drop(imported);
+    if network.guessed {
+        tell(
+            "note: the file does not say what is between its layers, and relu is taken: --activation names \
+             another",
+        );
+    }
+    let mut model = Sequential::from_spec(network.spec.clone(), Device::Cpu, 0)?;
+    model.set_weights(&network.weights)?;
+    let config = RunConfig::imported(origin, network.classes, network.spec);
+    let run = Run::create(&args.out, args.force, config)?;
+    run.save_network(&model)?;
+    let run = run.settle()?;
+    output::print(&format!("{}\nrun: {}\n", model.summary(), run.path().display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The network of a run, or that a file describes.
+fn network(path: &Path) -> anyhow::Result<Spec> {
+    if path.is_dir() {
+        return Ok(Run::open(path)?.config().network.clone());
+    }
+    let at = || path.display().to_string();
+    // A description has a few lines; whatever is longer is something else.
+    let mut text = String::new();
+    let file = File::open(path).with_context(at)?;
+    file.take(1 << 16).read_to_string(&mut text).with_context(at)?;
+    let spec: Spec = toml::from_str(&text)
+        .map_err(|error| Usage(error.message().to_owned()))
+        .with_context(|| format!("{} does not describe a network", path.display()))?;
+    spec.check().with_context(at)?;
+    Ok(spec)
+}

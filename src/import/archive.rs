@@ -1,0 +1,109 @@
+//! Zip archives of records, as PyTorch, NumPy and Keras write them: bounded, and checked by their CRCs.
+
+use std::borrow::Cow;
+use std::io::{Cursor, Read};
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::allowance::Allowance;
+use super::error::Problem;
+
+/// The most records that an archive may have; a network of a thousand layers has a few thousand.
+const MOST_RECORDS: usize = 1 << 16;
+
+/// An archive in memory.
+pub(super) struct Archive<'a> {
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+    names: Vec<String>,
+}
+
+impl<'a> Archive<'a> {
+    /// Opens an archive and reads its table of contents.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+        if zip.len() > MOST_RECORDS {
+            return Err(damaged(format!("it has {} records, more than {MOST_RECORDS}", zip.len())));
+        }
+        // Each record must be in the table of contents, once and under its own name.
+        zip.validate_header_consistency().map_err(damaged)?;
+        let names = zip.file_names().map(|name| name.map(Cow::into_owned).map_err(damaged));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { zip, names })
+    }
+
+    /// The names of the records, in the order of the file.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// Whether there is a record of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.zip.index_for_name(name).is_some()
+    }
+
+    /// A record that is stored or deflated: all of it, or an error.
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        allowance: &mut Allowance,
+    ) -> Result<Vec<u8>, Problem> {
+        let at = |message: String| damaged(format!("record {name:?}: {message}"));
+        let record = self.zip.by_name(name).map_err(|error| at(error.to_string()))?;
+        if !matches!(record.compression(), CompressionMethod::Stored | CompressionMethod::Deflated)
+        {
+            return Err(at(format!("it is packed by {:?}", record.compression())));
+        }
+        let size = usize::try_from(record.size()).unwrap_or(usize::MAX);
+        let mut bytes = allowance.list(size)?;
+        // One more than it says: what lies about its size is noticed, and the checksum is compared at
+        // the end.
+        let read = record.take(size as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| at(error.to_string()))?;
+        match bytes.len() == size {
+            true => Ok(bytes),
+            false => Err(at(format!("it must hold {size} bytes, found {}", bytes.len()))),
+        }
+    }
+}
+
+fn damaged(message: impl ToString) -> Problem {
+    Problem::Damaged { format: "zip", message: message.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    fn archive(compression: CompressionMethod, content: &[u8]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(compression);
+        writer.start_file("a", options).unwrap();
+        writer.write_all(content).unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn records_come_whole_and_every_flipped_bit_is_noticed() -> Result<(), Problem> {
+        let content = b"some content that is long enough";
+        let whole = archive(CompressionMethod::Stored, content);
+        let read = |bytes: &[u8]| Archive::open(bytes)?.read("a", &mut Allowance::new(99, 1));
+        assert_eq!(read(&whole)?, content);
+        let place = whole.windows(content.len()).position(|window| window == content).unwrap();
+        for bit in 0..8 * content.len() {
+            let mut bytes = whole.clone();
+            bytes[place + bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&bytes).is_err(), "bit {bit}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_unpacked() {
+        let bytes = archive(CompressionMethod::Deflated, &vec![0; 8 << 20]);
+        let mut archive = Archive::open(&bytes).unwrap();
+        let error = archive.read("a", &mut Allowance::new(bytes.len(), Allowance::PACKED));
+        assert!(error.is_err_and(|e| e.to_string().contains("asks for more than")));
+    }
+}

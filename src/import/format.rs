@@ -1,0 +1,83 @@
+//! What kind of file bytes are of: by their contents, for names say anything.
+
+use std::fmt;
+
+use super::archive::Archive;
+use super::error::Problem;
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// Hugging Face's format.
+    Safetensors,
+    /// `torch.save` of a dictionary of tensors.
+    TorchStateDict,
+    /// `torch.jit.save`.
+    TorchScript,
+    /// `numpy.savez` and `numpy.savez_compressed`.
+    Npz,
+    /// `model.save_weights("….weights.h5")`, and the `.h5` of before Keras 3.
+    KerasWeights,
+    /// `model.save("….keras")`.
+    Keras,
+    /// ONNX, whose tensors are listed alone.
+    Onnx,
+}
+
+impl Format {
+    /// The kind of file that these bytes are of.
+    ///
+    /// # Errors
+    /// None that is known, or one that has to be saved anew.
+    pub fn of(bytes: &[u8]) -> Result<Self, Problem> {
+        match bytes {
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::of_archive(bytes),
+            [0x89, b'H', b'D', b'F', 13, 10, 26, 10, ..] => Ok(Self::KerasWeights),
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Err(Problem::SingleArray),
+            // The opcode of a protocol, from 2 on, when pickles began to have one.
+            [0x80, 2..=5, ..] => Err(Problem::BarePickle),
+            // The length of a header, and its first character.
+            [_, _, _, _, _, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),
+            // Field 1 of a model, a number: the version of ONNX's format.
+            [0x08, 1..=127, ..] => Ok(Self::Onnx),
+            _ => Err(Problem::Unknown),
+        }
+    }
+
+    fn of_archive(bytes: &[u8]) -> Result<Self, Problem> {
+        let archive = Archive::open(bytes)?;
+        let names = || archive.names();
+        if let Some(pickle) = names().find(|name| name.ends_with("/data.pkl")) {
+            let folder = pickle.trim_end_matches("data.pkl");
+            let code = names().any(|name| name.strip_prefix(folder) == Some("constants.pkl"));
+            return Ok(if code { Self::TorchScript } else { Self::TorchStateDict });
+        }
+        if names().any(|name| name == super::keras::WEIGHTS) {
+            return Ok(Self::Keras);
+        }
+        match names().any(|name| name.ends_with(".npy")) {
+            true => Ok(Self::Npz),
+            false => Err(Problem::Unknown),
+        }
+    }
+
+    /// The name that it goes by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Safetensors => "safetensors",
+            Self::TorchStateDict => "torch.save",
+            Self::TorchScript => "TorchScript",
+            Self::Npz => ".npz",
+            Self::KerasWeights => "HDF5",
+            Self::Keras => ".keras",
+            Self::Onnx => "ONNX",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,117 @@
+//! Keras's weights in HDF5: `.weights.h5`, and `.h5` of before Keras 3. Its optimiser's are left out.
+
+use std::collections::BTreeMap;
+
+use hdf5_pure::{DType, Dataset, File, Group, Layout};
+
+use super::allowance::Allowance;
+use super::error::Problem;
+use super::format::Format;
+use super::numbers::{Dtype, count};
+use super::{Imported, ImportedTensor};
+
+/// The deepest group that is looked into, and how many groups and tensors in all: Keras nests a handful.
+const DEEPEST: usize = 16;
+const MOST_OBJECTS: usize = 1 << 14;
+
+/// Reads a file.
+pub(super) fn read(bytes: Vec<u8>) -> Result<Imported, Problem> {
+    let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
+    // The bytes are copied once more for each tensor, and the file's own tables are read of them.
+    let file = File::from_bytes(bytes).map_err(damaged)?;
+    let mut walk = Walk { tensors: Vec::new(), objects: 0, allowance: &mut allowance };
+    walk.group(&file.root(), "", 0)?;
+    let tensors = walk.tensors;
+    Ok(Imported {
+        format: Format::KerasWeights,
+        tensors,
+        card: None,
+        stranger: None,
+        metadata: BTreeMap::new(),
+    })
+}
+
+struct Walk<'a> {
+    tensors: Vec<ImportedTensor>,
+    objects: usize,
+    allowance: &'a mut Allowance,
+}
+
+impl Walk<'_> {
+    fn group(&mut self, group: &Group, prefix: &str, depth: usize) -> Result<(), Problem> {
+        self.count(depth)?;
+        for name in group.datasets().map_err(damaged)? {
+            self.count(depth)?;
+            let dataset = group.dataset(&name).map_err(damaged)?;
+            self.dataset(&dataset, format!("{prefix}{name}"))?;
+        }
+        for name in group.groups().map_err(damaged)? {
+            if depth == 0 && ["optimizer", "optimizer_weights"].contains(&name.as_str()) {
+                continue;
+            }
+            let inner = group.group(&name).map_err(damaged)?;
+            self.group(&inner, &format!("{prefix}{name}/"), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Links may lead in circles.
+    fn count(&mut self, depth: usize) -> Result<(), Problem> {
+        self.objects += 1;
+        if depth > DEEPEST || self.objects > MOST_OBJECTS {
+            return Err(damaged("its groups are nested too deep, or hold too much"));
+        }
+        Ok(())
+    }
+
+    fn dataset(&mut self, dataset: &Dataset, name: String) -> Result<(), Problem> {
+        let sizes = dataset.shape().map_err(damaged)?;
+        let shape: Option<Vec<usize>> = sizes.iter().map(|&size| size.try_into().ok()).collect();
+        let numbers = shape.as_deref().and_then(count);
+        let (Some(shape), Some(numbers)) = (shape, numbers) else {
+            return Err(damaged(format!("dataset {name:?} cannot have shape {sizes:?}")));
+        };
+        let dtype = match dataset.dtype().map_err(damaged)? {
+            DType::F32 => Dtype::F32,
+            DType::F64 => Dtype::F64,
+            other => Dtype::Other(other.to_string().chars().take(40).collect()),
+        };
+        let Some(size) = dtype.size() else {
+            self.tensors.push(ImportedTensor { name, dtype, shape, values: None });
+            return Ok(());
+        };
+        // In one piece, as Keras writes it: chunks could claim any size.
+        let stored = match dataset.layout().map_err(damaged)? {
+            Layout::Contiguous { address: Some(_), size } | Layout::Compact { size } => size,
+            Layout::Contiguous { .. } if numbers == 0 => 0,
+            _ => return Err(damaged(format!("dataset {name:?} must lie in one piece"))),
+        };
+        if numbers.checked_mul(size).map(|bytes| bytes as u64) != Some(stored) {
+            return Err(damaged(format!(
+                "dataset {name:?} of shape {shape:?} needs {size} bytes a number, found {stored} bytes"
+            )));
+        }
+        // The library's own copy, and ours.
+        self.allowance.take::<u8>(numbers * size)?;
+        self.allowance.take::<f32>(numbers)?;
+        let values = match (numbers, &dtype) {
+            (0, _) => Vec::new(),
+            (_, Dtype::F32) => dataset.read_f32().map_err(damaged)?,
+            _ => {
+                dataset.read_f64().map_err(damaged)?.into_iter().map(|value| value as f32).collect()
+            }
+        };
+        if values.len() != numbers {
+            return Err(damaged(format!(
+                "dataset {name:?} needs {numbers} numbers, found {}",
+                values.len()
+            )));
+        }
+        self.tensors.push(ImportedTensor { name, dtype, shape, values: Some(values) });
+        Ok(())
+    }
+}
+
+fn damaged(message: impl ToString) -> Problem {
+    Problem::Damaged { format: "HDF5", message: message.to_string() }
+}

@@ -1,0 +1,267 @@
+//! From a file's tensors to a network: which one it is, and whether the tensors are its.
+
+use super::error::Problem;
+use super::layers::{self, DenseTensors};
+use super::numbers::Dtype;
+use super::{Imported, ImportedTensor};
+use crate::data;
+use crate::layers::Layer;
+use crate::model::{Activation, Spec, TorchModule};
+use crate::native::reserved;
+use crate::tensors::{HostTensor, Tensors};
+
+/// What is known of a network beside its file. What is not given is taken from the file's card, else
+/// from the shapes: relu between the layers, a square image if the first layer's inputs make one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// The whole network.
+    pub network: Option<Spec>,
+    /// The activation of all Dense layers but the last.
+    pub activation: Option<Activation>,
+    /// The shape of one sample.
+    pub input_shape: Option<Vec<usize>>,
+    /// Names of the classes.
+    pub classes: Option<Vec<String>>,
+}
+
+/// A network whose weights are whole: names, shapes and every number are right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Its description.
+    pub spec: Spec,
+    /// Its weights, under the names of [`Sequential::parameters`](crate::Sequential::parameters).
+    pub weights: Tensors,
+    /// Names of its classes, in the order of its outputs.
+    pub classes: Vec<String>,
+    /// Whether the activations were neither given nor in the file.
+    pub guessed: bool,
+}
+
+impl Imported {
+    /// The network that these are the weights of.
+    ///
+    /// # Errors
+    /// Tensors that are not of Dense layers, or not of this network (each is listed with what is
+    /// expected), that hold NaN or infinities, or class names that do not go with it.
+    pub fn network(&self, wanted: &Wanted) -> Result<Network, Problem> {
+        if self.format == super::Format::Onnx {
+            return Err(Problem::OnlyInspected);
+        }
+        let layers = layers::dense(self.format, &self.tensors)?;
+        let card = self.card.as_ref();
+        let told = wanted.network.as_ref().or(card.and_then(|card| card.network.as_ref()));
+        if let (None, None, Some(stranger)) = (told, wanted.activation, &self.stranger) {
+            return Err(Problem::Layer(stranger.clone()));
+        }
+        let mut spec = match told {
+            Some(spec) => spec.clone(),
+            None => inferred(&layers, wanted.input_shape.as_deref())?,
+        };
+        if let Some(shape) = &wanted.input_shape {
+            spec.input_shape = shape.clone();
+            // A network that took flat samples takes images.
+            if shape.len() > 1 && spec.layers.first() != Some(&Layer::Flatten) {
+                spec.layers.insert(0, Layer::Flatten);
+            }
+        }
+        if let Some(activation) = wanted.activation {
+            let last = spec.layers.iter().rposition(|layer| matches!(layer, Layer::Dense(_)));
+            for layer in spec.layers.iter_mut().take(last.unwrap_or(0)) {
+                if let Layer::Dense(dense) = layer {
+                    dense.activation = activation;
+                }
+            }
+        }
+        let weights = fitted(&spec, &layers)?;
+        let from_card = || card.and_then(|card| card.classes.clone());
+        let numbers = || (0..spec.outputs()).map(|class| class.to_string()).collect();
+        let classes = wanted.classes.clone().or_else(from_card).unwrap_or_else(numbers);
+        if classes.len() != spec.outputs() {
+            return Err(Problem::ClassNames { outputs: spec.outputs(), names: classes.len() });
+        }
+        data::check_class_names(&classes).map_err(Problem::Classes)?;
+        let guessed = told.is_none() && wanted.activation.is_none() && layers.len() > 1;
+        Ok(Network { spec, weights, classes, guessed })
+    }
+}
+
+fn inferred(layers: &[DenseTensors<'_>], input_shape: Option<&[usize]>) -> Result<Spec, Problem> {
+    let widths: Vec<usize> = layers.iter().map(|layer| layer.sizes()[1]).collect();
+    let inputs = layers.first().map_or(0, |layer| layer.sizes()[0]);
+    let side = inputs.isqrt();
+    let input_shape = match input_shape {
+        Some(shape) if shape.iter().try_fold(1usize, |n, &m| n.checked_mul(m)) == Some(inputs) => {
+            shape.to_vec()
+        }
+        Some(shape) => return Err(Problem::InputShape { shape: shape.to_vec(), found: inputs }),
+        None if side * side == inputs => vec![side, side],
+        None => vec![inputs],
+    };
+    let (classes, hidden) = widths.split_last().unwrap_or((&0, &[]));
+    Ok(Spec::classifier(&input_shape, hidden, Activation::Relu, 0.0, *classes))
+}
+
+/// The layers' tensors under the network's names, if they are its.
+fn fitted(spec: &Spec, layers: &[DenseTensors<'_>]) -> Result<Tensors, Problem> {
+    let modules = spec.torch_modules()?;
+    let linear = modules.iter().enumerate().filter_map(|(position, module)| match *module {
+        TorchModule::Linear { inputs, outputs } => Some((position, inputs, outputs)),
+        _ => None,
+    });
+    let linear: Vec<_> = linear.collect();
+    // Networks without any biases are those with zeros; a single one that is missing is missing.
+    let biased = layers.iter().any(|layer| layer.bias.is_some());
+    let (mut lines, mut right) = (Vec::new(), true);
+    for i in 0..linear.len().max(layers.len()) {
+        let (expected, found) = (linear.get(i), layers.get(i));
+        let weight =
+            expected.map(|(p, inputs, outputs)| (format!("{p}.weight"), vec![*outputs, *inputs]));
+        let bias = expected.map(|(p, _, outputs)| (format!("{p}.bias"), vec![*outputs]));
+        let matrix = found.map(|layer| {
+            let [inputs, outputs] = layer.sizes();
+            (layer.weight, vec![outputs, inputs])
+        });
+        let vector = found.and_then(|layer| layer.bias).map(|bias| (bias, bias.shape.clone()));
+        right &=
+            is_same(&weight, &matrix) && (!biased && matrix.is_some() || is_same(&bias, &vector));
+        lines.push(line(weight, matrix));
+        if bias.is_some() || vector.is_some() {
+            lines.push(line(bias, vector));
+        }
+    }
+    if !right {
+        return Err(Problem::Mismatch(lines));
+    }
+    let mut weights = Tensors::new();
+    for (&(position, inputs, outputs), layer) in linear.iter().zip(layers) {
+        let matrix = matrix(layer, [inputs, outputs])?;
+        weights
+            .insert(format!("{position}.weight"), HostTensor::new(vec![outputs, inputs], matrix));
+        let bias = match layer.bias {
+            Some(bias) => copied(finite(bias)?)?,
+            None => {
+                let mut zeros = reserved(outputs).map_err(|bytes| Problem::Memory { bytes })?;
+                zeros.resize(outputs, 0.0);
+                zeros
+            }
+        };
+        weights.insert(format!("{position}.bias"), HostTensor::new(vec![outputs], bias));
+    }
+    Ok(weights)
+}
+
+type Expected = Option<(String, Vec<usize>)>;
+type Found<'a> = Option<(&'a ImportedTensor, Vec<usize>)>;
+
+fn is_same(expected: &Expected, found: &Found<'_>) -> bool {
+    matches!((expected, found), (Some((_, expected)), Some((_, found))) if expected == found)
+}
+
+fn line(expected: Expected, found: Found<'_>) -> String {
+    let expected = match expected {
+        Some((name, shape)) => format!("{name} {shape:?}"),
+        None => "nothing".to_owned(),
+    };
+    let found = match found {
+        Some((tensor, shape)) => format!("{} {shape:?}", tensor.name),
+        None => "nothing".to_owned(),
+    };
+    format!("expected {expected}, found {found}")
+}
+
+/// The matrix as [outputs, inputs], row by row.
+fn matrix(layer: &DenseTensors<'_>, [inputs, outputs]: [usize; 2]) -> Result<Vec<f32>, Problem> {
+    let stored = finite(layer.weight)?;
+    if !layer.transposed {
+        return copied(stored);
+    }
+    let mut values = reserved(stored.len()).map_err(|bytes| Problem::Memory { bytes })?;
+    values.extend((0..outputs).flat_map(|o| (0..inputs).map(move |i| stored[i * outputs + o])));
+    Ok(values)
+}
+
+fn copied(values: &[f32]) -> Result<Vec<f32>, Problem> {
+    let mut copy = reserved(values.len()).map_err(|bytes| Problem::Memory { bytes })?;
+    copy.extend_from_slice(values);
+    Ok(copy)
+}
+
+/// The values of a tensor, all of them finite numbers.
+fn finite(tensor: &ImportedTensor) -> Result<&[f32], Problem> {
+    let name = || tensor.name.clone();
+    let Some(values) = &tensor.values else {
+        let found: Dtype = tensor.dtype.clone();
+        return Err(Problem::Dtype { name: name(), found });
+    };
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(position) => {
+            Err(Problem::NotFinite { name: name(), position, found: values[position] })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::{Card, Format};
+    use std::collections::BTreeMap;
+
+    fn file(format: Format, tensors: &[(&str, &[usize], &[f32])]) -> Imported {
+        let tensors = tensors.iter().map(|&(name, shape, values)| ImportedTensor {
+            name: name.to_owned(),
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            values: Some(values.to_vec()),
+        });
+        let tensors = tensors.collect();
+        Imported { format, tensors, card: None, stranger: None, metadata: BTreeMap::new() }
+    }
+
+    #[test]
+    fn shapes_tell_the_network_and_kernels_are_turned() -> Result<(), Problem> {
+        let kernel: Vec<f32> = (0..8u8).map(f32::from).collect();
+        let keras =
+            file(Format::Npz, &[("arr_0", &[4, 2], &kernel), ("arr_1", &[2], &[0.5, -0.5])]);
+        let network = keras.network(&Wanted::default())?;
+        assert_eq!(network.spec, Spec::classifier(&[2, 2], &[], Activation::Relu, 0.0, 2));
+        assert_eq!((&network.classes[..], network.guessed), (&["0".into(), "1".into()][..], false));
+        assert_eq!(*network.weights["1.weight"].values, [0., 2., 4., 6., 1., 3., 5., 7.]);
+        assert_eq!(*network.weights["1.bias"].values, [0.5, -0.5]);
+        let flat = Spec { input_shape: vec![4], layers: vec![crate::layers::Dense::new(2).into()] };
+        let card = Card { network: Some(flat), ..Card::default() };
+        let told = Imported { card: Some(card), ..keras.clone() };
+        let wanted = Wanted { input_shape: Some(vec![1, 4]), ..Wanted::default() };
+        assert_eq!(told.network(&Wanted::default())?.spec.layers.len(), 1);
+        assert_eq!(told.network(&wanted)?.spec, keras.network(&wanted)?.spec);
+        assert_eq!(keras.network(&wanted)?.spec.input_shape, [1, 4]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_listed() {
+        let error =
+            |file: &Imported, wanted: &Wanted| file.network(wanted).unwrap_err().to_string();
+        let two = file(
+            Format::TorchStateDict,
+            &[("a.weight", &[2, 4], &[0.0; 8]), ("a.bias", &[2], &[0.0; 2])],
+        );
+        let network = Some(Spec::classifier(&[2, 2], &[3], Activation::Relu, 0.0, 2));
+        let wanted = Wanted { network, ..Wanted::default() };
+        assert_eq!(
+            error(&two, &wanted),
+            "its tensors are not those of the network:\n  \
+             expected 1.weight [3, 4], found a.weight [2, 4]\n  \
+             expected 1.bias [3], found a.bias [2]\n  \
+             expected 3.weight [2, 3], found nothing\n  \
+             expected 3.bias [2], found nothing"
+        );
+        let wanted = Wanted { input_shape: Some(vec![5]), ..Wanted::default() };
+        assert!(error(&two, &wanted).contains("takes 4 values, found input shape [5]"));
+        let wanted = Wanted { classes: Some(vec!["a".into()]), ..Wanted::default() };
+        assert!(error(&two, &wanted).contains("has 2 classes, found 1"));
+        let nan = file(Format::Npz, &[("w", &[2, 2], &[0.0, 1.0, f32::NAN, 2.0])]);
+        let message = "tensor \"w\" must hold finite numbers, found NaN at position 2";
+        assert!(error(&nan, &Wanted::default()).contains(message));
+    }
+}

@@ -1,0 +1,130 @@
+//! The numbers of a tensor as f32, from what the file has.
+
+use std::fmt;
+
+use half::{bf16, f16};
+
+use super::allowance::Allowance;
+use super::error::Problem;
+
+/// The type of a tensor's numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// IEEE 754, 32 bits.
+    F32,
+    /// IEEE 754, 16 bits.
+    F16,
+    /// The upper half of an f32.
+    BF16,
+    /// IEEE 754, 64 bits; rounded to the nearest f32.
+    F64,
+    /// Anything else, by the file's name for it.
+    Other(String),
+}
+
+impl Dtype {
+    /// Those that weights may have, in words.
+    pub const WEIGHTS: &str = "F32, F16, BF16 or F64";
+
+    /// The bytes of a number.
+    pub(super) fn size(&self) -> Option<usize> {
+        match self {
+            Self::F16 | Self::BF16 => Some(2),
+            Self::F32 => Some(4),
+            Self::F64 => Some(8),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Numbers that lie one behind the other; none of another type. Bytes behind the last whole number
+    /// are left out.
+    pub(super) fn decode(
+        &self,
+        bytes: &[u8],
+        order: Order,
+        allowance: &mut Allowance,
+    ) -> Result<Option<Vec<f32>>, Problem> {
+        let Some(size) = self.size() else { return Ok(None) };
+        let mut values = allowance.list(bytes.len() / size)?;
+        match self {
+            Self::F32 => extend(&mut values, bytes, order, f32::from_le_bytes),
+            Self::F16 => extend(&mut values, bytes, order, |b| f16::from_le_bytes(b).to_f32()),
+            Self::BF16 => extend(&mut values, bytes, order, |b| bf16::from_le_bytes(b).to_f32()),
+            Self::F64 => extend(&mut values, bytes, order, |b| f64::from_le_bytes(b) as f32),
+            Self::Other(_) => return Ok(None),
+        }
+        Ok(Some(values))
+    }
+}
+
+/// Which byte of a number comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The least.
+    Little,
+    /// The greatest.
+    Big,
+}
+
+fn extend<const N: usize>(
+    values: &mut Vec<f32>,
+    bytes: &[u8],
+    order: Order,
+    number: impl Fn([u8; N]) -> f32,
+) {
+    let (chunks, _) = bytes.as_chunks();
+    values.extend(chunks.iter().map(|&chunk| {
+        let mut chunk = chunk;
+        if order == Order::Big {
+            chunk.reverse();
+        }
+        number(chunk)
+    }));
+}
+
+/// The product of the sizes, unless it is beyond counting.
+pub(super) fn count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::F64 => "F64",
+            Self::Other(name) => name,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_and_order_gives_the_number() -> Result<(), Problem> {
+        // struct.pack("<f", -1.5), and so on; bf16 is the upper half of the f32.
+        let cases: [(Dtype, &[u8]); 4] = [
+            (Dtype::F32, &[0, 0, 0xc0, 0xbf]),
+            (Dtype::F16, &[0, 0xbe]),
+            (Dtype::BF16, &[0xc0, 0xbf]),
+            (Dtype::F64, &[0, 0, 0, 0, 0, 0, 0xf8, 0xbf]),
+        ];
+        for (dtype, little) in cases {
+            let big: Vec<u8> = little.iter().rev().copied().collect();
+            for (bytes, order) in [(little, Order::Little), (&big[..], Order::Big)] {
+                let mut allowance = Allowance::new(8, 1);
+                assert_eq!(
+                    dtype.decode(bytes, order, &mut allowance)?,
+                    Some(vec![-1.5]),
+                    "{dtype}"
+                );
+            }
+        }
+        let other = Dtype::Other("I64".to_owned());
+        assert_eq!(other.decode(&[0; 8], Order::Little, &mut Allowance::new(8, 1))?, None);
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! PyTorch's archives: `torch.save` of a state_dict, or of a checkpoint that holds one, and TorchScript,
+//! of which the parameters are read and no code.
+
+mod names;
+mod pickle;
+mod tensor;
+
+use std::collections::BTreeMap;
+
+use super::allowance::Allowance;
+use super::archive::Archive;
+use super::card::{CARD, Card};
+use super::error::Problem;
+use super::format::Format;
+use super::numbers::Order;
+use super::{Imported, ImportedTensor};
+use pickle::Pickle;
+use tensor::{Storages, View};
+
+/// Reads an archive of either kind.
+pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
+    let mut archive = Archive::open(bytes)?;
+    let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
+    let place = archive.names().find(|name| name.ends_with("/data.pkl"));
+    let folder =
+        place.and_then(|name| name.strip_suffix("data.pkl")).unwrap_or_default().to_owned();
+    let order = match archive.has(&format!("{folder}byteorder")) {
+        true => match &archive.read(&format!("{folder}byteorder"), &mut allowance)?[..] {
+            b"little" => Order::Little,
+            b"big" => Order::Big,
+            _ => return Err(damaged("its byte order is neither little nor big")),
+        },
+        false => Order::Little,
+    };
+    let text = archive.read(&format!("{folder}data.pkl"), &mut allowance)?;
+    let pickle = Pickle::read(&text)?;
+    let named = match format {
+        Format::TorchScript => names::parameters(&pickle)?,
+        _ => names::state_dict(&pickle)?,
+    };
+    let storages = Storages::new(&mut archive, format!("{folder}data/"));
+    let mut tensors = load(&named, storages, order, &mut allowance)?;
+    // A network that was traced after it was frozen has its weights among the constants.
+    if tensors.is_empty() && format == Format::TorchScript {
+        let text = archive.read(&format!("{folder}constants.pkl"), &mut allowance)?;
+        let pickle = Pickle::read(&text)?;
+        let named = names::constants(&pickle)?;
+        let storages = Storages::new(&mut archive, format!("{folder}constants/"));
+        tensors = load(&named, storages, order, &mut allowance)?;
+    }
+    let mut card = None;
+    for place in [format!("{folder}extra/{CARD}"), format!("{folder}{CARD}")] {
+        if card.is_none() && archive.has(&place) {
+            card = Card::read(&archive.read(&place, &mut allowance)?);
+        }
+    }
+    Ok(Imported { format, tensors, card, stranger: None, metadata: BTreeMap::new() })
+}
+
+fn load(
+    named: &[(String, View<'_>)],
+    mut storages: Storages<'_, '_>,
+    order: Order,
+    allowance: &mut Allowance,
+) -> Result<Vec<ImportedTensor>, Problem> {
+    let mut tensors = Vec::new();
+    for (name, view) in named {
+        let values = view.load(&mut storages, order, allowance)?;
+        let (dtype, shape) = (view.dtype.clone(), view.shape.clone());
+        tensors.push(ImportedTensor { name: name.clone(), dtype, shape, values });
+    }
+    Ok(tensors)
+}
+
+fn damaged(message: impl ToString) -> Problem {
+    Problem::Damaged { format: "PyTorch", message: message.to_string() }
+}

@@ -1,0 +1,117 @@
+//! Which tensors of a pickle are the network's, and what they are called.
+
+use super::super::error::Problem;
+use super::damaged;
+use super::pickle::{Id, Pickle, Value};
+use super::tensor::View;
+
+type Named<'a> = Vec<(String, View<'a>)>;
+
+/// Where people keep the state_dict in a checkpoint.
+const USUAL: [&str; 7] =
+    ["state_dict", "model_state_dict", "model_state", "model", "module", "net", "weights"];
+
+/// The tensors of a state_dict: the pickle itself, or one inside of it under a usual name, or the only
+/// one there is.
+pub(super) fn state_dict<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
+    if let Some(found) = tensors(pickle, pickle.root)? {
+        return Ok(found);
+    }
+    let Value::Dict(pairs) = pickle.get(pickle.root) else {
+        return Err(Problem::NoStateDict("the file holds something else".to_owned()));
+    };
+    let mut inside = Vec::new();
+    for &(key, value) in pairs {
+        if let (&Value::Text(key), Some(found)) = (pickle.get(key), tensors(pickle, value)?) {
+            inside.push((key, found));
+        }
+    }
+    let usual = USUAL.iter().find_map(|name| inside.iter().position(|(key, _)| key == name));
+    let chosen = usual.or((inside.len() == 1).then_some(0));
+    match chosen {
+        Some(chosen) => Ok(inside.swap_remove(chosen).1),
+        None if inside.is_empty() => {
+            let keys = pairs.iter().filter_map(|&(key, _)| match pickle.get(key) {
+                &Value::Text(key) => Some(key),
+                _ => None,
+            });
+            let keys: Vec<_> = keys.take(20).collect();
+            Err(Problem::NoStateDict(format!("the file holds no tensors under {keys:?}")))
+        }
+        None => {
+            let keys: Vec<_> = inside.iter().take(20).map(|(key, _)| key).collect();
+            Err(Problem::NoStateDict(format!("the file holds several under {keys:?}")))
+        }
+    }
+}
+
+/// The tensors of a dictionary, a list or a tuple; none if there is not one.
+fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Option<Named<'a>>, Problem> {
+    let mut found = Vec::new();
+    match pickle.get(id) {
+        Value::Dict(pairs) => {
+            for &(key, value) in pairs {
+                if let (&Value::Text(key), Some(view)) = (pickle.get(key), View::at(pickle, value)?)
+                {
+                    found.push((key.to_owned(), view));
+                }
+            }
+        }
+        Value::List(items) | Value::Tuple(items) => {
+            for (i, &item) in items.iter().enumerate() {
+                found.extend(View::at(pickle, item)?.map(|view| (i.to_string(), view)));
+            }
+        }
+        _ => {}
+    }
+    unique(&found)?;
+    Ok((!found.is_empty()).then_some(found))
+}
+
+fn unique(found: &Named<'_>) -> Result<(), Problem> {
+    let mut names: Vec<_> = found.iter().map(|(name, _)| name).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(damaged(format!("two tensors are called {:?}", pair[0]))),
+    }
+}
+
+/// The deepest module that is looked into, and how many attributes of modules in all.
+const DEEPEST: usize = 32;
+const MOST_ATTRIBUTES: usize = 1 << 16;
+
+/// The tensors of a TorchScript module, by the names that its `state_dict` has.
+pub(super) fn parameters<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
+    let mut found = Vec::new();
+    let mut attributes = 0;
+    // Depth first, in the order of the attributes.
+    let mut open = vec![(String::new(), pickle.root, 0)];
+    while let Some((prefix, id, depth)) = open.pop() {
+        if let Some(view) = View::at(pickle, id)? {
+            found.push((prefix, view));
+            continue;
+        }
+        let &Value::Call { state: Some(state), .. } = pickle.get(id) else { continue };
+        let Value::Dict(pairs) = pickle.get(state) else { continue };
+        attributes += pairs.len();
+        if depth > DEEPEST || attributes > MOST_ATTRIBUTES {
+            return Err(damaged("its modules are nested too deep, or have too many attributes"));
+        }
+        for &(key, value) in pairs.iter().rev() {
+            if let &Value::Text(key) = pickle.get(key) {
+                let name =
+                    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+                open.push((name, value, depth + 1));
+            }
+        }
+    }
+    unique(&found)?;
+    Ok(found)
+}
+
+/// The tensors among a TorchScript archive's constants: "c0", "c1", as its code calls them.
+pub(super) fn constants<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
+    let found = tensors(pickle, pickle.root)?.unwrap_or_default();
+    Ok(found.into_iter().map(|(name, view)| (format!("c{name}"), view)).collect())
+}

@@ -1,0 +1,579 @@
+//! A pickle as plain data: what `torch.save` and `torch.jit.save` write, read by a machine that runs
+//! nothing.
+//!
+//! It knows numbers, texts, tuples, lists and dictionaries, and the names in [`GLOBALS`]. A call of one
+//! of them is written down, never made; any other name is an error. Values lie in one list and refer to
+//! each other by their places in it, so that no depth of nesting and no circle costs more than its bytes.
+
+use std::collections::HashMap;
+
+use super::super::error::Problem;
+
+/// The most values that a pickle may have: a state_dict has some 30 for a tensor.
+const MOST_VALUES: usize = 1 << 19;
+/// The longest pickle that is read, in bytes.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Everything that a pickle may refer to; `__torch__.…` besides, the classes of TorchScript.
+const GLOBALS: [(&str, &[&str]); 6] = [
+    ("collections", &["OrderedDict"]),
+    (
+        "torch",
+        &[
+            "FloatStorage",
+            "HalfStorage",
+            "BFloat16Storage",
+            "DoubleStorage",
+            "LongStorage",
+            "IntStorage",
+            "ShortStorage",
+            "CharStorage",
+            "ByteStorage",
+            "BoolStorage",
+            "Size",
+            "device",
+            "float32",
+            "float16",
+            "bfloat16",
+            "float64",
+            "int64",
+            "int32",
+            "bool",
+        ],
+    ),
+    ("torch._utils", &["_rebuild_tensor_v2", "_rebuild_parameter"]),
+    ("torch.nn.parameter", &["Parameter"]),
+    ("torch.serialization", &["_get_layout"]),
+    (
+        "torch.jit._pickle",
+        &[
+            "build_intlist",
+            "build_doublelist",
+            "build_boollist",
+            "build_tensorlist",
+            "restore_type_tag",
+        ],
+    ),
+];
+
+/// The place of a value in [`Pickle::values`].
+pub(super) type Id = u32;
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    /// A name: its module and what it is called there.
+    Global(&'a str, &'a str),
+    /// Something that lies outside the pickle, described by a value.
+    Outside(Id),
+    /// A call that was not made: of a name, with a tuple.
+    Call {
+        of: Id,
+        arguments: Id,
+        state: Option<Id>,
+    },
+}
+
+/// A pickle that has been read.
+#[derive(Debug)]
+pub(super) struct Pickle<'a> {
+    pub values: Vec<Value<'a>>,
+    pub root: Id,
+}
+
+impl<'a> Pickle<'a> {
+    /// Reads a whole pickle.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Problem> {
+        if bytes.len() > MOST_BYTES {
+            return Err(damaged(format!(
+                "its pickle has {} bytes, more than {MOST_BYTES}",
+                bytes.len()
+            )));
+        }
+        let mut machine = Machine { bytes, ..Machine::default() };
+        loop {
+            let at = bytes.len() - machine.bytes.len();
+            match machine.step() {
+                Ok(None) => {}
+                Ok(Some(root)) => return Ok(Self { values: machine.values, root }),
+                Err(Fault::Problem(problem)) => return Err(problem),
+                Err(Fault::Rule(rule)) => {
+                    return Err(damaged(format!("its pickle breaks at byte {at}: {rule}")));
+                }
+            }
+        }
+    }
+
+    /// A value by its place.
+    pub(super) fn get(&self, id: Id) -> &Value<'a> {
+        self.values.get(id as usize).unwrap_or(&Value::None)
+    }
+
+    /// The name that is called, and with what.
+    pub(super) fn call(&self, id: Id) -> Option<(&'a str, &'a str, &[Id])> {
+        let Value::Call { of, arguments, .. } = *self.get(id) else { return None };
+        match (self.get(of), self.get(arguments)) {
+            (&Value::Global(module, name), Value::Tuple(arguments)) => {
+                Some((module, name, arguments))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn damaged(message: String) -> Problem {
+    Problem::Damaged { format: "PyTorch", message }
+}
+
+enum Fault {
+    Problem(Problem),
+    Rule(String),
+}
+
+impl From<&str> for Fault {
+    fn from(rule: &str) -> Self {
+        Self::Rule(rule.to_owned())
+    }
+}
+
+#[derive(Default)]
+struct Machine<'a> {
+    /// What is still to be read.
+    bytes: &'a [u8],
+    values: Vec<Value<'a>>,
+    stack: Vec<Id>,
+    /// Heights of the stack at the marks.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+    memoized: u32,
+}
+
+impl<'a> Machine<'a> {
+    /// Obeys one opcode; the last one gives the result.
+    fn step(&mut self) -> Result<Option<Id>, Fault> {
+        let [opcode] = self.array()?;
+        match opcode {
+            // PROTO
+            0x80 => match self.array()? {
+                [2..=5] => {}
+                [other] => return Err(Fault::Rule(format!("protocols are 2 to 5, found {other}"))),
+            },
+            // FRAME
+            0x95 => drop(self.array::<8>()?),
+            // STOP
+            b'.' => return self.pop().map(Some),
+            // MARK
+            b'(' => {
+                self.room(self.marks.len())?;
+                self.marks.push(self.stack.len());
+            }
+            // POP, POP_MARK
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.marked()?),
+            // DUP
+            b'2' => {
+                let top = self.top()?;
+                self.push_id(top)?;
+            }
+            b'N' => self.push(Value::None)?,
+            0x88 => self.push(Value::Bool(true))?,
+            0x89 => self.push(Value::Bool(false))?,
+            // BININT, BININT1, BININT2
+            b'J' => {
+                let number = i32::from_le_bytes(self.array()?);
+                self.push(Value::Int(number.into()))?;
+            }
+            b'K' => {
+                let [number] = self.array()?;
+                self.push(Value::Int(number.into()))?;
+            }
+            b'M' => {
+                let number = u16::from_le_bytes(self.array()?);
+                self.push(Value::Int(number.into()))?;
+            }
+            // LONG1
+            0x8a => self.long()?,
+            b'G' => {
+                let number = f64::from_be_bytes(self.array()?);
+                self.push(Value::Float(number))?;
+            }
+            // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8
+            b'X' => self.text(4)?,
+            0x8c => self.text(1)?,
+            0x8d => self.text(8)?,
+            // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8
+            b'B' => self.binary(4)?,
+            b'C' => self.binary(1)?,
+            0x8e | 0x96 => self.binary(8)?,
+            b']' => self.push(Value::List(Vec::new()))?,
+            b'}' => self.push(Value::Dict(Vec::new()))?,
+            b')' => self.push(Value::Tuple(Vec::new()))?,
+            // TUPLE, TUPLE1 to TUPLE3
+            b't' => {
+                let items = self.marked()?;
+                self.push(Value::Tuple(items))?;
+            }
+            0x85..=0x87 => {
+                let items = self.last(usize::from(opcode - 0x84))?;
+                self.push(Value::Tuple(items))?;
+            }
+            // APPEND, APPENDS
+            b'a' => {
+                let items = self.last(1)?;
+                self.append(items)?;
+            }
+            b'e' => {
+                let items = self.marked()?;
+                self.append(items)?;
+            }
+            // SETITEM, SETITEMS
+            b's' => {
+                let items = self.last(2)?;
+                self.set(&items)?;
+            }
+            b'u' => {
+                let items = self.marked()?;
+                self.set(&items)?;
+            }
+            // BINGET, LONG_BINGET
+            b'h' => {
+                let [key] = self.array()?;
+                self.recall(key.into())?;
+            }
+            b'j' => {
+                let key = u32::from_le_bytes(self.array()?);
+                self.recall(key)?;
+            }
+            // BINPUT, LONG_BINPUT, MEMOIZE
+            b'q' => {
+                let [key] = self.array()?;
+                self.remember(key.into())?;
+            }
+            b'r' => {
+                let key = u32::from_le_bytes(self.array()?);
+                self.remember(key)?;
+            }
+            0x94 => {
+                self.remember(self.memoized)?;
+                self.memoized += 1;
+            }
+            // GLOBAL, STACK_GLOBAL
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.global(module, name)?;
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                match (self.value(module), self.value(name)) {
+                    (&Value::Text(module), &Value::Text(name)) => self.global(module, name)?,
+                    _ => return Err("a name must be text".into()),
+                }
+            }
+            // REDUCE, NEWOBJ
+            b'R' | 0x81 => self.call()?,
+            // BUILD
+            b'b' => self.build()?,
+            // BINPERSID
+            b'Q' => {
+                let what = self.pop()?;
+                self.push(Value::Outside(what))?;
+            }
+            other => {
+                return Err(Fault::Rule(format!(
+                    "opcode {other:#04x} is none that torch.save writes"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let (array, rest) = self.bytes.split_first_chunk().ok_or("it is cut")?;
+        self.bytes = rest;
+        Ok(*array)
+    }
+
+    /// So many bytes as a length of `width` bytes says.
+    fn counted(&mut self, width: usize) -> Result<&'a [u8], Fault> {
+        let mut length = [0; 8];
+        for byte in length.iter_mut().take(width) {
+            [*byte] = self.array()?;
+        }
+        let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+        let (taken, rest) = self.bytes.split_at_checked(length).ok_or("it is cut")?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn text(&mut self, width: usize) -> Result<(), Fault> {
+        let bytes = self.counted(width)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| "text must be UTF-8")?;
+        self.push(Value::Text(text))
+    }
+
+    fn binary(&mut self, width: usize) -> Result<(), Fault> {
+        let bytes = self.counted(width)?;
+        self.push(Value::Bytes(bytes))
+    }
+
+    /// A whole number of at most 8 bytes, little-endian, in two's complement.
+    fn long(&mut self) -> Result<(), Fault> {
+        let bytes = self.counted(1)?;
+        let sign = bytes.last().is_some_and(|&byte| byte >= 0x80);
+        let mut number = [if sign { 0xff } else { 0 }; 8];
+        let place = number.get_mut(..bytes.len()).ok_or("a number must fit into 64 bits")?;
+        place.copy_from_slice(bytes);
+        self.push(Value::Int(i64::from_le_bytes(number)))
+    }
+
+    /// Text up to the end of the line.
+    fn line(&mut self) -> Result<&'a str, Fault> {
+        let end = self.bytes.iter().position(|&byte| byte == b'\n').ok_or("it is cut")?;
+        let (line, rest) = self.bytes.split_at(end);
+        self.bytes = &rest[1..];
+        std::str::from_utf8(line).map_err(|_| "text must be UTF-8".into())
+    }
+
+    fn room(&self, taken: usize) -> Result<(), Fault> {
+        match taken < MOST_VALUES {
+            true => Ok(()),
+            false => Err(Fault::Rule(format!("it may have at most {MOST_VALUES} values"))),
+        }
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Result<(), Fault> {
+        self.room(self.values.len())?;
+        let id = self.values.len() as Id;
+        self.values.push(value);
+        self.push_id(id)
+    }
+
+    fn push_id(&mut self, id: Id) -> Result<(), Fault> {
+        self.room(self.stack.len())?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    /// The height that the stack may not sink below.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Id, Fault> {
+        match self.stack.last() {
+            Some(&top) if self.stack.len() > self.floor() => Ok(top),
+            _ => Err("the stack is empty".into()),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Id, Fault> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    /// The last few values.
+    fn last(&mut self, count: usize) -> Result<Vec<Id>, Fault> {
+        match self.stack.len().checked_sub(count) {
+            Some(from) if from >= self.floor() => Ok(self.stack.split_off(from)),
+            _ => Err("the stack is empty".into()),
+        }
+    }
+
+    /// Everything above the last mark.
+    fn marked(&mut self) -> Result<Vec<Id>, Fault> {
+        let from = self.marks.pop().ok_or("there is no mark")?;
+        Ok(self.stack.split_off(from))
+    }
+
+    fn value(&self, id: Id) -> &Value<'a> {
+        self.values.get(id as usize).unwrap_or(&Value::None)
+    }
+
+    fn top_mut(&mut self) -> Result<&mut Value<'a>, Fault> {
+        let top = self.top()?;
+        self.values.get_mut(top as usize).ok_or("the stack is empty".into())
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Result<(), Fault> {
+        match self.top_mut()? {
+            Value::List(list) => {
+                list.extend(items);
+                Ok(())
+            }
+            _ => Err("only a list can be appended to".into()),
+        }
+    }
+
+    fn set(&mut self, items: &[Id]) -> Result<(), Fault> {
+        let (pairs, rest) = items.as_chunks();
+        match self.top_mut()? {
+            Value::Dict(dict) if rest.is_empty() => {
+                dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
+                Ok(())
+            }
+            _ => Err("only a dictionary takes keys with values".into()),
+        }
+    }
+
+    fn recall(&mut self, key: u32) -> Result<(), Fault> {
+        match self.memo.get(&key) {
+            Some(&id) => self.push_id(id),
+            None => Err("it recalls what it has not remembered".into()),
+        }
+    }
+
+    fn remember(&mut self, key: u32) -> Result<(), Fault> {
+        self.room(self.memo.len())?;
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<(), Fault> {
+        let known = GLOBALS.iter().any(|(m, names)| *m == module && names.contains(&name));
+        // A class of a TorchScript archive is a name here, and nothing more.
+        match known || module.split('.').next() == Some("__torch__") {
+            true => self.push(Value::Global(module, name)),
+            false => {
+                // Names that pickles have for Python's own from before Python 3.
+                let module = if module == "posix" || module == "nt" { "os" } else { module };
+                let name: String = format!("{module}.{name}").chars().take(100).collect();
+                Err(Fault::Problem(Problem::Global(name)))
+            }
+        }
+    }
+
+    fn call(&mut self) -> Result<(), Fault> {
+        let (arguments, of) = (self.pop()?, self.pop()?);
+        match (self.value(of), self.value(arguments)) {
+            // Empty, and filled later; from Python 2 with its pairs at once.
+            (Value::Global("collections", "OrderedDict"), Value::Tuple(items)) => {
+                let pairs = match items[..] {
+                    [] => Vec::new(),
+                    [list] => self.pairs(list)?,
+                    _ => return Err("OrderedDict takes one list".into()),
+                };
+                self.push(Value::Dict(pairs))
+            }
+            (Value::Global(..), Value::Tuple(_)) => {
+                self.push(Value::Call { of, arguments, state: None })
+            }
+            _ => Err("only names can be called, with a tuple".into()),
+        }
+    }
+
+    fn pairs(&self, list: Id) -> Result<Vec<(Id, Id)>, Fault> {
+        let Value::List(list) = self.value(list) else {
+            return Err("OrderedDict takes one list".into());
+        };
+        let pair = |&id: &Id| match self.value(id) {
+            Value::Tuple(pair) | Value::List(pair) => match pair[..] {
+                [key, value] => Ok((key, value)),
+                _ => Err("a pair has two values".into()),
+            },
+            _ => Err("a pair has two values".into()),
+        };
+        list.iter().map(pair).collect()
+    }
+
+    fn build(&mut self) -> Result<(), Fault> {
+        let new = self.pop()?;
+        match self.top_mut()? {
+            Value::Call { state, .. } => {
+                *state = Some(new);
+                Ok(())
+            }
+            // The versions of a state_dict's modules.
+            Value::Dict(_) => Ok(()),
+            _ => Err("only what was made by a call has a state".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(bytes: &[u8]) -> String {
+        Pickle::read(bytes).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn plain_data_is_read() -> Result<(), Problem> {
+        // pickle.dumps({"a": (1, -2.5, None, True), "b": [2**40, b"x"]}, 4), without the frame.
+        let bytes = b"\x80\x04}\x94(\x8c\x01a\x94(K\x01G\xc0\x04\x00\x00\x00\x00\x00\x00N\x88t\x94\
+                      \x8c\x01b\x94]\x94(\x8a\x06\x00\x00\x00\x00\x00\x01C\x01x\x94eu.";
+        let pickle = Pickle::read(bytes)?;
+        let Value::Dict(pairs) = pickle.get(pickle.root) else { panic!("{pickle:?}") };
+        assert_eq!(pickle.get(pairs[1].0), &Value::Text("b"));
+        let Value::Tuple(items) = pickle.get(pairs[0].1) else { panic!("{pickle:?}") };
+        let items: Vec<_> = items.iter().map(|&id| pickle.get(id)).collect();
+        let expected = [Value::Int(1), Value::Float(-2.5), Value::None, Value::Bool(true)];
+        assert!(items.into_iter().eq(&expected));
+        let Value::List(items) = pickle.get(pairs[1].1) else { panic!("{pickle:?}") };
+        assert_eq!(pickle.get(items[0]), &Value::Int(1 << 40));
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_but_tensors_can_be_asked_for() {
+        // pickle.dumps of objects whose __reduce__ returns these, protocols 2 and 4.
+        for (bytes, name) in [
+            (&b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R."[..], "os.system"),
+            (b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.", "__builtin__.eval"),
+            (b"\x80\x04\x8c\x08builtins\x8c\x04exec\x93\x8c\x01x\x85R.", "builtins.exec"),
+            (b"\x80\x02ctorch\nload\n.", "torch.load"),
+            (b"\x80\x02ctorch._utils\n_rebuild_tensor\n.", "torch._utils._rebuild_tensor"),
+            (b"\x80\x02c__torch__x\nf\n.", "__torch__x.f"),
+        ] {
+            assert!(error(bytes).contains(&format!("asks for {name:?}")), "{}", error(bytes));
+        }
+    }
+
+    #[test]
+    fn broken_and_hostile_pickles_are_errors() {
+        let many =
+            |opcode: &[u8]| [b"\x80\x02", &opcode.repeat(MOST_VALUES + 1)[..], b"."].concat();
+        for (bytes, message) in [
+            (b"".to_vec(), "it is cut"),
+            (b"\x80\x02N".to_vec(), "it is cut"),
+            (b"\x80\x02.".to_vec(), "the stack is empty"),
+            (b"\x80\x02(0.".to_vec(), "the stack is empty"),
+            (b"\x80\x00.".to_vec(), "protocols are 2 to 5"),
+            (b"\x80\x02h\x05.".to_vec(), "has not remembered"),
+            (b"\x80\x02X\xff\xff\xff\xffa.".to_vec(), "it is cut"),
+            (b"\x80\x02NNa.".to_vec(), "only a list"),
+            (b"\x80\x02NNNs.".to_vec(), "only a dictionary"),
+            (b"\x80\x02}(Nu.".to_vec(), "only a dictionary"),
+            (b"\x80\x02N)R.".to_vec(), "only names can be called"),
+            (b"\x80\x02ios\nsystem\n.".to_vec(), "opcode 0x69"),
+            (b"\x80\x02\x82\x01.".to_vec(), "opcode 0x82"),
+            (many(b"N"), "at most"),
+            (many(b"("), "at most"),
+            (many(b"]2"), "at most"),
+            ([b"\x80\x02N", &b"2".repeat(MOST_VALUES + 1)[..], b"."].concat(), "at most"),
+        ] {
+            assert!(error(&bytes).contains(message), "{}", error(&bytes));
+        }
+    }
+
+    #[test]
+    fn depth_and_circles_cost_nothing() -> Result<(), Problem> {
+        // Tuples in tuples, half a million deep, and a list that holds itself.
+        let deep = [b"\x80\x02N", &b"\x85".repeat(MOST_VALUES - 1)[..], b"."].concat();
+        assert_eq!(Pickle::read(&deep)?.values.len(), MOST_VALUES);
+        let circle = Pickle::read(b"\x80\x02]q\x00h\x00a.")?;
+        assert_eq!(circle.get(circle.root), &Value::List(vec![circle.root]));
+        Ok(())
+    }
+}

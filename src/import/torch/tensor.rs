@@ -1,0 +1,189 @@
+//! A tensor as a pickle describes it: a view into a storage, which is a record of its own.
+
+use super::super::allowance::Allowance;
+use super::super::archive::Archive;
+use super::super::error::Problem;
+use super::super::numbers::{Dtype, Order, count};
+use super::damaged;
+use super::pickle::{Id, Pickle, Value};
+
+/// Where the numbers of a tensor lie.
+#[derive(Clone, Debug)]
+pub(super) struct View<'a> {
+    /// The storage's name.
+    key: &'a str,
+    pub dtype: Dtype,
+    /// How many numbers the storage holds.
+    length: usize,
+    /// Where the tensor begins in it, in numbers.
+    offset: usize,
+    pub shape: Vec<usize>,
+    /// How far apart neighbours are along each axis, in numbers.
+    strides: Vec<usize>,
+}
+
+impl<'a> View<'a> {
+    /// The tensor or parameter at this place, if it is one.
+    pub(super) fn at(pickle: &Pickle<'a>, mut id: Id) -> Result<Option<Self>, Problem> {
+        let rule = "a tensor is a storage, an offset, sizes and strides";
+        let mut call = pickle.call(id);
+        if let Some(("torch._utils", "_rebuild_parameter", arguments)) = call {
+            id = *arguments.first().ok_or_else(|| damaged(rule))?;
+            call = pickle.call(id);
+        }
+        let Some(("torch._utils", "_rebuild_tensor_v2", arguments)) = call else { return Ok(None) };
+        let [storage, offset, shape, strides, ..] = *arguments else { return Err(damaged(rule)) };
+        let Value::Outside(storage) = *pickle.get(storage) else { return Err(damaged(rule)) };
+        let (key, dtype, length) = storage_at(pickle, storage)?;
+        let offset = size(pickle.get(offset)).ok_or_else(|| damaged(rule))?;
+        let (shape, strides) = (sizes(pickle, shape)?, sizes(pickle, strides)?);
+        if shape.len() != strides.len() {
+            return Err(damaged(rule));
+        }
+        let view = Self { key, dtype, length, offset, shape, strides };
+        view.check()?;
+        Ok(Some(view))
+    }
+
+    /// The last number must lie in the storage, and no tensor has more numbers than its storage.
+    fn check(&self) -> Result<(), Problem> {
+        let outside = || {
+            let Self { shape, strides, offset, length, key, .. } = self;
+            damaged(format!(
+                "a tensor of shape {shape:?} with strides {strides:?} from {offset} does not lie in \
+                 storage {key:?} of {length} numbers, or more than once"
+            ))
+        };
+        let numbers = count(&self.shape).ok_or_else(outside)?;
+        if numbers == 0 {
+            return Ok(());
+        }
+        let last =
+            self.shape.iter().zip(&self.strides).try_fold(self.offset, |last, (size, stride)| {
+                last.checked_add((size - 1).checked_mul(*stride)?)
+            });
+        match last {
+            Some(last) if last < self.length && numbers <= self.length => Ok(()),
+            _ => Err(outside()),
+        }
+    }
+
+    /// The values row by row, however they lie; none of another type than weights have.
+    pub(super) fn load(
+        &self,
+        storages: &mut Storages<'_, '_>,
+        order: Order,
+        allowance: &mut Allowance,
+    ) -> Result<Option<Vec<f32>>, Problem> {
+        let Some(size) = self.dtype.size() else { return Ok(None) };
+        let bytes = storages.read(self.key, allowance)?;
+        if self.length.checked_mul(size) != Some(bytes.len()) {
+            let Self { key, length, .. } = self;
+            let found = bytes.len();
+            return Err(damaged(format!(
+                "storage {key:?} must hold {length} numbers, found {found} bytes"
+            )));
+        }
+        let numbers = count(&self.shape).unwrap_or(0);
+        if numbers == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        if self.is_contiguous() {
+            let from = self.offset * size;
+            return self.dtype.decode(&bytes[from..from + numbers * size], order, allowance);
+        }
+        let Some(stored) = self.dtype.decode(bytes, order, allowance)? else { return Ok(None) };
+        let mut values = allowance.list(numbers)?;
+        let mut place = vec![0; self.shape.len()];
+        for _ in 0..numbers {
+            let steps: usize =
+                place.iter().zip(&self.strides).map(|(at, stride)| at * stride).sum();
+            values.push(stored[self.offset + steps]);
+            // As an odometer: the last axis runs fastest.
+            for (at, &size) in place.iter_mut().zip(&self.shape).rev() {
+                *at += 1;
+                if *at < size {
+                    break;
+                }
+                *at = 0;
+            }
+        }
+        Ok(Some(values))
+    }
+
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+            let fits = size <= 1 || stride == expected;
+            expected *= size;
+            fits
+        })
+    }
+}
+
+/// The records that tensors lie in. The last one is kept: many tensors may share it.
+pub(super) struct Storages<'a, 'b> {
+    archive: &'a mut Archive<'b>,
+    folder: String,
+    last: Option<(String, Vec<u8>)>,
+}
+
+impl<'a, 'b> Storages<'a, 'b> {
+    /// Those in a folder of an archive.
+    pub(super) fn new(archive: &'a mut Archive<'b>, folder: String) -> Self {
+        Self { archive, folder, last: None }
+    }
+
+    fn read(&mut self, key: &str, allowance: &mut Allowance) -> Result<&[u8], Problem> {
+        let last = self.last.take().filter(|(last, _)| last == key);
+        let last = match last {
+            Some(last) => last,
+            None => {
+                let bytes = self.archive.read(&format!("{}{key}", self.folder), allowance)?;
+                (key.to_owned(), bytes)
+            }
+        };
+        Ok(&self.last.insert(last).1)
+    }
+}
+
+/// ("storage", type, key, place, length), as every storage is described.
+fn storage_at<'a>(pickle: &Pickle<'a>, id: Id) -> Result<(&'a str, Dtype, usize), Problem> {
+    let rule = || damaged("a storage is described by its type, its key and its length");
+    let Value::Tuple(parts) = pickle.get(id) else { return Err(rule()) };
+    let [kind, class, key, _, length, ..] = parts[..] else { return Err(rule()) };
+    let (&Value::Text("storage"), &Value::Global("torch", class), &Value::Text(key), Some(length)) =
+        (pickle.get(kind), pickle.get(class), pickle.get(key), size(pickle.get(length)))
+    else {
+        return Err(rule());
+    };
+    let dtype = match class {
+        "FloatStorage" => Dtype::F32,
+        "HalfStorage" => Dtype::F16,
+        "BFloat16Storage" => Dtype::BF16,
+        "DoubleStorage" => Dtype::F64,
+        other => Dtype::Other(other.trim_end_matches("Storage").to_owned()),
+    };
+    Ok((key, dtype, length))
+}
+
+fn sizes(pickle: &Pickle<'_>, id: Id) -> Result<Vec<usize>, Problem> {
+    let rule = || damaged("sizes and strides are whole numbers of at least 0");
+    let items = match (pickle.call(id), pickle.get(id)) {
+        (Some(("torch", "Size", &[items])), _) => pickle.get(items),
+        (_, own) => own,
+    };
+    let Value::Tuple(items) = items else { return Err(rule()) };
+    // More than any tensor has: the product of their sizes would still have to be counted.
+    if items.len() > 64 {
+        return Err(rule());
+    }
+    items.iter().map(|&id| size(pickle.get(id)).ok_or_else(rule)).collect()
+}
+
+fn size(value: &Value<'_>) -> Option<usize> {
+    match *value {
+        Value::Int(number) => number.try_into().ok(),
+        _ => None,
+    }
+}

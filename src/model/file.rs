@@ -1,0 +1,162 @@
+//! A network in a file of its own: safetensors with the description beside the weights.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use super::weights::WeightsError;
+use super::{ModelError, Sequential, Spec, Summary};
+use crate::files::{self, WriteError};
+use crate::tensors;
+
+/// The name of the description in the file's metadata.
+const CARD: &str = "seqfit.json";
+
+/// A network that cannot be saved or loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelFileError {
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file has weights, and no description of their network.
+    #[error(
+        "{path} does not say which network its weights are of: load what Sequential::save has written, or \
+         import it"
+    )]
+    NoNetwork {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The network cannot be built.
+    #[error("{path}: {source}")]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ModelError,
+    },
+    /// The weights are not whole, or not the network's.
+    #[error("{path}: {source}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: WeightsError,
+    },
+}
+
+/// What stands beside the weights.
+#[derive(Serialize, Deserialize)]
+struct Card {
+    #[serde(default)]
+    format: u32,
+    #[serde(default)]
+    seqfit: String,
+    network: Spec,
+}
+
+impl Sequential {
+    /// Writes the network to a safetensors file, whole or not at all: its weights under the names of
+    /// [`parameters`](Self::parameters), and its description as JSON in the metadata.
+    ///
+    /// ```
+    /// # use seqfit::{Device, Sequential, layers::Dense};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("model.safetensors");
+    /// let model = Sequential::new([4]).add(Dense::new(2)).build(Device::Cpu, 0)?;
+    /// model.save(&path)?;
+    /// assert_eq!(Sequential::load(&path, Device::Cpu)?.spec(), model.spec());
+    /// # Ok::<(), seqfit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Weights that are not finite, or a file that cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ModelFileError> {
+        let path = path.as_ref();
+        let card = Card {
+            format: 1,
+            seqfit: env!("CARGO_PKG_VERSION").to_owned(),
+            network: self.spec().clone(),
+        };
+        let card = serde_json::to_string(&card)
+            .map_err(|error| WriteError::new(path, 0, io::Error::other(error)))?;
+        let bytes = self.to_safetensors(HashMap::from([(CARD.to_owned(), card)]));
+        let bytes =
+            bytes.map_err(|source| ModelFileError::Weights { path: path.to_owned(), source })?;
+        Ok(files::write(path, &bytes)?)
+    }
+
+    /// The network in a file that [`save`](Self::save) wrote, on `device`.
+    ///
+    /// # Errors
+    /// A file that is not whole, or has no description or another's weights; a device that is not there.
+    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self, ModelFileError> {
+        let path = path.as_ref();
+        let at = |source| ModelFileError::Weights { path: path.to_owned(), source };
+        let unbuilt = |source| ModelFileError::Model { path: path.to_owned(), source };
+        let bytes = fs::read(path)
+            .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;
+        let (weights, metadata) = tensors::decode(&bytes).map_err(|error| at(error.into()))?;
+        let card = metadata.get(CARD).and_then(|text| serde_json::from_str::<Card>(text).ok());
+        let Some(Card { network, .. }) = card else {
+            return Err(ModelFileError::NoNetwork { path: path.to_owned() });
+        };
+        let summary = Summary::new(&network).map_err(|error| unbuilt(error.into()))?;
+        // Before memory is taken for a network of that size.
+        let held: usize = weights.values().map(|tensor| tensor.values.len()).sum();
+        if summary.parameters() > held {
+            let (expected, found) = (summary.parameters(), held);
+            return Err(at(WeightsError::Parameters { expected, found }));
+        }
+        let mut model = Self::from_spec(network, device, 0).map_err(unbuilt)?;
+        model.set_weights(&weights).map_err(at)?;
+        Ok(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Dense, Flatten};
+
+    #[test]
+    fn a_network_comes_back_bit_for_bit() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("m.safetensors");
+        let model =
+            Sequential::new([2, 2]).add(Flatten).add(Dense::new(3)).build(Device::Cpu, 1)?;
+        model.save(&path)?;
+        let again = Sequential::load(&path, Device::Cpu)?;
+        assert_eq!((again.spec(), again.weights()?), (model.spec(), model.weights()?));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("m.safetensors");
+        let load = || Sequential::load(&path, Device::Cpu).unwrap_err().to_string();
+        assert!(load().contains("cannot be read"));
+        let model = Sequential::new([2]).add(Dense::new(3)).build(Device::Cpu, 1)?;
+        fs::write(&path, model.to_safetensors(HashMap::new())?)?;
+        assert!(load().contains("does not say which network"));
+        let large = r#"{"network":{"input_shape":[65536],"layers":[{"type":"dense","units":60000,"activation":"linear"}]}}"#;
+        let metadata = HashMap::from([(CARD.to_owned(), large.to_owned())]);
+        fs::write(&path, model.to_safetensors(metadata)?)?;
+        assert!(load().contains("3932220000 parameters, found 9"), "{}", load());
+        Ok(())
+    }
+}

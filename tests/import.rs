@@ -1,0 +1,299 @@
+//! The promise: weights from elsewhere become a run that every command takes, or a clear error.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{Said, listing, run, seqfit, succeed};
+use seqfit::import::{Imported, Network, Wanted};
+use seqfit::layers::{Dense, Flatten};
+use seqfit::{Activation, Device, Sequential};
+use serde_json::Value;
+
+/// The files that `tests/fixtures/make_import.py` wrote.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import").join(name)
+}
+
+fn json(said: &Said) -> Value {
+    serde_json::from_str(&said.stdout).unwrap_or_else(|e| panic!("{e}: {said:#?}"))
+}
+
+/// The numbers that every fixture holds, by `make_import.py`.
+fn is_the_fixture(network: &Network) -> bool {
+    let numbers = |count: u16| (0..count).map(|i| f32::from(7 * i % 23) - 11.0).map(|x| x / 16.0);
+    let expected: Vec<Vec<f32>> = [5, 80, 3, 15].map(|count| numbers(count).collect()).into();
+    // Biases come before weights in the order of the names.
+    let found = network.weights.values().map(|tensor| tensor.values.as_ref());
+    found.eq(&expected)
+}
+
+#[test]
+fn every_format_gives_the_same_network() {
+    for name in [
+        "state_dict.pt",
+        "checkpoint.pt",
+        "parameters.pt",
+        "half.pt",
+        "bfloat16.pt",
+        "double.pt",
+        "transposed.pt",
+        "one_storage.pt",
+        "script.pt",
+        "frozen.pt",
+        "plain.safetensors",
+        "half.safetensors",
+        "bfloat16.safetensors",
+        "double.safetensors",
+        "named.npz",
+        "packed.npz",
+        "fortran.npz",
+        "keras.npz",
+        "keras.weights.h5",
+        "network.keras",
+        "legacy.h5",
+    ] {
+        let imported = Imported::open(&fixture(name)).unwrap_or_else(|e| panic!("{e}"));
+        let network =
+            imported.network(&Wanted::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(is_the_fixture(&network), "{name}: {network:?}");
+        assert_eq!(network.spec.input_shape, [4, 4], "{name}");
+        assert_eq!(network.classes, ["0", "1", "2"], "{name}");
+        // Keras alone says what is between the layers.
+        assert_eq!(network.guessed, name != "network.keras", "{name}");
+        let layers = if name == "network.keras" { 4 } else { 3 };
+        assert_eq!(network.spec.layers.len(), layers, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_imported_says_why() {
+    for (name, message) in [
+        ("legacy.pt", "save it anew in Python"),
+        ("module.pt", "asks for \"torch.nn.modules.container.Sequential\""),
+    ] {
+        let error = Imported::open(&fixture(name)).unwrap_err().to_string();
+        assert!(error.contains(message) && error.contains(name), "{error}");
+    }
+    let onnx = Imported::open(&fixture("tensors.onnx")).unwrap();
+    assert_eq!(onnx.tensors.len(), 4);
+    assert!(
+        onnx.network(&Wanted::default()).unwrap_err().to_string().contains("cannot be imported")
+    );
+}
+
+#[test]
+fn an_import_evaluates_predicts_exports_and_trains_on() {
+    let home = tempfile::tempdir().unwrap();
+    let seqfit = || seqfit(home.path());
+    common::write_stripes(&home.path().join("stripes"), 4, 4, 3);
+    let file = fixture("state_dict.pt");
+    let said =
+        succeed(seqfit().arg("import").arg(&file).args(["--out", "r", "--classes", "a,b,c"]));
+    assert!(
+        said.stdout.ends_with("run: r\n") && said.stdout.contains("Total params: 103"),
+        "{said:#?}"
+    );
+    assert!(said.stderr.starts_with("note: the file does not say what is between"), "{said:#?}");
+    let text = fs::read_to_string(home.path().join("r/config.toml")).unwrap();
+    let config: toml::Table = toml::from_str(&text).unwrap();
+    for absent in ["fit", "callbacks", "checkpoints"] {
+        assert!(!config.contains_key(absent), "{text}");
+    }
+    assert_eq!(config["origin"]["file"].as_str(), file.to_str());
+    assert_eq!(config["origin"]["sha256"].as_str().map(str::len), Some(64));
+
+    // Nothing is known of its data, which has to be given.
+    let said = run(seqfit().args(["evaluate", "r"]));
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("add --dataset or --data-dir"), "{said:#?}");
+    let evaluate = |of: &str| {
+        json(&succeed(seqfit().args(["evaluate", of, "--json", "--data-dir", "stripes"])))
+    };
+    let before = evaluate("r");
+    assert_eq!(before["samples"], 15);
+    let images = home.path().join("stripes/t10k-images-idx3-ubyte");
+    let said = succeed(seqfit().args(["predict", "r", "--raw"]).arg(images));
+    assert_eq!(said.stdout.lines().count(), 15);
+    assert!(["a", "b", "c"].iter().any(|class| said.stdout.contains(class)), "{said:#?}");
+    // What it exports is imported again, with its classes and without a guess.
+    succeed(seqfit().args(["export", "r", "--out", "again.pt"]));
+    let said = succeed(seqfit().args(["import", "again.pt", "--out", "again"]));
+    assert_eq!(said.stderr, "");
+    assert_eq!(evaluate("again"), before);
+    let weights = |of: &str| fs::read(home.path().join(of).join("model.safetensors")).unwrap();
+    assert_eq!(weights("again"), weights("r"));
+
+    // There is no training to go on with; there is one to begin.
+    let said = run(seqfit().args(["train", "--resume", "r"]));
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("train --init-from r"), "{said:#?}");
+    let train = ["train", "-q", "--data-dir", "stripes", "--init-from", "r", "--batch-size", "5"];
+    succeed(seqfit().args(train).args(["--epochs", "4", "--out", "on"]));
+    let after = evaluate("on");
+    assert!(after["loss"].as_f64() < before["loss"].as_f64(), "{after} {before}");
+    // And its training goes on exactly.
+    succeed(seqfit().args(train).args(["--epochs", "2", "--out", "parts"]));
+    succeed(seqfit().args(["train", "-q", "--resume", "parts", "--epochs", "4"]));
+    assert_eq!(weights("parts"), weights("on"));
+    assert_ne!(weights("on"), weights("r"));
+}
+
+#[test]
+fn a_training_that_never_got_to_a_checkpoint_begins_with_the_same_weights() {
+    let home = tempfile::tempdir().unwrap();
+    let seqfit = || seqfit(home.path());
+    common::write_stripes(&home.path().join("stripes"), 4, 4, 3);
+    succeed(seqfit().arg("import").arg(fixture("plain.safetensors")).args(["--out", "r"]));
+    let train = ["train", "-q", "--data-dir", "stripes", "--init-from", "r", "--epochs", "1"];
+    succeed(seqfit().args(train).args(["--out", "whole"]));
+    succeed(seqfit().args(train).args(["--out", "cut"]));
+    let cut = home.path().join("cut");
+    let weights = |of: &Path| fs::read(of.join("model.safetensors")).unwrap();
+    let back_to_the_start = || {
+        fs::remove_dir_all(cut.join("checkpoints")).unwrap();
+        for file in ["model.safetensors", "model.pt", "result.json", "history.csv"] {
+            let _ = fs::remove_file(cut.join(file));
+        }
+    };
+    back_to_the_start();
+    succeed(seqfit().args(["train", "-q", "--resume", "cut"]));
+    assert_eq!(weights(&cut), weights(&home.path().join("whole")));
+    // Other weights in the same place would make another run.
+    succeed(seqfit().arg("import").arg(fixture("plain.safetensors")).args(["--out", "s"]));
+    back_to_the_start();
+    other().save(home.path().join("r/model.safetensors")).unwrap();
+    let said = run(seqfit().args(["train", "-q", "--resume", "cut"]));
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("whose SHA-256 was"), "{said:#?}");
+}
+
+/// A network of the fixtures' shape with other weights.
+fn other() -> Sequential {
+    let builder = Sequential::new([4, 4]).add(Flatten);
+    let builder = builder.add(Dense::new(5).activation(Activation::Relu)).add(Dense::new(3));
+    builder.build(Device::Cpu, 9).unwrap()
+}
+
+#[test]
+fn networks_that_do_not_go_together_are_listed() {
+    let home = tempfile::tempdir().unwrap();
+    let seqfit = || seqfit(home.path());
+    common::write_stripes(&home.path().join("wide"), 4, 5, 3);
+    common::write_stripes(&home.path().join("two"), 4, 4, 2);
+    succeed(seqfit().arg("import").arg(fixture("plain.safetensors")).args(["--out", "r"]));
+    fs::write(
+        home.path().join("network.toml"),
+        "input_shape = [4, 4]\nlayers = [{ type = \"flatten\" }, { type = \"dense\", units = 6, activation = \
+         \"tanh\" }, { type = \"dense\", units = 3, activation = \"softmax\" }]",
+    )
+    .unwrap();
+    let import =
+        |more: &[&str]| run(seqfit().arg("import").arg(fixture("plain.safetensors")).args(more));
+    for (more, code, message) in [
+        (&["--out", "r"][..], 1, "r is not empty"),
+        (
+            &["--out", "n", "--network", "network.toml"],
+            1,
+            "\n  expected 1.weight [6, 16], found 1.weight [5, 16]\n",
+        ),
+        (&["--out", "n", "--network", "missing.toml"], 1, "missing.toml"),
+        (&["--out", "n", "--classes", "a,b"], 1, "has 3 classes, found 2 class names"),
+        (&["--out", "n", "--classes", "a,b,a"], 1, "class names"),
+        (&["--out", "n", "--input-shape", "5x5"], 1, "takes 16 values, found input shape [5, 5]"),
+        (&["--out", "n", "--input-shape", "0"], 2, "a shape is sizes such as"),
+    ] {
+        let said = import(more);
+        assert!(said.code == code && said.stderr.contains(message), "{more:?}: {said:#?}");
+    }
+    for (data, message) in
+        [("wide", "takes samples of shape [4, 4]"), ("two", "tells 3 classes apart")]
+    {
+        let train = ["train", "--init-from", "r", "--out", "n", "--data-dir", data];
+        let said = run(seqfit().args(train));
+        assert!(said.code == 1 && said.stderr.contains(message), "{said:#?}");
+    }
+    assert_eq!(
+        listing(home.path()),
+        ["network.toml", "r", "two", "wide"],
+        "nothing is left behind"
+    );
+    // A network given is a network taken, and so is that of a run.
+    succeed(seqfit().arg("import").arg(fixture("plain.safetensors")).args([
+        "--out",
+        "tanh",
+        "--activation",
+        "tanh",
+        "--input-shape",
+        "2x8",
+    ]));
+    succeed(seqfit().arg("import").arg(fixture("plain.safetensors")).args([
+        "--out",
+        "n",
+        "--network",
+        "tanh",
+    ]));
+    let network = |of: &str| {
+        let text = fs::read_to_string(home.path().join(of).join("config.toml")).unwrap();
+        toml::from_str::<toml::Table>(&text).unwrap()["network"].clone()
+    };
+    assert_eq!(network("n"), network("tanh"));
+    assert_eq!(network("n")["layers"][1]["activation"].as_str(), Some("tanh"));
+    // --force replaces the one, whole.
+    let said = import(&["--out", "n", "--force", "--classes", "x,y,z"]);
+    assert_eq!(said.code, 0, "{said:#?}");
+    assert_eq!(network("n"), network("r"));
+}
+
+#[test]
+fn inspect_prints_what_is_there_in_every_format() {
+    let home = tempfile::tempdir().unwrap();
+    let seqfit = || seqfit(home.path());
+    for file in fs::read_dir(fixture("")).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let said = run(seqfit().arg("inspect").arg(&file).arg("--json"));
+        if ["legacy.pt", "module.pt"].contains(&name.as_str()) {
+            assert_eq!(said.code, 1, "{name}: {said:#?}");
+            continue;
+        }
+        let report = json(&said);
+        let tensors = report["tensors"].as_array().unwrap();
+        let matrix =
+            tensors.iter().find(|tensor| tensor["shape"].as_array().unwrap().len() == 2).unwrap();
+        // Σ((7 i mod 23 - 11) / 16)² of the 80 numbers is 14.
+        let norm = matrix["norm"].as_f64().unwrap();
+        assert!((norm - 14f64.sqrt()).abs() < 1e-5, "{name}: {matrix}");
+        assert_eq!(
+            (&matrix["min"], &matrix["max"], &matrix["nan"]),
+            (&(-0.6875).into(), &0.6875.into(), &0.into())
+        );
+    }
+    // A run, with its card; a file of its own; numbers that are none.
+    succeed(seqfit().arg("import").arg(fixture("keras.npz")).args([
+        "--out",
+        "r",
+        "--classes",
+        "x,y,z",
+    ]));
+    let report = json(&succeed(seqfit().args(["inspect", "r", "--json"])));
+    assert_eq!(report["card"]["classes"], serde_json::json!(["x", "y", "z"]));
+    other().save(home.path().join("own.safetensors")).unwrap();
+    let said = succeed(seqfit().args(["inspect", "own.safetensors"]));
+    assert!(said.stdout.contains("\n  network: {\"input_shape\":[4,4]"), "{said:#?}");
+    let said = succeed(seqfit().args(["inspect", "r/model.pt"]));
+    assert!(said.stdout.contains("  classes: [\"x\",\"y\",\"z\"]"), "{said:#?}");
+    let numbers: Vec<u8> =
+        [1.0f32, f32::NAN, f32::INFINITY, -1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4], &numbers).unwrap();
+    let bytes = safetensors::serialize([("odd\x1b[31m", view)], None).unwrap();
+    fs::write(home.path().join("odd.safetensors"), bytes).unwrap();
+    let said = succeed(seqfit().args(["inspect", "odd.safetensors"]));
+    assert!(
+        said.stdout.ends_with("[4]        1.4142     -1.0000      1.0000    1    1\n"),
+        "{said:#?}"
+    );
+    assert!(!said.stdout.contains('\x1b'), "{said:#?}");
+}

@@ -1,0 +1,149 @@
+//! The promise: what real PyTorch and Keras have trained answers here as it does there, on every test
+//! image. On the built-in digits, and on MNIST where it is at hand.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{run, seqfit, succeed};
+use seqfit::data::{self, Dataset, idx};
+use serde_json::Value;
+use tch::Tensor;
+
+/// The largest difference of two logits: sums of at most 784 products in another order, in f32.
+const TOLERANCE: f64 = 1e-4;
+
+/// The built-in digits as a folder of IDX files.
+fn digits(folder: &Path) -> PathBuf {
+    let folder = folder.join("digits");
+    fs::create_dir_all(&folder).unwrap();
+    let (train, test) = data::load("digits").unwrap();
+    let write = |part: &str, set: &Dataset| {
+        let count = set.len() as u32;
+        let pixels: Vec<u8> = (0..set.len()).flat_map(|i| set.image(i).to_vec()).collect();
+        let labels: Vec<u8> = (0..set.len()).map(|i| set.label(i)).collect();
+        let images = idx::encode_images(count, set.image_shape().map(|side| side as u32), &pixels);
+        fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), idx::encode_labels(&labels))
+            .unwrap();
+    };
+    write("train", &train);
+    write("t10k", &test);
+    folder
+}
+
+fn partner(python: &Path, arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import_partner.py");
+    let mut command = Command::new(python);
+    // Several at once on a few processors wait for each other with more.
+    command.arg(script).args(arguments).env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1");
+    let said = run(&mut command);
+    assert_eq!(said.code, 0, "{said:#?}");
+}
+
+/// Imports a file and compares what the run says with what `there` said, image by image; returns the
+/// largest difference of two logits.
+fn same_answers(home: &Path, data: &Path, file: &str, there: &str) -> f64 {
+    let import = ["import", file, "--out", "imported", "--force"];
+    succeed(seqfit(home).args(import));
+    let mut evaluate = seqfit(home);
+    evaluate.args(["evaluate", "imported", "--json", "--logits", "logits.npy", "--data-dir"]);
+    let said = succeed(evaluate.arg(data));
+    let here: Value = serde_json::from_str(&said.stdout).unwrap();
+    let figures = fs::read_to_string(home.join(format!("{there}.json"))).unwrap();
+    let figures: Value = serde_json::from_str(&figures).unwrap();
+    let (right, images) = (figures["right"].as_f64().unwrap(), figures["images"].as_f64().unwrap());
+    assert_eq!(
+        here["accuracy"].as_f64(),
+        Some(right / images),
+        "{file}: exactly PyTorch's or Keras's"
+    );
+    assert_eq!(here["samples"].as_f64(), Some(images), "{file}");
+    let read = |name: &str| Tensor::read_npy(home.join(name)).unwrap();
+    let (logits, expected) = (read("logits.npy"), read(&format!("{there}.npy")));
+    assert_eq!(logits.size(), expected.size(), "{file}");
+    assert!(logits.argmax(1, false).equal(&expected.argmax(1, false)), "{file}: another answer");
+    let difference = (logits - expected).abs().max().double_value(&[]);
+    println!(
+        "{file}: {images} images, {right} right, largest difference of logits {difference:.1e}"
+    );
+    assert!(difference < TOLERANCE, "{file}: {difference}");
+    difference
+}
+
+/// One after the other with each data set: the digits, and MNIST.
+fn with_data(what: impl Fn(&Path, &Path, &Path)) {
+    let Some(python) = common::python() else { return };
+    let home = tempfile::tempdir().unwrap();
+    what(&python, home.path(), &digits(home.path()));
+    if let Some(mnist) = common::mnist() {
+        let home = tempfile::tempdir().unwrap();
+        what(&python, home.path(), &mnist);
+    }
+}
+
+#[test]
+fn what_pytorch_trained_answers_the_same() {
+    with_data(|python, home, data| {
+        let out = home.join("torch");
+        partner(python, &["torch", data.to_str().unwrap(), out.to_str().unwrap()]);
+        for file in
+            ["torch.pt", "torch.checkpoint.pt", "torch.script.pt", "torch.safetensors", "torch.npz"]
+        {
+            same_answers(home, data, file, "torch");
+        }
+        // Our own TorchScript, of the network that was imported last.
+        succeed(seqfit(home).args(["export", "imported", "--out", "own.pt"]));
+        same_answers(home, data, "own.pt", "torch");
+    });
+}
+
+#[test]
+fn what_keras_trained_answers_the_same() {
+    with_data(|python, home, data| {
+        let out = home.join("keras");
+        partner(python, &["keras", data.to_str().unwrap(), out.to_str().unwrap()]);
+        for file in ["keras.weights.h5", "keras.keras", "keras.npz"] {
+            same_answers(home, data, file, "keras");
+        }
+    });
+}
+
+#[test]
+fn a_network_goes_to_pytorch_for_an_epoch_and_comes_back() {
+    with_data(|python, home, data| {
+        let mut train = seqfit(home);
+        train.args([
+            "train",
+            "-q",
+            "--out",
+            "run",
+            "--epochs",
+            "1",
+            "--hidden",
+            "32,16",
+            "--data-dir",
+        ]);
+        succeed(train.arg(data));
+        let (weights, out) = (home.join("run/model.safetensors"), home.join("back"));
+        let there = [data, &weights, &out].map(|path| path.to_str().unwrap());
+        partner(python, &["go-on", there[0], there[1], there[2]]);
+        same_answers(home, data, "back.pt", "back");
+        // And it trains on here.
+        let mut train = seqfit(home);
+        train.args([
+            "train",
+            "-q",
+            "--out",
+            "on",
+            "--epochs",
+            "1",
+            "--init-from",
+            "imported",
+            "--data-dir",
+        ]);
+        succeed(train.arg(data));
+    });
+}
