@@ -195,11 +195,8 @@ impl Job {
         }
         let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
         let batch = interruption.batch();
-        // The network first: figures can be had later.
-        if let Err(error) = self.run.save(&self.model, &history) {
-            failures.iter().for_each(|failure| tell(format_args!("warning: {failure}")));
-            return Err(error.into());
-        }
+        // The weights first: figures can be had later.
+        self.run.save(&self.model, &history).inspect_err(|_| warn(&failures))?;
         mark("saving and exporting");
         let test = self.test()?;
         mark("evaluation");
@@ -218,7 +215,8 @@ impl Job {
         };
         let goes_on = interruption.stopped() && stopped.is_none();
         let way_on = goes_on.then(|| self.way_on());
-        let run = self.run.finish(&result)?;
+        let run = self.run.finish(&self.model, &result).inspect_err(|_| warn(&failures))?;
+        mark("saving and exporting");
         match lines {
             Some(mut lines) => {
                 lines.write(&Finished { run: run.path(), result: &result })?;
@@ -279,6 +277,11 @@ fn warn_once() -> impl Fn(&CheckpointFailure) + Send + Sync {
             tell(format_args!("warning: {failure}; training goes on"));
         }
     }
+}
+
+/// What went wrong before the error that a command ends with.
+fn warn(failures: &[String]) {
+    failures.iter().for_each(|failure| tell(format_args!("warning: {failure}")));
 }
 
 /// Files that could not be written are an error, if everything else went well.

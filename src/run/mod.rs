@@ -6,8 +6,10 @@
 
 pub mod checkpoint;
 pub mod checkpoints;
+mod card;
 mod config;
 mod error;
+mod exports;
 mod identity;
 mod lock;
 mod model_checkpoint;
@@ -19,8 +21,9 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
 pub use identity::{Difference, Identity};
+pub use crate::evaluate::Figures;
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
-pub use result::{Figures, RunResult};
+pub use result::RunResult;
 pub use vacancy::Vacancy;
 
 use std::collections::HashMap;
@@ -33,7 +36,7 @@ use lock::Lock;
 use replacement::Replacement;
 
 use crate::device::Device;
-use crate::export::torchscript;
+use crate::export::{self, Format, Options};
 use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{History, Snapshot, SnapshotError};
@@ -44,7 +47,7 @@ pub const CONFIG: &str = "config.toml";
 pub const HISTORY: &str = "history.csv";
 /// The trained parameters.
 pub const WEIGHTS: &str = "model.safetensors";
-/// The exported network.
+/// The network for Python and C++, with its card.
 pub const TORCHSCRIPT: &str = "model.pt";
 /// The final figures.
 pub const RESULT: &str = "result.json";
@@ -261,7 +264,7 @@ impl Run {
         &self.config
     }
 
-    /// Writes the trained parameters, the network for Python and the history.
+    /// Writes the trained parameters and the history.
     ///
     /// # Errors
     /// Parameters that are not finite, or files that cannot be written.
@@ -270,13 +273,8 @@ impl Run {
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let weights =
             model.to_safetensors(metadata).map_err(|source| RunError::Save { path, source })?;
-        let path = self.path.join(TORCHSCRIPT);
-        let network = torchscript::encode(model, &self.config.data.classes)
-            .map_err(|source| RunError::Export { path, source })?;
-        let history = history.to_csv();
-        let files: [(&str, &[u8]); 3] =
-            [(WEIGHTS, &weights), (TORCHSCRIPT, &network), (HISTORY, history.as_bytes())];
-        files.into_iter().try_for_each(|(file, bytes)| self.write(file, bytes))
+        self.write(WEIGHTS, &weights)?;
+        self.write(HISTORY, history.to_csv().as_bytes())
     }
 
     /// On a disk that is full the newest checkpoint stays, and the older ones make room. A folder that
@@ -292,11 +290,19 @@ impl Run {
         Ok(checkpoints::making_room(&folder, || files::write(&path, bytes))?)
     }
 
-    /// Writes the final figures, and puts the run where it belongs if another is replaced.
+    /// Writes the network for Python, whose card has the final figures, and those; and puts the run
+    /// where it belongs if another is replaced.
     ///
     /// # Errors
     /// A file that cannot be written, or a folder that cannot be moved.
-    pub fn finish(self, result: &RunResult) -> Result<Self, RunError> {
+    pub fn finish(self, model: &Sequential, result: &RunResult) -> Result<Self, RunError> {
+        let card = card::card(&self.config, Some(result))?;
+        let network = export::encode(model, Format::TorchScript, &card, Options::default());
+        let network = network.map_err(|source| RunError::Export {
+            path: self.path.join(TORCHSCRIPT),
+            source,
+        })?;
+        self.write(TORCHSCRIPT, &network)?;
         let mut text = serde_json::to_string_pretty(result)
             .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;
         text.push('\n');
