@@ -17,7 +17,13 @@ pub struct Args {
     #[command(flatten)]
     run: RunOptions,
     /// The formats, separated by commas or the option repeated
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', default_value = "torchscript")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "torchscript"
+    )]
     format: Vec<FormatName>,
     /// The file to write, or with several formats the folder to write them into; a file that is there
     /// is replaced [default: model.pt, model.state_dict.pt, model.export.safetensors, model.onnx or

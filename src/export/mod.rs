@@ -78,7 +78,9 @@ pub enum ExportError {
         names: usize,
     },
     /// The card is another network's.
-    #[error("the card describes another network than the one to export: make it from this one's spec")]
+    #[error(
+        "the card describes another network than the one to export: make it from this one's spec"
+    )]
     OtherCard,
     /// A weight is NaN or infinite.
     #[error("parameter {0:?} holds NaN or infinity: a network that diverged is not exported")]
@@ -278,7 +280,8 @@ mod tests {
     use crate::layers::{Dense, Dropout, Flatten};
 
     fn model() -> Result<Sequential, crate::ModelError> {
-        let builder = Sequential::new([2, 3]).add(Flatten).add(Dense::new(4)).add(Dropout::new(0.5));
+        let builder =
+            Sequential::new([2, 3]).add(Flatten).add(Dense::new(4)).add(Dropout::new(0.5));
         builder.add(Dense::new(2)).build(Device::Cpu, 0)
     }
 
@@ -333,8 +336,10 @@ mod tests {
                     (model()?, &card, &missing, "its folder does not exist"),
                 ];
                 for (model, card, path, expected) in cases {
-                    let error = save(&model, format, card, options, path).map_err(|e| e.to_string());
-                    let expected = if able(format, options) { expected } else { "no preprocessing" };
+                    let error =
+                        save(&model, format, card, options, path).map_err(|e| e.to_string());
+                    let expected =
+                        if able(format, options) { expected } else { "no preprocessing" };
                     let said = error.err().unwrap_or_default();
                     assert!(!said.is_empty() && said.contains(expected), "{format:?}: {said:?}");
                 }

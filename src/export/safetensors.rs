@@ -15,10 +15,8 @@ pub(super) fn encode(
     let weights = Weight::all(model, options)?;
     let views = weights.iter().map(|weight| (weight.name, weight)).collect();
     // "pt" is what the library's own `safetensors.torch.save_file` writes, and others look for.
-    let metadata = HashMap::from([
-        ("format".to_owned(), "pt".to_owned()),
-        (CARD.to_owned(), card.to_json()?),
-    ]);
+    let metadata =
+        HashMap::from([("format".to_owned(), "pt".to_owned()), (CARD.to_owned(), card.to_json()?)]);
     tensors::serialize(views, &metadata).map_err(|error| ExportError::Encode {
         format: Format::Safetensors,
         message: error.to_string(),

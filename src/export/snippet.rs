@@ -77,7 +77,10 @@ fn torch_sequential(spec: &Spec) -> Result<String, ExportError> {
 /// The `keras.Sequential([…])` that the network is in Keras, over several lines.
 pub(super) fn keras_sequential(spec: &Spec) -> String {
     let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
-    let mut text = format!("keras.Sequential([\n    keras.Input(({},)),\n", sizes.join(", "));
+    // Python's tuple of one has a comma.
+    let comma = if sizes.len() == 1 { "," } else { "" };
+    let shape = sizes.join(", ");
+    let mut text = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n");
     for layer in &spec.layers {
         let _ = match *layer {
             Layer::Flatten => writeln!(text, "    layers.Flatten(),"),

@@ -34,7 +34,8 @@ pub(super) fn encode(
     let bytes: usize = weights.iter().map(|weight| weight.bytes.len() + 512).sum();
     let room = 4096 + bytes + pickle.len() + card.len();
     let mut zip = ZipWriter::new(Cursor::new(reserved(room).map_err(LibtorchError::memory)?));
-    let numbers = weights.iter().enumerate().map(|(i, weight)| (format!("data/{i}"), &weight.bytes[..]));
+    let numbers =
+        weights.iter().enumerate().map(|(i, weight)| (format!("data/{i}"), &weight.bytes[..]));
     let records = [
         ("data.pkl".to_owned(), &pickle[..]),
         ("byteorder".to_owned(), b"little"),

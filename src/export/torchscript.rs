@@ -79,9 +79,8 @@ fn forward_source(spec: &Spec, modules: &[TorchModule], options: Options) -> Str
     let mut source = String::from("def forward(self, x: Tensor) -> Tensor:\n");
     if options.preprocessing {
         // 0 and 6 are TorchScript's names for torch.uint8 and torch.float32.
-        source.push_str(
-            "    assert x.dtype == 0, \"this model takes uint8 pixels from 0 to 255\"\n",
-        );
+        source
+            .push_str("    assert x.dtype == 0, \"this model takes uint8 pixels from 0 to 255\"\n");
         let _ = writeln!(source, "    x = x.to(6) / {SCALE:?}");
     }
     let mut line = |text: &str| {
@@ -158,7 +157,8 @@ mod tests {
 
     #[test]
     fn preprocessing_takes_pixels_and_nothing_else() -> Result<(), Box<dyn std::error::Error>> {
-        let model = Sequential::new([2, 2]).add(Flatten).add(Dense::new(3)).build(Device::Cpu, 1)?;
+        let model =
+            Sequential::new([2, 2]).add(Flatten).add(Dense::new(3)).build(Device::Cpu, 1)?;
         let card = Card::new(model.spec(), &["a", "b", "c"]);
         let options = Options { preprocessing: true, ..Options::default() };
         let bytes = encode(&model, &card.with_options(options), options)?;

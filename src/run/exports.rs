@@ -43,9 +43,9 @@ pub(super) fn is_one(file: &OsStr) -> bool {
     let options = [(false, false), (true, false), (false, true), (true, true)]
         .map(|(preprocessing, half)| Options { preprocessing, half });
     Format::ALL.into_iter().any(|format| {
-        options
-            .into_iter()
-            .any(|options| checkpoints().any(|checkpoint| file == &*name(format, options, checkpoint)))
+        options.into_iter().any(|options| {
+            checkpoints().any(|checkpoint| file == &*name(format, options, checkpoint))
+        })
     })
 }
 

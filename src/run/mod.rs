@@ -4,9 +4,9 @@
 //! is never typed twice; `checkpoints/` and `history.csv` grow while it trains; `model.safetensors`,
 //! `model.pt` and `result.json` come when it ends. One process at a time writes into a run.
 
+mod card;
 pub mod checkpoint;
 pub mod checkpoints;
-mod card;
 mod config;
 mod error;
 mod exports;
@@ -17,11 +17,11 @@ mod replacement;
 mod result;
 mod vacancy;
 
+pub use crate::evaluate::Figures;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
 pub use identity::{Difference, Identity};
-pub use crate::evaluate::Figures;
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
 pub use result::RunResult;
 pub use vacancy::Vacancy;
@@ -298,10 +298,8 @@ impl Run {
     pub fn finish(self, model: &Sequential, result: &RunResult) -> Result<Self, RunError> {
         let card = card::card(&self.config, Some(result))?;
         let network = export::encode(model, Format::TorchScript, &card, Options::default());
-        let network = network.map_err(|source| RunError::Export {
-            path: self.path.join(TORCHSCRIPT),
-            source,
-        })?;
+        let network = network
+            .map_err(|source| RunError::Export { path: self.path.join(TORCHSCRIPT), source })?;
         self.write(TORCHSCRIPT, &network)?;
         let mut text = serde_json::to_string_pretty(result)
             .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;

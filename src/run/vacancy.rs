@@ -54,9 +54,9 @@ impl Run {
         let replaceable = is_run && names.iter().all(of_a_run);
         let began_in_vain = || -> io::Result<bool> {
             let results = [WEIGHTS, RESULT];
-            let none = !names.iter().any(|name| {
-                exports::is_one(name) || results.iter().any(|result| name == result)
-            });
+            let none = !names
+                .iter()
+                .any(|name| exports::is_one(name) || results.iter().any(|result| name == result));
             Ok(none && checkpoints::is_empty(&path.join(checkpoints::FOLDER))?)
         };
         if names.iter().all(passing) || replaceable && began_in_vain().map_err(prepare)? {

@@ -1,8 +1,8 @@
 //! A graph put together node by node, each fed with the output of the one before.
 
 use super::proto::{
-    Attribute, AttributeType, DataType, Dimension, Graph, Node, Shape, Size, Tensor, TensorType, Type,
-    ValueInfo,
+    Attribute, AttributeType, DataType, Dimension, Graph, Node, Shape, Size, Tensor, TensorType,
+    Type, ValueInfo,
 };
 use crate::export::weight::Weight;
 use crate::model::Activation;
