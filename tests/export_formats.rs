@@ -268,7 +268,7 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
         (
             &["--format", "onnx,keras", "--with", "preprocessing"],
             2,
-            "a keras file holds weights alone",
+            "keras files hold weights alone",
         ),
         (&["--format", "keras", "--out", "w.h5"], 2, "must end in \".weights.h5\", found \"w.h5\""),
         (&["--format", "onnx,keras", "--out", "none"], 2, "--out names a folder that is there"),

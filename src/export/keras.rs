@@ -10,7 +10,7 @@ use super::weight::Weight;
 use super::{CARD, Card, ExportError, Format, Options, snippet};
 use crate::layers::Layer;
 use crate::model::Sequential;
-use crate::native::LibtorchError;
+use crate::native::{LibtorchError, reserved};
 
 pub(super) fn encode(
     model: &Sequential,
@@ -18,6 +18,10 @@ pub(super) fn encode(
     options: Options,
 ) -> Result<Vec<u8>, ExportError> {
     let spec = model.spec();
+    // The library's own allocation would end the process where there is no memory: its copy of the
+    // numbers, and the file.
+    let bytes = 2 * model.summary().parameters() * if options.half { 2 } else { 4 };
+    reserved::<u8>(bytes).map_err(LibtorchError::memory)?;
     let mut parameters = model.parameters();
     let mut file = FileBuilder::new();
     let mut layers = file.create_group("layers");

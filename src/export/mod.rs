@@ -98,13 +98,13 @@ pub enum ExportError {
     },
     /// A format that holds weights alone.
     #[error(
-        "a {format} file holds weights alone, and no preprocessing: choose torchscript or onnx, or leave \
+        "{format} files hold weights alone, and no preprocessing: choose torchscript or onnx, or leave \
          preprocessing out",
         format = .0.name()
     )]
     NoPreprocessing(Format),
     /// The file's name is not what its reader needs.
-    #[error("the name of a {} file must end in {ending:?}, found {found:?}: name it so", .format.name())]
+    #[error("the names of {} files must end in {ending:?}, found {found:?}: name it so", .format.name())]
     FileName {
         /// The format.
         format: Format,
@@ -114,7 +114,7 @@ pub enum ExportError {
         found: String,
     },
     /// More than a format can hold.
-    #[error("a {} file holds at most {max} bytes of weights, found {found}: choose another format", .format.name())]
+    #[error("{} files hold at most {max} bytes of weights, found {found}: choose another format", .format.name())]
     TooLarge {
         /// The format.
         format: Format,
@@ -124,7 +124,7 @@ pub enum ExportError {
         found: usize,
     },
     /// The bytes could not be put together.
-    #[error("the {} file cannot be put together: {message}", .format.name())]
+    #[error("the bytes of a file for {} cannot be put together: {message}", .format.name())]
     Encode {
         /// The format.
         format: Format,
@@ -172,9 +172,7 @@ impl Format {
     /// # Errors
     /// [`ExportError::NoPreprocessing`], [`ExportError::FileName`].
     pub fn check(self, options: Options, path: &Path) -> Result<(), ExportError> {
-        if options.preprocessing && !matches!(self, Self::TorchScript | Self::Onnx) {
-            return Err(ExportError::NoPreprocessing(self));
-        }
+        self.check_options(options)?;
         // Keras tells formats by the name alone.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match self {
@@ -183,6 +181,14 @@ impl Format {
                 ending: self.ending(),
                 found: name.into_owned(),
             }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_options(self, options: Options) -> Result<(), ExportError> {
+        match self {
+            Self::TorchScript | Self::Onnx => Ok(()),
+            _ if options.preprocessing => Err(ExportError::NoPreprocessing(self)),
             _ => Ok(()),
         }
     }
@@ -200,11 +206,11 @@ pub fn encode(
     card: &Card,
     options: Options,
 ) -> Result<Vec<u8>, ExportError> {
+    format.check_options(options)?;
     let card = &prepared(model, card, options)?;
     match format {
         Format::TorchScript => torchscript::encode(model, card, options),
         Format::Onnx => onnx::encode(model, card, options),
-        _ if options.preprocessing => Err(ExportError::NoPreprocessing(format)),
         Format::StateDict => state_dict::encode(model, card, options),
         Format::Safetensors => safetensors::encode(model, card, options),
         Format::Keras => keras::encode(model, card, options),
