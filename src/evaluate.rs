@@ -26,6 +26,24 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
 }
 
+/// The short form of an [`Evaluation`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// Samples.
+    pub samples: usize,
+}
+
+impl From<&Evaluation> for Figures {
+    fn from(evaluation: &Evaluation) -> Self {
+        let &Evaluation { loss, accuracy, samples, .. } = evaluation;
+        Self { loss, accuracy, samples }
+    }
+}
+
 /// How well one class is told from the others. A figure whose denominator is 0 is 0, as
 /// scikit-learn has it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

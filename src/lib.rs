@@ -34,8 +34,8 @@
 //! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and going on with it;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`import`]: weights from other programs;
+//! - [`export`]: files for other programs, each with a model card;
 //! - [`run`]: the folder that keeps a run;
-//! - [`export`]: files for other programs;
 //! - [`device`], [`libtorch`]: what it all runs on.
 //!
 //! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until

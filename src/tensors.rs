@@ -86,7 +86,7 @@ pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
 }
 
 /// The bytes of a safetensors file with these tensors, and `metadata` beside them. The same input
-/// gives the same bytes if there is at most one entry of metadata.
+/// gives the same bytes.
 ///
 /// # Errors
 /// [`TensorsError::NotFinite`]: no file of ours holds NaN or infinities. [`TensorsError::Memory`]: too
@@ -96,16 +96,41 @@ pub fn encode<'a>(
     metadata: HashMap<String, String>,
 ) -> Result<Vec<u8>, TensorsError> {
     let mut views = Vec::new();
-    // The header takes some of it: names, and the sizes and places of the tensors.
-    let mut bytes: usize = metadata.iter().map(|(key, value)| key.len() + 2 * value.len()).sum();
     for (name, tensor) in tensors {
         finite(name, &tensor.values)?;
-        bytes += 256 + name.len() + 4 * tensor.values.len();
         views.push((name, Bytes(tensor)));
     }
+    serialize(views, &metadata)
+}
+
+/// As [`encode`], for tensors of any type, whose numbers are not looked at.
+pub(crate) fn serialize<V: View>(
+    views: Vec<(&str, V)>,
+    metadata: &HashMap<String, String>,
+) -> Result<Vec<u8>, TensorsError> {
+    // The header takes some of it: names, and the sizes and places of the tensors.
+    let room = |(name, view): &(&str, V)| 256 + name.len() + view.data_len();
+    let told: usize = metadata.iter().map(|(key, value)| key.len() + 2 * value.len()).sum();
     // The library's own allocation would end the process where there is no memory.
-    reserved::<u8>(bytes).map_err(memory)?;
-    Ok(safetensors::serialize(views, Some(metadata))?)
+    reserved::<u8>(told + views.iter().map(room).sum::<usize>()).map_err(memory)?;
+    if metadata.len() < 2 {
+        return Ok(safetensors::serialize(views, Some(metadata.clone()))?);
+    }
+    // The library would write several in the random order of a HashMap: they go into its header in
+    // the order of their keys, in place of the brace that it begins with.
+    let mut file = safetensors::serialize(views, None)?;
+    let ordered: BTreeMap<_, _> = metadata.iter().collect();
+    let text = serde_json::to_string(&ordered).map_err(SafeTensorError::from)?;
+    let separator = if file.get(9) == Some(&b'"') { "," } else { "" };
+    let mut text = format!("{{\"__metadata__\":{text}{separator}");
+    // The tensors stay aligned to 8 bytes.
+    text.extend(std::iter::repeat_n(' ', (text.len() - 1).next_multiple_of(8) + 1 - text.len()));
+    if let Some((length, _)) = file.split_first_chunk_mut() {
+        *length = (u64::from_le_bytes(*length) + text.len() as u64 - 1).to_le_bytes();
+    }
+    file.try_reserve_exact(text.len()).map_err(|_| memory(file.len() + text.len()))?;
+    file.splice(8..9, text.into_bytes());
+    Ok(file)
 }
 
 /// A tensor as a safetensors file has it: little-endian.
@@ -190,6 +215,24 @@ mod tests {
         let (read, told) = decode(&bytes)?;
         assert_eq!((&read, told), (&tensors, metadata));
         assert_eq!(read["a"].values[1].to_bits(), (-0.0f32).to_bits());
+        Ok(())
+    }
+
+    #[test]
+    fn metadata_is_written_in_order() -> Result<(), Box<dyn std::error::Error>> {
+        let tensor = HostTensor::new(vec![1], vec![1.5]);
+        let all = ["c", "b", "a"].map(|key| (key.to_owned(), format!("{key}\"é")));
+        for tensors in [&[][..], &[("x", &tensor)]] {
+            for count in 1..=3 {
+                let metadata = HashMap::from_iter(all[..count].iter().cloned());
+                let bytes = encode(tensors.iter().copied(), metadata.clone())?;
+                assert_eq!(bytes, encode(tensors.iter().copied(), metadata.clone())?);
+                let (read, told) = decode(&bytes)?;
+                assert_eq!((read.len(), told), (tensors.len(), metadata));
+                let header = u64::from_le_bytes(*bytes.first_chunk().ok_or("short")?);
+                assert_eq!(header % 8, 0);
+            }
+        }
         Ok(())
     }
 

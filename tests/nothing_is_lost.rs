@@ -689,6 +689,9 @@ fn a_read_only_folder_is_an_error_before_training() {
         &[&train[..], &["disk/s"]].concat()[..],
         &["train", "--resume", "disk/r", "--epochs", "3"],
         &["export", "disk/r", "--out", "disk/model.pt"],
+        &["export", "disk/r", "--format", "state-dict"],
+        &["export", "disk/r", "--format", "safetensors"],
+        &["export", "disk/r", "--format", "onnx,keras"],
     ] {
         let said = run(seqfit(home.path()).args(command));
         assert_eq!(said.code, 1, "{said:#?}");

@@ -1,41 +1,124 @@
-//! `seqfit export`: a run's network as a file for other programs.
+//! `seqfit export`: a run's network as files for other programs.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use seqfit::Device;
+use clap::builder::PossibleValue;
+use seqfit::export::{self, Format, Options};
+use seqfit::{Device, files};
 
 use super::options::RunOptions;
-use super::output::tell;
+use super::output::{self, Usage, tell};
 
 /// Options of `seqfit export`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     run: RunOptions,
-    /// The file's format
-    #[arg(long, value_enum, default_value = "torchscript")]
-    format: Format,
-    /// The file to write; one that is there is replaced
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    /// The formats, separated by commas or the option repeated
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "torchscript"
+    )]
+    format: Vec<FormatName>,
+    /// The file to write, or with several formats the folder to write them into; a file that is there
+    /// is replaced [default: model.pt, model.state_dict.pt, model.export.safetensors, model.onnx or
+    /// model.weights.h5 in the run folder]
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// What becomes part of the model besides the network; for torchscript and onnx
+    #[arg(long, value_enum, value_name = "WHAT")]
+    with: Option<Extra>,
+    /// Write the weights as f16: half the size
+    #[arg(long)]
+    half: bool,
+    /// Print the lines of Python that load what was written
+    #[arg(long)]
+    python: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// For torch.jit.load in Python and C++
-    Torchscript,
+enum Extra {
+    /// Takes raw pixels, u8 from 0 to 255, and gives probabilities
+    Preprocessing,
+}
+
+/// A format by its name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct FormatName(Format);
+
+impl ValueEnum for FormatName {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: [FormatName; Format::ALL.len()] = {
+            let [a, b, c, d, e] = Format::ALL;
+            [FormatName(a), FormatName(b), FormatName(c), FormatName(d), FormatName(e)]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Format::TorchScript => "For torch.jit.load in Python and torch::jit::load in C++",
+            Format::StateDict => "For torch.load and nn.Sequential(...).load_state_dict",
+            Format::Safetensors => "For safetensors.torch.load_file",
+            Format::Onnx => "For onnxruntime and others",
+            Format::Keras => "For load_weights of a Keras 3 model",
+            _ => "",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
 }
 
 /// Runs `seqfit export`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let run = args.run.open()?;
-    run.check_output(&args.out)?;
-    let model = args.run.load(&run, Device::Cpu)?;
-    match args.format {
-        Format::Torchscript => model.export(&args.out, &run.config().data.classes)?,
+    let options = Options { preprocessing: args.with.is_some(), half: args.half };
+    let mut formats: Vec<Format> = Vec::new();
+    for FormatName(format) in args.format {
+        if !formats.contains(&format) {
+            formats.push(format);
+        }
     }
-    tell(format_args!("wrote {}", args.out.display()));
+    let run = args.run.open()?;
+    let checkpoint = args.run.checkpoint();
+    let place = |format: Format| {
+        let own = run.export_path(format, options, checkpoint);
+        match &args.out {
+            None => own,
+            Some(file) if formats.len() == 1 => file.clone(),
+            Some(folder) => folder.join(own.file_name().unwrap_or_default()),
+        }
+    };
+    let places: Vec<(Format, PathBuf)> = formats.iter().map(|&f| (f, place(f))).collect();
+    // Everything that can be known is said before the first file is written.
+    for (format, path) in &places {
+        format.check(options, path).map_err(|error| Usage(error.to_string()))?;
+        run.check_output(path)?;
+    }
+    if let Some(folder) = args.out.as_ref().filter(|out| formats.len() > 1 && !out.is_dir()) {
+        let folder = folder.display();
+        let rule = "with several formats --out names a folder that is there";
+        return Err(Usage(format!("{rule}, found {folder}: create it, or leave --out out")).into());
+    }
+    let model = args.run.load(&run, Device::Cpu)?;
+    let card = match checkpoint {
+        None => run.card()?,
+        Some(_) => run.checkpoint_card()?,
+    };
+    let encoded = places.iter().map(|&(format, _)| export::encode(&model, format, &card, options));
+    let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+    for ((_, path), bytes) in places.iter().zip(encoded) {
+        files::write(path, &bytes)?;
+        tell(format_args!("wrote {}", path.display()));
+    }
+    if args.python {
+        let snippets = places.iter().map(|(format, path)| {
+            export::python(*format, &card, options, &path.display().to_string())
+        });
+        output::print(&snippets.collect::<Result<Vec<_>, _>>()?.join("\n"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

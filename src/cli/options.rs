@@ -59,6 +59,14 @@ impl RunOptions {
         Run::open(&self.run)
     }
 
+    /// The name of the checkpoint whose weights are wanted, if it is one: "last" or "best".
+    pub fn checkpoint(&self) -> Option<&'static str> {
+        self.checkpoint.map(|name| match name {
+            CheckpointName::Last => "last",
+            CheckpointName::Best => "best",
+        })
+    }
+
     /// The run's network on a device.
     pub fn load(&self, run: &Run, device: Device) -> Result<Sequential, RunError> {
         let folder = run.checkpoints_path();

@@ -210,11 +210,8 @@ impl Job {
         }
         let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
         let batch = interruption.batch();
-        // The network first: figures can be had later.
-        if let Err(error) = self.run.save(&self.model, &history) {
-            failures.iter().for_each(|failure| tell(format_args!("warning: {failure}")));
-            return Err(error.into());
-        }
+        // The weights first: figures can be had later.
+        self.run.save(&self.model, &history).inspect_err(|_| warn(&failures))?;
         mark("saving and exporting");
         let evaluation = self.test()?;
         let test = Figures::from(&evaluation);
@@ -243,7 +240,8 @@ impl Job {
         {
             tell(table);
         }
-        let run = self.run.finish(&result)?;
+        let run = self.run.finish(&self.model, &result).inspect_err(|_| warn(&failures))?;
+        mark("saving and exporting");
         let verdict = match &self.trial {
             Some(trial) => {
                 whole(&failures)?;
@@ -314,6 +312,11 @@ fn warn_once() -> impl Fn(&CheckpointFailure) + Send + Sync {
             tell(format_args!("warning: {failure}; training goes on"));
         }
     }
+}
+
+/// What went wrong before the error that a command ends with.
+fn warn(failures: &[String]) {
+    failures.iter().for_each(|failure| tell(format_args!("warning: {failure}")));
 }
 
 /// Files that could not be written are an error, if everything else went well.

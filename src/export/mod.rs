@@ -1,7 +1,63 @@
-//! Files for other programs, one module a format. Each is written whole or not at all.
+//! Files for other programs, one module a format. Each is written whole or not at all, holds finite
+//! numbers alone, and carries a [`Card`] that says what it is.
+//!
+//! ```
+//! # use seqfit::{Device, Sequential, layers::Dense};
+//! use seqfit::export::{self, Card, Format, Options};
+//!
+//! # let model = Sequential::new([2]).add(Dense::new(2)).build(Device::Cpu, 0)?;
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("model.onnx");
+//! let card = Card::new(model.spec(), &["cat", "dog"]);
+//! let options = Options { preprocessing: true, ..Options::default() };
+//! export::save(&model, Format::Onnx, &card, options, &path)?;
+//! # assert!(path.is_file());
+//! # Ok::<(), seqfit::Error>(())
+//! ```
 
+mod card;
+mod keras;
 pub mod npy;
-pub mod torchscript;
+mod onnx;
+mod safetensors;
+mod snippet;
+mod state_dict;
+mod torchscript;
+mod weight;
+
+pub use card::{CARD, Card, Data, Input, Training};
+
+use std::path::Path;
+
+use crate::files;
+use crate::model::Sequential;
+
+/// What a network is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// TorchScript, for `torch.jit.load` in Python and `torch::jit::load` in C++.
+    TorchScript,
+    /// A PyTorch `state_dict`, for `torch.load` and `nn.Sequential(...).load_state_dict`.
+    StateDict,
+    /// The weights as safetensors, for `safetensors.torch.load_file`.
+    Safetensors,
+    /// ONNX, for onnxruntime and others.
+    Onnx,
+    /// Keras 3 weights, for `model.load_weights`.
+    Keras,
+}
+
+/// What is done to a network on its way into a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// The model takes raw pixels (u8, 0 to 255) and gives probabilities: the scaling before it and a
+    /// softmax behind it become part of it. For [`Format::TorchScript`] and [`Format::Onnx`].
+    pub preprocessing: bool,
+    /// The weights are f16: half the size, and about three decimal digits. They are used in the
+    /// precision of the input.
+    pub half: bool,
+}
 
 /// Why a network could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +65,7 @@ pub mod torchscript;
 pub enum ExportError {
     /// The file could not be written.
     #[error(transparent)]
-    Write(#[from] crate::files::WriteError),
+    Write(#[from] files::WriteError),
     /// The network's description breaks a rule.
     #[error(transparent)]
     Spec(#[from] crate::model::SpecError),
@@ -21,13 +77,284 @@ pub enum ExportError {
         /// The names given.
         names: usize,
     },
+    /// The card is another network's.
+    #[error(
+        "the card describes another network than the one to export: make it from this one's spec"
+    )]
+    OtherCard,
     /// A weight is NaN or infinite.
     #[error("parameter {0:?} holds NaN or infinity: a network that diverged is not exported")]
     NotFinite(String),
+    /// A weight is too large for f16.
+    #[error(
+        "parameter {name:?} must stay within ±{max} as f16, found {found}: export it without half",
+        max = half::f16::MAX
+    )]
+    HalfRange {
+        /// The parameter.
+        name: String,
+        /// The first weight that is too large.
+        found: f32,
+    },
+    /// A format that holds weights alone.
+    #[error(
+        "{format} files hold weights alone, and no preprocessing: choose torchscript or onnx, or leave \
+         preprocessing out",
+        format = .0.name()
+    )]
+    NoPreprocessing(Format),
+    /// The file's name is not what its reader needs.
+    #[error("the names of {} files must end in {ending:?}, found {found:?}: name it so", .format.name())]
+    FileName {
+        /// The format.
+        format: Format,
+        /// What the name must end in.
+        ending: &'static str,
+        /// The name.
+        found: String,
+    },
+    /// More than a format can hold.
+    #[error("{} files hold at most {max} bytes of weights, found {found}: choose another format", .format.name())]
+    TooLarge {
+        /// The format.
+        format: Format,
+        /// The most it holds.
+        max: usize,
+        /// What there is.
+        found: usize,
+    },
+    /// The bytes could not be put together.
+    #[error("the bytes of a file for {} cannot be put together: {message}", .format.name())]
+    Encode {
+        /// The format.
+        format: Format,
+        /// What the encoder said.
+        message: String,
+    },
     /// The card beside the network could not be written.
     #[error("the model card cannot be written as JSON: {0}")]
     Card(#[from] serde_json::Error),
     /// libtorch refused.
     #[error(transparent)]
     Libtorch(#[from] crate::native::LibtorchError),
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::TorchScript, Self::StateDict, Self::Safetensors, Self::Onnx, Self::Keras];
+
+    /// Its name on the command line: "state-dict".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TorchScript => "torchscript",
+            Self::StateDict => "state-dict",
+            Self::Safetensors => "safetensors",
+            Self::Onnx => "onnx",
+            Self::Keras => "keras",
+        }
+    }
+
+    /// What the names of such files end in, with the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::TorchScript => ".pt",
+            Self::StateDict => ".state_dict.pt",
+            Self::Safetensors => ".safetensors",
+            Self::Onnx => ".onnx",
+            Self::Keras => ".weights.h5",
+        }
+    }
+
+    /// Checks what can be known before there is a network: whether the format can do what the options
+    /// ask for, and whether its reader takes files of this name.
+    ///
+    /// # Errors
+    /// [`ExportError::NoPreprocessing`], [`ExportError::FileName`].
+    pub fn check(self, options: Options, path: &Path) -> Result<(), ExportError> {
+        self.check_options(options)?;
+        // Keras tells formats by the name alone.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match self {
+            Self::Keras if !name.ends_with(self.ending()) => Err(ExportError::FileName {
+                format: self,
+                ending: self.ending(),
+                found: name.into_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_options(self, options: Options) -> Result<(), ExportError> {
+        match self {
+            Self::TorchScript | Self::Onnx => Ok(()),
+            _ if options.preprocessing => Err(ExportError::NoPreprocessing(self)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The bytes of `model`'s file. Its card is `card`, with what `options` change in it. The same
+/// network, card and options give the same bytes.
+///
+/// # Errors
+/// A card of another network; weights that are not finite, or with `half` not within f16's range; what
+/// the format cannot hold.
+pub fn encode(
+    model: &Sequential,
+    format: Format,
+    card: &Card,
+    options: Options,
+) -> Result<Vec<u8>, ExportError> {
+    format.check_options(options)?;
+    let card = &prepared(model, card, options)?;
+    match format {
+        Format::TorchScript => torchscript::encode(model, card, options),
+        Format::Onnx => onnx::encode(model, card, options),
+        Format::StateDict => state_dict::encode(model, card, options),
+        Format::Safetensors => safetensors::encode(model, card, options),
+        Format::Keras => keras::encode(model, card, options),
+    }
+}
+
+/// Writes `model` to `path`, replacing what is there.
+///
+/// # Errors
+/// As [`encode`] and [`Format::check`], or a file that cannot be written; nothing is left behind.
+pub fn save(
+    model: &Sequential,
+    format: Format,
+    card: &Card,
+    options: Options,
+    path: &Path,
+) -> Result<(), ExportError> {
+    format.check(options, path)?;
+    Ok(files::write(path, &encode(model, format, card, options)?)?)
+}
+
+/// The lines of Python that load the file at `path`, exported so with the card `card`, and put
+/// `images`, a NumPy array, through the network.
+///
+/// # Errors
+/// A network whose description breaks a rule.
+pub fn python(
+    format: Format,
+    card: &Card,
+    options: Options,
+    path: &str,
+) -> Result<String, ExportError> {
+    let card = card.clone().with_options(options);
+    Ok(match format {
+        Format::TorchScript => torchscript::python(&card, path),
+        Format::StateDict => state_dict::python(&card, path)?,
+        Format::Safetensors => safetensors::python(&card, path)?,
+        Format::Onnx => onnx::python(&card, path),
+        Format::Keras => keras::python(&card, path),
+    })
+}
+
+fn prepared(model: &Sequential, card: &Card, options: Options) -> Result<Card, ExportError> {
+    let (outputs, names) = (model.outputs(), card.classes.len());
+    if names != outputs {
+        return Err(ExportError::ClassNames { outputs, names });
+    }
+    if card.network != *model.spec() {
+        return Err(ExportError::OtherCard);
+    }
+    Ok(card.clone().with_options(options))
+}
+
+impl Sequential {
+    /// Writes the network as TorchScript, for `torch.jit.load`; [`save`] knows the other formats.
+    ///
+    /// # Errors
+    /// As [`save`].
+    pub fn export(
+        &self,
+        path: impl AsRef<Path>,
+        classes: &[impl AsRef<str>],
+    ) -> Result<(), ExportError> {
+        let card = Card::new(self.spec(), classes);
+        save(self, Format::TorchScript, &card, Options::default(), path.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Device;
+    use crate::layers::{Dense, Dropout, Flatten};
+
+    fn model() -> Result<Sequential, crate::ModelError> {
+        let builder =
+            Sequential::new([2, 3]).add(Flatten).add(Dense::new(4)).add(Dropout::new(0.5));
+        builder.add(Dense::new(2)).build(Device::Cpu, 0)
+    }
+
+    fn able(format: Format, options: Options) -> bool {
+        !options.preprocessing || matches!(format, Format::TorchScript | Format::Onnx)
+    }
+
+    fn all_options() -> impl Iterator<Item = Options> {
+        [(false, false), (true, false), (false, true), (true, true)]
+            .into_iter()
+            .map(|(preprocessing, half)| Options { preprocessing, half })
+    }
+
+    #[test]
+    fn the_same_network_gives_the_same_bytes() -> Result<(), Box<dyn std::error::Error>> {
+        let card = Card::new(model()?.spec(), &["a", "b"]);
+        for format in Format::ALL {
+            for options in all_options().filter(|&options| able(format, options)) {
+                let bytes = encode(&model()?, format, &card, options)?;
+                assert!(bytes == encode(&model()?, format, &card, options)?, "{format:?}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_failing_export_leaves_nothing() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let card = Card::new(model()?.spec(), &["a", "b"]);
+        let few = Card { classes: vec!["a".to_owned()], ..card.clone() };
+        let other = Card::new(
+            Sequential::new([6]).add(Dense::new(2)).build(Device::Cpu, 0)?.spec(),
+            &["a", "b"],
+        );
+        let filled = |number: f64| -> Result<Sequential, crate::ModelError> {
+            let model = model()?;
+            let mut weight = model.tensors()[2].shallow_clone();
+            let _ = tch::no_grad(|| weight.fill_(number));
+            Ok(model)
+        };
+        for format in Format::ALL {
+            let path = folder.path().join(format!("m{}", format.ending()));
+            let missing = folder.path().join(format!("none/m{}", format.ending()));
+            for options in all_options() {
+                let half = if options.half { "as f16, found 70000" } else { "" };
+                let cases = [
+                    (model()?, &few, &path, "2 classes, found 1"),
+                    (model()?, &other, &path, "another network"),
+                    (filled(f64::NAN)?, &card, &path, "\"3.weight\" holds NaN"),
+                    (filled(f64::INFINITY)?, &card, &path, "\"3.weight\" holds NaN"),
+                    (filled(7e4)?, &card, if options.half { &path } else { &missing }, half),
+                    (model()?, &card, &missing, "its folder does not exist"),
+                ];
+                for (model, card, path, expected) in cases {
+                    let error =
+                        save(&model, format, card, options, path).map_err(|e| e.to_string());
+                    let expected =
+                        if able(format, options) { expected } else { "no preprocessing" };
+                    let said = error.err().unwrap_or_default();
+                    assert!(!said.is_empty() && said.contains(expected), "{format:?}: {said:?}");
+                }
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path())?.count(), 0);
+        let path = folder.path().join("weights.hdf5");
+        let error = save(&model()?, Format::Keras, &card, Options::default(), &path);
+        assert!(error.is_err_and(|e| e.to_string().contains("must end in \".weights.h5\"")));
+        Ok(())
+    }
 }

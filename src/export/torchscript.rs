@@ -5,108 +5,68 @@
 //! further. Tracing gives neither (see `csrc/module.cpp`).
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use serde::Serialize;
 use tch::Kind;
 
-use super::ExportError;
+use super::{CARD, Card, ExportError, Options, snippet, weight};
 use crate::data::batches::SCALE;
-use crate::files;
-use crate::model::{Activation, Sequential, TorchModule};
+use crate::model::{Activation, Sequential, Spec, TorchModule};
 use crate::native::LibtorchError;
 use crate::native::module::Module;
 
-/// The extra file inside the archive: Python reads it through `_extra_files`.
-pub const CARD: &str = "seqfit.json";
-
-/// What travels beside the weights.
-#[derive(Debug, Serialize)]
-struct Card<'a> {
-    format: u32,
-    seqfit: &'a str,
-    network: &'a crate::model::Spec,
-    classes: &'a [String],
-    /// Divide raw pixels (0 to 255) by this before they go in.
-    scale: f64,
-    /// "probabilities" or "logits".
-    output: &'a str,
-}
-
-/// Writes `model` to `path`: see [`encode`].
-///
-/// # Errors
-/// As [`encode`], or a file that cannot be written; nothing is left behind.
-pub fn save(model: &Sequential, classes: &[String], path: &Path) -> Result<(), ExportError> {
-    Ok(files::write(path, &encode(model, classes)?)?)
-}
-
-/// The bytes of `model`'s file: f32 [batch, …input shape] or [batch, values] in [0, 1] in; logits out,
-/// or probabilities if the last layer is a softmax.
+/// The bytes of `model`'s file: f32 [batch, …input shape] or [batch, values] in [0, 1] in, or with
+/// preprocessing u8 pixels; logits out, or probabilities if the last layer is a softmax or with
+/// preprocessing.
 ///
 /// Attributes: `class_names: List[str]`, `input_shape: List[int]`, `scale: float` (what raw pixels
-/// are divided by). The parameters are on the CPU.
-///
-/// # Errors
-/// A number of names other than the classes, or weights that are not finite.
-pub fn encode(model: &Sequential, classes: &[String]) -> Result<Vec<u8>, ExportError> {
-    if classes.len() != model.outputs() {
-        return Err(ExportError::ClassNames { outputs: model.outputs(), names: classes.len() });
-    }
-    for (name, tensor) in model.parameters() {
-        let finite = tensor.f_isfinite().and_then(|t| t.f_all()?.f_to_kind(Kind::Int64));
-        if finite.and_then(|t| t.f_int64_value(&[])).map_err(LibtorchError::from)? == 0 {
-            return Err(ExportError::NotFinite(name.to_owned()));
-        }
-    }
+/// are divided by before they go in). The parameters are on the CPU.
+pub(super) fn encode(
+    model: &Sequential,
+    card: &Card,
+    options: Options,
+) -> Result<Vec<u8>, ExportError> {
     let spec = model.spec();
     let mut module = Module::new("Sequential")?;
     let input_shape: Vec<i64> = spec.input_shape.iter().map(|&size| size as i64).collect();
     module.ints("input_shape", &input_shape)?;
-    module.strings("class_names", classes)?;
-    module.float("scale", SCALE)?;
+    module.strings("class_names", &card.classes)?;
+    module.float("scale", card.scale)?;
 
+    let kind = if options.half { Kind::Half } else { Kind::Float };
     let mut parameters = model.parameters();
     let modules = spec.torch_modules()?;
     for (position, _) in linear_positions(&modules) {
         let mut linear = Module::new("Linear")?;
-        for name in ["weight", "bias"] {
-            if let Some((_, tensor)) = parameters.next() {
-                linear.parameter(name, tensor)?;
-            }
+        for (name, (full_name, tensor)) in ["weight", "bias"].into_iter().zip(parameters.by_ref()) {
+            weight::check(full_name, tensor, options)?;
+            let tensor = tensor.f_to_kind(kind).map_err(LibtorchError::from)?;
+            linear.parameter(name, &tensor)?;
         }
-        linear.define(
+        // Weights in f16 are used in the precision of the input, which they gain nothing by but size.
+        let cast = if options.half { ".to(x.dtype)" } else { "" };
+        linear.define(&format!(
             "def forward(self, x: Tensor) -> Tensor:\n    \
-             return torch.linear(x, self.weight, self.bias)\n",
-        )?;
+             return torch.linear(x, self.weight{cast}, self.bias{cast})\n",
+        ))?;
         module.child(&position.to_string(), &linear)?;
     }
-    module.define(&forward_source(&spec.input_shape, &modules))?;
-
-    let card = serde_json::to_string(&Card {
-        format: 1,
-        seqfit: env!("CARGO_PKG_VERSION"),
-        network: spec,
-        classes,
-        scale: SCALE,
-        output: if spec.ends_in_softmax() { "probabilities" } else { "logits" },
-    })?;
-    Ok(module.archive((CARD, &card))?)
+    module.define(&forward_source(spec, &modules, options))?;
+    Ok(module.archive((CARD, &card.to_json()?))?)
 }
 
-impl Sequential {
-    /// Writes the network as TorchScript, for `torch.jit.load`: see [`save`].
-    ///
-    /// # Errors
-    /// As [`save`].
-    pub fn export(
-        &self,
-        path: impl AsRef<Path>,
-        classes: &[impl AsRef<str>],
-    ) -> Result<(), ExportError> {
-        let classes: Vec<String> = classes.iter().map(|name| name.as_ref().to_owned()).collect();
-        save(self, &classes, path.as_ref())
-    }
+pub(super) fn python(card: &Card, path: &str) -> String {
+    format!(
+        "{images}
+import torch
+
+model = torch.jit.load({path}, map_location=\"cpu\")
+with torch.no_grad():
+    {output} = model(torch.from_numpy(images))
+",
+        images = snippet::images(card),
+        path = snippet::string(path),
+        output = card.output,
+    )
 }
 
 fn linear_positions(modules: &[TorchModule]) -> impl Iterator<Item = (usize, &TorchModule)> {
@@ -114,9 +74,15 @@ fn linear_positions(modules: &[TorchModule]) -> impl Iterator<Item = (usize, &To
 }
 
 /// The Python that `forward` is compiled from, a line a module.
-fn forward_source(input_shape: &[usize], modules: &[TorchModule]) -> String {
-    let sizes: Vec<String> = input_shape.iter().map(usize::to_string).collect();
+fn forward_source(spec: &Spec, modules: &[TorchModule], options: Options) -> String {
+    let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
     let mut source = String::from("def forward(self, x: Tensor) -> Tensor:\n");
+    if options.preprocessing {
+        // 0 and 6 are TorchScript's names for torch.uint8 and torch.float32.
+        source
+            .push_str("    assert x.dtype == 0, \"this model takes uint8 pixels from 0 to 255\"\n");
+        let _ = writeln!(source, "    x = x.to(6) / {SCALE:?}");
+    }
     let mut line = |text: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(source, "    x = {text}");
@@ -143,6 +109,9 @@ fn forward_source(input_shape: &[usize], modules: &[TorchModule]) -> String {
             },
         }
     }
+    if options.preprocessing && !spec.ends_in_softmax() {
+        line("torch.softmax(x, -1)");
+    }
     source.push_str("    return x\n");
     source
 }
@@ -155,7 +124,7 @@ mod tests {
     use tch::{CModule, Tensor};
 
     /// Every layer and activation, read back by libtorch itself. Python's side is in
-    /// tests/export_python.rs.
+    /// tests/export_formats.rs.
     #[test]
     fn libtorch_loads_every_activation_with_equal_outputs() -> Result<(), Box<dyn std::error::Error>>
     {
@@ -171,7 +140,7 @@ mod tests {
                 _ => Activation::Linear,
             });
             let model = builder.add(last).build(Device::Cpu, 1)?;
-            save(&model, &["a", "b", "c"].map(String::from), &path)?;
+            model.export(&path, &["a", "b", "c"])?;
             let loaded = CModule::load(&path)?;
             let x = Tensor::randn([4, 2, 3], (Kind::Float, Device::Cpu));
             let expected = match activation {
@@ -187,19 +156,19 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_export_leaves_nothing() -> Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let model = Sequential::new([2]).add(Dense::new(2)).build(Device::Cpu, 0)?;
-        let names = ["a", "b"].map(String::from);
-        let error = save(&model, &names[..1], &folder.path().join("m.pt"));
-        assert!(error.is_err_and(|e| e.to_string().contains("2 classes, found 1")));
-        let error = save(&model, &names, &folder.path().join("none/m.pt"));
-        assert!(error.is_err_and(|e| e.to_string().contains("none")));
-        let mut weight = model.tensors()[0].shallow_clone();
-        let _ = tch::no_grad(|| weight.fill_(f64::NAN));
-        let error = save(&model, &names, &folder.path().join("m.pt"));
-        assert!(error.is_err_and(|e| e.to_string().contains("NaN")));
-        assert_eq!(std::fs::read_dir(folder.path())?.count(), 0);
+    fn preprocessing_takes_pixels_and_nothing_else() -> Result<(), Box<dyn std::error::Error>> {
+        let model =
+            Sequential::new([2, 2]).add(Flatten).add(Dense::new(3)).build(Device::Cpu, 1)?;
+        let card = Card::new(model.spec(), &["a", "b", "c"]);
+        let options = Options { preprocessing: true, ..Options::default() };
+        let bytes = encode(&model, &card.with_options(options), options)?;
+        let loaded = CModule::load_data(&mut bytes.as_slice())?;
+        let pixels = Tensor::from_slice(&[0u8, 1, 128, 255]).reshape([1, 2, 2]);
+        let scaled = pixels.to_kind(Kind::Float) / SCALE;
+        let output = loaded.forward_ts(&[pixels])?;
+        assert!(output.allclose(&model.predict(&scaled)?, 1e-6, 0.0, false));
+        let error = loaded.forward_ts(&[scaled]).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.contains("takes uint8 pixels")));
         Ok(())
     }
 }

@@ -4,10 +4,12 @@
 //! is never typed twice; `checkpoints/` and `history.csv` grow while it trains; `model.safetensors`,
 //! `model.pt` and `result.json` come when it ends. One process at a time writes into a run.
 
+mod card;
 pub mod checkpoint;
 pub mod checkpoints;
 mod config;
 mod error;
+mod exports;
 mod identity;
 mod lock;
 mod model_checkpoint;
@@ -16,13 +18,14 @@ mod replacement;
 mod result;
 mod vacancy;
 
+pub use crate::evaluate::Figures;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
 pub use identity::{Difference, Identity};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
 pub use origin::Origin;
-pub use result::{Figures, RunResult};
+pub use result::RunResult;
 pub use vacancy::Vacancy;
 
 use std::collections::HashMap;
@@ -35,7 +38,7 @@ use lock::Lock;
 use replacement::Replacement;
 
 use crate::device::Device;
-use crate::export::torchscript;
+use crate::export::{self, Format, Options};
 use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{History, Snapshot, SnapshotError};
@@ -46,7 +49,7 @@ pub const CONFIG: &str = "config.toml";
 pub const HISTORY: &str = "history.csv";
 /// The trained parameters.
 pub const WEIGHTS: &str = "model.safetensors";
-/// The exported network.
+/// The network for Python and C++, with its card.
 pub const TORCHSCRIPT: &str = "model.pt";
 /// The final figures.
 pub const RESULT: &str = "result.json";
@@ -266,12 +269,12 @@ impl Run {
         &self.config
     }
 
-    /// Writes the trained parameters, the network for Python and the history.
+    /// Writes the trained parameters and the history.
     ///
     /// # Errors
     /// Parameters that are not finite, or files that cannot be written.
     pub fn save(&self, model: &Sequential, history: &History) -> Result<(), RunError> {
-        self.save_network(model)?;
+        self.save_weights(model)?;
         self.write(HISTORY, history.to_csv().as_bytes())
     }
 
@@ -280,14 +283,27 @@ impl Run {
     /// # Errors
     /// As [`save`](Self::save).
     pub fn save_network(&self, model: &Sequential) -> Result<(), RunError> {
+        self.save_weights(model)?;
+        self.save_torchscript(model, None)
+    }
+
+    fn save_weights(&self, model: &Sequential) -> Result<(), RunError> {
         let path = self.path.join(WEIGHTS);
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let weights =
             model.to_safetensors(metadata).map_err(|source| RunError::Save { path, source })?;
-        let path = self.path.join(TORCHSCRIPT);
-        let network = torchscript::encode(model, &self.config.data.classes)
-            .map_err(|source| RunError::Export { path, source })?;
-        self.write(WEIGHTS, &weights)?;
+        self.write(WEIGHTS, &weights)
+    }
+
+    fn save_torchscript(
+        &self,
+        model: &Sequential,
+        result: Option<&RunResult>,
+    ) -> Result<(), RunError> {
+        let card = card::card(&self.config, result)?;
+        let network = export::encode(model, Format::TorchScript, &card, Options::default());
+        let network = network
+            .map_err(|source| RunError::Export { path: self.path.join(TORCHSCRIPT), source })?;
         self.write(TORCHSCRIPT, &network)
     }
 
@@ -304,11 +320,13 @@ impl Run {
         Ok(checkpoints::making_room(&folder, || files::write(&path, bytes))?)
     }
 
-    /// Writes the final figures, and puts the run where it belongs if another is replaced.
+    /// Writes the network for Python, whose card has the final figures, and those; and puts the run
+    /// where it belongs if another is replaced.
     ///
     /// # Errors
     /// A file that cannot be written, or a folder that cannot be moved.
-    pub fn finish(self, result: &RunResult) -> Result<Self, RunError> {
+    pub fn finish(self, model: &Sequential, result: &RunResult) -> Result<Self, RunError> {
+        self.save_torchscript(model, Some(result))?;
         let mut text = serde_json::to_string_pretty(result)
             .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;
         text.push('\n');

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::Evaluation;
+use crate::evaluate::Figures;
 use crate::train::EpochRecord;
 
 /// What a run ends with.
@@ -29,22 +29,4 @@ pub struct RunResult {
 
 fn is_zero(batch: &usize) -> bool {
     *batch == 0
-}
-
-/// The short form of an [`Evaluation`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Mean cross-entropy in nats.
-    pub loss: f64,
-    /// Share of right answers.
-    pub accuracy: f64,
-    /// Samples.
-    pub samples: usize,
-}
-
-impl From<&Evaluation> for Figures {
-    fn from(evaluation: &Evaluation) -> Self {
-        let &Evaluation { loss, accuracy, samples, .. } = evaluation;
-        Self { loss, accuracy, samples }
-    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::RunError;
 use super::lock::{self, Lock};
-use super::{FILES, RESULT, Run, TORCHSCRIPT, WEIGHTS, checkpoints, replacement};
+use super::{FILES, RESULT, Run, WEIGHTS, checkpoints, exports, replacement};
 use crate::files;
 
 /// What [`Run::check_vacant`] found.
@@ -46,12 +46,17 @@ impl Run {
                 || files::is_temporary(Path::new(name))
         };
         let of_a_run = |name: &OsString| {
-            passing(name) || name == checkpoints::FOLDER || FILES.iter().any(|file| name == file)
+            passing(name)
+                || name == checkpoints::FOLDER
+                || exports::is_one(name)
+                || FILES.iter().any(|file| name == file)
         };
         let replaceable = is_run && names.iter().all(of_a_run);
         let began_in_vain = || -> io::Result<bool> {
-            let results = [WEIGHTS, TORCHSCRIPT, RESULT].into_iter();
-            let none = !results.into_iter().any(|file| path.join(file).exists());
+            let results = [WEIGHTS, RESULT];
+            let none = !names
+                .iter()
+                .any(|name| exports::is_one(name) || results.iter().any(|result| name == result));
             Ok(none && checkpoints::is_empty(&path.join(checkpoints::FOLDER))?)
         };
         if names.iter().all(passing) || replaceable && began_in_vain().map_err(prepare)? {

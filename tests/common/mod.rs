@@ -3,6 +3,7 @@
 // Every test binary compiles this file and uses its own part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod exports;
 pub mod http;
 
 use std::fs;

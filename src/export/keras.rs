@@ -1,0 +1,95 @@
+//! Keras 3 weights: the `.weights.h5` file that `model.load_weights` reads.
+//!
+//! Keras finds a layer's variables by the layer's class and its number among those of that class
+//! (`layers/dense_1/vars/0`), whatever the layer is called; a Dense kernel is [inputs, units], the
+//! transpose of ours. `keras/src/saving/saving_lib.py` is the description of the format.
+
+use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout};
+
+use super::weight::Weight;
+use super::{CARD, Card, ExportError, Format, Options, snippet};
+use crate::layers::Layer;
+use crate::model::Sequential;
+use crate::native::{LibtorchError, reserved};
+
+pub(super) fn encode(
+    model: &Sequential,
+    card: &Card,
+    options: Options,
+) -> Result<Vec<u8>, ExportError> {
+    let spec = model.spec();
+    // The library's own allocation would end the process where there is no memory: its copy of the
+    // numbers, and the file.
+    let bytes = 2 * model.summary().parameters() * if options.half { 2 } else { 4 };
+    reserved::<u8>(bytes).map_err(LibtorchError::memory)?;
+    let mut parameters = model.parameters();
+    let mut file = FileBuilder::new();
+    let mut layers = file.create_group("layers");
+    // Keras's own names are those of the classes, numbered: what the groups are called after.
+    for (layer, name) in spec.layers.iter().zip(spec.layer_names()) {
+        let mut group = layers.create_group(&name);
+        let mut variables = group.create_group("vars");
+        if let Layer::Dense(_) = layer {
+            for (i, (name, tensor)) in parameters.by_ref().take(2).enumerate() {
+                let tensor = match tensor.dim() {
+                    2 => tensor.f_tr().map_err(LibtorchError::from)?,
+                    _ => tensor.shallow_clone(),
+                };
+                let weight = Weight::new(name, &tensor, options)?;
+                let count = weight.count() as u64;
+                let shape: Vec<u64> = weight.shape.iter().map(|&size| size as u64).collect();
+                variables
+                    .create_dataset(&i.to_string())
+                    .with_raw_data(datatype(weight.half), weight.bytes, count)
+                    .with_shape(&shape);
+            }
+        }
+        group.add_group(variables.finish());
+        layers.add_group(group.finish());
+    }
+    file.add_group(layers.finish());
+    let variables = file.create_group("vars");
+    file.add_group(variables.finish());
+    // Not an attribute: those hold 64 KiB at most.
+    file.create_dataset(CARD).with_strings(&[&card.to_json()?]).map_err(failed)?;
+    file.finish().map_err(failed)
+}
+
+fn datatype(half: bool) -> Datatype {
+    let (size, exponent_size, mantissa_size, exponent_bias) =
+        if half { (2, 5, 10, 15) } else { (4, 8, 23, 127) };
+    Datatype::FloatingPoint {
+        size,
+        byte_order: DatatypeByteOrder::LittleEndian,
+        layout: FloatingPointLayout {
+            bit_offset: 0,
+            bit_precision: 8 * size as u16,
+            exponent_location: mantissa_size,
+            exponent_size,
+            mantissa_location: 0,
+            mantissa_size,
+            exponent_bias,
+        },
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ExportError {
+    ExportError::Encode { format: Format::Keras, message: error.to_string() }
+}
+
+pub(super) fn python(card: &Card, path: &str) -> String {
+    format!(
+        "{images}
+import keras
+from keras import layers
+
+model = {sequential}
+model.load_weights({path})
+{output} = model.predict(images, verbose=0)
+",
+        images = snippet::images(card),
+        sequential = snippet::keras_sequential(&card.network),
+        path = snippet::string(path),
+        output = card.output,
+    )
+}

@@ -1,0 +1,85 @@
+//! ONNX: the network as a graph for onnxruntime and others, with the batch's size left open.
+//!
+//! Opset 17 and IR version 8, which onnxruntime runs since 1.12 (2022). Gelu became an operator in
+//! opset 20: here it is written out with Erf, as it is silu with Sigmoid.
+
+mod graph;
+mod proto;
+
+use prost::Message as _;
+
+use super::weight::Weight;
+use super::{CARD, Card, ExportError, Format, Options, snippet};
+use crate::data::batches::SCALE;
+use crate::model::{Activation, Sequential, TorchModule};
+use crate::native::{LibtorchError, reserved};
+
+use graph::GraphBuilder;
+
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
+/// The most that a protobuf message holds, with room for all that is not weights.
+const MAX_BYTES: usize = i32::MAX as usize - (1 << 20);
+/// The name of the input.
+const IMAGES: &str = "images";
+
+pub(super) fn encode(
+    model: &Sequential,
+    card: &Card,
+    options: Options,
+) -> Result<Vec<u8>, ExportError> {
+    let spec = model.spec();
+    let found = model.summary().parameters() * if options.half { 2 } else { 4 };
+    if found > MAX_BYTES {
+        return Err(ExportError::TooLarge { format: Format::Onnx, max: MAX_BYTES, found });
+    }
+    let mut weights = Weight::all(model, options)?.into_iter();
+    let mut graph = GraphBuilder::new(IMAGES);
+    if options.preprocessing {
+        graph.pixels(SCALE);
+    }
+    for module in spec.torch_modules()? {
+        match module {
+            TorchModule::Flatten => graph.flatten(),
+            TorchModule::Linear { .. } => {
+                if let (Some(weight), Some(bias)) = (weights.next(), weights.next()) {
+                    graph.linear(weight, bias);
+                }
+            }
+            // Nothing but training knows it.
+            TorchModule::Dropout { .. } => {}
+            TorchModule::Activation(activation) => graph.activation(activation),
+        }
+    }
+    if options.preprocessing && !spec.ends_in_softmax() {
+        graph.activation(Activation::Softmax);
+    }
+    let model = proto::Model {
+        ir_version: IR_VERSION,
+        producer_name: "seqfit".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(graph.finish(&spec.input_shape, &card.output, model.outputs())),
+        opset_import: vec![proto::OperatorSet { domain: String::new(), version: OPSET }],
+        metadata_props: vec![proto::Entry { key: CARD.to_owned(), value: card.to_json()? }],
+    };
+    let mut bytes = reserved(model.encoded_len()).map_err(LibtorchError::memory)?;
+    model.encode(&mut bytes).map_err(|error| ExportError::Encode {
+        format: Format::Onnx,
+        message: error.to_string(),
+    })?;
+    Ok(bytes)
+}
+
+pub(super) fn python(card: &Card, path: &str) -> String {
+    format!(
+        "{images}
+import onnxruntime
+
+session = onnxruntime.InferenceSession({path})
+({output},) = session.run(None, {{\"{IMAGES}\": images}})
+",
+        images = snippet::images(card),
+        path = snippet::string(path),
+        output = card.output,
+    )
+}

@@ -1,0 +1,29 @@
+//! safetensors: the weights under the names that `nn.Sequential` gives them, the card beside them.
+
+use std::collections::HashMap;
+
+use super::weight::Weight;
+use super::{CARD, Card, ExportError, Format, Options, snippet};
+use crate::model::Sequential;
+use crate::tensors;
+
+pub(super) fn encode(
+    model: &Sequential,
+    card: &Card,
+    options: Options,
+) -> Result<Vec<u8>, ExportError> {
+    let weights = Weight::all(model, options)?;
+    let views = weights.iter().map(|weight| (weight.name, weight)).collect();
+    // "pt" is what the library's own `safetensors.torch.save_file` writes, and others look for.
+    let metadata =
+        HashMap::from([("format".to_owned(), "pt".to_owned()), (CARD.to_owned(), card.to_json()?)]);
+    tensors::serialize(views, &metadata).map_err(|error| ExportError::Encode {
+        format: Format::Safetensors,
+        message: error.to_string(),
+    })
+}
+
+pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
+    let import = "from safetensors.torch import load_file\n";
+    snippet::torch(card, import, &format!("load_file({})", snippet::string(path)))
+}

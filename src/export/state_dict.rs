@@ -1,0 +1,71 @@
+//! A PyTorch `state_dict`: what `torch.save(model.state_dict(), path)` writes, and what `torch.load`
+//! takes with its default `weights_only=True`.
+//!
+//! The file is a zip of stored records: `data.pkl` says which tensors there are, `data/0`, `data/1`, …
+//! hold their numbers (`torch/serialization.py`, `caffe2/serialize/inline_container.h`). The card is
+//! an extra record, at the place where TorchScript has its extra files; `torch.load` passes it over.
+
+mod pickle;
+
+use std::io::{Cursor, Write};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::weight::Weight;
+use super::{CARD, Card, ExportError, Format, Options, snippet};
+use crate::model::Sequential;
+use crate::native::{LibtorchError, reserved};
+
+/// The folder that all records lie in; `torch.load` takes any.
+const FOLDER: &str = "archive";
+/// What `torch.save` aligns the numbers to, so that they can be mapped into memory.
+const ALIGNMENT: u16 = 64;
+/// The version of the container, as `torch.save` writes it.
+const VERSION: &[u8] = b"3\n";
+
+pub(super) fn encode(
+    model: &Sequential,
+    card: &Card,
+    options: Options,
+) -> Result<Vec<u8>, ExportError> {
+    let weights = Weight::all(model, options)?;
+    let (pickle, card) = (pickle::state_dict(&weights), card.to_json()?);
+    let bytes: usize = weights.iter().map(|weight| weight.bytes.len() + 512).sum();
+    let room = 4096 + bytes + pickle.len() + card.len();
+    let mut zip = ZipWriter::new(Cursor::new(reserved(room).map_err(LibtorchError::memory)?));
+    let numbers =
+        weights.iter().enumerate().map(|(i, weight)| (format!("data/{i}"), &weight.bytes[..]));
+    let records = [
+        ("data.pkl".to_owned(), &pickle[..]),
+        ("byteorder".to_owned(), b"little"),
+        (format!("extra/{CARD}"), card.as_bytes()),
+    ];
+    let version = ("version".to_owned(), VERSION);
+    for (name, content) in records.into_iter().chain(numbers).chain([version]) {
+        record(&mut zip, &name, content).map_err(failed)?;
+    }
+    Ok(zip.finish().map_err(failed)?.into_inner())
+}
+
+fn record(
+    zip: &mut ZipWriter<Cursor<Vec<u8>>>,
+    name: &str,
+    content: &[u8],
+) -> Result<(), zip::result::ZipError> {
+    // The time is 1980: the same network gives the same bytes.
+    let options = SimpleFileOptions::DEFAULT
+        .compression_method(CompressionMethod::Stored)
+        .large_file(content.len() >= u32::MAX as usize)
+        .with_alignment(ALIGNMENT);
+    zip.start_file(format!("{FOLDER}/{name}"), options)?;
+    Ok(zip.write_all(content)?)
+}
+
+fn failed(error: zip::result::ZipError) -> ExportError {
+    ExportError::Encode { format: Format::StateDict, message: error.to_string() }
+}
+
+pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
+    snippet::torch(card, "", &format!("torch.load({})", snippet::string(path)))
+}

@@ -1,0 +1,64 @@
+//! The model card of a run's network, from the run's config and result.
+
+use serde_json::Value;
+
+use super::{CONFIG, Run, RunConfig, RunError, RunResult};
+use crate::export::{Card, Data, Training};
+
+impl Run {
+    /// The card of the network that training ended with, its figures included if they are there.
+    ///
+    /// # Errors
+    /// A config that has no place in JSON, which none of ours is.
+    pub fn card(&self) -> Result<Card, RunError> {
+        card(&self.config, self.result().as_ref())
+    }
+
+    /// The card of a checkpoint's network, which was never tested.
+    ///
+    /// # Errors
+    /// As [`card`](Self::card).
+    pub fn checkpoint_card(&self) -> Result<Card, RunError> {
+        card(&self.config, None)
+    }
+}
+
+/// The card of a run with this config, and this result if it has come to its end.
+pub(super) fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Card, RunError> {
+    let value = |json: serde_json::Result<Value>| {
+        json.map_err(|e| RunError::Encode { file: CONFIG, message: e.to_string() })
+    };
+    let RunConfig { data, fit, versions, .. } = config;
+    let card = Card::new(&config.network, &data.classes);
+    // An imported network was trained elsewhere.
+    let Some(source) = &data.source else { return Ok(card) };
+    let callbacks = value(serde_json::to_value(config.callbacks))?;
+    let training = Training {
+        created: config.created.clone(),
+        seed: fit.seed,
+        settings: value(serde_json::to_value(fit))?,
+        callbacks: Some(callbacks).filter(|all| all.as_object().is_some_and(|all| !all.is_empty())),
+        data: Data {
+            name: source.name.clone(),
+            train_samples: data.train_samples,
+            test_samples: data.test_samples,
+            sha256: source
+                .files
+                .iter()
+                .map(|file| (file.name.clone(), file.sha256.clone()))
+                .collect(),
+        },
+        epochs: result.map(|result| result.epochs),
+        restored_epoch: result.and_then(|result| result.restored_epoch),
+        test: result.map(|result| result.test),
+        device: config.device.clone(),
+        versions: [
+            ("seqfit", &versions.seqfit),
+            ("libtorch", &versions.libtorch),
+            ("system", &versions.system),
+        ]
+        .map(|(name, version)| (name.to_owned(), version.clone()))
+        .into(),
+    };
+    Ok(Card { training: Some(training), ..card })
+}

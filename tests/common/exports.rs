@@ -1,0 +1,111 @@
+//! Exported files in the hands of those they are for: Python with PyTorch, Keras, onnxruntime.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use seqfit::Sequential;
+use seqfit::export::{Format, Options};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+/// The test images and labels of a data set in a folder, gzipped or not.
+pub fn test_files(data: &Path) -> [PathBuf; 2] {
+    ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"].map(|stem| {
+        let plain = data.join(stem);
+        if plain.exists() { plain } else { data.join(format!("{stem}.gz")) }
+    })
+}
+
+/// A Python with all that exported files are for, `None` after saying that the test is left out.
+pub fn python() -> Option<PathBuf> {
+    let python = super::python()?;
+    let mut check = Command::new(&python);
+    check.args(["-c", "import h5py, keras, onnx, onnxruntime, safetensors"]);
+    if check.env("KERAS_BACKEND", "torch").output().is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    super::left_out(
+        "a test with Keras and onnxruntime (.venv/bin/pip install -r tests/requirements.txt)",
+    );
+    None
+}
+
+/// What may be exported at all.
+pub fn able(format: Format, options: Options) -> bool {
+    !options.preprocessing || matches!(format, Format::TorchScript | Format::Onnx)
+}
+
+/// Every combination of options, the plain one first.
+pub const OPTIONS: [Options; 4] = [
+    Options { preprocessing: false, half: false },
+    Options { preprocessing: true, half: false },
+    Options { preprocessing: false, half: true },
+    Options { preprocessing: true, half: true },
+];
+
+/// A file, the lines of Python that load it, and a `.npy` of what it must give.
+#[derive(Debug, Serialize)]
+pub struct Case {
+    pub snippet: String,
+    pub file: PathBuf,
+    pub expected: PathBuf,
+}
+
+/// What Python made of a [`Case`].
+#[derive(Debug, Deserialize)]
+pub struct Outcome {
+    /// The largest difference from what was expected.
+    pub difference: f64,
+    /// The largest in shares of the largest output of its image, or of 1.
+    pub relative: f64,
+    pub accuracy: f64,
+    /// "logits" or "probabilities": the variable that the lines put them into.
+    pub output: String,
+    pub card: String,
+}
+
+/// Lets Python execute every case's lines on the test images of `data`.
+pub fn outcomes<'a>(
+    python: &Path,
+    data: &Path,
+    cases: impl IntoIterator<Item = &'a Case>,
+) -> Vec<Outcome> {
+    let cases: Vec<&Case> = cases.into_iter().collect();
+    let [images, labels] = test_files(data);
+    let task = serde_json::json!({ "images": images, "labels": labels, "cases": cases });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run_snippets.py");
+    let mut child = Command::new(python)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(task.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let outcomes: Vec<Outcome> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(outcomes.len(), cases.len());
+    outcomes
+}
+
+/// What a file made with `options` must give, from our own logits: those of the network whose weights
+/// are rounded as the file's are.
+pub fn expected(model: &Sequential, test: &seqfit::data::Dataset, options: Options) -> Tensor {
+    let mut rounded = Sequential::from_spec(model.spec().clone(), model.device(), 0).unwrap();
+    let mut weights = model.weights().unwrap();
+    if options.half {
+        for tensor in weights.values_mut() {
+            let values =
+                Tensor::from_slice(&tensor.values).to_kind(Kind::Half).to_kind(Kind::Float);
+            tensor.values = std::sync::Arc::new(Vec::try_from(values).unwrap());
+        }
+    }
+    rounded.set_weights(&weights).unwrap();
+    let logits = rounded.logits_of(test).unwrap();
+    match options.preprocessing || model.spec().ends_in_softmax() {
+        true => logits.softmax(-1, Kind::Float),
+        false => logits,
+    }
+}
