@@ -5,6 +5,15 @@
 //! it, whose shapes are checked against a description that is given, found in the file, or drawn from
 //! the shapes.
 //!
+//! ```no_run
+//! use seqfit::{Device, Sequential, import::{Imported, Wanted}};
+//!
+//! let network = Imported::open("theirs.pt")?.network(&Wanted::default())?;
+//! let mut model = Sequential::from_spec(network.spec, Device::Cpu, 0)?;
+//! model.set_weights(&network.weights)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Nothing in a file is ever run: a pickle is read by a machine that knows lists, dictionaries and
 //! tensors, and refuses everything else by its name. The memory that a file takes is bounded by its own
 //! length: see [`Allowance`].
@@ -74,7 +83,8 @@ impl Imported {
     ///
     /// # Errors
     /// A file that cannot be read, is of no known kind, or is damaged.
-    pub fn open(path: &Path) -> Result<Self, ImportError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ImportError> {
+        let path = path.as_ref();
         let unreadable = |source| ImportError::Read { path: path.to_owned(), source };
         // Before it is opened: that would wait for whoever writes into a pipe.
         let metadata = fs::metadata(path).map_err(unreadable)?;
