@@ -35,6 +35,7 @@
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`run`]: the folder that keeps a run;
 //! - [`export`]: files for other programs;
+//! - [`report`]: a page about a run, and runs side by side;
 //! - [`device`], [`libtorch`]: what it all runs on.
 //!
 //! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
@@ -53,6 +54,7 @@ pub mod device;
 pub mod export;
 pub mod files;
 pub mod libtorch;
+pub mod report;
 pub mod run;
 pub mod tensors;
 

@@ -1,0 +1,110 @@
+//! The page about a run: one file without a script, which needs nothing from outside and is told so.
+
+mod sections;
+mod shell;
+mod style;
+
+pub(super) use shell::{Page, figure, scrolled};
+
+use maud::{Markup, html};
+
+use super::{Report, ReportError};
+use crate::layers::Layer;
+use crate::model::{Spec, Summary, grouped};
+
+/// The page about a run.
+pub(super) fn report(report: &Report) -> Result<String, ReportError> {
+    let config = report.run.config();
+    let accuracy = sections::accuracy(report);
+    let headline = match accuracy {
+        Some(accuracy) => format!("{}: {:.2} % right", config.data.source.name, 100.0 * accuracy),
+        None => format!("{}: not evaluated yet", config.data.source.name),
+    };
+    let mut sections = vec![
+        ("curves", "Training", sections::curves(report)?),
+        ("confusion", "Right and wrong answers", sections::confusion(report)?),
+        ("mistakes", "Worst mistakes", sections::mistakes(report)?),
+        ("calibration", "Calibration", sections::calibration(report)?),
+        ("weights", "First layer", sections::first_layer(report)?),
+        ("repeat", "Repeat this run", Some(sections::repeat(report))),
+    ];
+    sections.retain(|(_, _, content)| content.is_some());
+    let page = Page {
+        title: format!("{headline} · seqfit report"),
+        header: html! {
+            p.eyebrow { "seqfit report" }
+            h1 { bdi { (headline) } }
+            p.lead { (lead(report)) }
+            (missing(&report.missing))
+            (sections::tiles(report))
+            nav aria-label="Sections" {
+                ul {
+                    @for (id, heading, _) in &sections {
+                        li { a href={ "#" (id) } { (heading) } }
+                    }
+                }
+            }
+        },
+        content: html! {
+            @for (id, heading, content) in &sections {
+                section aria-labelledby=(id) {
+                    h2 id=(id) { (heading) }
+                    @if let Some(content) = content { (content) }
+                }
+            }
+        },
+        footer: format!(
+            "Written by seqfit {} from {}. Everything in this page is in this file.",
+            env!("CARGO_PKG_VERSION"),
+            report.run.path().display()
+        ),
+    };
+    Ok(page.html())
+}
+
+/// A sentence about what was trained on what.
+fn lead(report: &Report) -> String {
+    let config = report.run.config();
+    let parameters = Summary::new(&config.network).map_or(0, |summary| summary.parameters());
+    let epochs = report.history.epochs.len();
+    let asked = config.fit.epochs;
+    let trained = match epochs == asked {
+        true => format!("{asked} epochs"),
+        false => format!("{epochs} of {asked} epochs"),
+    };
+    format!(
+        "A network of {} ({} parameters) that learned for {trained} from {} images, and was tested on {} \
+         that it had not seen. Begun {}.",
+        widths(&config.network),
+        grouped(parameters),
+        grouped(config.data.train_samples),
+        grouped(config.data.test_samples),
+        config.created.replace('T', " ").replace('Z', " UTC")
+    )
+}
+
+/// "784-128-64-10".
+pub(super) fn widths(spec: &Spec) -> String {
+    let inputs: usize = spec.input_shape.iter().product();
+    let dense = spec.layers.iter().filter_map(|layer| match layer {
+        Layer::Dense(dense) => Some(dense.units),
+        _ => None,
+    });
+    let widths: Vec<String> =
+        std::iter::once(inputs).chain(dense).map(|width| width.to_string()).collect();
+    widths.join("-")
+}
+
+/// What the page lacks.
+fn missing(missing: &[String]) -> Markup {
+    html! {
+        @if !missing.is_empty() {
+            aside.missing aria-label="What is missing" {
+                p { strong { "This report is not complete." } }
+                ul {
+                    @for what in missing { li { (what) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The worst mistakes as a sheet of pictures, for slides; a page shows them one by one.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{
+    Area, Drawn, Figure, INK, LABEL, Letters, MUTED, PAPER, Style, shortened, title, units, write,
+};
+use crate::data::Dataset;
+use crate::report::assessment::Mistake;
+
+/// Mistakes with their images.
+pub(in crate::report) struct Sheet<'a> {
+    pub mistakes: &'a [Mistake],
+    pub images: &'a Dataset,
+    pub classes: &'a [String],
+}
+
+const COLUMNS: usize = 6;
+/// A picture's longer side, and the cell around it with two lines of text.
+const SIDE: f64 = 84.0;
+const CELL: (f64, f64) = (112.0, 134.0);
+const TOP: f64 = 66.0;
+
+impl Sheet<'_> {
+    fn columns(&self) -> usize {
+        COLUMNS.min(self.mistakes.len().max(3))
+    }
+}
+
+impl Figure for Sheet<'_> {
+    fn name(&self) -> &'static str {
+        "mistakes"
+    }
+
+    fn size(&self) -> (u32, u32) {
+        let rows = self.mistakes.len().div_ceil(self.columns());
+        let width = 28.0 + CELL.0 * self.columns() as f64;
+        (width as u32, (TOP + CELL.1 * rows as f64) as u32)
+    }
+
+    fn words(&self) -> String {
+        format!("The {} wrong answers that were given most surely", self.mistakes.len())
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB> {
+        area.fill(&PAPER)?;
+        title(area, "Worst mistakes", "wrong answers, the surest first")?;
+        let [height, width] = self.images.image_shape();
+        let pixel = SIDE / height.max(width) as f64;
+        for (i, mistake) in self.mistakes.iter().enumerate() {
+            let (row, column) = (i / self.columns(), i % self.columns());
+            let left = 14.0 + CELL.0 * column as f64;
+            let top = TOP + CELL.1 * row as f64;
+            for (i, &value) in self.images.image(mistake.sample).iter().enumerate() {
+                let edge = |start: f64, position: usize| units(start + pixel * position as f64);
+                let (x, y) = (i % width, i / width);
+                let ends =
+                    [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];
+                area.draw(&Rectangle::new(ends, RGBColor(value, value, value).filled()))?;
+            }
+            let name = |class: usize| {
+                shortened(&letters.name(&self.classes[class], class, 12), 12)
+            };
+            let said = format!("{} {:.1} %", name(mistake.said), 100.0 * mistake.confidence());
+            let bold =
+                Style { at: (HPos::Left, VPos::Top), colour: INK, bold: true, ..LABEL };
+            write(area, &said, (units(left), units(top + SIDE + 5.0)), bold)?;
+            let is = format!("is {}", name(mistake.class));
+            let plain = Style { bold: false, colour: MUTED, ..bold };
+            write(area, &is, (units(left), units(top + SIDE + 21.0)), plain)?;
+        }
+        Ok(())
+    }
+}
