@@ -8,6 +8,7 @@ pub(super) use shell::{Page, figure, scrolled};
 
 use maud::{Markup, html};
 
+use super::plot::number;
 use super::{Report, ReportError};
 use crate::layers::Layer;
 use crate::model::{Spec, Summary, grouped};
@@ -72,9 +73,13 @@ fn lead(report: &Report) -> String {
         true => format!("{asked} epochs"),
         false => format!("{epochs} of {asked} epochs"),
     };
+    let held_out = match config.fit.validation_split {
+        0.0 => String::new(),
+        share => format!(" ({} % of them held out for validation)", number(100.0 * share)),
+    };
     format!(
-        "A network of {} ({} parameters) that learned for {trained} from {} images, and was tested on {} \
-         that it had not seen. Begun {}.",
+        "A network of {} ({} parameters) that learned for {trained} from {} images{held_out}, and was \
+         tested on {} that it had not seen. Begun {}.",
         widths(&config.network),
         grouped(parameters),
         grouped(config.data.train_samples),

@@ -44,8 +44,8 @@ pub(super) fn tiles(report: &Report) -> Markup {
     tile("training time", result.map(|result| seconds(result.seconds)));
     let fastest = report.history.epochs.iter().map(|epoch| epoch.samples_per_second);
     let fastest = fastest.filter(|speed| speed.is_finite()).reduce(f64::max);
-    let speed = |speed: f64| format!("{} a second", grouped(speed.round() as usize));
-    tile("samples, fastest epoch", fastest.map(speed));
+    let speed = |speed: f64| format!("{}/s", grouped(speed.round() as usize));
+    tile("fastest epoch, samples", fastest.map(speed));
     html! {
         @if !tiles.is_empty() {
             dl.tiles {
@@ -256,9 +256,9 @@ pub(super) fn calibration(report: &Report) -> Result<Option<Markup>, ReportError
     let calibration = &found.calibration;
     let plot = figure(
         &reliability,
-        "Blue bars: the share of right answers among those of a confidence. Orange up to the dashed line, \
-         outlined: too sure; filled: not sure enough. Below: how many answers there are (square-root \
-         scale).",
+        "Blue: the share of right answers among those of a confidence. An orange frame up to the dashed \
+         line is what is lacking: the network is too sure. A green end above the line: not sure enough. \
+         Below: how many answers there are (square-root scale).",
     )?;
     let (confidence, accuracy) = (calibration.mean_confidence(), found.evaluation.accuracy);
     let tendency = if confidence > accuracy { "too sure" } else { "not too sure" };

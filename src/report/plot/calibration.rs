@@ -2,10 +2,9 @@
 
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, Style, stroke, title,
+    Area, CENTRE, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, RIGHT, Style, stroke, title,
     units, write,
 };
 use crate::report::calibration::{BINS, Calibration};
@@ -46,31 +45,29 @@ impl Figure for Reliability<'_> {
         let x = |share: f64| units(LEFT + SIDE * share);
         let y = |share: f64| units(TOP + SIDE * (1.0 - share));
         let line = |from, to, style| PathElement::new(vec![from, to], style);
+        let floor = units(TOP + SIDE + BETWEEN + BELOW);
         for tick in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
             area.draw(&line((x(0.0), y(tick)), (x(1.0), y(tick)), stroke(GRID, 1.0)))?;
             let share = format!("{:.0} %", 100.0 * tick);
-            let left = Style { at: (HPos::Right, VPos::Center), ..LABEL };
-            write(area, &share, (x(0.0) - units(8.0), y(tick)), left)?;
-            let under = Style { at: (HPos::Center, VPos::Top), ..LABEL };
-            let floor = units(TOP + SIDE + BETWEEN + BELOW);
-            write(area, &share, (x(tick), floor + units(8.0)), under)?;
+            write(area, &share, (x(0.0) - units(8.0), y(tick)), RIGHT)?;
+            write(area, &share, (x(tick), floor + units(16.0)), CENTRE)?;
         }
         let most = self.0.bins().iter().map(|bin| bin.samples).max().unwrap_or(0).max(1);
-        let floor = units(TOP + SIDE + BETWEEN + BELOW);
         for (i, bin) in self.0.bins().iter().enumerate().filter(|(_, bin)| bin.samples > 0) {
             let edge = |i: usize| x(i as f64 / BINS as f64);
             let (left, right) = (edge(i) + units(1.5), edge(i + 1) - units(1.5));
             let (accuracy, confidence) = (bin.accuracy(), bin.mean_confidence());
             let bar = |top: f64, bottom: f64| [(left, y(top)), (right, y(bottom))];
-            area.draw(&Rectangle::new(bar(accuracy, 0.0), LINES[0].mix(0.85).filled()))?;
-            // Between what it is and what it says: an outline where it is too sure, a fill where it is
-            // not sure enough, so that both are told apart without colours.
-            let gap = bar(accuracy.max(confidence), accuracy.min(confidence));
+            let both = accuracy.min(confidence);
+            area.draw(&Rectangle::new(bar(both, 0.0), LINES[0].mix(0.9).filled()))?;
+            // A frame where it is too sure, a fill where it is not sure enough: told apart without
+            // colours, too.
+            let gap = bar(accuracy.max(confidence), both);
             if confidence > accuracy {
                 area.draw(&Rectangle::new(gap, LINES[1].mix(0.18).filled()))?;
                 outline(area, gap, stroke(LINES[1], 1.5))?;
             } else {
-                area.draw(&Rectangle::new(gap, LINES[1].mix(0.6).filled()))?;
+                area.draw(&Rectangle::new(gap, LINES[2].filled()))?;
             }
             // The square root keeps few visible beside many.
             let height = BELOW * (bin.samples as f64 / most as f64).sqrt();
@@ -82,13 +79,15 @@ impl Figure for Reliability<'_> {
         let ends = [(x(0.0), y(0.0)), (x(1.0), y(1.0))];
         let dashes = DashedPathElement::new(ends, units(5.0), units(4.0), stroke(INK, 1.5));
         area.draw(&dashes)?;
-        let small = Style { at: (HPos::Left, VPos::Center), colour: INK, ..LABEL };
-        write(area, "as sure as right", (x(0.03), y(0.95)), small)?;
+        let key = [(x(0.03), y(0.94)), (x(0.11), y(0.94))];
+        let dashes = DashedPathElement::new(key, units(5.0), units(4.0), stroke(INK, 1.5));
+        area.draw(&dashes)?;
+        let small = Style { colour: INK, ..LABEL };
+        write(area, "as sure as right", (x(0.13), y(0.94)), small)?;
         let count = format!("answers, up to {most}");
         let above = units(TOP + SIDE + BETWEEN + 8.0);
         write(area, &count, (x(0.03), above), Style { colour: MUTED, ..small })?;
-        let under = Style { at: (HPos::Center, VPos::Top), ..LABEL };
-        write(area, "confidence", (x(0.5), floor + units(26.0)), under)
+        write(area, "confidence", (x(0.5), floor + units(35.0)), CENTRE)
     }
 }
 

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, PAPER, Style, TITLE, stroke, title,
+    Area, CENTRE, DARK, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, PAPER, RIGHT, Style, stroke, title,
     units, write,
 };
 
@@ -15,12 +15,11 @@ pub(in crate::report) struct Confusion<'a> {
     pub classes: &'a [String],
 }
 
-/// Ink is read on a cell up to the first strength, paper from the second on; none lies between. The
-/// contrasts that follow from both and the page's colours are at least 4.5.
-const FAINT: f64 = 0.42;
-const STRONG: f64 = 0.9;
-/// The faintest a cell gets that holds something.
-const LEAST: f64 = 0.1;
+/// How strongly a cell is coloured, from few to many, and what its number is written in. Between the
+/// steps there is room for no more: on each of them the text has a contrast of at least 4.5, on light
+/// paper and on dark.
+const STEPS: [(f64, RGBColor); 6] =
+    [(0.12, INK), (0.22, INK), (0.34, INK), (0.48, INK), (0.70, DARK), (1.0, PAPER)];
 
 impl Confusion<'_> {
     /// A cell's side in points: numbers have room in large ones.
@@ -37,7 +36,12 @@ impl Confusion<'_> {
     fn margins(&self) -> [f64; 2] {
         let longest = self.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let names = 7.0 * longest.clamp(1, MOST_CHARS) as f64;
-        [40.0 + names, 102.0]
+        [26.0 + names, if self.long_names() { 122.0 } else { 84.0 }]
+    }
+
+    /// Whether names stand upright above their columns, which are too narrow for them.
+    fn long_names(&self) -> bool {
+        self.classes.iter().any(|name| name.chars().count() > 3)
     }
 
     fn side(&self) -> f64 {
@@ -49,17 +53,15 @@ impl Confusion<'_> {
         (13.0 / self.cell()).ceil() as usize
     }
 
-    /// How strongly a cell is coloured, from 0 to 1, in a step on either side of where neither ink nor
-    /// paper would be read.
-    fn strength(&self, count: u64, of: u64) -> f64 {
-        if count == 0 {
-            return 0.0;
-        }
+    /// The step of a cell with so many `of` the most, which holds something.
+    fn step_of(count: u64, of: u64) -> (f64, RGBColor) {
         let share = count as f64 / of.max(1) as f64;
-        if share > 0.5 { STRONG } else { LEAST + (FAINT - LEAST) * 2.0 * share }
+        let step = (share * STEPS.len() as f64).ceil() as usize;
+        STEPS[step.clamp(1, STEPS.len()) - 1]
     }
 }
 
+/// The longest name that is shown whole.
 const MOST_CHARS: usize = 14;
 
 impl Figure for Confusion<'_> {
@@ -90,19 +92,18 @@ impl Figure for Confusion<'_> {
         let (cell, step, side) = (self.cell(), self.step(), self.side());
         let at = |position: usize| cell * position as f64;
         let names = self.classes.iter().enumerate().step_by(step);
-        let long = self.classes.iter().any(|name| name.chars().count() > 3);
+        let long = self.long_names();
         for (class, name) in names {
-            let name = letters.name(name, class, MOST_CHARS);
             let middle = at(class) + cell / 2.0;
-            let row = Style { at: (HPos::Right, VPos::Center), colour: INK, ..LABEL };
-            write(area, &name, (units(left - 9.0), units(top + middle)), row)?;
-            // Long names stand upright, and then only as much as there is room for.
+            let row = Style { colour: INK, ..RIGHT };
+            let short = letters.name(name, class, MOST_CHARS);
+            write(area, &short, (units(left - 9.0), units(top + middle)), row)?;
             let column = match long {
-                true => Style { at: (HPos::Left, VPos::Center), upwards: true, ..row },
+                true => Style { upwards: true, at: LABEL.at, ..row },
                 false => Style { at: (HPos::Center, VPos::Bottom), ..row },
             };
-            let name = letters.name(self.classes[class].as_str(), class, if long { 6 } else { 3 });
-            write(area, &name, (units(left + middle), units(top - 6.0)), column)?;
+            let short = letters.name(name, class, if long { 8 } else { 3 });
+            write(area, &short, (units(left + middle), units(top - 7.0)), column)?;
         }
         let wrong = self.counts.iter().enumerate().flat_map(|(i, row)| {
             row.iter().enumerate().filter(move |(j, _)| i != *j).map(|(_, &count)| count)
@@ -115,17 +116,14 @@ impl Figure for Confusion<'_> {
                     continue;
                 }
                 let (colour, of) = if i == j { (LINES[0], support) } else { (LINES[1], most) };
-                let strength = self.strength(count, of);
-                let corner = |i: usize, j: usize| {
-                    [(units(left + at(j)), units(top + at(i)))].map(|(x, y)| (x, y))[0]
-                };
+                let (strength, ink) = Self::step_of(count, of);
+                let corner = |i: usize, j: usize| (units(left + at(j)), units(top + at(i)));
                 let ends = [corner(i, j), corner(i + 1, j + 1)];
                 area.draw(&Rectangle::new(ends, colour.mix(strength).filled()))?;
                 if cell >= 30.0 {
-                    let colour = if strength >= STRONG { PAPER } else { INK };
-                    let points = if count >= 1000 && cell < 40.0 { 9.5 } else { TITLE.points - 2.0 };
-                    let number =
-                        Style { at: (HPos::Center, VPos::Center), colour, points, ..LABEL };
+                    // Four figures need a small cell's whole width.
+                    let points = if cell < 40.0 && count >= 1000 { 10.0 } else { 13.0 };
+                    let number = Style { points, colour: ink, ..CENTRE };
                     let middle = |position| units(at(position) + cell / 2.0);
                     let place = (units(left) + middle(j), units(top) + middle(i));
                     write(area, &count.to_string(), place, number)?;

@@ -1,7 +1,6 @@
 //! Figures by epoch, as lines whose names stand at their ends.
 
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
     Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, Style, number, stroke,
@@ -139,12 +138,10 @@ impl Figure for Curves {
             if whole { format!("{}", x.round()) } else { String::new() }
         };
         let tick = |y: &f64| self.tick(*y);
-        let label = Style { at: (HPos::Center, VPos::Center), ..LABEL };
         chart
             .configure_mesh()
             .disable_x_mesh()
-            .disable_y_axis()
-            .axis_style(stroke(MUTED, 1.0))
+            .axis_style(TRANSPARENT)
             .bold_line_style(stroke(GRID, 1.0))
             .max_light_lines(0)
             .x_labels(8)
@@ -152,12 +149,14 @@ impl Figure for Curves {
             .set_all_tick_mark_size(units(4.0))
             .x_label_formatter(&epoch)
             .y_label_formatter(&tick)
-            .label_style(label.text())
+            .label_style(LABEL.text())
             .draw()?;
         let (_, bottom) = chart.backend_coord(&(x1, y0));
         let (right, _) = chart.backend_coord(&(x1, y0));
-        let axis = Style { at: (HPos::Left, VPos::Center), ..LABEL };
-        write(area, "epoch", (right + units(10.0), bottom), axis)?;
+        let (left, _) = chart.backend_coord(&(x0, y0));
+        let line = vec![(left, bottom), (right, bottom)];
+        area.draw(&PathElement::new(line, stroke(MUTED, 1.0)))?;
+        write(area, "epoch", (right + units(10.0), bottom), LABEL)?;
 
         let mut ends = Vec::new();
         for series in &self.series {
@@ -191,10 +190,10 @@ impl Figure for Curves {
         let places = spread(&wanted, gap, [highest + units(8.0), bottom - units(26.0)]);
         for ((_, series, y, colour), place) in ends.into_iter().zip(places) {
             let name = letters.name(&series.name, series.colour + 1, 16);
-            let name_style = Style { colour, bold: true, ..axis };
+            let name_style = Style { colour, bold: true, ..LABEL };
             let left = right + units(10.0);
             write(area, &name, (left, place - units(7.5)), name_style)?;
-            let figure = Style { colour: INK, ..axis };
+            let figure = Style { colour: INK, ..LABEL };
             write(area, &self.figure(y), (left, place + units(7.5)), figure)?;
         }
         Ok(())

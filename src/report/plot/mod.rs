@@ -34,8 +34,9 @@ const BOLD: &[u8] = include_bytes!("../fonts/OpenSans-Semibold.ttf");
 /// Colours on light paper, and the page's names for them, which have other values on dark. The first two
 /// lines differ for people who tell few colours apart, too: Okabe and Ito's blue and vermilion, darker
 /// for contrast. Every one of them is unlike the others, so that an SVG can be searched for it.
-const THEME: [(RGBColor, &str); 10] = [
+const THEME: [(RGBColor, &str); 11] = [
     (INK, "--ink"),
+    (DARK, "--dark"),
     (MUTED, "--muted"),
     (GRID, "--grid"),
     (PAPER, "--paper"),
@@ -47,6 +48,8 @@ const THEME: [(RGBColor, &str); 10] = [
     (LINES[5], "--line-6"),
 ];
 const INK: RGBColor = RGBColor(0x14, 0x18, 0x1D);
+/// Dark on any paper.
+const DARK: RGBColor = RGBColor(0x0B, 0x0E, 0x12);
 const MUTED: RGBColor = RGBColor(0x55, 0x5F, 0x6B);
 const GRID: RGBColor = RGBColor(0xE1, 0xE5, 0xEA);
 const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
@@ -136,6 +139,10 @@ const LABEL: Style = Style {
     upwards: false,
 };
 
+/// One that ends at its place, and one in the middle of it.
+const RIGHT: Style = Style { at: (HPos::Right, VPos::Center), ..LABEL };
+const CENTRE: Style = Style { at: (HPos::Center, VPos::Center), ..LABEL };
+
 const TITLE: Style =
     Style { points: 15.0, colour: INK, bold: true, at: (HPos::Left, VPos::Top), ..LABEL };
 
@@ -150,14 +157,6 @@ impl Style {
         }
         let (color, pos) = (self.colour.to_backend_color(), Pos::new(self.at.0, self.at.1));
         TextStyle { font, color, pos }
-    }
-
-    fn centered(self) -> Self {
-        Self { at: (HPos::Center, self.at.1), ..self }
-    }
-
-    fn right(self) -> Self {
-        Self { at: (HPos::Right, self.at.1), ..self }
     }
 }
 
@@ -276,7 +275,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A number as an axis has it: no more digits than it needs.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
