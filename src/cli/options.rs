@@ -82,6 +82,14 @@ impl RunOptions {
         }
     }
 
+    /// Which weights were asked for, in words, where it is not the final ones.
+    pub fn which(&self) -> Option<&'static str> {
+        self.checkpoint.map(|name| match name {
+            CheckpointName::Last => "those of the newest checkpoint",
+            CheckpointName::Best => "those of the best checkpoint",
+        })
+    }
+
     /// The network of the newest checkpoint; none if there is no checkpoint.
     pub fn load_newest(&self, run: &Run, device: Device) -> Result<Option<Sequential>, RunError> {
         newest(run)?.map(|path| run.load_checkpoint(&path, device)).transpose()

@@ -42,7 +42,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         report.add_network(model)?;
     }
     if let (Some(model), Some(data)) = (&model, &data) {
-        report.add_test(model, &data.test)?;
+        report.add_test(model, data)?;
+    }
+    if let Some(which) = args.run.which() {
+        report.weights_are(which);
     }
     missing.iter().for_each(|what| report.lacks(what));
     let Written { page, plots } = report.write()?;
@@ -121,7 +124,7 @@ pub(super) fn of_trained(run: &Run, model: &Sequential, data: &Loaded) -> anyhow
     let written = || -> Result<Written, seqfit::report::ReportError> {
         let mut report = Report::new(run)?;
         report.add_network(model)?;
-        report.add_test(model, &data.test)?;
+        report.add_test(model, data)?;
         report.write()
     };
     written().with_context(|| format!("the report on {}", run.path().display()))

@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
 use super::output::{self, tell};
 use super::progress::{JsonLines, Progress};
+use super::report;
 use interruption::Interruption;
 use settings::{CallbackOptions, FitOptions};
 use timing::Timing;
@@ -65,6 +66,10 @@ pub struct Args {
     /// settings and data stay as they were
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force"])]
     resume: Option<PathBuf>,
+    /// Also write the report of `seqfit report` when training ends, which takes half a second; where
+    /// there is one already it is always written again
+    #[arg(long, conflicts_with = "seeds")]
+    report: bool,
     /// Print nothing but warnings and errors; with --json its lines alone
     #[arg(long, short)]
     quiet: bool,
@@ -219,13 +224,30 @@ impl Job {
         let goes_on = interruption.stopped() && stopped.is_none();
         let way_on = goes_on.then(|| self.way_on());
         let run = self.run.finish(&result)?;
+        // One of before would tell of other weights.
+        let page = if args.report || report::is_there(run.path()) {
+            let written = report::of_trained(&run, &self.model, &self.data);
+            mark("report");
+            match written {
+                Ok(written) => Some(written.page),
+                Err(error) => {
+                    failures.push(format!("{error:#}"));
+                    None
+                }
+            }
+        } else {
+            None
+        };
         match lines {
             Some(mut lines) => {
                 lines.write(&Finished { run: run.path(), result: &result })?;
                 lines.finish()?;
             }
             None if args.quiet => {}
-            None => output::print(&conclusion(run.path(), &result, way_on.as_deref()))?,
+            None => {
+                let page = page.as_deref();
+                output::print(&conclusion(run.path(), &result, page, way_on.as_deref()))?;
+            }
         }
         whole(&failures)?;
         // All is done, and yet whoever sent a signal does not want to see a success.
@@ -245,13 +267,7 @@ impl Job {
     }
 
     fn way_on(&self) -> String {
-        let path = self.run.path().display().to_string();
-        let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
-        let quoted = match path.chars().all(plain) {
-            true => path,
-            false => format!("'{}'", path.replace('\'', r"'\''")),
-        };
-        format!("go on with: seqfit train --resume {quoted}")
+        format!("go on with: seqfit train --resume {}", quoted(self.run.path()))
     }
 
     /// An error in training leaves the checkpoints before it.
@@ -267,6 +283,16 @@ impl Job {
             }
             None => error.into(),
         }
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
+    match path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', r"'\''")),
     }
 }
 
@@ -313,9 +339,18 @@ struct Finished<'a> {
     result: &'a RunResult,
 }
 
-fn conclusion(path: &Path, result: &RunResult, way_on: Option<&str>) -> String {
+fn conclusion(
+    path: &Path,
+    result: &RunResult,
+    page: Option<&Path>,
+    way_on: Option<&str>,
+) -> String {
     let Figures { loss, accuracy, samples } = result.test;
     let percent = 100.0 * accuracy;
+    let page = match page {
+        Some(page) => page.display().to_string(),
+        None => format!("seqfit report {} makes one to look at", quoted(path)),
+    };
     let path = path.display();
     let mut lines = Vec::new();
     lines.extend(result.ended_by.as_ref().map(|why| format!("end:  {why}")));
@@ -323,6 +358,7 @@ fn conclusion(path: &Path, result: &RunResult, way_on: Option<&str>) -> String {
     lines.extend(result.restored_epoch.map(weights));
     lines.push(format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images"));
     lines.push(format!("run:  {path}"));
+    lines.push(format!("page: {page}"));
     lines.extend(way_on.map(ToOwned::to_owned));
     lines.join("\n") + "\n"
 }

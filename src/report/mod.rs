@@ -17,7 +17,7 @@ pub use compare::Comparison;
 
 use std::path::{Path, PathBuf};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Loaded};
 use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
 use crate::native::LibtorchError;
@@ -69,6 +69,7 @@ pub struct Report<'a> {
     result: Option<RunResult>,
     first_layer: Option<FirstLayer>,
     tested: Option<Tested<'a>>,
+    weights: Option<String>,
     missing: Vec<String>,
 }
 
@@ -76,6 +77,8 @@ pub struct Report<'a> {
 #[derive(Debug)]
 struct Tested<'a> {
     images: &'a Dataset,
+    /// The data set's name, where it is another than the run's own.
+    other: Option<String>,
     found: Assessment,
 }
 
@@ -95,7 +98,14 @@ impl<'a> Report<'a> {
     /// A history that cannot be read.
     pub fn new(run: &'a Run) -> Result<Self, RunError> {
         let (history, result) = (run.history()?, run.result());
-        Ok(Self { run, history, result, first_layer: None, tested: None, missing: Vec::new() })
+        let (first_layer, tested, weights) = (None, None, None);
+        Ok(Self { run, history, result, first_layer, tested, weights, missing: Vec::new() })
+    }
+
+    /// Says which weights the network has, where they are not those that training ended with: "those of
+    /// the best checkpoint".
+    pub fn weights_are(&mut self, which: impl Into<String>) {
+        self.weights = Some(which.into());
     }
 
     /// Says what the report lacks, and how it can be had.
@@ -112,14 +122,17 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Adds the network's answers to a test set.
+    /// Adds the network's answers to a test set, that of `data`.
     ///
     /// # Errors
     /// A test set that does not fit the network, or answers that are no numbers.
-    pub fn add_test(&mut self, model: &Sequential, images: &'a Dataset) -> Result<(), ReportError> {
+    pub fn add_test(&mut self, model: &Sequential, data: &'a Loaded) -> Result<(), ReportError> {
+        let images = &data.test;
+        let own = self.run.config().data.source.check_same(&data.source).is_ok();
+        let other = (!own).then(|| data.source.name.clone());
         let [height, width] = images.image_shape();
         let most = MISTAKES.min(MISTAKE_PIXELS / (height * width).max(1));
-        self.tested = Some(Tested { images, found: Assessment::of(model, images, most)? });
+        self.tested = Some(Tested { images, other, found: Assessment::of(model, images, most)? });
         Ok(())
     }
 
@@ -222,7 +235,7 @@ impl<'a> Report<'a> {
     }
 
     fn sheet(&self) -> Option<Sheet<'_>> {
-        let Tested { images, found } = self.tested.as_ref()?;
+        let Tested { images, found, .. } = self.tested.as_ref()?;
         let sheet = Sheet { mistakes: &found.mistakes, images, classes: self.classes() };
         (!found.mistakes.is_empty()).then_some(sheet)
     }

@@ -88,9 +88,10 @@ impl Comparison {
         let entries = runs.iter().zip(names).map(|(run, name)| Entry::of(run, name));
         let entries = entries.collect::<Result<_, _>>()?;
         let digests = |run: &Run| -> Vec<String> {
+            let files = &run.config().data.source.files;
             // Of four files the last two are tested on.
-            let files = run.config().data.source.files.iter().skip(2);
-            files.map(|file| file.sha256.clone()).collect()
+            let tested = if files.len() == 4 { &files[2..] } else { &files[..] };
+            tested.iter().map(|file| file.sha256.clone()).collect()
         };
         let same_data = runs.iter().all(|run| digests(run) == digests(&runs[0]));
         Ok(Self { runs: entries, settings: settings::differing(runs), same_data })

@@ -9,7 +9,7 @@ pub(super) use shell::{Page, figure, scrolled};
 use maud::{Markup, html};
 
 use super::plot::number;
-use super::{Report, ReportError};
+use super::{Report, ReportError, Tested};
 use crate::layers::Layer;
 use crate::model::{Spec, Summary, grouped};
 
@@ -17,9 +17,11 @@ use crate::model::{Spec, Summary, grouped};
 pub(super) fn report(report: &Report) -> Result<String, ReportError> {
     let config = report.run.config();
     let accuracy = sections::accuracy(report);
+    let other = report.tested.as_ref().and_then(|tested| tested.other.as_deref());
+    let name = other.unwrap_or(&config.data.source.name);
     let headline = match accuracy {
-        Some(accuracy) => format!("{}: {:.2} % right", config.data.source.name, 100.0 * accuracy),
-        None => format!("{}: not evaluated yet", config.data.source.name),
+        Some(accuracy) => format!("{name}: {:.2} % right", 100.0 * accuracy),
+        None => format!("{name}: not evaluated yet"),
     };
     let mut sections = vec![
         ("curves", "Training", sections::curves(report)?),
@@ -77,13 +79,24 @@ fn lead(report: &Report) -> String {
         0.0 => String::new(),
         share => format!(" ({} % of them held out for validation)", number(100.0 * share)),
     };
+    let tested = match (&report.tested, &report.result) {
+        (Some(Tested { other: Some(_), images, .. }), _) => {
+            format!("was tested on {} images of other data", grouped(images.len()))
+        }
+        (None, None) => "has not been tested yet".to_owned(),
+        _ => format!("was tested on {} that it had not seen", grouped(config.data.test_samples)),
+    };
+    let weights = match &report.weights {
+        Some(weights) => format!(" Its weights here are {weights}."),
+        None => String::new(),
+    };
     format!(
-        "A network of {} ({} parameters) that learned for {trained} from {} images{held_out}, and was \
-         tested on {} that it had not seen. Begun {}.",
+        "A network of {} ({} parameters) that learned for {trained} from {} images of {}{held_out}, and \
+         {tested}.{weights} Begun {}.",
         widths(&config.network),
         grouped(parameters),
         grouped(config.data.train_samples),
-        grouped(config.data.test_samples),
+        config.data.source.name,
         config.created.replace('T', " ").replace('Z', " UTC")
     )
 }

@@ -213,7 +213,7 @@ fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
 
 /// The wrong answers that were given most surely.
 pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
-    let Some(Tested { images, found }) = &report.tested else { return Ok(None) };
+    let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
     if found.mistakes.is_empty() {
         return Ok(Some(html! { p { "There are none: every answer on the test set is right." } }));
     }

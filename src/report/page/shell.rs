@@ -66,5 +66,5 @@ pub(in crate::report) fn figure(
 
 /// What may be wider than a narrow screen, and is moved then, also by keys.
 pub(in crate::report) fn scrolled(name: &str, content: Markup) -> Markup {
-    html! { div.scroll role="region" aria-label=(name) tabindex="0" { (content) } }
+    html! { div.scroll role="group" aria-label=(name) tabindex="0" { (content) } }
 }

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, Drawn, Figure, INK, LABEL, Letters, MUTED, PAPER, Style, shortened, title, units, write,
+    Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, title, units, write,
 };
 use crate::data::Dataset;
 use crate::report::assessment::Mistake;
@@ -17,9 +17,9 @@ pub(in crate::report) struct Sheet<'a> {
 }
 
 const COLUMNS: usize = 6;
-/// A picture's longer side, and the cell around it with two lines of text.
+/// A picture's longer side, and the cell around it with three lines of text.
 const SIDE: f64 = 84.0;
-const CELL: (f64, f64) = (112.0, 134.0);
+const CELL: (f64, f64) = (112.0, 152.0);
 const TOP: f64 = 66.0;
 
 impl Sheet<'_> {
@@ -59,16 +59,17 @@ impl Figure for Sheet<'_> {
                     [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];
                 area.draw(&Rectangle::new(ends, RGBColor(value, value, value).filled()))?;
             }
-            let name = |class: usize| {
-                shortened(&letters.name(&self.classes[class], class, 12), 12)
-            };
-            let said = format!("{} {:.1} %", name(mistake.said), 100.0 * mistake.confidence());
-            let bold =
-                Style { at: (HPos::Left, VPos::Top), colour: INK, bold: true, ..LABEL };
-            write(area, &said, (units(left), units(top + SIDE + 5.0)), bold)?;
-            let is = format!("is {}", name(mistake.class));
-            let plain = Style { bold: false, colour: MUTED, ..bold };
-            write(area, &is, (units(left), units(top + SIDE + 21.0)), plain)?;
+            let name = |class: usize| letters.name(&self.classes[class], class, 11);
+            let plain = Style { at: (HPos::Left, VPos::Top), ..LABEL };
+            let lines = [
+                (format!("said {}", name(mistake.said)), Style { bold: true, colour: INK, ..plain }),
+                (format!("{:.1} % sure", 100.0 * mistake.confidence()), plain),
+                (format!("is {}", name(mistake.class)), Style { colour: INK, ..plain }),
+            ];
+            for (line, (text, style)) in lines.iter().enumerate() {
+                let below = top + SIDE + 5.0 + 15.5 * line as f64;
+                write(area, text, (units(left), units(below)), *style)?;
+            }
         }
         Ok(())
     }
