@@ -250,7 +250,7 @@ fn what_is_missing_is_told_in_the_page() {
     let hidden = home.path().join("elsewhere");
     fs::rename(home.path().join("data"), &hidden).unwrap();
     let (missing, found, title) = again();
-    assert!(missing.len() == 1 && missing[0].contains("data is not there"), "{missing:?}");
+    assert!(missing.len() == 1 && missing[0].contains("data is gone: name its new place"), "{missing:?}");
     assert_eq!(found, ["curves", "weights", "repeat"]);
     assert!(title.ends_with("% right"), "{title}");
     write_stripes(&home.path().join("data"), 6, 6, 2);

@@ -109,11 +109,7 @@ fn test_set(args: &Args, run: &Run, missing: &mut Vec<String>) -> anyhow::Result
         // Data that was named must be there.
         Err(error) if !own => Err(error),
         Err(error) => {
-            missing.push(format!(
-                "The test set cannot be read, so there are no answers: {error:#}. With --data-dir DIR, \
-                 seqfit report {} takes it from elsewhere.",
-                run.path().display()
-            ));
+            missing.push(format!("The test set cannot be read, so there are no answers: {error:#}."));
             Ok(None)
         }
     }
