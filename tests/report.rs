@@ -35,7 +35,8 @@ fn page(path: &Path) -> Html {
     let page = Html::parse_document(&source);
     assert_eq!(page.errors, Vec::<&str>::new(), "{}", path.display());
     // Nothing comes from elsewhere, and nothing runs.
-    for forbidden in ["http:", "https:", "//", "url(", "@import", "javascript:", "srcset", "style="] {
+    for forbidden in ["http:", "https:", "//", "url(", "@import", "javascript:", "srcset", "style="]
+    {
         // In base64 anything may stand.
         let rest: String = source.split('"').filter(|part| !part.starts_with("data:")).collect();
         assert!(!rest.contains(forbidden), "{forbidden} in {}", path.display());
@@ -192,7 +193,8 @@ fn names_are_text_whatever_they_hold() {
     ];
     write_stripes(&data, 8, 8, names.len() as u8);
     fs::write(data.join("classes.txt"), names.join("\n")).unwrap();
-    let options = ["train", "--data-dir", "<i>data", "--epochs", "2", "--out", "it's <b>", "--report"];
+    let options =
+        ["train", "--data-dir", "<i>data", "--epochs", "2", "--out", "it's <b>", "--report"];
     succeed(seqfit(home.path()).args(options));
     let run = home.path().join("it's <b>");
     let page = page(&run.join("report.html"));
@@ -223,7 +225,8 @@ fn many_classes_have_a_matrix_too() {
         let rows = all(&page, "[aria-label='Figures of each class'] tbody tr");
         assert_eq!(rows.len(), usize::from(classes));
         plots(&home.path().join("r"));
-        let (width, height) = image::image_dimensions(home.path().join("r/plots/confusion.png")).unwrap();
+        let (width, height) =
+            image::image_dimensions(home.path().join("r/plots/confusion.png")).unwrap();
         assert!(width < 2200 && height < 2200, "{width} {height}");
     }
 }
@@ -250,7 +253,10 @@ fn what_is_missing_is_told_in_the_page() {
     let hidden = home.path().join("elsewhere");
     fs::rename(home.path().join("data"), &hidden).unwrap();
     let (missing, found, title) = again();
-    assert!(missing.len() == 1 && missing[0].contains("data is gone: name its new place"), "{missing:?}");
+    assert!(
+        missing.len() == 1 && missing[0].contains("data is gone: name its new place"),
+        "{missing:?}"
+    );
     assert_eq!(found, ["curves", "weights", "repeat"]);
     assert!(title.ends_with("% right"), "{title}");
     write_stripes(&home.path().join("data"), 6, 6, 2);
@@ -388,8 +394,7 @@ fn a_broken_page_is_found() {
 /// tests/fixtures/make_calibration.py has the formulas.
 #[test]
 fn calibration_is_what_numpy_says() {
-    let fixture: Value =
-        serde_json::from_str(include_str!("fixtures/calibration.json")).unwrap();
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/calibration.json")).unwrap();
     for case in fixture["cases"].as_array().unwrap() {
         let numbers = |value: &Value| -> Vec<f64> {
             value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
@@ -399,8 +404,7 @@ fn calibration_is_what_numpy_says() {
         for (row, label) in case["probabilities"].as_array().unwrap().iter().zip(labels) {
             calibration.add(&numbers(row), label as usize);
         }
-        let counts: Vec<f64> =
-            calibration.bins().iter().map(|bin| bin.samples as f64).collect();
+        let counts: Vec<f64> = calibration.bins().iter().map(|bin| bin.samples as f64).collect();
         assert_eq!(counts, numbers(&case["counts"]));
         // Sums of 50 to 120 numbers of at most 2, in another order.
         for (name, got) in [

@@ -39,7 +39,8 @@ fn pages_are_for_everybody() {
     let serious = |page: &Value| -> Vec<String> {
         let both = ["light", "dark"].map(|scheme| page["violations"][scheme].as_array().unwrap());
         let all = both.into_iter().flatten();
-        let serious = all.filter(|found| ["serious", "critical"].contains(&found["impact"].as_str().unwrap()));
+        let serious = all
+            .filter(|found| ["serious", "critical"].contains(&found["impact"].as_str().unwrap()));
         serious.map(ToString::to_string).collect()
     };
     for page in &told[..2] {
@@ -57,7 +58,10 @@ fn pages_are_for_everybody() {
     // The same eyes find fault where there is fault.
     let broken = &told[2];
     assert!(!serious(broken).is_empty() && broken["narrow"].as_u64() > Some(320), "{broken}");
-    assert!(!broken["requests"].as_array().unwrap().is_empty() && broken["broken"] == 1, "{broken}");
+    assert!(
+        !broken["requests"].as_array().unwrap().is_empty() && broken["broken"] == 1,
+        "{broken}"
+    );
 
     if let Some(folder) = shot {
         let file = folder.join("report.png");

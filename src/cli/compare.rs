@@ -75,7 +75,9 @@ fn table(comparison: &Comparison) -> String {
     let mut text: Vec<String> = text.collect();
     text.push(match comparison.same_data {
         true => "* best".to_owned(),
-        false => "the runs were tested on different data: their figures cannot be compared".to_owned(),
+        false => {
+            "the runs were tested on different data: their figures cannot be compared".to_owned()
+        }
     });
     text.join("\n")
 }

@@ -1,8 +1,8 @@
 //! The command line: one file a command. clap lives here alone; what goes further is the library's
 //! plain configs.
 
-pub mod crash;
 mod compare;
+pub mod crash;
 mod data;
 mod doctor;
 mod evaluate;

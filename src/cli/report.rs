@@ -109,7 +109,8 @@ fn test_set(args: &Args, run: &Run, missing: &mut Vec<String>) -> anyhow::Result
         // Data that was named must be there.
         Err(error) if !own => Err(error),
         Err(error) => {
-            missing.push(format!("The test set cannot be read, so there are no answers: {error:#}."));
+            missing
+                .push(format!("The test set cannot be read, so there are no answers: {error:#}."));
             Ok(None)
         }
     }

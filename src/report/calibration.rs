@@ -94,7 +94,8 @@ impl Calibration {
 
 /// The position of the largest value, the first where there are several.
 pub(super) fn likeliest(probabilities: &[f64]) -> usize {
-    let larger = |best: usize, i: usize| if probabilities[i] > probabilities[best] { i } else { best };
+    let larger =
+        |best: usize, i: usize| if probabilities[i] > probabilities[best] { i } else { best };
     (0..probabilities.len()).reduce(larger).unwrap_or(0)
 }
 

@@ -23,7 +23,7 @@ use crate::model::Sequential;
 use crate::native::LibtorchError;
 use crate::run::{self, Run, RunError, RunResult};
 use crate::train::{EpochRecord, History};
-use plot::{Confusion, Curves, Reliability, Series, Sheet};
+use plot::{Confusion, Curves, Numbers, Reliability, Series, Sheet};
 use weights::FirstLayer;
 
 /// Mistakes that are shown, and pixels of all of them.
@@ -194,7 +194,7 @@ impl<'a> Report<'a> {
             title: title.to_owned(),
             unit: unit.to_owned(),
             series: series.into_iter().filter(|series| !series.points.is_empty()).collect(),
-            percent: false,
+            numbers: Numbers::Loss,
             from_zero: true,
             size: (560, 330),
         };
@@ -211,12 +211,23 @@ impl<'a> Report<'a> {
         let all = [
             curves("loss", "Loss", "mean cross-entropy in nats, lower is better", loss),
             Curves {
-                percent: true,
+                numbers: Numbers::Percent,
                 from_zero: false,
-                ..curves("accuracy", "Accuracy", "share of right answers, higher is better", accuracy)
+                ..curves(
+                    "accuracy",
+                    "Accuracy",
+                    "share of right answers, higher is better",
+                    accuracy,
+                )
             },
-            curves("learning-rate", "Learning rate", "at the end of each epoch", rate),
-            curves("speed", "Speed", "training samples a second", speed),
+            Curves {
+                numbers: Numbers::Plain,
+                ..curves("learning-rate", "Learning rate", "at the end of each epoch", rate)
+            },
+            Curves {
+                numbers: Numbers::Plain,
+                ..curves("speed", "Speed", "training samples a second", speed)
+            },
         ];
         all.into_iter().filter(|curves| !curves.series.is_empty()).collect()
     }

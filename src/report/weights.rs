@@ -59,8 +59,7 @@ impl FirstLayer {
         let columns = COLUMNS.min(self.shown);
         let rows = self.shown.div_ceil(columns.max(1));
         let side = |count: usize, size: usize| count * (size + GAP) * enlarged - GAP * enlarged;
-        let mut sheet =
-            Picture::filled(side(columns, width), side(rows, height), [255, 255, 255]);
+        let mut sheet = Picture::filled(side(columns, width), side(rows, height), [255, 255, 255]);
         for (unit, weights) in self.weights.chunks_exact(height * width).enumerate() {
             let (top, left) = (unit / columns * (height + GAP), unit % columns * (width + GAP));
             for (i, &weight) in weights.iter().enumerate() {

@@ -86,7 +86,8 @@ fn only_plots(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        let known = pictures.iter().any(|kind| path.extension().is_some_and(|found| found == *kind));
+        let known =
+            pictures.iter().any(|kind| path.extension().is_some_and(|found| found == *kind));
         if !entry.file_type()?.is_file() || !(known || files::is_temporary(&path)) {
             return Ok(false);
         }

@@ -32,7 +32,7 @@ for (const file of rest) {
     page.on("console", (message) => told.complaints.push(message.text()));
     page.on("pageerror", (error) => told.complaints.push(String(error)));
     await page.goto(own);
-    for (const closed of await page.locator("details:not([open]) > summary").all()) await closed.click();
+    await page.evaluate(() => document.querySelectorAll("details").forEach((part) => (part.open = true)));
     await page.evaluate(axe);
     const found = await page.evaluate(() => globalThis.axe.run());
     told.violations[colorScheme] = found.violations.map((violation) => ({
@@ -51,7 +51,10 @@ for (const file of rest) {
     if (screenshot && colorScheme === "light") {
       await page.setViewportSize({ width: 1280, height: 900 });
       await page.reload();
-      await page.screenshot({ path: screenshot, clip: { x: 0, y: 0, width: 1280, height: 1820 }, fullPage: true });
+      // Down to the end of the second section.
+      const box = await page.locator("section").nth(1).boundingBox();
+      const clip = { x: 0, y: 0, width: 1280, height: Math.ceil(box.y + box.height) + 20 };
+      await page.screenshot({ path: screenshot, clip, fullPage: true });
     }
     await context.close();
   }

@@ -5,13 +5,14 @@ use maud::{Markup, html};
 use super::{Comparison, Entry};
 use crate::report::ReportError;
 use crate::report::page::{Page, figure, scrolled};
-use crate::report::plot::{Curves, Series};
+use crate::report::plot::{Curves, Numbers, Series};
 use crate::train::EpochRecord;
 
 /// The whole page.
 pub(super) fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     let names: Vec<&str> = comparison.runs.iter().map(|run| run.name.as_str()).collect();
-    let plots = curves(&comparison.runs).into_iter().map(|(curves, caption)| figure(&curves, caption));
+    let plots =
+        curves(&comparison.runs).into_iter().map(|(curves, caption)| figure(&curves, caption));
     let plots = plots.collect::<Result<Vec<_>, _>>()?;
     let page = Page {
         title: format!("{} runs compared · seqfit", names.len()),
@@ -112,7 +113,11 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
             title: title.to_owned(),
             unit: unit.to_owned(),
             series: series.filter(|series| !series.points.is_empty()).collect(),
-            percent: name.ends_with("accuracy"),
+            numbers: match name {
+                _ if name.ends_with("accuracy") => Numbers::Percent,
+                _ if name.ends_with("loss") => Numbers::Loss,
+                _ => Numbers::Plain,
+            },
             from_zero: !name.ends_with("accuracy"),
             size: (560, 330),
         }
@@ -121,7 +126,9 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
         curves("training-loss", "Training loss", "nats, lower is better", |e| Some(e.loss)),
         curves("training-accuracy", "Training accuracy", "higher is better", |e| Some(e.accuracy)),
         curves("validation-loss", "Validation loss", "nats, lower is better", |e| e.val_loss),
-        curves("validation-accuracy", "Validation accuracy", "higher is better", |e| e.val_accuracy),
+        curves("validation-accuracy", "Validation accuracy", "higher is better", |e| {
+            e.val_accuracy
+        }),
         curves("learning-rate", "Learning rate", "at the end of each epoch", |e| {
             Some(e.learning_rate)
         }),
@@ -133,5 +140,9 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
         _ => "",
     };
     let all = all.into_iter().filter(|curves| !curves.series.is_empty());
-    all.map(|curves| { let caption = told(&curves); (curves, caption) }).collect()
+    all.map(|curves| {
+        let caption = told(&curves);
+        (curves, caption)
+    })
+    .collect()
 }

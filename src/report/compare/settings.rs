@@ -40,7 +40,8 @@ pub(super) fn differing(runs: &[Run]) -> Vec<Setting> {
 
 /// All settings by their names.
 fn settings(config: &RunConfig) -> Vec<(String, String)> {
-    let mut found = vec![("data".to_owned(), data(config)), ("network".to_owned(), network(config))];
+    let mut found =
+        vec![("data".to_owned(), data(config)), ("network".to_owned(), network(config))];
     let parts = [
         ("fit", serde_json::to_value(&config.fit)),
         ("callbacks", serde_json::to_value(config.callbacks)),
@@ -57,7 +58,9 @@ fn settings(config: &RunConfig) -> Vec<(String, String)> {
 fn flatten(place: &str, value: &Value, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(name, value)| flatten(&format!("{place}.{name}"), value, found));
+            fields
+                .iter()
+                .for_each(|(name, value)| flatten(&format!("{place}.{name}"), value, found));
         }
         Value::Null => {}
         Value::String(text) => found.push((place.to_owned(), text.clone())),

@@ -30,8 +30,7 @@ pub(super) fn tiles(report: &Report) -> Markup {
     let loss = loss.or_else(|| Some(result?.test.loss));
     tile("test loss", loss.map(|loss| format!("{loss:.4}")));
     let wrong = |found: &Evaluation| {
-        let wrong = found.samples - (found.accuracy * found.samples as f64).round() as usize;
-        format!("{} of {}", grouped(wrong), grouped(found.samples))
+        grouped(found.samples - (found.accuracy * found.samples as f64).round() as usize)
     };
     tile("wrong answers", report.assessment().map(|found| wrong(&found.evaluation)));
     let last = report.history.last();
@@ -44,8 +43,8 @@ pub(super) fn tiles(report: &Report) -> Markup {
     tile("training time", result.map(|result| seconds(result.seconds)));
     let fastest = report.history.epochs.iter().map(|epoch| epoch.samples_per_second);
     let fastest = fastest.filter(|speed| speed.is_finite()).reduce(f64::max);
-    let speed = |speed: f64| format!("{}/s", grouped(speed.round() as usize));
-    tile("fastest epoch, samples", fastest.map(speed));
+    let speed = |speed: f64| grouped(speed.round() as usize);
+    tile("peak images/s", fastest.map(speed));
     html! {
         @if !tiles.is_empty() {
             dl.tiles {
@@ -76,7 +75,9 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
             ("loss", true) => {
                 "Where validation rises while training falls, the network learns by heart."
             }
-            ("loss", false) => "Without --validation-split there is no second curve to compare with.",
+            ("loss", false) => {
+                "Without --validation-split there is no second curve to compare with."
+            }
             ("accuracy", _) => "Measured while training: each batch before its own step.",
             ("learning-rate", _) => "What the optimiser used, after schedule and callbacks.",
             _ => "Validation is not counted.",
@@ -101,7 +102,8 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
 }
 
 fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
-    let optional = |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
+    let optional =
+        |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
     html! {
         table {
             caption { "Losses in nats, accuracies as shares" }
@@ -202,9 +204,10 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
 
 /// Count, true class and named class of the most frequent mistakes.
 fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
-    let cells = confusion.iter().enumerate().flat_map(|(is, row)| {
-        row.iter().enumerate().map(move |(said, &count)| (count, is, said))
-    });
+    let cells = confusion
+        .iter()
+        .enumerate()
+        .flat_map(|(is, row)| row.iter().enumerate().map(move |(said, &count)| (count, is, said)));
     let mut pairs: Vec<_> = cells.filter(|&(count, is, said)| is != said && count > 0).collect();
     pairs.sort_by_key(|&(count, is, said)| (std::cmp::Reverse(count), is, said));
     pairs.truncate(PAIRS);
@@ -346,7 +349,7 @@ pub(super) fn repeat(report: &Report) -> Markup {
     let versions = &config.versions;
     let toml = report.run.config_text();
     html! {
-        p { "This command trains the same network again, on one machine bit for bit:" }
+        p { "This command trains the same network again; on one machine and on the CPU it is the same bit for bit:" }
         pre tabindex="0" aria-label="Command" { code { (command(&config.command)) } }
         p {
             "seqfit " (versions.seqfit) ", libtorch " (versions.libtorch) ", " (versions.system) ", "

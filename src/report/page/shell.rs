@@ -51,15 +51,12 @@ impl Page {
 }
 
 /// A figure with what is said about it.
-pub(in crate::report) fn figure(
-    shown: &impl Figure,
-    caption: &str,
-) -> Result<Markup, ReportError> {
+pub(in crate::report) fn figure(shown: &impl Figure, caption: &str) -> Result<Markup, ReportError> {
     let svg = plot::inline_svg(shown)?;
     Ok(html! {
         figure {
             (scrolled(&format!("Plot: {}", shown.name()), html! { (PreEscaped(svg)) }))
-            figcaption { (caption) }
+            @if !caption.is_empty() { figcaption { (caption) } }
         }
     })
 }

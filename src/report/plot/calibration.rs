@@ -4,8 +4,8 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::{
-    Area, CENTRE, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, RIGHT, Style, stroke, title,
-    units, write,
+    Area, CENTRE, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, RIGHT, Style,
+    stroke, title, units, write,
 };
 use crate::report::calibration::{BINS, Calibration};
 
@@ -97,7 +97,6 @@ fn outline<DB: DrawingBackend>(
     [(left, top), (right, bottom)]: [(i32, i32); 2],
     style: ShapeStyle,
 ) -> Drawn<DB> {
-    let corners =
-        vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+    let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
     area.draw(&PathElement::new(corners, style))
 }

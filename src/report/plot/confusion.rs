@@ -5,8 +5,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, CENTRE, DARK, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, PAPER, RIGHT, Style, stroke, title,
-    units, write,
+    Area, CENTRE, DARK, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, PAPER, RIGHT, Style,
+    stroke, title, units, write,
 };
 
 /// Counts by true class (row) and named class (column).

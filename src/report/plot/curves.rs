@@ -20,6 +20,17 @@ pub(in crate::report) struct Series {
     pub dashed: bool,
 }
 
+/// How figures are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::report) enum Numbers {
+    /// 0.0196
+    Loss,
+    /// Shares: 97.60 %
+    Percent,
+    /// As short as can be: 0.001, 263,391
+    Plain,
+}
+
 /// A plot of lines over epochs.
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Curves {
@@ -28,8 +39,8 @@ pub(in crate::report) struct Curves {
     /// What the figures are, and in which unit.
     pub unit: String,
     pub series: Vec<Series>,
-    /// Shares, shown as per cent.
-    pub percent: bool,
+    /// How the figures are written.
+    pub numbers: Numbers,
     /// Whether the axis begins at 0.
     pub from_zero: bool,
     pub size: (u32, u32),
@@ -50,19 +61,16 @@ impl Series {
 
 impl Curves {
     fn figure(&self, value: f64) -> String {
-        if self.percent {
-            return format!("{:.2} %", 100.0 * value);
-        }
-        match value.abs() {
-            size if size >= 1000.0 => grouped(size.round() as usize),
-            size if size >= 1e-3 => format!("{value:.4}"),
-            _ => number(value),
+        match self.numbers {
+            Numbers::Percent => format!("{:.2} %", 100.0 * value),
+            Numbers::Loss if value.abs() >= 1e-3 => format!("{value:.4}"),
+            _ => self.tick(value),
         }
     }
 
     fn tick(&self, value: f64) -> String {
         match value.abs() {
-            _ if self.percent => format!("{} %", number(100.0 * value)),
+            _ if self.numbers == Numbers::Percent => format!("{} %", number(100.0 * value)),
             size if size >= 1000.0 => grouped(size.round() as usize),
             _ => number(value),
         }
@@ -91,7 +99,7 @@ impl Curves {
             let room = 0.06 * (y1 - y0);
             (y0, y1) = (if self.from_zero { y0 } else { y0 - room }, y1 + room);
         }
-        if self.percent {
+        if self.numbers == Numbers::Percent {
             (y0, y1) = (y0.max(0.0), y1.min(1.0));
         }
         let x = if x1 > x0 { [x0, x1] } else { [x0 - 0.5, x0 + 0.5] };
@@ -127,11 +135,11 @@ impl Figure for Curves {
         let ([x0, x1], [y0, y1]) = self.ranges();
         let mut chart = ChartBuilder::on(area)
             .margin_top(units(64.0))
-            .margin_left(units(6.0))
+            .margin_left(units(8.0))
             .margin_right(units(112.0))
             .margin_bottom(units(8.0))
             .x_label_area_size(units(30.0))
-            .y_label_area_size(units(54.0))
+            .y_label_area_size(units(62.0))
             .build_cartesian_2d(x0..x1, y0..y1)?;
         let epoch = |x: &f64| {
             let whole = (x - x.round()).abs() < 1e-6;
@@ -156,7 +164,7 @@ impl Figure for Curves {
         let (left, _) = chart.backend_coord(&(x0, y0));
         let line = vec![(left, bottom), (right, bottom)];
         area.draw(&PathElement::new(line, stroke(MUTED, 1.0)))?;
-        write(area, "epoch", (right + units(10.0), bottom), LABEL)?;
+        write(area, "epoch", (right + units(14.0), bottom + units(16.0)), LABEL)?;
 
         let mut ends = Vec::new();
         for series in &self.series {
@@ -187,7 +195,7 @@ impl Figure for Curves {
         let (_, highest) = chart.backend_coord(&(x0, y1));
         let wanted: Vec<i32> = ends.iter().map(|end| end.0).collect();
         let gap = units(32.0).min((bottom - highest) / ends.len().max(1) as i32);
-        let places = spread(&wanted, gap, [highest + units(8.0), bottom - units(26.0)]);
+        let places = spread(&wanted, gap, [highest + units(8.0), bottom - units(12.0)]);
         for ((_, series, y, colour), place) in ends.into_iter().zip(places) {
             let name = letters.name(&series.name, series.colour + 1, 16);
             let name_style = Style { colour, bold: true, ..LABEL };
@@ -233,7 +241,7 @@ mod tests {
             title: "Loss".to_owned(),
             unit: "nats".to_owned(),
             series: vec![Series::new("training", 0, false, points.iter().copied())],
-            percent: false,
+            numbers: Numbers::Loss,
             from_zero: true,
             size: (400, 300),
         }

@@ -3,9 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{
-    Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, title, units, write,
-};
+use super::{Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, title, units, write};
 use crate::data::Dataset;
 use crate::report::assessment::Mistake;
 
@@ -55,14 +53,16 @@ impl Figure for Sheet<'_> {
             for (i, &value) in self.images.image(mistake.sample).iter().enumerate() {
                 let edge = |start: f64, position: usize| units(start + pixel * position as f64);
                 let (x, y) = (i % width, i / width);
-                let ends =
-                    [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];
+                let ends = [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];
                 area.draw(&Rectangle::new(ends, RGBColor(value, value, value).filled()))?;
             }
             let name = |class: usize| letters.name(&self.classes[class], class, 11);
             let plain = Style { at: (HPos::Left, VPos::Top), ..LABEL };
             let lines = [
-                (format!("said {}", name(mistake.said)), Style { bold: true, colour: INK, ..plain }),
+                (
+                    format!("said {}", name(mistake.said)),
+                    Style { bold: true, colour: INK, ..plain },
+                ),
                 (format!("{:.1} % sure", 100.0 * mistake.confidence()), plain),
                 (format!("is {}", name(mistake.class)), Style { colour: INK, ..plain }),
             ];

@@ -8,7 +8,7 @@ mod mistakes;
 
 pub(super) use calibration::Reliability;
 pub(super) use confusion::Confusion;
-pub(super) use curves::{Curves, Series};
+pub(super) use curves::{Curves, Numbers, Series};
 pub(super) use mistakes::Sheet;
 
 use std::sync::OnceLock;
@@ -169,11 +169,14 @@ fn write<DB: DrawingBackend>(
     area.draw_text(text, &style.text(), at)
 }
 
+/// Points at the left that are empty, which a page cuts off: it has a margin of its own.
+const MARGIN: f64 = 14.0;
+
 /// A title, left, and below it a line in small.
 fn title<DB: DrawingBackend>(area: &Area<DB>, title: &str, below: &str) -> Drawn<DB> {
-    write(area, title, (units(14.0), units(12.0)), TITLE)?;
+    write(area, title, (units(MARGIN), units(12.0)), TITLE)?;
     let small = Style { at: (HPos::Left, VPos::Top), ..LABEL };
-    write(area, below, (units(14.0), units(32.0)), small)
+    write(area, below, (units(MARGIN), units(32.0)), small)
 }
 
 /// plotters knows fonts by their names, once for the whole process.
@@ -220,9 +223,10 @@ pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
         inner = inner.replace(&quoted, &format!("\"var({name})\""));
     }
     let ((width, height), name) = (figure.size(), figure.name());
+    let (cut, width) = (units(MARGIN), width - MARGIN as u32);
     let words = escaped(&figure.words());
     Ok(format!(
-        "<svg class=\"plot\" viewBox=\"0 0 {} {}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
+        "<svg class=\"plot\" viewBox=\"{cut} 0 {} {}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
          aria-labelledby=\"{name}-words\"><title id=\"{name}-words\">{words}</title>\n{inner}</svg>",
         width * UNITS,
         height * UNITS,
@@ -279,11 +283,11 @@ pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    if value.abs() >= 1e-3 {
-        let text = format!("{value:.4}");
+    if value.abs() >= 1e-4 {
+        let text = format!("{value:.5}");
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
-    // 4.9999999e-4 is 5e-4.
+    // 4.9999999e-5 is 5e-5.
     let text = format!("{value:.2e}");
     match text.split_once('e') {
         Some((digits, power)) => {
@@ -303,8 +307,9 @@ mod tests {
             (0.0, "0"),
             (0.30000000000000004, "0.3"),
             (1e-3, "0.001"),
-            (5e-4, "5e-4"),
-            (4.9999999e-4, "5e-4"),
+            (8e-4, "0.0008"),
+            (5e-5, "5e-5"),
+            (4.9999999e-5, "5e-5"),
             (1.25e-6, "1.25e-6"),
             (250.0, "250"),
             (-0.5, "-0.5"),
