@@ -221,7 +221,7 @@ impl Sequential {
 
     /// Takes all samples in order through the network, [`BATCH`] at once, or fewer where there is not
     /// enough memory for as many: `what` must not have done anything when it fails.
-    fn for_each_batch(
+    pub(crate) fn for_each_batch(
         &self,
         feed: &Feed,
         mut what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,

@@ -36,6 +36,7 @@
 //! - [`import`]: weights from other programs;
 //! - [`export`]: files for other programs, each with a model card;
 //! - [`run`]: the folder that keeps a run;
+//! - [`report`]: a page about a run, and runs side by side;
 //! - [`device`], [`libtorch`]: what it all runs on.
 //!
 //! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
@@ -55,6 +56,7 @@ pub mod export;
 pub mod files;
 pub mod import;
 pub mod libtorch;
+pub mod report;
 pub mod run;
 pub mod tensors;
 

@@ -105,6 +105,11 @@ fn wrong_usage() {
         &["data", "preview"],
         &["recipe", "show", "bestest"],
         &["evaluate", "r", "--checkpoint", "first"],
+        &["train", "--report", "--seeds", "2"],
+        &["report"],
+        &["report", "r", "--dataset", "mnist", "--data-dir", "."],
+        &["compare"],
+        &["compare", "r"],
     ];
     snapshot("wrong_usage", home.path(), 2, commands);
 }

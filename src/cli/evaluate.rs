@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use seqfit::{ClassFigures, Evaluation, data, device};
+use seqfit::data::{self, Loaded, Request};
+use seqfit::run::Run;
+use seqfit::{ClassFigures, Evaluation, device};
 use serde::Serialize;
 
 use super::options::{DataOptions, DeviceOptions, RunOptions};
@@ -59,23 +61,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
-    // Without a word about data it is the run's own, and then it must be the very same.
-    let own = args.data.request() == data::Request::Auto;
-    let locations = data::Locations::from_env()?;
-    let source = trained_on.source.as_ref().filter(|_| own);
-    let request = match (own, source) {
-        (false, _) => args.data.request(),
-        (true, Some(source)) => source.request(&locations)?,
-        (true, None) => anyhow::bail!(
-            "{} was imported, and nothing is known of its data: add --dataset or --data-dir",
-            run.path().display()
-        ),
-    };
-    let loaded =
-        progress::with_downloads(args.json, |told| data::resolve(&request, &locations, told))?;
-    if let Some(source) = source {
-        source.check_same(&loaded.source)?;
-    } else if loaded.test.classes() != trained_on.classes {
+    let loaded = data_for(&run, args.data.request(), args.json)?;
+    if args.data.request() != Request::Auto && loaded.test.classes() != trained_on.classes {
         tell(format_args!(
             "note: the run's classes are called {}, those of this data {}",
             trained_on.classes.join(", "),
@@ -103,6 +90,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     output::print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The data to look at a run with: what was asked for, or without a word about it the run's own, which must
+/// be the very same.
+pub(super) fn data_for(run: &Run, asked: Request, quiet: bool) -> anyhow::Result<Loaded> {
+    let locations = data::Locations::from_env()?;
+    let own = match (&asked, &run.config().data.source) {
+        (Request::Auto, None) => anyhow::bail!(
+            "{} was imported, and nothing is known of its data: add --dataset or --data-dir",
+            run.path().display()
+        ),
+        (Request::Auto, own) => own.as_ref(),
+        _ => None,
+    };
+    let request = own.map_or(Ok(asked), |source| source.request(&locations))?;
+    let loaded = progress::with_downloads(quiet, |told| data::resolve(&request, &locations, told))?;
+    own.map_or(Ok(()), |source| source.check_same(&loaded.source))?;
+    Ok(loaded)
 }
 
 fn table(report: &Report) -> String {

@@ -4,6 +4,7 @@
 mod bar;
 mod bench;
 mod chart;
+mod compare;
 mod completions;
 mod confusion;
 pub mod crash;
@@ -20,6 +21,7 @@ mod picture;
 mod predict;
 mod progress;
 mod recipe;
+mod report;
 pub mod reserve;
 mod summary;
 mod train;
@@ -44,6 +46,10 @@ enum Command {
     Train(Box<train::Args>),
     /// Evaluate a run on a test set: loss, accuracy, figures by class
     Evaluate(evaluate::Args),
+    /// Write a page about a run, with its plots: curves, confusion, mistakes, calibration
+    Report(report::Args),
+    /// Lay runs side by side: settings that differ, figures, curves
+    Compare(compare::Args),
     /// Classify images: PNG, JPEG or IDX
     Predict(predict::Args),
     /// Write a run's network as a file for other programs
@@ -82,6 +88,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),

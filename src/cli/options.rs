@@ -82,17 +82,34 @@ impl RunOptions {
                 return run.load_model(device);
             }
             Some(CheckpointName::Best) => Some(folder.join(checkpoints::BEST)),
-            Some(CheckpointName::Last) => {
-                let all = checkpoints::list(&folder);
-                let all = all.map_err(|source| RunError::Read { path: folder, source })?;
-                all.into_iter().next_back().map(|(_, path)| path)
-            }
+            Some(CheckpointName::Last) => newest(run)?,
         };
         match path {
             Some(path) if path.exists() => run.load_checkpoint(&path, device),
             _ => Err(RunError::NoCheckpoint(self.run.clone())),
         }
     }
+
+    /// Which weights were asked for, in words, where it is not the final ones.
+    pub fn which(&self) -> Option<&'static str> {
+        self.checkpoint.map(|name| match name {
+            CheckpointName::Last => "those of the newest checkpoint",
+            CheckpointName::Best => "those of the best checkpoint",
+        })
+    }
+
+    /// The network of the newest checkpoint; none if there is no checkpoint.
+    pub fn load_newest(&self, run: &Run, device: Device) -> Result<Option<Sequential>, RunError> {
+        newest(run)?.map(|path| run.load_checkpoint(&path, device)).transpose()
+    }
+}
+
+/// The newest checkpoint of a run.
+fn newest(run: &Run) -> Result<Option<PathBuf>, RunError> {
+    let folder = run.checkpoints_path();
+    let all = checkpoints::list(&folder);
+    let all = all.map_err(|source| RunError::Read { path: folder, source })?;
+    Ok(all.into_iter().next_back().map(|(_, path)| path))
 }
 
 /// Where to compute.

@@ -23,6 +23,7 @@ use super::confusion;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
 use super::output::{self, tell};
 use super::progress::{JsonLines, Progress};
+use super::report;
 use interruption::Interruption;
 use settings::CallbackOptions;
 use timing::Timing;
@@ -74,6 +75,10 @@ pub struct Args {
     /// new training
     #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout"])]
     init_from: Option<PathBuf>,
+    /// Also write the report of `seqfit report` when training ends, which takes half a second; where
+    /// there is one already it is always written again
+    #[arg(long, conflicts_with = "seeds")]
+    report: bool,
     /// Print nothing but warnings and errors; with --json its lines alone
     #[arg(long, short)]
     quiet: bool,
@@ -249,6 +254,20 @@ impl Job {
             }
             None => None,
         };
+        // One of before would tell of other weights.
+        let page = if args.report || report::is_there(run.path()) {
+            let written = report::of_trained(&run, &self.model, &self.data);
+            mark("report");
+            match written {
+                Ok(written) => Some(written.page),
+                Err(error) => {
+                    failures.push(format!("{error:#}"));
+                    None
+                }
+            }
+        } else {
+            None
+        };
         match lines {
             Some(mut lines) => {
                 let run = verdict.is_none().then(|| run.path());
@@ -256,9 +275,14 @@ impl Job {
                 lines.finish()?;
             }
             None if args.quiet => {}
-            None => output::print(
-                &verdict.unwrap_or_else(|| conclusion(run.path(), &result, way_on.as_deref())),
-            )?,
+            None => {
+                let page = page.as_deref();
+                output::print(
+                    &verdict.unwrap_or_else(|| {
+                        conclusion(run.path(), &result, page, way_on.as_deref())
+                    }),
+                )?;
+            }
         }
         whole(&failures)?;
         // All is done, and yet whoever sent a signal does not want to see a success.
@@ -278,13 +302,7 @@ impl Job {
     }
 
     fn way_on(&self) -> String {
-        let path = self.run.path().display().to_string();
-        let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
-        let quoted = match path.chars().all(plain) {
-            true => path,
-            false => format!("'{}'", path.replace('\'', r"'\''")),
-        };
-        format!("go on with: seqfit train --resume {quoted}")
+        format!("go on with: seqfit train --resume {}", quoted(self.run.path()))
     }
 
     /// An error in training leaves the checkpoints before it.
@@ -300,6 +318,16 @@ impl Job {
             }
             None => error.into(),
         }
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
+    match path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', r"'\''")),
     }
 }
 
@@ -353,9 +381,18 @@ struct Finished<'a> {
     result: &'a RunResult,
 }
 
-fn conclusion(path: &Path, result: &RunResult, way_on: Option<&str>) -> String {
+fn conclusion(
+    path: &Path,
+    result: &RunResult,
+    page: Option<&Path>,
+    way_on: Option<&str>,
+) -> String {
     let Figures { loss, accuracy, samples } = result.test;
     let percent = 100.0 * accuracy;
+    let page = match page {
+        Some(page) => page.display().to_string(),
+        None => format!("seqfit report {} makes one to look at", quoted(path)),
+    };
     let path = path.display();
     let mut lines = Vec::new();
     lines.extend(result.ended_by.as_ref().map(|why| format!("end:  {why}")));
@@ -363,6 +400,7 @@ fn conclusion(path: &Path, result: &RunResult, way_on: Option<&str>) -> String {
     lines.extend(result.restored_epoch.map(weights));
     lines.push(format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images"));
     lines.push(format!("run:  {path}"));
+    lines.push(format!("page: {page}"));
     lines.extend(way_on.map(ToOwned::to_owned));
     lines.join("\n") + "\n"
 }

@@ -93,7 +93,7 @@ impl fmt::Display for Summary {
 }
 
 /// 109386 → "109,386".
-fn grouped(n: usize) -> String {
+pub(crate) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

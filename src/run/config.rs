@@ -116,6 +116,18 @@ pub struct DataConfig {
     pub source: Option<data::Source>,
 }
 
+impl DataConfig {
+    /// The data's name; of an imported network, which does not say, "unknown data".
+    pub fn name(&self) -> &str {
+        self.source.as_ref().map_or("unknown data", |source| &source.name)
+    }
+
+    /// The data's files, with checksums; none of an imported network.
+    pub fn files(&self) -> &[data::SourceFile] {
+        self.source.as_ref().map_or(&[], |source| &source.files)
+    }
+}
+
 impl RunConfig {
     /// The time as a config has it.
     pub fn timestamp() -> String {

@@ -173,6 +173,14 @@ pub enum RunError {
         /// What the parser said.
         message: String,
     },
+    /// The history of the epochs is none.
+    #[error("{path} is no history of a run's: {message}: restore the file")]
+    History {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A folder cannot be made, emptied or written into.
     #[error(
         "{path} cannot be used as a run's folder: {source}: allow writing there, or choose another"

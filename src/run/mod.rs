@@ -2,7 +2,7 @@
 //!
 //! `config.toml` is written before training and read back by every later command, so that a shape
 //! is never typed twice; `checkpoints/` and `history.csv` grow while it trains; `model.safetensors`,
-//! `model.pt` and `result.json` come when it ends. One process at a time writes into a run.
+//! `model.pt` and `result.json` come when it ends; `report.html` and `plots/` show it to people. One process at a time writes into a run.
 
 mod card;
 pub mod checkpoint;
@@ -54,7 +54,12 @@ pub const TORCHSCRIPT: &str = "model.pt";
 /// The final figures.
 pub const RESULT: &str = "result.json";
 
-const FILES: [&str; 5] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT];
+/// The page about the run.
+pub const REPORT: &str = "report.html";
+/// The folder of the page's plots, each a PNG and most of them an SVG, too.
+pub const PLOTS: &str = "plots";
+
+const FILES: [&str; 6] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT, REPORT];
 
 /// A run folder on disk.
 #[derive(Debug)]
@@ -173,6 +178,34 @@ impl Run {
         serde_json::from_slice(&bytes).ok()
     }
 
+    /// The records of the epochs so far; none where nothing was written yet.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no history.
+    pub fn history(&self) -> Result<History, RunError> {
+        let bytes = match read(&self.path, HISTORY, 0, 1 << 28) {
+            Err(RunError::Missing { .. }) => return Ok(History::default()),
+            read => read?,
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        History::from_csv(&text)
+            .map_err(|message| RunError::History { path: self.path.join(HISTORY), message })
+    }
+
+    /// Writes a file that others can be made of again: on a full disk nothing makes room for it.
+    ///
+    /// # Errors
+    /// A folder that cannot be made, or a file that cannot be written.
+    pub(crate) fn write_view(&self, file: &Path, bytes: &[u8]) -> Result<PathBuf, RunError> {
+        let path = self.path.join(file);
+        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+            let prepare = |source| RunError::Prepare { path: folder.to_owned(), source };
+            fs::create_dir(folder).map_err(prepare)?;
+        }
+        files::write(&path, bytes)?;
+        Ok(path)
+    }
+
     /// The newest whole checkpoint, or the best one if there is no other, and those that are damaged,
     /// which are put aside.
     ///
@@ -267,6 +300,11 @@ impl Run {
     /// What the run was made from.
     pub fn config(&self) -> &RunConfig {
         &self.config
+    }
+
+    /// The config as `config.toml` has it.
+    pub(crate) fn config_text(&self) -> String {
+        self.config.to_toml().unwrap_or_default()
     }
 
     /// Writes the trained parameters and the history.
@@ -427,6 +465,7 @@ impl Run {
             let Ok(inside) = target.strip_prefix(&run) else { return false };
             let known = FILES.iter().chain(&[lock::FILE, replacement::MARKER]);
             inside.starts_with(checkpoints::FOLDER)
+                || inside.starts_with(PLOTS)
                 || known.into_iter().any(|name| inside == Path::new(name) && inside != again)
         };
         // What is to be replaced stays as it is until then, and goes with everything in it.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::RunError;
 use super::lock::{self, Lock};
-use super::{FILES, RESULT, Run, WEIGHTS, checkpoints, exports, replacement};
+use super::{FILES, PLOTS, RESULT, Run, WEIGHTS, checkpoints, exports, replacement};
 use crate::files;
 
 /// What [`Run::check_vacant`] found.
@@ -46,10 +46,10 @@ impl Run {
                 || files::is_temporary(Path::new(name))
         };
         let of_a_run = |name: &OsString| {
-            passing(name)
-                || name == checkpoints::FOLDER
-                || exports::is_one(name)
-                || FILES.iter().any(|file| name == file)
+            let folder = name == checkpoints::FOLDER
+                || name == PLOTS && only_plots(&path.join(name)).unwrap_or(false);
+            let file = exports::is_one(name) || FILES.iter().any(|file| name == file);
+            passing(name) || folder || file
         };
         let replaceable = is_run && names.iter().all(of_a_run);
         let began_in_vain = || -> io::Result<bool> {
@@ -78,6 +78,22 @@ impl Run {
         FILES.iter().try_for_each(|file| gone(fs::remove_file(folder.join(file))))?;
         gone(fs::remove_file(folder.join(replacement::MARKER)))?;
         gone(fs::remove_dir_all(folder.join(checkpoints::FOLDER)))?;
+        gone(fs::remove_dir_all(folder.join(PLOTS)))?;
         checkpoints::sweep(folder)
     }
+}
+
+/// Whether a folder holds nothing but pictures, as a report makes them.
+fn only_plots(folder: &Path) -> io::Result<bool> {
+    let pictures = ["svg", "png"];
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        let known =
+            pictures.iter().any(|kind| path.extension().is_some_and(|found| found == *kind));
+        if !entry.file_type()?.is_file() || !(known || files::is_temporary(&path)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -47,6 +47,48 @@ impl History {
         self.epochs.iter().map(Self::csv_line).fold(header.to_owned(), |csv, line| csv + &line)
     }
 
+    /// Reads what [`to_csv`](Self::to_csv) writes. A last line without an end is of an epoch that is
+    /// just being written, and is left out.
+    ///
+    /// # Errors
+    /// The first line that is no record, by its number.
+    pub fn from_csv(text: &str) -> Result<Self, String> {
+        let header = Self::default().to_csv();
+        let Some(lines) = text.strip_prefix(&header) else {
+            return Err(format!("line 1 must be {:?}", header.trim_end()));
+        };
+        let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
+        let record = |(number, line): (usize, &str)| {
+            Self::record(line).ok_or_else(|| {
+                format!("line {number} must be an epoch's eight figures, found {line:?}")
+            })
+        };
+        let epochs = (2..).zip(whole.lines()).map(record).collect::<Result<_, _>>()?;
+        Ok(Self { epochs })
+    }
+
+    fn record(line: &str) -> Option<EpochRecord> {
+        let mut fields = line.split(',');
+        let mut field = || fields.next();
+        let epoch = field()?.parse().ok()?;
+        let number = |text: &str| text.parse::<f64>().ok();
+        let optional = |text: &str| match text {
+            "" => Some(None),
+            text => number(text).map(Some),
+        };
+        let record = EpochRecord {
+            epoch,
+            loss: number(field()?)?,
+            accuracy: number(field()?)?,
+            val_loss: optional(field()?)?,
+            val_accuracy: optional(field()?)?,
+            learning_rate: number(field()?)?,
+            seconds: number(field()?)?,
+            samples_per_second: number(field()?)?,
+        };
+        fields.next().is_none().then_some(record)
+    }
+
     /// A record as a line of [`to_csv`](Self::to_csv).
     pub(crate) fn csv_line(e: &EpochRecord) -> String {
         let optional = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
@@ -80,8 +122,17 @@ mod tests {
             seconds: 2.0,
             samples_per_second: 100.0,
         };
-        let csv = History { epochs: vec![record] }.to_csv();
+        let history = History { epochs: vec![record] };
+        let csv = history.to_csv();
         assert_eq!(csv.lines().count(), 2);
         assert!(csv.ends_with("1,0.30000000000000004,0.5,,0.25,0.001,2,100\n"), "{csv}");
+        assert_eq!(History::from_csv(&csv).as_ref(), Ok(&history));
+        // Half a line is no epoch yet; half a line in the middle is an error.
+        assert_eq!(History::from_csv(&format!("{csv}2,0.1")).as_ref(), Ok(&history));
+        let torn = History::from_csv(&format!("{csv}2,0.1\n"));
+        assert!(torn.is_err_and(|error| error.starts_with("line 3 must be")));
+        assert!(History::from_csv("epoch,loss\n").is_err());
+        let empty = History::default();
+        assert_eq!(History::from_csv(&empty.to_csv()), Ok(empty));
     }
 }

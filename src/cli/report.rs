@@ -1,0 +1,122 @@
+//! `seqfit report`: a page about a run, with its plots.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use seqfit::data::{self, Loaded};
+use seqfit::report::{Report, Written};
+use seqfit::run::{Run, RunError};
+use seqfit::{Device, Sequential};
+
+use super::evaluate;
+use super::options::{DataOptions, DeviceOptions, RunOptions};
+use super::output::{self, tell};
+
+/// Options of `seqfit report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Print one JSON object: the files, and what is missing
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `seqfit report`. What cannot be had is missing in the page, and told.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let run = args.run.open()?;
+    let device = args.device.require()?;
+    let mut missing = Vec::new();
+    let model = model(&args, &run, device, &mut missing)?;
+    let data = match &model {
+        Some(_) => test_set(&args, &run, &mut missing)?,
+        None => None,
+    };
+    let mut report = Report::new(&run)?;
+    if let Some(model) = &model {
+        report.add_network(model)?;
+    }
+    if let (Some(model), Some(data)) = (&model, &data) {
+        report.add_test(model, data)?;
+    }
+    if let Some(which) = args.run.which() {
+        report.weights_are(which);
+    }
+    missing.iter().for_each(|what| report.lacks(what));
+    let Written { page, plots } = report.write()?;
+    if args.json {
+        let written = serde_json::json!({ "page": page, "plots": plots, "missing": missing });
+        output::print(&format!("{written}\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    missing.iter().for_each(|what| tell(format_args!("note: {what}")));
+    output::print(&format!("report: {}\n", page.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The run's network; of a run in progress that of its newest checkpoint, if there is one.
+fn model(
+    args: &Args,
+    run: &Run,
+    device: Device,
+    missing: &mut Vec<String>,
+) -> anyhow::Result<Option<Sequential>> {
+    let path = run.path().display();
+    match args.run.load(run, device) {
+        Err(RunError::Unfinished(_) | RunError::Missing { .. }) => {}
+        loaded => return Ok(Some(loaded?)),
+    }
+    match args.run.load_newest(run, device)? {
+        Some(model) => {
+            missing.push(format!(
+                "The run is not finished: these are its epochs so far, and the answers of its newest \
+                 checkpoint. seqfit train --resume {path} goes on with it."
+            ));
+            Ok(Some(model))
+        }
+        None => {
+            missing.push(format!(
+                "The run has no network yet: there is nothing to evaluate. seqfit report {path} again, \
+                 when an epoch has ended, shows more."
+            ));
+            Ok(None)
+        }
+    }
+}
+
+/// The test set: the run's own, which must be the very same, or the one that was asked for.
+fn test_set(args: &Args, run: &Run, missing: &mut Vec<String>) -> anyhow::Result<Option<Loaded>> {
+    let asked = args.data.request();
+    let own = asked == data::Request::Auto;
+    match evaluate::data_for(run, asked, args.json) {
+        Ok(loaded) => Ok(Some(loaded)),
+        // Data that was named must be there.
+        Err(error) if !own => Err(error),
+        Err(error) => {
+            missing
+                .push(format!("The test set cannot be read, so there are no answers: {error:#}."));
+            Ok(None)
+        }
+    }
+}
+
+/// Writes the report of a run that has just been trained, from what is in memory.
+pub(super) fn of_trained(run: &Run, model: &Sequential, data: &Loaded) -> anyhow::Result<Written> {
+    let written = || -> Result<Written, seqfit::report::ReportError> {
+        let mut report = Report::new(run)?;
+        report.add_network(model)?;
+        report.add_test(model, data)?;
+        report.write()
+    };
+    written().with_context(|| format!("the report on {}", run.path().display()))
+}
+
+/// Whether a run has a report.
+pub(super) fn is_there(run: &Path) -> bool {
+    run.join(seqfit::run::REPORT).is_file()
+}

@@ -1,0 +1,168 @@
+//! What a report says about a network and a test set: one pass that keeps sums and the worst mistakes,
+//! whatever the number of samples.
+
+use tch::{Device, Kind};
+
+use super::ReportError;
+use super::calibration::{Calibration, likeliest};
+use crate::data::Dataset;
+use crate::data::batches::Feed;
+use crate::evaluate::{Evaluation, check_fit};
+use crate::model::Sequential;
+use crate::native::LibtorchError;
+
+/// A network's answers to a test set.
+#[derive(Clone, Debug)]
+pub struct Assessment {
+    /// Loss, accuracy and confusion matrix.
+    pub evaluation: Evaluation,
+    /// Confidence beside accuracy.
+    pub calibration: Calibration,
+    /// The wrong answers that it was surest of, the surest first.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// A wrong answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mistake {
+    /// The sample's position in the test set.
+    pub sample: usize,
+    /// The class that it is.
+    pub class: usize,
+    /// The class that was named.
+    pub said: usize,
+    /// The probability of each class.
+    pub probabilities: Vec<f64>,
+}
+
+impl Mistake {
+    /// The probability of the class that was named.
+    pub fn confidence(&self) -> f64 {
+        self.probabilities.get(self.said).copied().unwrap_or(0.0)
+    }
+}
+
+impl Assessment {
+    /// Puts every sample of `dataset` through `model` and keeps the `most` worst mistakes.
+    ///
+    /// # Errors
+    /// A dataset that does not fit the network, answers that are no numbers, or libtorch's own.
+    pub fn of(model: &Sequential, dataset: &Dataset, most: usize) -> Result<Self, ReportError> {
+        check_fit(model, dataset)?;
+        let feed = Feed::new(dataset, model.device()).map_err(crate::EvaluateError::from)?;
+        let evaluation = model.evaluate_feed(&feed)?;
+        let classes = model.outputs();
+        let mut calibration = Calibration::default();
+        let mut mistakes = Worst::new(most);
+        let (mut sample, mut finite) = (0, true);
+        model.for_each_batch(&feed, |logits, _| {
+            let shares = logits.f_softmax(-1, Kind::Double)?.f_to_device(Device::Cpu)?;
+            let mut values = vec![0f64; shares.numel()];
+            shares.f_contiguous()?.f_copy_data(&mut values, shares.numel())?;
+            for probabilities in values.chunks_exact(classes) {
+                let class = usize::from(dataset.label(sample));
+                finite &= probabilities.iter().all(|p| p.is_finite());
+                calibration.add(probabilities, class);
+                let said = likeliest(probabilities);
+                if said != class {
+                    let probabilities = probabilities.to_vec();
+                    mistakes.offer(Mistake { sample, class, said, probabilities });
+                }
+                sample += 1;
+            }
+            Ok::<(), LibtorchError>(())
+        })?;
+        if !finite || !evaluation.loss.is_finite() {
+            return Err(ReportError::NotFinite);
+        }
+        Ok(Self { evaluation, calibration, mistakes: mistakes.surest_first() })
+    }
+}
+
+/// The mistakes of the highest confidence, at most so many.
+struct Worst {
+    most: usize,
+    kept: Vec<Mistake>,
+}
+
+impl Worst {
+    fn new(most: usize) -> Self {
+        Self { most, kept: Vec::new() }
+    }
+
+    /// Sorts and cuts only when twice as many are there, so that each costs little.
+    fn offer(&mut self, mistake: Mistake) {
+        self.kept.push(mistake);
+        if self.kept.len() >= 2 * self.most.max(32) {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        // The sort is stable: of equals the first stays.
+        self.kept.sort_by(|a, b| b.confidence().total_cmp(&a.confidence()));
+        self.kept.truncate(self.most);
+    }
+
+    fn surest_first(mut self) -> Vec<Mistake> {
+        self.cut();
+        self.kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Dense, Flatten};
+
+    #[test]
+    fn the_pass_agrees_with_evaluate_and_predict() -> Result<(), Box<dyn std::error::Error>> {
+        let (train, test) = crate::data::load("digits")?;
+        let builder = Sequential::new(test.image_shape()).add(Flatten).add(Dense::new(10));
+        let mut model = builder.build(crate::Device::Cpu, 0)?;
+        let config = crate::FitConfig { epochs: 1, ..Default::default() };
+        model.fit(&train, &config, &mut [])?;
+        let found = Assessment::of(&model, &test, 5)?;
+        assert_eq!(found.evaluation, model.evaluate(&test)?);
+        let right: u64 = found.calibration.bins().iter().map(|bin| bin.right).sum();
+        assert_eq!(right as f64 / test.len() as f64, found.evaluation.accuracy);
+        // All wrong answers by predict_images, the surest first.
+        let mut all = Vec::new();
+        for i in 0..test.len() {
+            let shares = model.predict_images(test.image(i), test.image_shape())?.remove(0);
+            let shares: Vec<f64> = shares.into_iter().map(f64::from).collect();
+            let said = likeliest(&shares);
+            if said != usize::from(test.label(i)) {
+                all.push((i, said, shares[said]));
+            }
+        }
+        assert!(all.len() > 5, "{}", all.len());
+        all.sort_by(|a, b| b.2.total_cmp(&a.2));
+        for (mistake, (sample, said, confidence)) in found.mistakes.iter().zip(&all) {
+            assert_eq!((mistake.sample, mistake.said), (*sample, *said));
+            // f32 there, f64 here.
+            assert!((mistake.confidence() - confidence).abs() < 1e-6);
+        }
+        assert_eq!(found.mistakes.len(), 5);
+        Ok(())
+    }
+
+    #[test]
+    fn the_surest_stay_in_order() {
+        let mistake = |sample: usize, confidence: f64| Mistake {
+            sample,
+            class: 0,
+            said: 1,
+            probabilities: vec![1.0 - confidence, confidence],
+        };
+        let mut worst = Worst::new(3);
+        // 0, 37, 74, 10, 47, … of 101: every value once, in a mixed order.
+        for i in 0..101 {
+            worst.offer(mistake(i, (i * 37 % 101) as f64 / 101.0));
+            assert!(worst.kept.len() < 64);
+        }
+        worst.offer(mistake(200, 100.0 / 101.0));
+        let kept: Vec<f64> = worst.surest_first().iter().map(Mistake::confidence).collect();
+        assert_eq!(kept, [100.0 / 101.0, 100.0 / 101.0, 99.0 / 101.0]);
+    }
+}

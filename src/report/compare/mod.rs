@@ -1,0 +1,242 @@
+//! Runs side by side: what was different in making them, and what came of it.
+
+mod page;
+mod settings;
+
+use serde::Serialize;
+
+use super::ReportError;
+use crate::model::Summary;
+use crate::run::{Figures, Run, RunError};
+use crate::train::History;
+
+pub use settings::Setting;
+
+/// Runs side by side.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// The runs, in the order that was given.
+    pub runs: Vec<Entry>,
+    /// The settings that are not the same in all.
+    pub settings: Vec<Setting>,
+    /// Whether all were tested on the very same images; their test figures say nothing else.
+    pub same_data: bool,
+}
+
+/// A run in a comparison.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// The folder, as it was given.
+    pub run: String,
+    /// A short name, unlike the others'.
+    pub name: String,
+    /// Epochs trained so far.
+    pub epochs: usize,
+    /// Trained values of the network.
+    pub parameters: usize,
+    /// Seconds of all epochs, validation included; none of a run that has not come to its end.
+    pub seconds: Option<f64>,
+    /// Training samples a second over all epochs.
+    pub samples_per_second: Option<f64>,
+    /// The last epoch's loss on the training data.
+    pub training_loss: Option<f64>,
+    /// The least loss on the validation data.
+    pub validation_loss: Option<f64>,
+    /// The highest accuracy on the validation data.
+    pub validation_accuracy: Option<f64>,
+    /// Figures on the test set; none of a run that has not come to its end.
+    pub test: Option<Figures>,
+    #[serde(skip)]
+    history: History,
+}
+
+/// A line of a comparison's table: a figure of each run, as text, and whether it is the best.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// What it is.
+    pub name: &'static str,
+    /// One a run.
+    pub cells: Vec<Cell>,
+}
+
+/// A figure of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// The figure; "-" where there is none.
+    pub text: String,
+    /// Whether none is better, and one is worse.
+    pub best: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Better {
+    Lower,
+    Higher,
+    Neither,
+}
+
+impl Comparison {
+    /// Puts runs side by side.
+    ///
+    /// # Errors
+    /// Fewer than two, or a history that cannot be read.
+    pub fn of(runs: &[Run]) -> Result<Self, ReportError> {
+        if runs.len() < 2 {
+            return Err(ReportError::TooFewRuns(runs.len()));
+        }
+        let names = short_names(runs);
+        let entries = runs.iter().zip(names).map(|(run, name)| Entry::of(run, name));
+        let entries = entries.collect::<Result<_, _>>()?;
+        let digests = |run: &Run| -> Vec<String> {
+            let files = run.config().data.files();
+            // Of four files the last two are tested on.
+            let tested = if files.len() == 4 { &files[2..] } else { files };
+            tested.iter().map(|file| file.sha256.clone()).collect()
+        };
+        let same_data = runs.iter().all(|run| digests(run) == digests(&runs[0]));
+        Ok(Self { runs: entries, settings: settings::differing(runs), same_data })
+    }
+
+    /// The figures as a table.
+    pub fn rows(&self) -> Vec<Row> {
+        use Better::{Higher, Lower, Neither};
+        let tested = |better| if self.same_data { better } else { Neither };
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let short = |value: f64| format!("{value:.4}");
+        let whole = |value: f64| crate::model::grouped(value.round() as usize);
+        let seconds = |value: f64| format!("{value:.1}");
+        let rows = [
+            self.row("epochs", Neither, whole, |e| Some(e.epochs as f64)),
+            self.row("parameters", Neither, whole, |e| Some(e.parameters as f64)),
+            self.row("seconds", Lower, seconds, |e| e.seconds),
+            self.row("samples/s", Higher, whole, |e| e.samples_per_second),
+            self.row("training loss", Neither, short, |e| e.training_loss),
+            self.row("validation loss", tested(Lower), short, |e| e.validation_loss),
+            self.row("validation accuracy", tested(Higher), percent, |e| e.validation_accuracy),
+            self.row("test loss", tested(Lower), short, |e| Some(e.test?.loss)),
+            self.row("test accuracy", tested(Higher), percent, |e| Some(e.test?.accuracy)),
+        ];
+        let told = |row: &Row| row.cells.iter().any(|cell| cell.text != NONE);
+        rows.into_iter().filter(told).collect()
+    }
+
+    fn row(
+        &self,
+        name: &'static str,
+        better: Better,
+        text: impl Fn(f64) -> String,
+        of: impl Fn(&Entry) -> Option<f64>,
+    ) -> Row {
+        let values: Vec<Option<f64>> =
+            self.runs.iter().map(|run| of(run).filter(|value| value.is_finite())).collect();
+        let all = || values.iter().copied().flatten();
+        let (least, most) = (all().reduce(f64::min), all().reduce(f64::max));
+        let best = match better {
+            Better::Lower => least,
+            Better::Higher => most,
+            Better::Neither => None,
+        };
+        // Where all are equal, none is better.
+        let best = best.filter(|_| least != most);
+        let cell = |value: &Option<f64>| Cell {
+            text: value.map_or(NONE.to_owned(), &text),
+            best: value.is_some() && *value == best,
+        };
+        Row { name, cells: values.iter().map(cell).collect() }
+    }
+
+    /// The comparison as a page that is complete in itself.
+    ///
+    /// # Errors
+    /// Something that cannot be drawn.
+    pub fn html(&self) -> Result<String, ReportError> {
+        page::comparison(self)
+    }
+}
+
+/// What stands where there is nothing.
+pub(super) const NONE: &str = "-";
+
+impl Entry {
+    fn of(run: &Run, name: String) -> Result<Self, RunError> {
+        let (history, result) = (run.history()?, run.result());
+        let epochs = &history.epochs;
+        let (mut samples, mut spent) = (0.0, 0.0);
+        for epoch in epochs {
+            samples += epoch.samples_per_second * epoch.seconds;
+            spent += epoch.seconds;
+        }
+        let finite = |values: &mut dyn Iterator<Item = Option<f64>>, best: fn(f64, f64) -> f64| {
+            values.flatten().filter(|value| value.is_finite()).reduce(best)
+        };
+        Ok(Self {
+            run: run.path().display().to_string(),
+            name,
+            epochs: epochs.len(),
+            parameters: Summary::new(&run.config().network).map_or(0, |s| s.parameters()),
+            seconds: result.as_ref().map(|result| result.seconds),
+            samples_per_second: (spent > 0.0).then(|| samples / spent),
+            training_loss: epochs.last().map(|epoch| epoch.loss),
+            validation_loss: finite(&mut epochs.iter().map(|e| e.val_loss), f64::min),
+            validation_accuracy: finite(&mut epochs.iter().map(|e| e.val_accuracy), f64::max),
+            test: result.map(|result| result.test),
+            history,
+        })
+    }
+}
+
+/// The folders' own names, with their number where two are the same.
+fn short_names(runs: &[Run]) -> Vec<String> {
+    let name = |run: &Run| {
+        let path = run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned());
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    };
+    let names: Vec<String> = runs.iter().map(name).collect();
+    let numbered = |(i, name): (usize, &String)| {
+        let again = names.iter().filter(|other| *other == name).count() > 1;
+        if again { format!("{}: {name}", i + 1) } else { name.clone() }
+    };
+    names.iter().enumerate().map(numbered).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(loss: Option<f64>, accuracy: f64) -> Entry {
+        Entry {
+            run: "r".to_owned(),
+            name: "r".to_owned(),
+            epochs: 2,
+            parameters: 1234,
+            seconds: Some(1.0),
+            samples_per_second: None,
+            training_loss: Some(0.5),
+            validation_loss: loss,
+            validation_accuracy: None,
+            test: Some(Figures { loss: 0.25, accuracy, samples: 100 }),
+            history: History::default(),
+        }
+    }
+
+    fn row<'a>(rows: &'a [Row], name: &str) -> Option<Vec<(&'a str, bool)>> {
+        let row = rows.iter().find(|row| row.name == name)?;
+        Some(row.cells.iter().map(|cell| (cell.text.as_str(), cell.best)).collect())
+    }
+
+    #[test]
+    fn the_best_is_marked_and_nothing_where_all_are_equal() {
+        let runs = vec![entry(None, 0.9), entry(Some(0.3), 0.95), entry(Some(f64::NAN), 0.95)];
+        let mut comparison = Comparison { runs, settings: vec![], same_data: true };
+        let rows = comparison.rows();
+        let accuracy = [("90.00 %", false), ("95.00 %", true), ("95.00 %", true)];
+        assert_eq!(row(&rows, "test accuracy"), Some(accuracy.to_vec()));
+        assert_eq!(row(&rows, "test loss"), Some(vec![("0.2500", false); 3]));
+        let loss = [("-", false), ("0.3000", false), ("-", false)];
+        assert_eq!(row(&rows, "validation loss"), Some(loss.to_vec()));
+        assert_eq!(row(&rows, "parameters"), Some(vec![("1,234", false); 3]));
+        assert_eq!(row(&rows, "validation accuracy"), None);
+        comparison.same_data = false;
+        assert!(row(&comparison.rows(), "test accuracy").unwrap().iter().all(|cell| !cell.1));
+    }
+}

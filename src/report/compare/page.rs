@@ -1,0 +1,148 @@
+//! The page about runs side by side.
+
+use maud::{Markup, html};
+
+use super::{Comparison, Entry};
+use crate::report::ReportError;
+use crate::report::page::{Page, figure, scrolled};
+use crate::report::plot::{Curves, Numbers, Series};
+use crate::train::EpochRecord;
+
+/// The whole page.
+pub(super) fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
+    let names: Vec<&str> = comparison.runs.iter().map(|run| run.name.as_str()).collect();
+    let plots =
+        curves(&comparison.runs).into_iter().map(|(curves, caption)| figure(&curves, caption));
+    let plots = plots.collect::<Result<Vec<_>, _>>()?;
+    let page = Page {
+        title: format!("{} runs compared · seqfit", names.len()),
+        header: html! {
+            p.eyebrow { "seqfit compare" }
+            h1 { (names.len()) " runs side by side" }
+            p.lead { (names.join(", ")) }
+            @if !comparison.same_data {
+                aside.missing aria-label="Note" {
+                    p { "The runs were tested on different data: their figures cannot be compared." }
+                }
+            }
+        },
+        content: html! {
+            section aria-labelledby="figures" {
+                h2 id="figures" { "What came of it" }
+                (scrolled("Figures of the runs", figures(comparison)))
+            }
+            section aria-labelledby="settings" {
+                h2 id="settings" { "What was different" }
+                @if comparison.settings.is_empty() {
+                    p { "Nothing: all settings and data are the same." }
+                } @else {
+                    (scrolled("Settings that differ", settings(comparison)))
+                }
+            }
+            @if !plots.is_empty() {
+                section aria-labelledby="curves" {
+                    h2 id="curves" { "Training" }
+                    div.plots { @for plot in plots { (plot) } }
+                }
+            }
+        },
+        footer: format!(
+            "Written by seqfit {}. Everything in this page is in this file.",
+            env!("CARGO_PKG_VERSION")
+        ),
+    };
+    Ok(page.html())
+}
+
+fn head(first: &str, runs: &[Entry]) -> Markup {
+    html! {
+        thead {
+            tr {
+                th scope="col" { (first) }
+                @for run in runs { th scope="col" title=(run.run) { bdi { (run.name) } } }
+            }
+        }
+    }
+}
+
+fn figures(comparison: &Comparison) -> Markup {
+    html! {
+        table {
+            caption { "A star marks the best where one is better; validation figures are of the best epoch" }
+            (head("figure", &comparison.runs))
+            tbody {
+                @for row in comparison.rows() {
+                    tr {
+                        th scope="row" { (row.name) }
+                        @for cell in &row.cells { td.best[cell.best] { (cell.text) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn settings(comparison: &Comparison) -> Markup {
+    html! {
+        table {
+            caption { "The settings that are not the same in all runs, as config.toml names them" }
+            (head("setting", &comparison.runs))
+            tbody {
+                @for setting in &comparison.settings {
+                    tr {
+                        th scope="row" { code { (setting.name) } }
+                        @for value in &setting.values { td { (value) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The runs' curves over each other; those that no run has are left out.
+fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
+    let curves = |name, title: &str, unit: &str, of: fn(&EpochRecord) -> Option<f64>| {
+        let series = runs.iter().enumerate().map(|(i, run)| {
+            let epochs = run.history.epochs.iter();
+            let points = epochs.filter_map(|record| Some((record.epoch as f64, of(record)?)));
+            // Six colours, then the same ones dashed.
+            Series::new(run.name.clone(), i, i / 6 % 2 == 1, points)
+        });
+        Curves {
+            name,
+            title: title.to_owned(),
+            unit: unit.to_owned(),
+            series: series.filter(|series| !series.points.is_empty()).collect(),
+            numbers: match name {
+                _ if name.ends_with("accuracy") => Numbers::Percent,
+                _ if name.ends_with("loss") => Numbers::Loss,
+                _ => Numbers::Plain,
+            },
+            from_zero: !name.ends_with("accuracy"),
+            size: (560, 330),
+        }
+    };
+    let all = [
+        curves("training-loss", "Training loss", "nats, lower is better", |e| Some(e.loss)),
+        curves("training-accuracy", "Training accuracy", "higher is better", |e| Some(e.accuracy)),
+        curves("validation-loss", "Validation loss", "nats, lower is better", |e| e.val_loss),
+        curves("validation-accuracy", "Validation accuracy", "higher is better", |e| {
+            e.val_accuracy
+        }),
+        curves("learning-rate", "Learning rate", "at the end of each epoch", |e| {
+            Some(e.learning_rate)
+        }),
+        curves("speed", "Speed", "training samples a second", |e| Some(e.samples_per_second)),
+    ];
+    let told = |curves: &Curves| match curves.name {
+        "training-loss" => "Measured while training: each batch before its own step.",
+        "validation-loss" => "Runs without a validation split are not in it.",
+        _ => "",
+    };
+    let all = all.into_iter().filter(|curves| !curves.series.is_empty());
+    all.map(|curves| {
+        let caption = told(&curves);
+        (curves, caption)
+    })
+    .collect()
+}

@@ -1,0 +1,120 @@
+//! The settings in which runs differ.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::NONE;
+use crate::layers::Layer;
+use crate::report::page::widths;
+use crate::run::{Run, RunConfig};
+
+/// A setting that is not the same in all runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    /// Its place in `config.toml`: "fit.batch_size"; of data and network their names.
+    pub name: String,
+    /// Its value in each run, "-" where there is none.
+    pub values: Vec<String>,
+}
+
+/// The settings in which `runs` differ, in the order of the config.
+pub(super) fn differing(runs: &[Run]) -> Vec<Setting> {
+    let all: Vec<Vec<(String, String)>> = runs.iter().map(|run| settings(run.config())).collect();
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in all.iter().flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let value = |settings: &[(String, String)], name: &String| {
+        let found = settings.iter().find(|(other, _)| other == name);
+        found.map_or(NONE.to_owned(), |(_, value)| value.clone())
+    };
+    let setting = |name: &String| Setting {
+        name: name.clone(),
+        values: all.iter().map(|settings| value(settings, name)).collect(),
+    };
+    let differs = |setting: &Setting| setting.values.iter().any(|v| *v != setting.values[0]);
+    names.into_iter().map(setting).filter(differs).collect()
+}
+
+/// All settings by their names.
+fn settings(config: &RunConfig) -> Vec<(String, String)> {
+    let mut found =
+        vec![("data".to_owned(), data(config)), ("network".to_owned(), network(config))];
+    let parts = [
+        ("fit", serde_json::to_value(&config.fit)),
+        ("callbacks", serde_json::to_value(config.callbacks)),
+        ("checkpoints", serde_json::to_value(config.checkpoints)),
+        ("versions", serde_json::to_value(&config.versions)),
+    ];
+    for (name, value) in parts {
+        flatten(name, &value.unwrap_or(Value::Null), &mut found);
+    }
+    found.push(("device".to_owned(), config.device.clone()));
+    found
+}
+
+fn flatten(place: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) => {
+            fields
+                .iter()
+                .for_each(|(name, value)| flatten(&format!("{place}.{name}"), value, found));
+        }
+        Value::Null => {}
+        Value::String(text) => found.push((place.to_owned(), text.clone())),
+        other => found.push((place.to_owned(), other.to_string())),
+    }
+}
+
+/// "mnist 8f2c3a1b": its name, and the beginning of the digest of all its files'.
+fn data(config: &RunConfig) -> String {
+    use sha2::{Digest, Sha256};
+
+    let digests: Vec<&str> = config.data.files().iter().map(|file| file.sha256.as_str()).collect();
+    let digest = Sha256::digest(digests.join("\n"));
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{} {short}", config.data.name())
+}
+
+/// "784-128-64-10 relu, dropout 0.2".
+fn network(config: &RunConfig) -> String {
+    let mut text = widths(&config.network);
+    let layers = &config.network.layers;
+    let inside = layers.iter().filter_map(|layer| match layer {
+        Layer::Dense(dense) => Some(dense.activation.name()),
+        _ => None,
+    });
+    let mut activations: Vec<&str> = inside.collect();
+    let last = activations.pop();
+    activations.dedup();
+    for name in activations.iter().chain(last.iter().filter(|name| **name != "linear")) {
+        text += &format!(" {name}");
+    }
+    let rates = layers.iter().filter_map(|layer| match layer {
+        Layer::Dropout(dropout) => Some(dropout.rate.to_string()),
+        _ => None,
+    });
+    let mut rates: Vec<String> = rates.collect();
+    rates.dedup();
+    if !rates.is_empty() {
+        text += &format!(", dropout {}", rates.join("/"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_named_by_their_place() {
+        let mut found = Vec::new();
+        let value = json!({"a": {"b": 1, "none": null, "list": [1, 2]}, "c": "text"});
+        flatten("fit", &value, &mut found);
+        let expected = [("fit.a.b", "1"), ("fit.a.list", "[1,2]"), ("fit.c", "text")];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

@@ -1,0 +1,254 @@
+//! What people look at: a page about a run, with its plots as files beside it, and runs side by side.
+//!
+//! A [`Report`] is made from what is there: the run's records, its network, its answers to a test set.
+//! What is missing is told in the page; only files that cannot be read or written are errors.
+
+mod assessment;
+mod calibration;
+pub mod compare;
+mod page;
+mod picture;
+mod plot;
+mod weights;
+
+pub use assessment::{Assessment, Mistake};
+pub use calibration::{BINS, Bin, Calibration};
+pub use compare::Comparison;
+
+use std::path::{Path, PathBuf};
+
+use crate::data::{Dataset, Loaded};
+use crate::evaluate::EvaluateError;
+use crate::model::Sequential;
+use crate::native::LibtorchError;
+use crate::run::{self, Run, RunError, RunResult};
+use crate::train::{EpochRecord, History};
+use plot::{Confusion, Curves, Numbers, Reliability, Series, Sheet};
+use weights::FirstLayer;
+
+/// Mistakes that are shown, and pixels of all of them.
+const MISTAKES: usize = 24;
+const MISTAKE_PIXELS: usize = 1 << 20;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A run folder that cannot be read or written.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A test set that does not fit the network.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// A network whose numbers have run away.
+    #[error(
+        "the network's answers must be finite numbers, found others: train it with a lower learning rate"
+    )]
+    NotFinite,
+    /// Something cannot be drawn.
+    #[error("{what} cannot be drawn: {why}")]
+    Draw {
+        /// What.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// Too few runs to compare.
+    #[error("a comparison needs at least 2 runs, found {0}")]
+    TooFewRuns(usize),
+    /// libtorch refused.
+    #[error(transparent)]
+    Libtorch(#[from] LibtorchError),
+}
+
+/// What there is to say about a run.
+#[derive(Debug)]
+pub struct Report<'a> {
+    run: &'a Run,
+    history: History,
+    result: Option<RunResult>,
+    first_layer: Option<FirstLayer>,
+    tested: Option<Tested<'a>>,
+    weights: Option<String>,
+    missing: Vec<String>,
+}
+
+/// A test set and what became of it.
+#[derive(Debug)]
+struct Tested<'a> {
+    images: &'a Dataset,
+    /// The data set's name, where it is another than the run's own.
+    other: Option<String>,
+    found: Assessment,
+}
+
+/// The files that were written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The page.
+    pub page: PathBuf,
+    /// The plots.
+    pub plots: Vec<PathBuf>,
+}
+
+impl<'a> Report<'a> {
+    /// A report on what `run` has written down.
+    ///
+    /// # Errors
+    /// A history that cannot be read.
+    pub fn new(run: &'a Run) -> Result<Self, RunError> {
+        let (history, result) = (run.history()?, run.result());
+        let (first_layer, tested, weights) = (None, None, None);
+        Ok(Self { run, history, result, first_layer, tested, weights, missing: Vec::new() })
+    }
+
+    /// Says which weights the network has, where they are not those that training ended with: "those of
+    /// the best checkpoint".
+    pub fn weights_are(&mut self, which: impl Into<String>) {
+        self.weights = Some(which.into());
+    }
+
+    /// Says what the report lacks, and how it can be had.
+    pub fn lacks(&mut self, what: impl Into<String>) {
+        self.missing.push(what.into());
+    }
+
+    /// Adds what the network's first layer looks for.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn add_network(&mut self, model: &Sequential) -> Result<(), ReportError> {
+        self.first_layer = FirstLayer::of(model)?;
+        Ok(())
+    }
+
+    /// Adds the network's answers to a test set, that of `data`.
+    ///
+    /// # Errors
+    /// A test set that does not fit the network, or answers that are no numbers.
+    pub fn add_test(&mut self, model: &Sequential, data: &'a Loaded) -> Result<(), ReportError> {
+        let images = &data.test;
+        let source = self.run.config().data.source.as_ref();
+        let own = source.is_some_and(|source| source.check_same(&data.source).is_ok());
+        let other = (!own).then(|| data.source.name.clone());
+        let [height, width] = images.image_shape();
+        let most = MISTAKES.min(MISTAKE_PIXELS / (height * width).max(1));
+        self.tested = Some(Tested { images, other, found: Assessment::of(model, images, most)? });
+        Ok(())
+    }
+
+    /// The network's answers to the test set, if it was added.
+    pub fn assessment(&self) -> Option<&Assessment> {
+        self.tested.as_ref().map(|tested| &tested.found)
+    }
+
+    /// The page, complete in itself.
+    ///
+    /// # Errors
+    /// Something that cannot be drawn.
+    pub fn html(&self) -> Result<String, ReportError> {
+        page::report(self)
+    }
+
+    /// Writes the page and its plots into the run's folder, each whole or not at all, the page last.
+    ///
+    /// # Errors
+    /// Something that cannot be drawn, or a file that cannot be written.
+    pub fn write(&self) -> Result<Written, ReportError> {
+        let mut plots = Vec::new();
+        let mut write = |name: &str, ending: &str, bytes: &[u8]| {
+            let file = Path::new(run::PLOTS).join(format!("{name}.{ending}"));
+            plots.push(self.run.write_view(&file, bytes)?);
+            Ok::<_, ReportError>(())
+        };
+        for curves in self.curves() {
+            write(curves.name, "svg", plot::svg(&curves)?.as_bytes())?;
+            write(curves.name, "png", &plot::png(&curves)?)?;
+        }
+        if let Some(confusion) = self.confusion() {
+            write("confusion", "svg", plot::svg(&confusion)?.as_bytes())?;
+            write("confusion", "png", &plot::png(&confusion)?)?;
+        }
+        if let Some(reliability) = self.reliability() {
+            write("calibration", "svg", plot::svg(&reliability)?.as_bytes())?;
+            write("calibration", "png", &plot::png(&reliability)?)?;
+        }
+        if let Some(sheet) = self.sheet() {
+            write("mistakes", "png", &plot::png(&sheet)?)?;
+        }
+        if let Some(layer) = &self.first_layer {
+            write("weights", "png", &layer.sheet(3).png()?)?;
+        }
+        let page = self.run.write_view(Path::new(run::REPORT), self.html()?.as_bytes())?;
+        Ok(Written { page, plots })
+    }
+
+    /// The curves that there are figures for.
+    fn curves(&self) -> Vec<Curves> {
+        let series = |name: &str, colour, dashed, of: fn(&EpochRecord) -> Option<f64>| {
+            let points = self.history.epochs.iter();
+            let points = points.filter_map(|record| Some((record.epoch as f64, of(record)?)));
+            Series::new(name, colour, dashed, points)
+        };
+        let curves = |name, title: &str, unit: &str, series: Vec<Series>| Curves {
+            name,
+            title: title.to_owned(),
+            unit: unit.to_owned(),
+            series: series.into_iter().filter(|series| !series.points.is_empty()).collect(),
+            numbers: Numbers::Loss,
+            from_zero: true,
+            size: (560, 330),
+        };
+        let loss = vec![
+            series("training", 0, false, |e| Some(e.loss)),
+            series("validation", 1, true, |e| e.val_loss),
+        ];
+        let accuracy = vec![
+            series("training", 0, false, |e| Some(e.accuracy)),
+            series("validation", 1, true, |e| e.val_accuracy),
+        ];
+        let rate = vec![series("rate", 2, false, |e| Some(e.learning_rate))];
+        let speed = vec![series("speed", 3, false, |e| Some(e.samples_per_second))];
+        let all = [
+            curves("loss", "Loss", "mean cross-entropy in nats, lower is better", loss),
+            Curves {
+                numbers: Numbers::Percent,
+                from_zero: false,
+                ..curves(
+                    "accuracy",
+                    "Accuracy",
+                    "share of right answers, higher is better",
+                    accuracy,
+                )
+            },
+            Curves {
+                numbers: Numbers::Plain,
+                ..curves("learning-rate", "Learning rate", "at the end of each epoch", rate)
+            },
+            Curves {
+                numbers: Numbers::Plain,
+                ..curves("speed", "Speed", "training samples a second", speed)
+            },
+        ];
+        all.into_iter().filter(|curves| !curves.series.is_empty()).collect()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.run.config().data.classes
+    }
+
+    fn confusion(&self) -> Option<Confusion<'_>> {
+        let counts = &self.assessment()?.evaluation.confusion;
+        Some(Confusion { counts, classes: self.classes() })
+    }
+
+    fn reliability(&self) -> Option<Reliability<'_>> {
+        Some(Reliability(&self.assessment()?.calibration))
+    }
+
+    fn sheet(&self) -> Option<Sheet<'_>> {
+        let Tested { images, found, .. } = self.tested.as_ref()?;
+        let sheet = Sheet { mistakes: &found.mistakes, images, classes: self.classes() };
+        (!found.mistakes.is_empty()).then_some(sheet)
+    }
+}

@@ -1,0 +1,128 @@
+//! The page about a run: one file without a script, which needs nothing from outside and is told so.
+
+mod sections;
+mod shell;
+mod style;
+
+pub(super) use shell::{Page, figure, scrolled};
+
+use maud::{Markup, html};
+
+use super::plot::number;
+use super::{Report, ReportError, Tested};
+use crate::layers::Layer;
+use crate::model::{Spec, Summary, grouped};
+
+/// The page about a run.
+pub(super) fn report(report: &Report) -> Result<String, ReportError> {
+    let config = report.run.config();
+    let accuracy = sections::accuracy(report);
+    let other = report.tested.as_ref().and_then(|tested| tested.other.as_deref());
+    let name = other.unwrap_or(config.data.name());
+    let headline = match accuracy {
+        Some(accuracy) => format!("{name}: {:.2} % right", 100.0 * accuracy),
+        None => format!("{name}: not evaluated yet"),
+    };
+    let mut sections = vec![
+        ("curves", "Training", sections::curves(report)?),
+        ("confusion", "Right and wrong answers", sections::confusion(report)?),
+        ("mistakes", "Worst mistakes", sections::mistakes(report)?),
+        ("calibration", "Calibration", sections::calibration(report)?),
+        ("weights", "First layer", sections::first_layer(report)?),
+        ("repeat", "Repeat this run", Some(sections::repeat(report))),
+    ];
+    sections.retain(|(_, _, content)| content.is_some());
+    let page = Page {
+        title: format!("{headline} · seqfit report"),
+        header: html! {
+            p.eyebrow { "seqfit report" }
+            h1 { bdi { (headline) } }
+            p.lead { (lead(report)) }
+            (missing(&report.missing))
+            (sections::tiles(report))
+            nav aria-label="Sections" {
+                ul {
+                    @for (id, heading, _) in &sections {
+                        li { a href={ "#" (id) } { (heading) } }
+                    }
+                }
+            }
+        },
+        content: html! {
+            @for (id, heading, content) in &sections {
+                section aria-labelledby=(id) {
+                    h2 id=(id) { (heading) }
+                    @if let Some(content) = content { (content) }
+                }
+            }
+        },
+        footer: format!(
+            "Written by seqfit {} from {}. Everything in this page is in this file.",
+            env!("CARGO_PKG_VERSION"),
+            report.run.path().display()
+        ),
+    };
+    Ok(page.html())
+}
+
+/// A sentence about what was trained on what.
+fn lead(report: &Report) -> String {
+    let config = report.run.config();
+    let parameters = Summary::new(&config.network).map_or(0, |summary| summary.parameters());
+    let epochs = report.history.epochs.len();
+    let asked = config.fit.epochs;
+    let trained = match epochs == asked {
+        true => format!("{asked} epochs"),
+        false => format!("{epochs} of {asked} epochs"),
+    };
+    let held_out = match config.fit.validation_split {
+        0.0 => String::new(),
+        share => format!(" ({} % of them held out for validation)", number(100.0 * share)),
+    };
+    let tested = match (&report.tested, &report.result) {
+        (Some(Tested { other: Some(_), images, .. }), _) => {
+            format!("was tested on {} images of other data", grouped(images.len()))
+        }
+        (None, None) => "has not been tested yet".to_owned(),
+        _ => format!("was tested on {} that it had not seen", grouped(config.data.test_samples)),
+    };
+    let weights = match &report.weights {
+        Some(weights) => format!(" Its weights here are {weights}."),
+        None => String::new(),
+    };
+    format!(
+        "A network of {} ({} parameters) that learned for {trained} from {} images of {}{held_out}, and \
+         {tested}.{weights} Begun {}.",
+        widths(&config.network),
+        grouped(parameters),
+        grouped(config.data.train_samples),
+        config.data.name(),
+        config.created.replace('T', " ").replace('Z', " UTC")
+    )
+}
+
+/// "784-128-64-10".
+pub(super) fn widths(spec: &Spec) -> String {
+    let inputs: usize = spec.input_shape.iter().product();
+    let dense = spec.layers.iter().filter_map(|layer| match layer {
+        Layer::Dense(dense) => Some(dense.units),
+        _ => None,
+    });
+    let widths: Vec<String> =
+        std::iter::once(inputs).chain(dense).map(|width| width.to_string()).collect();
+    widths.join("-")
+}
+
+/// What the page lacks.
+fn missing(missing: &[String]) -> Markup {
+    html! {
+        @if !missing.is_empty() {
+            aside.missing aria-label="What is missing" {
+                p { strong { "This report is not complete." } }
+                ul {
+                    @for what in missing { li { (what) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The sections of the page about a run; those without anything to show are left out.
+
+use maud::{Markup, html};
+
+use super::super::picture::{data_uri, gray_png};
+use super::super::plot::shortened;
+use super::super::{Report, ReportError, Tested};
+use super::{figure, scrolled};
+use crate::evaluate::Evaluation;
+use crate::model::grouped;
+use crate::train::EpochRecord;
+
+/// The most frequent confusions that are listed.
+const PAIRS: usize = 8;
+
+/// Accuracy on the test set: as found now, else as the run has written it down.
+pub(super) fn accuracy(report: &Report) -> Option<f64> {
+    let found = report.assessment().map(|found| found.evaluation.accuracy);
+    found.or_else(|| Some(report.result.as_ref()?.test.accuracy))
+}
+
+/// The most important figures.
+pub(super) fn tiles(report: &Report) -> Markup {
+    let mut tiles: Vec<(&str, String)> = Vec::new();
+    let mut tile = |name, text: Option<String>| tiles.extend(text.map(|text| (name, text)));
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    tile("test accuracy", accuracy(report).map(percent));
+    let result = report.result.as_ref();
+    let loss = report.assessment().map(|found| found.evaluation.loss);
+    let loss = loss.or_else(|| Some(result?.test.loss));
+    tile("test loss", loss.map(|loss| format!("{loss:.4}")));
+    let wrong = |found: &Evaluation| {
+        grouped(found.samples - (found.accuracy * found.samples as f64).round() as usize)
+    };
+    tile("wrong answers", report.assessment().map(|found| wrong(&found.evaluation)));
+    let last = report.history.last();
+    let validation = last.and_then(|last| last.val_accuracy).map(percent);
+    tile("validation accuracy", validation);
+    let error = |found: &super::super::Assessment| {
+        format!("{:.2} points", 100.0 * found.calibration.expected_error())
+    };
+    tile("calibration error", report.assessment().map(error));
+    tile("training time", result.map(|result| seconds(result.seconds)));
+    let fastest = report.history.epochs.iter().map(|epoch| epoch.samples_per_second);
+    let fastest = fastest.filter(|speed| speed.is_finite()).reduce(f64::max);
+    let speed = |speed: f64| grouped(speed.round() as usize);
+    tile("peak images/s", fastest.map(speed));
+    html! {
+        @if !tiles.is_empty() {
+            dl.tiles {
+                @for (name, text) in &tiles { div { dt { (name) } dd { (text) } } }
+            }
+        }
+    }
+}
+
+/// 75.3 → "1 min 15 s".
+pub(in crate::report) fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{} min {} s", s as u64 / 60, s as u64 % 60),
+        s => format!("{} h {} min", s as u64 / 3600, s as u64 / 60 % 60),
+    }
+}
+
+/// Loss, accuracy, learning rate and speed by epoch.
+pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
+    let curves = report.curves();
+    if curves.is_empty() {
+        return Ok(None);
+    }
+    let validated = report.history.epochs.iter().any(|epoch| epoch.val_loss.is_some());
+    let plots = curves.iter().map(|curves| {
+        let caption = match (curves.name, validated) {
+            ("loss", true) => {
+                "Where validation rises while training falls, the network learns by heart."
+            }
+            ("loss", false) => {
+                "Without --validation-split there is no second curve to compare with."
+            }
+            ("accuracy", _) => "Measured while training: each batch before its own step.",
+            ("learning-rate", _) => "What the optimiser used, after schedule and callbacks.",
+            _ => "Validation is not counted.",
+        };
+        figure(curves, caption)
+    });
+    let plots = plots.collect::<Result<Vec<_>, _>>()?;
+    let result = report.result.as_ref();
+    let restored = result.and_then(|result| result.restored_epoch);
+    let ended = result.and_then(|result| result.ended_by.as_deref());
+    Ok(Some(html! {
+        @if let Some(why) = ended { p { "Training ended by " (why) "." } }
+        @if let Some(epoch) = restored {
+            p { "The weights are those of epoch " (epoch) ", the best by validation." }
+        }
+        div.plots { @for plot in plots { (plot) } }
+        details {
+            summary { "The figures of every epoch" }
+            (scrolled("Figures of every epoch", epochs(&report.history.epochs, validated)))
+        }
+    }))
+}
+
+fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
+    let optional =
+        |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
+    html! {
+        table {
+            caption { "Losses in nats, accuracies as shares" }
+            thead {
+                tr {
+                    th scope="col" { "epoch" }
+                    th scope="col" { "loss" }
+                    th scope="col" { "accuracy" }
+                    @if validated {
+                        th scope="col" { "validation loss" }
+                        th scope="col" { "validation accuracy" }
+                    }
+                    th scope="col" { "learning rate" }
+                    th scope="col" { "seconds" }
+                    th scope="col" { "samples/s" }
+                }
+            }
+            tbody {
+                @for e in epochs {
+                    tr {
+                        th scope="row" { (e.epoch) }
+                        td { (format!("{:.4}", e.loss)) }
+                        td { (format!("{:.4}", e.accuracy)) }
+                        @if validated {
+                            td { (optional(e.val_loss)) }
+                            td { (optional(e.val_accuracy)) }
+                        }
+                        td { (format!("{:.3e}", e.learning_rate)) }
+                        td { (format!("{:.2}", e.seconds)) }
+                        td { (grouped(e.samples_per_second.round() as usize)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The confusion matrix, what is most often confused, and the figures of each class.
+pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> {
+    let (Some(found), Some(confusion)) = (report.assessment(), report.confusion()) else {
+        return Ok(None);
+    };
+    let classes = report.classes();
+    let plot = figure(
+        &confusion,
+        "Blue: right, stronger where more of a class is found. Orange: wrong, stronger where it happens \
+         more often; empty cells never happened.",
+    )?;
+    let pairs = pairs(&found.evaluation.confusion);
+    let figures = found.evaluation.per_class();
+    Ok(Some(html! {
+        div.side {
+            div.matrix {
+                (plot)
+                @if !pairs.is_empty() {
+                    h3 { "Most frequent confusions" }
+                    ol.pairs {
+                        @for &(count, is, said) in &pairs {
+                            li {
+                                bdi { (classes[is]) } " taken for " bdi { (classes[said]) } ": "
+                                (count) @if count == 1 { " time" } @else { " times" }
+                            }
+                        }
+                    }
+                }
+            }
+            (scrolled("Figures of each class", html! {
+                table {
+                    caption {
+                        "Precision: of the samples called this, the share that is. Recall: of the samples \
+                         that are this, the share that was found. F1: their harmonic mean."
+                    }
+                    thead {
+                        tr {
+                            th scope="col" { "class" }
+                            th scope="col" { "precision" }
+                            th scope="col" { "recall" }
+                            th scope="col" { "F1" }
+                            th scope="col" { "samples" }
+                        }
+                    }
+                    tbody {
+                        @for (name, class) in classes.iter().zip(&figures) {
+                            tr {
+                                th scope="row" title=(name) { bdi { (name) } }
+                                td { (format!("{:.4}", class.precision)) }
+                                td { (format!("{:.4}", class.recall)) }
+                                td { (format!("{:.4}", class.f1)) }
+                                td { (grouped(class.support as usize)) }
+                            }
+                        }
+                    }
+                }
+            }))
+        }
+    }))
+}
+
+/// Count, true class and named class of the most frequent mistakes.
+fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
+    let cells = confusion
+        .iter()
+        .enumerate()
+        .flat_map(|(is, row)| row.iter().enumerate().map(move |(said, &count)| (count, is, said)));
+    let mut pairs: Vec<_> = cells.filter(|&(count, is, said)| is != said && count > 0).collect();
+    pairs.sort_by_key(|&(count, is, said)| (std::cmp::Reverse(count), is, said));
+    pairs.truncate(PAIRS);
+    pairs
+}
+
+/// The wrong answers that were given most surely.
+pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
+    let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
+    if found.mistakes.is_empty() {
+        return Ok(Some(html! { p { "There are none: every answer on the test set is right." } }));
+    }
+    let name = |class: usize| report.classes()[class].as_str();
+    let shape = images.image_shape();
+    let shown = found.mistakes.iter().map(|mistake| {
+        let image = data_uri(&gray_png(images.image(mistake.sample), shape)?);
+        let share = |class: usize| format!("{:.1} %", 100.0 * mistake.probabilities[class]);
+        let (said, is) = (name(mistake.said), name(mistake.class));
+        let alt = format!(
+            "Test image {}: {} that was called {}",
+            mistake.sample,
+            shortened(is, 40),
+            shortened(said, 40)
+        );
+        Ok(html! {
+            li {
+                img src=(image) alt=(alt) width=(shape[1]) height=(shape[0]);
+                p { strong { "said " bdi { (said) } } " " (share(mistake.said)) }
+                p { "is " bdi { (is) } " " (share(mistake.class)) }
+                p.small { "test image " (mistake.sample) }
+            }
+        })
+    });
+    let shown = shown.collect::<Result<Vec<Markup>, ReportError>>()?;
+    Ok(Some(html! {
+        p {
+            "The wrong answers that the network was surest of, with the probability that it gave to its \
+             answer and to the truth. Look here for wrong labels and for what its training lacks."
+        }
+        ul.gallery { @for shown in shown { (shown) } }
+    }))
+}
+
+/// How sure the network is, and how right.
+pub(super) fn calibration(report: &Report) -> Result<Option<Markup>, ReportError> {
+    let (Some(found), Some(reliability)) = (report.assessment(), report.reliability()) else {
+        return Ok(None);
+    };
+    let calibration = &found.calibration;
+    let plot = figure(
+        &reliability,
+        "Blue: the share of right answers among those of a confidence. An orange frame up to the dashed \
+         line is what is lacking: the network is too sure. A green end above the line: not sure enough. \
+         Below: how many answers there are (square-root scale).",
+    )?;
+    let (confidence, accuracy) = (calibration.mean_confidence(), found.evaluation.accuracy);
+    let tendency = if confidence > accuracy { "too sure" } else { "not too sure" };
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let width = 100.0 / super::super::BINS as f64;
+    Ok(Some(html! {
+        div.side {
+            (plot)
+            div {
+                p {
+                    "Expected calibration error: "
+                    strong { (format!("{:.2}", 100.0 * calibration.expected_error())) }
+                    " percentage points. On average the network is "
+                    (percent(confidence)) " sure and " (percent(accuracy)) " right: " (tendency) "."
+                }
+                p { "Brier score: " strong { (format!("{:.4}", calibration.brier())) } " (0 is best, 2 worst)." }
+                details {
+                    summary { "How these are computed, and every bin" }
+                    p {
+                        "Expected calibration error: Σ over the bins of (answers in the bin / all answers) \
+                         · |share of right answers - mean confidence|, over 15 bins of equal width, where \
+                         an answer's confidence is the probability of the class that it names (Guo, Pleiss, \
+                         Sun and Weinberger, “On Calibration of Modern Neural Networks”, 2017, \
+                         arXiv:1706.04599). Brier score: the mean over the samples of Σ over the classes of \
+                         (probability - 1 for the right class or 0)² (Brier, 1950)."
+                    }
+                    (scrolled("Bins of confidence", html! {
+                        table {
+                            caption { "Answers by their confidence" }
+                            thead {
+                                tr {
+                                    th scope="col" { "confidence" }
+                                    th scope="col" { "answers" }
+                                    th scope="col" { "right" }
+                                    th scope="col" { "mean confidence" }
+                                }
+                            }
+                            tbody {
+                                @for (i, bin) in calibration.bins().iter().enumerate() {
+                                    @if bin.samples > 0 {
+                                        tr {
+                                            th scope="row" {
+                                                (format!("{:.1} to {:.1} %", width * i as f64, width * (i + 1) as f64))
+                                            }
+                                            td { (grouped(bin.samples as usize)) }
+                                            td { (percent(bin.accuracy())) }
+                                            td { (percent(bin.mean_confidence())) }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }))
+                }
+            }
+        }
+    }))
+}
+
+/// The first layer's weights as pictures.
+pub(super) fn first_layer(report: &Report) -> Result<Option<Markup>, ReportError> {
+    let Some(layer) = &report.first_layer else { return Ok(None) };
+    let sheet = layer.sheet(1);
+    let image = data_uri(&sheet.png()?);
+    let which = match layer.shown == layer.units {
+        true => format!("all {} units", layer.units),
+        false => format!("the first {} of {} units", layer.shown, layer.units),
+    };
+    let alt = format!("The weights of {which} of the first layer, a picture each");
+    Ok(Some(html! {
+        figure.weights {
+            img src=(image) alt=(alt) width=(sheet.width) height=(sheet.height);
+            figcaption {
+                "The weights of " (which) ", one picture each. Blue: a bright pixel there speaks for the \
+                 unit; orange: against it; pale: it does not matter. Full colour from "
+                (format!("{:.3}", layer.full)) " on."
+            }
+        }
+    }))
+}
+
+/// All that is needed to have the same run again.
+pub(super) fn repeat(report: &Report) -> Markup {
+    let config = report.run.config();
+    let versions = &config.versions;
+    let toml = report.run.config_text();
+    html! {
+        p { "This command trains the same network again; on one machine and on the CPU it is the same bit for bit:" }
+        pre tabindex="0" aria-label="Command" { code { (command(&config.command)) } }
+        p {
+            "seqfit " (versions.seqfit) ", libtorch " (versions.libtorch) ", " (versions.system) ", "
+            (versions.processors) " processors, device " (config.device) "."
+        }
+        (scrolled("Data files", html! {
+            table {
+                caption {
+                    "The data's files, with the SHA-256 of what is in them (decompressed)"
+                    @if let Some(dir) = config.data.source.as_ref().and_then(|source| source.dir.as_ref()) { "; from " code { (dir.display()) } }
+                }
+                thead { tr { th scope="col" { "file" } th.left scope="col" { "SHA-256" } } }
+                tbody {
+                    @for file in config.data.files() {
+                        tr { th scope="row" { (file.name) } td.left { code { (file.sha256) } } }
+                    }
+                }
+            }
+        }))
+        details {
+            summary { "config.toml: every setting" }
+            pre tabindex="0" aria-label="config.toml" { code { (toml) } }
+        }
+    }
+}
+
+/// A command line as a shell takes it.
+fn command(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:=+@%".contains(c);
+    let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    let arguments = words.iter().skip(1).map(quoted);
+    std::iter::once("seqfit".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_quoted_for_a_shell() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let text = command(&words(&["/a/b/seqfit", "train", "--hidden", "", "--out", "it's <b>"]));
+        assert_eq!(text, r"seqfit train --hidden '' --out 'it'\''s <b>'");
+        assert_eq!(command(&[]), "seqfit");
+    }
+
+    #[test]
+    fn times_are_told_in_units() {
+        assert_eq!([2.94, 75.3, 7300.0].map(seconds), ["2.9 s", "1 min 15 s", "2 h 1 min"]);
+    }
+
+    #[test]
+    fn the_most_frequent_confusions_come_first() {
+        let found = pairs(&[vec![5, 2, 0], vec![3, 9, 0], vec![0, 2, 9]]);
+        assert_eq!(found, [(3, 1, 0), (2, 0, 1), (2, 2, 1)]);
+    }
+}

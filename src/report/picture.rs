@@ -1,0 +1,101 @@
+//! Pictures as PNG, for files and for pages that hold them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::ReportError;
+
+/// Red, green and blue of each pixel, row by row.
+#[derive(Clone, Debug)]
+pub(super) struct Picture {
+    pub width: usize,
+    pub height: usize,
+    pub rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture of one colour.
+    pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
+        Self { width, height, rgb: colour.repeat(width * height) }
+    }
+
+    /// Paints a pixel as a square of `side` pixels.
+    pub fn square(&mut self, [x, y]: [usize; 2], side: usize, colour: [u8; 3]) {
+        for row in y..y + side {
+            let start = 3 * (row * self.width + x);
+            self.rgb[start..start + 3 * side].copy_from_slice(&colour.repeat(side));
+        }
+    }
+
+    /// The mean of each square of `by` pixels a side.
+    pub fn reduced(&self, by: usize) -> Self {
+        let (width, height) = (self.width / by, self.height / by);
+        let mut rgb = Vec::with_capacity(3 * width * height);
+        let mut sums = vec![0u32; 3 * width];
+        let area = (by * by) as u32;
+        for rows in self.rgb.chunks_exact(3 * self.width * by) {
+            sums.fill(0);
+            for row in rows.chunks_exact(3 * self.width) {
+                for (sum, square) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * by)) {
+                    for pixel in square.chunks_exact(3) {
+                        sum.iter_mut().zip(pixel).for_each(|(sum, &v)| *sum += u32::from(v));
+                    }
+                }
+            }
+            rgb.extend(sums.iter().map(|sum| ((sum + area / 2) / area) as u8));
+        }
+        Self { width, height, rgb }
+    }
+
+    /// The picture's PNG file.
+    pub fn png(&self) -> Result<Vec<u8>, ReportError> {
+        encode(&self.rgb, self.width, self.height, ExtendedColorType::Rgb8)
+    }
+}
+
+/// The PNG file of a grey picture.
+pub(super) fn gray_png(pixels: &[u8], [height, width]: [usize; 2]) -> Result<Vec<u8>, ReportError> {
+    encode(pixels, width, height, ExtendedColorType::L8)
+}
+
+fn encode(
+    pixels: &[u8],
+    width: usize,
+    height: usize,
+    colour: ExtendedColorType,
+) -> Result<Vec<u8>, ReportError> {
+    let mut bytes = Vec::new();
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+        .write_image(pixels, width as u32, height as u32, colour)
+        .map_err(|error| ReportError::Draw { what: "a picture", why: error.to_string() })?;
+    Ok(bytes)
+}
+
+/// A PNG file as an address that holds it.
+pub(super) fn data_uri(png: &[u8]) -> String {
+    format!("data:image/png;base64,{}", STANDARD.encode(png))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reduced_is_the_mean_of_squares() {
+        let mut picture = Picture::filled(4, 2, [0, 100, 10]);
+        picture.square([0, 0], 2, [200, 100, 10]);
+        picture.square([2, 0], 1, [255, 100, 10]);
+        let small = picture.reduced(2);
+        assert_eq!((small.width, small.height), (2, 1));
+        assert_eq!(small.rgb, [200, 100, 10, 64, 100, 10]);
+    }
+
+    #[test]
+    fn a_png_is_read_back() {
+        let picture = Picture::filled(3, 2, [1, 2, 3]);
+        let back = image::load_from_memory(&picture.png().unwrap()).unwrap().into_rgb8();
+        assert_eq!((back.dimensions(), back.into_raw()), ((3, 2), picture.rgb.clone()));
+    }
+}

@@ -1,0 +1,263 @@
+//! Figures by epoch, as lines whose names stand at their ends.
+
+use plotters::prelude::*;
+
+use super::{
+    Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, Style, number, stroke,
+    title, units, write,
+};
+use crate::model::grouped;
+
+/// One line.
+#[derive(Clone, Debug)]
+pub(in crate::report) struct Series {
+    pub name: String,
+    /// Epoch and figure; what is no finite number is left out.
+    pub points: Vec<(f64, f64)>,
+    /// Which colour.
+    pub colour: usize,
+    /// Dashed, with hollow marks.
+    pub dashed: bool,
+}
+
+/// How figures are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::report) enum Numbers {
+    /// 0.0196
+    Loss,
+    /// Shares: 97.60 %
+    Percent,
+    /// As short as can be: 0.001, 263,391
+    Plain,
+}
+
+/// A plot of lines over epochs.
+#[derive(Clone, Debug)]
+pub(in crate::report) struct Curves {
+    pub name: &'static str,
+    pub title: String,
+    /// What the figures are, and in which unit.
+    pub unit: String,
+    pub series: Vec<Series>,
+    /// How the figures are written.
+    pub numbers: Numbers,
+    /// Whether the axis begins at 0.
+    pub from_zero: bool,
+    pub size: (u32, u32),
+}
+
+impl Series {
+    /// A line of what finite numbers there are.
+    pub fn new(
+        name: impl Into<String>,
+        colour: usize,
+        dashed: bool,
+        points: impl Iterator<Item = (f64, f64)>,
+    ) -> Self {
+        let points = points.filter(|(_, y)| y.is_finite()).collect();
+        Self { name: name.into(), points, colour, dashed }
+    }
+}
+
+impl Curves {
+    fn figure(&self, value: f64) -> String {
+        match self.numbers {
+            Numbers::Percent => format!("{:.2} %", 100.0 * value),
+            Numbers::Loss if value.abs() >= 1e-3 => format!("{value:.4}"),
+            _ => self.tick(value),
+        }
+    }
+
+    fn tick(&self, value: f64) -> String {
+        match value.abs() {
+            _ if self.numbers == Numbers::Percent => format!("{} %", number(100.0 * value)),
+            size if size >= 1000.0 => grouped(size.round() as usize),
+            _ => number(value),
+        }
+    }
+
+    /// The ranges of both axes, never empty.
+    fn ranges(&self) -> ([f64; 2], [f64; 2]) {
+        let all = || self.series.iter().flat_map(|series| &series.points);
+        let range = |of: fn(&(f64, f64)) -> f64| {
+            all().map(of).fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| {
+                [low.min(v), high.max(v)]
+            })
+        };
+        let ([x0, x1], [mut y0, mut y1]) = (range(|p| p.0), range(|p| p.1));
+        if !(x0.is_finite() && y0.is_finite()) {
+            return ([0.0, 1.0], [0.0, 1.0]);
+        }
+        if self.from_zero {
+            y0 = y0.min(0.0);
+        }
+        if y1 <= y0 {
+            // A flat line lies in the middle.
+            let room = if y0 == 0.0 { 1.0 } else { 0.1 * y0.abs() };
+            (y0, y1) = (y0 - room, y1 + room);
+        } else {
+            let room = 0.06 * (y1 - y0);
+            (y0, y1) = (if self.from_zero { y0 } else { y0 - room }, y1 + room);
+        }
+        if self.numbers == Numbers::Percent {
+            (y0, y1) = (y0.max(0.0), y1.min(1.0));
+        }
+        let x = if x1 > x0 { [x0, x1] } else { [x0 - 0.5, x0 + 0.5] };
+        (x, [y0, y1])
+    }
+}
+
+impl Figure for Curves {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    fn words(&self) -> String {
+        let described = self.series.iter().filter_map(|series| {
+            let ((first, a), (last, b)) = (series.points.first()?, series.points.last()?);
+            let (a, b) = (self.figure(*a), self.figure(*b));
+            Some(format!("{} from {a} in epoch {first} to {b} in epoch {last}", series.name))
+        });
+        let described: Vec<String> = described.collect();
+        match described[..] {
+            [] => format!("{}: no figures yet", self.title),
+            _ => format!("{}, {}: {}", self.title, self.unit, described.join("; ")),
+        }
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB> {
+        area.fill(&PAPER)?;
+        title(area, &self.title, &self.unit)?;
+        let ([x0, x1], [y0, y1]) = self.ranges();
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(units(64.0))
+            .margin_left(units(8.0))
+            .margin_right(units(112.0))
+            .margin_bottom(units(8.0))
+            .x_label_area_size(units(30.0))
+            .y_label_area_size(units(62.0))
+            .build_cartesian_2d(x0..x1, y0..y1)?;
+        let epoch = |x: &f64| {
+            let whole = (x - x.round()).abs() < 1e-6;
+            if whole { format!("{}", x.round()) } else { String::new() }
+        };
+        let tick = |y: &f64| self.tick(*y);
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .axis_style(TRANSPARENT)
+            .bold_line_style(stroke(GRID, 1.0))
+            .max_light_lines(0)
+            .x_labels(8)
+            .y_labels(6)
+            .set_all_tick_mark_size(units(4.0))
+            .x_label_formatter(&epoch)
+            .y_label_formatter(&tick)
+            .label_style(LABEL.text())
+            .draw()?;
+        let (_, bottom) = chart.backend_coord(&(x1, y0));
+        let (right, _) = chart.backend_coord(&(x1, y0));
+        let (left, _) = chart.backend_coord(&(x0, y0));
+        let line = vec![(left, bottom), (right, bottom)];
+        area.draw(&PathElement::new(line, stroke(MUTED, 1.0)))?;
+        write(area, "epoch", (right + units(14.0), bottom + units(16.0)), LABEL)?;
+
+        let mut ends = Vec::new();
+        for series in &self.series {
+            let colour = LINES[series.colour % LINES.len()];
+            let points = || series.points.iter().copied();
+            let line = stroke(colour, 2.0);
+            if series.dashed {
+                let (dash, space) = (units(6.0), units(4.0));
+                chart.draw_series(DashedLineSeries::new(points(), dash, space, line))?;
+            } else {
+                chart.draw_series(LineSeries::new(points(), line))?;
+            }
+            // Marks on every epoch would run into each other.
+            let marked = if series.points.len() <= 40 { series.points.len() } else { 1 };
+            for point in points().rev().take(marked) {
+                let radius = units(3.2);
+                chart.draw_series([Circle::new(point, radius, colour.filled())])?;
+                if series.dashed {
+                    chart.draw_series([Circle::new(point, units(1.7), PAPER.filled())])?;
+                }
+            }
+            if let Some(&(x, y)) = series.points.last() {
+                let (_, top) = chart.backend_coord(&(x, y));
+                ends.push((top, series, y, colour));
+            }
+        }
+        ends.sort_by_key(|end| end.0);
+        let (_, highest) = chart.backend_coord(&(x0, y1));
+        let wanted: Vec<i32> = ends.iter().map(|end| end.0).collect();
+        let gap = units(32.0).min((bottom - highest) / ends.len().max(1) as i32);
+        let places = spread(&wanted, gap, [highest + units(8.0), bottom - units(12.0)]);
+        for ((_, series, y, colour), place) in ends.into_iter().zip(places) {
+            let name = letters.name(&series.name, series.colour + 1, 16);
+            let name_style = Style { colour, bold: true, ..LABEL };
+            let left = right + units(10.0);
+            write(area, &name, (left, place - units(7.5)), name_style)?;
+            let figure = Style { colour: INK, ..LABEL };
+            write(area, &self.figure(y), (left, place + units(7.5)), figure)?;
+        }
+        Ok(())
+    }
+}
+
+/// Places near the `wanted` ones (in order), at least `gap` apart, within [first, last] if there is room.
+fn spread(wanted: &[i32], gap: i32, [first, last]: [i32; 2]) -> Vec<i32> {
+    let mut places = Vec::with_capacity(wanted.len());
+    for &wanted in wanted {
+        let least = places.last().map_or(first, |before: &i32| before + gap);
+        places.push(wanted.max(least));
+    }
+    let mut most = last;
+    for place in places.iter_mut().rev() {
+        *place = (*place).min(most);
+        most = *place - gap;
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_keep_apart() {
+        assert_eq!(spread(&[50, 52, 90], 10, [0, 100]), [50, 60, 90]);
+        assert_eq!(spread(&[95, 99], 10, [0, 100]), [90, 100]);
+        assert_eq!(spread(&[-5, 0], 10, [0, 100]), [0, 10]);
+        assert_eq!(spread(&[], 10, [0, 100]), Vec::<i32>::new());
+    }
+
+    fn curves(points: &[(f64, f64)]) -> Curves {
+        Curves {
+            name: "x",
+            title: "Loss".to_owned(),
+            unit: "nats".to_owned(),
+            series: vec![Series::new("training", 0, false, points.iter().copied())],
+            numbers: Numbers::Loss,
+            from_zero: true,
+            size: (400, 300),
+        }
+    }
+
+    #[test]
+    fn ranges_are_never_empty() {
+        let nan = f64::NAN;
+        assert_eq!(curves(&[]).ranges(), ([0.0, 1.0], [0.0, 1.0]));
+        assert_eq!(curves(&[(1.0, nan)]).ranges(), ([0.0, 1.0], [0.0, 1.0]));
+        let ([x0, x1], [y0, y1]) = curves(&[(1.0, 0.0)]).ranges();
+        assert!(x0 < x1 && y0 < y1);
+        let (x, [y0, y1]) = curves(&[(1.0, 2.0), (2.0, nan), (3.0, 1.0)]).ranges();
+        assert_eq!((x, y0), ([1.0, 3.0], 0.0));
+        assert!(y1 > 2.0);
+        let words = curves(&[(1.0, 2.0), (3.0, 1.0)]).words();
+        assert_eq!(words, "Loss, nats: training from 2.0000 in epoch 1 to 1.0000 in epoch 3");
+    }
+}

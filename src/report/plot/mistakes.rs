@@ -1,0 +1,76 @@
+//! The worst mistakes as a sheet of pictures, for slides; a page shows them one by one.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, title, units, write};
+use crate::data::Dataset;
+use crate::report::assessment::Mistake;
+
+/// Mistakes with their images.
+pub(in crate::report) struct Sheet<'a> {
+    pub mistakes: &'a [Mistake],
+    pub images: &'a Dataset,
+    pub classes: &'a [String],
+}
+
+const COLUMNS: usize = 6;
+/// A picture's longer side, and the cell around it with three lines of text.
+const SIDE: f64 = 84.0;
+const CELL: (f64, f64) = (112.0, 152.0);
+const TOP: f64 = 66.0;
+
+impl Sheet<'_> {
+    fn columns(&self) -> usize {
+        COLUMNS.min(self.mistakes.len().max(3))
+    }
+}
+
+impl Figure for Sheet<'_> {
+    fn name(&self) -> &'static str {
+        "mistakes"
+    }
+
+    fn size(&self) -> (u32, u32) {
+        let rows = self.mistakes.len().div_ceil(self.columns());
+        let width = 28.0 + CELL.0 * self.columns() as f64;
+        (width as u32, (TOP + CELL.1 * rows as f64) as u32)
+    }
+
+    fn words(&self) -> String {
+        format!("The {} wrong answers that were given most surely", self.mistakes.len())
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB> {
+        area.fill(&PAPER)?;
+        title(area, "Worst mistakes", "wrong answers, the surest first")?;
+        let [height, width] = self.images.image_shape();
+        let pixel = SIDE / height.max(width) as f64;
+        for (i, mistake) in self.mistakes.iter().enumerate() {
+            let (row, column) = (i / self.columns(), i % self.columns());
+            let left = 14.0 + CELL.0 * column as f64;
+            let top = TOP + CELL.1 * row as f64;
+            for (i, &value) in self.images.image(mistake.sample).iter().enumerate() {
+                let edge = |start: f64, position: usize| units(start + pixel * position as f64);
+                let (x, y) = (i % width, i / width);
+                let ends = [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];
+                area.draw(&Rectangle::new(ends, RGBColor(value, value, value).filled()))?;
+            }
+            let name = |class: usize| letters.name(&self.classes[class], class, 11);
+            let plain = Style { at: (HPos::Left, VPos::Top), ..LABEL };
+            let lines = [
+                (
+                    format!("said {}", name(mistake.said)),
+                    Style { bold: true, colour: INK, ..plain },
+                ),
+                (format!("{:.1} % sure", 100.0 * mistake.confidence()), plain),
+                (format!("is {}", name(mistake.class)), Style { colour: INK, ..plain }),
+            ];
+            for (line, (text, style)) in lines.iter().enumerate() {
+                let below = top + SIDE + 5.0 + 15.5 * line as f64;
+                write(area, text, (units(left), units(below)), *style)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,337 @@
+//! Plots, each drawn once for two uses: an SVG whose colours follow the page that it stands in, and a
+//! PNG for slides. What a plot shows is in its own file here; how it looks is in this one.
+
+mod calibration;
+mod confusion;
+mod curves;
+mod mistakes;
+
+pub(super) use calibration::Reliability;
+pub(super) use confusion::Confusion;
+pub(super) use curves::{Curves, Numbers, Series};
+pub(super) use mistakes::Sheet;
+
+use std::sync::OnceLock;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, register_font};
+
+use super::ReportError;
+use super::picture::Picture;
+
+/// Units of the drawing a point of the plot: coordinates are whole numbers, and lines would be jagged
+/// with fewer.
+const UNITS: u32 = 4;
+/// Units that become one pixel of the PNG, each way.
+const SMOOTH: usize = 2;
+
+const FAMILY: &str = "Open Sans";
+const REGULAR: &[u8] = include_bytes!("../fonts/OpenSans-Regular.ttf");
+const BOLD: &[u8] = include_bytes!("../fonts/OpenSans-Semibold.ttf");
+
+/// Colours on light paper, and the page's names for them, which have other values on dark. The first two
+/// lines differ for people who tell few colours apart, too: Okabe and Ito's blue and vermilion, darker
+/// for contrast. Every one of them is unlike the others, so that an SVG can be searched for it.
+const THEME: [(RGBColor, &str); 11] = [
+    (INK, "--ink"),
+    (DARK, "--dark"),
+    (MUTED, "--muted"),
+    (GRID, "--grid"),
+    (PAPER, "--paper"),
+    (LINES[0], "--line-1"),
+    (LINES[1], "--line-2"),
+    (LINES[2], "--line-3"),
+    (LINES[3], "--line-4"),
+    (LINES[4], "--line-5"),
+    (LINES[5], "--line-6"),
+];
+const INK: RGBColor = RGBColor(0x14, 0x18, 0x1D);
+/// Dark on any paper.
+const DARK: RGBColor = RGBColor(0x0B, 0x0E, 0x12);
+const MUTED: RGBColor = RGBColor(0x55, 0x5F, 0x6B);
+const GRID: RGBColor = RGBColor(0xE1, 0xE5, 0xEA);
+const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+const LINES: [RGBColor; 6] = [
+    RGBColor(0x00, 0x5F, 0x9E),
+    RGBColor(0xB3, 0x47, 0x00),
+    RGBColor(0x00, 0x75, 0x58),
+    RGBColor(0x9B, 0x3F, 0x7C),
+    RGBColor(0x5B, 0x52, 0xB5),
+    RGBColor(0x7A, 0x5E, 0x00),
+];
+
+type Area<DB> = DrawingArea<DB, Shift>;
+type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+
+/// Something to look at.
+pub(super) trait Figure {
+    /// The file's name without its ending, and part of the page's ids.
+    fn name(&self) -> &'static str;
+
+    /// Width and height in points.
+    fn size(&self) -> (u32, u32);
+
+    /// What it shows, in words, for those who do not see it.
+    fn words(&self) -> String;
+
+    /// Draws it; coordinates are in [`units`].
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB>;
+}
+
+/// Points as the drawing's units.
+fn units(points: f64) -> i32 {
+    (points * f64::from(UNITS)).round() as i32
+}
+
+/// A line of so many points.
+fn stroke(colour: RGBColor, points: f64) -> ShapeStyle {
+    colour.stroke_width(units(points) as u32)
+}
+
+/// What letters can be drawn.
+pub(super) enum Letters {
+    /// All: a browser finds a font for each.
+    All,
+    /// Those of the built-in font.
+    BuiltIn,
+}
+
+impl Letters {
+    /// A class's name, cut to `most` characters; its number where there are no letters for it.
+    fn name(&self, name: &str, class: usize, most: usize) -> String {
+        // What scripts/make_report_fonts.py keeps.
+        let has = |c: char| matches!(c, ' '..='~' | '\u{a0}'..='\u{17f}' | '–' | '—' | '…');
+        match self {
+            Self::BuiltIn if !name.chars().all(has) => format!("#{class}"),
+            _ => shortened(name, most),
+        }
+    }
+}
+
+/// At most `most` characters, the last an ellipsis where some are left out.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
+    short.truncate(short.trim_end().len());
+    short + "…"
+}
+
+/// A text's look.
+#[derive(Clone, Copy)]
+struct Style {
+    points: f64,
+    colour: RGBColor,
+    bold: bool,
+    at: (HPos, VPos),
+    upwards: bool,
+}
+
+/// A text that begins at its place.
+const LABEL: Style = Style {
+    points: 12.0,
+    colour: MUTED,
+    bold: false,
+    at: (HPos::Left, VPos::Center),
+    upwards: false,
+};
+
+/// One that ends at its place, and one in the middle of it.
+const RIGHT: Style = Style { at: (HPos::Right, VPos::Center), ..LABEL };
+const CENTRE: Style = Style { at: (HPos::Center, VPos::Center), ..LABEL };
+
+const TITLE: Style =
+    Style { points: 15.0, colour: INK, bold: true, at: (HPos::Left, VPos::Top), ..LABEL };
+
+impl Style {
+    fn text(self) -> TextStyle<'static> {
+        // plotters divides by as much.
+        let size = self.points * f64::from(UNITS) * 1.24;
+        let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
+        let mut font = FontDesc::new(FontFamily::Name(FAMILY), size, style);
+        if self.upwards {
+            font = font.transform(FontTransform::Rotate270);
+        }
+        let (color, pos) = (self.colour.to_backend_color(), Pos::new(self.at.0, self.at.1));
+        TextStyle { font, color, pos }
+    }
+}
+
+fn write<DB: DrawingBackend>(
+    area: &Area<DB>,
+    text: &str,
+    at: (i32, i32),
+    style: Style,
+) -> Drawn<DB> {
+    area.draw_text(text, &style.text(), at)
+}
+
+/// Points at the left that are empty, which a page cuts off: it has a margin of its own.
+const MARGIN: f64 = 14.0;
+
+/// A title, left, and below it a line in small.
+fn title<DB: DrawingBackend>(area: &Area<DB>, title: &str, below: &str) -> Drawn<DB> {
+    write(area, title, (units(MARGIN), units(12.0)), TITLE)?;
+    let small = Style { at: (HPos::Left, VPos::Top), ..LABEL };
+    write(area, below, (units(MARGIN), units(32.0)), small)
+}
+
+/// plotters knows fonts by their names, once for the whole process.
+fn fonts() -> Result<(), ReportError> {
+    static FONTS: OnceLock<bool> = OnceLock::new();
+    let known = FONTS.get_or_init(|| {
+        let fonts = [(FontStyle::Normal, REGULAR), (FontStyle::Bold, BOLD)];
+        fonts.into_iter().all(|(style, bytes)| register_font(FAMILY, style, bytes).is_ok())
+    });
+    match known {
+        true => Ok(()),
+        false => Err(ReportError::Draw { what: "text", why: "the font is damaged".to_owned() }),
+    }
+}
+
+fn failed(figure: &impl Figure, error: impl std::fmt::Display) -> ReportError {
+    ReportError::Draw { what: figure.name(), why: error.to_string() }
+}
+
+/// The elements of a figure's SVG, without the outer one, in units.
+fn elements(figure: &impl Figure) -> Result<String, ReportError> {
+    fonts()?;
+    let (width, height) = figure.size();
+    let mut text = String::new();
+    {
+        let backend = SVGBackend::with_string(&mut text, (width * UNITS, height * UNITS));
+        let area = backend.into_drawing_area();
+        figure.draw(&area, &Letters::All).map_err(|error| failed(figure, error))?;
+        area.present().map_err(|error| failed(figure, error))?;
+    }
+    // `opacity="1"` on every element says nothing.
+    let text = text.replace(" opacity=\"1\"", "");
+    let inner = text.split_once('\n').and_then(|(_, rest)| rest.rsplit_once("</svg>"));
+    Ok(inner.map_or(text.as_str(), |(inner, _)| inner).to_owned())
+}
+
+/// A figure as an element of a page: it takes the page's font, and its colours by their names.
+pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
+    let mut inner = elements(figure)?.replace(&format!(" font-family=\"{FAMILY}\""), "");
+    for (colour, name) in THEME {
+        let RGBColor(r, g, b) = colour;
+        // In text a quotation mark is `&quot;`: only attributes are found.
+        let quoted = format!("\"#{r:02X}{g:02X}{b:02X}\"");
+        inner = inner.replace(&quoted, &format!("\"var({name})\""));
+    }
+    let ((width, height), name) = (figure.size(), figure.name());
+    let (cut, width) = (units(MARGIN), width - MARGIN as u32);
+    let words = escaped(&figure.words());
+    Ok(format!(
+        "<svg class=\"plot\" viewBox=\"{cut} 0 {} {}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
+         aria-labelledby=\"{name}-words\"><title id=\"{name}-words\">{words}</title>\n{inner}</svg>",
+        width * UNITS,
+        height * UNITS,
+    ))
+}
+
+/// A figure as a file of its own, on light paper.
+pub(super) fn svg(figure: &impl Figure) -> Result<String, ReportError> {
+    let family = format!(" font-family=\"'{FAMILY}', 'Segoe UI', Helvetica, Arial, sans-serif\"");
+    let inner = elements(figure)?.replace(&format!(" font-family=\"{FAMILY}\""), &family);
+    let (width, height) = figure.size();
+    let words = escaped(&figure.words());
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{width}\" \
+         height=\"{height}\" role=\"img\"><title>{words}</title>\n{inner}</svg>\n",
+        width * UNITS,
+        height * UNITS,
+    ))
+}
+
+/// A figure as a PNG file of twice as many pixels as points.
+pub(super) fn png(figure: &impl Figure) -> Result<Vec<u8>, ReportError> {
+    fonts()?;
+    let (width, height) = figure.size();
+    let (width, height) = (width * UNITS, height * UNITS);
+    let mut drawing = Picture::filled(width as usize, height as usize, [255; 3]);
+    {
+        let backend = BitMapBackend::with_buffer(&mut drawing.rgb, (width, height));
+        let area = backend.into_drawing_area();
+        figure.draw(&area, &Letters::BuiltIn).map_err(|error| failed(figure, error))?;
+        area.present().map_err(|error| failed(figure, error))?;
+    }
+    drawing.reduced(SMOOTH).png()
+}
+
+/// Text as HTML and SVG have it. What XML knows no characters for is left out.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c if c.is_control() => {}
+            c => escaped.push(c),
+        }
+        escaped
+    })
+}
+
+/// A number as an axis has it: no more digits than it needs.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if value.abs() >= 1e-4 {
+        let text = format!("{value:.5}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    // 4.9999999e-5 is 5e-5.
+    let text = format!("{value:.2e}");
+    match text.split_once('e') {
+        Some((digits, power)) => {
+            format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'))
+        }
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (0.30000000000000004, "0.3"),
+            (1e-3, "0.001"),
+            (8e-4, "0.0008"),
+            (5e-5, "5e-5"),
+            (4.9999999e-5, "5e-5"),
+            (1.25e-6, "1.25e-6"),
+            (250.0, "250"),
+            (-0.5, "-0.5"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn names_without_letters_are_numbers() {
+        assert_eq!(Letters::BuiltIn.name("o (お)", 3, 20), "#3");
+        assert_eq!(Letters::All.name("o (お)", 3, 20), "o (お)");
+        assert_eq!(Letters::BuiltIn.name("Ankle boot", 9, 8), "Ankle b…");
+        assert_eq!(Letters::BuiltIn.name("T-shirt/top", 0, 9), "T-shirt/…");
+        assert_eq!(shortened("a b c", 3), "a…");
+    }
+
+    #[test]
+    fn the_theme_can_be_told_apart() {
+        for (i, (a, name)) in THEME.iter().enumerate() {
+            assert!(THEME[i + 1..].iter().all(|(b, other)| a != b && name != other));
+        }
+    }
+}
