@@ -35,6 +35,7 @@
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`run`]: the folder that keeps a run;
 //! - [`export`]: files for other programs;
+//! - `serve`, a feature that is on by default: predictions over HTTP;
 //! - [`device`], [`libtorch`]: what it all runs on.
 //!
 //! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
@@ -54,6 +55,8 @@ pub mod export;
 pub mod files;
 pub mod libtorch;
 pub mod run;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod tensors;
 
 pub use device::Device;

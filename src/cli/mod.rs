@@ -12,6 +12,9 @@ mod predict;
 mod progress;
 mod recipe;
 pub mod reserve;
+#[cfg(feature = "serve")]
+mod serve;
+mod signals;
 mod summary;
 mod train;
 
@@ -37,6 +40,9 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Classify images: PNG, JPEG or IDX
     Predict(predict::Args),
+    /// Serve a run's network over HTTP: a page to draw on, and predictions for programs
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
     /// Write a run's network as a file for other programs
     Export(export::Args),
     /// List, fetch and verify data sets
@@ -59,6 +65,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args),
         Command::Export(args) => export::run(args),
         Command::Data(args) => data::run(args),
         Command::Summary(args) => summary::run(args),

@@ -59,6 +59,12 @@ impl RunOptions {
         Run::open(&self.run)
     }
 
+    /// Whether the weights are those that training ended with.
+    #[cfg(feature = "serve")]
+    pub fn is_final(&self) -> bool {
+        self.checkpoint.is_none()
+    }
+
     /// The run's network on a device.
     pub fn load(&self, run: &Run, device: Device) -> Result<Sequential, RunError> {
         let folder = run.checkpoints_path();
