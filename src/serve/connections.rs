@@ -108,7 +108,7 @@ fn turn_away(stream: &TcpStream, most: usize) {
     let problem = Problem::busy(format!(
         "{most} connections may be open at once, found one more: try again in a moment"
     ));
-    let body = json(&problem.json()).1;
+    let body = json(&problem).1;
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n",

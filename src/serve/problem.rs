@@ -7,10 +7,12 @@ use serde::Serialize;
 use super::api;
 
 /// `{"error": {"rule": …, "message": …}}` with a status of 4xx or 5xx.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    #[serde(skip)]
     status: StatusCode,
     error: Told,
+    #[serde(skip)]
     retry: bool,
 }
 
@@ -52,20 +54,27 @@ impl Problem {
         self
     }
 
-    /// The body.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": self.error })
+    /// For people.
+    pub fn message(&self) -> &str {
+        &self.error.message
     }
 
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.status
+    /// For programs.
+    #[cfg(test)]
+    pub fn kind(&self) -> (StatusCode, &'static str) {
+        (self.status, self.error.rule)
+    }
+
+    /// Which image of a batch.
+    #[cfg(test)]
+    pub fn index(&self) -> Option<usize> {
+        self.error.index
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, api::json(&self.json())).into_response();
+        let mut response = (self.status, api::json(&self)).into_response();
         if self.retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

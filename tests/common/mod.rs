@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod http;
+pub mod server;
 
 use std::fs;
 use std::io::Write;
@@ -67,6 +68,18 @@ pub fn python() -> Option<PathBuf> {
     }
     left_out("a test with the real PyTorch (run scripts/fetch_libtorch.sh --python)");
     None
+}
+
+/// The first of these programs that is installed, `None` after saying that the test is left out.
+pub fn program(names: &[&str]) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    let all = names.iter().flat_map(|name| places.iter().map(move |place| place.join(name)));
+    let found = all.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        left_out(&format!("a test with {} (install it)", names[0]));
+    }
+    found
 }
 
 /// Says that a test is left out, past the test harness, which swallows what passing tests print.
