@@ -56,7 +56,12 @@ fn the_page_works_in_a_real_browser() {
     let server = Server::start(home.path(), &[]);
     let shots = std::env::var_os("SEQFIT_SCREENSHOTS");
     let mut check = Command::new(node);
-    check.arg(scripts.join("check_page.mjs")).arg(server.url()).arg(chromium).arg(&file).args(shots);
+    check
+        .arg(scripts.join("check_page.mjs"))
+        .arg(server.url())
+        .arg(chromium)
+        .arg(&file)
+        .args(shots);
     let said = succeed(&mut check);
     let found: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(found["told"].as_object().map(|told| told.len()), Some(10), "{found}");

@@ -50,14 +50,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{} cannot be served", run.path().display()))?;
     let address = server.address();
     if !address.ip().is_loopback() {
-        tell("note: everybody who reaches this machine can ask; there is no password and no encryption");
+        tell(
+            "note: everybody who reaches this machine can ask; there is no password and no encryption",
+        );
     }
     tell(format_args!("serving {}; Ctrl-C ends it", run.path().display()));
     output::print(&format!("http://{address}/\n"))?;
     let watched = signals.clone();
     let cut = server.run(move || watched.first().is_some())?;
     if cut > 0 {
-        tell(format_args!("warning: {cut} connections did not come to their end, and were cut off"));
+        let connections = if cut == 1 { "connection" } else { "connections" };
+        tell(format_args!("warning: {cut} {connections} did not come to an end, and were cut off"));
     }
     let Some((number, name)) = signals.first() else { return Ok(ExitCode::SUCCESS) };
     tell(format_args!("ended by {name}"));

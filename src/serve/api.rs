@@ -232,7 +232,10 @@ async fn predict(
 ) -> Result<Response, Problem> {
     let Query(Options { prepared, raw }) = options.map_err(|error| {
         let error = short(&error.body_text());
-        Problem::bad("query", format!("behind the ? may stand prepared=1 and raw=1, found: {error}"))
+        Problem::bad(
+            "query",
+            format!("behind the ? may stand prepared=1 and raw=1, found: {error}"),
+        )
     })?;
     let kind = Kind::of(request.headers())?;
     let body = app.bodies.read(request.into_body()).await?;
@@ -251,7 +254,12 @@ async fn predict(
 }
 
 impl App {
-    async fn images(&self, kind: Kind, body: super::body::Read, to: Wanted) -> Result<Images, Problem> {
+    async fn images(
+        &self,
+        kind: Kind,
+        body: super::body::Read,
+        to: Wanted,
+    ) -> Result<Images, Problem> {
         // Pictures are read by threads that may take their time, and so are long lists.
         let is_pixels = kind == Kind::Json && body.bytes.starts_with(b"{\"pixels\"");
         if is_pixels && body.bytes.len() <= SMALL {

@@ -57,7 +57,10 @@ impl Bodies {
         let mut share: Option<OwnedSemaphorePermit> = None;
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else {
-                return Err(Problem::bad("body", "a body must come whole, found one that was cut off"));
+                return Err(Problem::bad(
+                    "body",
+                    "a body must come whole, found one that was cut off",
+                ));
             };
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > self.limits.body {

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -18,6 +19,8 @@ use super::problem::Problem;
 
 /// How often is asked whether to stop.
 const GLANCE: Duration = Duration::from_millis(20);
+/// For connections to note that their grace is over.
+const GRACE_BEYOND: Duration = Duration::from_millis(500);
 /// The wait where the system has no more sockets, or the like.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -29,6 +32,7 @@ pub async fn serve(
     stop: impl Fn() -> bool,
 ) -> io::Result<usize> {
     let slots = Arc::new(Semaphore::new(limits.connections));
+    let cut = Arc::new(AtomicUsize::new(0));
     let (closing, _) = watch::channel(false);
     let mut stopping = pin!(async {
         while !stop() {
@@ -52,9 +56,12 @@ pub async fn serve(
         };
         match Arc::clone(&slots).try_acquire_owned() {
             Ok(slot) => {
-                let connection = answer(stream, Arc::clone(&app), limits.clone(), closing.subscribe());
+                let (app, cut, closing) = (Arc::clone(&app), Arc::clone(&cut), closing.subscribe());
+                let limits = limits.clone();
                 tokio::spawn(async move {
-                    connection.await;
+                    if !answer(stream, app, limits, closing).await {
+                        cut.fetch_add(1, Ordering::Relaxed);
+                    }
                     drop(slot);
                 });
             }
@@ -65,19 +72,24 @@ pub async fn serve(
         }
     }
     drop(listener);
+    // What was cut off before has nothing to do with the end.
+    cut.store(0, Ordering::Relaxed);
     closing.send_replace(true);
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    let ended = timeout(limits.grace, slots.acquire_many(all)).await.is_ok();
-    Ok(if ended { 0 } else { limits.connections - slots.available_permits() })
+    // They end by themselves within the grace; what hangs beyond that is not waited for.
+    let ended = timeout(limits.grace + GRACE_BEYOND, slots.acquire_many(all)).await.is_ok();
+    let hanging = if ended { 0 } else { limits.connections - slots.available_permits() };
+    Ok(cut.load(Ordering::Relaxed) + hanging)
 }
 
-/// Answers one connection's requests until it ends by itself, by its time, or because all end.
+/// Answers one connection's requests until it ends by itself, by its time, or because all end. Returns
+/// whether it came to its end, rather than being cut off.
 async fn answer(
     stream: TcpStream,
     app: Arc<App>,
     limits: Limits,
     mut closing: watch::Receiver<bool>,
-) {
+) -> bool {
     app.metrics.connected();
     // Answers are small and wanted at once. Where this cannot be set they are slower, and that is all.
     let _ = stream.set_nodelay(true);
@@ -88,8 +100,8 @@ async fn answer(
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     // However it ends, there is nobody left to tell.
-    tokio::select! {
-        _ = connection.as_mut() => {}
+    let ended = tokio::select! {
+        _ = connection.as_mut() => true,
         () = async {
             tokio::select! {
                 _ = closing.wait_for(|closing| *closing) => {}
@@ -97,10 +109,11 @@ async fn answer(
             }
         } => {
             connection.as_mut().graceful_shutdown();
-            let _ = timeout(limits.grace, connection).await;
+            timeout(limits.grace, connection).await.is_ok()
         }
-    }
+    };
     app.metrics.disconnected();
+    ended
 }
 
 /// One answer too many connections, as far as the socket takes it without waiting.
@@ -116,4 +129,3 @@ fn turn_away(stream: &TcpStream, most: usize) {
     );
     let _ = stream.try_write(&[head.as_bytes(), &body].concat());
 }
-

@@ -109,12 +109,11 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
     let [height, width] = model.input;
     let classes = model.classes.len();
     let most = limits.batch_of(model.input);
-    let list = |of: Value, count: usize| {
-        json!({ "type": "array", "items": of, "minItems": count, "maxItems": count })
-    };
+    let list = |of: Value, count: usize| json!({ "type": "array", "items": of, "minItems": count, "maxItems": count });
     let pixel = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
     let image = list(list(pixel, width), height);
-    let up_to = |of: Value| json!({ "type": "array", "items": of, "minItems": 1, "maxItems": most });
+    let up_to =
+        |of: Value| json!({ "type": "array", "items": of, "minItems": 1, "maxItems": most });
     let base64 = json!({
         "type": "string", "contentEncoding": "base64",
         "description": "A PNG or JPEG file; a data: URL is taken, too",

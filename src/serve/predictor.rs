@@ -168,4 +168,23 @@ mod tests {
         drop(jobs);
         assert!(next(&waiting, 3).is_none());
     }
+
+    #[test]
+    fn a_full_queue_is_said_and_holds_no_longer_than_it_is_full() {
+        let model = Sequential::new([2, 2]).add(Flatten).add(Dense::new(3));
+        let model = model.build(crate::Device::Cpu, 0).unwrap();
+        let limits = Limits { batch: (2, 100), queue: 4, ..Limits::default() };
+        let metrics = Arc::new(Metrics::new());
+        let predictor = Predictor::start(model, [2, 2], 1, &limits, metrics).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let taken = Arc::clone(&predictor.room).try_acquire_many_owned(3).unwrap();
+        let full = runtime.block_on(predictor.predict(vec![0; 8], 2)).unwrap_err();
+        assert!(full.message().contains("room for 1 and 2 to come"), "{}", full.message());
+        drop(taken);
+        assert_eq!(runtime.block_on(predictor.predict(vec![0; 8], 2)).unwrap().len(), 2);
+        // The place is given back behind the answer.
+        while predictor.free() < 4 {
+            thread::yield_now();
+        }
+    }
 }

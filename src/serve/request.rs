@@ -92,7 +92,8 @@ impl Images {
 
     fn from_json(bytes: &[u8], to: &Wanted, limits: &Limits) -> Result<Self, Problem> {
         let given = serde_json::from_slice(bytes).map_err(|error| {
-            let form = "{\"image\": BASE64}, {\"images\": [BASE64, …]} or {\"pixels\": [[0, …], …]}";
+            let form =
+                "{\"image\": BASE64}, {\"images\": [BASE64, …]} or {\"pixels\": [[0, …], …]}";
             Problem::bad("json", format!("a body of JSON is {form}, found: {error}"))
         })?;
         match given {
@@ -205,7 +206,8 @@ mod tests {
     #[test]
     fn pictures_in_base64_are_prepared() {
         let mut png = Vec::new();
-        let picture = image::GrayImage::from_fn(30, 20, |x, _| image::Luma([255 * u8::from(x == 9)]));
+        let picture =
+            image::GrayImage::from_fn(30, 20, |x, _| image::Luma([255 * u8::from(x == 9)]));
         picture.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
         let text = STANDARD.encode(&png);
         for text in [text.clone(), format!("data:image/png;base64,{text}")] {
@@ -229,7 +231,10 @@ mod tests {
             (r#"{"image": "", "pixels": [[1]]}"#, "json"),
             (r#"{"pixels": [[1, 2, 3], [4, 5, 256]]}"#, "json"),
             (r#"{"pixels": [[1, 2], [3, 4]]}"#, "pixels"),
-            (r#"{"pixels": [[[0,0,0],[0,0,0]],[[0,0,0],[0,0,0]],[[0,0,0],[0,0,0]],[[0,0,0],[0,0,0]]]}"#, "batch"),
+            (
+                r#"{"pixels": [[[0,0,0],[0,0,0]],[[0,0,0],[0,0,0]],[[0,0,0],[0,0,0]],[[0,0,0],[0,0,0]]]}"#,
+                "batch",
+            ),
             (r#"{"images": []}"#, "batch"),
             (r#"{"image": "?"}"#, "base64"),
             (r#"{"image": ""}"#, "picture"),

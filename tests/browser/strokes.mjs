@@ -47,8 +47,11 @@ export function strokesOf(image) {
   const on = skeleton(image);
   const [height, width] = [image.length, image[0].length];
   const place = ([row, column]) => [(column + 0.5) / width, (row + 0.5) / height];
+  // A diagonal that two straight steps lead around is none of the pen's.
   const links = ([row, column]) =>
-    AROUND.map(([y, x]) => [row + y, column + x]).filter(([r, c]) => on[r]?.[c]);
+    AROUND.filter(([y, x]) => on[row + y]?.[column + x])
+      .filter(([y, x]) => y === 0 || x === 0 || !(on[row][column + x] || on[row + y][column]))
+      .map(([y, x]) => [row + y, column + x]);
   const points = on.flatMap((row, r) => row.flatMap((here, c) => (here ? [[r, c]] : [])));
   const seen = new Set();
   const key = (a, b) => [a, b].map(String).sort().join(":");

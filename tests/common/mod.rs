@@ -70,6 +70,17 @@ pub fn python() -> Option<PathBuf> {
     None
 }
 
+/// As [`python`], with these modules beside PyTorch.
+pub fn python_with(modules: &[&str]) -> Option<PathBuf> {
+    let python = python()?;
+    let import = format!("import {}", modules.join(", "));
+    if run(Command::new(&python).args(["-c", &import])).code == 0 {
+        return Some(python);
+    }
+    left_out(&format!("a test with Python's {} (pip install them into .venv)", modules.join(", ")));
+    None
+}
+
 /// The first of these programs that is installed, `None` after saying that the test is left out.
 pub fn program(names: &[&str]) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();

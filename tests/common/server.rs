@@ -27,7 +27,11 @@ impl Server {
         let mut url = String::new();
         let stdout = child.stdout.take().expect("its stdout");
         BufReader::new(stdout).read_line(&mut url).expect("its address");
-        assert!(url.starts_with("http://"), "{url:?} {:?}", fs::read_to_string(home.join("serve.err")));
+        assert!(
+            url.starts_with("http://"),
+            "{url:?} {:?}",
+            fs::read_to_string(home.join("serve.err"))
+        );
         Self { child, url: url.trim().to_owned() }
     }
 
