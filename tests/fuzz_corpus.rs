@@ -42,6 +42,12 @@ fn the_whole_corpus_is_read_or_refused() {
         ("safetensors", replay("safetensors", |bytes| tensors::decode(bytes).is_ok()), 1),
         ("config", replay("config", |bytes| RunConfig::from_toml(bytes).is_ok()), 1),
         ("images", replay("images", picture), 4),
+        #[cfg(feature = "serve")]
+        (
+            "serve_json",
+            replay("serve_json", |bytes| seqfit::serve::read_json(bytes, [4, 3]).is_ok()),
+            4,
+        ),
         ("classes", replay("classes", |bytes| data::parse_class_names(bytes).is_ok()), 2),
     ] {
         let (files, taken) = counts;

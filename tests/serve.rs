@@ -333,12 +333,14 @@ fn limits_of_time_memory_and_number_hold() {
         assert_eq!((full.status, full.rule().as_str()), (503, "busy"));
         assert!(full.head.contains("retry-after: 1"), "{full:?}");
     });
-    // Time for an answer that is over before a thread can give it; a batch of one at most; a short connection.
-    let limits = Limits { answer: Duration::ZERO, ..Limits::default() };
+    // A picture of 16 million pixels takes longer than that.
+    let limits = Limits { answer: Duration::from_millis(1), ..Limits::default() };
     with_limits(limits, |address| {
-        let late = ask(address, &whole).expect("an answer");
+        let large = file(&GrayImage::from_pixel(4000, 4000, Luma([9])), ImageFormat::Png);
+        let late = ask(address, &request("POST", "/predict", "image/png", &large)).unwrap();
         assert_eq!((late.status, late.rule().as_str()), (503, "busy"));
     });
+    // A batch of one at most; a short connection.
     let limits = Limits { batch: (256, 64), connection: short, ..Limits::default() };
     with_limits(limits, |address| {
         let two = json!({ "pixels": vec![vec![vec![0; 8]; 8]; 2] }).to_string();
