@@ -196,7 +196,9 @@
       share.textContent = percent(probability);
     });
     $("label").textContent = label;
-    $("label").style.setProperty("--size", `${Math.min(112, 520 / Math.max(label.length, 1))}px`);
+    // The longest word fits into its place.
+    const letters = Math.max(...label.split(" ").map((word) => word.length));
+    $("label").style.setProperty("--letters", letters);
     $("sure").textContent = `${percent(probabilities[best])} sure`;
     paint(prepared);
     $("seen").setAttribute("aria-label", `The image as the network sees it, ${width} by ${height} pixels`);
@@ -212,7 +214,7 @@
       share.textContent = "–";
     }
     $("label").textContent = "–";
-    $("label").style.removeProperty("--size");
+    $("label").style.removeProperty("--letters");
     $("sure").textContent = why;
     paint(null);
     $("seen").setAttribute("aria-label", "The image as the network sees it: empty");
