@@ -125,7 +125,9 @@ fn what_is_wrong_is_said_in_json() {
     let blank = file(&GrayImage::from_pixel(40, 40, Luma([9])), ImageFormat::Png);
     let large = json!({ "pixels": vec![vec![0; 28]; 28] }).to_string();
     let two = json!({ "images": [STANDARD.encode(&png), "AAAA"] }).to_string();
-    let cases: &[(&str, &str, &str, &[u8], u16, &str)] = &[
+    /// Method, path, content type, body; status, rule.
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a [u8], u16, &'a str);
+    let cases: &[Case] = &[
         ("GET", "/nowhere", "", b"", 404, "path"),
         ("POST", "/predict/", JSON, b"{}", 404, "path"),
         ("GET", "/predict", "", b"", 405, "method"),

@@ -1,6 +1,6 @@
 //! A trained network over HTTP: a page to draw a digit on, and `POST /predict` for programs.
 //!
-//! A request goes through the files here from top to bottom: [`connections`] accepts it within limits,
+//! A request goes through the files here from top to bottom: `connections` accepts it within limits,
 //! `api` says who answers, `body` reads it, `request` makes images of it, `predictor` asks the network.
 //! Everything that a client may do wrong is a `Problem`, which is JSON.
 //!
