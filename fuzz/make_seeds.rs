@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     pictures(&some)?;
     imports()?;
+    requests(&some)?;
     seed("classes", "numbers", b"0\n1\n2\n")?;
     seed("classes", "clothes", "\u{feff}T-shirt/top\r\nTrouser \r\no (お)\r\n\r\n".as_bytes())?;
     run(&some)
@@ -75,6 +76,20 @@ fn imports() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// For a network that takes 4 rows of 3 pixels.
+fn requests(digits: &Dataset) -> Result<(), Box<dyn Error>> {
+    seed("serve_json", "pixels", br#"{"pixels": [[0,1,2],[3,4,5],[6,7,8],[9,10,255]]}"#)?;
+    seed("serve_json", "list", br#"{"pixels": [[[0,1,2],[3,4,5],[6,7,8],[9,10,255.0]]]}"#)?;
+    let [height, width] = digits.image_shape().map(|side| side as u32);
+    let gray = GrayImage::from_raw(width, height, digits.image(3).to_vec()).ok_or("one image")?;
+    let mut png = Cursor::new(Vec::new());
+    gray.write_to(&mut png, ImageFormat::Png)?;
+    let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, png.into_inner());
+    seed("serve_json", "image", format!(r#"{{"image": "{text}"}}"#).as_bytes())?;
+    let two = format!(r#"{{"images": ["{text}", "data:image/png;base64,{text}"]}}"#);
+    seed("serve_json", "images", two.as_bytes())
 }
 
 fn pictures(digits: &Dataset) -> Result<(), Box<dyn Error>> {

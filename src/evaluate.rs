@@ -84,6 +84,12 @@ pub enum EvaluateError {
         /// The dataset's classes.
         classes: usize,
     },
+    /// A network of other things than images.
+    #[error(
+        "images need a network that takes [height, width], found {0:?}: train one that begins with \
+         Flatten"
+    )]
+    NoImages(Vec<usize>),
     /// Pixels of half an image.
     #[error(
         "images of {shape:?} need a multiple of {} pixels, found {found}: give whole images",
@@ -185,6 +191,17 @@ impl Sequential {
             Ok(())
         })?;
         Ok(Tensor::f_cat(&parts, 0).map_err(LibtorchError::from)?)
+    }
+
+    /// The size of the images that the network takes: [height, width].
+    ///
+    /// # Errors
+    /// A network that takes something else.
+    pub fn image_shape(&self) -> Result<[usize; 2], EvaluateError> {
+        match self.spec().input_shape[..] {
+            [height, width] => Ok([height, width]),
+            ref other => Err(EvaluateError::NoImages(other.to_vec())),
+        }
     }
 
     /// The probabilities of each class for u8 images of `shape` ([height, width]) that lie one

@@ -37,6 +37,7 @@
 //! - [`export`]: files for other programs, each with a model card;
 //! - [`run`]: the folder that keeps a run;
 //! - [`report`]: a page about a run, and runs side by side;
+//! - `serve`, a feature that is on by default: predictions over HTTP;
 //! - [`device`], [`libtorch`]: what it all runs on.
 //!
 //! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
@@ -58,6 +59,8 @@ pub mod import;
 pub mod libtorch;
 pub mod report;
 pub mod run;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod tensors;
 
 pub use device::Device;

@@ -73,6 +73,12 @@ fn the_whole_corpus_is_read_or_refused() {
         ("hdf5", replay("hdf5", hdf5), 2),
         ("npy", replay("npy", npy), 4),
         ("pickle", replay("pickle", pickle), 4),
+        #[cfg(feature = "serve")]
+        (
+            "serve_json",
+            replay("serve_json", |bytes| seqfit::serve::read_json(bytes, [4, 3]).is_ok()),
+            4,
+        ),
         ("classes", replay("classes", |bytes| data::parse_class_names(bytes).is_ok()), 2),
     ] {
         let (files, taken) = counts;

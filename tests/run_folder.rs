@@ -346,6 +346,8 @@ fn damaged_runs_are_refused_by_every_command() {
             &["evaluate", "bad"][..],
             &["export", "bad", "--out", "out.pt"],
             &["predict", "bad", "image.png"],
+            #[cfg(feature = "serve")]
+            &["serve", "bad", "--port", "0"],
         ] {
             let said = run(seqfit(home.path()).args(command));
             assert_eq!(said.code, 1, "{what} {command:?}: {said:#?}");

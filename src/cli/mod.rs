@@ -23,6 +23,9 @@ mod progress;
 mod recipe;
 mod report;
 pub mod reserve;
+#[cfg(feature = "serve")]
+mod serve;
+mod signals;
 mod summary;
 mod train;
 
@@ -52,6 +55,9 @@ enum Command {
     Compare(compare::Args),
     /// Classify images: PNG, JPEG or IDX
     Predict(predict::Args),
+    /// Serve a run's network over HTTP: a page to draw on, and predictions for programs
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
     /// Write a run's network as a file for other programs
     Export(export::Args),
     /// Make a run of weights from elsewhere: PyTorch, safetensors, NumPy, Keras
@@ -91,6 +97,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Predict(args) => predict::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Inspect(args) => inspect::run(args),

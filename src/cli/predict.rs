@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::ValueEnum;
-use seqfit::Sequential;
 use seqfit::data::images;
 use seqfit::run::Run;
 use serde::Serialize;
@@ -80,7 +80,7 @@ const CHUNK: usize = 1024;
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
-    let shape = image_shape(&model, &run)?;
+    let shape = model.image_shape().with_context(|| run.path().display().to_string())?;
     let mut shown = 0;
     for path in &args.images {
         let images = images::read(path, shape, args.raw)?;
@@ -102,18 +102,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The size of the images that the network takes.
-fn image_shape(model: &Sequential, run: &Run) -> anyhow::Result<[usize; 2]> {
-    match model.spec().input_shape[..] {
-        [height, width] => Ok([height, width]),
-        ref other => anyhow::bail!(
-            "{}: predict needs a network that takes images of [height, width], found {other:?}: \
-             train one that begins with Flatten",
-            run.path().display()
-        ),
-    }
 }
 
 fn describe(

@@ -64,13 +64,18 @@ pub enum ImageProblem {
         /// What is wrong, in words.
         found: &'static str,
     },
-    /// Too many pixels, or too long a file; and its size, in words.
+    /// Too many pixels, or too long a file.
     #[error(
         "a picture may have {MAX_SIDE} rows and columns and take {mebibytes} MiB of memory, found \
-         {0}: make it smaller",
-        mebibytes = MAX_BYTES >> 20
+         {found}: make it smaller",
+        mebibytes = .most >> 20
     )]
-    TooLarge(String),
+    TooLarge {
+        /// Bytes that it may take.
+        most: u64,
+        /// Its size, in words.
+        found: String,
+    },
     /// A list of pixels that is no picture.
     #[error("a picture of {height}x{width} has {} pixels, found {found}", .height * .width)]
     Pixels {
@@ -151,7 +156,7 @@ pub fn load(path: &Path) -> Result<Gray, DataError> {
     format(&bytes).map_err(at)?;
     if length > MAX_BYTES {
         let found = format!("a file of {} MiB", length.div_ceil(1 << 20));
-        return Err(at(ImageProblem::TooLarge(found)));
+        return Err(at(ImageProblem::TooLarge { most: MAX_BYTES, found }));
     }
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(broken)?;
     from_bytes(&bytes).map_err(at)
@@ -162,7 +167,15 @@ pub fn load(path: &Path) -> Result<Gray, DataError> {
 /// # Errors
 /// As [`load`].
 pub fn from_bytes(bytes: &[u8]) -> Result<Gray, ImageProblem> {
-    decode::decode(bytes, format(bytes)?)
+    from_bytes_within(bytes, MAX_BYTES)
+}
+
+/// As [`from_bytes`], for a picture that takes `most` bytes of memory at most.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes_within(bytes: &[u8], most: u64) -> Result<Gray, ImageProblem> {
+    decode::decode(bytes, format(bytes)?, most)
 }
 
 fn format(bytes: &[u8]) -> Result<Format, ImageProblem> {
@@ -193,7 +206,9 @@ impl Gray {
         // In memory nothing fails but the picture's size.
         PngEncoder::new(&mut bytes)
             .write_image(&self.pixels, width, height, ExtendedColorType::L8)
-            .map_err(|_| at(ImageProblem::TooLarge(format!("{height}x{width}"))))?;
+            .map_err(|_| {
+                at(ImageProblem::TooLarge { most: MAX_BYTES, found: format!("{height}x{width}") })
+            })?;
         files::write(path, &bytes).map_err(|error| DataError::write(&error.path, error.source))
     }
 

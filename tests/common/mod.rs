@@ -5,6 +5,7 @@
 
 pub mod exports;
 pub mod http;
+pub mod server;
 
 use std::fs;
 use std::io::Write;
@@ -87,9 +88,32 @@ pub fn browser() -> Option<PathBuf> {
     None
 }
 
+/// As [`python`], with these modules beside PyTorch.
+pub fn python_with(modules: &[&str]) -> Option<PathBuf> {
+    let python = python()?;
+    let import = format!("import {}", modules.join(", "));
+    if run(Command::new(&python).args(["-c", &import])).code == 0 {
+        return Some(python);
+    }
+    left_out(&format!("a test with Python's {} (pip install them into .venv)", modules.join(", ")));
+    None
+}
+
+/// The first of these programs that is installed, `None` after saying that the test is left out.
+pub fn program(names: &[&str]) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    let all = names.iter().flat_map(|name| places.iter().map(move |place| place.join(name)));
+    let found = all.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        left_out(&format!("a test with {} (install it)", names[0]));
+    }
+    found
+}
+
 /// Says that a test is left out, past the test harness, which swallows what passing tests print.
 /// Where nothing may be left out (`SEQFIT_TEST_ALL` is set, as in CI) it fails instead.
-fn left_out(what: &str) {
+pub fn left_out(what: &str) {
     assert!(std::env::var_os("SEQFIT_TEST_ALL").is_none(), "left out: {what}");
     not_here(what);
 }

@@ -4,7 +4,7 @@ use std::io::{self, Cursor};
 
 use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::{Gray, ImageProblem, MAX_BYTES, MAX_SIDE};
+use super::{Gray, ImageProblem, MAX_SIDE};
 
 /// What any picture may take, and beyond it how many times its file's length: a few bytes can claim
 /// millions of pixels. Deflate packs 1032 to 1; real pictures come nowhere near.
@@ -36,8 +36,9 @@ impl Format {
     }
 }
 
-/// The picture, turned as its EXIF data say, on a ground that [`gray`] chooses.
-pub(super) fn decode(bytes: &[u8], format: Format) -> Result<Gray, ImageProblem> {
+/// The picture, turned as its EXIF data say, on a ground that [`gray`] chooses; decoded it takes `most`
+/// bytes at most.
+pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, ImageProblem> {
     let damaged = |found| ImageProblem::Damaged { format: format.name(), found };
     const CUT: &str = "it ends too early";
     // The decoder would fill up what is missing.
@@ -45,7 +46,9 @@ pub(super) fn decode(bytes: &[u8], format: Format) -> Result<Gray, ImageProblem>
         return Err(damaged(CUT));
     }
     let problem = |error| match error {
-        ImageError::Limits(_) => ImageProblem::TooLarge(claimed_size(bytes, format)),
+        ImageError::Limits(_) => {
+            ImageProblem::TooLarge { most, found: claimed_size(bytes, format) }
+        }
         ImageError::Unsupported(_) => {
             let found = format!("a {} file of a rare kind", format.name());
             ImageProblem::Format { found }
@@ -59,15 +62,15 @@ pub(super) fn decode(bytes: &[u8], format: Format) -> Result<Gray, ImageProblem>
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_BYTES);
+    limits.max_alloc = Some(most);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(problem)?;
     // The decoder watches over its own memory, not over that of the picture it fills.
     let ((width, height), memory) = (decoder.dimensions(), decoder.total_bytes());
-    if width.max(height) > MAX_SIDE || memory > MAX_BYTES {
+    if width.max(height) > MAX_SIDE || memory > most {
         let memory = memory.div_ceil(1 << 20);
         let found = format!("{height}x{width} (height x width), {memory} MiB");
-        return Err(ImageProblem::TooLarge(found));
+        return Err(ImageProblem::TooLarge { most, found });
     }
     if memory > SMALL + RATIO.saturating_mul(bytes.len() as u64) {
         return Err(damaged("it is too short for the size that it claims"));

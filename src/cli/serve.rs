@@ -1,0 +1,68 @@
+//! `seqfit serve`: a page to draw on and predictions over HTTP, until Ctrl-C.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use seqfit::serve::{Card, ServeConfig, Server};
+
+use super::options::{DeviceOptions, RunOptions};
+use super::output::{self, tell};
+use super::signals::Signals;
+
+/// Options of `seqfit serve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunOptions,
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, default_value = "8000")]
+    port: u16,
+    /// The address to listen on: by default this machine alone reaches it; 0.0.0.0 lets everybody in
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Threads of libtorch on the CPU
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+}
+
+/// Runs `seqfit serve`.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let run = args.run.open()?;
+    let model = args.run.load(&run, args.device.require()?)?;
+    let data = &run.config().data;
+    // Another checkpoint's figures are not known.
+    let figures = run.result().filter(|_| args.run.checkpoint().is_none());
+    let card = Card {
+        name: run.path().display().to_string(),
+        classes: data.classes.clone(),
+        accuracy: figures.map(|result| (data.name().to_owned(), result.test.accuracy)),
+    };
+    let config = ServeConfig {
+        host: args.host.clone(),
+        port: args.port,
+        threads: args.threads.into(),
+        ..ServeConfig::default()
+    };
+    let signals = Signals::watch()?;
+    let server = Server::bind(model, card, config)
+        .with_context(|| format!("{} cannot be served", run.path().display()))?;
+    let address = server.address();
+    if !address.ip().is_loopback() {
+        tell(
+            "note: everybody who reaches this machine can ask; there is no password and no encryption",
+        );
+    }
+    tell(format_args!("serving {}; Ctrl-C ends it", run.path().display()));
+    output::print(&format!("http://{address}/\n"))?;
+    let watched = signals.clone();
+    let cut = server.run(move || watched.first().is_some())?;
+    if cut > 0 {
+        let connections = if cut == 1 { "connection" } else { "connections" };
+        tell(format_args!("warning: {cut} {connections} did not come to an end, and were cut off"));
+    }
+    let Some((number, name)) = signals.first() else { return Ok(ExitCode::SUCCESS) };
+    tell(format_args!("ended by {name}"));
+    Ok(ExitCode::from(128 + number as u8))
+}

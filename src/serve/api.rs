@@ -1,0 +1,304 @@
+//! Who answers what: the routes, and what is the same for all of them.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use super::body::Bodies;
+use super::metrics::{self, Metrics};
+use super::openapi;
+use super::page::Page;
+use super::predictor::Predictor;
+use super::problem::Problem;
+use super::request::{Images, Kind, Wanted};
+use super::{Card, Limits, ServeConfig};
+use crate::model::Sequential;
+
+/// A body of JSON up to this length that begins with pixels is read on the spot.
+const SMALL: usize = 16 << 10;
+
+/// Everything that answers need.
+#[derive(Debug)]
+pub struct App {
+    pub metrics: Arc<Metrics>,
+    predictor: Predictor,
+    bodies: Bodies,
+    page: Page,
+    openapi: Vec<u8>,
+    model: Model,
+    queue: usize,
+    limits: Limits,
+}
+
+/// The network, as `/health` and the page tell of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Model {
+    pub name: String,
+    /// [height, width]
+    pub input: [usize; 2],
+    pub classes: Vec<String>,
+    pub parameters: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    version: &'static str,
+    model: &'a Model,
+}
+
+/// What may stand behind the `?`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    prepared: Switch,
+    raw: Switch,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum Switch {
+    #[default]
+    #[serde(rename = "0", alias = "false")]
+    Off,
+    #[serde(rename = "1", alias = "true")]
+    On,
+}
+
+#[derive(Serialize)]
+struct Prediction<'a> {
+    class: usize,
+    label: &'a str,
+    probabilities: &'a [f32],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prepared: Option<Vec<&'a [u8]>>,
+}
+
+#[derive(Serialize)]
+struct Predictions<'a> {
+    predictions: Vec<Prediction<'a>>,
+}
+
+impl App {
+    /// Starts the network's thread.
+    ///
+    /// # Errors
+    /// A system that refuses it.
+    pub fn start(network: Sequential, card: Card, config: &ServeConfig) -> io::Result<Arc<Self>> {
+        let input = network.image_shape().map_err(io::Error::other)?;
+        let limits = config.limits.clone();
+        let (dataset, test_accuracy) = card.accuracy.unzip();
+        let model = Model {
+            name: card.name,
+            input,
+            classes: card.classes,
+            parameters: network.summary().parameters(),
+            dataset,
+            test_accuracy,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let predictor =
+            Predictor::start(network, input, config.threads, &limits, Arc::clone(&metrics))?;
+        Ok(Arc::new(Self {
+            queue: predictor.free(),
+            bodies: Bodies::new(&limits),
+            page: Page::new(&model)?,
+            openapi: serde_json::to_vec(&openapi::document(&model, &limits))?,
+            metrics,
+            predictor,
+            model,
+            limits,
+        }))
+    }
+
+    /// The routes.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/", get(page))
+            .route("/predict", post(predict))
+            .route("/health", get(health))
+            .route("/metrics", get(tell_metrics))
+            .route("/openapi.json", get(describe))
+            .fallback(nowhere)
+            .method_not_allowed_fallback(otherwise)
+            .layer(middleware::from_fn_with_state(Arc::clone(self), watched))
+            .with_state(Arc::clone(self))
+    }
+}
+
+/// A body of JSON with its header.
+pub fn json(value: &impl Serialize) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
+    // Nothing of ours has keys that are no strings, the one thing that fails.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json")], body)
+}
+
+/// Counts every answer, and gives it the headers that all have.
+async fn watched(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let path = match request.uri().path() {
+        "/" => "/",
+        "/predict" => "/predict",
+        "/health" => "/health",
+        "/metrics" => "/metrics",
+        "/openapi.json" => "/openapi.json",
+        _ => "other",
+    };
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    app.metrics.request(path, response.status(), began.elapsed());
+    response
+}
+
+async fn page(State(app): State<Arc<App>>) -> Response {
+    app.page.response()
+}
+
+async fn health(State(app): State<Arc<App>>) -> Response {
+    let (status, said) = match app.predictor.is_alive() {
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the network has stopped answering"),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    (status, json(&Health { status: said, version, model: &app.model })).into_response()
+}
+
+async fn tell_metrics(State(app): State<Arc<App>>) -> Response {
+    let model = &app.model;
+    let info = vec![
+        ("name", model.name.clone()),
+        ("input", format!("{}x{}", model.input[0], model.input[1])),
+        ("classes", model.classes.len().to_string()),
+        ("parameters", model.parameters.to_string()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let text = app.metrics.text(info, app.queue - app.predictor.free());
+    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response()
+}
+
+async fn describe(State(app): State<Arc<App>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone()).into_response()
+}
+
+async fn nowhere(request: Request) -> Problem {
+    let path = short(request.uri().path());
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "path",
+        format!("the paths are /, /predict, /health, /metrics and /openapi.json, found {path:?}"),
+    )
+}
+
+async fn otherwise(request: Request) -> Problem {
+    let path = request.uri().path();
+    let wanted = if path == "/predict" { "POST" } else { "GET" };
+    let found = short(request.method().as_str());
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method",
+        format!("{path} is asked by {wanted}, found {found}"),
+    )
+}
+
+/// The beginning of a text of a client's.
+fn short(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+async fn predict(
+    State(app): State<Arc<App>>,
+    options: Result<Query<Options>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(Options { prepared, raw }) = options.map_err(|error| {
+        let error = short(&error.body_text());
+        Problem::bad(
+            "query",
+            format!("behind the ? may stand prepared=1 and raw=1, found: {error}"),
+        )
+    })?;
+    let kind = Kind::of(request.headers())?;
+    let body = app.bodies.read(request.into_body()).await?;
+    let answer = timeout(app.limits.answer, async {
+        let wanted = Wanted { shape: app.model.input, raw: raw == Switch::On };
+        let images = app.images(kind, body, wanted).await?;
+        let shown = (prepared == Switch::On).then(|| images.pixels.clone());
+        let probabilities = app.predictor.predict(images.pixels, images.count).await?;
+        Ok(app.answer(&probabilities, shown.as_deref(), images.single))
+    });
+    answer.await.unwrap_or_else(|_| {
+        let seconds = app.limits.answer.as_secs_f64();
+        let rule = format!("an answer takes {seconds} seconds at most, found more work than that");
+        Err(Problem::busy(format!("{rule}: try again in a moment")))
+    })
+}
+
+impl App {
+    async fn images(
+        &self,
+        kind: Kind,
+        body: super::body::Read,
+        to: Wanted,
+    ) -> Result<Images, Problem> {
+        // Pictures are read by threads that may take their time, and so are long lists.
+        let is_pixels = kind == Kind::Json && body.bytes.starts_with(b"{\"pixels\"");
+        if is_pixels && body.bytes.len() <= SMALL {
+            return Images::read(&body.bytes, kind, &to, &self.limits);
+        }
+        let limits = self.limits.clone();
+        // The body goes along, and with it its share of the memory, even where nobody waits any more.
+        let work = move || Images::read(&body.bytes, kind, &to, &limits);
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|_| Err(Problem::own("a picture could not be read: this is a bug")))
+    }
+
+    fn answer(&self, probabilities: &[Vec<f32>], shown: Option<&[u8]>, single: bool) -> Response {
+        let [height, width] = self.model.input;
+        let mut shown = shown.map(|pixels| pixels.chunks_exact(height * width));
+        let mut predictions = probabilities.iter().map(|probabilities| {
+            let class = likeliest(probabilities);
+            let image = shown.as_mut().and_then(Iterator::next);
+            Prediction {
+                class,
+                label: self.model.classes.get(class).map_or("", String::as_str),
+                probabilities,
+                prepared: image.map(|image| image.chunks_exact(width).collect()),
+            }
+        });
+        match single {
+            true => json(&predictions.next()).into_response(),
+            false => json(&Predictions { predictions: predictions.collect() }).into_response(),
+        }
+    }
+}
+
+/// The first of the highest.
+fn likeliest(probabilities: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, probability) in probabilities.iter().enumerate() {
+        if *probability > probabilities[best] {
+            best = class;
+        }
+    }
+    best
+}

@@ -1,0 +1,203 @@
+//! `GET /openapi.json`: what a program may ask, in OpenAPI's words, with this server's own limits.
+
+use serde_json::{Value, json};
+
+use super::Limits;
+use super::api::Model;
+
+/// The document.
+pub fn document(model: &Model, limits: &Limits) -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": format!("seqfit serve: {}", model.name),
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Classifies images by a trained network. There is no authentication.",
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "paths": {
+            "/": { "get": {
+                "operationId": "page",
+                "summary": "A page to draw on",
+                "responses": { "200": {
+                    "description": "One file, without anything from elsewhere",
+                    "content": { "text/html": { "schema": { "type": "string" } } },
+                } },
+            } },
+            "/predict": { "post": predict(model, limits) },
+            "/health": { "get": {
+                "operationId": "health",
+                "summary": "Whether the network answers, and what it is",
+                "responses": {
+                    "200": is("It answers", "Health"),
+                    "503": is("It does not", "Health"),
+                },
+            } },
+            "/metrics": { "get": {
+                "operationId": "metrics",
+                "summary": "Counters for Prometheus",
+                "responses": { "200": {
+                    "description": "OpenMetrics text",
+                    "content": { "application/openmetrics-text": { "schema": { "type": "string" } } },
+                } },
+            } },
+            "/openapi.json": { "get": {
+                "operationId": "openapi",
+                "summary": "This document",
+                "responses": { "200": {
+                    "description": "OpenAPI 3.1",
+                    "content": { "application/json": { "schema": { "type": "object" } } },
+                } },
+            } },
+        },
+        "components": { "schemas": schemas(model, limits) },
+    })
+}
+
+fn predict(model: &Model, limits: &Limits) -> Value {
+    let [height, width] = model.input;
+    let most = limits.batch_of(model.input);
+    let switch = |name: &str, what: &str| {
+        json!({
+            "name": name, "in": "query", "description": what,
+            "schema": { "type": "string", "enum": ["0", "1", "false", "true"], "default": "0" },
+        })
+    };
+    let picture = json!({ "schema": { "type": "string", "format": "binary" } });
+    let mut responses = json!({
+        "200": {
+            "description": "One prediction for one image, a list for a list",
+            "content": { "application/json": { "schema": { "oneOf": [
+                reference("Prediction"), reference("Predictions"),
+            ] } } },
+        },
+    });
+    for (code, what) in [
+        ("400", "The body or the query breaks a rule"),
+        ("408", "The body came too slowly"),
+        ("413", "The body is too long"),
+        ("415", "The body is of another kind"),
+        ("500", "The network failed"),
+        ("503", "Too much is asked at once: try again after Retry-After seconds"),
+    ] {
+        responses[code] = is(what, "Problem");
+    }
+    json!({
+        "operationId": "predict",
+        "summary": "Which class an image shows",
+        "description": format!(
+            "A picture is prepared as the training images were: grey, ink bright on dark, fitted into \
+             the middle of {height}x{width} and centred by mass. A body has {body} bytes at most, a \
+             decoded picture {picture}, a request {most} images.",
+            body = limits.body, picture = limits.picture
+        ),
+        "parameters": [
+            switch("prepared", "Also give the image that the network saw"),
+            switch("raw", "Take pictures unchanged; they must have the network's size"),
+        ],
+        "requestBody": { "required": true, "content": {
+            "image/png": picture,
+            "image/jpeg": picture,
+            "application/json": { "schema": reference("Request") },
+        } },
+        "responses": responses,
+    })
+}
+
+fn schemas(model: &Model, limits: &Limits) -> Value {
+    let [height, width] = model.input;
+    let classes = model.classes.len();
+    let most = limits.batch_of(model.input);
+    let list = |of: Value, count: usize| json!({ "type": "array", "items": of, "minItems": count, "maxItems": count });
+    let pixel = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+    let image = list(list(pixel, width), height);
+    let up_to =
+        |of: Value| json!({ "type": "array", "items": of, "minItems": 1, "maxItems": most });
+    let base64 = json!({
+        "type": "string", "contentEncoding": "base64",
+        "description": "A PNG or JPEG file; a data: URL is taken, too",
+    });
+    let one = |key: &str, of: Value| {
+        json!({
+            "type": "object", "required": [key], "properties": { key: of },
+            "additionalProperties": false,
+        })
+    };
+    json!({
+        "Request": { "oneOf": [
+            one("image", base64.clone()),
+            one("images", up_to(base64)),
+            one("pixels", json!({
+                "description": "The network's input itself, ink bright on dark: one image or a list",
+                "oneOf": [image, up_to(image.clone())],
+            })),
+        ] },
+        "Prediction": {
+            "type": "object",
+            "required": ["class", "label", "probabilities"],
+            "properties": {
+                "class": { "type": "integer", "minimum": 0, "maximum": classes - 1 },
+                "label": { "type": "string", "enum": model.classes },
+                "probabilities": list(json!({ "type": "number", "minimum": 0, "maximum": 1 }), classes),
+                "prepared": image,
+            },
+            "additionalProperties": false,
+        },
+        "Predictions": {
+            "type": "object",
+            "required": ["predictions"],
+            "properties": { "predictions": up_to(reference("Prediction")) },
+            "additionalProperties": false,
+        },
+        "Health": {
+            "type": "object",
+            "required": ["status", "version", "model"],
+            "properties": {
+                "status": { "type": "string" },
+                "version": { "type": "string" },
+                "model": {
+                    "type": "object",
+                    "required": ["name", "input", "classes", "parameters"],
+                    "properties": {
+                        "name": { "type": "string" },
+                        "input": list(json!({ "type": "integer", "minimum": 1 }), 2),
+                        "classes": list(json!({ "type": "string" }), classes),
+                        "parameters": { "type": "integer" },
+                        "dataset": { "type": "string" },
+                        "test_accuracy": { "type": "number", "minimum": 0, "maximum": 1 },
+                    },
+                },
+            },
+        },
+        "Problem": {
+            "type": "object",
+            "required": ["error"],
+            "properties": { "error": {
+                "type": "object",
+                "required": ["rule", "message"],
+                "properties": {
+                    "rule": { "type": "string", "description": "A word for programs" },
+                    "message": {
+                        "type": "string",
+                        "description": "For people: the rule, what was found, the cure",
+                    },
+                    "index": { "type": "integer", "description": "Which image of a list" },
+                },
+                "additionalProperties": false,
+            } },
+            "additionalProperties": false,
+        },
+    })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn is(what: &str, schema: &str) -> Value {
+    json!({
+        "description": what,
+        "content": { "application/json": { "schema": reference(schema) } },
+    })
+}

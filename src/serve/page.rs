@@ -1,0 +1,83 @@
+//! The page: its text, style and program in one file, with a policy that lets nothing else run.
+
+use std::io;
+
+use axum::body::Bytes;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::api::Model;
+
+const HTML: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const PROGRAM: &str = include_str!("page/page.js");
+
+/// The page for one network.
+#[derive(Debug)]
+pub struct Page {
+    html: Bytes,
+    policy: HeaderValue,
+}
+
+impl Page {
+    /// Puts it together.
+    ///
+    /// # Errors
+    /// None that a model of ours leads to.
+    pub fn new(model: &Model) -> io::Result<Self> {
+        // `<` could end the element that it stands in.
+        let data = serde_json::to_string(model)?.replace('<', "\\u003c");
+        let fill = |html: String, (slot, text): (&str, &str)| html.replacen(slot, text, 1);
+        // The data last, so that nothing in them is taken for a slot.
+        let html = [("/* style */", STYLE), ("/* program */", PROGRAM), ("/* model */", &data)]
+            .into_iter()
+            .fold(HTML.to_owned(), fill);
+        let policy = format!(
+            "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data: blob:; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            source(STYLE),
+            source(PROGRAM)
+        );
+        let policy = HeaderValue::try_from(policy).map_err(io::Error::other)?;
+        Ok(Self { html: html.into(), policy })
+    }
+
+    /// As an answer.
+    pub fn response(&self) -> Response {
+        let headers: [(HeaderName, HeaderValue); 2] = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+            (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
+        ];
+        (headers, self.html.clone()).into_response()
+    }
+}
+
+/// How a policy names a text that may run.
+fn source(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_place() {
+        let model = Model {
+            name: "</script><script>alert(1)</script>/* style */".to_owned(),
+            input: [28, 28],
+            classes: vec!["<b>".to_owned(), "\u{2028}".to_owned()],
+            parameters: 1,
+            dataset: None,
+            test_accuracy: None,
+        };
+        let page = Page::new(&model).unwrap();
+        let html = str::from_utf8(&page.html).unwrap();
+        assert_eq!(html.matches("<script").count(), 2);
+        assert!(html.contains(STYLE) && html.contains(PROGRAM) && !html.contains("<b>"));
+        assert!(html.contains("\\u003c/script>") && html.contains("/* style */"));
+    }
+}

@@ -1,0 +1,401 @@
+"use strict";
+// The page: a list of strokes and pictures is the only state; everything that is seen is drawn from it.
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const model = JSON.parse($("model").textContent);
+  const [height, width] = model.input;
+  const { classes } = model;
+
+  // Strokes are in units of which the side has so many, whatever the screen.
+  const SIDE = 280;
+  const PEN = 23; // as thick as the strokes of MNIST's digits in their box
+  const MARGIN = 28; // the border tells the server what is paper
+  const LONGEST = 1024; // of a picture's side as it is sent: the server would shrink it anyway
+  const QUIET = 900; // ms without a change until the answer is said aloud
+  const MOST_BARS = 12;
+
+  const canvas = $("canvas");
+  const pen = canvas.getContext("2d");
+  const items = []; // {points: [[x, y], …]}, {picture: canvas} or {cleared: true}; `with`: undone together
+  let stroke = null;
+  let cursor = null; // of the keyboard: {x, y, down}
+
+  // ---- what is drawn ------------------------------------------------------------------------------
+
+  /** The items that are seen: those behind the last that covers all before it. */
+  function visible() {
+    const last = items.findLastIndex((item) => !item.points);
+    return items.slice(last < 0 ? 0 : items[last].cleared ? last + 1 : last);
+  }
+
+  function trace(context, points) {
+    const [first] = points;
+    context.beginPath();
+    context.moveTo(first[0], first[1]);
+    for (let i = 1; i < points.length - 1; i++) {
+      const [x, y] = points[i];
+      const [nextX, nextY] = points[i + 1];
+      context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+    }
+    const end = points[points.length - 1];
+    // A point alone is a dot.
+    context.lineTo(end[0] + (points.length === 1 ? 0.01 : 0), end[1]);
+    context.stroke();
+  }
+
+  function strokes(context, shown, ink) {
+    context.lineWidth = PEN;
+    context.lineCap = context.lineJoin = "round";
+    context.strokeStyle = ink;
+    for (const { points } of shown) if (points) trace(context, points);
+  }
+
+  function draw() {
+    const shown = visible();
+    const side = Math.max(1, Math.round(canvas.clientWidth * Math.min(devicePixelRatio, 3)));
+    if (canvas.width !== side) canvas.width = canvas.height = side;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, side, side);
+    const picture = shown[0]?.picture;
+    if (picture) {
+      const scale = side / Math.max(picture.width, picture.height);
+      const [w, h] = [picture.width * scale, picture.height * scale];
+      pen.drawImage(picture, (side - w) / 2, (side - h) / 2, w, h);
+    }
+    pen.scale(side / SIDE, side / SIDE);
+    const style = getComputedStyle(canvas);
+    strokes(pen, shown, style.getPropertyValue("--ink"));
+    if (cursor) {
+      pen.beginPath();
+      pen.arc(cursor.x, cursor.y, PEN / 2 + 2, 0, 2 * Math.PI);
+      pen.lineWidth = 2.5;
+      pen.strokeStyle = style.getPropertyValue("--accent");
+      pen.stroke();
+    }
+    $("empty").hidden = shown.length > 0;
+    $("undo").disabled = items.length === 0;
+    $("clear").disabled = shown.length === 0;
+  }
+
+  /** What is seen as a PNG, or null where there is nothing. */
+  function snapshot() {
+    const shown = visible();
+    if (shown.length === 0) return null;
+    const { picture } = shown[0];
+    if (picture) return new Promise((done) => picture.toBlob(done, "image/png"));
+    const sheet = document.createElement("canvas");
+    sheet.width = sheet.height = SIDE + 2 * MARGIN;
+    const context = sheet.getContext("2d");
+    context.fillStyle = "black";
+    context.fillRect(0, 0, sheet.width, sheet.height);
+    context.translate(MARGIN, MARGIN);
+    strokes(context, shown, "white");
+    return new Promise((done) => sheet.toBlob(done, "image/png"));
+  }
+
+  function add(item) {
+    items.push(item);
+    changed();
+  }
+
+  function clear() {
+    stroke = null;
+    if (visible().length > 0) add({ cleared: true });
+    tell("Cleared");
+  }
+
+  function undo() {
+    stroke = null;
+    const item = items.pop();
+    if (item?.with) items.pop();
+    changed();
+  }
+
+  function begin(point) {
+    const onPicture = Boolean(visible()[0]?.picture);
+    if (onPicture) items.push({ cleared: true });
+    stroke = { points: [point], with: onPicture };
+    add(stroke);
+  }
+
+  // ---- asking the server: one request at a time, and the last state is always asked about ----------
+
+  let asking = false;
+  let again = false;
+  let spoken = 0;
+
+  function changed() {
+    draw();
+    again = true;
+    if (!asking) ask();
+  }
+
+  async function ask() {
+    asking = true;
+    while (again) {
+      await new Promise(requestAnimationFrame);
+      again = false;
+      const blob = await snapshot();
+      if (!blob) {
+        idle();
+        continue;
+      }
+      try {
+        const reply = await fetch("predict?prepared=1", {
+          method: "POST",
+          headers: { "Content-Type": "image/png" },
+          body: blob,
+          signal: AbortSignal.timeout(15000),
+        });
+        const body = await reply.json();
+        if (visible().length === 0) continue;
+        if (reply.ok) show(body);
+        else if (reply.status === 503) {
+          await new Promise((wait) => setTimeout(wait, 500));
+          again = true;
+        } else if (body.error.rule === "blank") idle("nothing to see yet");
+        else fail(body.error.message);
+      } catch (error) {
+        fail("The server does not answer. Is it still running? The next stroke tries again.");
+      }
+    }
+    asking = false;
+  }
+
+  // ---- what the network says ------------------------------------------------------------------------
+
+  const rows = Array.from({ length: Math.min(classes.length, MOST_BARS) }, (_, i) => {
+    const row = document.createElement("li");
+    const [name, track, share] = ["name", "track", "share"].map((kind) => {
+      const part = document.createElement("span");
+      part.className = kind;
+      row.append(part);
+      return part;
+    });
+    const fill = document.createElement("div");
+    fill.className = "fill";
+    track.append(fill);
+    name.textContent = name.title = classes[i];
+    share.textContent = "–";
+    $("bars").append(row);
+    return { row, name, fill, share };
+  });
+
+  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+  function show({ class: best, label, probabilities, prepared }) {
+    problem("");
+    // Few classes stay where they are; of many the likeliest are shown.
+    let order = classes.map((_, i) => i);
+    if (classes.length > MOST_BARS) order.sort((a, b) => probabilities[b] - probabilities[a]);
+    rows.forEach(({ row, name, fill, share }, i) => {
+      const probability = probabilities[order[i]];
+      row.classList.toggle("first", order[i] === best);
+      name.textContent = name.title = classes[order[i]];
+      fill.style.transform = `translateX(${100 * (probability - 1)}%)`;
+      share.textContent = percent(probability);
+    });
+    $("label").textContent = label;
+    // The longest word fits into its place.
+    const letters = Math.max(...label.split(" ").map((word) => word.length));
+    $("label").style.setProperty("--letters", letters);
+    $("sure").textContent = `${percent(probabilities[best])} sure`;
+    paint(prepared);
+    $("seen").setAttribute("aria-label", `The image as the network sees it, ${width} by ${height} pixels`);
+    document.body.dataset.answer = label;
+    say(`${label}, ${Math.round(100 * probabilities[best])} per cent sure`);
+  }
+
+  function idle(why = "nothing drawn yet") {
+    problem("");
+    for (const { row, fill, share } of rows) {
+      row.classList.remove("first");
+      fill.style.transform = "";
+      share.textContent = "–";
+    }
+    $("label").textContent = "–";
+    $("label").style.removeProperty("--letters");
+    $("sure").textContent = why;
+    paint(null);
+    $("seen").setAttribute("aria-label", "The image as the network sees it: empty");
+    delete document.body.dataset.answer;
+    clearTimeout(spoken);
+  }
+
+  function paint(image) {
+    const seen = $("seen");
+    if (seen.width !== width || seen.height !== height) [seen.width, seen.height] = [width, height];
+    const context = seen.getContext("2d");
+    const data = context.createImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      const value = image ? image[Math.floor(i / width)][i % width] : 0;
+      data.data.set([value, value, value, 255], 4 * i);
+    }
+    context.putImageData(data, 0, 0);
+  }
+
+  function fail(message) {
+    idle("no answer");
+    problem(message);
+  }
+
+  function problem(message) {
+    const place = $("problem");
+    if (place.textContent !== message) place.textContent = message;
+    place.hidden = !message;
+  }
+
+  /** For screen readers: once the drawing rests, not at each stroke. */
+  function say(text) {
+    clearTimeout(spoken);
+    spoken = setTimeout(() => tell(text), QUIET);
+  }
+
+  function tell(text) {
+    $("status").textContent = text;
+  }
+
+  // ---- mouse, pen and finger ------------------------------------------------------------------------
+
+  const clamp = (value) => Math.min(SIDE, Math.max(0, value));
+
+  function at(event) {
+    const box = canvas.getBoundingClientRect();
+    const place = (position, start, length) => clamp(((position - start) / length) * SIDE);
+    return [place(event.clientX, box.left, box.width), place(event.clientY, box.top, box.height)];
+  }
+
+  let pointer = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    if (pointer !== null || event.button !== 0) return;
+    pointer = event.pointerId;
+    canvas.setPointerCapture(pointer);
+    cursor = null;
+    begin(at(event));
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== pointer || !stroke) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const part of events.length > 0 ? events : [event]) stroke.points.push(at(part));
+    changed();
+  });
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    canvas.addEventListener(end, (event) => {
+      if (event.pointerId === pointer) pointer = stroke = null;
+    });
+  }
+
+  // ---- keyboard ---------------------------------------------------------------------------------------
+
+  const STEP = 8;
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+  canvas.addEventListener("keydown", (event) => {
+    const arrow = ARROWS[event.key];
+    if (event.ctrlKey || event.metaKey || event.altKey || (!arrow && event.key !== " ")) return;
+    event.preventDefault();
+    cursor ??= { x: SIDE / 2, y: SIDE / 2, down: false };
+    if (arrow) {
+      cursor.x = clamp(cursor.x + STEP * arrow[0]);
+      cursor.y = clamp(cursor.y + STEP * arrow[1]);
+      if (cursor.down && stroke) {
+        stroke.points.push([cursor.x, cursor.y]);
+        return changed();
+      }
+    } else {
+      cursor.down = !cursor.down;
+      if (cursor.down) begin([cursor.x, cursor.y]);
+      else stroke = null;
+      tell(cursor.down ? "Pen down" : "Pen up");
+    }
+    draw();
+  });
+  canvas.addEventListener("focus", () => {
+    $("keys").classList.toggle("shown", canvas.matches(":focus-visible"));
+  });
+  canvas.addEventListener("blur", () => {
+    $("keys").classList.remove("shown");
+    if (pointer === null) stroke = null;
+    cursor = null;
+    draw();
+  });
+  document.addEventListener("keydown", (event) => {
+    const key = event.key.toLowerCase();
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && key === "z") {
+      event.preventDefault();
+      cursor = null;
+      undo();
+    } else if (["escape", "delete", "backspace"].includes(key)) {
+      event.preventDefault();
+      cursor = null;
+      clear();
+    }
+  });
+  $("undo").addEventListener("click", undo);
+  $("clear").addEventListener("click", clear);
+
+  // ---- pictures ---------------------------------------------------------------------------------------
+
+  async function take(file) {
+    if (!file) return;
+    try {
+      const bitmap = await createImageBitmap(file);
+      const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
+      const picture = document.createElement("canvas");
+      picture.width = Math.max(1, Math.round(bitmap.width * scale));
+      picture.height = Math.max(1, Math.round(bitmap.height * scale));
+      const context = picture.getContext("2d");
+      context.imageSmoothingQuality = "high";
+      context.drawImage(bitmap, 0, 0, picture.width, picture.height);
+      bitmap.close();
+      stroke = null;
+      add({ picture });
+    } catch {
+      fail("This file is no picture that the browser can read. Choose a PNG or JPEG file.");
+    }
+  }
+
+  const pictureIn = (list) => Array.from(list ?? []).find((file) => file.type.startsWith("image/"));
+  $("choose").addEventListener("click", () => $("file").click());
+  $("file").addEventListener("change", (event) => {
+    take(event.target.files[0]);
+    event.target.value = ""; // the same file may be chosen again
+  });
+  document.addEventListener("paste", (event) => {
+    const file = pictureIn(event.clipboardData?.files);
+    if (file) {
+      event.preventDefault();
+      take(file);
+    }
+  });
+  let over = 0;
+  document.addEventListener("dragenter", () => $("pad").classList.toggle("over", ++over > 0));
+  document.addEventListener("dragleave", () => $("pad").classList.toggle("over", --over > 0));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over = 0;
+    $("pad").classList.remove("over");
+    take(pictureIn(event.dataTransfer?.files) ?? event.dataTransfer?.files[0]);
+  });
+
+  // ---- the words for this network -----------------------------------------------------------------------
+
+  const digits = classes.every((name) => /^\d$/.test(name));
+  if (!digits) $("title").textContent = "Show it a picture";
+  if (!digits) $("lead").textContent = "Choose, paste or drop one, or draw.";
+  document.title = `${$("title").textContent} · seqfit`;
+  const facts = [model.name, `${model.parameters.toLocaleString("en")} parameters`];
+  if (model.test_accuracy !== undefined) {
+    facts.push(`${(100 * model.test_accuracy).toFixed(2)} % of ${model.dataset}’s test images right`);
+  }
+  $("facts").textContent = $("facts").title = facts.join(" · ");
+  $("seen-size").textContent = `as the network sees it, ${width} × ${height}`;
+  const address = new URL("predict", location.href);
+  $("curl").textContent =
+    `curl --data-binary @picture.png -H 'Content-Type: image/png' ${address.href}`;
+  new ResizeObserver(draw).observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  idle();
+  draw();
+})();

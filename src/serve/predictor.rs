@@ -1,0 +1,190 @@
+//! The network on a thread of its own, which answers all that wait for it at once.
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::Limits;
+use super::metrics::Metrics;
+use super::problem::Problem;
+use crate::device;
+use crate::model::Sequential;
+
+/// Hands images to the network and brings its answers.
+#[derive(Debug)]
+pub struct Predictor {
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// The probabilities of each class, image by image; or why there are none.
+type Answer = Result<Vec<Vec<f32>>, String>;
+
+/// The images of one request.
+struct Job {
+    pixels: Vec<u8>,
+    images: usize,
+    answer: oneshot::Sender<Answer>,
+    /// Its place in the queue, given back with it.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Predictor {
+    /// Takes the network, which computes with so many `threads` of libtorch on images of `shape`.
+    ///
+    /// # Errors
+    /// A system that refuses a thread.
+    pub fn start(
+        model: Sequential,
+        shape: [usize; 2],
+        threads: usize,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let (jobs, waiting) = mpsc::channel();
+        let most = limits.batch_of(shape);
+        let thread = thread::Builder::new().name("network".to_owned()).spawn(move || {
+            // libtorch keeps this number for each thread that computes.
+            device::set_threads(threads);
+            while let Some(batch) = next(&waiting, most) {
+                answer(&model, shape, batch, &metrics);
+            }
+        })?;
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(limits.queue.max(most))), thread })
+    }
+
+    /// The probabilities for `images` images that lie one behind the other in `pixels`.
+    ///
+    /// # Errors
+    /// A full queue, or the network's own.
+    pub async fn predict(&self, pixels: Vec<u8>, images: usize) -> Result<Vec<Vec<f32>>, Problem> {
+        let places = u32::try_from(images).unwrap_or(u32::MAX);
+        let place = Arc::clone(&self.room).try_acquire_many_owned(places);
+        let place = place.map_err(|_| {
+            let free = self.room.available_permits();
+            Problem::busy(format!(
+                "images wait for the network in a queue with an end, found room for {free} and {images} \
+                 to come: try again in a moment"
+            ))
+        })?;
+        let (answer, answered) = oneshot::channel();
+        let gone = || Problem::own("the network has stopped answering: start the server again");
+        self.jobs.send(Job { pixels, images, answer, _place: place }).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?.map_err(Problem::own)
+    }
+
+    /// Images that wait or are being answered, of as many as may.
+    pub fn free(&self) -> usize {
+        self.room.available_permits()
+    }
+
+    /// Whether the network's thread is there.
+    pub fn is_alive(&self) -> bool {
+        !self.thread.is_finished()
+    }
+}
+
+/// All that wait, up to `most` images and the rest of the last request; at least one request. Nothing is
+/// waited for to fill up. `None` when there will be no more.
+fn next(waiting: &mpsc::Receiver<Job>, most: usize) -> Option<Vec<Job>> {
+    let mut batch = vec![waiting.recv().ok()?];
+    let mut images = batch[0].images;
+    while images < most
+        && let Ok(job) = waiting.try_recv()
+    {
+        images += job.images;
+        batch.push(job);
+    }
+    // Who has gone needs no answer.
+    batch.retain(|job| !job.answer.is_closed());
+    Some(batch)
+}
+
+fn answer(model: &Sequential, shape: [usize; 2], mut batch: Vec<Job>, metrics: &Metrics) {
+    let images: usize = batch.iter().map(|job| job.images).sum();
+    if images == 0 {
+        return;
+    }
+    metrics.batch(images);
+    let pixels = match &mut batch[..] {
+        [alone] => std::mem::take(&mut alone.pixels),
+        many => many.iter().flat_map(|job| &job.pixels).copied().collect(),
+    };
+    let mut answers = model.predict_images(&pixels, shape).map(Vec::into_iter);
+    for job in batch {
+        let own = match &mut answers {
+            Ok(answers) => Ok(answers.by_ref().take(job.images).collect()),
+            Err(error) => Err(error.to_string()),
+        };
+        // It may have gone in the meantime.
+        let _ = job.answer.send(own);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Dense, Flatten};
+
+    fn job(room: &Arc<Semaphore>, images: usize) -> (Job, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        let place = Arc::clone(room).try_acquire_many_owned(images as u32).unwrap();
+        let pixels = (0..4 * images).map(|i| (i * 50) as u8).collect();
+        (Job { pixels, images, answer, _place: place }, answered)
+    }
+
+    #[test]
+    fn what_waits_is_answered_at_once_each_with_its_own() {
+        let room = Arc::new(Semaphore::new(8));
+        let (jobs, waiting) = mpsc::channel();
+        let mut answers = Vec::new();
+        for images in [1, 2, 1, 1] {
+            let (job, answered) = job(&room, images);
+            jobs.send(job).unwrap();
+            answers.push(answered);
+        }
+        answers[1].close();
+        let batch = next(&waiting, 3).unwrap();
+        // Three images were taken, two of them for one who has gone.
+        assert_eq!(batch.iter().map(|job| job.images).collect::<Vec<_>>(), [1]);
+        drop(batch);
+        let batch = next(&waiting, 3).unwrap();
+        let model = Sequential::new([2, 2]).add(Flatten).add(Dense::new(3));
+        let model = model.build(crate::Device::Cpu, 0).unwrap();
+        answer(&model, [2, 2], batch, &Metrics::new());
+        assert_eq!(room.available_permits(), 8);
+        let expected = model.predict_images(&[0, 50, 100, 150], [2, 2]).unwrap();
+        for answered in answers.drain(2..) {
+            let got = answered.blocking_recv().unwrap().unwrap();
+            assert_eq!(got.len(), 1);
+            for (got, expected) in got[0].iter().zip(&expected[0]) {
+                // In float32 a batch of 2 and one image alone may differ in the last digits.
+                assert!((got - expected).abs() < 1e-6);
+            }
+        }
+        drop(jobs);
+        assert!(next(&waiting, 3).is_none());
+    }
+
+    #[test]
+    fn a_full_queue_is_said_and_holds_no_longer_than_it_is_full() {
+        let model = Sequential::new([2, 2]).add(Flatten).add(Dense::new(3));
+        let model = model.build(crate::Device::Cpu, 0).unwrap();
+        let limits = Limits { batch: (2, 100), queue: 4, ..Limits::default() };
+        let metrics = Arc::new(Metrics::new());
+        let predictor = Predictor::start(model, [2, 2], 1, &limits, metrics).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let taken = Arc::clone(&predictor.room).try_acquire_many_owned(3).unwrap();
+        let full = runtime.block_on(predictor.predict(vec![0; 8], 2)).unwrap_err();
+        assert!(full.message().contains("room for 1 and 2 to come"), "{}", full.message());
+        drop(taken);
+        assert_eq!(runtime.block_on(predictor.predict(vec![0; 8], 2)).unwrap().len(), 2);
+        // The place is given back behind the answer.
+        while predictor.free() < 4 {
+            thread::yield_now();
+        }
+    }
+}
