@@ -5,6 +5,8 @@ mod shell;
 mod style;
 
 pub(super) use shell::{Page, figure, scrolled};
+#[cfg(test)]
+pub(super) use style::STYLE;
 
 use maud::{Markup, html};
 

@@ -158,18 +158,8 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
         div.side {
             div.matrix {
                 (plot)
-                @if !pairs.is_empty() {
-                    h3 { "Most frequent confusions" }
-                    ol.pairs {
-                        @for &(count, is, said) in &pairs {
-                            li {
-                                bdi { (classes[is]) } " taken for " bdi { (classes[said]) } ": "
-                                (count) @if count == 1 { " time" } @else { " times" }
-                            }
-                        }
-                    }
-                }
             }
+            div {
             (scrolled("Figures of each class", html! {
                 table {
                     caption {
@@ -198,6 +188,18 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
                     }
                 }
             }))
+                @if !pairs.is_empty() {
+                    h3 { "Most frequent confusions" }
+                    ol.pairs {
+                        @for &(count, is, said) in &pairs {
+                            li {
+                                bdi { (classes[is]) } " taken for " bdi { (classes[said]) } ": "
+                                (count) @if count == 1 { " time" } @else { " times" }
+                            }
+                        }
+                    }
+                }
+            }
         }
     }))
 }

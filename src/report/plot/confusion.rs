@@ -18,7 +18,7 @@ pub(in crate::report) struct Confusion<'a> {
 /// How strongly a cell is coloured, from few to many, and what its number is written in. Between the
 /// steps there is room for no more: on each of them the text has a contrast of at least 4.5, on light
 /// paper and on dark.
-const STEPS: [(f64, RGBColor); 6] =
+pub(super) const STEPS: [(f64, RGBColor); 6] =
     [(0.12, INK), (0.22, INK), (0.34, INK), (0.48, INK), (0.70, DARK), (1.0, PAPER)];
 
 impl Confusion<'_> {

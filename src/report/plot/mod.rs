@@ -328,6 +328,58 @@ mod tests {
         assert_eq!(shortened("a b c", 3), "a…");
     }
 
+    /// The style sheet's colours on light paper and on dark, in the theme's order.
+    fn on_paper() -> [Vec<RGBColor>; 2] {
+        let (light, rest) = crate::report::page::STYLE.split_once("@media").unwrap();
+        let dark = rest.split_once("@media").map_or(rest, |(dark, _)| dark);
+        let of = |part: &str, name: &str| {
+            let value = part.split_once(&format!("{name}: #")).map(|(_, value)| &value[..6]);
+            let value = u32::from_str_radix(value?, 16).unwrap().to_be_bytes();
+            Some(RGBColor(value[1], value[2], value[3]))
+        };
+        [light, dark].map(|part| {
+            let colour = |(_, name): &(RGBColor, &str)| of(part, name).or_else(|| of(light, name));
+            THEME.iter().map(|entry| colour(entry).unwrap()).collect()
+        })
+    }
+
+    /// WCAG 2.2's contrast ratio.
+    fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+        let luminance = |colour: [f64; 3]| {
+            let linear = colour
+                .map(|v| v / 255.0)
+                .map(|v| if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) });
+            0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn texts_are_read_on_light_paper_and_on_dark() {
+        let floats = |RGBColor(r, g, b): RGBColor| [r, g, b].map(f64::from);
+        let sheets = on_paper();
+        assert_eq!(sheets[0], THEME.map(|(colour, _)| colour));
+        for sheet in sheets {
+            let here = |colour: RGBColor| {
+                let at = THEME.iter().position(|(other, _)| *other == colour).unwrap();
+                floats(sheet[at])
+            };
+            let paper = here(PAPER);
+            for text in [INK, MUTED].iter().chain(&LINES) {
+                assert!(contrast(here(*text), paper) >= 4.5, "{text:?} on {paper:?}");
+            }
+            for (strength, ink) in confusion::STEPS {
+                for colour in [LINES[0], LINES[1]].map(here) {
+                    let cell =
+                        [0, 1, 2].map(|i| strength * colour[i] + (1.0 - strength) * paper[i]);
+                    let found = contrast(here(ink), cell);
+                    assert!(found >= 4.5, "{found:.2} at {strength} of {colour:?} on {paper:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_theme_can_be_told_apart() {
         for (i, (a, name)) in THEME.iter().enumerate() {
