@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
+use seqfit::report::TensorBoard;
 use seqfit::run::{self, CheckpointFailure, Figures, ModelCheckpoint, Run, RunResult};
 use seqfit::{Evaluation, History, Sequential, Snapshot, TrainError, data};
 use serde::Serialize;
@@ -75,6 +76,10 @@ pub struct Args {
     /// new training
     #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout"])]
     init_from: Option<PathBuf>,
+    /// Also write event files for TensorBoard, into this folder or the run's own: curves, histograms of the
+    /// weights, the first layer as a picture
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "seeds")]
+    tensorboard: Option<Option<PathBuf>>,
     /// Also write the report of `seqfit report` when training ends, which takes half a second; where
     /// there is one already it is always written again
     #[arg(long, conflicts_with = "seeds")]
@@ -181,12 +186,17 @@ impl Job {
         let mut own = Own::new(&self.run)?;
         let tables = [Some(self.run.path().join(run::HISTORY)), args.csv.clone()];
         let mut tables: Vec<CsvLogger> = tables.into_iter().flatten().map(CsvLogger::new).collect();
+        let events = args.tensorboard.as_ref();
+        let mut events = events.map(|folder| {
+            TensorBoard::new(folder.clone().unwrap_or_else(|| self.run.path().join(run::EVENTS)))
+        });
         let mut bars = (!args.quiet).then(|| Progress::new(args.plot));
         let mut lines = args.json.then(JsonLines::default);
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
         // Checkpoints first: an epoch is told when the one before is on the disk.
         callbacks.extend(own.callbacks());
         callbacks.extend(tables.iter_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(events.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(bars.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.extend(lines.as_mut().map(|own| own as &mut dyn Callback));
         callbacks.push(&mut interruption);
@@ -206,6 +216,7 @@ impl Job {
         let mut mark = |phase| timing.iter_mut().for_each(|timing| timing.mark(phase));
         mark("checkpoints: waiting for the last");
         failures.extend(tables.iter().filter_map(|table| Some(table.failure()?.to_string())));
+        failures.extend(events.and_then(|events| Some(events.failure()?.to_string())));
         let history = trained.map_err(|error| self.with_way_on(error))?;
 
         if let Some((number, name)) = interruption.signal().filter(|_| interruption.stopped()) {

@@ -9,11 +9,13 @@ pub mod compare;
 mod page;
 mod picture;
 mod plot;
+mod tensorboard;
 mod weights;
 
 pub use assessment::{Assessment, Mistake};
 pub use calibration::{BINS, Bin, Calibration};
 pub use compare::Comparison;
+pub use tensorboard::TensorBoard;
 
 use std::path::{Path, PathBuf};
 

@@ -58,6 +58,8 @@ pub const RESULT: &str = "result.json";
 pub const REPORT: &str = "report.html";
 /// The folder of the page's plots, each a PNG and most of them an SVG, too.
 pub const PLOTS: &str = "plots";
+/// The folder of TensorBoard's event files.
+pub const EVENTS: &str = "tensorboard";
 
 const FILES: [&str; 6] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT, REPORT];
 
@@ -466,6 +468,7 @@ impl Run {
             let known = FILES.iter().chain(&[lock::FILE, replacement::MARKER]);
             inside.starts_with(checkpoints::FOLDER)
                 || inside.starts_with(PLOTS)
+                || inside.starts_with(EVENTS)
                 || known.into_iter().any(|name| inside == Path::new(name) && inside != again)
         };
         // What is to be replaced stays as it is until then, and goes with everything in it.

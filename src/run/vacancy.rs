@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::RunError;
 use super::lock::{self, Lock};
-use super::{FILES, PLOTS, RESULT, Run, WEIGHTS, checkpoints, exports, replacement};
+use super::{EVENTS, FILES, PLOTS, RESULT, Run, WEIGHTS, checkpoints, exports, replacement};
 use crate::files;
 
 /// What [`Run::check_vacant`] found.
@@ -47,7 +47,8 @@ impl Run {
         };
         let of_a_run = |name: &OsString| {
             let folder = name == checkpoints::FOLDER
-                || name == PLOTS && only_plots(&path.join(name)).unwrap_or(false);
+                || name == PLOTS && only_plots(&path.join(name)).unwrap_or(false)
+                || name == EVENTS && only_events(&path.join(name)).unwrap_or(false);
             let file = exports::is_one(name) || FILES.iter().any(|file| name == file);
             passing(name) || folder || file
         };
@@ -79,8 +80,28 @@ impl Run {
         gone(fs::remove_file(folder.join(replacement::MARKER)))?;
         gone(fs::remove_dir_all(folder.join(checkpoints::FOLDER)))?;
         gone(fs::remove_dir_all(folder.join(PLOTS)))?;
+        gone(fs::remove_dir_all(folder.join(EVENTS)))?;
         checkpoints::sweep(folder)
     }
+}
+
+/// Whether a folder holds nothing but folders of event files.
+fn only_events(folder: &Path) -> io::Result<bool> {
+    for part in fs::read_dir(folder)? {
+        let part = part?;
+        if !part.file_type()?.is_dir() {
+            return Ok(false);
+        }
+        for entry in fs::read_dir(part.path())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_one = name.to_str().is_some_and(|name| name.starts_with("events.out.tfevents."));
+            if !entry.file_type()?.is_file() || !is_one {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a folder holds nothing but pictures, as a report makes them.

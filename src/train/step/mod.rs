@@ -369,8 +369,9 @@ mod tests {
         (step.sums().unwrap(), step.tensors().unwrap())
     }
 
-    /// Whether all tensors are equal within a share of the largest number of all: a sum that cancels out has
-    /// rounding errors of its parts' size.
+    /// Whether all tensors are equal within a share of the largest number of all, and half a unit in the last
+    /// place of 1: a sum that cancels out has rounding errors of its parts' size, and the parts of a loss's
+    /// gradient are together as large as 1.
     fn close(a: &Tensors, b: &Tensors, share: f32) -> Result<(), TestCaseError> {
         prop_assert!(a.keys().eq(b.keys()));
         let top = |tensor: &[f32]| tensor.iter().fold(0f32, |most, x| most.max(x.abs()));
@@ -378,7 +379,7 @@ mod tests {
         for ((name, a), b) in a.iter().zip(b.values()) {
             prop_assert_eq!(&a.shape, &b.shape);
             for (i, (x, y)) in a.values.iter().zip(&**b.values).enumerate() {
-                let most = share * largest + f32::MIN_POSITIVE;
+                let most = share * largest + f32::EPSILON / 2.0;
                 prop_assert!(
                     (x - y).abs() <= most,
                     "{}[{}]: {} and {} of {}",
