@@ -140,6 +140,48 @@ fn an_import_evaluates_predicts_exports_and_trains_on() {
     assert_ne!(weights("on"), weights("r"));
 }
 
+/// Every door out leads in again, with the classes, the network and, but for f16, the very weights.
+#[test]
+fn what_seqfit_exports_comes_back() {
+    let home = tempfile::tempdir().unwrap();
+    let seqfit = || seqfit(home.path());
+    common::write_stripes(&home.path().join("stripes"), 5, 5, 3);
+    fs::write(home.path().join("stripes/classes.txt"), "oben\nMitte\n下\n").unwrap();
+    let train = "train -q --data-dir stripes --epochs 2 --hidden 7,6 --activation gelu --dropout 0.1 --out r";
+    succeed(seqfit().args(train.split(' ')));
+    let weights = |run: &str| fs::read(home.path().join(run).join("model.safetensors")).unwrap();
+    let config = |run: &str| -> toml::Table {
+        let text = fs::read_to_string(home.path().join(run).join("config.toml")).unwrap();
+        toml::from_str(&text).unwrap()
+    };
+    for (number, (format, options)) in [
+        ("torchscript", ""),
+        ("torchscript", " --half"),
+        ("torchscript", " --with preprocessing"),
+        ("state-dict", ""),
+        ("state-dict", " --half"),
+        ("safetensors", ""),
+        ("safetensors", " --half"),
+        ("keras", ""),
+        ("keras", " --half"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (file, run) = (format!("out{number}.weights.h5"), format!("in{number}"));
+        let export = format!("export r --format {format}{options} --out {file}");
+        succeed(seqfit().args(export.split(' ')));
+        let said = succeed(seqfit().args(["import", &file, "--out", &run]));
+        assert_eq!(said.stderr, "", "{export}");
+        assert_eq!(config(&run)["network"], config("r")["network"], "{export}");
+        assert_eq!(config(&run)["data"]["classes"], config("r")["data"]["classes"], "{export}");
+        assert_eq!(weights(&run) == weights("r"), !options.contains("half"), "{export}");
+    }
+    // All that are rounded are rounded alike.
+    assert!(weights("in1") == weights("in4") && weights("in4") == weights("in6"));
+    assert!(weights("in6") == weights("in8"));
+}
+
 #[test]
 fn a_training_that_never_got_to_a_checkpoint_begins_with_the_same_weights() {
     let home = tempfile::tempdir().unwrap();

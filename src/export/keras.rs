@@ -55,7 +55,8 @@ pub(super) fn encode(
     file.finish().map_err(failed)
 }
 
-fn datatype(half: bool) -> Datatype {
+/// The type of a number in the file: f16 or f32, little-endian.
+pub(crate) fn datatype(half: bool) -> Datatype {
     let (size, exponent_size, mantissa_size, exponent_bias) =
         if half { (2, 5, 10, 15) } else { (4, 8, 23, 127) };
     Datatype::FloatingPoint {

@@ -16,7 +16,7 @@
 //! ```
 
 mod card;
-mod keras;
+pub(crate) mod keras;
 pub mod npy;
 mod onnx;
 mod safetensors;

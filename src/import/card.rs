@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Spec;
 
-/// The card's name: of a record in an archive, of a text in the metadata of safetensors and ONNX.
-pub const CARD: &str = "seqfit.json";
+pub use crate::export::CARD;
 
 /// The longest card that is read, in bytes.
 const MOST: usize = 1 << 20;

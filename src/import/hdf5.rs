@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use hdf5_pure::{DType, Dataset, File, Group, Layout};
 
 use super::allowance::Allowance;
+use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
-use super::numbers::{Dtype, count};
+use super::numbers::{Dtype, Order, count};
 use super::{Imported, ImportedTensor};
+use crate::export::keras;
 
 /// The deepest group that is looked into, and how many groups and tensors in all: Keras nests a handful.
 const DEEPEST: usize = 16;
@@ -19,13 +21,13 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Imported, Problem> {
     let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
     // The bytes are copied once more for each tensor, and the file's own tables are read of them.
     let file = File::from_bytes(bytes).map_err(damaged)?;
-    let mut walk = Walk { tensors: Vec::new(), objects: 0, allowance: &mut allowance };
+    let mut walk = Walk { tensors: Vec::new(), card: None, objects: 0, allowance: &mut allowance };
     walk.group(&file.root(), "", 0)?;
-    let tensors = walk.tensors;
+    let Walk { tensors, card, .. } = walk;
     Ok(Imported {
         format: Format::KerasWeights,
         tensors,
-        card: None,
+        card,
         stranger: None,
         metadata: BTreeMap::new(),
     })
@@ -33,6 +35,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Imported, Problem> {
 
 struct Walk<'a> {
     tensors: Vec<ImportedTensor>,
+    card: Option<Card>,
     objects: usize,
     allowance: &'a mut Allowance,
 }
@@ -64,6 +67,17 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// The card that seqfit writes; one that cannot be read is none.
+    fn card(&mut self, dataset: &Dataset) -> Result<(), Problem> {
+        if let Some(size) = stored(dataset)?.and_then(|size| usize::try_from(size).ok()) {
+            // The library's two copies.
+            self.allowance.take::<u8>(2 * size.min(usize::MAX / 2))?;
+            let texts = dataset.read_string().map_err(damaged)?;
+            self.card = texts.first().and_then(|text| Card::read(text.as_bytes()));
+        }
+        Ok(())
+    }
+
     fn dataset(&mut self, dataset: &Dataset, name: String) -> Result<(), Problem> {
         let sizes = dataset.shape().map_err(damaged)?;
         let shape: Option<Vec<usize>> = sizes.iter().map(|&size| size.try_into().ok()).collect();
@@ -74,17 +88,18 @@ impl Walk<'_> {
         let dtype = match dataset.dtype().map_err(damaged)? {
             DType::F32 => Dtype::F32,
             DType::F64 => Dtype::F64,
+            DType::Other(found) if *found == keras::datatype(true) => Dtype::F16,
+            DType::String if name == CARD => return self.card(dataset),
             other => Dtype::Other(other.to_string().chars().take(40).collect()),
         };
         let Some(size) = dtype.size() else {
             self.tensors.push(ImportedTensor { name, dtype, shape, values: None });
             return Ok(());
         };
-        // In one piece, as Keras writes it: chunks could claim any size.
-        let stored = match dataset.layout().map_err(damaged)? {
-            Layout::Contiguous { address: Some(_), size } | Layout::Compact { size } => size,
-            Layout::Contiguous { .. } if numbers == 0 => 0,
-            _ => return Err(damaged(format!("dataset {name:?} must lie in one piece"))),
+        let stored = match stored(dataset)? {
+            Some(size) => size,
+            None if numbers == 0 => 0,
+            None => return Err(damaged(format!("dataset {name:?} must lie in one piece"))),
         };
         if numbers.checked_mul(size).map(|bytes| bytes as u64) != Some(stored) {
             return Err(damaged(format!(
@@ -97,6 +112,10 @@ impl Walk<'_> {
         let values = match (numbers, &dtype) {
             (0, _) => Vec::new(),
             (_, Dtype::F32) => dataset.read_f32().map_err(damaged)?,
+            (_, Dtype::F16) => {
+                let bytes = dataset.read_raw().map_err(damaged)?;
+                dtype.decode(&bytes, Order::Little, self.allowance)?.unwrap_or_default()
+            }
             _ => {
                 dataset.read_f64().map_err(damaged)?.into_iter().map(|value| value as f32).collect()
             }
@@ -110,6 +129,14 @@ impl Walk<'_> {
         self.tensors.push(ImportedTensor { name, dtype, shape, values: Some(values) });
         Ok(())
     }
+}
+
+/// The bytes of a dataset that lies in one piece, as Keras writes it: chunks could claim any size.
+fn stored(dataset: &Dataset) -> Result<Option<u64>, Problem> {
+    Ok(match dataset.layout().map_err(damaged)? {
+        Layout::Contiguous { address: Some(_), size } | Layout::Compact { size } => Some(size),
+        _ => None,
+    })
 }
 
 fn damaged(message: impl ToString) -> Problem {
