@@ -54,7 +54,7 @@ fn every_format_gives_the_same_network() {
         "network.keras",
         "legacy.h5",
     ] {
-        let imported = Imported::open(&fixture(name)).unwrap_or_else(|e| panic!("{e}"));
+        let imported = Imported::open(fixture(name)).unwrap_or_else(|e| panic!("{e}"));
         let network =
             imported.network(&Wanted::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(is_the_fixture(&network), "{name}: {network:?}");
@@ -73,10 +73,10 @@ fn what_cannot_be_imported_says_why() {
         ("legacy.pt", "save it anew in Python"),
         ("module.pt", "asks for \"torch.nn.modules.container.Sequential\""),
     ] {
-        let error = Imported::open(&fixture(name)).unwrap_err().to_string();
+        let error = Imported::open(fixture(name)).unwrap_err().to_string();
         assert!(error.contains(message) && error.contains(name), "{error}");
     }
-    let onnx = Imported::open(&fixture("tensors.onnx")).unwrap();
+    let onnx = Imported::open(fixture("tensors.onnx")).unwrap();
     assert_eq!(onnx.tensors.len(), 4);
     assert!(
         onnx.network(&Wanted::default()).unwrap_err().to_string().contains("cannot be imported")
