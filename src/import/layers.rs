@@ -83,7 +83,12 @@ fn with_side<'a>(order: &[Pair<'a>], transposed: bool) -> Vec<DenseTensors<'a>> 
 /// "1.weight F32 [64, 784]"
 pub(super) fn describe(tensor: &ImportedTensor) -> String {
     let ImportedTensor { name, dtype, shape, .. } = tensor;
-    format!("{name} {dtype} {shape:?}")
+    format!("{} {dtype} {shape:?}", shown(name))
+}
+
+/// A name from a file, as it may stand on a terminal.
+pub(super) fn shown(name: &str) -> String {
+    name.escape_debug().take(80).collect()
 }
 
 /// "layers/dense/vars/0" → "layers/dense/vars"

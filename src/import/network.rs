@@ -163,7 +163,7 @@ fn line(expected: Expected, found: Found<'_>) -> String {
         None => "nothing".to_owned(),
     };
     let found = match found {
-        Some((tensor, shape)) => format!("{} {shape:?}", tensor.name),
+        Some((tensor, shape)) => format!("{} {shape:?}", layers::shown(&tensor.name)),
         None => "nothing".to_owned(),
     };
     format!("expected {expected}, found {found}")
