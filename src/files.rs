@@ -114,7 +114,14 @@ pub fn write_with<E: From<WriteError>>(
         let special = io::Error::other("it is a pipe or a device, not a file");
         return Err(at(if path.is_dir() { directory } else { special }));
     }
-    let (folder, prefix) = beside(path).map_err(at)?;
+    // In the same folder: a rename across file systems would be a copy.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().ok_or_else(|| at(io::ErrorKind::IsADirectory.into()))?;
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(TEMPORARY);
     // Temporary files are for their owner's eyes alone; results follow the umask as any new file.
@@ -123,47 +130,9 @@ pub fn write_with<E: From<WriteError>>(
     let temporary = builder.tempfile_in(folder).map_err(unmade)?.into_temp_path();
     fill(&temporary)?;
     File::open(&temporary).and_then(|file| file.sync_all()).map_err(at)?;
-    put(temporary, path, folder).map_err(at)
-}
-
-/// Gives a whole file a second name, in place of what has it: both are the same bytes on the disk, until
-/// one of them is replaced.
-///
-/// # Errors
-/// The system's reason, such as a file system that has no such links; `path` is then as it was.
-pub(crate) fn link(file: &Path, path: &Path) -> Result<(), WriteError> {
-    let at = |source| WriteError::new(path, 0, source);
-    let (folder, prefix) = beside(path).map_err(at)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(TEMPORARY);
-    let linked = builder.make_in(folder, |temporary| std::fs::hard_link(file, temporary));
-    let temporary = linked.map_err(at)?.into_temp_path();
-    let left = temporary.to_path_buf();
-    put(temporary, path, folder).map_err(at)?;
-    // A rename onto the same file does nothing, and leaves both names.
-    match std::fs::remove_file(left) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Where a file grows that will be `path`, and how its name begins: in the same folder, as a rename across
-/// file systems would be a copy.
-fn beside(path: &Path) -> io::Result<(&Path, OsString)> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut prefix = OsString::from(".");
-    prefix.push(path.file_name().ok_or(io::ErrorKind::IsADirectory)?);
-    Ok((folder, prefix))
-}
-
-/// Brings a file into its place.
-fn put(temporary: tempfile::TempPath, path: &Path, folder: &Path) -> io::Result<()> {
-    temporary.persist(path).map_err(|error| error.error)?;
+    temporary.persist(path).map_err(|error| at(error.error))?;
     // The rename itself must survive a power cut.
-    File::open(folder)?.sync_all()
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)
 }
 
 #[cfg(test)]
@@ -199,24 +168,6 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link)?;
         write(&link, b"new")?;
         assert!(link.is_symlink() && fs::read(&file)? == b"new");
-        Ok(())
-    }
-
-    #[test]
-    fn a_second_name_stays_when_the_first_is_replaced() -> Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
-        write(&a, b"one")?;
-        write(&b, b"other")?;
-        link(&a, &b)?;
-        assert_eq!(fs::read(&b)?, b"one");
-        // Once more: both are the same file already.
-        link(&a, &b)?;
-        write(&a, b"two")?;
-        assert_eq!((fs::read(&a)?, fs::read(&b)?), (b"two".to_vec(), b"one".to_vec()));
-        assert!(link(&folder.path().join("none"), &b).is_err());
-        assert_eq!(fs::read(&b)?, b"one");
-        assert_eq!(fs::read_dir(folder.path())?.count(), 2);
         Ok(())
     }
 

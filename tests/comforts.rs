@@ -69,16 +69,16 @@ fn the_learning_rate_test_draws_and_suggests() {
 fn curves_and_the_confusion_matrix_are_drawn_on_request() {
     let home = tempfile::tempdir().unwrap();
     let train = "train --dataset digits --epochs 4 --validation-split 0.2";
-    let plain = said(home.path(), &format!("{train} --out one"));
+    let plain = said(home.path(), &format!("{train} --out first"));
     assert!(!plain.stderr.contains("<- said") && !plain.stderr.contains("⠤"));
-    let drawn = said(home.path(), &format!("{train} --out two --plot"));
+    let drawn = said(home.path(), &format!("{train} --out second --plot"));
     assert!(drawn.stderr.contains("val_loss 0.") && drawn.stderr.contains("⠤"), "{}", drawn.stderr);
     assert!(drawn.stderr.contains("<- said") && !drawn.stderr.contains('\u{1b}'));
     // stdout is what it is without, but for the run's name.
     let without_name =
         |said: &common::Said, name: &str| said.stdout.replace(&format!(" {name}"), " r");
-    assert_eq!(without_name(&drawn, "two"), without_name(&plain, "one"));
-    let evaluated = said(home.path(), "evaluate one");
+    assert_eq!(without_name(&drawn, "second"), without_name(&plain, "first"));
+    let evaluated = said(home.path(), "evaluate first");
     assert!(evaluated.stdout.contains("<- said"), "{}", evaluated.stdout);
 }
 

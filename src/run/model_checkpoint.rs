@@ -14,7 +14,7 @@ use super::checkpoint::{Checkpoint, CheckpointError};
 use super::checkpoints::{self, BEST};
 use super::config::CheckpointConfig;
 use super::identity::Identity;
-use crate::files::{self, WriteError};
+use crate::files::WriteError;
 use crate::train::callback::{Callback, CallbackError, Flow, Moment, Plan, Rollback, Training};
 use crate::train::{CallbackState, EpochRecord, Snapshot};
 
@@ -182,11 +182,7 @@ impl Shared {
         // The best first: a run that goes on after a crash in between comes by here again. If it cannot
         // be written, the other still may.
         let best = if *is_best { self.write_file(BEST, &bytes) } else { Ok(()) };
-        let path = |name: &str| self.folder.join(name);
-        let is_linked = *is_best && best.is_ok() && files::link(&path(BEST), &path(&name)).is_ok();
-        if !is_linked {
-            self.write_file(&name, &bytes)?;
-        }
+        self.write_file(&name, &bytes)?;
         if *is_rollback {
             checkpoints::forget(&self.folder, (state.epoch, state.batch))
                 .map_err(|source| WriteError::new(&self.folder, 0, source))?;
