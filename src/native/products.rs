@@ -32,6 +32,9 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Columns that are summed at a time: as many as registers hold.
+const AT_ONCE: usize = 32;
+
 impl Matrix<'_> {
     /// Writes the sum of the rows.
     ///
@@ -40,9 +43,14 @@ impl Matrix<'_> {
     pub fn sum_rows(self, sum: &mut [f32]) {
         assert_eq!(sum.len(), self.columns, "columns");
         assert_eq!(self.column_stride, 1, "rows that lie together");
-        sum.fill(0.0);
-        for row in self.data.chunks(self.row_stride).take(self.rows) {
-            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        // Some columns at a time, in f64: a sum that cancels out would be left with its parts' rounding.
+        for (start, sum) in (0..).step_by(AT_ONCE).zip(sum.chunks_mut(AT_ONCE)) {
+            let mut sums = [0f64; AT_ONCE];
+            for row in self.data[start..].chunks(self.row_stride).take(self.rows) {
+                let values = row.iter().take(sum.len());
+                sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
+            }
+            sum.iter_mut().zip(sums).for_each(|(sum, exact)| *sum = exact as f32);
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct Fused<'m> {
     moments: [Vec<f32>; 2],
     /// The decay of the weights' moving average, and the average: none before the first step.
     ema: Option<(f64, Vec<f32>)>,
-    label_smoothing: f32,
+    label_smoothing: f64,
     clip_norm: Option<f64>,
     rows: Rows,
     /// As many zeros as a task has weights: the gradient of those whose columns are not in use.
@@ -141,7 +141,7 @@ impl<'m> Fused<'m> {
                 None => None,
                 Some(decay) => Some((decay, reserved(length).map_err(LibtorchError::memory)?)),
             },
-            label_smoothing: config.label_smoothing as f32,
+            label_smoothing: config.label_smoothing,
             clip_norm: config.clip_norm,
             rows: Rows {
                 input: zeros(batch.saturating_mul(stack.inputs))?,

@@ -13,7 +13,7 @@ use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// The share of a target that is spread over all classes.
-    pub smoothing: f32,
+    pub smoothing: f64,
     /// Samples of the whole batch, of which the loss is the mean.
     pub samples: usize,
 }
@@ -138,7 +138,8 @@ pub fn loss(
     target: Target,
 ) -> (f64, i64) {
     let share = 1.0 / target.samples as f32;
-    let spread = target.smoothing / classes as f32;
+    let (kept, spread) =
+        ((1.0 - target.smoothing) as f32, (target.smoothing / classes as f64) as f32);
     let (mut sum, mut correct) = (0.0, 0);
     let rows = logits.chunks_exact(classes).zip(gradients.chunks_exact_mut(classes));
     for ((logits, gradients), &label) in rows.zip(labels) {
@@ -158,17 +159,18 @@ pub fn loss(
         // −log p(class) = log Σ exp(z − top) + (top − z), in this order: large logits would leave nothing of
         // the first.
         let log_total = total.ln();
-        let mut loss = f64::from((1.0 - target.smoothing) * ((top - logits[label]) + log_total));
+        let mut loss = f64::from(kept * ((top - logits[label]) + log_total));
         if spread > 0.0 {
             let all: f32 = logits.iter().map(|logit| (top - logit) + log_total).sum();
             loss += f64::from(spread * all);
         }
         sum += loss;
         correct += i64::from(best == label);
-        for gradient in gradients.iter_mut() {
-            *gradient = (*gradient / total - spread) * share;
-        }
-        gradients[label] -= (1.0 - target.smoothing) * share;
+        // p − target first, and then the mean: rounded the other way round, the target's share would be off
+        // by the same bit in every row, and a sum over rows that nearly cancels out by all of them.
+        gradients.iter_mut().for_each(|gradient| *gradient = *gradient / total - spread);
+        gradients[label] -= kept;
+        gradients.iter_mut().for_each(|gradient| *gradient *= share);
     }
     (sum, correct)
 }
