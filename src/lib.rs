@@ -33,8 +33,8 @@
 //! - [`tensors`]: named tensors on the host and in files;
 //! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and going on with it;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
-//! - [`import`]: weights from other programs;
 //! - [`export`]: files for other programs, each with a model card;
+//! - [`import`]: weights from other programs;
 //! - [`run`]: the folder that keeps a run;
 //! - [`report`]: a page about a run, and runs side by side;
 //! - `serve`, a feature that is on by default: predictions over HTTP;

@@ -26,14 +26,9 @@ fn digits(test: &Dataset, right: bool) -> Value {
 
 #[test]
 fn the_page_works_in_a_real_browser() {
-    let Some(chromium) = common::program(&["chromium", "chromium-browser", "google-chrome"]) else {
-        return;
-    };
+    let Some(chromium) = common::browser() else { return };
     let Some(node) = common::program(&["node"]) else { return };
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    if !scripts.join("node_modules/axe-core").exists() {
-        return common::left_out("a test in a browser (run npm ci in tests/browser)");
-    }
     let home = tempfile::tempdir().unwrap();
     // The small digits make a network that need not be right about what is drawn; MNIST's must be.
     let mut train = seqfit(home.path());

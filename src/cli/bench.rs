@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use seqfit::data::{self, Dataset};
+use seqfit::data::Dataset;
 use seqfit::recipe::Recipe;
 use seqfit::{Device, Engine, FitConfig, Sequential, device, libtorch};
 use serde::Serialize;
 
-use super::options::{DataOptions, DeviceOptions, Network, NetworkOptions};
-use super::output::{self, Usage};
-use super::progress;
+use super::options::{DataOptions, DeviceOptions, NetworkOptions};
+use super::{loading, output};
 
 /// Options of `seqfit bench`; without any it is the tutorial's network on MNIST.
 #[derive(Debug, clap::Args)]
@@ -50,17 +49,9 @@ const ROUNDS: usize = 3;
 /// Runs `seqfit bench`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = args.device.require()?;
-    let locations = data::Locations::from_env()?;
-    let request = args.data.request();
-    let loaded =
-        progress::with_downloads(args.json, |told| data::resolve(&request, &locations, told))?;
-    if let Some(notice) = &loaded.source.notice {
-        progress::notice(notice);
-    }
+    let loaded = loading::asked(&args.data.request(), args.json)?;
     let train = loaded.train.take(SAMPLES);
-    let network = args.network.over(Network::default());
-    let network = network.spec(&train.image_shape(), train.classes().len());
-    network.check().map_err(|error| Usage(error.to_string()))?;
+    let network = args.network.of_data(&train)?;
     let mut model = Sequential::from_spec(network, device, 0)?;
     let mut figures = Vec::new();
     for engine in [Engine::Fused, Engine::Autograd] {

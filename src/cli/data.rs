@@ -11,7 +11,7 @@ use seqfit::data::{self, DatasetName, Locations, Request, Verdict, catalog};
 
 use super::options::{self, DataOptions, Numbers};
 use super::output::Usage;
-use super::{output, progress, train};
+use super::{loading, output, progress, train};
 
 /// Options of `seqfit data`.
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,7 @@ struct PackArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Height and width of the images
-    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = options::size)]
+    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = options::picture_size)]
     size: options::Size,
     /// The share of each class to test with, where there is no train and test; the seed draws them
     #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = options::share)]
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List => list(&locations),
         Command::Fetch { name } => fetch(name, &locations),
-        Command::Preview(args) => preview(&args, &locations),
+        Command::Preview(args) => preview(&args),
         Command::Pack(args) => pack(&args),
         Command::Verify { what } => verify(what.as_deref(), &locations),
     }
@@ -135,18 +135,14 @@ fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn preview(args: &PreviewArgs, locations: &Locations) -> anyhow::Result<ExitCode> {
+fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
     let fit = train::load_recipe(&args.recipe)?.fit;
     let fit = FitConfig {
         augment: train::over(&fit.augment, args.augment.as_ref(), "--augment")?,
         ..fit
     };
     fit.check().map_err(|error| Usage(error.to_string()))?;
-    let request = args.data.request();
-    let data = progress::with_downloads(false, |told| data::resolve(&request, locations, told))?;
-    if let Some(notice) = &data.source.notice {
-        progress::notice(notice);
-    }
+    let data = loading::asked(&args.data.request(), false)?;
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
     data::preview(&data.train, fit.augment, args.seed, samples, epochs).save_png(&args.out)?;
     output::tell(format_args!("wrote {}", args.out.display()));
@@ -154,7 +150,7 @@ fn preview(args: &PreviewArgs, locations: &Locations) -> anyhow::Result<ExitCode
 }
 
 fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
-    data::pack::check_free(&args.out)?;
+    data::check_free(&args.out)?;
     let config = PackConfig {
         shape: args.size.0,
         test_share: args.test_share,
@@ -179,7 +175,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
             packed.others
         ));
     }
-    data::pack::save_dir(&packed.train, &packed.test, &args.out)?;
+    data::save_dir(&packed.train, &packed.test, &args.out)?;
     let (train, test) = (packed.train.class_counts(), packed.test.class_counts());
     let mut out = String::new();
     for ((name, train), test) in packed.train.classes().iter().zip(&train).zip(&test) {

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use seqfit::data::{self, Loaded, Request};
-use seqfit::run::Run;
+use seqfit::data::Request;
 use seqfit::{ClassFigures, Evaluation, device};
 use serde::Serialize;
 
 use super::options::{DataOptions, DeviceOptions, RunOptions};
 use super::output::{self, tell};
-use super::{confusion, progress};
+use super::{confusion, loading};
 
 /// Options of `seqfit evaluate`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +60,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
-    let loaded = data_for(&run, args.data.request(), args.json)?;
+    let loaded = loading::of_run(&run, args.data.request(), args.json)?;
     if args.data.request() != Request::Auto && loaded.test.classes() != trained_on.classes {
         tell(format_args!(
             "note: the run's classes are called {}, those of this data {}",
@@ -90,24 +89,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     output::print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The data to look at a run with: what was asked for, or without a word about it the run's own, which must
-/// be the very same.
-pub(super) fn data_for(run: &Run, asked: Request, quiet: bool) -> anyhow::Result<Loaded> {
-    let locations = data::Locations::from_env()?;
-    let own = match (&asked, &run.config().data.source) {
-        (Request::Auto, None) => anyhow::bail!(
-            "{} was imported, and nothing is known of its data: add --dataset or --data-dir",
-            run.path().display()
-        ),
-        (Request::Auto, own) => own.as_ref(),
-        _ => None,
-    };
-    let request = own.map_or(Ok(asked), |source| source.request(&locations))?;
-    let loaded = progress::with_downloads(quiet, |told| data::resolve(&request, &locations, told))?;
-    own.map_or(Ok(()), |source| source.check_same(&loaded.source))?;
-    Ok(loaded)
 }
 
 fn table(report: &Report) -> String {

@@ -4,13 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use seqfit::{Device, FitConfig, LrCurve, LrFind, Sequential, data, device};
+use seqfit::{Device, FitConfig, LrCurve, LrFind, Sequential, device};
 use serde::Serialize;
 
 use super::chart::{self, Curve};
-use super::options::{self, DataOptions, DeviceOptions, Network, NetworkOptions};
+use super::loading;
+use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
 use super::output::{self, Usage, tell};
-use super::progress;
 use super::train::FitOptions;
 
 /// Options of `seqfit lr-find`; without any it tests the tutorial's training.
@@ -62,16 +62,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     test.check().map_err(|error| Usage(error.to_string()))?;
     let device = args.device.chosen().unwrap_or(Device::Cpu);
     device::require(device)?;
-    let locations = data::Locations::from_env()?;
-    let request = args.data.request();
-    let data =
-        progress::with_downloads(args.json, |told| data::resolve(&request, &locations, told))?;
-    if let Some(notice) = &data.source.notice {
-        progress::notice(notice);
-    }
-    let network = args.network.over(Network::default());
-    let network = network.spec(&data.train.image_shape(), data.train.classes().len());
-    network.check().map_err(|error| Usage(error.to_string()))?;
+    let data = loading::asked(&args.data.request(), args.json)?;
+    let network = args.network.of_data(&data.train)?;
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let curve = model.lr_find(&data.train, &fit, &test)?;
     if let Some(path) = &args.csv {

@@ -14,6 +14,7 @@ mod evaluate;
 mod export;
 mod import;
 mod inspect;
+mod loading;
 mod lr_find;
 mod options;
 mod output;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use seqfit::data::Dataset;
 use seqfit::layers::Layer;
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
 
-use super::output::tell;
+use super::output::{Usage, tell};
 
 /// Which data set.
 #[derive(Clone, Debug, Args)]
@@ -208,6 +209,14 @@ impl NetworkOptions {
         }
     }
 
+    /// The network that was asked for, for these images and classes.
+    pub fn of_data(&self, data: &Dataset) -> Result<Spec, Usage> {
+        let network = self.over(Network::default());
+        let spec = network.spec(&data.image_shape(), data.classes().len());
+        spec.check().map_err(|error| Usage(error.to_string()))?;
+        Ok(spec)
+    }
+
     /// As [`over`](Self::over), for a network that there is already: it stays as it is if nothing
     /// was asked for.
     pub fn over_spec(&self, base: &Spec) -> Spec {
@@ -301,12 +310,21 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// A size of images: both sides 1 to 1024.
+/// A size of images: both sides at least 1.
 pub fn size(text: &str) -> Result<Size, String> {
-    let side = |text: &str| text.parse().ok().filter(|side| (1..=1024).contains(side));
+    let side = |text: &str| text.parse().ok().filter(|&side| side > 0);
     let sides = text.split_once('x').and_then(|(h, w)| Some([side(h)?, side(w)?]));
-    let rule = "a size is height x width, each from 1 to 1024, such as 28x28";
-    sides.map(Size).ok_or_else(|| format!("{rule}, found {text:?}"))
+    sides.map(Size).ok_or_else(|| format!("a size is HEIGHTxWIDTH such as 28x28, found {text:?}"))
+}
+
+/// A size of images that pictures are made into: both sides at most 1024.
+pub fn picture_size(text: &str) -> Result<Size, String> {
+    match size(text)? {
+        Size([height, width]) if height.max(width) > 1024 => {
+            Err(format!("images have at most 1024 rows and columns here, found {text:?}"))
+        }
+        fits => Ok(fits),
+    }
 }
 
 /// A number above 0.

@@ -9,7 +9,7 @@ use seqfit::report::{Report, Written};
 use seqfit::run::{Run, RunError};
 use seqfit::{Device, Sequential};
 
-use super::evaluate;
+use super::loading;
 use super::options::{DataOptions, DeviceOptions, RunOptions};
 use super::output::{self, tell};
 
@@ -93,7 +93,7 @@ fn model(
 fn test_set(args: &Args, run: &Run, missing: &mut Vec<String>) -> anyhow::Result<Option<Loaded>> {
     let asked = args.data.request();
     let own = asked == data::Request::Auto;
-    match evaluate::data_for(run, asked, args.json) {
+    match loading::of_run(run, asked, args.json) {
         Ok(loaded) => Ok(Some(loaded)),
         // Data that was named must be there.
         Err(error) if !own => Err(error),

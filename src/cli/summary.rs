@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use seqfit::Summary;
 use seqfit::run::Run;
 
-use super::options::{Network, NetworkOptions};
+use super::options::{self, Network, NetworkOptions};
 use super::output::{self, Usage};
 
 /// Options of `seqfit summary`; without any it is the tutorial's network.
@@ -18,8 +18,8 @@ pub struct Args {
     #[command(flatten)]
     network: NetworkOptions,
     /// Height and width of the images
-    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = image_size)]
-    image_size: (usize, usize),
+    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = options::size)]
+    image_size: options::Size,
     /// How many classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
     classes: u16,
@@ -28,22 +28,13 @@ pub struct Args {
     json: bool,
 }
 
-fn image_size(text: &str) -> Result<(usize, usize), String> {
-    let size = |text: &str| text.parse().ok().filter(|&size| size > 0);
-    let parts = text.split_once('x').map(|(height, width)| (size(height), size(width)));
-    match parts {
-        Some((Some(height), Some(width))) => Ok((height, width)),
-        _ => Err(format!("a size is HEIGHTxWIDTH such as 28x28, found {text:?}")),
-    }
-}
-
 /// Runs `seqfit summary`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let spec = match &args.run {
         Some(path) => Run::open(path)?.config().network.clone(),
         None => {
             let network = args.network.over(Network::default());
-            network.spec(&[args.image_size.0, args.image_size.1], args.classes.into())
+            network.spec(&args.image_size.0, args.classes.into())
         }
     };
     let summary = Summary::new(&spec).map_err(|error| Usage(error.to_string()))?;

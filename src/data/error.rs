@@ -138,7 +138,7 @@ pub enum DataError {
         /// The folder in `SEQFIT_DATA` that would have made the download needless, were it there.
         missed: Option<PathBuf>,
     },
-    /// A folder of pictures that makes no data set, or a place that it cannot be written to.
+    /// A folder of pictures that makes no data set.
     #[error("{path}: {problem}", path = .path.display())]
     Pack {
         /// The folder.
@@ -304,6 +304,9 @@ pub enum FolderProblem {
          characters, found {0}"
     )]
     Names(String),
+    /// The place for a new data set is taken.
+    #[error("a data set is written into a folder of its own, and this one {0}: choose another")]
+    Taken(&'static str),
     /// A file of a known set with other contents.
     #[error(
         "{dataset}'s file has another SHA-256 than this one ({found}): delete it and fetch it \

@@ -38,6 +38,7 @@ mod prefetch;
 mod prepare;
 mod preview;
 mod resolve;
+mod save;
 mod source;
 mod verify;
 
@@ -52,5 +53,6 @@ pub use idx::IdxProblem;
 pub use locations::Locations;
 pub use preview::preview;
 pub use resolve::{fetch, load, load_dir, resolve};
+pub use save::{check_free, save_dir};
 pub use source::{Loaded, Request, Source, SourceFile};
 pub use verify::{FileReport, Verdict, verify};

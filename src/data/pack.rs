@@ -1,16 +1,13 @@
 //! A folder of pictures made into a data set: one folder a class, PNG and JPEG files of any size.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::folder::Role;
-use super::{check_class_names, classes, idx, images};
-use crate::files;
+use super::{check_class_names, images};
 
 /// How pictures become images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,9 +73,6 @@ pub enum PackProblem {
     /// Training and test folders of other classes.
     #[error("train and test must have the same classes, found {0} in one alone")]
     Differ(String),
-    /// The place for the data set is taken.
-    #[error("a data set is written into a folder of its own, and this one {0}: choose another")]
-    Taken(String),
 }
 
 /// A picture to read, and its class.
@@ -126,69 +120,6 @@ pub fn from_pictures(
         read(folder, &names, 2, told)?.split(config.test_share, config.seed)?
     };
     Ok(Packed { train, test, skipped, others })
-}
-
-/// Writes a data set into `folder`, which is new or empty: four IDX files and `classes.txt`, all or none.
-///
-/// # Errors
-/// A folder that holds something, or that cannot be written.
-pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), DataError> {
-    check_free(folder)?;
-    let at = |source| DataError::write(folder, source);
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(at)?;
-    let growing = tempfile::Builder::new().prefix(".seqfit-").suffix(".part").tempdir_in(parent);
-    let growing = growing.map_err(at)?;
-    let write = |name: &str, bytes: &[u8]| {
-        files::write(&growing.path().join(name), bytes)
-            .map_err(|error| DataError::write(&folder.join(name), error.source))
-    };
-    for (dataset, roles) in [
-        (train, [Role::TrainImages, Role::TrainLabels]),
-        (test, [Role::TestImages, Role::TestLabels]),
-    ] {
-        let samples = 0..dataset.len();
-        let pixels: Vec<u8> = samples.clone().flat_map(|i| dataset.image(i).to_vec()).collect();
-        let labels: Vec<u8> = samples.map(|i| dataset.label(i)).collect();
-        let shape = dataset.image_shape().map(|size| size as u32);
-        let [images_name, labels_name] = roles.map(|role| role.names().swap_remove(0));
-        write(&images_name, &idx::encode_images(labels.len() as u32, shape, &pixels))?;
-        write(&labels_name, &idx::encode_labels(&labels))?;
-    }
-    write(classes::FILE, (train.classes().join("\n") + "\n").as_bytes())?;
-    // A folder for its owner's eyes alone would be a surprise.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let like = fs::metadata(parent).map_err(at)?.permissions().mode();
-        let mode = fs::Permissions::from_mode(like & 0o777);
-        fs::set_permissions(growing.path(), mode).map_err(at)?;
-    }
-    fs::rename(growing.path(), folder).map_err(at)?;
-    // It has another name now, and stays.
-    let _ = growing.keep();
-    Ok(())
-}
-
-/// Whether a data set can be written here.
-///
-/// # Errors
-/// [`PackProblem::Taken`], or a folder that cannot be read.
-pub fn check_free(folder: &Path) -> Result<(), DataError> {
-    match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(problem(folder, PackProblem::Taken("is a file".to_owned())))
-        }
-        Err(source) => Err(DataError::read(folder, source)),
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(problem(folder, PackProblem::Taken("holds something".to_owned()))),
-        },
-    }
 }
 
 fn problem(path: &Path, problem: PackProblem) -> DataError {
@@ -339,7 +270,7 @@ mod tests {
         let packed = from_pictures(made.path(), &config, &mut told).unwrap();
         assert_eq!((last, packed.others, packed.skipped.len()), ((30, 30), 1, 0));
         let out = made.path().join("deep/out");
-        save_dir(&packed.train, &packed.test, &out).unwrap();
+        super::super::save_dir(&packed.train, &packed.test, &out).unwrap();
         let (train, test) = super::super::load_dir(&out).unwrap();
         assert_eq!(train.classes(), ["2", "10", "x"]);
         assert_eq!((train.class_counts(), test.class_counts()), (vec![8; 3], vec![2; 3]));
@@ -348,7 +279,8 @@ mod tests {
         let bright_rows = image.chunks(28).filter(|row| row.iter().any(|&p| p > 128)).count();
         assert!(bright_rows < 10, "{bright_rows}");
         // Once more does not overwrite.
-        let error = save_dir(&packed.train, &packed.test, &out).unwrap_err().to_string();
+        let error =
+            super::super::save_dir(&packed.train, &packed.test, &out).unwrap_err().to_string();
         assert!(error.contains("this one holds something"), "{error}");
         assert_eq!(fs::read_dir(out.parent().unwrap()).unwrap().count(), 1);
     }

@@ -11,8 +11,7 @@ use crate::data::batches::SCALE;
 use crate::evaluate::Figures;
 use crate::model::Spec;
 
-/// The name that the card has inside a file: an extra file, a metadata key, a data set.
-pub const CARD: &str = "seqfit.json";
+pub use crate::model::CARD;
 
 /// A model card. The same card gives the same bytes; fields that are not known, as a newer seqfit
 /// may write them, are passed over when it is read.

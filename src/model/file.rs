@@ -13,8 +13,8 @@ use super::{ModelError, Sequential, Spec, Summary};
 use crate::files::{self, WriteError};
 use crate::tensors;
 
-/// The name of the description in the file's metadata.
-const CARD: &str = "seqfit.json";
+/// The name that a network's description has inside a file: an extra file, a metadata key, a data set.
+pub const CARD: &str = "seqfit.json";
 
 /// A network that cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ mod spec;
 mod summary;
 mod weights;
 
-pub use file::ModelFileError;
+pub use file::{CARD, ModelFileError};
 pub use layer::{Activation, Dense, Dropout, Flatten, Layer};
 pub use sequential::{Builder, Mode, ModelError, Sequential};
 pub use spec::{Spec, SpecError, TorchModule};

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use seqfit::run::{DataConfig, Run, RunConfig, RunError};
 use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
-use super::super::options::Network;
-use super::super::output::{Usage, tell};
-use super::super::progress;
+use super::super::loading;
+use super::super::output::tell;
 use super::timing::Timing;
 use super::{Args, Job, Own};
 
@@ -32,9 +31,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let train = &data.train;
     let (network, model, origin) = match other {
         None => {
-            let network = args.network.over(Network::default());
-            let network = network.spec(&train.image_shape(), train.classes().len());
-            network.check().map_err(|error| Usage(error.to_string()))?;
+            let network = args.network.of_data(train)?;
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }
@@ -234,12 +231,7 @@ fn resolve(
     mut timing: Option<&mut Timing>,
 ) -> anyhow::Result<data::Loaded> {
     timing.iter_mut().for_each(|timing| timing.mark("options"));
-    let locations = data::Locations::from_env()?;
-    let data =
-        progress::with_downloads(args.quiet, |told| data::resolve(request, &locations, told))?;
-    if let Some(notice) = &data.source.notice {
-        progress::notice(notice);
-    }
+    let data = loading::asked(request, args.quiet)?;
     timing.iter_mut().for_each(|timing| timing.mark("data: read, unpacked and checked"));
     Ok(data)
 }

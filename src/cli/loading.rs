@@ -1,0 +1,41 @@
+//! Data for the commands that need some: with bars while it comes, and the notice that it may carry.
+
+use seqfit::data::{self, Loaded, Locations, Request};
+use seqfit::run::Run;
+
+use super::progress;
+
+/// The data that was asked for; what there is to say about it is said, as when there is no network and it
+/// is the digits.
+pub fn asked(request: &Request, quiet: bool) -> anyhow::Result<Loaded> {
+    let loaded = resolve(request, quiet)?;
+    if let Some(notice) = &loaded.source.notice {
+        progress::notice(notice);
+    }
+    Ok(loaded)
+}
+
+/// The data to look at a run with: what was asked for, or without a word about it the run's own, which must
+/// be the very same.
+pub fn of_run(run: &Run, asked: Request, quiet: bool) -> anyhow::Result<Loaded> {
+    let own = match (&asked, &run.config().data.source) {
+        (Request::Auto, None) => anyhow::bail!(
+            "{} was imported, and nothing is known of its data: add --dataset or --data-dir",
+            run.path().display()
+        ),
+        (Request::Auto, own) => own.as_ref(),
+        _ => None,
+    };
+    let request = match own {
+        Some(source) => source.request(&Locations::from_env()?)?,
+        None => asked,
+    };
+    let loaded = resolve(&request, quiet)?;
+    own.map_or(Ok(()), |source| source.check_same(&loaded.source))?;
+    Ok(loaded)
+}
+
+fn resolve(request: &Request, quiet: bool) -> anyhow::Result<Loaded> {
+    let locations = Locations::from_env()?;
+    Ok(progress::with_downloads(quiet, |told| data::resolve(request, &locations, told))?)
+}
