@@ -329,9 +329,7 @@ impl Reader {
             }
             command = format!("'{}' {arguments}", example(name).display());
         }
-        for (server, (_, address)) in self.servers.iter().enumerate() {
-            command = command.replace(&format!("127.0.0.1:{}", 8000 + server), address);
-        }
+        command = with_servers(&command, &self.servers);
         if let Some(server) = command.strip_suffix(" &") {
             return Some(self.serve(server));
         }
@@ -440,7 +438,8 @@ impl Reader {
                     let python = python.get_or_insert_with(|| {
                         Python::start(self.command(program), &self.data())
                     });
-                    printed = Some(python.run(&block.lines.join("\n"), &name, block.line));
+                    let code = with_servers(&block.lines.join("\n"), &self.servers);
+                    printed = Some(python.run(&code, &name, block.line));
                 }
                 "text" if block.follows => {
                     if let Some(said) = before {
@@ -480,6 +479,14 @@ impl Drop for Reader {
             let _ = server.wait();
         }
     }
+}
+
+/// A text with the addresses that the servers have in place of those of the page.
+fn with_servers(text: &str, servers: &[(Child, String)]) -> String {
+    let all = servers.iter().enumerate();
+    all.fold(text.to_owned(), |text, (number, (_, address))| {
+        text.replace(&format!("127.0.0.1:{}", 8000 + number), address)
+    })
 }
 
 /// A program of examples/, which `cargo test` has built.
