@@ -22,19 +22,22 @@ if (until) {
 }
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-const page = await browser.newPage({ viewport: { width: 1600, height: 1600 }, deviceScaleFactor: 1.5 });
+const page = await browser.newPage({ viewport: { width: 1600, height: 1600 }, deviceScaleFactor: 2 });
 await page.setContent(`<body style="margin: 0; background: #10151c"><div id="frame" style="display: inline-block;
   padding: 14px 16px"><div id="terminal"></div></div>`);
 await page.addStyleTag({ path: path.join(xterm, "css/xterm.css") });
+await page.addStyleTag({ content: ".scrollbar { display: none !important }" });
 await page.addScriptTag({ path: path.join(xterm, "lib/xterm.js") });
 await page.evaluate(
   async ({ columns, text }) => {
     const rows = 200;
     const theme = { background: "#10151c", foreground: "#d7dde5", green: "#7fd07f", red: "#ff8f70" };
-    const look = { fontFamily: "DejaVu Sans Mono", fontSize: 14, theme, scrollback: 0 };
+    // Of this size a letter is 16 by 31 pixels, nearly to the fraction: blocks and frames have no seams.
+    const look = { fontFamily: "DejaVu Sans Mono", fontSize: 13.29, theme, scrollback: 0 };
     const terminal = new Terminal({ cols: columns, rows, ...look });
     terminal.open(document.getElementById("terminal"));
-    await new Promise((done) => terminal.write(`${text}\x1b[?25l`, done));
+    // The cursor goes home, for what is above it is what a smaller terminal keeps.
+    await new Promise((done) => terminal.write(`${text}\x1b[?25l\x1b[H`, done));
     let last = rows - 1;
     while (last > 0 && !terminal.buffer.active.getLine(last).translateToString(true).trim()) last -= 1;
     terminal.resize(columns, last + 1);

@@ -94,9 +94,10 @@ fn steps(block: &Block) -> Vec<Step> {
 pub enum Closeness {
     /// The same, but for times and speeds: MNIST, on the machine that the page was made on.
     Same,
-    /// Losses within 0.03 or a third, accuracies and other shares within 0.02, percentages within 2 points,
-    /// learning rates within a factor of 4, counts in a confusion matrix within 30: MNIST, on another
-    /// machine, where the last bits of sums differ.
+    /// Numbers with a point within 0.03 or a third, percentages within 2 points, learning rates within a factor
+    /// of 4, counts in a confusion matrix within 30, numbers of epochs and batches within a half; all others the
+    /// same. This is MNIST on another machine, where the last bits of sums differ, and with them all that
+    /// follows.
     Near,
     /// The same words, whatever the numbers: other data.
     Words,
@@ -183,14 +184,18 @@ fn same(expected: &str, found: &str, closeness: Closeness) -> bool {
             Closeness::Words => true,
             Closeness::Same => a == b,
             Closeness::Near => {
-                let after = match expected.get(i + 1) {
+                let word = |at: Option<usize>| match at.and_then(|at| expected.get(at)) {
                     Some(Piece::Word(word)) => word.as_str(),
                     _ => "",
                 };
+                let (before, after) = (word(i.checked_sub(1)), word(Some(i + 1)));
                 let (x, y) = (value(a), value(b));
+                let counted = ["epoch", "batches"];
+                let counted = counted.iter().any(|w| before.contains(w) || after.starts_with(w));
                 match () {
                     () if matrix => (x - y).abs() <= 30.0,
                     () if after.starts_with('%') => (x - y).abs() <= 2.0,
+                    () if counted && !a.contains('.') => (x - y).abs() <= x.max(y) / 2.0,
                     () if a.contains('e') => (0.25..=4.0).contains(&(x / y)),
                     () if a.contains('.') => {
                         (x - y).abs() <= 0.03 || (x - y).abs() <= x.abs().max(y.abs()) / 3.0
@@ -230,26 +235,44 @@ fn agree(expected: &[String], found: &[String], closeness: Closeness) -> bool {
     }
 }
 
-/// What the page should say, from what was printed: the lines around `…` stay as many as they are.
+/// What the page should say, from what was printed: the lines between `…` stay as many as they are, and are the
+/// first with the same words.
 fn updated(expected: &[String], found: &[String]) -> Vec<String> {
-    let dots: Vec<usize> = (0..expected.len()).filter(|&i| expected[i] == "…").collect();
-    match dots[..] {
-        [] => found.to_vec(),
-        [at] if expected.len() - 1 <= found.len() => {
-            let behind = expected.len() - 1 - at;
-            [&found[..at], &["…".to_owned()], &found[found.len() - behind..]].concat()
-        }
-        _ => panic!("{expected:?} cannot be made anew from {found:?}: change it by hand"),
+    let parts: Vec<&[String]> = expected.split(|line| line == "…").collect();
+    let [first, .., last] = &parts[..] else {
+        return found.to_vec();
+    };
+    let by_hand = || panic!("{expected:?} cannot be made anew from {found:?}: change it by hand");
+    if first.len() + last.len() > found.len() {
+        by_hand();
     }
+    let mut new = found[..first.len()].to_vec();
+    let (mut at, end) = (first.len(), found.len() - last.len());
+    for part in &parts[1..parts.len() - 1] {
+        let same = |from: &usize| agree(part, &found[*from..*from + part.len()], Closeness::Words);
+        let last_place = (end + 1).saturating_sub(part.len());
+        let place = (at..last_place).find(same).unwrap_or_else(|| by_hand());
+        new.push("…".to_owned());
+        new.extend_from_slice(&found[place..place + part.len()]);
+        at = place + part.len();
+    }
+    new.push("…".to_owned());
+    new.extend_from_slice(&found[end..]);
+    new
 }
 
 /// The machine, as pages name it.
 pub fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let name = name.map_or("an unknown processor", |(_, name)| name.trim());
+    let field = |name: &str| {
+        let fields = cpus.lines().filter_map(|line| line.split_once(':'));
+        fields.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim()).next()
+    };
+    let fields = ["model name", "cpu family", "model"].map(|name| field(name).unwrap_or("?"));
+    let [name, family, model] = fields;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{processors} x {name}, libtorch {}", seqfit::libtorch::version())
+    let libtorch = seqfit::libtorch::version();
+    format!("{processors} x {name} (family {family}, model {model}), libtorch {libtorch}")
 }
 
 /// The line that says which machine a page's outputs are of.
@@ -467,6 +490,13 @@ impl Reader {
                 *line = format!("{RECORDED}{}", machine());
             }
             fs::write(path, lines.join("\n") + "\n").unwrap();
+            // Pictures that commands of the page have drawn.
+            for picture in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let drawn = self.home.path().join(picture);
+                if !picture.contains('/') && drawn.is_file() {
+                    fs::copy(drawn, path.with_file_name(picture)).unwrap();
+                }
+            }
         }
     }
 }
