@@ -67,7 +67,8 @@ fn the_learning_rate_test_draws_and_suggests() {
     assert_eq!(size, (1120, 660));
     let value: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert!(value["suggestion"].as_f64().unwrap() > rate, "sgd takes larger rates");
-    let wrong = ["--epochs 3", "--schedule cosine", "--steps 3", "--start 1 --end 0.1", "--plot a.gif"];
+    let wrong =
+        ["--epochs 3", "--schedule cosine", "--steps 3", "--start 1 --end 0.1", "--plot a.gif"];
     for wrong in wrong {
         let command = format!("lr-find --dataset digits {wrong}");
         assert_eq!(run(seqfit(home.path()).args(command.split(' '))).code, 2, "{wrong}");

@@ -55,6 +55,54 @@ fn cuda_is_asked_for_as_the_page_says() {
     reader().follow(&page("cuda.md"));
 }
 
+#[test]
+fn what_is_not_as_the_page_says_is_found() {
+    use common::pages::{Closeness, Figures, agree};
+    let lines = |text: &str| text.split('|').map(ToOwned::to_owned).collect::<Vec<_>>();
+    let epoch = "epoch  1/10  loss 0.2450  accuracy 0.9274  246839 samples/s  2s left";
+    let slower = "epoch  1/10  loss 0.2450  accuracy 0.9274  9 samples/s  1m left";
+    let elsewhere = "epoch  1/10  loss 0.2461  accuracy 0.9270  246839 samples/s  2s left";
+    let broken = "epoch  1/10  loss 2.3026  accuracy 0.1135  246839 samples/s  2s left";
+    // What stands there, what is printed, and whether it is the same, near, and of the same words.
+    let cases = [
+        (epoch, epoch, [true, true, true]),
+        (epoch, slower, [true, true, true]),
+        (epoch, elsewhere, [false, true, true]),
+        (epoch, broken, [false, false, true]),
+        (epoch, "test: loss 0.2450", [false, false, false]),
+        ("", epoch, [false, false, false]),
+        (epoch, "", [false, false, false]),
+        ("a|…|z", "a|b|c|z", [true, true, true]),
+        ("a|…|z", "a|b|c", [false, false, false]),
+        ("wrote r/model.onnx", "wrote r/model.pt", [false, false, false]),
+        ("mnist: 60000 training images", "mnist: 1437 training images", [false, false, true]),
+        ("   2     ·    · 1016    3", "   2     1    ·  998    ·", [false, true, true]),
+        ("   2     ·    · 1016    3", "   2     ·  812    4    3", [false, false, true]),
+        ("97.94 % of it", "97.10 % of it", [false, true, true]),
+        ("97.94 % of it", "9.79 % of it", [false, false, true]),
+        ("--learning-rate 1.1e-3, in", "--learning-rate 2.0e-3, in", [false, true, true]),
+        ("--learning-rate 1.1e-3, in", "--learning-rate 1.1e-1, in", [false, false, true]),
+        ("ended at epoch 53; so", "ended at epoch 40; so", [false, true, true]),
+        ("ended at epoch 53; so", "ended at epoch 3; so", [false, false, true]),
+        (" ██|7", "  ▀|7", [false, true, true]),
+        (" ██|7", "  ▀|1", [false, false, true]),
+    ];
+    for (expected, found, wanted) in cases {
+        let (expected, found) = (lines(expected), lines(found));
+        let closenesses = [Closeness::Same, Closeness::Near, Closeness::Words];
+        let agreed = closenesses.map(|closeness| agree(&expected, &found, closeness));
+        assert_eq!(agreed, wanted, "{expected:?} {found:?}");
+    }
+    // Training and evaluation of a run speak of one accuracy.
+    let mut figures = Figures::default();
+    let mut add = |said: &str, found: &str| {
+        figures.add(&lines(said), &lines(found), Closeness::Words).is_ok()
+    };
+    assert!(add("test: loss 0.0831, accuracy 97.94 %", "test: loss 0.3102, accuracy 91.11 %"));
+    assert!(add("mnist: loss 0.0831, accuracy 97.94 %", "mnist: loss 0.3102, accuracy 91.11 %"));
+    assert!(!add("PyTorch: accuracy 97.94%", "PyTorch: accuracy 91.39%"));
+}
+
 /// Each page is reached from the README or the guide, and each link between them leads somewhere.
 #[test]
 fn links_lead_somewhere() {

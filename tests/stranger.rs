@@ -116,6 +116,9 @@ fn scripts_are_not_told_what_is_next() {
         "seqfit evaluate r",
     ] {
         let said = typed(home.path(), line);
-        assert!(!said.stderr.contains("next: ") && !said.stdout.contains("next: "), "{line}: {said:?}");
+        assert!(
+            !said.stderr.contains("next: ") && !said.stdout.contains("next: "),
+            "{line}: {said:?}"
+        );
     }
 }

@@ -122,7 +122,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         let formats: Vec<&str> = formats.iter().map(|format| format.name()).collect();
         let mut again = format!("{} --format {}", args.run.quoted(), formats.join(","));
-        for (given, option) in [(args.with.is_some(), " --with preprocessing"), (args.half, " --half")] {
+        for (given, option) in
+            [(args.with.is_some(), " --with preprocessing"), (args.half, " --half")]
+        {
             again += if given { option } else { "" };
         }
         if let Some(out) = &args.out {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::plot::{self, Rates};
 use super::ReportError;
+use super::plot::{self, Rates};
 use crate::train::LrCurve;
 
 /// The kind of a plot's file.

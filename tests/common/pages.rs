@@ -10,6 +10,7 @@
 //!
 //! `<!-- not run: WHY -->` on the line before a block leaves it out, and the test says so.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -39,7 +40,8 @@ pub fn blocks(page: &str) -> Vec<Block> {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(language)) => {
                 let (language, lines) = (language.trim().to_owned(), Vec::new());
-                open = Some(Block { line: number, language, lines, not_run: not_run.take(), follows });
+                open =
+                    Some(Block { line: number, language, lines, not_run: not_run.take(), follows });
             }
             (Some(_), Some("")) => {
                 blocks.extend(open.take());
@@ -47,7 +49,8 @@ pub fn blocks(page: &str) -> Vec<Block> {
             }
             (Some(block), _) => block.lines.push(line.to_owned()),
             (None, None) => {
-                let reason = line.strip_prefix("<!-- not run: ").and_then(|l| l.strip_suffix(" -->"));
+                let reason =
+                    line.strip_prefix("<!-- not run: ").and_then(|l| l.strip_suffix(" -->"));
                 not_run = reason.map(ToOwned::to_owned);
                 follows = follows && line.is_empty();
             }
@@ -162,10 +165,12 @@ fn pieces(line: &str) -> Vec<Piece> {
 /// A row of a confusion matrix: numbers alone, or a name and numbers.
 fn is_matrix(pieces: &[Piece]) -> bool {
     let numbers = pieces.iter().filter(|piece| matches!(piece, Piece::Number(_))).count();
-    numbers >= 3 && pieces.len() - numbers <= 1 && !pieces.iter().any(|piece| match piece {
-        Piece::Number(text) => text.contains(['.', ',', 'e']),
-        Piece::Word(_) => false,
-    })
+    numbers >= 3
+        && pieces.len() - numbers <= 1
+        && !pieces.iter().any(|piece| match piece {
+            Piece::Number(text) => text.contains(['.', ',', 'e']),
+            Piece::Word(_) => false,
+        })
 }
 
 fn value(text: &str) -> f64 {
@@ -221,17 +226,67 @@ fn comparable(lines: &[String], closeness: Closeness) -> Vec<String> {
     undrawn.collect()
 }
 
-/// Whether the lines are those expected; `…` stands for any number of lines.
-fn agree(expected: &[String], found: &[String], closeness: Closeness) -> bool {
+/// The lines that stand for each other, if those found are those expected; `…` stands for any number of lines.
+fn pairs<'a>(
+    expected: &'a [String],
+    found: &'a [String],
+    closeness: Closeness,
+) -> Option<Vec<(&'a str, &'a str)>> {
     match expected {
-        [] => found.is_empty(),
+        [] => found.is_empty().then(Vec::new),
         [dots, rest @ ..] if dots == "…" => {
-            (0..=found.len()).any(|skipped| agree(rest, &found[skipped..], closeness))
+            (0..=found.len()).find_map(|skipped| pairs(rest, &found[skipped..], closeness))
         }
-        [first, rest @ ..] => match found {
-            [line, found @ ..] => same(first, line, closeness) && agree(rest, found, closeness),
-            [] => false,
-        },
+        [first, rest @ ..] => {
+            let (line, found) = found.split_first()?;
+            let mut all = pairs(rest, found, closeness).filter(|_| same(first, line, closeness))?;
+            all.push((first, line));
+            Some(all)
+        }
+    }
+}
+
+/// Whether what was printed is what was expected.
+pub fn agree(expected: &[String], found: &[String], closeness: Closeness) -> bool {
+    let (expected, found) = (comparable(expected, closeness), comparable(found, closeness));
+    pairs(&expected, &found, closeness).is_some()
+}
+
+/// Losses and accuracies that a page has seen, by what it says they are. One that it names twice is one figure,
+/// as of a training and of its evaluation: it must be the same in both places, whatever the machine and the data.
+#[derive(Debug, Default)]
+pub struct Figures(HashMap<String, String>);
+
+impl Figures {
+    /// Takes up what lines that [`agree`] tell, or says which figure was another before.
+    ///
+    /// # Errors
+    /// The figure, and both values.
+    pub fn add(
+        &mut self,
+        expected: &[String],
+        found: &[String],
+        closeness: Closeness,
+    ) -> Result<(), String> {
+        let (expected, found) = (comparable(expected, closeness), comparable(found, closeness));
+        for (expected, found) in pairs(&expected, &found, closeness).unwrap_or_default() {
+            if !["loss", "accuracy"].iter().any(|word| expected.contains(word)) {
+                continue;
+            }
+            for (a, b) in pieces(expected).into_iter().zip(pieces(found)) {
+                // Three digits that count, and no full marks: others are the same by chance.
+                let (Piece::Number(a), Piece::Number(b)) = (a, b) else { continue };
+                let digits = a.trim_start_matches(['0', '.']).chars().filter(char::is_ascii_digit);
+                if !a.contains('.') || digits.count() < 3 || [1.0, 100.0].contains(&value(&a)) {
+                    continue;
+                }
+                let before = self.0.entry(a.clone()).or_insert_with(|| b.clone());
+                if *before != b {
+                    return Err(format!("{a} stands for one figure, and is {before} and {b}"));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -387,7 +442,8 @@ impl Reader {
         let address = loop {
             let mut line = String::new();
             assert!(lines.read_line(&mut line).unwrap() > 0, "$ {command}\n{said}");
-            let address = line.trim().strip_prefix("http://").map(|a| a.trim_end_matches('/').to_owned());
+            let address =
+                line.trim().strip_prefix("http://").map(|a| a.trim_end_matches('/').to_owned());
             said += &line;
             if let Some(address) = address {
                 break address;
@@ -415,7 +471,7 @@ impl Reader {
         let mut lines: Vec<String> = page.lines().map(ToOwned::to_owned).collect();
         // From the end, so that the numbers of the lines before stay.
         let mut changes: Vec<(usize, usize, Vec<String>)> = Vec::new();
-        let mut wrong = Vec::new();
+        let (mut wrong, mut figures) = (Vec::new(), Figures::default());
         let mut python = None;
         let mut printed: Option<String> = None;
         for block in blocks(&page) {
@@ -430,15 +486,13 @@ impl Reader {
                 let found: Vec<String> = said.lines().map(|l| l.trim_end().to_owned()).collect();
                 if update {
                     changes.push((line, expected.len(), updated(expected, &found)));
-                } else if !agree(
-                    &comparable(expected, closeness),
-                    &comparable(&found, closeness),
-                    closeness,
-                ) {
+                } else if !agree(expected, &found, closeness) {
                     let (expected, found) = (expected.join("\n"), found.join("\n"));
                     wrong.push(format!(
                         "{name}:{line} ({closeness:?}) says\n{expected}\nand it is\n{found}"
                     ));
+                } else if let Err(two) = figures.add(expected, &found, closeness) {
+                    wrong.push(format!("{name}:{line}: {two}"));
                 }
             };
             match block.language.as_str() {
@@ -458,9 +512,8 @@ impl Reader {
                         not_here(&format!("{name}:{} ({first} …) wants .venv", block.line));
                         continue;
                     };
-                    let python = python.get_or_insert_with(|| {
-                        Python::start(self.command(program), &self.data())
-                    });
+                    let python = python
+                        .get_or_insert_with(|| Python::start(self.command(program), &self.data()));
                     let code = with_servers(&block.lines.join("\n"), &self.servers);
                     printed = Some(python.run(&code, &name, block.line));
                 }
@@ -600,6 +653,7 @@ pub fn write_large_digits(folder: &Path) {
         let count = data.len() as u32;
         fs::write(folder.join(format!("{part}-images-idx3-ubyte")), idx(&[count, 28, 28], &pixels))
             .unwrap();
-        fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), idx(&[count], &labels)).unwrap();
+        fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), idx(&[count], &labels))
+            .unwrap();
     }
 }

@@ -4,8 +4,8 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::{
-    Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, Style, number, stroke,
-    title, units, write,
+    Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, RIGHT, Style, number,
+    stroke, title, units, write,
 };
 use crate::train::LrCurve;
 
@@ -39,9 +39,10 @@ impl Rates<'_> {
 /// The ranges of both axes, never empty; that of the losses begins at 0.
 fn ranges(points: &[(f64, f64)]) -> ([f64; 2], [f64; 2]) {
     let range = |of: fn(&(f64, f64)) -> f64| {
-        points.iter().map(of).fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| {
-            [low.min(v), high.max(v)]
-        })
+        points
+            .iter()
+            .map(of)
+            .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)])
     };
     let ([x0, x1], [_, y1]) = (range(|p| p.0), range(|p| p.1));
     match x0 < x1 {
@@ -118,10 +119,11 @@ impl Figure for Rates<'_> {
             let line = stroke(LINES[1], 1.5);
             area.draw(&DashedPathElement::new([top, bottom], units(5.0), units(4.0), line))?;
             chart.draw_series([Circle::new((x, y), units(4.0), LINES[1].filled())])?;
-            // On the side where the loss has been high and is no more.
             let text = format!("suggestion {:.1e}", 10f64.powf(x));
-            let style = Style { colour: INK, bold: true, ..LABEL };
-            write(area, &text, (top.0 + units(8.0), top.1 + units(10.0)), style)?;
+            // On the side that has room.
+            let (side, gap) = if x < x0 + 0.7 * (x1 - x0) { (LABEL, 8.0) } else { (RIGHT, -8.0) };
+            let style = Style { colour: INK, bold: true, ..side };
+            write(area, &text, (top.0 + units(gap), top.1 + units(10.0)), style)?;
         }
         Ok(())
     }
@@ -153,7 +155,10 @@ mod tests {
         assert!((x0..=x1).contains(&at.0) && y0 == 0.0 && own.iter().all(|(_, y)| *y <= y1));
         assert!(own.len() < smoothed.len(), "what is too high is left out");
         let words = rates.words();
-        assert!(words.contains("from 2.3000 at 1.0e-7") && words.contains("suggested is"), "{words}");
+        assert!(
+            words.contains("from 2.3000 at 1.0e-7") && words.contains("suggested is"),
+            "{words}"
+        );
     }
 
     #[test]
