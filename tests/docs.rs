@@ -1,6 +1,6 @@
 //! The promise: the documentation says what is. Every command in the guide and its pages runs and prints what
 //! stands below it; the Python in them and in the README runs, and their Rust is that of examples/.
-//! tests/common/pages.rs says how, and how close is close.
+//! tests/common/pages.rs says how, tests/common/likeness.rs how close is close.
 //!
 //! `SEQFIT_DOCS=update SEQFIT_DATA=… cargo test --release --test docs` writes the outputs anew: read the
 //! difference before committing it.
@@ -12,7 +12,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::pages::{self, Reader};
+use common::pages;
+use common::reader::Reader;
 use common::{seqfit, succeed};
 
 fn page(name: &str) -> PathBuf {
@@ -57,7 +58,7 @@ fn cuda_is_asked_for_as_the_page_says() {
 
 #[test]
 fn what_is_not_as_the_page_says_is_found() {
-    use common::pages::{Closeness, Figures, agree};
+    use common::likeness::{Closeness, Figures, agree};
     let lines = |text: &str| text.split('|').map(ToOwned::to_owned).collect::<Vec<_>>();
     let epoch = "epoch  1/10  loss 0.2450  accuracy 0.9274  246839 samples/s  2s left";
     let slower = "epoch  1/10  loss 0.2450  accuracy 0.9274  9 samples/s  1m left";

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::pages::Python;
+use common::python::Python;
 use common::server::Server;
 use common::{Said, exports, listing, run};
 

@@ -5,7 +5,10 @@
 
 pub mod exports;
 pub mod http;
+pub mod likeness;
 pub mod pages;
+pub mod python;
+pub mod reader;
 pub mod server;
 
 use std::fs;
