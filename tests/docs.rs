@@ -20,18 +20,22 @@ fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
-/// A reader with all that there may be.
-fn reader() -> Reader {
+/// A reader with MNIST, where it is.
+fn reader_of_mnist() -> Reader {
     let mnist = std::env::var_os("SEQFIT_DATA").map(|data| PathBuf::from(data).join("mnist"));
     if mnist.is_none() {
-        common::left_out("the guide on MNIST (set SEQFIT_DATA); it runs on digits made as large");
+        common::left_out("the page on MNIST (set SEQFIT_DATA); it runs on digits made as large");
     }
-    Reader::new(mnist, common::exports::python())
+    Reader::of_mnist(mnist, common::exports::python())
+}
+
+fn reader() -> Reader {
+    Reader::of_own_data(common::exports::python())
 }
 
 #[test]
 fn the_guide_does_what_it_says() {
-    reader().follow(&page("guide.md"));
+    reader_of_mnist().follow(&page("guide.md"));
 }
 
 #[test]
@@ -43,7 +47,7 @@ fn own_data_goes_as_the_page_says() {
 
 #[test]
 fn python_takes_networks_as_the_page_says() {
-    reader().follow(&page("python.md"));
+    reader_of_mnist().follow(&page("python.md"));
 }
 
 #[test]

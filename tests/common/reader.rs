@@ -33,13 +33,25 @@ pub struct Reader {
     python: Option<PathBuf>,
     /// The real MNIST.
     mnist: Option<PathBuf>,
+    wants_mnist: bool,
     servers: Vec<(Child, String)>,
 }
 
 impl Reader {
-    /// With MNIST where it is; without it, `seqfit train` and `seqfit lr-find` get the built-in digits, made
-    /// as large, in a folder that is called mnist.
-    pub fn new(mnist: Option<PathBuf>, python: Option<PathBuf>) -> Self {
+    /// Of a page that trains on MNIST: where that is not, `seqfit train` and `seqfit lr-find` get the built-in
+    /// digits, made as large, in a folder that is called mnist.
+    pub fn of_mnist(mnist: Option<PathBuf>, python: Option<PathBuf>) -> Self {
+        let mut reader = Self::new(mnist, python);
+        reader.wants_mnist = true;
+        reader
+    }
+
+    /// Of a page that has data of its own.
+    pub fn of_own_data(python: Option<PathBuf>) -> Self {
+        Self::new(None, python)
+    }
+
+    fn new(mnist: Option<PathBuf>, python: Option<PathBuf>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let bin = home.path().join("bin");
         fs::create_dir(&bin).unwrap();
@@ -64,7 +76,7 @@ impl Reader {
         let mut mode = fs::metadata(&script).unwrap().permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         fs::set_permissions(&script, mode).unwrap();
-        Self { home, python, mnist, servers: Vec::new() }
+        Self { home, python, mnist, wants_mnist: false, servers: Vec::new() }
     }
 
     pub fn home(&self) -> &Path {
@@ -149,18 +161,19 @@ impl Reader {
         said
     }
 
-    /// Reads a page of docs/, runs what is in it, and compares. With `SEQFIT_DOCS=update`, where MNIST is,
-    /// it is written anew instead.
+    /// Reads a page of docs/, runs what is in it, and compares. With `SEQFIT_DOCS=update` it is written anew
+    /// instead.
     pub fn follow(&mut self, path: &Path) {
         let page = fs::read_to_string(path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let update = std::env::var_os("SEQFIT_DOCS").is_some_and(|word| word == "update");
-        assert!(!update || self.mnist.is_some(), "SEQFIT_DOCS=update wants SEQFIT_DATA");
+        let whole = self.mnist.is_some() || !self.wants_mnist;
+        assert!(!update || whole, "SEQFIT_DOCS=update wants SEQFIT_DATA");
         let recorded = page.lines().find_map(|line| line.strip_prefix(RECORDED));
         let closeness = match &self.mnist {
-            None => Closeness::Words,
-            Some(_) if recorded == Some(&*machine()) => Closeness::Same,
-            Some(_) => Closeness::Near,
+            None if self.wants_mnist => Closeness::Words,
+            _ if recorded == Some(&*machine()) => Closeness::Same,
+            _ => Closeness::Near,
         };
         let mut lines: Vec<String> = page.lines().map(ToOwned::to_owned).collect();
         // From the end, so that the numbers of the lines before stay.
