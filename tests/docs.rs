@@ -89,6 +89,10 @@ fn what_is_not_as_the_page_says_is_found() {
         ("--learning-rate 1.1e-3, in", "--learning-rate 1.1e-1, in", [false, false, true]),
         ("ended at epoch 53; so", "ended at epoch 40; so", [false, true, true]),
         ("ended at epoch 53; so", "ended at epoch 3; so", [false, false, true]),
+        ("1,0.2450,0.9274", "1,0.2461,0.9270", [false, true, true]),
+        ("1,0.2450,0.9274", "2,0.2450,0.9274", [false, false, true]),
+        ("│ 100,480 │", "│ 100,481 │", [false, false, true]),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/", [true, true, true]),
         (" ██|7", "  ▀|7", [false, true, true]),
         (" ██|7", "  ▀|1", [false, false, true]),
     ];
