@@ -217,16 +217,14 @@ pub fn updated(expected: &[String], found: &[String]) -> Vec<String> {
     let [first, .., last] = &parts[..] else {
         return found.to_vec();
     };
-    let by_hand = || panic!("{expected:?} cannot be made anew from {found:?}: change it by hand");
-    if first.len() + last.len() > found.len() {
-        by_hand();
-    }
+    let by_hand = format!("{expected:?} cannot be made anew from {found:?}: change it by hand");
+    assert!(first.len() + last.len() <= found.len(), "{by_hand}");
     let mut new = found[..first.len()].to_vec();
     let (mut at, end) = (first.len(), found.len() - last.len());
     for part in &parts[1..parts.len() - 1] {
         let same = |from: &usize| agree(part, &found[*from..*from + part.len()], Closeness::Words);
         let last_place = (end + 1).saturating_sub(part.len());
-        let place = (at..last_place).find(same).unwrap_or_else(|| by_hand());
+        let place = (at..last_place).find(same).expect(&by_hand);
         new.push("…".to_owned());
         new.extend_from_slice(&found[place..place + part.len()]);
         at = place + part.len();
