@@ -48,7 +48,9 @@ fn a_network_that_cannot_learn_a_few_images_by_heart_is_an_error() {
 #[test]
 fn the_learning_rate_test_draws_and_suggests() {
     let home = tempfile::tempdir().unwrap();
-    let done = said(home.path(), "lr-find --dataset digits --csv curve.csv");
+    let files = "--csv curve.csv --plot curve.svg";
+    let done = said(home.path(), &format!("lr-find --dataset digits {files}"));
+    assert_eq!(done.stderr, "wrote curve.csv\nwrote curve.svg\n");
     let suggested = done.stdout.lines().last().unwrap();
     let rate = suggested.strip_prefix("suggestion: --learning-rate ").unwrap();
     let rate: f64 = rate.split(',').next().unwrap().parse().unwrap();
@@ -56,10 +58,18 @@ fn the_learning_rate_test_draws_and_suggests() {
     assert!(done.stdout.contains("⠤") && !done.stdout.contains('\u{1b}'), "{}", done.stdout);
     let csv = fs::read_to_string(home.path().join("curve.csv")).unwrap();
     assert!(csv.starts_with("learning_rate,loss,smoothed\n1e-7,") || csv.contains("\n0.0000001,"));
-    let done = said(home.path(), "lr-find --dataset digits --json --optimizer sgd");
+    let svg = fs::read_to_string(home.path().join("curve.svg")).unwrap();
+    let drawn = roxmltree::Document::parse(&svg).unwrap();
+    let text = drawn.descendants().filter_map(|node| node.text()).collect::<String>();
+    assert!(text.contains(&format!("suggestion {rate:.1e}")), "{text}");
+    let done = said(home.path(), "lr-find --dataset digits --json --optimizer sgd --plot c.PNG");
+    let size = image::image_dimensions(home.path().join("c.PNG")).unwrap();
+    assert_eq!(size, (1120, 660));
     let value: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert!(value["suggestion"].as_f64().unwrap() > rate, "sgd takes larger rates");
-    for wrong in ["--epochs 3", "--schedule cosine", "--steps 3", "--start 1 --end 0.1"] {
+    let wrong =
+        ["--epochs 3", "--schedule cosine", "--steps 3", "--start 1 --end 0.1", "--plot a.gif"];
+    for wrong in wrong {
         let command = format!("lr-find --dataset digits {wrong}");
         assert_eq!(run(seqfit(home.path()).args(command.split(' '))).code, 2, "{wrong}");
     }
@@ -100,24 +110,7 @@ fn pictures_are_shown_as_the_network_gets_them() {
 #[test]
 fn a_folder_of_pictures_becomes_a_network() {
     let home = tempfile::tempdir().unwrap();
-    let inside = |class: usize, y: f64, x: f64| match class {
-        0 => x * x + y * y < 0.5,
-        1 => x.abs().max(y.abs()) < 0.6,
-        _ => y > -0.6 && y < 0.6 && x.abs() < (y + 0.6) / 2.0,
-    };
-    for (class, name) in ["circle", "square", "triangle"].into_iter().enumerate() {
-        let folder = home.path().join("shapes").join(name);
-        fs::create_dir_all(&folder).unwrap();
-        for i in 0..40 {
-            let side = 24 + 3 * i;
-            let at = |i: usize| 2.2 * (i as f64 / side as f64) - 1.1;
-            let pixels = (0..side * side)
-                .map(|i| if inside(class, at(i / side), at(i % side)) { 20 } else { 240 })
-                .collect();
-            let picture = Gray { height: side, width: side, pixels };
-            picture.save_png(&folder.join(format!("{i}.png"))).unwrap();
-        }
-    }
+    common::write_shapes(&home.path().join("shapes"));
     let packed = said(home.path(), "data pack shapes --out packed --test-share 0.25");
     let expected = "circle: 30 training and 10 test images\nsquare: 30 training and 10 test images\n\
                     triangle: 30 training and 10 test images\npacked: 120 images of 28x28\n";

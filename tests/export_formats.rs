@@ -228,13 +228,14 @@ fn exports_go_where_they_are_told_to_go() {
     let before = fs::read(home.path().join("r/model.pt")).unwrap();
     let said = succeed(seqfit(home.path()).args(["export", "r", "--format", all]));
     let names = ["pt", "state_dict.pt", "export.safetensors", "onnx", "weights.h5"];
-    let wrote: Vec<String> = names.map(|name| format!("wrote r/model.{name}")).into();
-    assert_eq!(said.stderr.lines().collect::<Vec<_>>(), wrote);
+    let wrote: String = names.map(|name| format!("wrote r/model.{name}\n")).concat();
+    assert_eq!(said.stderr, format!("{wrote}next: seqfit export r --format {all} --python\n"));
     // Nothing but the same again in the place of what training wrote.
     assert!(fs::read(home.path().join("r/model.pt")).unwrap() == before);
     let repeated = ["--half", "--format", "onnx", "--format", "keras,onnx", "--checkpoint", "best"];
     let said = succeed(seqfit(home.path()).args(["export", "r"]).args(repeated));
-    let wrote = "wrote r/model.best.half.onnx\nwrote r/model.best.half.weights.h5\n";
+    let wrote = "wrote r/model.best.half.onnx\nwrote r/model.best.half.weights.h5\n\
+                 next: seqfit export r --checkpoint best --format onnx,keras --half --python\n";
     assert_eq!(said.stderr, wrote);
     assert!(fs::read(home.path().join("r/model.pt")).unwrap() == before);
 

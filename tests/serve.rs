@@ -372,7 +372,8 @@ fn signals_end_it_in_good_order() {
         assert_eq!(answer(&mut begun).map(|answer| answer.status), Some(200));
         assert_eq!(server.wait().code(), Some(code));
         let said = fs::read_to_string(home.path().join("serve.err")).unwrap();
-        assert!(said.ends_with(&format!("ended by SIG{name}\n")), "{said}");
+        let end = format!("ended by SIG{name}\nnext: seqfit export run --python\n");
+        assert!(said.ends_with(&end), "{said}");
         drop(idle);
     }
     // A request that does not come to its end is cut off; a second signal does not wait for that.

@@ -132,6 +132,7 @@ fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
         None => writeln!(out, "{name} is built in: there is nothing to fetch")?,
     }
     output::print(&out)?;
+    output::next(format_args!("seqfit train --dataset {name}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -183,6 +184,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     }
     writeln!(out, "{}: {} images of {}", args.out.display(), packed.images(), args.size)?;
     output::print(&out)?;
+    output::next(format_args!("seqfit train --data-dir {}", output::quoted(&args.out)));
     Ok(ExitCode::SUCCESS)
 }
 

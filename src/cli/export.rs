@@ -119,6 +119,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             export::python(*format, &card, options, &path.display().to_string())
         });
         output::print(&snippets.collect::<Result<Vec<_>, _>>()?.join("\n"))?;
+    } else {
+        let formats: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        let mut again = format!("{} --format {}", args.run.quoted(), formats.join(","));
+        for (given, option) in
+            [(args.with.is_some(), " --with preprocessing"), (args.half, " --half")]
+        {
+            again += if given { option } else { "" };
+        }
+        if let Some(out) = &args.out {
+            again += &format!(" --out {}", output::quoted(out));
+        }
+        output::next(format_args!("seqfit export {again} --python"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use seqfit::report::{self, PlotFormat};
 use seqfit::{Device, FitConfig, LrCurve, LrFind, Sequential, device};
 use serde::Serialize;
 
@@ -37,9 +38,27 @@ pub struct Args {
     /// Also write the steps to this CSV file: learning_rate,loss,smoothed
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Also draw the losses and the suggestion into this file, .svg or .png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    plot: Option<PlotFile>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// A file to draw into, and what its ending says it is.
+#[derive(Clone, Debug)]
+struct PlotFile {
+    path: PathBuf,
+    format: PlotFormat,
+}
+
+fn plot_file(text: &str) -> Result<PlotFile, String> {
+    let path = PathBuf::from(text);
+    match PlotFormat::of(&path) {
+        Some(format) => Ok(PlotFile { path, format }),
+        None => Err("a plot's file ends in .svg or .png".to_owned()),
+    }
 }
 
 #[derive(Serialize)]
@@ -68,6 +87,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let curve = model.lr_find(&data.train, &fit, &test)?;
     if let Some(path) = &args.csv {
         seqfit::files::write(path, csv(&curve).as_bytes())?;
+        tell(format_args!("wrote {}", path.display()));
+    }
+    if let Some(PlotFile { path, format }) = &args.plot {
+        seqfit::files::write(path, &report::lr_plot(&curve, *format)?)?;
         tell(format_args!("wrote {}", path.display()));
     }
     let suggestion = curve.suggestion();

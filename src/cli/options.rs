@@ -11,7 +11,7 @@ use seqfit::layers::Layer;
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
 
-use super::output::{Usage, tell};
+use super::output::{Usage, quoted, tell};
 
 /// Which data set.
 #[derive(Clone, Debug, Args)]
@@ -66,6 +66,15 @@ impl RunOptions {
             CheckpointName::Last => "last",
             CheckpointName::Best => "best",
         })
+    }
+
+    /// These options as a shell takes them.
+    pub fn quoted(&self) -> String {
+        let run = quoted(&self.run);
+        match self.checkpoint() {
+            None => run,
+            Some(name) => format!("{run} --checkpoint {name}"),
+        }
     }
 
     /// The run's network on a device.

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::bar;
 
@@ -25,6 +26,21 @@ pub struct Usage(pub String);
 /// A line on stderr. Where nobody can read it any more it is lost, and the work goes on.
 pub fn tell(line: impl Display) {
     let _ = bar::aside(|| writeln!(io::stderr(), "{line}"));
+}
+
+/// The command that comes next on the way from pictures to a network in use, on stderr; it runs as it stands.
+pub fn next(command: impl Display) {
+    tell(format_args!("next: {command}"));
+}
+
+/// A path as a shell takes it.
+pub fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
+    match !path.is_empty() && path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    }
 }
 
 /// Lines on stdout, complete with their end.

@@ -56,7 +56,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     missing.iter().for_each(|what| tell(format_args!("note: {what}")));
     output::print(&format!("report: {}\n", page.display()))?;
+    if model.is_some() {
+        next(&args.run.quoted());
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What comes after a report: to try the network, where this seqfit can serve it.
+pub(super) fn next(run: &str) {
+    match cfg!(feature = "serve") {
+        true => output::next(format_args!("seqfit serve {run}")),
+        false => output::next(format_args!("seqfit export {run} --python")),
+    }
 }
 
 /// The run's network; of a run in progress that of its newest checkpoint, if there is one.

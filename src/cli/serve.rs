@@ -64,5 +64,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let Some((number, name)) = signals.first() else { return Ok(ExitCode::SUCCESS) };
     tell(format_args!("ended by {name}"));
+    output::next(format_args!("seqfit export {} --python", args.run.quoted()));
     Ok(ExitCode::from(128 + number as u8))
 }

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use super::confusion;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
-use super::output::{self, tell};
+use super::output::{self, quoted, tell};
 use super::progress::{JsonLines, Progress};
 use super::report;
 use interruption::Interruption;
@@ -288,11 +288,18 @@ impl Job {
             None if args.quiet => {}
             None => {
                 let page = page.as_deref();
+                let next = (verdict.is_none() && !goes_on).then(|| run.path());
                 output::print(
                     &verdict.unwrap_or_else(|| {
                         conclusion(run.path(), &result, page, way_on.as_deref())
                     }),
                 )?;
+                if let Some(run) = next {
+                    match page {
+                        None => output::next(format_args!("seqfit report {}", quoted(run))),
+                        Some(_) => report::next(&quoted(run)),
+                    }
+                }
             }
         }
         whole(&failures)?;
@@ -329,16 +336,6 @@ impl Job {
             }
             None => error.into(),
         }
-    }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
-    match path.chars().all(plain) {
-        true => path,
-        false => format!("'{}'", path.replace('\'', r"'\''")),
     }
 }
 
@@ -400,10 +397,6 @@ fn conclusion(
 ) -> String {
     let Figures { loss, accuracy, samples } = result.test;
     let percent = 100.0 * accuracy;
-    let page = match page {
-        Some(page) => page.display().to_string(),
-        None => format!("seqfit report {} makes one to look at", quoted(path)),
-    };
     let path = path.display();
     let mut lines = Vec::new();
     lines.extend(result.ended_by.as_ref().map(|why| format!("end:  {why}")));
@@ -411,7 +404,7 @@ fn conclusion(
     lines.extend(result.restored_epoch.map(weights));
     lines.push(format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images"));
     lines.push(format!("run:  {path}"));
-    lines.push(format!("page: {page}"));
+    lines.extend(page.map(|page| format!("page: {}", page.display())));
     lines.extend(way_on.map(ToOwned::to_owned));
     lines.join("\n") + "\n"
 }

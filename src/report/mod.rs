@@ -6,6 +6,7 @@
 mod assessment;
 mod calibration;
 pub mod compare;
+mod lr_find;
 mod page;
 mod picture;
 mod plot;
@@ -15,6 +16,7 @@ mod weights;
 pub use assessment::{Assessment, Mistake};
 pub use calibration::{BINS, Bin, Calibration};
 pub use compare::Comparison;
+pub use lr_find::{PlotFormat, lr_plot};
 pub use tensorboard::TensorBoard;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,10 @@
 
 pub mod exports;
 pub mod http;
+pub mod likeness;
+pub mod pages;
+pub mod python;
+pub mod reader;
 pub mod server;
 
 use std::fs;
@@ -155,5 +159,28 @@ pub fn write_stripes(folder: &Path, height: u32, width: u32, classes: u8) {
         fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).expect("images");
         let labels = idx(&[count], &labels);
         fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), labels).expect("labels");
+    }
+}
+
+/// A folder of pictures as a camera or a pen gives them: circles, squares and triangles, dark on light, 40 of
+/// each, no two of a size.
+pub fn write_shapes(folder: &Path) {
+    let inside = |class: usize, y: f64, x: f64| match class {
+        0 => x * x + y * y < 0.5,
+        1 => x.abs().max(y.abs()) < 0.6,
+        _ => y > -0.6 && y < 0.6 && x.abs() < (y + 0.6) / 2.0,
+    };
+    for (class, name) in ["circle", "square", "triangle"].into_iter().enumerate() {
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        for i in 0..40 {
+            let side = 24 + 3 * i;
+            let at = |i: usize| 2.2 * (i as f64 / side as f64) - 1.1;
+            let pixels = (0..side * side)
+                .map(|i| if inside(class, at(i / side), at(i % side)) { 20 } else { 240 })
+                .collect();
+            let picture = seqfit::data::images::Gray { height: side, width: side, pixels };
+            picture.save_png(&folder.join(format!("{i}.png"))).expect("a picture");
+        }
     }
 }

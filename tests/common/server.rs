@@ -22,17 +22,24 @@ impl Server {
     pub fn start(home: &Path, options: &[&str]) -> Self {
         let mut command = seqfit(home);
         command.args(["serve", "run", "--port", "0"]).args(options);
-        let errors = fs::File::create(home.join("serve.err")).expect("a file");
-        let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().expect("it starts");
+        Self::begin(&mut command, &home.join("serve.err")).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// Starts a server by a command, whose stderr goes to a file.
+    ///
+    /// # Errors
+    /// What it says there, if it ends without an address.
+    pub fn begin(command: &mut Command, errors: &Path) -> Result<Self, String> {
+        let stderr = fs::File::create(errors).expect("a file");
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it starts");
         let mut url = String::new();
         let stdout = child.stdout.take().expect("its stdout");
         BufReader::new(stdout).read_line(&mut url).expect("its address");
-        assert!(
-            url.starts_with("http://"),
-            "{url:?} {:?}",
-            fs::read_to_string(home.join("serve.err"))
-        );
-        Self { child, url: url.trim().to_owned() }
+        let server = Self { child, url: url.trim().to_owned() };
+        match url.starts_with("http://") {
+            true => Ok(server),
+            false => Err(fs::read_to_string(errors).expect("what it said")),
+        }
     }
 
     /// `http://127.0.0.1:12345/`

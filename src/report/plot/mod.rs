@@ -5,11 +5,13 @@ mod calibration;
 mod confusion;
 mod curves;
 mod mistakes;
+mod rates;
 
 pub(super) use calibration::Reliability;
 pub(super) use confusion::Confusion;
 pub(super) use curves::{Curves, Numbers, Series};
 pub(super) use mistakes::Sheet;
+pub(super) use rates::Rates;
 
 use std::sync::OnceLock;
 

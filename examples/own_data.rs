@@ -1,0 +1,31 @@
+//! A network for pictures of one's own: the folder that `seqfit data pack` wrote, and a picture to name;
+//! `cargo run --release --example own_data -- packed picture.png`. docs/custom-data.md has the story.
+
+use std::error::Error;
+use std::path::Path;
+
+use seqfit::layers::{Dense, Flatten};
+use seqfit::{Activation, Device, FitConfig, Sequential, data};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, picture] = &arguments[..] else {
+        return Err("name a folder of seqfit data pack and a picture".into());
+    };
+    let (train, test) = data::load_dir(folder)?;
+    let shape = train.image_shape();
+    let mut model = Sequential::new(shape)
+        .add(Flatten)
+        .add(Dense::new(64).activation(Activation::Relu))
+        .add(Dense::new(train.classes().len()))
+        .build(Device::Cpu, 0)?;
+    model.fit(&train, &FitConfig { epochs: 20, ..Default::default() }, &mut [])?;
+    println!("{:.1} % of the test pictures", 100.0 * model.evaluate(&test)?.accuracy);
+
+    let prepared = data::images::read(Path::new(picture), shape, false)?;
+    let answers = model.predict_images(&prepared.pixels, shape)?;
+    for (class, probability) in train.classes().iter().zip(&answers[0]) {
+        println!("{class}: {:.0} %", 100.0 * probability);
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! A reader of the documentation, who types what a page says, and looks whether it is so.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::likeness::{Closeness, Figures, agree, updated};
+use super::pages::{blocks, example, in_an_example, steps};
+use super::python::Python;
+use super::{idx, not_here};
+
+/// The machine, as pages name it.
+pub fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let fields = cpus.lines().filter_map(|line| line.split_once(':'));
+        fields.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim()).next()
+    };
+    let fields = ["model name", "cpu family", "model"].map(|name| field(name).unwrap_or("?"));
+    let [name, family, model] = fields;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let libtorch = seqfit::libtorch::version();
+    format!("{processors} x {name} (family {family}, model {model}), libtorch {libtorch}")
+}
+
+/// The line that says which machine a page's outputs are of.
+const RECORDED: &str = "Recorded on: ";
+
+/// A folder to work in, as a reader of the documentation has one.
+pub struct Reader {
+    home: tempfile::TempDir,
+    python: Option<PathBuf>,
+    /// The real MNIST.
+    mnist: Option<PathBuf>,
+    wants_mnist: bool,
+    servers: Vec<(Child, String)>,
+}
+
+impl Reader {
+    /// Of a page that trains on MNIST: where that is not, `seqfit train` and `seqfit lr-find` get the built-in
+    /// digits, made as large, in a folder that is called mnist.
+    pub fn of_mnist(mnist: Option<PathBuf>, python: Option<PathBuf>) -> Self {
+        let mut reader = Self::new(mnist, python);
+        reader.wants_mnist = true;
+        reader
+    }
+
+    /// Of a page that has data of its own.
+    pub fn of_own_data(python: Option<PathBuf>) -> Self {
+        Self::new(None, python)
+    }
+
+    fn new(mnist: Option<PathBuf>, python: Option<PathBuf>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let bin = home.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let program = env!("CARGO_BIN_EXE_seqfit");
+        let data = if mnist.is_none() {
+            let stand_in = home.path().join("data/mnist");
+            write_large_digits(&stand_in);
+            format!(
+                "case \"$1 $*\" in\n*--data*|*--resume*) ;;\n\"train \"*|\"lr-find \"*) set -- \"$@\" \
+                 --data-dir '{}' ;;\nesac\n",
+                stand_in.display()
+            )
+        } else {
+            String::new()
+        };
+        let docs = home.path().join("docs");
+        fs::create_dir(&docs).unwrap();
+        let seven = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/seven.png");
+        fs::copy(seven, docs.join("seven.png")).unwrap();
+        let script = bin.join("seqfit");
+        fs::write(&script, format!("#!/bin/sh\n{data}exec '{program}' \"$@\"\n")).unwrap();
+        let mut mode = fs::metadata(&script).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        fs::set_permissions(&script, mode).unwrap();
+        Self { home, python, mnist, wants_mnist: false, servers: Vec::new() }
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.mnist.clone().unwrap_or_else(|| self.home.path().join("data/mnist"))
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", self.home.path().join("bin").display());
+        command.current_dir(self.home.path()).env("PATH", path);
+        command.env("SEQFIT_CACHE", self.home.path().join("cache"));
+        command.env("SEQFIT_MIRROR", "http://127.0.0.1:9").env("NO_PROXY", "*");
+        command.env_remove("SEQFIT_DATA").env("KERAS_BACKEND", "torch");
+        if let Some(data) = self.mnist.as_deref().and_then(Path::parent) {
+            command.env("SEQFIT_DATA", data);
+        }
+        command
+    }
+
+    /// What a command prints, stderr and stdout as they come; nothing if it cannot be run here. It must
+    /// succeed, unless `fails`.
+    fn run(&mut self, command: &str, fails: bool) -> Option<String> {
+        let mut command = command.trim_end().to_owned();
+        if let Some(rest) = command.strip_prefix("cargo run --release --example ") {
+            let (name, arguments) = rest.split_once(" -- ").unwrap_or((rest, ""));
+            if name == "tutorial" && self.mnist.is_none() {
+                not_here("examples/tutorial.rs, which wants MNIST (set SEQFIT_DATA)");
+                return None;
+            }
+            command = format!("'{}' {arguments}", example(name).display());
+        }
+        command = with_servers(&command, &self.servers);
+        if let Some(server) = command.strip_suffix(" &") {
+            return Some(self.serve(server));
+        }
+        if command.starts_with(".venv/bin/python") {
+            let Some(python) = &self.python else {
+                not_here(&format!("{command} (it wants .venv)"));
+                return None;
+            };
+            command = command.replacen(".venv/bin/python", &python.display().to_string(), 1);
+        }
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut bash = self.command(Path::new("bash"));
+        bash.args(["-c", &command]).stdin(Stdio::null());
+        let mut child = bash.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+        drop(bash);
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.success(), !fails, "$ {command}\n{said}{status}");
+        Some(said)
+    }
+
+    /// Starts `seqfit serve` on any free port; the page's is 8000.
+    fn serve(&mut self, command: &str) -> String {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut bash = self.command(Path::new("bash"));
+        bash.args(["-c", &format!("exec {command} --port 0")]).stdin(Stdio::null());
+        let child = bash.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+        drop(bash);
+        let mut said = String::new();
+        let mut lines = BufReader::new(reader);
+        let address = loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "$ {command}\n{said}");
+            let address =
+                line.trim().strip_prefix("http://").map(|a| a.trim_end_matches('/').to_owned());
+            said += &line;
+            if let Some(address) = address {
+                break address;
+            }
+        };
+        let shown = format!("127.0.0.1:{}", 8000 + self.servers.len());
+        let said = said.replace(&address, &shown);
+        self.servers.push((child, address));
+        said
+    }
+
+    /// Reads a page of docs/, runs what is in it, and compares. With `SEQFIT_DOCS=update` it is written anew
+    /// instead.
+    pub fn follow(&mut self, path: &Path) {
+        let page = fs::read_to_string(path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let update = std::env::var_os("SEQFIT_DOCS").is_some_and(|word| word == "update");
+        let whole = self.mnist.is_some() || !self.wants_mnist;
+        assert!(!update || whole, "SEQFIT_DOCS=update wants SEQFIT_DATA");
+        let recorded = page.lines().find_map(|line| line.strip_prefix(RECORDED));
+        let closeness = match &self.mnist {
+            None if self.wants_mnist => Closeness::Words,
+            _ if recorded == Some(&*machine()) => Closeness::Same,
+            _ => Closeness::Near,
+        };
+        let mut lines: Vec<String> = page.lines().map(ToOwned::to_owned).collect();
+        // From the end, so that the numbers of the lines before stay.
+        let mut changes: Vec<(usize, usize, Vec<String>)> = Vec::new();
+        let (mut wrong, mut figures) = (Vec::new(), Figures::default());
+        let mut python = None;
+        let mut printed: Option<String> = None;
+        for block in blocks(&page) {
+            let before = printed.take();
+            if let Some(why) = &block.not_run {
+                let lines = block.lines.first().map_or("", |line| line);
+                println!("{name}:{}: not run: {why} ({lines} …)", block.line);
+                not_here(&format!("{name}:{}: {why} ({lines} …)", block.line));
+                continue;
+            }
+            let mut check = |line: usize, expected: &[String], said: &str| {
+                let found: Vec<String> = said.lines().map(|l| l.trim_end().to_owned()).collect();
+                if update {
+                    changes.push((line, expected.len(), updated(expected, &found)));
+                } else if !agree(expected, &found, closeness) {
+                    let (expected, found) = (expected.join("\n"), found.join("\n"));
+                    wrong.push(format!(
+                        "{name}:{line} ({closeness:?}) says\n{expected}\nand it is\n{found}"
+                    ));
+                } else if let Err(two) = figures.add(expected, &found, closeness) {
+                    wrong.push(format!("{name}:{line}: {two}"));
+                }
+            };
+            match block.language.as_str() {
+                "console" => {
+                    for step in steps(&block) {
+                        // A page that shows an error means it.
+                        let fails = step.expected.iter().any(|line| line.starts_with("error: "));
+                        if let Some(said) = self.run(&step.command, fails) {
+                            let first = step.line + step.command.lines().count();
+                            check(first, &step.expected, &said);
+                        }
+                    }
+                }
+                "python" => {
+                    let Some(program) = &self.python else {
+                        let first = block.lines.first().map_or("", |line| line);
+                        not_here(&format!("{name}:{} ({first} …) wants .venv", block.line));
+                        continue;
+                    };
+                    let python = python
+                        .get_or_insert_with(|| Python::start(self.command(program), &self.data()));
+                    let code = with_servers(&block.lines.join("\n"), &self.servers);
+                    printed = Some(python.run(&code, &name, block.line));
+                }
+                "text" if block.follows => {
+                    if let Some(said) = before {
+                        check(block.line + 1, &block.lines, &said);
+                    }
+                }
+                "rust" => {
+                    let known = in_an_example(&block.lines);
+                    assert!(known, "{name}:{}: lines of no program in examples/", block.line);
+                }
+                "sh" | "bash" | "" => panic!(
+                    "{name}:{}: a block is console, python, rust, text or a format of data, or says why it \
+                     is not run",
+                    block.line
+                ),
+                _ => {}
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+        if update {
+            for (line, old, new) in changes.into_iter().rev() {
+                lines.splice(line - 1..line - 1 + old, new);
+            }
+            for line in lines.iter_mut().filter(|line| line.starts_with(RECORDED)) {
+                *line = format!("{RECORDED}{}", machine());
+            }
+            fs::write(path, lines.join("\n") + "\n").unwrap();
+            // Pictures that commands of the page have drawn.
+            for picture in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let drawn = self.home.path().join(picture);
+                if !picture.contains('/') && drawn.is_file() {
+                    fs::copy(drawn, path.with_file_name(picture)).unwrap();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        for (server, _) in &mut self.servers {
+            // It may have ended.
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// A text with the addresses that the servers have in place of those of the page.
+fn with_servers(text: &str, servers: &[(Child, String)]) -> String {
+    let all = servers.iter().enumerate();
+    all.fold(text.to_owned(), |text, (number, (_, address))| {
+        text.replace(&format!("127.0.0.1:{}", 8000 + number), address)
+    })
+}
+
+/// The built-in digits at MNIST's size: each pixel 3 by 3, in the middle of 28 by 28.
+pub fn write_large_digits(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let (train, test) = seqfit::data::load("digits").unwrap();
+    for (part, data) in [("train", train), ("t10k", test)] {
+        let mut pixels = Vec::with_capacity(data.len() * 784);
+        for i in 0..data.len() {
+            let small = data.image(i);
+            pixels.extend((0..784).map(|at| {
+                let (row, column) = (at / 28, at % 28);
+                let inside = (2..26).contains(&row) && (2..26).contains(&column);
+                if inside { small[(row - 2) / 3 * 8 + (column - 2) / 3] } else { 0 }
+            }));
+        }
+        let labels: Vec<u8> = (0..data.len()).map(|i| data.label(i)).collect();
+        let count = data.len() as u32;
+        fs::write(folder.join(format!("{part}-images-idx3-ubyte")), idx(&[count, 28, 28], &pixels))
+            .unwrap();
+        fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), idx(&[count], &labels))
+            .unwrap();
+    }
+}

@@ -1,0 +1,218 @@
+//! The promise: the documentation says what is. Every command in the guide and its pages runs and prints what
+//! stands below it; the Python in them and in the README runs, and their Rust is that of examples/.
+//! tests/common/pages.rs says how, tests/common/likeness.rs how close is close.
+//!
+//! `SEQFIT_DOCS=update SEQFIT_DATA=… cargo test --release --test docs` writes the outputs anew: read the
+//! difference before committing it.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::pages;
+use common::reader::Reader;
+use common::{seqfit, succeed};
+
+fn page(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+/// A reader with MNIST, where it is.
+fn reader_of_mnist() -> Reader {
+    let mnist = std::env::var_os("SEQFIT_DATA").map(|data| PathBuf::from(data).join("mnist"));
+    if mnist.is_none() {
+        common::left_out("the page on MNIST (set SEQFIT_DATA); it runs on digits made as large");
+    }
+    Reader::of_mnist(mnist, common::exports::python())
+}
+
+fn reader() -> Reader {
+    Reader::of_own_data(common::exports::python())
+}
+
+#[test]
+fn the_guide_does_what_it_says() {
+    reader_of_mnist().follow(&page("guide.md"));
+}
+
+#[test]
+fn own_data_goes_as_the_page_says() {
+    let mut reader = reader();
+    common::write_shapes(&reader.home().join("shapes"));
+    reader.follow(&page("custom-data.md"));
+}
+
+#[test]
+fn python_takes_networks_as_the_page_says() {
+    reader_of_mnist().follow(&page("python.md"));
+}
+
+#[test]
+fn callbacks_do_what_the_page_says() {
+    reader().follow(&page("callbacks.md"));
+}
+
+#[test]
+fn cuda_is_asked_for_as_the_page_says() {
+    reader().follow(&page("cuda.md"));
+}
+
+#[test]
+fn what_is_not_as_the_page_says_is_found() {
+    use common::likeness::{Closeness, Figures, agree};
+    let lines = |text: &str| text.split('|').map(ToOwned::to_owned).collect::<Vec<_>>();
+    let epoch = "epoch  1/10  loss 0.2450  accuracy 0.9274  246839 samples/s  2s left";
+    let slower = "epoch  1/10  loss 0.2450  accuracy 0.9274  9 samples/s  1m left";
+    let elsewhere = "epoch  1/10  loss 0.2461  accuracy 0.9270  246839 samples/s  2s left";
+    let broken = "epoch  1/10  loss 2.3026  accuracy 0.1135  246839 samples/s  2s left";
+    // What stands there, what is printed, and whether it is the same, near, and of the same words.
+    let cases = [
+        (epoch, epoch, [true, true, true]),
+        (epoch, slower, [true, true, true]),
+        (epoch, elsewhere, [false, true, true]),
+        (epoch, broken, [false, false, true]),
+        (epoch, "test: loss 0.2450", [false, false, false]),
+        ("", epoch, [false, false, false]),
+        (epoch, "", [false, false, false]),
+        ("a|…|z", "a|b|c|z", [true, true, true]),
+        ("a|…|z", "a|b|c", [false, false, false]),
+        ("wrote r/model.onnx", "wrote r/model.pt", [false, false, false]),
+        ("mnist: 60000 training images", "mnist: 1437 training images", [false, false, true]),
+        ("   2     ·    · 1016    3", "   2     1    ·  998    ·", [false, true, true]),
+        ("   2     ·    · 1016    3", "   2     ·  812    4    3", [false, false, true]),
+        ("97.94 % of it", "97.10 % of it", [false, true, true]),
+        ("97.94 % of it", "9.79 % of it", [false, false, true]),
+        ("--learning-rate 1.1e-3, in", "--learning-rate 2.0e-3, in", [false, true, true]),
+        ("--learning-rate 1.1e-3, in", "--learning-rate 1.1e-1, in", [false, false, true]),
+        ("ended at epoch 53; so", "ended at epoch 40; so", [false, true, true]),
+        ("ended at epoch 53; so", "ended at epoch 3; so", [false, false, true]),
+        ("1,0.2450,0.9274", "1,0.2461,0.9270", [false, true, true]),
+        ("1,0.2450,0.9274", "2,0.2450,0.9274", [false, false, true]),
+        ("│ 100,480 │", "│ 100,481 │", [false, false, true]),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/", [true, true, true]),
+        (" ██|7", "  ▀|7", [false, true, true]),
+        (" ██|7", "  ▀|1", [false, false, true]),
+    ];
+    for (expected, found, wanted) in cases {
+        let (expected, found) = (lines(expected), lines(found));
+        let closenesses = [Closeness::Same, Closeness::Near, Closeness::Words];
+        let agreed = closenesses.map(|closeness| agree(&expected, &found, closeness));
+        assert_eq!(agreed, wanted, "{expected:?} {found:?}");
+    }
+    // Training and evaluation of a run speak of one accuracy.
+    let mut figures = Figures::default();
+    let mut add = |said: &str, found: &str| {
+        figures.add(&lines(said), &lines(found), Closeness::Words).is_ok()
+    };
+    assert!(add("test: loss 0.0831, accuracy 97.94 %", "test: loss 0.3102, accuracy 91.11 %"));
+    assert!(add("mnist: loss 0.0831, accuracy 97.94 %", "mnist: loss 0.3102, accuracy 91.11 %"));
+    assert!(!add("PyTorch: accuracy 97.94%", "PyTorch: accuracy 91.39%"));
+}
+
+/// Each page is reached from the README or the guide, and each link between them leads somewhere.
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    let docs = common::listing(&root.join("docs"));
+    pages.extend(docs.iter().filter(|name| name.ends_with(".md")).map(|name| page(name)));
+    let mut reached = Vec::new();
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("http") {
+                continue;
+            }
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+            assert!(path.exists(), "{}: {target}", page.display());
+            if !place.is_empty() && path.extension().is_some_and(|ending| ending == "md") {
+                let text = fs::read_to_string(&path).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let mut places = headings.map(|line| anchor(line.trim_start_matches('#')));
+                assert!(places.any(|found| found == place), "{}: {target}", page.display());
+            }
+            reached.push(path.canonicalize().unwrap());
+        }
+    }
+    for page in &pages[2..] {
+        let page = page.canonicalize().unwrap();
+        assert!(reached.contains(&page), "no link leads to {}", page.display());
+    }
+}
+
+/// What GitHub makes of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase().chars().collect::<Vec<_>>();
+    let kept = kept.into_iter().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn the_rust_in_the_readme_is_a_program_that_runs() {
+    let blocks = pages::blocks(include_str!("../README.md"));
+    let rust: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
+    assert!(!rust.is_empty());
+    for block in rust {
+        assert!(pages::in_an_example(&block.lines), "README.md:{}", block.line);
+    }
+}
+
+const SECTION: &str = "\n## Use it from Python and elsewhere\n";
+
+/// Executes each block on the same pixels, and compares what they make of them.
+const PROGRAM: &str = r#"
+import json, os, sys
+os.environ["KERAS_BACKEND"] = "torch"
+import numpy as np, torch
+pixels = np.random.default_rng(0).integers(0, 256, (7, 28, 28), "uint8")
+images = pixels.astype("float32") / 255
+answers = []
+for block in json.load(sys.stdin):
+    names = {"pixels": pixels, "images": images}
+    exec(block, names)
+    if "logits" in names:
+        names["probabilities"] = torch.softmax(torch.as_tensor(names["logits"]), -1)
+    answers.append(torch.as_tensor(names["probabilities"]).detach().numpy())
+assert all(answer.shape == (7, 10) for answer in answers)
+assert np.ptp(answers[0], axis=0).max() > 1e-3, "all images give the same"
+print(max(np.abs(answer - answers[0]).max() for answer in answers))
+"#;
+
+#[test]
+fn the_python_in_the_readme_runs() {
+    let Some(python) = common::exports::python() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    common::write_stripes(&home.path().join("stripes"), 28, 28, 10);
+    let train = ["train", "-q", "--epochs", "3", "--out", "runs/tutorial", "--data-dir", "stripes"];
+    succeed(seqfit(home.path()).args(train));
+    let formats = "torchscript,state-dict,safetensors,onnx,keras";
+    succeed(seqfit(home.path()).args(["export", "runs/tutorial", "--format", formats]));
+    succeed(seqfit(home.path()).args(["export", "runs/tutorial", "--with", "preprocessing"]));
+
+    let readme = include_str!("../README.md");
+    let section = readme.split_once(SECTION).unwrap().1.split("\n## ").next().unwrap();
+    let blocks = pages::blocks(section).into_iter().filter(|block| block.language == "python");
+    let blocks: Vec<String> = blocks.map(|block| block.lines.join("\n")).collect();
+    assert_eq!(blocks.len(), 6, "{section}");
+    let mut child = Command::new(python)
+        .args(["-W", "ignore", "-c", PROGRAM])
+        .current_dir(home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&serde_json::to_vec(&blocks).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let difference: f64 = said.lines().last().unwrap().parse().unwrap();
+    // Probabilities of four programs.
+    assert!(difference <= 2e-6, "{said}");
+}
