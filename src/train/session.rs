@@ -15,9 +15,9 @@ use super::history::EpochRecord;
 use super::observers::Observers;
 use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
-use super::step::{Input, Step};
+use super::step::{Input, Step, Takes};
 use super::{FitData, SnapshotError, TrainError};
-use crate::data::batches::Feed;
+use crate::data::batches::{Feed, ResidentEpoch};
 use crate::device::{self, Device};
 use crate::evaluate;
 use crate::model::Sequential;
@@ -126,7 +126,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             ending = Ending::Stopped;
         }
         self.state.seconds = self.seconds();
-        self.step.exchange_average();
+        self.step.exchange_average()?;
         self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
             callback.on_train_end(training, ending)
         })?;
@@ -149,7 +149,13 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             Flow::Interrupt => return Ok(EpochEnd::Interrupted),
             flow => flow == Flow::Stop,
         };
+        let waited = Instant::now();
         let sums = self.step.sums()?;
+        // What a GPU was still computing belongs to the epoch.
+        self.state.epoch_seconds += waited.elapsed().as_secs_f64();
+        if let Some(notice) = self.step.take_notice() {
+            self.callbacks.each(|callback| callback.on_notice(&notice))?;
+        }
         self.finite(sums.loss, "mean loss", None)?;
         // The loss was measured before the last step, which can be the one that went wrong. Before
         // anybody hears of the epoch: it may be gone back on.
@@ -159,7 +165,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             self.finite(found, what, None)?;
         }
         // What is validated, and what callbacks see, is what training would end with here.
-        self.step.exchange_average();
+        self.step.exchange_average()?;
         let validated = match &self.validation {
             None => None,
             Some(validation) => Some(self.step.model()?.evaluate_feed(validation)?),
@@ -182,7 +188,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let end = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
             callback.on_epoch_end(training, &record)
         })?;
-        self.step.exchange_average();
+        self.step.exchange_average()?;
         self.state.history.epochs.push(record);
         self.state.epoch = epoch;
         self.state.batch = 0;
@@ -211,17 +217,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let done = (self.state.batch * self.config.batch_size).min(order.len());
         let (order, size) = (&order[done..], self.config.batch_size);
         let train = Rc::clone(&self.train);
-        let inputs: Box<dyn Iterator<Item = Result<Input<'_>, LibtorchError>>> =
-            match train.on_host(epoch).filter(|_| self.step.gathers()) {
-                Some(feed) => {
-                    Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen))))
-                }
-                None => {
-                    let workers = self.config.workers();
-                    let batches = train.training_batches(order, size, epoch, workers)?;
-                    Box::new(batches.map(|batch| Ok(Input::Batch(batch?))))
-                }
-            };
+        let inputs = inputs(&train, self.step.takes(), self.config, epoch, order)?;
         for input in inputs {
             let (number, position) =
                 (self.state.batch + 1, self.state.batch * self.config.batch_size);
@@ -232,7 +228,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             self.state.batch = number;
             self.state.epoch_seconds = earlier + begun.elapsed().as_secs_f64();
             if on_cpu && self.config.on_nan != OnNan::Ignore {
-                self.finite(self.step.sums()?.loss, "loss", Some(number))?;
+                let loss = self.step.sums()?.loss;
+                self.finite(loss, "loss", Some(number))?;
             }
             let answer =
                 self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
@@ -255,7 +252,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     /// Refuses a number that is not finite, unless the config ignores it.
     fn finite(
-        &self,
+        &mut self,
         found: f64,
         what: &'static str,
         batch: Option<usize>,
@@ -264,7 +261,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             return Ok(());
         }
         // On a GPU it may have been any of the epoch's batches.
-        let first = || self.step.finite_steps().ok()?;
+        let mut first = || self.step.finite_steps().ok()?;
         let batch = match (batch, what) {
             (None, "mean loss") => first().map(|finite| finite + 1),
             _ => batch,
@@ -417,6 +414,38 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     fn seconds(&self) -> f64 {
         self.started.0 + self.started.1.elapsed().as_secs_f64()
+    }
+}
+
+/// The samples of `order`, batch by batch, as the engine takes them.
+type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, LibtorchError>> + 'a>;
+
+fn inputs<'a>(
+    train: &'a Rc<Feed>,
+    takes: Takes,
+    config: &FitConfig,
+    epoch: usize,
+    order: &'a [u32],
+) -> Result<Inputs<'a>, LibtorchError> {
+    let size = config.batch_size;
+    if let Some(resident) = ResidentEpoch::new(train, order, epoch)? {
+        let starts = (0..order.len()).step_by(size);
+        return Ok(Box::new(starts.map(move |start| {
+            let samples = size.min(order.len() - start);
+            Ok(match takes {
+                Takes::Resident => Input::Resident(Rc::clone(&resident), start, samples),
+                _ => Input::Batch(resident.batch(start, samples)?),
+            })
+        })));
+    }
+    match train.on_host(epoch).filter(|_| takes == Takes::Chosen) {
+        Some(feed) => {
+            Ok(Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen)))))
+        }
+        None => {
+            let batches = train.training_batches(order, size, epoch, config.workers())?;
+            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
+        }
     }
 }
 
