@@ -4,8 +4,15 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 6] =
-    ["graph.cpp", "library.cpp", "module.cpp", "optimizer.cpp", "precision.cpp", "random.cpp"];
+const SOURCES: [&str; 7] = [
+    "buffer.cpp",
+    "graph.cpp",
+    "library.cpp",
+    "module.cpp",
+    "optimizer.cpp",
+    "precision.cpp",
+    "random.cpp",
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=csrc");

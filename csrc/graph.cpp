@@ -105,12 +105,20 @@ char *seqfit_stream_new(int32_t device, SeqfitStream *stream) {
   });
 }
 
+char *seqfit_stream_handle(int32_t device, void **handle) {
+  return seqfit::guard([&] {
+    const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    const c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+    *handle = cuda.getStreamNativeHandle(cuda.getStream(on));
+  });
+}
+
 char *seqfit_stream_exchange(SeqfitStream *stream) {
   return seqfit::guard([&] {
     const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
     const auto index = static_cast<c10::DeviceIndex>(stream->device);
     // Neither waits for the other by itself.
-    cuda.synchronizeDevice(index);
+    cuda.synchronizeStream(cuda.getStream(c10::Device(c10::DeviceType::CUDA, index)));
     const auto next = c10::Stream::unpack3(stream->id, index, c10::DeviceType::CUDA);
     const auto packed = cuda.exchangeStream(next).pack3();
     *stream = {packed.stream_id, packed.device_index};

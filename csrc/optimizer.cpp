@@ -2,6 +2,7 @@
 #include "guard.h"
 #include "seqfit.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <ATen/ops/_fused_adam.h>
@@ -10,6 +11,42 @@
 #include <c10/core/GradMode.h>
 
 namespace {
+
+// The kernels give a block of threads 65,536 numbers, and take so many tensors at once: small networks
+// would be the work of two blocks. In as many pieces as one call takes, they are that of 36.
+constexpr int64_t PIECES = 36;
+constexpr int64_t BLOCK = 65536;
+
+// All of them in pieces of equal length, if that helps.
+void cut(std::initializer_list<std::vector<at::Tensor> *> lists) {
+  int64_t total = 0;
+  const auto &first = **lists.begin();
+  for (const auto &tensor : first) {
+    total += tensor.numel();
+  }
+  const auto pieces = [&](int64_t length) {
+    int64_t count = 0;
+    for (const auto &tensor : first) {
+      count += (tensor.numel() + length - 1) / length;
+    }
+    return count;
+  };
+  int64_t length = std::max<int64_t>(1024, (total + PIECES - 1) / PIECES);
+  while (length < BLOCK && pieces(length) > PIECES) {
+    length += length / 8;
+  }
+  if (length >= BLOCK) {
+    return;
+  }
+  for (auto *list : lists) {
+    std::vector<at::Tensor> all;
+    for (const auto &tensor : *list) {
+      const auto parts = tensor.view(-1).split(length);
+      all.insert(all.end(), parts.begin(), parts.end());
+    }
+    *list = std::move(all);
+  }
+}
 
 std::vector<at::Tensor> tensors(at::Tensor *const *pointers, size_t n) {
   std::vector<at::Tensor> list;
@@ -33,9 +70,16 @@ char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
     // The kernels read the step for the bias correction and leave counting to the caller. One
     // counter serves all parameters: they always step together.
     step->add_(1);
-    std::vector<at::Tensor> steps(n, *step);
     auto p = tensors(parameters, n), g = tensors(gradients, n), m = tensors(first_moments, n),
          v = tensors(second_moments, n);
+    // A step that is recorded is cut once; for others the cutting takes as long as it saves.
+    if (rate != nullptr) {
+      for (auto &gradient : g) {
+        gradient = gradient.contiguous();
+      }
+      cut({&p, &g, &m, &v});
+    }
+    std::vector<at::Tensor> steps(p.size(), *step);
     const bool amsgrad = false, maximize = false;
     const auto run = [&](const auto &lr) {
       if (decoupled) {

@@ -29,6 +29,9 @@ char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
                  double learning_rate, double momentum, double weight_decay, bool nesterov,
                  bool first_step);
 
+// buffer.cpp: a copy on a GPU of a tensor in the host's memory, made without waiting for the GPU.
+char *seqfit_to_cuda(const at::Tensor *tensor, int32_t device, at::Tensor **copy);
+
 // random.cpp: in place, each element 1 with the given probability, else 0, from its own generator.
 char *seqfit_bernoulli(at::Tensor *tensor, double probability, uint64_t seed);
 
@@ -49,7 +52,9 @@ struct SeqfitStream {
   int32_t device;
 };
 char *seqfit_stream_new(int32_t device, SeqfitStream *stream);
-// Makes it this thread's stream once all work of its device is done, and hands back the one before.
+// This thread's stream as CUDA knows it, a CUstream.
+char *seqfit_stream_handle(int32_t device, void **handle);
+// Makes it this thread's stream once all work of the one before is done, and hands that back.
 char *seqfit_stream_exchange(SeqfitStream *stream);
 
 // module.cpp: a torch.jit module put together piece by piece.

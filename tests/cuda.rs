@@ -68,9 +68,13 @@ fn recorded_steps_are_those_of_autograd() {
     let augment = Augment { rotation: 9.0, shift: 1.0, elastic: 0.2, ..Augment::default() };
     for (i, optimizer) in optimizers.into_iter().enumerate() {
         // Batches of 16: groups of 32 steps, steps that fill none, and a smaller batch at the end.
-        for (dropout, augment, loss, schedule) in [
-            (0.0, Augment::default(), Loss::Sparse, Schedule::Constant),
-            (0.3, augment, Loss::Categorical, Schedule::Cosine { warm_up: 0.1, end: 0.0 }),
+        let cosine = Schedule::Cosine { warm_up: 0.1, end: 0.0 };
+        // With a limit to the gradients the operations are libtorch's, without it our own kernels.
+        for (dropout, augment, loss, schedule, clip_norm) in [
+            (0.0, Augment::default(), Loss::Sparse, Schedule::Constant, Some(1.0)),
+            (0.3, augment, Loss::Categorical, cosine, Some(1.0)),
+            (0.0, Augment::default(), Loss::Sparse, Schedule::Constant, None),
+            (0.3, augment, Loss::Categorical, cosine, None),
         ] {
             let train_with = |engine| {
                 let config = FitConfig {
@@ -78,7 +82,7 @@ fn recorded_steps_are_those_of_autograd() {
                     batch_size: 16,
                     validation_split: 0.1,
                     label_smoothing: 0.1,
-                    clip_norm: Some(1.0),
+                    clip_norm,
                     ema: Some(0.99),
                     optimizer,
                     engine,
@@ -94,11 +98,12 @@ fn recorded_steps_are_those_of_autograd() {
             };
             let ((graph, recorded), (eager, done)) =
                 (train_with(Engine::Graph), train_with(Engine::Autograd));
-            let name = format!("{i} {dropout}");
-            // The learning rate is an f32 in one and an f64 in the other.
+            let name = format!("{i} {dropout} {clip_norm:?}");
+            // Our own kernels sum in another order; Adam's steps where a gradient is next to nothing are
+            // as large as any.
             let apart = apart(&graph, &eager);
             eprintln!("{name}: weights differ by {apart:.1e} of the largest");
-            assert!(apart < 1e-4, "{name}: {apart}");
+            assert!(apart < if clip_norm.is_some() { 1e-6 } else { 1e-2 }, "{name}: {apart}");
             for (a, b) in recorded.epochs.iter().zip(&done.epochs) {
                 assert!((a.loss - b.loss).abs() < 1e-4 * b.loss, "{name}: {a:?} {b:?}");
                 let (a, b) = (a.val_loss.unwrap(), b.val_loss.unwrap());
@@ -109,7 +114,7 @@ fn recorded_steps_are_those_of_autograd() {
     }
     // And they learn.
     let mut model = network(cuda, 0.1);
-    let config = FitConfig { epochs: 20, engine: Engine::Graph, ..FitConfig::default() };
+    let config = FitConfig { epochs: 40, engine: Engine::Graph, ..FitConfig::default() };
     model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
     let accuracy = model.evaluate(&test).unwrap().accuracy;
     assert!(accuracy > 0.9, "{accuracy}");
@@ -157,7 +162,7 @@ fn every_precision_learns_on_cuda() {
     for engine in [Engine::Graph, Engine::Autograd] {
         for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
             let mut model = network(cuda, 0.0);
-            let config = FitConfig { epochs: 20, engine, precision, ..FitConfig::default() };
+            let config = FitConfig { epochs: 40, engine, precision, ..FitConfig::default() };
             model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
             let accuracy = model.evaluate(&test).unwrap().accuracy;
             assert!(accuracy > 0.9, "{engine:?} {precision:?}: {accuracy}");

@@ -302,12 +302,32 @@ impl ResidentEpoch {
         Ok(Some(Rc::new(Self { feed, chosen, order: on_device, epoch })))
     }
 
-    /// So many samples from a place in the order on: augmented, if training sees them so.
-    pub fn batch(&self, start: usize, samples: usize) -> Result<Batch, LibtorchError> {
+    /// Whether training sees the samples as they are.
+    pub fn is_plain(&self) -> bool {
+        self.feed.augmenter.is_none()
+    }
+
+    /// Whether the samples are those of the same tensors.
+    pub fn is_of(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.feed, &other.feed)
+    }
+
+    /// The numbers of so many samples from a place in the order on: i64 there.
+    pub fn chosen(&self, start: usize, samples: usize) -> Result<Tensor, LibtorchError> {
+        Ok(self.order.f_narrow(0, start as i64, samples as i64)?)
+    }
+
+    /// The samples of these numbers as they are.
+    pub fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
         let Some(resident) = &self.feed.resident else {
             unreachable!("new() looked");
         };
-        let batch = resident.gather(&self.order.f_narrow(0, start as i64, samples as i64)?)?;
+        resident.gather(chosen)
+    }
+
+    /// So many samples from a place in the order on: augmented, if training sees them so.
+    pub fn batch(&self, start: usize, samples: usize) -> Result<Batch, LibtorchError> {
+        let batch = self.gather(&self.chosen(start, samples)?)?;
         let (Some(augmenter), Some(map)) = (&self.feed.augmenter, &self.feed.map) else {
             return Ok(batch);
         };

@@ -1,9 +1,11 @@
 //! Tensors that Rust fills: one allocation, no copy.
 
+use std::ptr::null_mut;
+
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
-use super::LibtorchError;
+use super::{LibtorchError, check, ffi};
 
 /// A new f32 tensor of `shape` on the CPU, whose elements `fill` writes in row-major order.
 pub fn filled_f32(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor, LibtorchError> {
@@ -21,14 +23,12 @@ pub fn filled_f32(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor
 /// to do.
 pub fn on_device<T: Element>(values: &[T], device: Device) -> Result<Tensor, LibtorchError> {
     let tensor = Tensor::f_from_slice(values)?;
-    match device {
-        Device::Cpu => Ok(tensor),
-        // From pinned memory, which libtorch keeps until it has been copied.
-        _ => {
-            let (kind, pinned) = (tensor.kind(), tensor.f_pin_memory(device)?);
-            Ok(pinned.f_to_device_(device, kind, true, false)?)
-        }
-    }
+    let Device::Cuda(index) = device else { return Ok(tensor.f_to_device(device)?) };
+    let mut copy = null_mut();
+    let index = i32::try_from(index).unwrap_or(i32::MAX);
+    // SAFETY: a live tensor; the copy is a new one that nobody else owns.
+    check(unsafe { ffi::seqfit_to_cuda(tensor.as_ptr(), index, &mut copy) })?;
+    Ok(unsafe { Tensor::from_ptr(copy) })
 }
 
 #[cfg(test)]

@@ -59,6 +59,12 @@ unsafe extern "C" {
         first_step: bool,
     ) -> *mut c_char;
 
+    pub fn seqfit_to_cuda(
+        tensor: *const C_tensor,
+        device: i32,
+        copy: *mut *mut C_tensor,
+    ) -> *mut c_char;
+
     pub fn seqfit_bernoulli(tensor: *mut C_tensor, probability: c_double, seed: u64)
     -> *mut c_char;
 
@@ -70,6 +76,7 @@ unsafe extern "C" {
     pub fn seqfit_graph_end(graph: *mut Graph) -> *mut c_char;
     pub fn seqfit_graph_replay(graph: *mut Graph) -> *mut c_char;
     pub fn seqfit_stream_new(device: i32, stream: *mut Stream) -> *mut c_char;
+    pub fn seqfit_stream_handle(device: i32, handle: *mut *mut c_void) -> *mut c_char;
     pub fn seqfit_stream_exchange(stream: *mut Stream) -> *mut c_char;
 
     pub fn seqfit_module_new(name: *const c_char, module: *mut *mut Module) -> *mut c_char;

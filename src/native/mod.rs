@@ -7,6 +7,7 @@ pub(crate) mod buffer;
 pub(crate) mod driver;
 mod ffi;
 pub(crate) mod graph;
+pub(crate) mod kernels;
 pub(crate) mod library;
 pub(crate) mod module;
 pub(crate) mod optimizer;

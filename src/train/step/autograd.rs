@@ -70,8 +70,7 @@ impl Engine for Autograd<'_> {
     }
 
     fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError> {
-        self.totals = Totals::new(self.learner.model.device(), sums)?;
-        Ok(())
+        self.totals.set(sums)
     }
 
     fn finite_steps(&mut self) -> Result<Option<usize>, LibtorchError> {
@@ -91,5 +90,6 @@ pub(super) fn step(
     learner.model.draw_masks(&mut masks, turn.seed, turn.number)?;
     let rate = Rate::Number(turn.optimizer.learning_rate());
     let found = learner.learn(batch, &masks, (turn.optimizer, rate), turn.number)?;
+    totals.count(samples as usize);
     Ok(totals.add(&batch.labels, &[found])?)
 }

@@ -36,7 +36,7 @@ use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 use cut::{Cut, useful_threads};
-use stack::Stack;
+pub(super) use stack::Stack;
 
 /// Whether this engine can train such a network.
 pub(in crate::train) fn supports(spec: &Spec) -> bool {

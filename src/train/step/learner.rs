@@ -31,8 +31,15 @@ pub(super) struct Learner<'m> {
 pub(super) struct Found {
     /// f32 [batch, classes]
     pub logits: Tensor,
-    /// f32 scalar: the mean loss.
+    /// f32: the mean loss, a scalar, or that of each sample, [batch].
     pub loss: Tensor,
+}
+
+/// Where a step reads and writes: a tensor for each parameter, or none where there is nothing to remember.
+pub(super) struct Places<'a> {
+    pub parameters: &'a [Tensor],
+    pub moments: [&'a [Tensor]; 2],
+    pub average: &'a [Tensor],
 }
 
 impl<'m> Learner<'m> {
@@ -75,6 +82,26 @@ impl<'m> Learner<'m> {
         }
         let detached = |tensor: Tensor| tensor.f_detach().map_err(LibtorchError::from);
         Ok(Found { logits: detached(logits)?, loss: detached(loss)? })
+    }
+
+    /// Where the next step reads and writes, for who takes it in another way.
+    pub fn places(&self) -> Places<'_> {
+        Places {
+            parameters: self.model.tensors(),
+            moments: self.optimizer.moments(),
+            average: self.ema.as_ref().map_or(&[], |(_, average)| average),
+        }
+    }
+
+    /// Begins the weights' average with what they are after the first step, if one is wanted and has not
+    /// begun.
+    pub fn begin_average(&mut self) -> Result<(), LibtorchError> {
+        match &mut self.ema {
+            Some((decay, average)) if average.is_empty() => {
+                follow(average, self.model.tensors(), *decay)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Exchanges the weights for their average, if there is one.

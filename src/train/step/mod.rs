@@ -10,8 +10,6 @@ mod totals;
 
 use std::rc::Rc;
 
-use tch::Device;
-
 use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
 use super::schedule::{Course, Schedule};
@@ -134,7 +132,7 @@ impl<'m> Step<'m> {
         let batch = config.batch_size.min(samples);
         let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), model.device()) {
             Choice::Fused => Box::new(Fused::new(model, config, batch)?),
-            Choice::Graph => Box::new(Replayed::new(model, config, batch)?),
+            Choice::Graph => Box::new(Replayed::new(model, config, batch, samples)?),
             Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config)?),
         };
         Ok(Self {
@@ -274,6 +272,7 @@ mod tests {
     use crate::train::snapshot::State;
     use proptest::prelude::*;
     use proptest::test_runner::RngSeed;
+    use tch::Device;
 
     /// A network with its training, and the seed of everything random in it.
     #[derive(Clone, Debug)]

@@ -2,12 +2,16 @@
 //!
 //! A step of a small network is some fifty short operations, and starting one from the host takes longer
 //! than doing it. A graph starts them all at once, here those of several steps together: steps are put
-//! off until a group of them is full, or until somebody asks for what they lead to. The samples, labels,
-//! Dropout masks and learning rates of a group are brought to fixed places beforehand, which the
-//! recorded operations read; what they found is summed up behind them.
+//! off until a group of them is full, or until somebody asks for what they lead to. The numbers of a
+//! group's samples, its Dropout masks and its learning rates are brought to fixed places beforehand, which
+//! the recorded operations read; they gather the samples, take the steps and sum up what was found.
 //!
-//! Nothing of this waits for the device, and the operations are those of [`Learner`], so the numbers are
-//! autograd's. Where recording fails they are done one by one, from the same places.
+//! Nothing of this waits for the device. The operations are those of [`Learner`], so the numbers are
+//! autograd's; small stacks of Dense layers have two [kernels of our own](own) in their place, whose
+//! numbers are autograd's but for rounding. Where recording fails they are done one by one, from the
+//! same places.
+
+mod own;
 
 use std::rc::Rc;
 
@@ -19,27 +23,32 @@ use super::totals::Totals;
 use super::{Engine, Input, Takes, Turn};
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};
-use crate::native::LibtorchError;
 use crate::native::graph::{Graph, OwnStream};
 use crate::native::optimizer::Rate;
+use crate::native::{LibtorchError, buffer};
 use crate::tensors::Tensors;
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
+use own::OwnKernels;
 
-/// Samples of a group, about: with more of them a replay saves no more, and they take memory.
-const GROUP_SAMPLES: usize = 2048;
-/// Steps of a group at most.
+/// Steps of a group at most: with more of them a replay saves no more.
 const GROUP_STEPS: usize = 32;
+/// Values of a group's samples at most: 256 MiB in f32.
+const GROUP_VALUES: usize = 64 << 20;
 
 /// Trains a network on a GPU by groups of recorded steps.
 pub(super) struct Replayed<'m> {
     learner: Learner<'m>,
+    /// For networks that they serve.
+    own: Option<OwnKernels>,
     totals: Totals,
     /// Samples of a step that is recorded; a smaller one at an epoch's end is not.
     batch: usize,
     /// Steps of a group.
     group: usize,
     pending: Option<Pending>,
+    /// An epoch of the data that recorded steps gather from.
+    data: Option<Rc<ResidentEpoch>>,
     /// For a whole group, and for the steps that fill none.
     recordings: [Option<Recording>; 2],
     recorder: Recorder,
@@ -62,40 +71,63 @@ enum Recorder {
     OneByOne,
 }
 
-/// A number of steps with the places that they read and write.
+/// A number of steps with the places that they read.
 struct Recording {
-    /// f32 [steps · batch, height, width] and i64 [steps · batch]
-    samples: Batch,
+    samples: Samples,
     /// For each step those of the Dropout layers.
     masks: Vec<Vec<Tensor>>,
-    /// f32 [steps]: the learning rates, and what is in there.
+    /// f32 [steps, 3]: the learning rates as [`own::rates`] has them, and what is in there.
     rates: Tensor,
-    known_rates: Vec<f64>,
-    /// What a replay finds, and the graph; nothing where steps are done one by one.
-    recorded: Option<(Vec<Found>, Graph)>,
+    known_rates: Vec<f32>,
+    /// Nothing where steps are done one by one. What it works on is its own.
+    graph: Option<(Vec<Found>, Graph)>,
+}
+
+/// What a group's steps learn from.
+enum Samples {
+    /// Their numbers, i64 [steps · batch], where the samples are as they are.
+    Chosen(Tensor),
+    /// f32 [steps · batch, height, width] and i64 [steps · batch]
+    Made(Batch),
 }
 
 impl<'m> Replayed<'m> {
-    /// For steps of `batch` samples. On the CPU the steps are done one by one.
+    /// For steps of at most `batch` samples, and epochs of so many. On the CPU the steps are done one by one.
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
         batch: usize,
+        samples: usize,
     ) -> Result<Self, LibtorchError> {
         let device = model.device();
+        let values: usize = model.spec().input_shape.iter().product();
+        let room = GROUP_VALUES / (batch * values).max(1);
+        let (mut notice, mut own) = (None, None);
         let recorder = match device {
-            Device::Cuda(index) => Recorder::Graphs(index, OwnStream::enter(index)?),
+            Device::Cuda(index) => {
+                match OwnKernels::new(model, config, batch, index) {
+                    Ok(kernels) => own = kernels,
+                    Err(error) if error.is_out_of_memory() => return Err(error),
+                    Err(error) => {
+                        let slower = "libtorch's operations take their place, which is slower";
+                        notice = Some(format!("note: seqfit's own kernels fail ({error}): {slower}"));
+                    }
+                }
+                Recorder::Graphs(index, OwnStream::enter(index)?)
+            }
             _ => Recorder::OneByOne,
         };
         Ok(Self {
+            own,
             totals: Totals::new(device, Sums::default())?,
             learner: Learner::new(model, config)?,
             batch,
-            group: (GROUP_SAMPLES / batch.max(1)).clamp(1, GROUP_STEPS),
+            group: room.min(samples / batch.max(1)).clamp(1, GROUP_STEPS),
             pending: None,
+            data: None,
             recordings: [None, None],
             recorder,
-            notice: None,
+            notice,
         })
     }
 
@@ -125,37 +157,58 @@ impl<'m> Replayed<'m> {
             Some(recording) => recording,
             None => self.record(epoch, turns)?,
         };
-        recording.fill(self.learner.model, epoch.batch(start, turns.len() * self.batch)?, turns)?;
-        match &mut recording.recorded {
-            Some((found, graph)) => {
-                graph.replay()?;
-                self.totals.add(&recording.samples.labels, found)?;
-            }
+        recording.fill(self.learner.model, epoch, start, turns)?;
+        match &mut recording.graph {
+            Some((_, graph)) => graph.replay()?,
             None => {
-                let found = recording.steps(&mut self.learner, turns)?;
-                self.totals.add(&recording.samples.labels, &found)?;
+                let Self { learner, own, totals, .. } = self;
+                recording.run(epoch, learner, own.as_ref(), totals, turns)?;
             }
         }
+        self.totals.count(turns.len() * self.batch);
         self.recordings[place] = Some(recording);
         Ok(())
     }
 
+    /// One step at once, of any size.
+    fn run_now(
+        &mut self,
+        epoch: &ResidentEpoch,
+        batch: Batch,
+        turn: Turn,
+    ) -> Result<(), ModelError> {
+        if self.own.is_none() {
+            return autograd::step(&mut self.learner, &mut self.totals, &batch, turn);
+        }
+        let samples = batch.labels.numel();
+        let mut recording = Recording::new(self.learner.model, Samples::Made(batch), 1, samples)?;
+        recording.fill_masks_and_rates(self.learner.model, &[turn])?;
+        let Self { learner, own, totals, .. } = self;
+        recording.run(epoch, learner, own.as_ref(), totals, &[turn])?;
+        self.totals.count(samples);
+        Ok(self.learner.begin_average()?)
+    }
+
     /// Makes the places for steps like these, and records them. Where that fails it is not tried again.
     fn record(&mut self, epoch: &ResidentEpoch, turns: &[Turn]) -> Result<Recording, ModelError> {
-        let (steps, batch) = (turns.len(), self.batch as i64);
-        let model = &*self.learner.model;
-        let masks = (0..steps).map(|_| model.empty_masks(batch)).collect::<Result<_, _>>()?;
-        let options = (Kind::Float, model.device());
-        let rates = Tensor::f_zeros([steps as i64], options).map_err(LibtorchError::from)?;
-        let samples = epoch.batch(0, steps * self.batch)?;
-        let images = samples.images.f_contiguous().map_err(LibtorchError::from)?;
-        let samples = Batch { images, ..samples };
-        let mut recording =
-            Recording { samples, masks, rates, known_rates: Vec::new(), recorded: None };
+        let (steps, count) = (turns.len(), turns.len() * self.batch);
+        let samples = match epoch.is_plain() {
+            true => {
+                let chosen = epoch.chosen(0, count)?;
+                Samples::Chosen(chosen.f_detach_copy().map_err(LibtorchError::from)?)
+            }
+            false => {
+                let Batch { images, labels } = epoch.batch(0, count)?;
+                let images = images.f_contiguous().map_err(LibtorchError::from)?;
+                Samples::Made(Batch { images, labels })
+            }
+        };
+        let mut recording = Recording::new(self.learner.model, samples, steps, self.batch)?;
         if let Recorder::Graphs(device, _) = self.recorder {
-            let work = || recording.steps(&mut self.learner, turns);
+            let Self { learner, own, totals, .. } = self;
+            let work = || recording.run(epoch, learner, own.as_ref(), totals, turns);
             match Graph::record(device, work) {
-                Ok((graph, found)) => recording.recorded = Some((found, graph)),
+                Ok((graph, found)) => recording.graph = Some((found, graph)),
                 Err(error) => {
                     let error = error.into_libtorch();
                     if error.is_out_of_memory() {
@@ -179,42 +232,110 @@ impl<'m> Replayed<'m> {
 }
 
 impl Recording {
-    /// Brings what the steps read to its places. Nothing here waits for the device.
-    fn fill(&mut self, model: &Sequential, samples: Batch, turns: &[Turn]) -> Result<(), LibtorchError> {
+    /// Places for so many steps of `batch` samples.
+    fn new(
+        model: &Sequential,
+        samples: Samples,
+        steps: usize,
+        batch: usize,
+    ) -> Result<Self, ModelError> {
+        let masks = (0..steps).map(|_| model.empty_masks(batch as i64)).collect::<Result<_, _>>()?;
+        let options = (Kind::Float, model.device());
+        let rates = Tensor::f_zeros([steps as i64, 3], options).map_err(LibtorchError::from)?;
+        Ok(Self { samples, masks, rates, known_rates: Vec::new(), graph: None })
+    }
+
+    /// Brings what the steps read to its places: those from the place `start` in the order on. Nothing
+    /// here waits for the device.
+    fn fill(
+        &mut self,
+        model: &Sequential,
+        epoch: &ResidentEpoch,
+        start: usize,
+        turns: &[Turn],
+    ) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
-        let _ = self.samples.images.f_copy_(&samples.images)?;
-        let _ = self.samples.labels.f_copy_(&samples.labels)?;
+        match &mut self.samples {
+            Samples::Chosen(numbers) => {
+                let count = numbers.numel();
+                let _ = numbers.f_copy_(&epoch.chosen(start, count)?)?;
+            }
+            Samples::Made(Batch { images, labels }) => {
+                let made = epoch.batch(start, labels.numel())?;
+                let _ = images.f_copy_(&made.images)?;
+                let _ = labels.f_copy_(&made.labels)?;
+            }
+        }
+        self.fill_masks_and_rates(model, turns)
+    }
+
+    fn fill_masks_and_rates(
+        &mut self,
+        model: &Sequential,
+        turns: &[Turn],
+    ) -> Result<(), LibtorchError> {
         for (masks, turn) in self.masks.iter_mut().zip(turns) {
             model.draw_masks(masks, turn.seed, turn.number)?;
         }
-        let rates: Vec<f64> = turns.iter().map(|turn| turn.optimizer.learning_rate()).collect();
+        let rates = turns.iter().flat_map(|turn| own::rates(turn.optimizer, turn.number + 1));
+        let rates: Vec<f32> = rates.collect();
         if rates != self.known_rates {
-            for (i, &rate) in (0..).zip(&rates) {
-                // Filled, not copied: a copy from the host would wait for the device.
-                let _ = self.rates.f_select(0, i)?.f_fill_(rate)?;
-            }
+            let values = buffer::on_device(&rates, model.device())?;
+            let _ = self.rates.f_copy_(&values.f_view_as(&self.rates)?)?;
             self.known_rates = rates;
         }
         Ok(())
     }
 
-    /// The steps on what is in the places: done, or recorded.
-    fn steps(&self, learner: &mut Learner, turns: &[Turn]) -> Result<Vec<Found>, ModelError> {
-        let batch = self.samples.labels.size()[0] / turns.len() as i64;
-        let step = |(i, turn): (i64, &Turn)| {
-            let part = |all: &Tensor| all.f_narrow(0, i * batch, batch).map_err(LibtorchError::from);
-            let images = part(&self.samples.images)?;
-            let samples = Batch { images, labels: part(&self.samples.labels)? };
-            let rate = self.rates.f_select(0, i).map_err(LibtorchError::from)?;
-            let rate = match learner.model.device() {
-                // libtorch would read it back.
-                Device::Cpu => Rate::Number(turn.optimizer.learning_rate()),
-                _ => Rate::Tensor(&rate),
-            };
-            let masks = &self.masks[i as usize];
-            learner.learn(&samples, masks, (turn.optimizer, rate), turn.number)
+    /// The steps on what is in the places, done or recorded, and added to the totals.
+    fn run(
+        &self,
+        epoch: &ResidentEpoch,
+        learner: &mut Learner,
+        own: Option<&OwnKernels>,
+        totals: &mut Totals,
+        turns: &[Turn],
+    ) -> Result<Vec<Found>, ModelError> {
+        let gathered;
+        let samples = match &self.samples {
+            Samples::Made(samples) => samples,
+            Samples::Chosen(numbers) => {
+                gathered = epoch.gather(numbers)?;
+                &gathered
+            }
         };
-        (0..).zip(turns).map(step).collect()
+        let steps = (0..).zip(turns).map(|(i, turn)| self.step(samples, i, learner, own, *turn));
+        let found = steps.collect::<Result<Vec<_>, _>>()?;
+        totals.add(&samples.labels, &found)?;
+        Ok(found)
+    }
+
+    /// One of them.
+    fn step(
+        &self,
+        samples: &Batch,
+        number: usize,
+        learner: &mut Learner,
+        own: Option<&OwnKernels>,
+        turn: Turn,
+    ) -> Result<Found, ModelError> {
+        let (masks, steps) = (&self.masks[number], self.masks.len() as i64);
+        let part = |all: &Tensor| -> Result<Tensor, LibtorchError> {
+            let batch = all.size()[0] / steps;
+            Ok(all.f_narrow(0, number as i64 * batch, batch)?)
+        };
+        let batch = Batch { images: part(&samples.images)?, labels: part(&samples.labels)? };
+        let rates = self.rates.f_select(0, number as i64).map_err(LibtorchError::from)?;
+        if let Some(own) = own {
+            return Ok(own.step(learner.places(), &batch, masks, (turn.optimizer, &rates))?);
+        }
+        let rate = rates.f_select(0, 0).map_err(LibtorchError::from)?;
+        let rate = match learner.model.device() {
+            // libtorch would read it back.
+            Device::Cpu => Rate::Number(turn.optimizer.learning_rate()),
+            _ => Rate::Tensor(&rate),
+        };
+        learner.learn(&batch, masks, (turn.optimizer, rate), turn.number)
     }
 }
 
@@ -234,12 +355,15 @@ impl Engine for Replayed<'_> {
         if !self.pending.as_ref().is_some_and(follows) {
             self.flush()?;
         }
+        if !self.data.as_ref().is_some_and(|data| data.is_of(epoch)) {
+            self.recordings = [None, None];
+            self.data = Some(Rc::clone(epoch));
+        }
         // The first step is done at once: it is another one for SGD and for the weights' average, and
         // libtorch loads what the steps need.
         if *samples != self.batch || turn.number == 0 {
             self.flush()?;
-            let batch = epoch.batch(*start, *samples)?;
-            return autograd::step(&mut self.learner, &mut self.totals, &batch, turn);
+            return self.run_now(epoch, epoch.batch(*start, *samples)?, turn);
         }
         let pending = self.pending.get_or_insert_with(|| Pending {
             epoch: Rc::clone(epoch),
@@ -298,8 +422,7 @@ impl Engine for Replayed<'_> {
 
     fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError> {
         self.flush()?;
-        self.totals = Totals::new(self.learner.model.device(), sums)?;
-        Ok(())
+        self.totals.set(sums)
     }
 
     fn finite_steps(&mut self) -> Result<Option<usize>, LibtorchError> {

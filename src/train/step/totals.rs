@@ -17,35 +17,55 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Goes on from these sums.
+    /// Begins with these sums.
     pub fn new(device: Device, sums: Sums) -> Result<Self, LibtorchError> {
-        let loss = Tensor::f_full([0i64; 0], sums.loss, (Kind::Double, device))?;
-        let correct = Tensor::f_full([0i64; 0], sums.correct, (Kind::Int64, device))?;
+        let (double, int) = ((Kind::Double, device), (Kind::Int64, device));
         let finite_steps = match device {
             Device::Cpu => None,
-            _ => Some(Tensor::f_zeros([0i64; 0], (Kind::Int64, device))?),
+            _ => Some(Tensor::f_zeros([0i64; 0], int)?),
         };
-        Ok(Self { loss, correct, samples: sums.samples, finite_steps })
+        let (loss, correct) = (Tensor::f_zeros([0i64; 0], double)?, Tensor::f_zeros([0i64; 0], int)?);
+        let mut own = Self { loss, correct, samples: 0, finite_steps };
+        own.set(sums)?;
+        Ok(own)
+    }
+
+    /// Goes on from these sums, in the same tensors.
+    pub fn set(&mut self, sums: Sums) -> Result<(), LibtorchError> {
+        let _ = self.loss.f_fill_(sums.loss)?;
+        let _ = self.correct.f_fill_(sums.correct)?;
+        self.samples = sums.samples;
+        if let Some(finite_steps) = &mut self.finite_steps {
+            let _ = finite_steps.f_fill_(0)?;
+        }
+        Ok(())
+    }
+
+    /// Counts samples that [`add`](Self::add) has seen on the device.
+    pub fn count(&mut self, samples: usize) {
+        self.samples += samples;
     }
 
     /// Adds one step or several, of as many samples each: all their labels, i64 [samples], and what each
-    /// of them found.
+    /// of them found. On the device alone, always in the same tensors, so that it can be recorded.
     pub fn add(&mut self, labels: &Tensor, steps: &[Found]) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
         let samples = labels.numel();
         let losses: Vec<&Tensor> = steps.iter().map(|step| &step.loss).collect();
-        let mut losses = Tensor::f_stack(&losses, 0)?.f_to_kind(Kind::Double)?;
-        let each = samples as f64 / steps.len().max(1) as f64;
-        let sums = losses.f_mul_scalar_(each)?.f_cumsum(0, Kind::Double)?.f_add_(&self.loss)?;
+        let losses = Tensor::f_stack(&losses, 0)?.f_to_kind(Kind::Double)?;
+        let mut each = match losses.dim() {
+            1 => losses.f_mul_scalar(samples as f64 / steps.len().max(1) as f64)?,
+            _ => losses.f_sum_dim_intlist(&[1i64][..], false, Kind::Double)?,
+        };
+        let sums = each.f_cumsum_(0, Kind::Double)?.f_add_(&self.loss)?;
         let logits: Vec<&Tensor> = steps.iter().map(|step| &step.logits).collect();
         let right = Tensor::f_cat(&logits, 0)?.f_argmax(-1, false)?.f_eq_tensor(labels)?;
         let _ = self.correct.f_add_(&right.f_sum(Kind::Int64)?)?;
-        self.samples += samples;
         if let Some(finite_steps) = &mut self.finite_steps {
             // A sum that has become NaN or infinite stays so.
             let _ = finite_steps.f_add_(&sums.f_isfinite()?.f_sum(Kind::Int64)?)?;
         }
-        self.loss = sums.f_select(0, -1)?.f_contiguous()?;
+        let _ = self.loss.f_copy_(&sums.f_select(0, -1)?)?;
         Ok(())
     }
 
