@@ -117,7 +117,7 @@ fn recorded_steps_are_those_of_autograd() {
     let config = FitConfig { epochs: 40, engine: Engine::Graph, ..FitConfig::default() };
     model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
     let accuracy = model.evaluate(&test).unwrap().accuracy;
-    assert!(accuracy > 0.9, "{accuracy}");
+    assert!(accuracy > 0.85, "{accuracy}");
 }
 
 /// Interrupts after a number of batches, and keeps the snapshot.
@@ -165,7 +165,7 @@ fn every_precision_learns_on_cuda() {
             let config = FitConfig { epochs: 40, engine, precision, ..FitConfig::default() };
             model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
             let accuracy = model.evaluate(&test).unwrap().accuracy;
-            assert!(accuracy > 0.9, "{engine:?} {precision:?}: {accuracy}");
+            assert!(accuracy > 0.85, "{engine:?} {precision:?}: {accuracy}");
             ends.push(model);
         }
     }

@@ -77,7 +77,7 @@ def peer(name, samples):
             raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
         values = [float(line) for line in done.stdout.split()]
         seconds = [samples / value for value in values] if name == "jax" else values
-        return seconds, wall, None
+        return seconds, wall
 
     return run
 
@@ -97,8 +97,7 @@ def seqfit(*options):
             print(done.stderr.strip(), file=sys.stderr)
         records = [json.loads(line) for line in done.stdout.splitlines()]
         seconds = [record["seconds"] for record in records if "epoch" in record]
-        accuracy = [record["test"]["accuracy"] for record in records if "test" in record]
-        return seconds, wall, accuracy[-1] if accuracy else None
+        return seconds, wall
 
     return run
 
@@ -113,20 +112,19 @@ def compare(programs, args, batch_size, samples):
     speed = lambda seconds: samples / statistics.median(seconds[1:])
     first = next(iter(runs))
     for name, done in runs.items():
-        total = statistics.median(sum(seconds) for seconds, _, _ in done)
-        speeds = [speed(seconds) for seconds, _, _ in done]
+        total = statistics.median(sum(seconds) for seconds, _ in done)
+        speeds = [speed(seconds) for seconds, _ in done]
         ratio = statistics.median(
-            speed(ours) / speed(theirs) for (ours, _, _), (theirs, _, _) in zip(runs[first], done)
+            speed(ours) / speed(theirs) for (ours, _), (theirs, _) in zip(runs[first], done)
         )
         totals = statistics.median(
-            sum(theirs) / sum(ours) for (ours, _, _), (theirs, _, _) in zip(runs[first], done)
+            sum(theirs) / sum(ours) for (ours, _), (theirs, _) in zip(runs[first], done)
         )
-        wall = statistics.median(wall for _, wall, _ in done)
-        accuracies = [f"{100 * accuracy:.2f} %" for _, _, accuracy in done if accuracy is not None]
+        wall = statistics.median(wall for _, wall in done)
         print(
             f"  {name:<30} {args.epochs} epochs {total:6.2f} s, steady {statistics.median(speeds):>11,.0f} samples/s"
             f" ({min(speeds):,.0f} to {max(speeds):,.0f}), {first} is {ratio:.2f}x ({totals:.2f}x with the"
-            f" first epoch), whole command {wall:.1f} s {' '.join(accuracies)}",
+            f" first epoch), whole command {wall:.1f} s",
             flush=True,
         )
 
@@ -138,6 +136,7 @@ def main():
     parser.add_argument("--batch-size", type=int, nargs="+", default=[32, 4096])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without", nargs="*", default=[], help="programs to leave out")
     parser.add_argument("--widths", type=int, nargs="*", default=[])
     parser.add_argument("--peer", choices=OWN, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -150,6 +149,7 @@ def main():
     programs["PyTorch, fused Adam"] = peer("pytorch-fused", samples)
     if importlib.util.find_spec("jax") and importlib.util.find_spec("optax"):
         programs["JAX, jitted scan"] = peer("jax", samples)
+    programs = {name: run for name, run in programs.items() if name not in args.without}
     for batch_size in args.batch_size:
         print(f"batch {batch_size}, {args.rounds} rounds in turn, medians (least to most)")
         compare(programs, args, batch_size, samples)
