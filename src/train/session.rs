@@ -17,11 +17,11 @@ use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
 use super::step::{Input, Step};
 use super::{FitData, SnapshotError, TrainError};
-use crate::data::batches::Feed;
+use crate::data::batches::{Epoch, Feed, FeedError};
+use crate::data::share::Share;
 use crate::device::{self, Device};
 use crate::evaluate;
 use crate::model::Sequential;
-use crate::native::LibtorchError;
 use crate::rng::{self, Purpose};
 
 /// A training run that is going on.
@@ -39,6 +39,9 @@ pub(super) struct Session<'a, 'c, 'm> {
     /// Where a rollback goes back to, if the config wants any.
     anchor: Option<Arc<Snapshot>>,
 }
+
+/// The samples of steps.
+type Inputs<'t> = Box<dyn Iterator<Item = Result<Input<'t>, FeedError>> + 't>;
 
 /// How an epoch ended.
 enum EpochEnd {
@@ -207,21 +210,13 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         // Whole data sets go through the network outside of this, with all threads.
         let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
-        let order = order(self.train.len(), self.config.seed, epoch);
-        let done = (self.state.batch * self.config.batch_size).min(order.len());
-        let (order, size) = (&order[done..], self.config.batch_size);
+        let size = self.config.batch_size;
         let train = Rc::clone(&self.train);
-        let inputs: Box<dyn Iterator<Item = Result<Input<'_>, LibtorchError>>> =
-            match train.on_host(epoch).filter(|_| self.step.gathers()) {
-                Some(feed) => {
-                    Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen))))
-                }
-                None => {
-                    let workers = self.config.workers();
-                    let batches = train.training_batches(order, size, epoch, workers)?;
-                    Box::new(batches.map(|batch| Ok(Input::Batch(batch?))))
-                }
-            };
+        let order = match train.is_streamed() {
+            true => Vec::new(),
+            false => order(train.len(), self.config.seed, epoch),
+        };
+        let inputs = self.inputs(&train, &order, epoch)?;
         for input in inputs {
             let (number, position) =
                 (self.state.batch + 1, self.state.batch * self.config.batch_size);
@@ -251,6 +246,39 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             }
         }
         Ok(Flow::Continue)
+    }
+
+    /// What is left of an epoch, batch by batch; `order` is that of a data set in memory.
+    fn inputs<'t>(
+        &self,
+        train: &'t Feed,
+        order: &'t [u32],
+        epoch: usize,
+    ) -> Result<Inputs<'t>, TrainError> {
+        let (gathers, size) = (self.step.gathers(), self.config.batch_size);
+        let workers = self.config.workers();
+        if train.is_streamed() {
+            let (seed, share) = (self.config.seed, Share::WHOLE);
+            let done = self.state.batch;
+            let epoch = Epoch { seed, number: epoch, batch: size, done, share };
+            return Ok(match gathers {
+                true => Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?)))),
+                false => {
+                    let batches = train.read_batches(epoch, workers)?;
+                    Box::new(batches.map(|batch| Ok(Input::Batch(batch?))))
+                }
+            });
+        }
+        let order = &order[order.len().min(self.state.batch * size)..];
+        Ok(match train.on_host(epoch).filter(|_| gathers) {
+            Some(feed) => {
+                Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen))))
+            }
+            None => {
+                let batches = train.training_batches(order, size, epoch, workers)?;
+                Box::new(batches.map(|batch| Ok(Input::Batch(batch?))))
+            }
+        })
     }
 
     /// Refuses a number that is not finite, unless the config ignores it.

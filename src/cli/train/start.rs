@@ -26,7 +26,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         Run::check_vacant(out, args.force)?;
     }
     let other = args.init_from.as_deref().map(Run::open).transpose()?;
-    let data = resolve(args, &args.data.request(), timing)?;
+    let data = resolve(args, &args.data.request(), args.stream.stream, timing)?;
     let data = args.trial.data(data, &fit)?;
     let train = &data.train;
     let (network, model, origin) = match other {
@@ -108,8 +108,10 @@ pub(super) fn go_on(
     let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
     let network = args.network.over_spec(&began.network);
     let fit = fit.settled(&network, device);
+    let stream = args.stream.stream.or(began.data.stream);
     let mut config = RunConfig {
         device: device::name(device),
+        data: DataConfig { stream, ..began.data.clone() },
         fit,
         callbacks,
         checkpoints,
@@ -126,7 +128,7 @@ pub(super) fn go_on(
         },
         request => request,
     };
-    let data = resolve(args, &request, timing)?;
+    let data = resolve(args, &request, stream, timing)?;
     if let (data::Request::Auto, Some(source)) = (args.data.request(), &began.data.source) {
         source.check_same(&data.source)?;
     }
@@ -228,10 +230,11 @@ fn newest_that_fits(
 fn resolve(
     args: &Args,
     request: &data::Request,
+    stream: Option<data::StreamMemory>,
     mut timing: Option<&mut Timing>,
 ) -> anyhow::Result<data::Loaded> {
     timing.iter_mut().for_each(|timing| timing.mark("options"));
-    let data = loading::asked(request, args.quiet)?;
+    let data = loading::asked(request, stream, args.quiet)?;
     timing.iter_mut().for_each(|timing| timing.mark("data: read, unpacked and checked"));
     Ok(data)
 }
@@ -241,6 +244,7 @@ fn data_config(data: &data::Loaded) -> DataConfig {
         classes: data.train.classes().to_vec(),
         train_samples: data.train.len(),
         test_samples: data.test.len(),
+        stream: data.train.stream_memory(),
         source: Some(data.source.clone()),
     }
 }

@@ -10,7 +10,7 @@ use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
 use super::schedule::{Course, Schedule};
 use super::snapshot::{Snapshot, Sums};
-use crate::data::batches::{Batch, HostFeed};
+use crate::data::batches::{Batch, HostFeed, Portion};
 use crate::model::{Mode, ModelError, Sequential, WeightsError, check_like};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
@@ -25,6 +25,19 @@ pub(super) enum Input<'a> {
     Batch(Batch),
     /// Chosen, for an engine that makes them itself.
     Chosen(HostFeed<'a>, &'a [u32]),
+    /// As they were read from files, for an engine that makes them itself.
+    Read(Portion),
+}
+
+impl Input<'_> {
+    /// The samples that an engine makes itself: where they are, and which.
+    fn chosen(&self) -> Option<(HostFeed<'_>, &[u32])> {
+        match self {
+            Self::Batch(_) => None,
+            Self::Chosen(feed, chosen) => Some((*feed, chosen)),
+            Self::Read(portion) => Some((portion.feed(), portion.places())),
+        }
+    }
 }
 
 /// One step's place in the training.
@@ -124,7 +137,7 @@ impl<'m> Step<'m> {
         })
     }
 
-    /// Whether the engine takes [`Input::Chosen`].
+    /// Whether the engine takes [`Input::Chosen`] and [`Input::Read`].
     pub fn gathers(&self) -> bool {
         self.engine.gathers()
     }
