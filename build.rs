@@ -4,7 +4,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 4] = ["library.cpp", "module.cpp", "optimizer.cpp", "random.cpp"];
+const SOURCES: [&str; 6] =
+    ["graph.cpp", "library.cpp", "module.cpp", "optimizer.cpp", "precision.cpp", "random.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=csrc");

@@ -26,8 +26,8 @@ extern "C" {
 
 char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
                   at::Tensor *const *first_moments, at::Tensor *const *second_moments, size_t n,
-                  at::Tensor *step, double learning_rate, double beta1, double beta2,
-                  double epsilon, double weight_decay, bool decoupled) {
+                  at::Tensor *step, const at::Tensor *rate, double learning_rate, double beta1,
+                  double beta2, double epsilon, double weight_decay, bool decoupled) {
   return seqfit::guard([&] {
     c10::AutoGradMode no_grad(false);
     // The kernels read the step for the bias correction and leave counting to the caller. One
@@ -37,25 +37,32 @@ char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
     auto p = tensors(parameters, n), g = tensors(gradients, n), m = tensors(first_moments, n),
          v = tensors(second_moments, n);
     const bool amsgrad = false, maximize = false;
-    if (decoupled) {
-      at::_fused_adamw_(p, g, m, v, {}, steps, learning_rate, beta1, beta2, weight_decay, epsilon,
-                        amsgrad, maximize);
-    } else {
-      at::_fused_adam_(p, g, m, v, {}, steps, learning_rate, beta1, beta2, weight_decay, epsilon,
-                       amsgrad, maximize);
-    }
+    const auto run = [&](const auto &lr) {
+      if (decoupled) {
+        at::_fused_adamw_(p, g, m, v, {}, steps, lr, beta1, beta2, weight_decay, epsilon, amsgrad,
+                          maximize);
+      } else {
+        at::_fused_adam_(p, g, m, v, {}, steps, lr, beta1, beta2, weight_decay, epsilon, amsgrad,
+                         maximize);
+      }
+    };
+    rate == nullptr ? run(learning_rate) : run(*rate);
   });
 }
 
 char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
-                 at::Tensor *const *momenta, size_t n, double learning_rate, double momentum,
-                 double weight_decay, bool nesterov, bool first_step) {
+                 at::Tensor *const *momenta, size_t n, const at::Tensor *rate,
+                 double learning_rate, double momentum, double weight_decay, bool nesterov,
+                 bool first_step) {
   return seqfit::guard([&] {
     c10::AutoGradMode no_grad(false);
-    at::_fused_sgd_(tensors(parameters, n), tensors(gradients, n),
-                    momentum == 0.0 ? std::vector<at::Tensor>{} : tensors(momenta, n),
-                    weight_decay, momentum, learning_rate, /*dampening=*/0.0, nesterov,
-                    /*maximize=*/false, first_step);
+    const auto run = [&](const auto &lr) {
+      at::_fused_sgd_(tensors(parameters, n), tensors(gradients, n),
+                      momentum == 0.0 ? std::vector<at::Tensor>{} : tensors(momenta, n),
+                      weight_decay, momentum, lr, /*dampening=*/0.0, nesterov,
+                      /*maximize=*/false, first_step);
+    };
+    rate == nullptr ? run(learning_rate) : run(*rate);
   });
 }
 }

@@ -48,6 +48,7 @@ mod evaluate;
 mod loss;
 mod model;
 mod native;
+mod precision;
 mod rng;
 mod train;
 
@@ -68,6 +69,7 @@ pub use error::Error;
 pub use evaluate::{ClassFigures, EvaluateError, Evaluation};
 pub use files::WriteError;
 pub use loss::Loss;
+pub use precision::Precision;
 pub use model::{
     Activation, Builder, Mode, ModelError, ModelFileError, Sequential, Spec, SpecError, Summary,
     TorchModule, WeightsError,

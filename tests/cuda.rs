@@ -4,9 +4,16 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::succeed;
+use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Training};
+use seqfit::data::Augment;
 use seqfit::layers::{Dense, Dropout, Flatten};
-use seqfit::{Activation, Device, FitConfig, Optimizer, Sequential, Sgd, data, device};
+use seqfit::{
+    Activation, AdamW, Device, Engine, FitConfig, Loss, Optimizer, Precision, RmsProp, Schedule,
+    Sequential, Sgd, Snapshot, data, device,
+};
 
 fn network(device: Device, dropout: f64) -> Sequential {
     Sequential::new([8, 8])
@@ -18,12 +25,155 @@ fn network(device: Device, dropout: f64) -> Sequential {
         .unwrap()
 }
 
+/// CUDA, or none after saying that the test is left out.
+fn cuda() -> Option<Device> {
+    let cuda = Device::Cuda(0);
+    match device::require(cuda) {
+        Ok(()) => Some(cuda),
+        Err(error) => {
+            common::not_here(&format!("a test on CUDA ({error})"));
+            None
+        }
+    }
+}
+
+/// Fails if the steps could not be recorded.
+struct NoNotice;
+
+impl Callback for NoNotice {
+    fn on_notice(&mut self, notice: &str) -> Result<(), CallbackError> {
+        Err(notice.into())
+    }
+}
+
+/// The largest difference of two networks' weights, as a share of the largest weight.
+fn apart(a: &Sequential, b: &Sequential) -> f64 {
+    let each = a.parameters().zip(b.parameters()).map(|((_, a), (_, b))| {
+        (a - b).abs().max().double_value(&[]) / a.abs().max().double_value(&[])
+    });
+    each.fold(0.0, f64::max)
+}
+
+#[test]
+fn recorded_steps_are_those_of_autograd() {
+    let Some(cuda) = cuda() else { return };
+    let (train, test) = data::load("digits").unwrap();
+    let optimizers = [
+        Optimizer::default(),
+        Optimizer::AdamW(AdamW::default()),
+        Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
+        Optimizer::Sgd(Sgd::default()),
+        Optimizer::RmsProp(RmsProp { momentum: 0.5, ..RmsProp::default() }),
+    ];
+    let augment = Augment { rotation: 9.0, shift: 1.0, elastic: 0.2, ..Augment::default() };
+    for (i, optimizer) in optimizers.into_iter().enumerate() {
+        // Batches of 16: groups of 32 steps, steps that fill none, and a smaller batch at the end.
+        for (dropout, augment, loss, schedule) in [
+            (0.0, Augment::default(), Loss::Sparse, Schedule::Constant),
+            (0.3, augment, Loss::Categorical, Schedule::Cosine { warm_up: 0.1, end: 0.0 }),
+        ] {
+            let train_with = |engine| {
+                let config = FitConfig {
+                    epochs: 3,
+                    batch_size: 16,
+                    validation_split: 0.1,
+                    label_smoothing: 0.1,
+                    clip_norm: Some(1.0),
+                    ema: Some(0.99),
+                    optimizer,
+                    engine,
+                    augment,
+                    loss,
+                    schedule,
+                    seed: 3,
+                    ..FitConfig::default()
+                };
+                let mut model = network(cuda, dropout);
+                let history = model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
+                (model, history)
+            };
+            let ((graph, recorded), (eager, done)) =
+                (train_with(Engine::Graph), train_with(Engine::Autograd));
+            let name = format!("{i} {dropout}");
+            // The learning rate is an f32 in one and an f64 in the other.
+            let apart = apart(&graph, &eager);
+            eprintln!("{name}: weights differ by {apart:.1e} of the largest");
+            assert!(apart < 1e-4, "{name}: {apart}");
+            for (a, b) in recorded.epochs.iter().zip(&done.epochs) {
+                assert!((a.loss - b.loss).abs() < 1e-4 * b.loss, "{name}: {a:?} {b:?}");
+                let (a, b) = (a.val_loss.unwrap(), b.val_loss.unwrap());
+                assert!((a - b).abs() < 1e-4 * b, "{name}: {a} {b}");
+            }
+            assert_eq!(recorded.epochs.len(), 3);
+        }
+    }
+    // And they learn.
+    let mut model = network(cuda, 0.1);
+    let config = FitConfig { epochs: 20, engine: Engine::Graph, ..FitConfig::default() };
+    model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
+    let accuracy = model.evaluate(&test).unwrap().accuracy;
+    assert!(accuracy > 0.9, "{accuracy}");
+}
+
+/// Interrupts after a number of batches, and keeps the snapshot.
+struct Interrupt(usize, Option<Arc<Snapshot>>);
+
+impl Callback for Interrupt {
+    fn on_batch_end(&mut self, _: &mut Training, _: &BatchInfo) -> Result<Flow, CallbackError> {
+        self.0 = self.0.wrapping_sub(1);
+        Ok(if self.0 == 0 { Flow::Interrupt } else { Flow::Continue })
+    }
+
+    fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
+        self.1 = Some(Arc::clone(snapshot));
+        Ok(())
+    }
+}
+
+#[test]
+fn recorded_training_goes_on_where_it_was() {
+    let Some(cuda) = cuda() else { return };
+    let (train, _) = data::load("digits").unwrap();
+    let config =
+        FitConfig { epochs: 3, batch_size: 16, ema: Some(0.9), seed: 5, ..FitConfig::default() };
+    let mut whole = network(cuda, 0.2);
+    whole.fit(&train, &config, &mut []).unwrap();
+    let mut first = network(cuda, 0.2);
+    // In the middle of a group, in the second epoch.
+    let mut interrupt = Interrupt(train.len().div_ceil(16) + 40, None);
+    first.fit(&train, &config, &mut [&mut interrupt]).unwrap();
+    let mut second = network(cuda, 0.2);
+    second.resume(&interrupt.1.unwrap(), &train, &config, &mut []).unwrap();
+    let apart = apart(&whole, &second);
+    eprintln!("weights differ by {apart:.1e} of the largest");
+    assert!(apart < 1e-5, "{apart}");
+}
+
+#[test]
+fn every_precision_learns_on_cuda() {
+    let Some(cuda) = cuda() else { return };
+    let (train, test) = data::load("digits").unwrap();
+    let mut ends = Vec::new();
+    for engine in [Engine::Graph, Engine::Autograd] {
+        for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+            let mut model = network(cuda, 0.0);
+            let config = FitConfig { epochs: 20, engine, precision, ..FitConfig::default() };
+            model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
+            let accuracy = model.evaluate(&test).unwrap().accuracy;
+            assert!(accuracy > 0.9, "{engine:?} {precision:?}: {accuracy}");
+            ends.push(model);
+        }
+    }
+    // Each computes other numbers than the one before it.
+    for precisions in ends.chunks(3) {
+        assert!(apart(&precisions[0], &precisions[1]) > 1e-6);
+        assert!(apart(&precisions[1], &precisions[2]) > 1e-6);
+    }
+}
+
 #[test]
 fn cuda_trains_evaluates_exports_and_agrees_with_the_cpu() {
-    let cuda = Device::Cuda(0);
-    if let Err(error) = device::require(cuda) {
-        return common::not_here(&format!("a test on CUDA ({error})"));
-    }
+    let Some(cuda) = cuda() else { return };
     let (train, test) = data::load("digits").unwrap();
     // The same seed gives the same weights on both devices, and the same order of the samples.
     let optimizer = Optimizer::Sgd(Sgd { learning_rate: 0.05, ..Sgd::default() });

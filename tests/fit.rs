@@ -7,7 +7,8 @@ use seqfit::callback::{BatchInfo, Callback, CallbackError, Ending, Flow, Plan, T
 use seqfit::data::Dataset;
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{
-    Activation, Adam, Device, EpochRecord, FitConfig, History, Optimizer, Sequential, Sgd, data,
+    Activation, Adam, Device, Engine, EpochRecord, FitConfig, History, Optimizer, Precision,
+    Sequential, Sgd, data,
 };
 
 fn digits() -> (Dataset, Dataset) {
@@ -70,6 +71,57 @@ fn a_seed_means_the_same_weights_bit_for_bit_with_dropout_and_validation() {
     assert_eq!(run(5, 1), run(5, 1));
     assert_eq!(run(5, 2), run(5, 2));
     assert!(run(5, 1).0 != run(6, 1).0);
+}
+
+/// bfloat16 has 8 bits: a step's gradients are those of f32 within some of its roundings, 2⁻⁸ each.
+#[test]
+fn bf16_is_f32_but_for_its_rounding_and_learns() {
+    let (train, test) = digits();
+    let step = |precision| {
+        let config =
+            FitConfig { epochs: 1, batch_size: 1500, optimizer: sgd(1.0), precision, ..FitConfig::default() };
+        let mut model = network(1, 0.0);
+        model.fit(&train, &config, &mut []).unwrap();
+        model
+    };
+    let (start, exact, rounded) = (network(1, 0.0), step(Precision::F32), step(Precision::Bf16));
+    let three = start.parameters().zip(exact.parameters()).zip(rounded.parameters());
+    for (((name, start), (_, exact)), (_, rounded)) in three {
+        assert_eq!(rounded.kind(), exact.kind());
+        let (exact, rounded) = (exact - start, rounded - start);
+        let error = (&rounded - &exact).norm().double_value(&[]) / exact.norm().double_value(&[]);
+        assert!((1e-5..3e-2).contains(&error), "{name}: {error}");
+    }
+    let mut model = network(0, 0.2);
+    let config = FitConfig { epochs: 40, precision: Precision::Bf16, ..FitConfig::default() };
+    model.fit(&train, &config, &mut []).unwrap();
+    let accuracy = model.evaluate(&test).unwrap().accuracy;
+    assert!(accuracy > 0.9, "{accuracy}");
+}
+
+#[test]
+fn engines_and_precisions_that_the_cpu_has_not_are_refused() {
+    let (train, _) = digits();
+    let refused = |config: FitConfig| {
+        network(0, 0.0).fit(&train, &config, &mut []).unwrap_err().to_string()
+    };
+    let fused = FitConfig { engine: Engine::Fused, ..FitConfig::default() };
+    for (config, message) in [
+        (
+            FitConfig { engine: Engine::Graph, ..FitConfig::default() },
+            "engine must be auto, autograd or fused on the CPU, which records no CUDA graphs, found graph",
+        ),
+        (
+            FitConfig { precision: Precision::Tf32, ..FitConfig::default() },
+            "precision must be f32 or bf16 on the CPU, which has no TF32, found tf32",
+        ),
+        (
+            FitConfig { precision: Precision::Bf16, ..fused },
+            "precision must be f32 with the fused engine: take autograd, found bf16",
+        ),
+    ] {
+        assert_eq!(refused(config), message);
+    }
 }
 
 #[test]

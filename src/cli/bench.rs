@@ -54,14 +54,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let network = args.network.of_data(&train)?;
     let mut model = Sequential::from_spec(network, device, 0)?;
     let mut figures = Vec::new();
-    for engine in [Engine::Fused, Engine::Autograd] {
-        // The other engine serves the CPU alone.
-        if engine == Engine::Fused && device != Device::Cpu {
-            continue;
-        }
+    let own = if device == Device::Cpu { Engine::Fused } else { Engine::Graph };
+    for engine in [own, Engine::Autograd] {
         for batch_size in [32, 256] {
             let plain = FitConfig { batch_size, engine, ..FitConfig::default() };
-            let name = if engine == Engine::Fused { "fused" } else { "autograd" };
+            let name = engine.name();
             figures.push(training(
                 &mut model,
                 &train,

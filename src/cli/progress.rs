@@ -136,6 +136,11 @@ impl Callback for Progress {
         Ok(())
     }
 
+    fn on_notice(&mut self, notice: &str) -> Result<(), CallbackError> {
+        tell(notice);
+        Ok(())
+    }
+
     fn on_train_end(&mut self, _: &mut Training, _: Ending) -> Result<(), CallbackError> {
         bar::clear();
         // What is no terminal has as much room as there needs to be.

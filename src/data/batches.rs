@@ -6,10 +6,11 @@
 mod streamed;
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use multiversion::multiversion;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 pub(crate) use super::augment::Scratch;
 use super::augment::device::DeviceMap;
@@ -201,25 +202,30 @@ impl Feed {
 
     /// Brings `dataset` to `device`.
     pub fn new(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
-        let resident = match device {
-            Device::Cpu => None,
-            _ if dataset.is_streamed() => None,
-            _ => {
-                let [height, width] = dataset.image_shape();
-                let mut pixels = Vec::with_capacity(dataset.len() * height * width);
-                (0..dataset.len()).for_each(|i| pixels.extend_from_slice(dataset.image(i)));
-                let shape = [dataset.len() as i64, height as i64, width as i64];
-                let labels: Vec<i64> =
-                    (0..dataset.len()).map(|i| i64::from(dataset.label(i))).collect();
-                Some(Resident {
-                    images: Tensor::f_from_slice(&pixels)?.f_reshape(shape)?.f_to_device(device)?,
-                    labels: Tensor::f_from_slice(&labels)?.f_to_device(device)?,
-                    scale: Tensor::f_from_slice(&[SCALE as f32])?.f_to_device(device)?,
-                })
-            }
+        // A streamed one may be too large for a GPU, too, and comes batch by batch.
+        match device == Device::Cpu || dataset.is_streamed() {
+            true => Ok(Self::of(dataset, device, None)),
+            false => Self::resident(dataset, device),
+        }
+    }
+
+    /// With a copy of the dataset as tensors on `device`.
+    pub fn resident(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
+        let [height, width] = dataset.image_shape();
+        let mut pixels = Vec::with_capacity(dataset.len() * height * width);
+        (0..dataset.len()).for_each(|i| pixels.extend_from_slice(dataset.image(i)));
+        let shape = [dataset.len() as i64, height as i64, width as i64];
+        let labels: Vec<i64> = (0..dataset.len()).map(|i| i64::from(dataset.label(i))).collect();
+        let resident = Resident {
+            images: Tensor::f_from_slice(&pixels)?.f_reshape(shape)?.f_to_device(device)?,
+            labels: buffer::on_device(&labels, device)?,
+            scale: buffer::on_device(&[SCALE as f32], device)?,
         };
-        let dataset = dataset.clone();
-        Ok(Self { dataset, device, resident, augmenter: None, map: None })
+        Ok(Self::of(dataset, device, Some(resident)))
+    }
+
+    fn of(dataset: &Dataset, device: Device, resident: Option<Resident>) -> Self {
+        Self { dataset: dataset.clone(), device, resident, augmenter: None, map: None }
     }
 
     /// The same samples, deformed anew in every epoch by [`training_batches`](Self::training_batches).
@@ -249,8 +255,8 @@ impl Feed {
     }
 
     /// The samples of `order` in batches of `size` as training takes them in `epoch`: augmented, and
-    /// on the CPU made ahead by `workers` threads. Neither threads nor the size of batches change a
-    /// sample.
+    /// made ahead by `workers` threads on the CPU; those on a GPU are a [`ResidentEpoch`]'s. Neither
+    /// threads nor the size of batches change a sample.
     pub fn training_batches<'a>(
         &'a self,
         order: &'a [u32],
@@ -258,17 +264,6 @@ impl Feed {
         epoch: usize,
         workers: usize,
     ) -> Result<Box<dyn Iterator<Item = Result<Batch, LibtorchError>> + 'a>, LibtorchError> {
-        if self.resident.is_some() {
-            let batches = self.batches(order, size)?.zip(order.chunks(size));
-            return Ok(Box::new(batches.map(move |(batch, chosen)| {
-                let batch = batch?;
-                let (Some(augmenter), Some(map)) = (&self.augmenter, &self.map) else {
-                    return Ok(batch);
-                };
-                let draws: Vec<Draw> = chosen.iter().map(|&i| augmenter.draw(epoch, i)).collect();
-                Ok(Batch { images: map.apply(&draws, &batch.images)?, ..batch })
-            })));
-        }
         let (dataset, order): (_, Arc<[u32]>) = (self.dataset.clone(), order.into());
         let (augmenter, count) = (self.augmenter.clone(), order.len().div_ceil(size));
         let make = move |i: usize| {
@@ -281,36 +276,6 @@ impl Feed {
         }
         let prefetch = Prefetch::new(workers, count, make);
         Ok(Box::new(prefetch.map_err(|error| LibtorchError::thread(&error))?))
-    }
-
-    /// The samples of `order` in batches of `size`, the last one with what is left.
-    pub fn batches<'a>(
-        &'a self,
-        order: &'a [u32],
-        size: usize,
-    ) -> Result<impl Iterator<Item = Result<Batch, LibtorchError>> + 'a, LibtorchError> {
-        // One transfer an epoch, not one a batch.
-        let on_device = match self.resident {
-            None => None,
-            Some(_) => {
-                let order: Vec<i64> = order.iter().map(|&i| i64::from(i)).collect();
-                Some(Tensor::f_from_slice(&order)?.f_to_device(self.device)?)
-            }
-        };
-        let starts = (0..order.len()).step_by(size);
-        Ok(starts.map(move |start| {
-            let end = order.len().min(start + size);
-            match (&self.resident, &on_device) {
-                (Some(resident), Some(order)) => {
-                    let chosen = order.f_narrow(0, start as i64, (end - start) as i64)?;
-                    resident.gather(&chosen)
-                }
-                _ => {
-                    let images = Images::Set(&self.dataset);
-                    HostFeed { images, augmenter: None, epoch: 0 }.batch(&order[start..end])
-                }
-            }
-        }))
     }
 }
 
@@ -331,15 +296,56 @@ impl Resident {
     /// Samples that follow one another.
     fn neighbours(&self, samples: Range<usize>) -> Result<Batch, LibtorchError> {
         let (start, count) = (samples.start as i64, samples.len() as i64);
-        let images = self.images.f_narrow(0, start, count)?.f_to_kind(Kind::Float)?;
+        let images = self.images.f_narrow(0, start, count)?;
         let labels = self.labels.f_narrow(0, start, count)?;
         Ok(Batch { images: images.f_div(&self.scale)?, labels })
     }
 
     fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
-        let images = self.images.f_index_select(0, chosen)?.f_to_kind(Kind::Float)?;
+        let images = self.images.f_index_select(0, chosen)?;
         let labels = self.labels.f_index_select(0, chosen)?;
+        // One operation: the quotient of u8 and f32 is f32.
         Ok(Batch { images: images.f_div(&self.scale)?, labels })
+    }
+}
+
+/// An epoch of training over samples that are in a GPU's memory.
+pub(crate) struct ResidentEpoch {
+    feed: Rc<Feed>,
+    chosen: Vec<u32>,
+    /// The same, i64 there: one transfer an epoch, not one a batch.
+    order: Tensor,
+    epoch: usize,
+}
+
+impl ResidentEpoch {
+    /// The samples of `order` as training takes them in `epoch`; none if they are in the host's memory.
+    pub fn new(
+        feed: &Rc<Feed>,
+        order: &[u32],
+        epoch: usize,
+    ) -> Result<Option<Rc<Self>>, LibtorchError> {
+        if feed.resident.is_none() {
+            return Ok(None);
+        }
+        let indices: Vec<i64> = order.iter().map(|&i| i64::from(i)).collect();
+        let on_device = buffer::on_device(&indices, feed.device)?;
+        let (feed, chosen) = (Rc::clone(feed), order.to_vec());
+        Ok(Some(Rc::new(Self { feed, chosen, order: on_device, epoch })))
+    }
+
+    /// So many samples from a place in the order on: augmented, if training sees them so.
+    pub fn batch(&self, start: usize, samples: usize) -> Result<Batch, LibtorchError> {
+        let Some(resident) = &self.feed.resident else {
+            unreachable!("new() looked");
+        };
+        let batch = resident.gather(&self.order.f_narrow(0, start as i64, samples as i64)?)?;
+        let (Some(augmenter), Some(map)) = (&self.feed.augmenter, &self.feed.map) else {
+            return Ok(batch);
+        };
+        let chosen = &self.chosen[start..start + samples];
+        let draws: Vec<Draw> = chosen.iter().map(|&i| augmenter.draw(self.epoch, i)).collect();
+        Ok(Batch { images: map.apply(&draws, &batch.images)?, ..batch })
     }
 }
 
@@ -379,24 +385,26 @@ mod tests {
         let classes = (0..4).map(|c| c.to_string()).collect();
         let dataset = Dataset::new(pixels, [3, 3], labels, classes)?;
         let host = Feed::new(&dataset, Device::Cpu)?;
-        let pixels: Vec<u8> = (0..40).flat_map(|i| dataset.image(i).to_vec()).collect();
-        let labels: Vec<i64> = (0..40).map(|i| i64::from(dataset.label(i))).collect();
-        let resident = Resident {
-            images: Tensor::from_slice(&pixels).reshape([40, 3, 3]),
-            labels: Tensor::from_slice(&labels),
-            scale: Tensor::from_slice(&[SCALE as f32]),
-        };
-        let device = Feed { resident: Some(resident), ..Feed::new(&dataset, Device::Cpu)? };
+        let device = Rc::new(Feed::resident(&dataset, Device::Cpu)?);
         let order: Vec<u32> = (0..40).rev().collect();
+        let epoch = ResidentEpoch::new(&device, &order, 1)?.ok_or("it is resident")?;
         let mut sizes = Vec::new();
-        for (a, b) in host.batches(&order, 16)?.zip(device.batches(&order, 16)?) {
-            let (a, b) = (a?, b?);
+        for (i, a) in host.training_batches(&order, 16, 1, 0)?.enumerate() {
+            let a = a?;
+            let b = epoch.batch(16 * i, a.labels.numel())?;
             assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
             let (low, high) = (a.images.min().double_value(&[]), a.images.max().double_value(&[]));
             assert!(low >= 0.0 && high <= 1.0);
             sizes.push(a.labels.size()[0]);
         }
         assert_eq!(sizes, [16, 16, 8]);
+        sizes.clear();
+        for (a, b) in host.in_order(3, 16)?.zip(device.in_order(3, 16)?) {
+            let (a, b) = (a?, b?);
+            assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
+            sizes.push(a.labels.size()[0]);
+        }
+        assert_eq!(sizes, [16, 16, 5]);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::{Summary, init};
 use crate::device::{self, DeviceError};
 use crate::native::library::{self, VersionError};
 use crate::native::{LibtorchError, random};
+use crate::precision::Precision;
 use crate::rng::{self, Purpose};
 
 /// A stack of layers, each fed with the output of the one before, as Keras's `Sequential`.
@@ -67,6 +68,16 @@ pub enum ModelError {
     /// libtorch refused.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
+}
+
+impl ModelError {
+    /// As an error of libtorch's, for who knows that the network and its input fit.
+    pub(crate) fn into_libtorch(self) -> LibtorchError {
+        match self {
+            Self::Libtorch(error) => error,
+            other => LibtorchError::other(&other.to_string()),
+        }
+    }
 }
 
 /// Whether dropout is at work.
@@ -193,32 +204,88 @@ impl Sequential {
     /// # Errors
     /// [`ModelError::Input`] for another shape; libtorch's own otherwise.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
-        let mut x = self.as_batch(x)?;
+        let masks = match mode {
+            Mode::Inference => Vec::new(),
+            Mode::Training { seed, step } => {
+                let mut masks = self.empty_masks(x.size().first().copied().unwrap_or(0))?;
+                self.draw_masks(&mut masks, seed, step)?;
+                masks
+            }
+        };
+        self.pass(x, &masks, Precision::F32)
+    }
+
+    /// As [`forward`](Self::forward) with the masks of the Dropout layers, in their order, or none where
+    /// they are to pass everything through.
+    pub(crate) fn pass(
+        &self,
+        x: &Tensor,
+        masks: &[Tensor],
+        precision: Precision,
+    ) -> Result<Tensor, ModelError> {
+        let kind = if precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
+        let x = self.as_batch(x)?;
+        Ok(self.layers(x, masks, kind)?)
+    }
+
+    fn layers(&self, x: Tensor, masks: &[Tensor], kind: Kind) -> Result<Tensor, LibtorchError> {
+        // Where it is of this kind already, libtorch hands it back as it is.
+        let mut x = x.f_to_kind(kind)?;
         let mut parameters = self.tensors.iter();
-        for (i, layer) in self.spec.layers.iter().enumerate() {
+        let mut masks = masks.iter();
+        for layer in &self.spec.layers {
             x = match *layer {
-                Layer::Flatten => x.f_flatten(1, -1).map_err(LibtorchError::from)?,
+                Layer::Flatten => x.f_flatten(1, -1)?,
                 Layer::Dense(Dense { activation, .. }) => {
-                    let (Some(weight), bias) = (parameters.next(), parameters.next()) else {
+                    let (Some(weight), Some(bias)) = (parameters.next(), parameters.next()) else {
                         unreachable!("from_spec made two parameters for each Dense layer");
                     };
-                    let y = x.f_linear(weight, bias).map_err(LibtorchError::from)?;
-                    activation.forward(y)?
+                    let (weight, bias) = (weight.f_to_kind(kind)?, bias.f_to_kind(kind)?);
+                    activation.forward(x.f_linear(&weight, Some(&bias))?)?
                 }
-                Layer::Dropout(Dropout { rate }) => match mode {
-                    Mode::Training { seed, step } if rate > 0.0 => {
-                        let seed = rng::derive(seed, Purpose::Dropout, &[step, i as u64]);
-                        let mut mask = x.f_empty_like().map_err(LibtorchError::from)?;
-                        random::bernoulli(&mut mask, 1.0 - rate, seed)?;
-                        x.f_mul(&mask)
-                            .and_then(|x| x.f_mul_scalar(1.0 / (1.0 - rate)))
-                            .map_err(LibtorchError::from)?
+                Layer::Dropout(Dropout { rate }) => match masks.next() {
+                    Some(mask) if rate > 0.0 => {
+                        x.f_mul(&mask.f_to_kind(kind)?)?.f_mul_scalar(1.0 / (1.0 - rate))?
                     }
                     _ => x,
                 },
             };
         }
-        Ok(x)
+        Ok(x.f_to_kind(Kind::Float)?)
+    }
+
+    /// Room for the masks of all Dropout layers: f32 [batch, …the layer's shape] on the network's device.
+    pub(crate) fn empty_masks(&self, batch: i64) -> Result<Vec<Tensor>, ModelError> {
+        let shapes = self.spec.check()?;
+        let layers = self.spec.layers.iter().zip(shapes);
+        let dropouts = layers.filter(|(layer, _)| matches!(layer, Layer::Dropout(_)));
+        let masks = dropouts.map(|(_, shape)| {
+            let sizes = shape.iter().map(|&size| size as i64);
+            let sizes: Vec<i64> = std::iter::once(batch).chain(sizes).collect();
+            Ok(Tensor::f_empty(&sizes, (Kind::Float, self.device)).map_err(LibtorchError::from)?)
+        });
+        masks.collect()
+    }
+
+    /// Draws the masks of a training step, counted from 0 over all epochs: 1 for what passes.
+    pub(crate) fn draw_masks(
+        &self,
+        masks: &mut [Tensor],
+        seed: u64,
+        step: u64,
+    ) -> Result<(), LibtorchError> {
+        let layers = self.spec.layers.iter().enumerate();
+        let dropouts = layers.filter_map(|(i, layer)| match layer {
+            Layer::Dropout(Dropout { rate }) => Some((i, *rate)),
+            _ => None,
+        });
+        for (mask, (i, rate)) in masks.iter_mut().zip(dropouts) {
+            if rate > 0.0 {
+                let seed = rng::derive(seed, Purpose::Dropout, &[step, i as u64]);
+                random::bernoulli(mask, 1.0 - rate, seed)?;
+            }
+        }
+        Ok(())
     }
 
     /// The logits [batch, outputs] of `x` (as for [`forward`](Self::forward)), without autograd.

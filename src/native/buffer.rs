@@ -1,5 +1,6 @@
 //! Tensors that Rust fills: one allocation, no copy.
 
+use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
 use super::LibtorchError;
@@ -14,6 +15,20 @@ pub fn filled_f32(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor
         fill(unsafe { std::slice::from_raw_parts_mut(data, tensor.numel()) });
     }
     Ok(tensor)
+}
+
+/// `values` as a tensor of one dimension on `device`. The host does not wait for a GPU that has work left
+/// to do.
+pub fn on_device<T: Element>(values: &[T], device: Device) -> Result<Tensor, LibtorchError> {
+    let tensor = Tensor::f_from_slice(values)?;
+    match device {
+        Device::Cpu => Ok(tensor),
+        // From pinned memory, which libtorch keeps until it has been copied.
+        _ => {
+            let (kind, pinned) = (tensor.kind(), tensor.f_pin_memory(device)?);
+            Ok(pinned.f_to_device_(device, kind, true, false)?)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,20 @@ pub struct Module {
     _private: [u8; 0],
 }
 
+/// `SeqfitGraph`, only ever behind a pointer.
+#[repr(C)]
+pub struct Graph {
+    _private: [u8; 0],
+}
+
+/// `SeqfitStream`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    pub id: i64,
+    pub device: i32,
+}
+
 unsafe extern "C" {
     pub fn seqfit_free(message: *mut c_char);
 
@@ -24,6 +38,7 @@ unsafe extern "C" {
         second_moments: *const *mut C_tensor,
         n: usize,
         step: *mut C_tensor,
+        rate: *const C_tensor,
         learning_rate: c_double,
         beta1: c_double,
         beta2: c_double,
@@ -36,6 +51,7 @@ unsafe extern "C" {
         gradients: *const *mut C_tensor,
         momenta: *const *mut C_tensor,
         n: usize,
+        rate: *const C_tensor,
         learning_rate: c_double,
         momentum: c_double,
         weight_decay: c_double,
@@ -45,6 +61,16 @@ unsafe extern "C" {
 
     pub fn seqfit_bernoulli(tensor: *mut C_tensor, probability: c_double, seed: u64)
     -> *mut c_char;
+
+    pub fn seqfit_allow_tf32(allow: bool, before: *mut bool) -> *mut c_char;
+
+    pub fn seqfit_graph_new(device: i32, graph: *mut *mut Graph) -> *mut c_char;
+    pub fn seqfit_graph_free(graph: *mut Graph) -> *mut c_char;
+    pub fn seqfit_graph_begin(graph: *mut Graph) -> *mut c_char;
+    pub fn seqfit_graph_end(graph: *mut Graph) -> *mut c_char;
+    pub fn seqfit_graph_replay(graph: *mut Graph) -> *mut c_char;
+    pub fn seqfit_stream_new(device: i32, stream: *mut Stream) -> *mut c_char;
+    pub fn seqfit_stream_exchange(stream: *mut Stream) -> *mut c_char;
 
     pub fn seqfit_module_new(name: *const c_char, module: *mut *mut Module) -> *mut c_char;
     pub fn seqfit_module_free(module: *mut Module) -> *mut c_char;

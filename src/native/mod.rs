@@ -6,9 +6,11 @@
 pub(crate) mod buffer;
 pub(crate) mod driver;
 mod ffi;
+pub(crate) mod graph;
 pub(crate) mod library;
 pub(crate) mod module;
 pub(crate) mod optimizer;
+pub(crate) mod precision;
 pub(crate) mod products;
 pub(crate) mod random;
 pub(crate) mod team;
@@ -40,6 +42,11 @@ impl LibtorchError {
             end -= 1;
         }
         Self(line[..end].trim().to_owned(), Cause::Other)
+    }
+
+    /// Something beside libtorch that has no error of its own there.
+    pub(crate) fn other(message: &str) -> Self {
+        Self::new(message)
     }
 
     /// A thread beside libtorch's that could not be started.

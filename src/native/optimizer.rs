@@ -5,10 +5,29 @@ use torch_sys::C_tensor;
 
 use super::{LibtorchError, check, ffi};
 
+/// The learning rate of a step.
+#[derive(Clone, Copy, Debug)]
+pub enum Rate<'a> {
+    /// As a number.
+    Number(f64),
+    /// An f32 scalar on the parameters' device, for steps that are recorded once and done with many rates.
+    Tensor(&'a Tensor),
+}
+
+impl Rate<'_> {
+    /// The number and the tensor, as the C++ side takes them: one of them counts.
+    fn parts(self) -> (f64, *const C_tensor) {
+        match self {
+            Self::Number(number) => (number, std::ptr::null()),
+            Self::Tensor(tensor) => (0.0, tensor.as_ptr()),
+        }
+    }
+}
+
 /// The numbers of one Adam step (Kingma and Ba, 2015), as `torch.optim.Adam` names them.
 #[derive(Clone, Copy, Debug)]
-pub struct AdamStep {
-    pub learning_rate: f64,
+pub struct AdamStep<'a> {
+    pub learning_rate: Rate<'a>,
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
@@ -25,10 +44,11 @@ pub fn adam(
     first_moments: &mut [Tensor],
     second_moments: &mut [Tensor],
     step: &mut Tensor,
-    config: AdamStep,
+    config: AdamStep<'_>,
 ) -> Result<(), LibtorchError> {
     let n = parameters.len();
     same_length(n, [gradients.len(), first_moments.len(), second_moments.len()])?;
+    let (learning_rate, rate) = config.learning_rate.parts();
     // SAFETY: n live tensors in each list, those that are written borrowed mutably.
     check(unsafe {
         ffi::seqfit_adam(
@@ -38,7 +58,8 @@ pub fn adam(
             pointers(second_moments).as_ptr(),
             n,
             step.as_mut_ptr(),
-            config.learning_rate,
+            rate,
+            learning_rate,
             config.beta1,
             config.beta2,
             config.epsilon,
@@ -50,8 +71,8 @@ pub fn adam(
 
 /// The numbers of one SGD step, as `torch.optim.SGD` names them.
 #[derive(Clone, Copy, Debug)]
-pub struct SgdStep {
-    pub learning_rate: f64,
+pub struct SgdStep<'a> {
+    pub learning_rate: Rate<'a>,
     pub momentum: f64,
     pub weight_decay: f64,
     pub nesterov: bool,
@@ -64,12 +85,13 @@ pub fn sgd(
     parameters: &mut [Tensor],
     gradients: &[Tensor],
     momenta: &mut [Tensor],
-    config: SgdStep,
+    config: SgdStep<'_>,
 ) -> Result<(), LibtorchError> {
     let n = parameters.len();
     let momenta_needed = if config.momentum == 0.0 { momenta.len() } else { n };
     same_length(n, [gradients.len()])?;
     same_length(momenta_needed, [momenta.len()])?;
+    let (learning_rate, rate) = config.learning_rate.parts();
     // SAFETY: as in `adam`.
     check(unsafe {
         ffi::seqfit_sgd(
@@ -77,7 +99,8 @@ pub fn sgd(
             pointers(gradients).as_ptr(),
             pointers(momenta).as_ptr(),
             n,
-            config.learning_rate,
+            rate,
+            learning_rate,
             config.momentum,
             config.weight_decay,
             config.nesterov,

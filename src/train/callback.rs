@@ -146,7 +146,7 @@ impl<'a, 'm> Training<'a, 'm> {
     ///
     /// # Errors
     /// libtorch's own.
-    pub fn mean_loss(&self) -> Result<f64, LibtorchError> {
+    pub fn mean_loss(&mut self) -> Result<f64, LibtorchError> {
         let sums = self.step.sums()?;
         Ok(sums.loss / sums.samples as f64)
     }
@@ -243,6 +243,15 @@ pub trait Callback {
     /// # Errors
     /// The callback's own.
     fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// Something that whoever trains should know and that ends nothing: CUDA graphs that cannot be
+    /// recorded, say.
+    ///
+    /// # Errors
+    /// The callback's own.
+    fn on_notice(&mut self, notice: &str) -> Result<(), CallbackError> {
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::data::Augment;
 use crate::device::{self, Device};
 use crate::loss::Loss;
 use crate::model::Spec;
+use crate::precision::Precision;
 
 /// The settings of [`Sequential::fit`](crate::Sequential::fit). The defaults are those of the
 /// tutorial everybody starts with, as Keras has them.
@@ -53,17 +54,21 @@ pub struct FitConfig {
     /// What computes the steps.
     #[serde(default)]
     pub engine: Engine,
+    /// How exactly matrices are multiplied.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Threads of a training step on the CPU; `None` chooses by the batch size. The same
     /// number gives the same weights, bit for bit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub threads: Option<usize>,
 }
 
-/// What computes the training steps. Both give the same losses and gradients but for rounding.
+/// What computes the training steps. All give the same losses and gradients but for rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// [`Fused`](Self::Fused) where it can, otherwise [`Autograd`](Self::Autograd).
+    /// [`Fused`](Self::Fused) on the CPU where it can, [`Graph`](Self::Graph) on a GPU, otherwise
+    /// [`Autograd`](Self::Autograd).
     #[default]
     Auto,
     /// libtorch's autograd: every network, every device.
@@ -71,6 +76,21 @@ pub enum Engine {
     /// A step in an order written by hand, for stacks of Dense layers on the CPU: several times as fast
     /// for small batches, and the number of threads changes no bit of the result.
     Fused,
+    /// The steps of [`Autograd`](Self::Autograd), recorded as a CUDA graph and replayed: every network, on
+    /// a GPU, several times as fast for small batches.
+    Graph,
+}
+
+impl Engine {
+    /// Its name: "fused".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Autograd => "autograd",
+            Self::Fused => "fused",
+            Self::Graph => "graph",
+        }
+    }
 }
 
 /// What happens when the loss of a batch, a weight or the validation loss is NaN or infinite.
@@ -109,6 +129,7 @@ impl Default for FitConfig {
             augment: Augment::default(),
             on_nan: OnNan::default(),
             engine: Engine::default(),
+            precision: Precision::default(),
             threads: None,
         }
     }
@@ -123,16 +144,56 @@ impl FitConfig {
     /// The same with every choice made that is left to the network and the machine, so that they are
     /// written down and repeat the training elsewhere: the engine, and the threads where they matter.
     pub fn settled(mut self, network: &Spec, device: Device) -> Self {
-        if self.engine == Engine::Auto {
-            self.engine = match device == Device::Cpu && step::supports(network) {
-                true => Engine::Fused,
-                false => Engine::Autograd,
-            };
-        }
+        self.engine = self.engine_for(network, device);
         if self.engine == Engine::Autograd && device == Device::Cpu {
             self.threads = Some(self.step_threads());
         }
         self
+    }
+
+    /// The engine that trains such a network there.
+    pub(super) fn engine_for(&self, network: &Spec, device: Device) -> Engine {
+        match self.engine {
+            Engine::Auto if device.is_cuda() => Engine::Graph,
+            Engine::Auto if self.precision.is_f32() && step::supports(network) => Engine::Fused,
+            Engine::Auto => Engine::Autograd,
+            chosen => chosen,
+        }
+    }
+
+    /// The same for data that is streamed, whose batches are not in a GPU's memory for its graphs to take.
+    ///
+    /// # Errors
+    /// An engine that needs them there.
+    pub fn for_streaming(mut self, device: Device) -> Result<Self, ConfigError> {
+        let rule = "auto or autograd with data that is streamed";
+        ConfigError::unless(self.engine != Engine::Graph, "engine", rule, self.engine.name())?;
+        if self.engine == Engine::Auto && device.is_cuda() {
+            self.engine = Engine::Autograd;
+        }
+        Ok(self)
+    }
+
+    /// Checks the settings against the network and the device that they are for.
+    ///
+    /// # Errors
+    /// An engine or a precision that does not serve there.
+    pub fn check_for(&self, network: &Spec, device: Device) -> Result<(), ConfigError> {
+        let on_cpu = device == Device::Cpu;
+        let name = self.engine.name();
+        if self.engine == Engine::Fused {
+            let rule = "auto or autograd but for stacks of Dense layers on the CPU";
+            ConfigError::unless(on_cpu && step::supports(network), "engine", rule, name)?;
+            let rule = "f32 with the fused engine: take autograd";
+            ConfigError::unless(self.precision.is_f32(), "precision", rule, self.precision.name())?;
+        }
+        if self.engine == Engine::Graph {
+            let rule = "auto, autograd or fused on the CPU, which records no CUDA graphs";
+            ConfigError::unless(!on_cpu, "engine", rule, name)?;
+        }
+        let rule = "f32 or bf16 on the CPU, which has no TF32";
+        let holds = self.precision != Precision::Tf32 || !on_cpu;
+        ConfigError::unless(holds, "precision", rule, self.precision.name())
     }
 
     /// The threads that a training step on the CPU uses, or may use.

@@ -27,7 +27,7 @@ pub use snapshot::{CallbackState, Snapshot, State, Sums};
 
 use crate::data::batches::FeedError;
 use crate::data::{DataError, Dataset};
-use crate::device::{self, Device};
+use crate::device;
 use crate::evaluate::EvaluateError;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
@@ -253,11 +253,15 @@ impl Sequential {
         work: impl FnOnce(Session) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
         config.check()?;
-        if config.engine == Engine::Fused {
-            let fits = self.device() == Device::Cpu && step::supports(self.spec());
-            let rule = "auto or autograd but for stacks of Dense layers on the CPU";
-            ConfigError::unless(fits, "engine", rule, "fused")?;
-        }
+        config.check_for(self.spec(), self.device())?;
+        let streaming;
+        let config = match data.train.is_streamed() {
+            true => {
+                streaming = config.clone().for_streaming(self.device())?;
+                &streaming
+            }
+            false => config,
+        };
         let split;
         let data = match (config.validation_split, data.validation) {
             (0.0, _) => data,

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::rule::ConfigError;
 use crate::native::LibtorchError;
-use crate::native::optimizer::{AdamStep, SgdStep, adam, sgd};
+use crate::native::optimizer::{AdamStep, Rate, SgdStep, adam, sgd};
 
 /// An optimiser and its numbers. w: weights, g: their gradient, t: the step from 1, lr: the
 /// learning rate.
@@ -225,18 +225,19 @@ impl State {
         Ok([&mut self.first, &mut self.second])
     }
 
-    /// Takes a step in place, after `before` others.
+    /// Takes a step in place, after `before` others; `rate` takes the place of the optimiser's own.
     pub fn step(
         &mut self,
         parameters: &mut [Tensor],
         gradients: &[Tensor],
         optimizer: Optimizer,
+        rate: Rate<'_>,
         before: u64,
     ) -> Result<(), LibtorchError> {
         match optimizer {
-            Optimizer::Adam(Adam { learning_rate, beta1, beta2, epsilon }) => {
+            Optimizer::Adam(Adam { beta1, beta2, epsilon, .. }) => {
                 let config = AdamStep {
-                    learning_rate,
+                    learning_rate: rate,
                     beta1,
                     beta2,
                     epsilon,
@@ -245,9 +246,9 @@ impl State {
                 };
                 self.adam(parameters, gradients, config)
             }
-            Optimizer::AdamW(AdamW { learning_rate, beta1, beta2, epsilon, weight_decay }) => {
+            Optimizer::AdamW(AdamW { beta1, beta2, epsilon, weight_decay, .. }) => {
                 let config = AdamStep {
-                    learning_rate,
+                    learning_rate: rate,
                     beta1,
                     beta2,
                     epsilon,
@@ -256,9 +257,9 @@ impl State {
                 };
                 self.adam(parameters, gradients, config)
             }
-            Optimizer::Sgd(Sgd { learning_rate, momentum, nesterov }) => {
+            Optimizer::Sgd(Sgd { momentum, nesterov, .. }) => {
                 let config = SgdStep {
-                    learning_rate,
+                    learning_rate: rate,
                     momentum,
                     weight_decay: 0.0,
                     nesterov,
@@ -266,7 +267,7 @@ impl State {
                 };
                 sgd(parameters, gradients, &mut self.first, config)
             }
-            Optimizer::RmsProp(config) => self.rmsprop(parameters, gradients, config),
+            Optimizer::RmsProp(config) => self.rmsprop(parameters, gradients, config, rate),
         }
     }
 
@@ -274,7 +275,7 @@ impl State {
         &mut self,
         parameters: &mut [Tensor],
         gradients: &[Tensor],
-        config: AdamStep,
+        config: AdamStep<'_>,
     ) -> Result<(), LibtorchError> {
         adam(parameters, gradients, &mut self.first, &mut self.second, &mut self.counter, config)
     }
@@ -283,7 +284,8 @@ impl State {
         &mut self,
         parameters: &mut [Tensor],
         gradients: &[Tensor],
-        RmsProp { learning_rate, rho, momentum, epsilon }: RmsProp,
+        RmsProp { rho, momentum, epsilon, .. }: RmsProp,
+        rate: Rate<'_>,
     ) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
         for (i, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
@@ -297,7 +299,10 @@ impl State {
             } else {
                 scaled
             };
-            let _ = w.f_sub_(&update.f_mul_scalar(learning_rate)?)?;
+            let _ = w.f_sub_(&match rate {
+                Rate::Number(rate) => update.f_mul_scalar(rate)?,
+                Rate::Tensor(rate) => update.f_mul(rate)?,
+            })?;
         }
         Ok(())
     }

@@ -15,13 +15,14 @@ use super::history::EpochRecord;
 use super::observers::Observers;
 use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
-use super::step::{Input, Step};
+use super::step::{Input, Step, Takes};
 use super::{FitData, SnapshotError, TrainError};
-use crate::data::batches::{Epoch, Feed, FeedError};
+use crate::data::batches::{Epoch, Feed, FeedError, ResidentEpoch};
 use crate::data::share::Share;
 use crate::device::{self, Device};
 use crate::evaluate;
 use crate::model::Sequential;
+use crate::native::LibtorchError;
 use crate::rng::{self, Purpose};
 
 /// A training run that is going on.
@@ -39,9 +40,6 @@ pub(super) struct Session<'a, 'c, 'm> {
     /// Where a rollback goes back to, if the config wants any.
     anchor: Option<Arc<Snapshot>>,
 }
-
-/// The samples of steps.
-type Inputs<'t> = Box<dyn Iterator<Item = Result<Input<'t>, FeedError>> + 't>;
 
 /// How an epoch ended.
 enum EpochEnd {
@@ -129,7 +127,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             ending = Ending::Stopped;
         }
         self.state.seconds = self.seconds();
-        self.step.exchange_average();
+        self.step.exchange_average()?;
         self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
             callback.on_train_end(training, ending)
         })?;
@@ -152,7 +150,13 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             Flow::Interrupt => return Ok(EpochEnd::Interrupted),
             flow => flow == Flow::Stop,
         };
+        let waited = Instant::now();
         let sums = self.step.sums()?;
+        // What a GPU was still computing belongs to the epoch.
+        self.state.epoch_seconds += waited.elapsed().as_secs_f64();
+        if let Some(notice) = self.step.take_notice() {
+            self.callbacks.each(|callback| callback.on_notice(&notice))?;
+        }
         self.finite(sums.loss, "mean loss", None)?;
         // The loss was measured before the last step, which can be the one that went wrong. Before
         // anybody hears of the epoch: it may be gone back on.
@@ -162,7 +166,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             self.finite(found, what, None)?;
         }
         // What is validated, and what callbacks see, is what training would end with here.
-        self.step.exchange_average();
+        self.step.exchange_average()?;
         let validated = match &self.validation {
             None => None,
             Some(validation) => Some(self.step.model()?.evaluate_feed(validation)?),
@@ -185,7 +189,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let end = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
             callback.on_epoch_end(training, &record)
         })?;
-        self.step.exchange_average();
+        self.step.exchange_average()?;
         self.state.history.epochs.push(record);
         self.state.epoch = epoch;
         self.state.batch = 0;
@@ -210,13 +214,22 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         // Whole data sets go through the network outside of this, with all threads.
         let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
-        let size = self.config.batch_size;
-        let train = Rc::clone(&self.train);
+        let (train, size) = (Rc::clone(&self.train), self.config.batch_size);
         let order = match train.is_streamed() {
             true => Vec::new(),
             false => order(train.len(), self.config.seed, epoch),
         };
-        let inputs = self.inputs(&train, &order, epoch)?;
+        let inputs = match train.is_streamed() {
+            true => {
+                let (seed, done, share) = (self.config.seed, self.state.batch, Share::WHOLE);
+                let epoch = Epoch { seed, number: epoch, batch: size, done, share };
+                read(&train, self.step.takes(), self.config, epoch)?
+            }
+            false => {
+                let left = &order[order.len().min(self.state.batch * size)..];
+                inputs(&train, self.step.takes(), self.config, epoch, left)?
+            }
+        };
         for input in inputs {
             let (number, position) =
                 (self.state.batch + 1, self.state.batch * self.config.batch_size);
@@ -227,7 +240,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             self.state.batch = number;
             self.state.epoch_seconds = earlier + begun.elapsed().as_secs_f64();
             if on_cpu && self.config.on_nan != OnNan::Ignore {
-                self.finite(self.step.sums()?.loss, "loss", Some(number))?;
+                let loss = self.step.sums()?.loss;
+                self.finite(loss, "loss", Some(number))?;
             }
             let answer =
                 self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
@@ -248,42 +262,9 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(Flow::Continue)
     }
 
-    /// What is left of an epoch, batch by batch; `order` is that of a data set in memory.
-    fn inputs<'t>(
-        &self,
-        train: &'t Feed,
-        order: &'t [u32],
-        epoch: usize,
-    ) -> Result<Inputs<'t>, TrainError> {
-        let (gathers, size) = (self.step.gathers(), self.config.batch_size);
-        let workers = self.config.workers();
-        if train.is_streamed() {
-            let (seed, share) = (self.config.seed, Share::WHOLE);
-            let done = self.state.batch;
-            let epoch = Epoch { seed, number: epoch, batch: size, done, share };
-            return Ok(match gathers {
-                true => Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?)))),
-                false => {
-                    let batches = train.read_batches(epoch, workers)?;
-                    Box::new(batches.map(|batch| Ok(Input::Batch(batch?))))
-                }
-            });
-        }
-        let order = &order[order.len().min(self.state.batch * size)..];
-        Ok(match train.on_host(epoch).filter(|_| gathers) {
-            Some(feed) => {
-                Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen))))
-            }
-            None => {
-                let batches = train.training_batches(order, size, epoch, workers)?;
-                Box::new(batches.map(|batch| Ok(Input::Batch(batch?))))
-            }
-        })
-    }
-
     /// Refuses a number that is not finite, unless the config ignores it.
     fn finite(
-        &self,
+        &mut self,
         found: f64,
         what: &'static str,
         batch: Option<usize>,
@@ -292,7 +273,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             return Ok(());
         }
         // On a GPU it may have been any of the epoch's batches.
-        let first = || self.step.finite_steps().ok()?;
+        let mut first = || self.step.finite_steps().ok()?;
         let batch = match (batch, what) {
             (None, "mean loss") => first().map(|finite| finite + 1),
             _ => batch,
@@ -445,6 +426,55 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     fn seconds(&self) -> f64 {
         self.started.0 + self.started.1.elapsed().as_secs_f64()
+    }
+}
+
+/// Samples, batch by batch, as the engine takes them.
+type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, FeedError>> + 'a>;
+
+/// The samples of an epoch that is read from files.
+fn read<'a>(
+    train: &'a Feed,
+    takes: Takes,
+    config: &FitConfig,
+    epoch: Epoch,
+) -> Result<Inputs<'a>, LibtorchError> {
+    match takes {
+        Takes::Chosen => Ok(Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?))))),
+        _ => {
+            let batches = train.read_batches(epoch, config.workers())?;
+            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
+        }
+    }
+}
+
+/// The samples of `order`, of a data set in memory.
+fn inputs<'a>(
+    train: &'a Rc<Feed>,
+    takes: Takes,
+    config: &FitConfig,
+    epoch: usize,
+    order: &'a [u32],
+) -> Result<Inputs<'a>, LibtorchError> {
+    let size = config.batch_size;
+    if let Some(resident) = ResidentEpoch::new(train, order, epoch)? {
+        let starts = (0..order.len()).step_by(size);
+        return Ok(Box::new(starts.map(move |start| {
+            let samples = size.min(order.len() - start);
+            Ok(match takes {
+                Takes::Resident => Input::Resident(Rc::clone(&resident), start, samples),
+                _ => Input::Batch(resident.batch(start, samples)?),
+            })
+        })));
+    }
+    match train.on_host(epoch).filter(|_| takes == Takes::Chosen) {
+        Some(feed) => {
+            Ok(Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen)))))
+        }
+        None => {
+            let batches = train.training_batches(order, size, epoch, config.workers())?;
+            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
 use seqfit::recipe::{Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
-use seqfit::{Adam, AdamW, Engine, FitConfig, Loss, Metric, OnNan, Optimizer, RmsProp, Sgd};
+use seqfit::{Adam, AdamW, Engine, FitConfig, Loss, Metric, OnNan, Optimizer, Precision, RmsProp, Sgd};
 use serde::{Deserialize, Serialize};
 
 use super::super::options::{self, Numbers};
@@ -41,10 +41,15 @@ pub struct FitOptions {
     /// Decides weights, order, validation split and dropout [default: 0]
     #[arg(long, value_name = "N", value_parser = options::seed)]
     seed: Option<u64>,
-    /// What computes the steps: libtorch's autograd for every network and device, or fused for stacks of
-    /// Dense layers on the CPU, several times as fast; auto takes fused where it can [default: auto]
+    /// What computes the steps: libtorch's autograd for every network and device; fused for stacks of Dense
+    /// layers on the CPU or graph on a GPU, several times as fast; auto takes these where it can
+    /// [default: auto]
     #[arg(long, value_enum)]
     engine: Option<EngineName>,
+    /// What a step multiplies: f32; tf32 on a GPU; or bf16, from f32 weights. Wide layers are faster with
+    /// tf32 and bf16, small networks are not [default: f32]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionName>,
     /// Threads of a step on the CPU [default: all; with autograd 1 for small batches]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -144,6 +149,14 @@ enum EngineName {
     Auto,
     Autograd,
     Fused,
+    Graph,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PrecisionName {
+    F32,
+    Tf32,
+    Bf16,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -274,12 +287,31 @@ impl FitOptions {
                 Some(EngineName::Auto) => Engine::Auto,
                 Some(EngineName::Autograd) => Engine::Autograd,
                 Some(EngineName::Fused) => Engine::Fused,
+                Some(EngineName::Graph) => Engine::Graph,
+            },
+            precision: match self.precision {
+                None => base.precision,
+                Some(PrecisionName::F32) => Precision::F32,
+                Some(PrecisionName::Tf32) => Precision::Tf32,
+                Some(PrecisionName::Bf16) => Precision::Bf16,
             },
             threads: self.threads.map(usize::from).or(base.threads),
         };
         fit.check().map_err(|error| Usage(error.to_string()))?;
         if cuda && fit.engine == Engine::Fused {
             let rule = "--engine fused is for the CPU, found it with a GPU: leave one out";
+            return Err(Usage(rule.to_owned()).into());
+        }
+        if !cuda && fit.engine == Engine::Graph {
+            let rule = "--engine graph is for a GPU, found it without: add --cuda, or leave it out";
+            return Err(Usage(rule.to_owned()).into());
+        }
+        if !cuda && fit.precision == Precision::Tf32 {
+            let rule = "--precision tf32 is for a GPU, found it without: add --cuda, or take f32 or bf16";
+            return Err(Usage(rule.to_owned()).into());
+        }
+        if fit.engine == Engine::Fused && !fit.precision.is_f32() {
+            let rule = "--engine fused computes in f32, found --precision bf16: leave one out";
             return Err(Usage(rule.to_owned()).into());
         }
         Ok(fit)

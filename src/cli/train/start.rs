@@ -16,11 +16,14 @@ use super::{Args, Job, Own};
 pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<Job> {
     let trial = args.trial.begin()?;
     let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
-    let fit = args.trial.fit(fit, args.fit.epochs);
+    let mut fit = args.trial.fit(fit, args.fit.epochs);
     let validates = fit.validation_split > 0.0;
     let base = (&Default::default(), &Default::default());
     let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
     let device = args.device.chosen().unwrap_or(Device::Cpu);
+    if args.stream.stream.is_some() {
+        fit = fit.for_streaming(device)?;
+    }
     device::require(device)?;
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;

@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::{Augmenter, Draw, Spline};
-use crate::native::LibtorchError;
+use crate::native::{LibtorchError, buffer};
 
 /// What every batch needs, on the device.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct DeviceMap {
     /// f32 [height, 1] and [width]: offsets of pixels from the middle.
     v: Tensor,
     u: Tensor,
+    /// f32 [2]: what makes a place of x and y in pixels one of [-1, 1].
+    sides: Tensor,
     device: Device,
 }
 
@@ -42,17 +44,16 @@ impl DeviceMap {
             columns: matrix(columns)?.f_tr()?.f_to_device(device)?,
             v: offsets(height)?.f_reshape([height as i64, 1])?.f_to_device(device)?,
             u: offsets(width)?.f_to_device(device)?,
+            sides: buffer::on_device(&[2.0 / width as f32, 2.0 / height as f32], device)?,
             device,
         })
     }
 
     /// Deforms f32 images [n, height, width], each by its own draw; there is one for each.
     pub fn apply(&self, draws: &[Draw], images: &Tensor) -> Result<Tensor, LibtorchError> {
-        let (height, width) = (self.v.size()[0], self.u.size()[0]);
         let n = draws.len() as i64;
         let affine: Vec<f32> = draws.iter().flat_map(|draw| draw.affine).collect();
-        let affine = Tensor::f_from_slice(&affine)?.f_reshape([n, 2, 3, 1, 1])?;
-        let affine = affine.f_to_device(self.device)?;
+        let affine = buffer::on_device(&affine, self.device)?.f_reshape([n, 2, 3, 1, 1])?;
         let part = |k: i64| affine.f_select(2, k);
         // [n, 2, height, width]: input x and y of every output pixel, from the middle.
         let mut places =
@@ -61,13 +62,11 @@ impl DeviceMap {
             draws.iter().flat_map(|draw| draw.control.iter().copied()).collect();
         if !control.is_empty() {
             let shape = [n, 2, self.rows.size()[1], self.columns.size()[0]];
-            let control =
-                Tensor::f_from_slice(&control)?.f_reshape(shape)?.f_to_device(self.device)?;
+            let control = buffer::on_device(&control, self.device)?.f_reshape(shape)?;
             places = places.f_add(&self.rows.f_matmul(&control)?.f_matmul(&self.columns)?)?;
         }
         // From -1, the outer edge of the first pixel, to 1, that of the last; [n, height, width, 2].
-        let sides = Tensor::f_from_slice(&[2.0 / width as f32, 2.0 / height as f32])?;
-        let grid = places.f_permute([0, 2, 3, 1])?.f_mul(&sides.f_to_device(self.device)?)?;
+        let grid = places.f_permute([0, 2, 3, 1])?.f_mul(&self.sides)?;
         const BILINEAR: i64 = 0;
         const ZEROS: i64 = 0;
         let images = images.f_unsqueeze(1)?;

@@ -25,7 +25,7 @@ mod stack;
 
 use std::hint::black_box;
 
-use super::{Engine, Input, Turn};
+use super::{Engine, Input, Takes, Turn};
 use crate::data::batches::{Columns, Scratch};
 use crate::device;
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
@@ -255,17 +255,17 @@ fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
 }
 
 impl Engine for Fused<'_> {
-    fn gathers(&self) -> bool {
-        true
+    fn takes(&self) -> Takes {
+        Takes::Chosen
     }
 
     fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError> {
         let Some((feed, chosen)) = input.chosen() else {
-            unreachable!("an engine that gathers gets choices");
+            unreachable!("an engine gets what it takes");
         };
         self.stale = true;
         let samples = chosen.len();
-        self.draw_masks(turn.mode, samples)?;
+        self.draw_masks(turn, samples)?;
         self.gather(feed, chosen);
         for group in self.cut.groups.clone() {
             if self.stack.units[group.start].is_wide() {
@@ -292,18 +292,19 @@ impl Engine for Fused<'_> {
         Ok(self.take_over()?)
     }
 
-    fn exchange_average(&mut self) {
+    fn exchange_average(&mut self) -> Result<(), LibtorchError> {
         if let Some((_, average)) = self.ema.as_mut().filter(|(_, average)| !average.is_empty()) {
             std::mem::swap(&mut self.parameters, average);
             self.stale = true;
         }
+        Ok(())
     }
 
-    fn average(&self) -> Result<Tensors, LibtorchError> {
+    fn average(&mut self) -> Result<Tensors, LibtorchError> {
         self.unpack(self.ema.as_ref().map_or(&[], |(_, average)| average))
     }
 
-    fn moments(&self) -> Result<[Tensors; 2], LibtorchError> {
+    fn moments(&mut self) -> Result<[Tensors; 2], LibtorchError> {
         let [first, second] = &self.moments;
         Ok([self.unpack(first)?, self.unpack(second)?])
     }
@@ -326,7 +327,7 @@ impl Engine for Fused<'_> {
         Ok(())
     }
 
-    fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
+    fn not_finite(&mut self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
         let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
         let [first, second] = &self.moments;
         let lists = [
@@ -341,7 +342,7 @@ impl Engine for Fused<'_> {
         }))
     }
 
-    fn sums(&self) -> Result<Sums, LibtorchError> {
+    fn sums(&mut self) -> Result<Sums, LibtorchError> {
         Ok(self.totals)
     }
 
@@ -350,7 +351,7 @@ impl Engine for Fused<'_> {
         Ok(())
     }
 
-    fn finite_steps(&self) -> Result<Option<usize>, LibtorchError> {
+    fn finite_steps(&mut self) -> Result<Option<usize>, LibtorchError> {
         Ok(None)
     }
 }

@@ -1,8 +1,14 @@
-//! One training step, by one of two engines: [`autograd`] for every network on every device, the
-//! reference; [`fused`] for stacks of Dense layers on the CPU, several times as fast.
+//! One training step, by one of three engines: [`autograd`] for every network on every device, the
+//! reference; [`fused`] for stacks of Dense layers on the CPU and [`replayed`] for every network on a GPU,
+//! each several times as fast there.
 
 mod autograd;
 mod fused;
+mod learner;
+mod replayed;
+mod totals;
+
+use std::rc::Rc;
 
 use tch::Device;
 
@@ -10,14 +16,26 @@ use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
 use super::schedule::{Course, Schedule};
 use super::snapshot::{Snapshot, Sums};
-use crate::data::batches::{Batch, HostFeed, Portion};
-use crate::model::{Mode, ModelError, Sequential, WeightsError, check_like};
+use crate::data::batches::{Batch, HostFeed, Portion, ResidentEpoch};
+use crate::model::{ModelError, Sequential, WeightsError, check_like};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
 use autograd::Autograd;
 use fused::Fused;
+use replayed::Replayed;
 
 pub(super) use fused::supports;
+
+/// What an engine wants its samples as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// [`Input::Batch`].
+    Batches,
+    /// [`Input::Chosen`] or [`Input::Read`].
+    Chosen,
+    /// [`Input::Resident`].
+    Resident,
+}
 
 /// The samples of a step.
 pub(super) enum Input<'a> {
@@ -25,17 +43,19 @@ pub(super) enum Input<'a> {
     Batch(Batch),
     /// Chosen, for an engine that makes them itself.
     Chosen(HostFeed<'a>, &'a [u32]),
-    /// As they were read from files, for an engine that makes them itself.
+    /// The place of the first in the order of an epoch, and how many.
+    Resident(Rc<ResidentEpoch>, usize, usize),
+    /// As they were read from files, for an engine that makes its batches itself.
     Read(Portion),
 }
 
 impl Input<'_> {
-    /// The samples that an engine makes itself: where they are, and which.
+    /// The samples that an engine makes a batch of itself: where they are, and which.
     fn chosen(&self) -> Option<(HostFeed<'_>, &[u32])> {
         match self {
-            Self::Batch(_) => None,
             Self::Chosen(feed, chosen) => Some((*feed, chosen)),
             Self::Read(portion) => Some((portion.feed(), portion.places())),
+            Self::Batch(_) | Self::Resident(..) => None,
         }
     }
 }
@@ -47,17 +67,18 @@ struct Turn {
     optimizer: Optimizer,
     /// Steps before this one.
     number: u64,
-    /// Where dropout draws from.
-    mode: Mode,
+    /// The seed of the masks that Dropout draws.
+    seed: u64,
 }
 
 /// What computes a step: parameters, what the optimiser remembers and the sums of what was seen are its
 /// own, in whatever form it likes.
 trait Engine {
-    /// Whether it takes chosen samples and makes the batches itself.
-    fn gathers(&self) -> bool;
+    /// What it wants its samples as.
+    fn takes(&self) -> Takes;
 
-    /// Forward, backward and the optimiser's step.
+    /// Forward, backward and the optimiser's step, now or together with steps that follow; whoever asks
+    /// for anything gets what there is behind all steps.
     fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError>;
 
     /// The network with the parameters of this moment.
@@ -72,31 +93,36 @@ trait Engine {
     fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError>;
 
     /// Exchanges the weights for their moving average, if there is one; a second call takes that back.
-    fn exchange_average(&mut self);
+    fn exchange_average(&mut self) -> Result<(), LibtorchError>;
 
     /// A copy of the weights' average by the parameters' names; empty without one.
-    fn average(&self) -> Result<Tensors, LibtorchError>;
+    fn average(&mut self) -> Result<Tensors, LibtorchError>;
 
     /// Copies of both lists of the optimiser's moments by the parameters' names; a list that the
     /// optimiser does not need is empty.
-    fn moments(&self) -> Result<[Tensors; 2], LibtorchError>;
+    fn moments(&mut self) -> Result<[Tensors; 2], LibtorchError>;
 
     /// Overwrites everything with what it was in `snapshot`, whose names and shapes have been checked.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError>;
 
     /// The first of the weights, their average and the optimiser's memory that holds a number that is
     /// not finite, and that number. This waits for the device.
-    fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError>;
+    fn not_finite(&mut self) -> Result<Option<(&'static str, f64)>, LibtorchError>;
 
     /// The sums since the last [`set_sums`](Self::set_sums). This waits for the device.
-    fn sums(&self) -> Result<Sums, LibtorchError>;
+    fn sums(&mut self) -> Result<Sums, LibtorchError>;
 
     /// Begins anew from these sums.
     fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError>;
 
     /// How many of the steps since the last [`set_sums`](Self::set_sums) came before the first whose
     /// loss was not finite, if it is known. This waits for the device.
-    fn finite_steps(&self) -> Result<Option<usize>, LibtorchError>;
+    fn finite_steps(&mut self) -> Result<Option<usize>, LibtorchError>;
+
+    /// What whoever trains should know, once.
+    fn take_notice(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// Trains a network step by step.
@@ -118,13 +144,11 @@ impl<'m> Step<'m> {
         course: Course,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
-        let fused = match config.engine {
-            Choice::Autograd => false,
-            Choice::Auto | Choice::Fused => model.device() == Device::Cpu && supports(model.spec()),
-        };
-        let engine: Box<dyn Engine + 'm> = match fused {
-            true => Box::new(Fused::new(model, config, config.batch_size.min(samples))?),
-            false => Box::new(Autograd::new(model, config)?),
+        let batch = config.batch_size.min(samples);
+        let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), model.device()) {
+            Choice::Fused => Box::new(Fused::new(model, config, batch)?),
+            Choice::Graph => Box::new(Replayed::new(model, config, batch)?),
+            Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config)?),
         };
         Ok(Self {
             engine,
@@ -137,9 +161,14 @@ impl<'m> Step<'m> {
         })
     }
 
-    /// Whether the engine takes [`Input::Chosen`] and [`Input::Read`].
-    pub fn gathers(&self) -> bool {
-        self.engine.gathers()
+    /// What [`run`](Self::run) is to be given.
+    pub fn takes(&self) -> Takes {
+        self.engine.takes()
+    }
+
+    /// What whoever trains should know, once.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.engine.take_notice()
     }
 
     /// One step.
@@ -148,7 +177,7 @@ impl<'m> Step<'m> {
         let turn = Turn {
             optimizer: self.optimizer.with_learning_rate(rate),
             number: self.steps,
-            mode: Mode::Training { seed: self.seed, step: self.steps },
+            seed: self.seed,
         };
         self.engine.run(input, turn)?;
         self.steps += 1;
@@ -187,8 +216,8 @@ impl<'m> Step<'m> {
     }
 
     /// Exchanges the weights for their average, if there is one; a second call takes that back.
-    pub fn exchange_average(&mut self) {
-        self.engine.exchange_average();
+    pub fn exchange_average(&mut self) -> Result<(), LibtorchError> {
+        self.engine.exchange_average()
     }
 
     /// Copies of the weights, their average and the optimiser's moments, by the parameters' names.
@@ -198,12 +227,12 @@ impl<'m> Step<'m> {
     }
 
     /// See [`Engine::not_finite`].
-    pub fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
+    pub fn not_finite(&mut self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
         self.engine.not_finite()
     }
 
     /// See [`Engine::sums`].
-    pub fn sums(&self) -> Result<Sums, LibtorchError> {
+    pub fn sums(&mut self) -> Result<Sums, LibtorchError> {
         self.engine.sums()
     }
 
@@ -213,7 +242,7 @@ impl<'m> Step<'m> {
     }
 
     /// See [`Engine::finite_steps`].
-    pub fn finite_steps(&self) -> Result<Option<usize>, LibtorchError> {
+    pub fn finite_steps(&mut self) -> Result<Option<usize>, LibtorchError> {
         self.engine.finite_steps()
     }
 
@@ -366,15 +395,16 @@ mod tests {
         let feed = feed.augmented(config.augment, config.seed, steps).unwrap();
         let course = Course { steps: steps as u64, epoch_steps: 1 };
         let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
-        assert_eq!(step.gathers(), engine == Choice::Fused);
         let order: Vec<u32> = (0..*n as u32).rev().collect();
         for epoch in 1..=steps {
             // The last batches of epochs are smaller.
             let chosen = if epoch % 3 == 2 { &order[..n.div_ceil(2)] } else { &order[..] };
-            if step.gathers() {
+            if engine == Choice::Fused {
+                assert_eq!(step.takes(), Takes::Chosen);
                 step.run(&Input::Chosen(feed.on_host(epoch).unwrap(), chosen)).unwrap();
                 continue;
             }
+            assert_eq!(step.takes(), Takes::Batches);
             for batch in feed.training_batches(chosen, *n, epoch, 0).unwrap() {
                 step.run(&Input::Batch(batch.unwrap())).unwrap();
             }
@@ -535,13 +565,89 @@ mod tests {
         }
     }
 
+    /// Where nothing is recorded: groups, single steps and smaller batches, and whoever asks in between,
+    /// see what autograd has.
+    #[test]
+    fn steps_that_are_put_off_are_those_of_autograd() {
+        let layers = vec![
+            Dropout::new(0.2).into(),
+            Flatten.into(),
+            Dense::new(12).activation(Activation::Relu).into(),
+            Dropout::new(0.0).into(),
+            Dropout::new(0.4).into(),
+            Dense::new(3).into(),
+        ];
+        let spec = Spec { input_shape: vec![9, 9], layers };
+        let optimizers = [
+            Optimizer::default(),
+            Optimizer::AdamW(AdamW::default()),
+            Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
+            Optimizer::RmsProp(RmsProp { momentum: 0.5, ..RmsProp::default() }),
+        ];
+        let dataset = samples(302, 3, 5);
+        // 76 steps an epoch: two whole groups, some steps, and two samples.
+        let course = Course { steps: 152, epoch_steps: 76 };
+        for optimizer in optimizers {
+            let train = |engine| {
+                let config = FitConfig {
+                    engine,
+                    optimizer,
+                    batch_size: 4,
+                    ema: Some(0.9),
+                    clip_norm: Some(1.0),
+                    label_smoothing: 0.1,
+                    schedule: Schedule::Cosine { warm_up: 0.1, end: 0.0 },
+                    seed: 7,
+                    ..FitConfig::default()
+                };
+                let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 1).unwrap();
+                let feed = Rc::new(Feed::resident(&dataset, Device::Cpu).unwrap());
+                let order: Vec<u32> = (0..302).rev().collect();
+                let mut step = Step::new(&mut model, &config, course, 302).unwrap();
+                let mut seen = Vec::new();
+                let mut kept = None;
+                for epoch in 1..=2 {
+                    let resident = ResidentEpoch::new(&feed, &order, epoch).unwrap().unwrap();
+                    for start in (0..302).step_by(4) {
+                        let count = 4.min(302 - start);
+                        let input = match step.takes() {
+                            Takes::Resident => Input::Resident(Rc::clone(&resident), start, count),
+                            _ => Input::Batch(resident.batch(start, count).unwrap()),
+                        };
+                        step.run(&input).unwrap();
+                        if [40, 160, 164].contains(&start) {
+                            seen.push(step.sums().unwrap());
+                        }
+                    }
+                    seen.push(step.sums().unwrap());
+                    step.exchange_average().unwrap();
+                    let averaged = step.model().unwrap().weights().unwrap();
+                    step.exchange_average().unwrap();
+                    let (weights, average, moments) = step.tensors().unwrap();
+                    assert_eq!(averaged, average);
+                    let state =
+                        State { step: step.steps(), learning_rate: 0.01, ..State::default() };
+                    let snapshot =
+                        Snapshot { state, weights, average, moments, ..Snapshot::default() };
+                    kept = Some(snapshot);
+                    // From here on with another learning rate, and tensors of its own.
+                    step.restore(kept.as_ref().unwrap()).unwrap();
+                    step.set_sums(Sums::default()).unwrap();
+                }
+                (seen, kept.unwrap())
+            };
+            assert!(train(Choice::Graph) == train(Choice::Autograd), "{optimizer:?}");
+        }
+    }
+
     #[test]
     fn auto_takes_the_fused_engine_where_it_can() {
         let engine = |layers: Vec<crate::layers::Layer>| {
             let spec = Spec { input_shape: vec![4], layers };
             let mut model = Sequential::from_spec(spec, Device::Cpu, 0).unwrap();
             let course = Course { steps: 1, epoch_steps: 1 };
-            Step::new(&mut model, &FitConfig::default(), course, 1000).unwrap().gathers()
+            let step = Step::new(&mut model, &FitConfig::default(), course, 1000).unwrap();
+            step.takes() == Takes::Chosen
         };
         assert!(engine(vec![Dense::new(3).into()]));
         assert!(engine(vec![Dense::new(3).into(), Dropout::new(0.5).into(), Dense::new(2).into()]));

@@ -2,17 +2,16 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Fused, Rows, kernels, split_off};
+use super::{Fused, Rows, Turn, kernels, split_off};
 use crate::data::batches::{Columns, HostFeed, Scratch, scale_columns};
-use crate::model::Mode;
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
 
 impl Fused<'_> {
     /// Draws the masks of all Dropout layers for so many samples: libtorch's own numbers, so that both
     /// engines drop the same.
-    pub(super) fn draw_masks(&mut self, mode: Mode, samples: usize) -> Result<(), LibtorchError> {
-        let Mode::Training { seed, step } = mode else { return Ok(()) };
+    pub(super) fn draw_masks(&mut self, turn: Turn, samples: usize) -> Result<(), LibtorchError> {
+        let Turn { seed, number: step, .. } = turn;
         let layers = self.stack.units.iter().zip(self.stack.dropouts()).zip(&mut self.rows.layers);
         for ((unit, dropout), rows) in layers {
             let Some((layer, rate)) = dropout else { continue };

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Times seqfit's training on a GPU against PyTorch and JAX on the same card, in turn.
+
+    python scripts/bench/cuda.py --data-dir DIR [--seqfit PROGRAM] [--batch-size 32 4096] [--rounds 3]
+
+Run it with the Python that has PyTorch with CUDA; JAX is timed where it is installed. All train the
+tutorial's network (784-128-64-10, relu, Adam 1e-3) on the MNIST files in DIR, each in a process of its own,
+A B C A B C …. Printed are the seconds of all epochs, the first with its warm-up included, the median of
+samples a second of the others, and how often the program has to be run to take seqfit's time. The peers
+have all images as float32 on the card before their clocks start.
+
+With --widths, precisions are compared as well: networks of two hidden layers that wide, batch 4096.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import peers
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pytorch(folder, batch_size, epochs, fused):
+    """Eager PyTorch, with everything on the card."""
+    import torch
+    from torch import nn
+
+    x, y = peers.mnist(folder)
+    x, y = torch.from_numpy(x).cuda(), torch.from_numpy(y.astype("int64")).cuda()
+    layers = [nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Linear(64, 10)).cuda()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True if fused else None)
+    for _ in range(epochs):
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        order = torch.randperm(len(x), device="cuda")
+        xs, ys = x[order], y[order]
+        for i in range(0, len(x), batch_size):
+            loss = nn.functional.cross_entropy(model(xs[i : i + batch_size]), ys[i : i + batch_size])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        torch.cuda.synchronize()
+        print(time.perf_counter() - started, flush=True)
+
+
+def jax(folder, batch_size, epochs):
+    peers.EPOCHS = epochs
+    peers.jax(folder, batch_size)
+
+
+OWN = {
+    "pytorch": lambda *args: pytorch(*args, False),
+    "pytorch-fused": lambda *args: pytorch(*args, True),
+    "jax": jax,
+}
+
+
+def peer(name, samples):
+    def run(args, batch_size):
+        own = ["--data-dir", args.data_dir, "--batch-size", str(batch_size), "--epochs", str(args.epochs)]
+        command = [sys.executable, __file__, "--peer", name, *own]
+        # Each takes a part of the card's memory, not all of it.
+        environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        wall = time.perf_counter() - started
+        if done.returncode:
+            raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
+        values = [float(line) for line in done.stdout.split()]
+        seconds = [samples / value for value in values] if name == "jax" else values
+        return seconds, wall, None
+
+    return run
+
+
+def seqfit(*options):
+    def run(args, batch_size):
+        with tempfile.TemporaryDirectory() as folder:
+            command = [args.seqfit, "train", "--json", "--cuda", "--data-dir", args.data_dir]
+            command += ["--epochs", str(args.epochs), "--batch-size", str(batch_size)]
+            command += ["--out", f"{folder}/run", *options]
+            started = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True)
+            wall = time.perf_counter() - started
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+        if "note:" in done.stderr:
+            print(done.stderr.strip(), file=sys.stderr)
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        seconds = [record["seconds"] for record in records if "epoch" in record]
+        accuracy = [record["test"]["accuracy"] for record in records if "test" in record]
+        return seconds, wall, accuracy[-1] if accuracy else None
+
+    return run
+
+
+def compare(programs, args, batch_size, samples):
+    """A table of the programs, each as often as there are rounds, in turn; the first is what others are
+    compared with."""
+    runs = {name: [] for name in programs}
+    for _ in range(args.rounds):
+        for name, run in programs.items():
+            runs[name].append(run(args, batch_size))
+    speed = lambda seconds: samples / statistics.median(seconds[1:])
+    first = next(iter(runs))
+    for name, done in runs.items():
+        total = statistics.median(sum(seconds) for seconds, _, _ in done)
+        speeds = [speed(seconds) for seconds, _, _ in done]
+        ratio = statistics.median(
+            speed(ours) / speed(theirs) for (ours, _, _), (theirs, _, _) in zip(runs[first], done)
+        )
+        totals = statistics.median(
+            sum(theirs) / sum(ours) for (ours, _, _), (theirs, _, _) in zip(runs[first], done)
+        )
+        wall = statistics.median(wall for _, wall, _ in done)
+        accuracies = [f"{100 * accuracy:.2f} %" for _, _, accuracy in done if accuracy is not None]
+        print(
+            f"  {name:<30} {args.epochs} epochs {total:6.2f} s, steady {statistics.median(speeds):>11,.0f} samples/s"
+            f" ({min(speeds):,.0f} to {max(speeds):,.0f}), {first} is {ratio:.2f}x ({totals:.2f}x with the"
+            f" first epoch), whole command {wall:.1f} s {' '.join(accuracies)}",
+            flush=True,
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", required=True)
+    parser.add_argument("--seqfit", default=str(ROOT / "target/release/seqfit"))
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[32, 4096])
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--widths", type=int, nargs="*", default=[])
+    parser.add_argument("--peer", choices=OWN, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peer:
+        return OWN[args.peer](Path(args.data_dir), args.batch_size[0], args.epochs)
+
+    samples = len(peers.read_idx(Path(args.data_dir), "train-labels-idx1-ubyte"))
+    programs = {"seqfit": seqfit(), "seqfit, autograd": seqfit("--engine", "autograd")}
+    programs["PyTorch"] = peer("pytorch", samples)
+    programs["PyTorch, fused Adam"] = peer("pytorch-fused", samples)
+    if importlib.util.find_spec("jax") and importlib.util.find_spec("optax"):
+        programs["JAX, jitted scan"] = peer("jax", samples)
+    for batch_size in args.batch_size:
+        print(f"batch {batch_size}, {args.rounds} rounds in turn, medians (least to most)")
+        compare(programs, args, batch_size, samples)
+    for width in args.widths:
+        print(f"two hidden layers of {width}, batch 4096, {args.rounds} rounds in turn")
+        own = lambda precision: seqfit("--hidden", f"{width},{width}", "--precision", precision)
+        compare({name: own(name) for name in ("f32", "tf32", "bf16")}, args, 4096, samples)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+//! What a step by libtorch's autograd is made of, for the engines that take such steps one by one
+//! ([`Autograd`](super::autograd::Autograd)) or recorded ([`Replayed`](super::replayed::Replayed)).
+
+use tch::Tensor;
+
+use crate::data::batches::Batch;
+use crate::loss::Loss;
+use crate::model::{ModelError, Sequential, WeightsError};
+use crate::native::LibtorchError;
+use crate::native::optimizer::Rate;
+use crate::native::precision::Tf32;
+use crate::precision::Precision;
+use crate::tensors::{HostTensor, Tensors};
+use crate::train::config::FitConfig;
+use crate::train::optimizer::{self, Optimizer};
+use crate::train::snapshot::Snapshot;
+
+/// A network, what its optimiser remembers, and how both learn from a batch.
+pub(super) struct Learner<'m> {
+    pub model: &'m mut Sequential,
+    optimizer: optimizer::State,
+    loss: Loss,
+    label_smoothing: f64,
+    clip_norm: Option<f64>,
+    precision: Precision,
+    /// The decay of the weights' moving average, and the average: none before the first step.
+    ema: Option<(f64, Vec<Tensor>)>,
+}
+
+/// What a step found before it changed the weights, on the device.
+pub(super) struct Found {
+    /// f32 [batch, classes]
+    pub logits: Tensor,
+    /// f32 scalar: the mean loss.
+    pub loss: Tensor,
+}
+
+impl<'m> Learner<'m> {
+    pub fn new(model: &'m mut Sequential, config: &FitConfig) -> Result<Self, LibtorchError> {
+        let device = model.device();
+        Ok(Self {
+            optimizer: optimizer::State::new(config.optimizer, model.tensors(), device)?,
+            loss: config.loss,
+            label_smoothing: config.label_smoothing,
+            clip_norm: config.clip_norm,
+            precision: config.precision,
+            ema: config.ema.map(|decay| (decay, Vec::new())),
+            model,
+        })
+    }
+
+    /// One step: forward, backward, optimiser, average. `before`: steps before this one.
+    pub fn learn(
+        &mut self,
+        batch: &Batch,
+        masks: &[Tensor],
+        (optimizer, rate): (Optimizer, Rate<'_>),
+        before: u64,
+    ) -> Result<Found, ModelError> {
+        // Whatever the process allows: what a step computes is the config's to say.
+        let _tf32 = match self.model.device().is_cuda() {
+            true => Some(Tf32::allow(self.precision == Precision::Tf32)?),
+            false => None,
+        };
+        let logits = self.model.pass(&batch.images, masks, self.precision)?;
+        let loss = self.loss.mean(&logits, &batch.labels, self.label_smoothing)?;
+        let mut gradients = Tensor::f_run_backward(&[&loss], self.model.tensors(), false, false)
+            .map_err(LibtorchError::from)?;
+        if let Some(norm) = self.clip_norm {
+            clip(&mut gradients, norm)?;
+        }
+        self.optimizer.step(self.model.tensors_mut(), &gradients, optimizer, rate, before)?;
+        if let Some((decay, average)) = &mut self.ema {
+            follow(average, self.model.tensors(), *decay)?;
+        }
+        let detached = |tensor: Tensor| tensor.f_detach().map_err(LibtorchError::from);
+        Ok(Found { logits: detached(logits)?, loss: detached(loss)? })
+    }
+
+    /// Exchanges the weights for their average, if there is one.
+    pub fn exchange_average(&mut self) {
+        if let Some((_, average)) = &mut self.ema {
+            for (weight, average) in self.model.tensors_mut().iter_mut().zip(average) {
+                std::mem::swap(weight, average);
+            }
+        }
+    }
+
+    /// A copy of the average.
+    pub fn average(&self) -> Result<Tensors, LibtorchError> {
+        self.named(self.ema.as_ref().map_or(&[], |(_, average)| average))
+    }
+
+    /// Copies of both lists of moments.
+    pub fn moments(&self) -> Result<[Tensors; 2], LibtorchError> {
+        let [first, second] = self.optimizer.moments();
+        Ok([self.named(first)?, self.named(second)?])
+    }
+
+    fn named(&self, tensors: &[Tensor]) -> Result<Tensors, LibtorchError> {
+        let named = self.model.parameters().zip(tensors);
+        named.map(|((name, _), t)| Ok((name.to_owned(), HostTensor::copy_of(t)?))).collect()
+    }
+
+    /// Overwrites weights, average and moments. The average may be in other tensors than before.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
+        let Snapshot { state, weights, average, moments, .. } = snapshot;
+        self.model.set_weights(weights)?;
+        let names: Vec<String> = self.model.parameters().map(|(name, _)| name.to_owned()).collect();
+        if let Some((_, own)) = &mut self.ema {
+            own.clear();
+            if !average.is_empty() {
+                follow(own, self.model.tensors(), 0.0)?;
+            }
+            for (name, tensor) in names.iter().zip(own) {
+                if let Some(saved) = average.get(name) {
+                    saved.copy_into(tensor)?;
+                }
+            }
+        }
+        for (saved, own) in moments.iter().zip(self.optimizer.restore(state.step)?) {
+            for (name, tensor) in names.iter().zip(own) {
+                if let Some(moment) = saved.get(name) {
+                    moment.copy_into(tensor)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of weights, average and moments that is not finite, and its number.
+    pub fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
+        let [first, second] = self.optimizer.moments();
+        let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
+        for (what, tensors) in [
+            ("weights", self.model.tensors()),
+            ("weights' average", average),
+            ("optimiser's memory", first),
+            ("optimiser's memory", second),
+        ] {
+            let largest = largest(tensors)?;
+            if !largest.is_finite() {
+                return Ok(Some((what, largest)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The largest magnitude in all of them; NaN if one holds it.
+fn largest(tensors: &[Tensor]) -> Result<f64, LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    tensors.iter().try_fold(0.0, |largest: f64, tensor| {
+        let own = tensor.f_abs()?.f_max()?.f_double_value(&[])?;
+        // f64::max would drop a NaN.
+        Ok(if own.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(own) })
+    })
+}
+
+/// Scales all gradients by the same share, so that their norm together is at most `most`. Nothing is
+/// read back from the device.
+fn clip(gradients: &mut [Tensor], most: f64) -> Result<(), LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    let norms: Vec<Tensor> = gradients.iter().map(tch::Tensor::f_norm).collect::<Result<_, _>>()?;
+    let norm = Tensor::f_stack(&norms, 0)?.f_norm()?;
+    // PyTorch's guard against a norm of zero.
+    let share = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(most)?.f_clamp_max(1.0)?;
+    for gradient in gradients {
+        let _ = gradient.f_mul_(&share)?;
+    }
+    Ok(())
+}
+
+/// Moves an average towards `weights`; one that is empty becomes a copy of them.
+fn follow(average: &mut Vec<Tensor>, weights: &[Tensor], decay: f64) -> Result<(), LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    if average.is_empty() {
+        for weight in weights {
+            let copy = weight.f_detach_copy()?;
+            average.push(copy.f_set_requires_grad(true)?);
+        }
+        return Ok(());
+    }
+    for (average, weight) in average.iter_mut().zip(weights) {
+        let _ = average.f_lerp_(weight, 1.0 - decay)?;
+    }
+    Ok(())
+}

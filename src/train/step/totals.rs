@@ -1,0 +1,63 @@
+//! Sums over the samples of steps, on the device that takes them.
+
+use tch::{Device, Kind, Tensor};
+
+use super::learner::Found;
+use crate::native::LibtorchError;
+use crate::train::snapshot::Sums;
+
+/// Sums over the samples of the steps so far: 64 bit, so that no sample is lost to rounding.
+pub(super) struct Totals {
+    loss: Tensor,
+    correct: Tensor,
+    samples: usize,
+    /// Steps up to the first loss that was not finite, counted where reading each back would stop
+    /// the device.
+    finite_steps: Option<Tensor>,
+}
+
+impl Totals {
+    /// Goes on from these sums.
+    pub fn new(device: Device, sums: Sums) -> Result<Self, LibtorchError> {
+        let loss = Tensor::f_full([0i64; 0], sums.loss, (Kind::Double, device))?;
+        let correct = Tensor::f_full([0i64; 0], sums.correct, (Kind::Int64, device))?;
+        let finite_steps = match device {
+            Device::Cpu => None,
+            _ => Some(Tensor::f_zeros([0i64; 0], (Kind::Int64, device))?),
+        };
+        Ok(Self { loss, correct, samples: sums.samples, finite_steps })
+    }
+
+    /// Adds one step or several, of as many samples each: all their labels, i64 [samples], and what each
+    /// of them found.
+    pub fn add(&mut self, labels: &Tensor, steps: &[Found]) -> Result<(), LibtorchError> {
+        let _no_grad = tch::no_grad_guard();
+        let samples = labels.numel();
+        let losses: Vec<&Tensor> = steps.iter().map(|step| &step.loss).collect();
+        let mut losses = Tensor::f_stack(&losses, 0)?.f_to_kind(Kind::Double)?;
+        let each = samples as f64 / steps.len().max(1) as f64;
+        let sums = losses.f_mul_scalar_(each)?.f_cumsum(0, Kind::Double)?.f_add_(&self.loss)?;
+        let logits: Vec<&Tensor> = steps.iter().map(|step| &step.logits).collect();
+        let right = Tensor::f_cat(&logits, 0)?.f_argmax(-1, false)?.f_eq_tensor(labels)?;
+        let _ = self.correct.f_add_(&right.f_sum(Kind::Int64)?)?;
+        self.samples += samples;
+        if let Some(finite_steps) = &mut self.finite_steps {
+            // A sum that has become NaN or infinite stays so.
+            let _ = finite_steps.f_add_(&sums.f_isfinite()?.f_sum(Kind::Int64)?)?;
+        }
+        self.loss = sums.f_select(0, -1)?.f_contiguous()?;
+        Ok(())
+    }
+
+    /// The sums. This waits for the device.
+    pub fn read(&self) -> Result<Sums, LibtorchError> {
+        let loss = self.loss.f_double_value(&[])?;
+        Ok(Sums { loss, correct: self.correct.f_int64_value(&[])?, samples: self.samples })
+    }
+
+    /// Steps before the first whose loss was not finite, if it is counted. This waits for the device.
+    pub fn finite_steps(&self) -> Result<Option<usize>, LibtorchError> {
+        let steps = self.finite_steps.as_ref();
+        steps.map(|steps| Ok(steps.f_int64_value(&[])? as usize)).transpose()
+    }
+}
