@@ -38,7 +38,15 @@ fn weights(model: &Sequential) -> Vec<u8> {
 fn config(engine: Engine) -> FitConfig {
     let augment = Augment { rotation: 10.0, shift: 0.5, ..Augment::default() };
     let (epochs, batch_size, validation_split) = (2, 50, 0.2);
-    FitConfig { epochs, batch_size, validation_split, engine, augment, seed: 5, ..Default::default() }
+    FitConfig {
+        epochs,
+        batch_size,
+        validation_split,
+        engine,
+        augment,
+        seed: 5,
+        ..Default::default()
+    }
 }
 
 /// Interrupts in a batch of the second epoch.

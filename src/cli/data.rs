@@ -214,7 +214,9 @@ fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
     let shards = args.shards.map_or_else(by_size, NonZeroUsize::get);
     data::save_shards(&train, &test, shards, &args.out)?;
     let (out, train, test) = (args.out.display(), train.len(), test.len());
-    output::print(&format!("{out}: {train} training images in {shards} shards, {test} test images\n"))?;
+    output::print(&format!(
+        "{out}: {train} training images in {shards} shards, {test} test images\n"
+    ))?;
     let out = output::quoted(&args.out);
     output::next(format_args!("seqfit train --stream --data-dir {out}"));
     Ok(ExitCode::SUCCESS)

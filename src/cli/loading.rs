@@ -45,11 +45,7 @@ pub fn of_run(
     Ok(loaded)
 }
 
-fn resolve(
-    request: &Request,
-    stream: Option<StreamMemory>,
-    quiet: bool,
-) -> anyhow::Result<Loaded> {
+fn resolve(request: &Request, stream: Option<StreamMemory>, quiet: bool) -> anyhow::Result<Loaded> {
     let locations = Locations::from_env()?;
     if let Some(memory) = stream {
         return Ok(data::stream(request, &locations, memory)?);

@@ -20,8 +20,8 @@ use super::columns::Run;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::prefetch::Prefetch;
-pub(crate) use super::stream::Epoch;
 use super::stream::Chunk;
+pub(crate) use super::stream::Epoch;
 use crate::native::{LibtorchError, buffer};
 pub(crate) use streamed::Portion;
 

@@ -121,7 +121,9 @@ impl Dataset {
         let start = self.position(i) * image;
         match &self.store.pixels {
             Pixels::Held(pixels) => &pixels[start..start + image],
-            Pixels::Files(..) => panic!("a streamed data set holds no images: read_image reads one"),
+            Pixels::Files(..) => {
+                panic!("a streamed data set holds no images: read_image reads one")
+            }
         }
     }
 
@@ -172,7 +174,8 @@ impl Dataset {
         while next < samples.end {
             // What lies side by side is one read.
             let first = self.position(next);
-            let run = (next..samples.end).zip(first..).take_while(|&(i, at)| self.position(i) == at);
+            let run =
+                (next..samples.end).zip(first..).take_while(|&(i, at)| self.position(i) == at);
             let (part, rest) = out.split_at_mut(image * run.count());
             next += part.len() / image;
             reader.read(first, part)?;

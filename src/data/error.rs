@@ -232,7 +232,9 @@ pub enum DatasetProblem {
     #[error("a data set holds at most 2^32 - 1 samples, found {0}")]
     TooMany(usize),
     /// More than the machine has room for at once.
-    #[error("{bytes} bytes of images do not fit into memory: use smaller batches, or less for --stream")]
+    #[error(
+        "{bytes} bytes of images do not fit into memory: use smaller batches, or less for --stream"
+    )]
     Memory {
         /// What was asked for.
         bytes: usize,

@@ -24,10 +24,10 @@ pub(super) use encode::header;
 pub use encode::{encode_images, encode_labels};
 pub use problem::IdxProblem;
 
+use self::header::{Header, Kind, PREFIX};
 use super::digest::{Hashing, Sha256Hex};
 use super::error::DataError;
 use super::open::ordinary;
-use self::header::{Header, Kind, PREFIX};
 
 /// Deflate's best ratio is 1032:1 (a 258-byte match in 2 bits).
 const MAX_RATIO: u64 = 1032;

@@ -79,7 +79,8 @@ impl Assessment {
         }
         let mut mistakes = mistakes.surest_first();
         for mistake in &mut mistakes {
-            mistake.image = dataset.read_image(mistake.sample).map_err(crate::EvaluateError::from)?;
+            mistake.image =
+                dataset.read_image(mistake.sample).map_err(crate::EvaluateError::from)?;
         }
         Ok(Self { evaluation, calibration, mistakes })
     }

@@ -97,7 +97,9 @@ impl Order {
 
     /// Opens the next block in a lane that is used up.
     fn open(&mut self, lane: usize) {
-        let (Some(lane), Some(block)) = (self.lanes.get_mut(lane), self.closed.pop()) else { return };
+        let (Some(lane), Some(block)) = (self.lanes.get_mut(lane), self.closed.pop()) else {
+            return;
+        };
         lane.block = block;
         lane.left.extend(0..self.layout.range(block as usize).len() as u32);
         lane.left.shuffle(&mut self.rng);

@@ -63,7 +63,9 @@ pub enum StreamProblem {
         name: super::super::DatasetName,
     },
     /// A number of shards that cannot be written.
-    #[error("{samples} samples can be cut into 1 to {samples} shards, found {found}: give another number")]
+    #[error(
+        "{samples} samples can be cut into 1 to {samples} shards, found {found}: give another number"
+    )]
     Shards {
         /// How many samples the smaller part has.
         samples: usize,

@@ -157,7 +157,11 @@ impl Reading {
         Ok(chunk)
     }
 
-    fn add(&mut self, Place { lane, block, offset }: Place, chunk: &mut Chunk) -> Result<(), DataError> {
+    fn add(
+        &mut self,
+        Place { lane, block, offset }: Place,
+        chunk: &mut Chunk,
+    ) -> Result<(), DataError> {
         let (range, image) = (self.layout.range(block), self.dataset.image_bytes());
         let (held, pixels) = &mut self.lanes[lane];
         if *held != Some(block) {

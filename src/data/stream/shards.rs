@@ -96,10 +96,9 @@ pub(super) fn open(pairs: &[Pair]) -> Result<Opened, DataError> {
         let (path, first) = (images.clone(), labels.len());
         shards.push(Shard { path, stamp, header: header.bytes, first, count });
         let memory = IdxProblem::Memory { bytes: found.values.len() as u64 };
-        labels.try_reserve(found.values.len()).map_err(|_| DataError::Idx {
-            path: labels_file.clone(),
-            problem: memory,
-        })?;
+        labels
+            .try_reserve(found.values.len())
+            .map_err(|_| DataError::Idx { path: labels_file.clone(), problem: memory })?;
         labels.extend(found.values);
         files.push((images.clone(), digest));
         files.push((labels_file.clone(), found.digests.contents));
@@ -135,11 +134,6 @@ impl Shards {
     /// Reads samples; neighbours share what opening a file takes.
     pub fn reader(&self) -> Reader<'_> {
         Reader { shards: self, open: None }
-    }
-
-    /// Bytes of an image.
-    pub fn image(&self) -> usize {
-        self.image
     }
 }
 

@@ -64,7 +64,10 @@ fn an_epoch_has_every_sample_once_with_its_own_pixels() {
     let (_folder, path) = sharded(5);
     let files = stream_dir(&path, memory()).unwrap().0;
     // The training part of a split has gaps.
-    for (files, train) in [(files.clone(), train.clone()), (files.split(0.3, 1).unwrap().0, train.split(0.3, 1).unwrap().0)] {
+    for (files, train) in [
+        (files.clone(), train.clone()),
+        (files.split(0.3, 1).unwrap().0, train.split(0.3, 1).unwrap().0),
+    ] {
         for memory in [1, 10_000, 1 << 20] {
             let chunks = epoch(&files, memory, 0, Share::WHOLE);
             for chunk in &chunks {
@@ -135,7 +138,10 @@ fn no_more_is_held_than_was_allowed() {
 fn a_file_that_changes_is_an_error_that_names_it() {
     type Change = fn(&Path);
     let changes: [(Change, &str); 3] = [
-        (|path| OpenOptions::new().write(true).open(path).unwrap().set_len(1000).unwrap(), "has become shorter"),
+        (
+            |path| OpenOptions::new().write(true).open(path).unwrap().set_len(1000).unwrap(),
+            "has become shorter",
+        ),
         (
             |path| {
                 // Longer than the clock of a file system may take.
@@ -187,7 +193,9 @@ fn what_does_not_go_together_is_refused_at_the_start() {
     let (_folder, path) = sharded(2);
     assert!(message(crate::data::load_dir(&path)).contains("add --stream"));
     assert!(message(save_shards(&train, &test, 2, &path)).contains("holds something"));
-    assert!(message(save_shards(&train, &test, 1438, &path)).contains("1 to 1437 shards, found 1438"));
+    assert!(
+        message(save_shards(&train, &test, 1438, &path)).contains("1 to 1437 shards, found 1438")
+    );
 }
 
 fn idx_images(count: u32, shape: [u32; 2]) -> Vec<u8> {
