@@ -120,6 +120,17 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
+    /// What a run that learns from this data says of it.
+    pub fn of(data: &data::Loaded) -> Self {
+        Self {
+            classes: data.train.classes().to_vec(),
+            train_samples: data.train.len(),
+            test_samples: data.test.len(),
+            stream: data.train.stream_memory(),
+            source: Some(data.source.clone()),
+        }
+    }
+
     /// The data's name; of an imported network, which does not say, "unknown data".
     pub fn name(&self) -> &str {
         self.source.as_ref().map_or("unknown data", |source| &source.name)

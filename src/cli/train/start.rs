@@ -48,7 +48,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         callbacks,
         checkpoints,
         origin,
-        ..RunConfig::now(device, data_config(&data), fit, network)
+        ..RunConfig::now(device, DataConfig::of(&data), fit, network)
     };
     let run = match (&args.out, &trial) {
         (_, Some(trial)) => Run::create(&trial.path(), false, config)?,
@@ -135,7 +135,7 @@ pub(super) fn go_on(
     if let (data::Request::Auto, Some(source)) = (args.data.request(), &began.data.source) {
         source.check_same(&data.source)?;
     }
-    config.data = data_config(&data);
+    config.data = DataConfig::of(&data);
     run.check_config(&config)?;
     device::require(device)?;
     let mut model = Sequential::from_spec(config.network.clone(), device, config.fit.seed)?;
@@ -240,16 +240,6 @@ fn resolve(
     let data = loading::asked(request, stream, args.quiet)?;
     timing.iter_mut().for_each(|timing| timing.mark("data: read, unpacked and checked"));
     Ok(data)
-}
-
-fn data_config(data: &data::Loaded) -> DataConfig {
-    DataConfig {
-        classes: data.train.classes().to_vec(),
-        train_samples: data.train.len(),
-        test_samples: data.test.len(),
-        stream: data.train.stream_memory(),
-        source: Some(data.source.clone()),
-    }
 }
 
 /// `runs/mnist-20261124-031330`.
