@@ -91,12 +91,7 @@ fn model_checkpoint() -> Result<(), Box<dyn Error>> {
     let mut model = network(&data.train)?;
 
     // A run folder knows what its checkpoints are of: data, settings, network.
-    let about = DataConfig {
-        classes: data.train.classes().to_vec(),
-        train_samples: data.train.len(),
-        test_samples: data.test.len(),
-        source: Some(data.source.clone()),
-    };
+    let about = DataConfig::of(&data);
     let config = RunConfig::now(Device::Cpu, about, fit.clone(), model.spec().clone());
     let run = Run::create(Path::new("runs/callbacks"), true, config)?;
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::data::Dataset;
-use crate::data::batches::{self, Feed};
+use crate::data::batches::{self, Feed, FeedError};
+use crate::data::{DataError, Dataset};
 use crate::loss::Loss;
 use crate::model::{ModelError, Sequential};
 use crate::native::LibtorchError;
@@ -104,6 +104,9 @@ pub enum EvaluateError {
     /// There is nothing to evaluate.
     #[error("the dataset holds no samples")]
     Empty,
+    /// Samples that cannot be read: of a streamed data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The forward pass failed.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -243,16 +246,20 @@ impl Sequential {
         feed: &Feed,
         mut what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
     ) -> Result<(), EvaluateError> {
-        let order: Vec<u32> = (0..feed.len() as u32).collect();
         let (mut done, mut size) = (0, BATCH.min(feed.len()));
-        while done < order.len() {
-            for batch in feed.batches(&order[done..], size)? {
-                let taken = batch.map_err(ModelError::from).and_then(|batch| {
+        while done < feed.len() {
+            for batch in feed.in_order(done, size)? {
+                let batch = match batch {
+                    Err(FeedError::Data(error)) => return Err(error.into()),
+                    Err(FeedError::Libtorch(error)) => Err(ModelError::from(error)),
+                    Ok(batch) => Ok(batch),
+                };
+                let taken = batch.and_then(|batch| {
                     what(&self.logits(&batch.images)?, &batch.labels)?;
                     Ok(())
                 });
                 match taken {
-                    Ok(()) => done = order.len().min(done + size),
+                    Ok(()) => done = feed.len().min(done + size),
                     Err(ModelError::Libtorch(error)) if error.is_out_of_memory() && size > 1 => {
                         size /= 2;
                         break;

@@ -49,7 +49,7 @@ const ROUNDS: usize = 3;
 /// Runs `seqfit bench`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = args.device.require()?;
-    let loaded = loading::asked(&args.data.request(), args.json)?;
+    let loaded = loading::asked(&args.data.request(), None, args.json)?;
     let train = loaded.train.take(SAMPLES);
     let network = args.network.of_data(&train)?;
     let mut model = Sequential::from_spec(network, device, 0)?;

@@ -1,6 +1,7 @@
 //! `seqfit data`: which data sets there are, and whether those here are whole.
 
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ enum Command {
     Preview(PreviewArgs),
     /// Make a data set of own pictures: a folder for each class, PNG or JPEG files of any size
     Pack(PackArgs),
+    /// Write a data set into shards, which train --stream reads without holding them in memory
+    Shard(ShardArgs),
     /// Check every file of a data set: its format, and its checksum where one is known
     Verify {
         /// A known data set or a folder; ./mnist is a folder [default: all known ones that are here]
@@ -93,6 +96,19 @@ struct PackArgs {
     skip_bad: bool,
 }
 
+/// Options of `seqfit data shard`.
+#[derive(Debug, clap::Args)]
+struct ShardArgs {
+    #[command(flatten)]
+    data: DataOptions,
+    /// The folder to write, which seqfit train --stream --data-dir takes; a new or an empty one
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How many shards the training images are cut into [default: as many as have 256 MiB each]
+    #[arg(long, value_name = "N", value_parser = options::count)]
+    shards: Option<NonZeroUsize>,
+}
+
 /// Runs `seqfit data`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let locations = Locations::from_env()?;
@@ -101,6 +117,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Fetch { name } => fetch(name, &locations),
         Command::Preview(args) => preview(&args),
         Command::Pack(args) => pack(&args),
+        Command::Shard(args) => shard(&args),
         Command::Verify { what } => verify(what.as_deref(), &locations),
     }
 }
@@ -143,7 +160,7 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
         ..fit
     };
     fit.check().map_err(|error| Usage(error.to_string()))?;
-    let data = loading::asked(&args.data.request(), false)?;
+    let data = loading::asked(&args.data.request(), None, false)?;
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
     data::preview(&data.train, fit.augment, args.seed, samples, epochs).save_png(&args.out)?;
     output::tell(format_args!("wrote {}", args.out.display()));
@@ -185,6 +202,23 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     writeln!(out, "{}: {} images of {}", args.out.display(), packed.images(), args.size)?;
     output::print(&out)?;
     output::next(format_args!("seqfit train --data-dir {}", output::quoted(&args.out)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
+    const BYTES: usize = 256 << 20;
+    data::check_free(&args.out)?;
+    let data::Loaded { train, test, .. } = loading::asked(&args.data.request(), None, false)?;
+    let [height, width] = train.image_shape();
+    let by_size = || (train.len() * height * width).div_ceil(BYTES);
+    let shards = args.shards.map_or_else(by_size, NonZeroUsize::get);
+    data::save_shards(&train, &test, shards, &args.out)?;
+    let (out, train, test) = (args.out.display(), train.len(), test.len());
+    output::print(&format!(
+        "{out}: {train} training images in {shards} shards, {test} test images\n"
+    ))?;
+    let out = output::quoted(&args.out);
+    output::next(format_args!("seqfit train --stream --data-dir {out}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use seqfit::data::Request;
 use seqfit::{ClassFigures, Evaluation, device};
 use serde::Serialize;
 
-use super::options::{DataOptions, DeviceOptions, RunOptions};
+use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
 use super::output::{self, tell};
 use super::{confusion, loading};
 
@@ -18,6 +18,8 @@ pub struct Args {
     run: RunOptions,
     #[command(flatten)]
     data: DataOptions,
+    #[command(flatten)]
+    stream: StreamOptions,
     #[command(flatten)]
     device: DeviceOptions,
     /// Threads of libtorch on the CPU [default: all]
@@ -60,7 +62,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
-    let loaded = loading::of_run(&run, args.data.request(), args.json)?;
+    let loaded = loading::of_run(&run, args.data.request(), args.stream.stream, args.json)?;
     if args.data.request() != Request::Auto && loaded.test.classes() != trained_on.classes {
         tell(format_args!(
             "note: the run's classes are called {}, those of this data {}",

@@ -1,14 +1,18 @@
 //! Data for the commands that need some: with bars while it comes, and the notice that it may carry.
 
-use seqfit::data::{self, Loaded, Locations, Request};
+use seqfit::data::{self, Loaded, Locations, Request, StreamMemory};
 use seqfit::run::Run;
 
 use super::progress;
 
-/// The data that was asked for; what there is to say about it is said, as when there is no network and it
-/// is the digits.
-pub fn asked(request: &Request, quiet: bool) -> anyhow::Result<Loaded> {
-    let loaded = resolve(request, quiet)?;
+/// The data that was asked for, in memory or streamed; what there is to say about it is said, as when there
+/// is no network and it is the digits.
+pub fn asked(
+    request: &Request,
+    stream: Option<StreamMemory>,
+    quiet: bool,
+) -> anyhow::Result<Loaded> {
+    let loaded = resolve(request, stream, quiet)?;
     if let Some(notice) = &loaded.source.notice {
         progress::notice(notice);
     }
@@ -16,8 +20,13 @@ pub fn asked(request: &Request, quiet: bool) -> anyhow::Result<Loaded> {
 }
 
 /// The data to look at a run with: what was asked for, or without a word about it the run's own, which must
-/// be the very same.
-pub fn of_run(run: &Run, asked: Request, quiet: bool) -> anyhow::Result<Loaded> {
+/// be the very same, and is streamed if it was in training.
+pub fn of_run(
+    run: &Run,
+    asked: Request,
+    stream: Option<StreamMemory>,
+    quiet: bool,
+) -> anyhow::Result<Loaded> {
     let own = match (&asked, &run.config().data.source) {
         (Request::Auto, None) => anyhow::bail!(
             "{} was imported, and nothing is known of its data: add --dataset or --data-dir",
@@ -30,12 +39,16 @@ pub fn of_run(run: &Run, asked: Request, quiet: bool) -> anyhow::Result<Loaded> 
         Some(source) => source.request(&Locations::from_env()?)?,
         None => asked,
     };
-    let loaded = resolve(&request, quiet)?;
+    let stream = stream.or(own.and(run.config().data.stream));
+    let loaded = resolve(&request, stream, quiet)?;
     own.map_or(Ok(()), |source| source.check_same(&loaded.source))?;
     Ok(loaded)
 }
 
-fn resolve(request: &Request, quiet: bool) -> anyhow::Result<Loaded> {
+fn resolve(request: &Request, stream: Option<StreamMemory>, quiet: bool) -> anyhow::Result<Loaded> {
     let locations = Locations::from_env()?;
+    if let Some(memory) = stream {
+        return Ok(data::stream(request, &locations, memory)?);
+    }
     Ok(progress::with_downloads(quiet, |told| data::resolve(request, &locations, told))?)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::chart::{self, Curve};
 use super::loading;
-use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
+use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
 use super::output::{self, Usage, tell};
 use super::train::FitOptions;
 
@@ -20,6 +20,8 @@ use super::train::FitOptions;
 pub struct Args {
     #[command(flatten)]
     data: DataOptions,
+    #[command(flatten)]
+    stream: StreamOptions,
     #[command(flatten)]
     network: NetworkOptions,
     #[command(flatten)]
@@ -81,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     test.check().map_err(|error| Usage(error.to_string()))?;
     let device = args.device.chosen().unwrap_or(Device::Cpu);
     device::require(device)?;
-    let data = loading::asked(&args.data.request(), args.json)?;
+    let data = loading::asked(&args.data.request(), args.stream.stream, args.json)?;
     let network = args.network.of_data(&data.train)?;
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let curve = model.lr_find(&data.train, &fit, &test)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use seqfit::data::Dataset;
+use seqfit::data::{Dataset, StreamMemory};
 use seqfit::layers::Layer;
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
@@ -35,6 +35,15 @@ impl DataOptions {
             (None, None) => Request::Auto,
         }
     }
+}
+
+/// Whether the data stays in its files.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct StreamOptions {
+    /// Read the images from their files when they are needed, and hold no more than MIB of them: for data
+    /// larger than memory, in shards (see seqfit data shard) or four plain IDX files [default MIB: 64]
+    #[arg(long, value_name = "MIB", num_args = 0..=1, require_equals = true, default_missing_value = "64")]
+    pub stream: Option<StreamMemory>,
 }
 
 /// A run, and which of its weights.

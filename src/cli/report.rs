@@ -10,7 +10,7 @@ use seqfit::run::{Run, RunError};
 use seqfit::{Device, Sequential};
 
 use super::loading;
-use super::options::{DataOptions, DeviceOptions, RunOptions};
+use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
 use super::output::{self, tell};
 
 /// Options of `seqfit report`.
@@ -20,6 +20,8 @@ pub struct Args {
     run: RunOptions,
     #[command(flatten)]
     data: DataOptions,
+    #[command(flatten)]
+    stream: StreamOptions,
     #[command(flatten)]
     device: DeviceOptions,
     /// Print one JSON object: the files, and what is missing
@@ -104,7 +106,7 @@ fn model(
 fn test_set(args: &Args, run: &Run, missing: &mut Vec<String>) -> anyhow::Result<Option<Loaded>> {
     let asked = args.data.request();
     let own = asked == data::Request::Auto;
-    match loading::of_run(run, asked, args.json) {
+    match loading::of_run(run, asked, args.stream.stream, args.json) {
         Ok(loaded) => Ok(Some(loaded)),
         // Data that was named must be there.
         Err(error) if !own => Err(error),

@@ -21,7 +21,7 @@ use seqfit::{Evaluation, History, Sequential, Snapshot, TrainError, data};
 use serde::Serialize;
 
 use super::confusion;
-use super::options::{self, DataOptions, DeviceOptions, NetworkOptions};
+use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
 use super::output::{self, quoted, tell};
 use super::progress::{JsonLines, Progress};
 use super::report;
@@ -39,6 +39,8 @@ pub use settings::{FitOptions, load_recipe, over};
 pub struct Args {
     #[command(flatten)]
     data: DataOptions,
+    #[command(flatten)]
+    stream: StreamOptions,
     #[command(flatten)]
     network: NetworkOptions,
     #[command(flatten)]

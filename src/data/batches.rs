@@ -3,6 +3,9 @@
 //! Pixels stay u8 until a batch is taken, on the device that trains, and are scaled to [0, 1] here
 //! and nowhere else.
 
+mod streamed;
+
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,8 +18,12 @@ use super::augment::{Augment, Augmenter, Draw};
 pub(crate) use super::columns::Columns;
 use super::columns::Run;
 use super::dataset::Dataset;
+use super::error::DataError;
 use super::prefetch::Prefetch;
+use super::stream::Chunk;
+pub(crate) use super::stream::Epoch;
 use crate::native::{LibtorchError, buffer};
+pub(crate) use streamed::Portion;
 
 /// What a pixel of 255 is divided by: the whole scaling. Exports carry this number.
 pub const SCALE: f64 = 255.0;
@@ -30,8 +37,19 @@ pub struct Batch {
     pub labels: Tensor,
 }
 
+/// Why there is no next batch.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FeedError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// libtorch refused.
+    #[error(transparent)]
+    Libtorch(#[from] LibtorchError),
+}
+
 /// A dataset at a device's side: on the CPU the dataset's own bytes, on a GPU one copy of them in
-/// its memory.
+/// its memory; of one that is streamed what is being read.
 pub(crate) struct Feed {
     dataset: Dataset,
     device: Device,
@@ -41,34 +59,88 @@ pub(crate) struct Feed {
     map: Option<DeviceMap>,
 }
 
-/// Samples of a dataset in the host's memory, one by one, as an epoch of training takes them.
+/// Samples in the host's memory, one by one, as an epoch of training takes them.
 #[derive(Clone, Copy)]
 pub(crate) struct HostFeed<'a> {
-    dataset: &'a Dataset,
+    images: Images<'a>,
     augmenter: Option<&'a Augmenter>,
     epoch: usize,
 }
 
+/// Where samples are, each by its place there.
+#[derive(Clone, Copy)]
+enum Images<'a> {
+    Set(&'a Dataset),
+    Chunk(&'a Chunk),
+}
+
+impl<'a> Images<'a> {
+    fn image(self, place: u32) -> &'a [u8] {
+        match self {
+            Self::Set(dataset) => dataset.image(place as usize),
+            Self::Chunk(chunk) => chunk.image(place as usize),
+        }
+    }
+
+    fn label(self, place: u32) -> u8 {
+        match self {
+            Self::Set(dataset) => dataset.label(place as usize),
+            Self::Chunk(chunk) => chunk.label(place as usize),
+        }
+    }
+
+    /// The sample's number in the data set, which decides how it is deformed.
+    fn sample(self, place: u32) -> u32 {
+        match self {
+            Self::Set(_) => place,
+            Self::Chunk(chunk) => chunk.sample(place as usize),
+        }
+    }
+
+    /// [height, width] of the images.
+    fn shape(self) -> [usize; 2] {
+        match self {
+            Self::Set(dataset) => dataset.image_shape(),
+            Self::Chunk(chunk) => chunk.shape(),
+        }
+    }
+}
+
 impl HostFeed<'_> {
-    /// A sample's label.
-    pub fn label(&self, sample: u32) -> u32 {
-        u32::from(self.dataset.label(sample as usize))
+    /// The label of the sample at a place.
+    pub fn label(&self, place: u32) -> u32 {
+        u32::from(self.images.label(place))
     }
 
     /// Writes a sample's pixels, deformed if training is to see it so, as f32 in [0, 1] row by row.
-    pub fn write(&self, sample: u32, out: &mut [f32], scratch: &mut Scratch) {
-        let image = self.dataset.image(sample as usize);
+    pub fn write(&self, place: u32, out: &mut [f32], scratch: &mut Scratch) {
+        let image = self.images.image(place);
         match self.augmenter {
             None => scale(out, image),
             Some(augmenter) => {
-                augmenter.apply(&augmenter.draw(self.epoch, sample), image, out, scratch);
+                let draw = augmenter.draw(self.epoch, self.images.sample(place));
+                augmenter.apply(&draw, image, out, scratch);
             }
         }
     }
 
     /// The sample's own pixels, if training sees it as it is.
-    pub fn plain(&self, sample: u32) -> Option<&[u8]> {
-        self.augmenter.is_none().then(|| self.dataset.image(sample as usize))
+    pub fn plain(&self, place: u32) -> Option<&[u8]> {
+        self.augmenter.is_none().then(|| self.images.image(place))
+    }
+
+    /// The samples at some places as a batch on the CPU.
+    fn batch(&self, chosen: &[u32]) -> Result<Batch, LibtorchError> {
+        let [height, width] = self.images.shape();
+        let shape = [chosen.len() as i64, height as i64, width as i64];
+        let mut scratch = Scratch::default();
+        let images = buffer::filled_f32(&shape, |out| {
+            for (out, &place) in out.chunks_exact_mut((height * width).max(1)).zip(chosen) {
+                self.write(place, out, &mut scratch);
+            }
+        })?;
+        let labels: Vec<i64> = chosen.iter().map(|&place| self.label(place).into()).collect();
+        Ok(Batch { images, labels: Tensor::f_from_slice(&labels)? })
     }
 }
 
@@ -130,12 +202,10 @@ impl Feed {
 
     /// Brings `dataset` to `device`.
     pub fn new(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
-        match device {
-            Device::Cpu => {
-                let dataset = dataset.clone();
-                Ok(Self { dataset, device, resident: None, augmenter: None, map: None })
-            }
-            _ => Self::resident(dataset, device),
+        // A streamed one may be too large for a GPU, too, and comes batch by batch.
+        match device == Device::Cpu || dataset.is_streamed() {
+            true => Ok(Self::of(dataset, device, None)),
+            false => Self::resident(dataset, device),
         }
     }
 
@@ -151,8 +221,11 @@ impl Feed {
             labels: buffer::on_device(&labels, device)?,
             scale: buffer::on_device(&[SCALE as f32], device)?,
         };
-        let dataset = dataset.clone();
-        Ok(Self { dataset, device, resident: Some(resident), augmenter: None, map: None })
+        Ok(Self::of(dataset, device, Some(resident)))
+    }
+
+    fn of(dataset: &Dataset, device: Device, resident: Option<Resident>) -> Self {
+        Self { dataset: dataset.clone(), device, resident, augmenter: None, map: None }
     }
 
     /// The same samples, deformed anew in every epoch by [`training_batches`](Self::training_batches).
@@ -173,10 +246,12 @@ impl Feed {
         Ok(Self { augmenter: Some(Arc::new(augmenter)), map, ..self })
     }
 
-    /// The samples one by one as training takes them in `epoch`; none if they are on a GPU.
+    /// The samples one by one as training takes them in `epoch`; none if they are on a GPU. Those of a
+    /// streamed set come by [`portions`](Self::portions).
     pub fn on_host(&self, epoch: usize) -> Option<HostFeed<'_>> {
         let augmenter = self.augmenter.as_deref();
-        self.resident.is_none().then_some(HostFeed { dataset: &self.dataset, augmenter, epoch })
+        let images = Images::Set(&self.dataset);
+        self.resident.is_none().then_some(HostFeed { images, augmenter, epoch })
     }
 
     /// The samples of `order` in batches of `size` as training takes them in `epoch`: augmented, and
@@ -193,7 +268,8 @@ impl Feed {
         let (augmenter, count) = (self.augmenter.clone(), order.len().div_ceil(size));
         let make = move |i: usize| {
             let chosen = &order[i * size..order.len().min((i + 1) * size)];
-            gather_on_host(&dataset, chosen, augmenter.as_deref(), epoch)
+            let augmenter = augmenter.as_deref();
+            HostFeed { images: Images::Set(&dataset), augmenter, epoch }.batch(chosen)
         };
         if workers == 0 {
             return Ok(Box::new((0..count).map(make)));
@@ -201,58 +277,6 @@ impl Feed {
         let prefetch = Prefetch::new(workers, count, make);
         Ok(Box::new(prefetch.map_err(|error| LibtorchError::thread(&error))?))
     }
-
-    /// The samples of `order` in batches of `size`, the last one with what is left.
-    pub fn batches<'a>(
-        &'a self,
-        order: &'a [u32],
-        size: usize,
-    ) -> Result<impl Iterator<Item = Result<Batch, LibtorchError>> + 'a, LibtorchError> {
-        // One transfer an epoch, not one a batch.
-        let on_device = match self.resident {
-            None => None,
-            Some(_) => {
-                let order: Vec<i64> = order.iter().map(|&i| i64::from(i)).collect();
-                Some(buffer::on_device(&order, self.device)?)
-            }
-        };
-        let starts = (0..order.len()).step_by(size);
-        Ok(starts.map(move |start| {
-            let end = order.len().min(start + size);
-            match (&self.resident, &on_device) {
-                (Some(resident), Some(order)) => {
-                    let chosen = order.f_narrow(0, start as i64, (end - start) as i64)?;
-                    resident.gather(&chosen)
-                }
-                _ => gather_on_host(&self.dataset, &order[start..end], None, 0),
-            }
-        }))
-    }
-}
-
-fn gather_on_host(
-    dataset: &Dataset,
-    chosen: &[u32],
-    augmenter: Option<&Augmenter>,
-    epoch: usize,
-) -> Result<Batch, LibtorchError> {
-    let images = chosen.iter().map(|&i| dataset.image(i as usize));
-    let images = match augmenter {
-        None => scaled(images, dataset.image_shape())?,
-        Some(augmenter) => {
-            let [height, width] = dataset.image_shape();
-            let shape = [chosen.len() as i64, height as i64, width as i64];
-            let mut scratch = Scratch::default();
-            buffer::filled_f32(&shape, |out| {
-                let places = out.chunks_exact_mut(height * width).zip(chosen);
-                for ((out, image), &i) in places.zip(images).map(|((o, i), m)| ((o, m), i)) {
-                    augmenter.apply(&augmenter.draw(epoch, i), image, out, &mut scratch);
-                }
-            })?
-        }
-    };
-    let labels: Vec<i64> = chosen.iter().map(|&i| i64::from(dataset.label(i as usize))).collect();
-    Ok(Batch { images, labels: Tensor::f_from_slice(&labels)? })
 }
 
 /// u8 images, row by row, as f32 [images, height, width] in [0, 1] on the CPU.
@@ -269,6 +293,14 @@ pub(crate) fn scaled<'a>(
 }
 
 impl Resident {
+    /// Samples that follow one another.
+    fn neighbours(&self, samples: Range<usize>) -> Result<Batch, LibtorchError> {
+        let (start, count) = (samples.start as i64, samples.len() as i64);
+        let images = self.images.f_narrow(0, start, count)?;
+        let labels = self.labels.f_narrow(0, start, count)?;
+        Ok(Batch { images: images.f_div(&self.scale)?, labels })
+    }
+
     fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
         let images = self.images.f_index_select(0, chosen)?;
         let labels = self.labels.f_index_select(0, chosen)?;
@@ -373,17 +405,26 @@ mod tests {
         let classes = (0..4).map(|c| c.to_string()).collect();
         let dataset = Dataset::new(pixels, [3, 3], labels, classes)?;
         let host = Feed::new(&dataset, Device::Cpu)?;
-        let device = Feed::resident(&dataset, Device::Cpu)?;
+        let device = Rc::new(Feed::resident(&dataset, Device::Cpu)?);
         let order: Vec<u32> = (0..40).rev().collect();
+        let epoch = ResidentEpoch::new(&device, &order, 1)?.ok_or("it is resident")?;
         let mut sizes = Vec::new();
-        for (a, b) in host.batches(&order, 16)?.zip(device.batches(&order, 16)?) {
-            let (a, b) = (a?, b?);
+        for (i, a) in host.training_batches(&order, 16, 1, 0)?.enumerate() {
+            let a = a?;
+            let b = epoch.batch(16 * i, a.labels.numel())?;
             assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
             let (low, high) = (a.images.min().double_value(&[]), a.images.max().double_value(&[]));
             assert!(low >= 0.0 && high <= 1.0);
             sizes.push(a.labels.size()[0]);
         }
         assert_eq!(sizes, [16, 16, 8]);
+        sizes.clear();
+        for (a, b) in host.in_order(3, 16)?.zip(device.in_order(3, 16)?) {
+            let (a, b) = (a?, b?);
+            assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
+            sizes.push(a.labels.size()[0]);
+        }
+        assert_eq!(sizes, [16, 16, 5]);
         Ok(())
     }
 

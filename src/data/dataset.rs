@@ -1,12 +1,14 @@
-//! Labelled images in memory, and views of them.
+//! Labelled images, in memory or in files that are read piece by piece, and views of them.
 //!
 //! Pixels stay u8, as in the files; what makes floats of them is [`batches`](super::batches).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
 use super::error::{DataError, DatasetProblem};
+use super::stream::{Shards, StreamMemory};
 use crate::rng::{self, Purpose};
 
 /// Labelled u8 images; clones, selections and splits share the pixels.
@@ -19,10 +21,17 @@ pub struct Dataset {
 
 #[derive(Debug)]
 struct Store {
-    pixels: Vec<u8>,
+    pixels: Pixels,
     shape: [usize; 2],
     labels: Vec<u8>,
     classes: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Pixels {
+    Held(Vec<u8>),
+    /// In files, and how much of them training may hold at a time.
+    Files(Shards, StreamMemory),
 }
 
 impl Dataset {
@@ -40,16 +49,37 @@ impl Dataset {
         classes: Vec<String>,
     ) -> Result<Self, DataError> {
         let ([height, width], samples) = (shape, labels.len());
+        let wanted = height.checked_mul(width).and_then(|image| image.checked_mul(samples));
+        if samples > 0 && height > 0 && width > 0 && wanted != Some(pixels.len()) {
+            let pixels = pixels.len();
+            return Err(DatasetProblem::Pixels { samples, height, width, pixels }.into());
+        }
+        Self::with(Pixels::Held(pixels), shape, labels, classes)
+    }
+
+    /// As [`new`](Self::new), of images in files, which are as many as the labels.
+    pub(super) fn of_files(
+        shards: Shards,
+        memory: StreamMemory,
+        shape: [usize; 2],
+        labels: Vec<u8>,
+        classes: Vec<String>,
+    ) -> Result<Self, DataError> {
+        Self::with(Pixels::Files(shards, memory), shape, labels, classes)
+    }
+
+    fn with(
+        pixels: Pixels,
+        shape: [usize; 2],
+        labels: Vec<u8>,
+        classes: Vec<String>,
+    ) -> Result<Self, DataError> {
+        let ([height, width], samples) = (shape, labels.len());
         if samples == 0 || height == 0 || width == 0 {
             return Err(DatasetProblem::Empty { samples, height, width }.into());
         }
         if u32::try_from(samples).is_err() {
             return Err(DatasetProblem::TooMany(samples).into());
-        }
-        let wanted = height.checked_mul(width).and_then(|image| image.checked_mul(samples));
-        if wanted != Some(pixels.len()) {
-            let pixels = pixels.len();
-            return Err(DatasetProblem::Pixels { samples, height, width, pixels }.into());
         }
         if !(2..=256).contains(&classes.len()) {
             return Err(DatasetProblem::Classes(classes.len()).into());
@@ -84,11 +114,74 @@ impl Dataset {
     /// The pixels of sample `i`, row by row.
     ///
     /// # Panics
-    /// `i` is not below [`len`](Self::len).
+    /// `i` is not below [`len`](Self::len), or the data set is [streamed](Self::is_streamed): its images
+    /// must be read, which [`read_image`](Self::read_image) does.
     pub fn image(&self, i: usize) -> &[u8] {
-        let image = self.store.shape[0] * self.store.shape[1];
+        let image = self.image_bytes();
         let start = self.position(i) * image;
-        &self.store.pixels[start..start + image]
+        match &self.store.pixels {
+            Pixels::Held(pixels) => &pixels[start..start + image],
+            Pixels::Files(..) => {
+                panic!("a streamed data set holds no images: read_image reads one")
+            }
+        }
+    }
+
+    /// A copy of the pixels of sample `i`, row by row, wherever they are.
+    ///
+    /// # Errors
+    /// Of a streamed data set: a file that cannot be read, or that is not as it was.
+    ///
+    /// # Panics
+    /// `i` is not below [`len`](Self::len).
+    pub fn read_image(&self, i: usize) -> Result<Vec<u8>, DataError> {
+        let mut pixels = vec![0; self.image_bytes()];
+        self.read(i..i + 1, &mut pixels)?;
+        Ok(pixels)
+    }
+
+    /// Whether the images are in files, and read when they are needed.
+    pub fn is_streamed(&self) -> bool {
+        self.stream_memory().is_some()
+    }
+
+    /// How much memory a streamed data set may take; none if it is in memory.
+    pub fn stream_memory(&self) -> Option<StreamMemory> {
+        match &self.store.pixels {
+            Pixels::Held(_) => None,
+            Pixels::Files(_, memory) => Some(*memory),
+        }
+    }
+
+    /// Bytes of an image.
+    pub(super) fn image_bytes(&self) -> usize {
+        self.store.shape[0] * self.store.shape[1]
+    }
+
+    /// Fills `out` with the images of some samples.
+    pub(super) fn read(&self, samples: Range<usize>, out: &mut [u8]) -> Result<(), DataError> {
+        let image = self.image_bytes();
+        let shards = match &self.store.pixels {
+            Pixels::Files(shards, _) => shards,
+            Pixels::Held(_) => {
+                let places = out.chunks_exact_mut(image).zip(samples);
+                places.for_each(|(place, i)| place.copy_from_slice(self.image(i)));
+                return Ok(());
+            }
+        };
+        let mut reader = shards.reader();
+        let (mut next, mut out) = (samples.start, out);
+        while next < samples.end {
+            // What lies side by side is one read.
+            let first = self.position(next);
+            let run =
+                (next..samples.end).zip(first..).take_while(|&(i, at)| self.position(i) == at);
+            let (part, rest) = out.split_at_mut(image * run.count());
+            next += part.len() / image;
+            reader.read(first, part)?;
+            out = rest;
+        }
+        Ok(())
     }
 
     /// The class of sample `i`.

@@ -10,6 +10,7 @@ use super::download::Attempt;
 use super::idx::IdxProblem;
 use super::images::ImageProblem;
 use super::pack::PackProblem;
+use super::stream::StreamProblem;
 
 /// An error of the data floor.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +147,14 @@ pub enum DataError {
         /// What is wrong.
         problem: PackProblem,
     },
+    /// A file or folder that cannot be streamed, or no longer.
+    #[error("{path}: {problem}", path = .path.display())]
+    Stream {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: StreamProblem,
+    },
     /// A picture that cannot be used.
     #[error("{path}: {problem}", path = .path.display())]
     Image {
@@ -222,6 +231,14 @@ pub enum DatasetProblem {
     /// More samples than a selection can number.
     #[error("a data set holds at most 2^32 - 1 samples, found {0}")]
     TooMany(usize),
+    /// More than the machine has room for at once.
+    #[error(
+        "{bytes} bytes of images do not fit into memory: use smaller batches, or less for --stream"
+    )]
+    Memory {
+        /// What was asked for.
+        bytes: usize,
+    },
     /// A share of the samples that is none.
     #[error("the validation share must be at least 0 and below 1, found {0}")]
     Share(f64),
@@ -254,6 +271,9 @@ pub enum FolderProblem {
         /// What is there.
         holds: String,
     },
+    /// Shards, which are not loaded into memory.
+    #[error("the folder holds shards, which are read while they are trained on: add --stream")]
+    Shards,
     /// Numbers of images and labels differ.
     #[error(
         "each image needs a label, found {images} images and {labels} labels in {labels_file}: \
@@ -343,6 +363,7 @@ impl DataError {
             | DataError::Idx { path, .. }
             | DataError::Folder { path, .. }
             | DataError::Pack { path, .. }
+            | DataError::Stream { path, .. }
             | DataError::Image { path, .. } => path,
             _ => return (None, text),
         };

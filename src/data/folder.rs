@@ -8,8 +8,8 @@ use std::thread;
 use super::catalog::{self, DatasetName};
 use super::dataset::{Dataset, first_outside};
 use super::error::{DataError, FolderProblem};
-use super::idx::{self, Digests, Images, Labels};
-use super::{IdxProblem, classes};
+use super::idx::{self, Digests, Images};
+use super::{IdxProblem, classes, stream};
 
 /// The four files, in the order in which they are listed everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +84,8 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
         Ok::<_, DataError>(((train, train_values), (test, test_values)))
     })?;
 
-    check_counts(&train, &train_values, &train_images, &train_labels)?;
-    check_counts(&test, &test_values, &test_images, &test_labels)?;
+    check_counts(train.count, train_values.values.len(), &train_images, &train_labels)?;
+    check_counts(test.count, test_values.values.len(), &test_images, &test_labels)?;
     let [train_shape, test_shape] = [&train, &test].map(|images| [images.height, images.width]);
     if train_shape != test_shape {
         let (train, test) = (train_shape, test_shape);
@@ -126,7 +126,11 @@ fn find_all(folder: &Path) -> Result<[PathBuf; 4], DataError> {
     let find = |role: Role| {
         role.find(folder).ok_or_else(|| {
             let wanted = role.names().swap_remove(0);
-            DataError::folder(folder, FolderProblem::Missing { wanted, holds: holds.clone() })
+            let problem = match stream::has_shards(folder) {
+                true => FolderProblem::Shards,
+                false => FolderProblem::Missing { wanted, holds: holds.clone() },
+            };
+            DataError::folder(folder, problem)
         })
     };
     let [a, b, c, d] = Role::ALL;
@@ -134,7 +138,7 @@ fn find_all(folder: &Path) -> Result<[PathBuf; 4], DataError> {
 }
 
 /// What a folder holds, in words.
-fn listing(folder: &Path) -> io::Result<String> {
+pub(super) fn listing(folder: &Path) -> io::Result<String> {
     const SHOWN: usize = 12;
     let mut names: Vec<String> = fs::read_dir(folder)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -158,13 +162,13 @@ fn joined(
     })
 }
 
-fn check_counts(
-    images: &Images,
-    labels: &Labels,
+/// Checks that two files have as many images as labels.
+pub(super) fn check_counts(
+    images: usize,
+    labels: usize,
     images_file: &Path,
     labels_file: &Path,
 ) -> Result<(), DataError> {
-    let (images, labels) = (images.count, labels.values.len());
     if images == labels {
         return Ok(());
     }
@@ -173,7 +177,7 @@ fn check_counts(
 }
 
 /// The data set that all files belong to by their digests.
-fn recognise(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
+pub(super) fn recognise(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
     let is_it = |entry: &&catalog::Entry| {
         entry.files.len() == files.len()
             && (entry.files.iter().zip(files))
@@ -183,7 +187,7 @@ fn recognise(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
 }
 
 /// "0" to the highest label.
-fn numbers(train: &[u8], test: &[u8]) -> Vec<String> {
+pub(super) fn numbers(train: &[u8], test: &[u8]) -> Vec<String> {
     let highest = train.iter().chain(test).max().copied().unwrap_or(0);
     (0..=highest).map(|class| class.to_string()).collect()
 }

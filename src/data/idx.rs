@@ -20,13 +20,14 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+pub(super) use encode::header;
 pub use encode::{encode_images, encode_labels};
 pub use problem::IdxProblem;
 
+use self::header::{Header, Kind, PREFIX};
 use super::digest::{Hashing, Sha256Hex};
 use super::error::DataError;
 use super::open::ordinary;
-use header::{Header, Kind, PREFIX};
 
 /// Deflate's best ratio is 1032:1 (a 258-byte match in 2 bits).
 const MAX_RATIO: u64 = 1032;
@@ -83,6 +84,41 @@ pub fn read_images(path: &Path) -> Result<Images, DataError> {
 pub fn read_labels(path: &Path) -> Result<Labels, DataError> {
     let (file, length) = ordinary(path)?;
     labels_from(file, length, path)
+}
+
+/// What a plain images file holds, without its pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlainImages {
+    /// Number, rows and columns of the images.
+    pub sizes: [usize; 3],
+    /// Length of the header, in bytes.
+    pub bytes: u64,
+}
+
+/// Reads the header of a plain images file, and compares it with the file's `length`.
+pub(super) fn plain_images(
+    input: impl Read,
+    length: u64,
+    name: &Path,
+) -> Result<PlainImages, DataError> {
+    let mut prefix = Vec::with_capacity(PREFIX);
+    let read = input.take(PREFIX as u64).read_to_end(&mut prefix);
+    read.map_err(|source| DataError::read(name, source))?;
+    if prefix.starts_with(&GZIP) {
+        return Err(at(name)(IdxProblem::Packed));
+    }
+    let header = Header::parse(&prefix, Kind::Images, false).map_err(at(name))?;
+    let claimed = header.claimed();
+    if claimed != length {
+        return Err(at(name)(IdxProblem::Length { claimed, found: length }));
+    }
+    match header.sizes[..] {
+        [count, height, width] => {
+            Ok(PlainImages { sizes: [count, height, width], bytes: header.bytes as u64 })
+        }
+        // The header has been checked for it.
+        _ => Err(at(name)(IdxProblem::Rank { found: header.sizes.len() as u8, wanted: 3 })),
+    }
 }
 
 /// As [`read_images`], from anything that is read and whose `length` in bytes is known; `name`

@@ -14,7 +14,8 @@
 //!   check their files;
 //! - [`idx`]: the file format;
 //! - [`images`]: single pictures, prepared as MNIST's were;
-//! - [`pack`]: folders of pictures made into data sets.
+//! - [`pack`]: folders of pictures made into data sets;
+//! - [`stream_dir`], [`stream`](fn@stream): data sets that stay in their files while they are trained on.
 //!
 //! Nothing here prints, and nothing here knows libtorch, but for the batches that training takes.
 
@@ -39,7 +40,9 @@ mod prepare;
 mod preview;
 mod resolve;
 mod save;
+pub(crate) mod share;
 mod source;
+pub(crate) mod stream;
 mod verify;
 
 pub use augment::Augment;
@@ -53,6 +56,7 @@ pub use idx::IdxProblem;
 pub use locations::Locations;
 pub use preview::preview;
 pub use resolve::{fetch, load, load_dir, resolve};
-pub use save::{check_free, save_dir};
+pub use save::{check_free, save_dir, save_shards};
 pub use source::{Loaded, Request, Source, SourceFile};
+pub use stream::{StreamMemory, StreamProblem, stream, stream_dir};
 pub use verify::{FileReport, Verdict, verify};

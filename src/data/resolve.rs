@@ -157,12 +157,7 @@ pub(super) fn is_unknown(file: &RemoteFile<'_>, found: &Digests) -> bool {
 
 fn from_dir(dir: &Path) -> Result<Loaded, DataError> {
     let found = folder::load(dir, None)?;
-    let own_name = || {
-        // "." and ".." have no name of their own.
-        let absolute = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-        file_name(&absolute)
-    };
-    let name = found.known.map_or_else(own_name, |known| known.to_string());
+    let name = found.known.map_or_else(|| own_name(dir), |known| known.to_string());
     Ok(loaded(name, dir, found, None))
 }
 
@@ -209,6 +204,14 @@ fn fallback_notice(error: &DataError) -> Option<String> {
     ))
 }
 
-fn file_name(path: &Path) -> String {
+/// The name of a folder.
+pub(super) fn own_name(dir: &Path) -> String {
+    // "." and ".." have no name of their own.
+    let absolute = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    file_name(&absolute)
+}
+
+/// The last part of a path.
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -1,20 +1,106 @@
-//! A data set written into a folder, as `load_dir` reads it.
+//! A data set written into a folder, as `load_dir` or `stream_dir` reads it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::folder::Role;
+use super::stream::{Part, StreamProblem};
 use super::{classes, idx};
 use crate::files;
+
+/// Images that are written at once, in bytes.
+const AT_ONCE: usize = 1 << 20;
 
 /// Writes a data set into `folder`, which is new or empty: four IDX files and `classes.txt`, all or none.
 ///
 /// # Errors
 /// A folder that holds something, or that cannot be written.
 pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), DataError> {
+    let names = |roles: [Role; 2]| roles.map(|role| role.names().swap_remove(0));
+    save(folder, train.classes(), |growing| {
+        let train_names = names([Role::TrainImages, Role::TrainLabels]);
+        growing.pair(train, 0..train.len(), train_names)?;
+        growing.pair(test, 0..test.len(), names([Role::TestImages, Role::TestLabels]))
+    })
+}
+
+/// As [`save_dir`], in shards of as many samples each, or one less, for
+/// [`stream_dir`](super::stream_dir()): `shards` of the training part, and of the test part as many as
+/// make them about as large.
+///
+/// # Errors
+/// As [`save_dir`], and more shards than samples, or none.
+pub fn save_shards(
+    train: &Dataset,
+    test: &Dataset,
+    shards: usize,
+    folder: &Path,
+) -> Result<(), DataError> {
+    let samples = train.len();
+    if !(1..=samples).contains(&shards) {
+        let problem = StreamProblem::Shards { samples, found: shards };
+        return Err(DataError::Stream { path: folder.to_owned(), problem });
+    }
+    let of_test = shards.saturating_mul(test.len()).div_ceil(samples).clamp(1, test.len().max(1));
+    save(folder, train.classes(), |growing| {
+        for (part, dataset, count) in [(Part::Train, train, shards), (Part::Test, test, of_test)] {
+            let cut = |number: usize| dataset.len() * number / count;
+            for number in 0..count {
+                let range = cut(number)..cut(number + 1);
+                growing.pair(dataset, range, part.shard(number, count))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A folder that is written, and has another name until it is whole.
+struct Growing<'a> {
+    now: &'a Path,
+    then: &'a Path,
+}
+
+impl Growing<'_> {
+    /// Writes some samples: images and labels.
+    fn pair(
+        &self,
+        dataset: &Dataset,
+        samples: Range<usize>,
+        [images, labels]: [String; 2],
+    ) -> Result<(), DataError> {
+        let at = |source| DataError::write(&self.then.join(&images), source);
+        let mut file = File::create(self.now.join(&images)).map_err(at)?;
+        let [height, width] = dataset.image_shape().map(|size| size as u32);
+        file.write_all(&idx::header(&[samples.len() as u32, height, width])).map_err(at)?;
+        let image = dataset.image_bytes();
+        let mut pixels = Vec::new();
+        for start in samples.clone().step_by((AT_ONCE / image).max(1)) {
+            let end = samples.end.min(start + (AT_ONCE / image).max(1));
+            pixels.resize((end - start) * image, 0);
+            dataset.read(start..end, &mut pixels)?;
+            file.write_all(&pixels).map_err(at)?;
+        }
+        file.sync_all().map_err(at)?;
+        let values: Vec<u8> = samples.map(|i| dataset.label(i)).collect();
+        self.write(&labels, &idx::encode_labels(&values))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DataError> {
+        files::write(&self.now.join(name), bytes)
+            .map_err(|error| DataError::write(&self.then.join(name), error.source))
+    }
+}
+
+/// Writes a folder, which is new or empty: what `fill` does and `classes.txt`, all or none.
+fn save(
+    folder: &Path,
+    names: &[String],
+    fill: impl FnOnce(&Growing) -> Result<(), DataError>,
+) -> Result<(), DataError> {
     check_free(folder)?;
     let at = |source| DataError::write(folder, source);
     let parent = match folder.parent() {
@@ -24,23 +110,9 @@ pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), Da
     fs::create_dir_all(parent).map_err(at)?;
     let growing = tempfile::Builder::new().prefix(".seqfit-").suffix(".part").tempdir_in(parent);
     let growing = growing.map_err(at)?;
-    let write = |name: &str, bytes: &[u8]| {
-        files::write(&growing.path().join(name), bytes)
-            .map_err(|error| DataError::write(&folder.join(name), error.source))
-    };
-    for (dataset, roles) in [
-        (train, [Role::TrainImages, Role::TrainLabels]),
-        (test, [Role::TestImages, Role::TestLabels]),
-    ] {
-        let samples = 0..dataset.len();
-        let pixels: Vec<u8> = samples.clone().flat_map(|i| dataset.image(i).to_vec()).collect();
-        let labels: Vec<u8> = samples.map(|i| dataset.label(i)).collect();
-        let shape = dataset.image_shape().map(|size| size as u32);
-        let [images_name, labels_name] = roles.map(|role| role.names().swap_remove(0));
-        write(&images_name, &idx::encode_images(labels.len() as u32, shape, &pixels))?;
-        write(&labels_name, &idx::encode_labels(&labels))?;
-    }
-    write(classes::FILE, (train.classes().join("\n") + "\n").as_bytes())?;
+    let place = Growing { now: growing.path(), then: folder };
+    fill(&place)?;
+    place.write(classes::FILE, (names.join("\n") + "\n").as_bytes())?;
     // A folder for its owner's eyes alone would be a surprise.
     #[cfg(unix)]
     {

@@ -21,7 +21,7 @@ pub enum Request {
     Dir(PathBuf),
 }
 
-/// A data set, in memory.
+/// A data set, in memory or streamed.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What is trained on.
@@ -44,7 +44,8 @@ pub struct Source {
     /// What a person must know about the choice; to be shown where nobody can miss it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
-    /// The files: training images and labels, test images and labels; or images and labels.
+    /// The files: training images and labels, test images and labels; or images and labels. Of shards
+    /// images and labels of each, training before test.
     pub files: Vec<SourceFile>,
 }
 
@@ -54,7 +55,9 @@ pub struct Source {
 pub struct SourceFile {
     /// Its name in the folder.
     pub name: String,
-    /// SHA-256 of its contents, decompressed; 64 hexadecimal digits in lower case.
+    /// SHA-256 of its contents, decompressed; 64 hexadecimal digits in lower case. Of images that are
+    /// streamed and have more than 256 MiB in all: "sampled:" and the SHA-256 of the file's length and of 16
+    /// pieces of it.
     pub sha256: String,
 }
 

@@ -33,6 +33,8 @@ pub struct Mistake {
     pub said: usize,
     /// The probability of each class.
     pub probabilities: Vec<f64>,
+    /// Its pixels, row by row.
+    pub image: Vec<u8>,
 }
 
 impl Mistake {
@@ -65,8 +67,8 @@ impl Assessment {
                 calibration.add(probabilities, class);
                 let said = likeliest(probabilities);
                 if said != class {
-                    let probabilities = probabilities.to_vec();
-                    mistakes.offer(Mistake { sample, class, said, probabilities });
+                    let (probabilities, image) = (probabilities.to_vec(), Vec::new());
+                    mistakes.offer(Mistake { sample, class, said, probabilities, image });
                 }
                 sample += 1;
             }
@@ -75,7 +77,12 @@ impl Assessment {
         if !finite || !evaluation.loss.is_finite() {
             return Err(ReportError::NotFinite);
         }
-        Ok(Self { evaluation, calibration, mistakes: mistakes.surest_first() })
+        let mut mistakes = mistakes.surest_first();
+        for mistake in &mut mistakes {
+            mistake.image =
+                dataset.read_image(mistake.sample).map_err(crate::EvaluateError::from)?;
+        }
+        Ok(Self { evaluation, calibration, mistakes })
     }
 }
 
@@ -154,6 +161,7 @@ mod tests {
             class: 0,
             said: 1,
             probabilities: vec![1.0 - confidence, confidence],
+            image: Vec::new(),
         };
         let mut worst = Worst::new(3);
         // 0, 37, 74, 10, 47, … of 101: every value once, in a mixed order.

@@ -111,12 +111,26 @@ pub struct DataConfig {
     pub train_samples: usize,
     /// Test images.
     pub test_samples: usize,
+    /// How much memory it was read within, in MiB; none of data that was in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<data::StreamMemory>,
     /// Where it came from, with checksums; none for a network that was imported, of which nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<data::Source>,
 }
 
 impl DataConfig {
+    /// What a run that learns from this data says of it.
+    pub fn of(data: &data::Loaded) -> Self {
+        Self {
+            classes: data.train.classes().to_vec(),
+            train_samples: data.train.len(),
+            test_samples: data.test.len(),
+            stream: data.train.stream_memory(),
+            source: Some(data.source.clone()),
+        }
+    }
+
     /// The data's name; of an imported network, which does not say, "unknown data".
     pub fn name(&self) -> &str {
         self.source.as_ref().map_or("unknown data", |source| &source.name)
@@ -155,7 +169,8 @@ impl RunConfig {
 
     /// Begins a config for a network whose weights are those of `origin`, and were not trained here.
     pub fn imported(origin: Origin, classes: Vec<String>, network: Spec) -> Self {
-        let data = DataConfig { classes, train_samples: 0, test_samples: 0, source: None };
+        let (stream, source) = (None, None);
+        let data = DataConfig { classes, train_samples: 0, test_samples: 0, stream, source };
         let origin = Some(origin);
         Self { origin, ..Self::now(Device::Cpu, data, FitConfig::default(), network) }
     }

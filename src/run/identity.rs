@@ -57,6 +57,10 @@ impl Identity {
             "callbacks": config.callbacks,
             "checkpoints": { "monitor": config.checkpoints.monitor },
         });
+        // It decides the order of the samples, where they are not in memory.
+        if let Some(memory) = config.data.stream {
+            identity["data"]["stream"] = json!(memory);
+        }
         // Where the weights are drawn by the seed there is nothing to say.
         if let Some(origin) = &config.origin {
             identity["origin"] = json!({ "sha256": origin.sha256 });

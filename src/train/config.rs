@@ -161,6 +161,19 @@ impl FitConfig {
         }
     }
 
+    /// The same for data that is streamed, whose batches are not in a GPU's memory for its graphs to take.
+    ///
+    /// # Errors
+    /// An engine that needs them there.
+    pub fn for_streaming(mut self, device: Device) -> Result<Self, ConfigError> {
+        let rule = "auto or autograd with data that is streamed";
+        ConfigError::unless(self.engine != Engine::Graph, "engine", rule, self.engine.name())?;
+        if self.engine == Engine::Auto && device.is_cuda() {
+            self.engine = Engine::Autograd;
+        }
+        Ok(self)
+    }
+
     /// Checks the settings against the network and the device that they are for.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub use rule::ConfigError;
 pub use schedule::Schedule;
 pub use snapshot::{CallbackState, Snapshot, State, Sums};
 
+use crate::data::batches::FeedError;
 use crate::data::{DataError, Dataset};
 use crate::device;
 use crate::evaluate::EvaluateError;
@@ -40,7 +41,7 @@ pub enum TrainError {
     /// A setting breaks its rule.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The data cannot be split as asked.
+    /// The data cannot be split as asked, or, of a streamed data set, no longer be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// Data and network do not fit.
@@ -92,6 +93,15 @@ pub enum TrainError {
     /// libtorch refused.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
+}
+
+impl From<FeedError> for TrainError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Data(error) => error.into(),
+            FeedError::Libtorch(error) => error.into(),
+        }
+    }
 }
 
 /// Why training cannot go on from a snapshot.
@@ -244,6 +254,14 @@ impl Sequential {
     ) -> Result<T, TrainError> {
         config.check()?;
         config.check_for(self.spec(), self.device())?;
+        let streaming;
+        let config = match data.train.is_streamed() {
+            true => {
+                streaming = config.clone().for_streaming(self.device())?;
+                &streaming
+            }
+            false => config,
+        };
         let split;
         let data = match (config.validation_split, data.validation) {
             (0.0, _) => data,

@@ -17,7 +17,8 @@ use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
 use super::step::{Input, Step, Takes};
 use super::{FitData, SnapshotError, TrainError};
-use crate::data::batches::{Feed, ResidentEpoch};
+use crate::data::batches::{Epoch, Feed, FeedError, ResidentEpoch};
+use crate::data::share::Share;
 use crate::device::{self, Device};
 use crate::evaluate;
 use crate::model::Sequential;
@@ -213,11 +214,22 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         // Whole data sets go through the network outside of this, with all threads.
         let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
-        let order = order(self.train.len(), self.config.seed, epoch);
-        let done = (self.state.batch * self.config.batch_size).min(order.len());
-        let (order, size) = (&order[done..], self.config.batch_size);
-        let train = Rc::clone(&self.train);
-        let inputs = inputs(&train, self.step.takes(), self.config, epoch, order)?;
+        let (train, size) = (Rc::clone(&self.train), self.config.batch_size);
+        let order = match train.is_streamed() {
+            true => Vec::new(),
+            false => order(train.len(), self.config.seed, epoch),
+        };
+        let inputs = match train.is_streamed() {
+            true => {
+                let (seed, done, share) = (self.config.seed, self.state.batch, Share::WHOLE);
+                let epoch = Epoch { seed, number: epoch, batch: size, done, share };
+                read(&train, self.step.takes(), self.config, epoch)?
+            }
+            false => {
+                let left = &order[order.len().min(self.state.batch * size)..];
+                inputs(&train, self.step.takes(), self.config, epoch, left)?
+            }
+        };
         for input in inputs {
             let (number, position) =
                 (self.state.batch + 1, self.state.batch * self.config.batch_size);
@@ -417,9 +429,26 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     }
 }
 
-/// The samples of `order`, batch by batch, as the engine takes them.
-type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, LibtorchError>> + 'a>;
+/// Samples, batch by batch, as the engine takes them.
+type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, FeedError>> + 'a>;
 
+/// The samples of an epoch that is read from files.
+fn read<'a>(
+    train: &'a Feed,
+    takes: Takes,
+    config: &FitConfig,
+    epoch: Epoch,
+) -> Result<Inputs<'a>, LibtorchError> {
+    match takes {
+        Takes::Chosen => Ok(Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?))))),
+        _ => {
+            let batches = train.read_batches(epoch, config.workers())?;
+            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
+        }
+    }
+}
+
+/// The samples of `order`, of a data set in memory.
 fn inputs<'a>(
     train: &'a Rc<Feed>,
     takes: Takes,

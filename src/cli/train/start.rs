@@ -16,17 +16,20 @@ use super::{Args, Job, Own};
 pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<Job> {
     let trial = args.trial.begin()?;
     let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
-    let fit = args.trial.fit(fit, args.fit.epochs);
+    let mut fit = args.trial.fit(fit, args.fit.epochs);
     let validates = fit.validation_split > 0.0;
     let base = (&Default::default(), &Default::default());
     let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
     let device = args.device.chosen().unwrap_or(Device::Cpu);
+    if args.stream.stream.is_some() {
+        fit = fit.for_streaming(device)?;
+    }
     device::require(device)?;
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
     }
     let other = args.init_from.as_deref().map(Run::open).transpose()?;
-    let data = resolve(args, &args.data.request(), timing)?;
+    let data = resolve(args, &args.data.request(), args.stream.stream, timing)?;
     let data = args.trial.data(data, &fit)?;
     let train = &data.train;
     let (network, model, origin) = match other {
@@ -45,7 +48,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         callbacks,
         checkpoints,
         origin,
-        ..RunConfig::now(device, data_config(&data), fit, network)
+        ..RunConfig::now(device, DataConfig::of(&data), fit, network)
     };
     let run = match (&args.out, &trial) {
         (_, Some(trial)) => Run::create(&trial.path(), false, config)?,
@@ -108,8 +111,10 @@ pub(super) fn go_on(
     let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
     let network = args.network.over_spec(&began.network);
     let fit = fit.settled(&network, device);
+    let stream = args.stream.stream.or(began.data.stream);
     let mut config = RunConfig {
         device: device::name(device),
+        data: DataConfig { stream, ..began.data.clone() },
         fit,
         callbacks,
         checkpoints,
@@ -126,11 +131,11 @@ pub(super) fn go_on(
         },
         request => request,
     };
-    let data = resolve(args, &request, timing)?;
+    let data = resolve(args, &request, stream, timing)?;
     if let (data::Request::Auto, Some(source)) = (args.data.request(), &began.data.source) {
         source.check_same(&data.source)?;
     }
-    config.data = data_config(&data);
+    config.data = DataConfig::of(&data);
     run.check_config(&config)?;
     device::require(device)?;
     let mut model = Sequential::from_spec(config.network.clone(), device, config.fit.seed)?;
@@ -228,21 +233,13 @@ fn newest_that_fits(
 fn resolve(
     args: &Args,
     request: &data::Request,
+    stream: Option<data::StreamMemory>,
     mut timing: Option<&mut Timing>,
 ) -> anyhow::Result<data::Loaded> {
     timing.iter_mut().for_each(|timing| timing.mark("options"));
-    let data = loading::asked(request, args.quiet)?;
+    let data = loading::asked(request, stream, args.quiet)?;
     timing.iter_mut().for_each(|timing| timing.mark("data: read, unpacked and checked"));
     Ok(data)
-}
-
-fn data_config(data: &data::Loaded) -> DataConfig {
-    DataConfig {
-        classes: data.train.classes().to_vec(),
-        train_samples: data.train.len(),
-        test_samples: data.test.len(),
-        source: Some(data.source.clone()),
-    }
 }
 
 /// `runs/mnist-20261124-031330`.

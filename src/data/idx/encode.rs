@@ -20,9 +20,15 @@ pub fn encode_labels(labels: &[u8]) -> Vec<u8> {
 }
 
 fn encode(sizes: &[u32], values: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4 + 4 * sizes.len() + values.len());
-    bytes.extend([0, 0, 8, sizes.len() as u8]);
-    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+    let mut bytes = header(sizes);
+    bytes.reserve_exact(values.len());
     bytes.extend(values);
+    bytes
+}
+
+/// What stands before the values.
+pub(in crate::data) fn header(sizes: &[u32]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+    bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
     bytes
 }

@@ -130,6 +130,12 @@ pub enum IdxProblem {
     /// A gzip with wrong bytes in it.
     #[error("the gzip is damaged ({0}): download it again")]
     GzipDamaged(String),
+    /// A gzip where pieces of a plain file are to be read.
+    #[error(
+        "images that are streamed must be in a plain file, found a gzip: unpack it with gunzip, or write \
+         shards with seqfit data shard"
+    )]
+    Packed,
     /// More than the machine has.
     #[error("{bytes} bytes of data do not fit into memory: use a smaller file or a larger machine")]
     Memory {

@@ -225,7 +225,7 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let name = |class: usize| report.classes()[class].as_str();
     let shape = images.image_shape();
     let shown = found.mistakes.iter().map(|mistake| {
-        let image = data_uri(&gray_png(images.image(mistake.sample), shape)?);
+        let image = data_uri(&gray_png(&mistake.image, shape)?);
         let share = |class: usize| format!("{:.1} %", 100.0 * mistake.probabilities[class]);
         let (said, is) = (name(mistake.said), name(mistake.class));
         let alt = format!(

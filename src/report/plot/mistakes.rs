@@ -50,7 +50,7 @@ impl Figure for Sheet<'_> {
             let (row, column) = (i / self.columns(), i % self.columns());
             let left = 14.0 + CELL.0 * column as f64;
             let top = TOP + CELL.1 * row as f64;
-            for (i, &value) in self.images.image(mistake.sample).iter().enumerate() {
+            for (i, &value) in mistake.image.iter().enumerate() {
                 let edge = |start: f64, position: usize| units(start + pixel * position as f64);
                 let (x, y) = (i % width, i / width);
                 let ends = [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];

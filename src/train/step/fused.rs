@@ -260,7 +260,7 @@ impl Engine for Fused<'_> {
     }
 
     fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError> {
-        let &Input::Chosen(feed, chosen) = input else {
+        let Some((feed, chosen)) = input.chosen() else {
             unreachable!("an engine gets what it takes");
         };
         self.stale = true;

@@ -14,7 +14,7 @@ use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
 use super::schedule::{Course, Schedule};
 use super::snapshot::{Snapshot, Sums};
-use crate::data::batches::{Batch, HostFeed, ResidentEpoch};
+use crate::data::batches::{Batch, HostFeed, Portion, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError, check_like};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
@@ -29,7 +29,7 @@ pub(super) use fused::supports;
 pub(super) enum Takes {
     /// [`Input::Batch`].
     Batches,
-    /// [`Input::Chosen`].
+    /// [`Input::Chosen`] or [`Input::Read`].
     Chosen,
     /// [`Input::Resident`].
     Resident,
@@ -43,6 +43,19 @@ pub(super) enum Input<'a> {
     Chosen(HostFeed<'a>, &'a [u32]),
     /// The place of the first in the order of an epoch, and how many.
     Resident(Rc<ResidentEpoch>, usize, usize),
+    /// As they were read from files, for an engine that makes its batches itself.
+    Read(Portion),
+}
+
+impl Input<'_> {
+    /// The samples that an engine makes a batch of itself: where they are, and which.
+    fn chosen(&self) -> Option<(HostFeed<'_>, &[u32])> {
+        match self {
+            Self::Chosen(feed, chosen) => Some((*feed, chosen)),
+            Self::Read(portion) => Some((portion.feed(), portion.places())),
+            Self::Batch(_) | Self::Resident(..) => None,
+        }
+    }
 }
 
 /// One step's place in the training.

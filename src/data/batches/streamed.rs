@@ -1,0 +1,123 @@
+//! Batches of a data set in files: read, and if need be made, by threads ahead of the training step.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tch::Device;
+
+use super::{Batch, Feed, FeedError, HostFeed, Images};
+use crate::data::augment::Augmenter;
+use crate::data::error::DataError;
+use crate::data::prefetch::Prefetch;
+use crate::data::stream::{Chunk, Epoch, Reading};
+use crate::native::LibtorchError;
+
+/// The samples of a step as they were read, for an engine that makes its batches itself.
+pub(crate) struct Portion {
+    chunk: Chunk,
+    places: Vec<u32>,
+    augmenter: Option<Arc<Augmenter>>,
+    epoch: usize,
+}
+
+impl Portion {
+    fn new(chunk: Chunk, augmenter: Option<Arc<Augmenter>>, epoch: usize) -> Self {
+        Self { places: (0..chunk.len() as u32).collect(), chunk, augmenter, epoch }
+    }
+
+    /// The samples one by one, by their places in this portion.
+    pub fn feed(&self) -> HostFeed<'_> {
+        let augmenter = self.augmenter.as_deref();
+        HostFeed { images: Images::Chunk(&self.chunk), augmenter, epoch: self.epoch }
+    }
+
+    /// All places.
+    pub fn places(&self) -> &[u32] {
+        &self.places
+    }
+}
+
+impl Feed {
+    /// Whether the samples are in files, and read when they are needed.
+    pub fn is_streamed(&self) -> bool {
+        self.dataset.is_streamed()
+    }
+
+    /// The samples of an epoch's batches, read by a thread ahead.
+    pub fn portions(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Prefetch<Result<Portion, DataError>>, LibtorchError> {
+        self.read(epoch, 1, |portion| portion)
+    }
+
+    /// An epoch's batches as training takes them: augmented; read and made ahead by `workers` threads, of
+    /// which there is at least one. Neither threads nor the size of batches change a sample.
+    pub fn read_batches(
+        &self,
+        epoch: Epoch,
+        workers: usize,
+    ) -> Result<impl Iterator<Item = Result<Batch, FeedError>>, LibtorchError> {
+        let device = self.device;
+        let batches = self.read(epoch, workers, |portion| portion.feed().batch(&portion.places))?;
+        Ok(batches.map(move |batch| Ok(batch??.on(device)?)))
+    }
+
+    /// What `make` makes of each portion, on the threads that read.
+    fn read<T: Send + 'static>(
+        &self,
+        epoch: Epoch,
+        workers: usize,
+        make: impl Fn(Portion) -> T + Send + Sync + 'static,
+    ) -> Result<Prefetch<Result<T, DataError>>, LibtorchError> {
+        let memory = self.dataset.stream_memory().unwrap_or_default();
+        let batches = self.len().div_ceil(epoch.batch).saturating_sub(epoch.done);
+        let reading = Mutex::new(Reading::new(&self.dataset, memory.bytes(), epoch));
+        let augmenter = self.augmenter.clone();
+        let next = move |number| {
+            // One that panicked has left off between two batches at worst, and its own is missing.
+            let chunk = reading.lock().unwrap_or_else(PoisonError::into_inner).take(number)?;
+            Ok(make(Portion::new(chunk, augmenter.clone(), epoch.number)))
+        };
+        Prefetch::new(workers, batches, next).map_err(|error| LibtorchError::thread(&error))
+    }
+
+    /// The samples from `start` on in their own order, in batches of `size`, the last one with what is
+    /// left, as they are.
+    pub fn in_order(
+        &self,
+        start: usize,
+        size: usize,
+    ) -> Result<Box<dyn Iterator<Item = Result<Batch, FeedError>> + '_>, LibtorchError> {
+        let (samples, device) = (self.len(), self.device);
+        let range = move |i: usize| start + i * size..samples.min(start + (i + 1) * size);
+        let count = samples.saturating_sub(start).div_ceil(size);
+        if let Some(resident) = &self.resident {
+            return Ok(Box::new((0..count).map(move |i| Ok(resident.neighbours(range(i))?))));
+        }
+        if !self.is_streamed() {
+            let feed = HostFeed { images: Images::Set(&self.dataset), augmenter: None, epoch: 0 };
+            return Ok(Box::new((0..count).map(move |i| {
+                let chosen: Vec<u32> = range(i).map(|i| i as u32).collect();
+                Ok(feed.batch(&chosen)?)
+            })));
+        }
+        let dataset = self.dataset.clone();
+        let make = move |i| {
+            let portion = Portion::new(Chunk::in_order(&dataset, range(i))?, None, 0);
+            Ok::<_, FeedError>(portion.feed().batch(portion.places())?)
+        };
+        let read = Prefetch::new(1, count, make).map_err(|error| LibtorchError::thread(&error))?;
+        Ok(Box::new(read.map(move |batch| Ok(batch?.on(device)?))))
+    }
+}
+
+impl Batch {
+    /// This batch on a device.
+    fn on(self, device: Device) -> Result<Self, LibtorchError> {
+        if device == Device::Cpu {
+            return Ok(self);
+        }
+        let Self { images, labels } = self;
+        Ok(Self { images: images.f_to_device(device)?, labels: labels.f_to_device(device)? })
+    }
+}

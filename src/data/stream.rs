@@ -1,0 +1,175 @@
+//! Data sets larger than memory: read from files while they are trained on, within a fixed amount of
+//! memory.
+//!
+//! A folder holds the usual four files, uncompressed, or shards:
+//!
+//! ```text
+//! train-00000-of-00020-images.idx   train-00000-of-00020-labels.idx
+//! train-00001-of-00020-images.idx   train-00001-of-00020-labels.idx
+//! ...
+//! test-00000-of-00001-images.idx    test-00000-of-00001-labels.idx
+//! classes.txt                       (optional)
+//! ```
+//!
+//! Opening reads headers and labels, which are held: a byte a sample. How close the order comes to a
+//! full shuffle, and what it costs, is measured in `docs/streaming.md`.
+
+mod names;
+mod order;
+mod problem;
+mod reading;
+mod shards;
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::{self, Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use problem::StreamProblem;
+
+pub(super) use names::{Part, has_shards};
+pub(crate) use reading::{Chunk, Epoch, Reading};
+pub(super) use shards::Shards;
+
+use super::catalog::DatasetName;
+use super::dataset::{Dataset, first_outside};
+use super::error::{DataError, FolderProblem};
+use super::idx::Digests;
+use super::resolve::{file_name, own_name};
+use super::source::{Loaded, Request, Source, SourceFile};
+use super::{Locations, classes, folder};
+use shards::Opened;
+
+/// How much memory the images of a streamed training set may take, in MiB: 64, unless it is said. The
+/// order of the samples depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StreamMemory(NonZeroU32);
+
+impl StreamMemory {
+    /// So many MiB; none if they are none.
+    pub fn mib(mib: u32) -> Option<Self> {
+        NonZeroU32::new(mib).map(Self)
+    }
+
+    /// In bytes.
+    pub fn bytes(self) -> usize {
+        (self.0.get() as usize).saturating_mul(1 << 20)
+    }
+}
+
+impl Default for StreamMemory {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN.saturating_add(63))
+    }
+}
+
+impl fmt::Display for StreamMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for StreamMemory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rule = |_| format!("the memory is a whole number of MiB, at least 1, found {text:?}");
+        text.parse().map(Self).map_err(rule)
+    }
+}
+
+/// The training and the test part in a folder of plain IDX files or shards, whose images are read when
+/// they are needed: training holds no more of them than `memory` at a time, and the batches that are
+/// made ahead.
+///
+/// # Errors
+/// A file that is missing or no plain IDX file, images and labels or shards that do not go together,
+/// labels without a name.
+pub fn stream_dir(
+    dir: impl AsRef<Path>,
+    memory: StreamMemory,
+) -> Result<(Dataset, Dataset), DataError> {
+    let Loaded { train, test, .. } = from_dir(dir.as_ref(), None, memory)?;
+    Ok((train, test))
+}
+
+/// As [`resolve`](super::resolve()), for a data set that is read while it is trained on; nothing is fetched.
+///
+/// # Errors
+/// As [`stream_dir`]; a known data set whose files are not here, or that is built in.
+pub fn stream(
+    request: &Request,
+    locations: &Locations,
+    memory: StreamMemory,
+) -> Result<Loaded, DataError> {
+    let name = match request {
+        Request::Dir(dir) => return from_dir(dir, None, memory),
+        Request::Named(name) => *name,
+        Request::Auto => DatasetName::Mnist,
+    };
+    let problem = match [locations.own(name), locations.cached(name).filter(|dir| dir.is_dir())] {
+        _ if name.entry().files.is_empty() => StreamProblem::BuiltIn { name },
+        [Some(dir), _] | [None, Some(dir)] => return from_dir(&dir, Some(name), memory),
+        [None, None] => StreamProblem::NotHere { name },
+    };
+    Err(DataError::Stream { path: PathBuf::from(name.as_str()), problem })
+}
+
+fn from_dir(
+    dir: &Path,
+    expected: Option<DatasetName>,
+    memory: StreamMemory,
+) -> Result<Loaded, DataError> {
+    let [train, test] = [Part::Train.find(dir)?, Part::Test.find(dir)?];
+    let names = classes::read(dir)?;
+    let (train, test) = (shards::open(&train)?, shards::open(&test)?);
+    if train.shape != test.shape {
+        let (train, test) = (train.shape, test.shape);
+        return Err(DataError::folder(dir, FolderProblem::Shapes { train, test }));
+    }
+    // Of the usual four files the digests may be known.
+    let files = [&train.files[..], &test.files].concat();
+    let digests = files.iter().map(|(path, digest)| {
+        (path.clone(), Digests { file: digest.clone(), contents: digest.clone() })
+    });
+    let known = folder::recognise(&digests.collect::<Vec<_>>());
+    let names = match (names, known.or(expected)) {
+        (Some(names), _) => names,
+        (None, Some(known)) => known.entry().classes.iter().map(ToString::to_string).collect(),
+        (None, None) => folder::numbers(&train.labels, &test.labels),
+    };
+    let name = known.map_or_else(|| own_name(dir), |known| known.to_string());
+    let source_file = |(path, sha256): (PathBuf, _)| SourceFile { name: file_name(&path), sha256 };
+    let source = Source {
+        name,
+        dir: Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
+        notice: None,
+        files: files.into_iter().map(source_file).collect(),
+    };
+    let (train, test) = (dataset(train, memory, &names)?, dataset(test, memory, &names)?);
+    Ok(Loaded { train, test, source })
+}
+
+fn dataset(opened: Opened, memory: StreamMemory, names: &[String]) -> Result<Dataset, DataError> {
+    let Opened { shards, shape, labels, labels_files, .. } = opened;
+    let file_of = |sample| {
+        let number = labels_files.partition_point(|&(_, first)| first <= sample) - 1;
+        &labels_files[number]
+    };
+    if let Some(sample) = first_outside(&labels, names.len()) {
+        let (path, first) = file_of(sample);
+        let (label, classes) = (labels[sample], names.len());
+        let problem = FolderProblem::Label { sample: sample - first, label, classes };
+        return Err(DataError::folder(path, problem));
+    }
+    if names.len() < 2 {
+        return Err(DataError::folder(&file_of(0).0, FolderProblem::OneClass));
+    }
+    Dataset::of_files(shards, memory, shape, labels, names.to_vec())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! The files of a data set that is streamed: shards, or the usual four.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::problem::StreamProblem;
+use crate::data::error::{DataError, FolderProblem};
+use crate::data::folder::{Role, listing};
+
+/// One of the two parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::data) enum Part {
+    Train,
+    Test,
+}
+
+/// A file of images and that of their labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub images: PathBuf,
+    pub labels: PathBuf,
+}
+
+impl Part {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Test => "test",
+        }
+    }
+
+    /// The names of a shard's images and labels.
+    pub fn shard(self, number: usize, of: usize) -> [String; 2] {
+        let part = self.as_str();
+        ["images", "labels"].map(|what| format!("{part}-{number:05}-of-{of:05}-{what}.idx"))
+    }
+
+    /// The number of shards that a file's name speaks of; none if it is no shard's.
+    fn shards_of(self, name: &str) -> Option<usize> {
+        let rest = name.strip_prefix(self.as_str())?.strip_prefix('-')?;
+        let rest = rest.strip_suffix("-images.idx").or_else(|| rest.strip_suffix("-labels.idx"))?;
+        let (number, of) = rest.split_once("-of-")?;
+        let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|b| b.is_ascii_digit());
+        if is_number(number) && is_number(of) { of.parse().ok() } else { None }
+    }
+
+    fn roles(self) -> [Role; 2] {
+        match self {
+            Part::Train => [Role::TrainImages, Role::TrainLabels],
+            Part::Test => [Role::TestImages, Role::TestLabels],
+        }
+    }
+
+    /// The files of this part in a folder: all its shards if there is one, else the usual two.
+    pub(super) fn find(self, folder: &Path) -> Result<Vec<Pair>, DataError> {
+        let at = |problem| DataError::Stream { path: folder.to_owned(), problem };
+        let names = names_in(folder)?;
+        let counts: BTreeSet<usize> = names.iter().filter_map(|n| self.shards_of(n)).collect();
+        let mut counts = counts.into_iter();
+        match (counts.next(), counts.next()) {
+            (Some(first), Some(second)) => {
+                Err(at(StreamProblem::Mixed { part: self.as_str(), first, second }))
+            }
+            (Some(of), None) => {
+                let present: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+                // A name may speak of any number, so not a pair is made before its file is seen.
+                let shard = |number| {
+                    let [images, labels] = self.shard(number, of);
+                    for name in [&images, &labels] {
+                        if !present.contains(name.as_str()) {
+                            return Err(at(StreamProblem::Missing { missing: name.clone() }));
+                        }
+                    }
+                    Ok(Pair { images: folder.join(images), labels: folder.join(labels) })
+                };
+                // Of zero shards there is no first.
+                (0..of.max(1)).map(shard).collect()
+            }
+            (None, _) => {
+                let find = |role: Role| {
+                    role.find(folder).ok_or_else(|| {
+                        let wanted = role.names().swap_remove(0);
+                        let [shard, _] = self.shard(0, 1);
+                        let wanted = format!("{wanted} or shards such as {shard}");
+                        let holds = match listing(folder) {
+                            Ok(holds) => holds,
+                            Err(source) => return DataError::read(folder, source),
+                        };
+                        DataError::folder(folder, FolderProblem::Missing { wanted, holds })
+                    })
+                };
+                let [images, labels] = self.roles();
+                Ok(vec![Pair { images: find(images)?, labels: find(labels)? }])
+            }
+        }
+    }
+}
+
+/// Whether a folder holds shards.
+pub(in crate::data) fn has_shards(folder: &Path) -> bool {
+    let parts = [Part::Train, Part::Test];
+    let is_shard = |name: &String| parts.iter().any(|part| part.shards_of(name).is_some());
+    names_in(folder).is_ok_and(|names| names.iter().any(is_shard))
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>, DataError> {
+    let names = fs::read_dir(folder).and_then(|entries| {
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    });
+    names.map_err(|source| DataError::read(folder, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_known_by_their_names() {
+        let [images, labels] = Part::Train.shard(3, 20);
+        assert_eq!(images, "train-00003-of-00020-images.idx");
+        assert_eq!(labels, "train-00003-of-00020-labels.idx");
+        assert_eq!(Part::Train.shards_of(&images), Some(20));
+        assert_eq!(Part::Train.shards_of("train-123456-of-200000-labels.idx"), Some(200_000));
+        for other in [
+            "test-00003-of-00020-images.idx",
+            "train-3-of-20-images.idx",
+            "train-00003-of-00020-images.idx.gz",
+            "train-00003-of--0020-images.idx",
+            "train-00003-of-99999999999999999999-images.idx",
+            "train-images-idx3-ubyte",
+        ] {
+            assert_eq!(Part::Train.shards_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let error = |part: Part| part.find(path).unwrap_err().to_string();
+        assert!(
+            error(Part::Train).contains("train-00000-of-00001-images.idx"),
+            "{}",
+            error(Part::Train)
+        );
+        for name in ["train-00000-of-00002-images.idx", "train-00000-of-00002-labels.idx"] {
+            std::fs::write(path.join(name), []).unwrap();
+        }
+        assert!(has_shards(path));
+        assert!(error(Part::Train).contains("train-00001-of-00002-images.idx is missing"));
+        std::fs::write(path.join("train-00001-of-00002-images.idx"), []).unwrap();
+        assert!(error(Part::Train).contains("train-00001-of-00002-labels.idx is missing"));
+        std::fs::write(path.join("train-00001-of-00002-labels.idx"), []).unwrap();
+        assert_eq!(Part::Train.find(path).unwrap().len(), 2);
+        std::fs::write(path.join("train-00000-of-00003-labels.idx"), []).unwrap();
+        assert!(error(Part::Train).contains("found train-*-of-00002 beside train-*-of-00003"));
+    }
+}

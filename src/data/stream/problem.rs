@@ -1,0 +1,75 @@
+//! What can be wrong with a data set that is read while it is trained on.
+
+/// Why a data set cannot be streamed, or no longer: the rule, what was found, the cure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamProblem {
+    /// One of a pair, or of the numbers of a set of shards, is not there.
+    #[error(
+        "shards are numbered from 00000 without a gap, each with images and labels, and {missing} is \
+         missing: bring it back, or write the shards again with seqfit data shard"
+    )]
+    Missing {
+        /// The file's name.
+        missing: String,
+    },
+    /// Shards of two sets in one folder.
+    #[error(
+        "the shards of a folder must be of one set, found {part}-*-of-{first:05} beside \
+         {part}-*-of-{second:05}: put each set into a folder of its own"
+    )]
+    Mixed {
+        /// "train" or "test".
+        part: &'static str,
+        /// How many shards one set has.
+        first: usize,
+        /// How many another has.
+        second: usize,
+    },
+    /// Images of another size than those of the first shard.
+    #[error(
+        "all images of a data set must have the same size, found {found:?} where the first are \
+         {first:?} (height, width): make the shards of one source"
+    )]
+    Shape {
+        /// Height and width of the first images.
+        first: [usize; 2],
+        /// Height and width of these.
+        found: [usize; 2],
+    },
+    /// The file is another than when the data set was opened.
+    #[error(
+        "a file must stay as it is while it is trained on, and this one {0}: restore it and go on with \
+         seqfit train --resume, or train anew"
+    )]
+    Changed(&'static str),
+    /// A known data set that is not on this machine.
+    #[error(
+        "a data set that is streamed must lie in files here, and {name} does not: get it with seqfit \
+         data fetch {name}, then seqfit data shard --dataset {name} --out DIR, and train with --data-dir \
+         DIR --stream"
+    )]
+    NotHere {
+        /// Its name.
+        name: super::super::DatasetName,
+    },
+    /// A data set that is part of the program.
+    #[error(
+        "{name} is built into this program and in memory already, so there is nothing to stream: leave \
+         --stream out"
+    )]
+    BuiltIn {
+        /// Its name.
+        name: super::super::DatasetName,
+    },
+    /// A number of shards that cannot be written.
+    #[error(
+        "{samples} samples can be cut into 1 to {samples} shards, found {found}: give another number"
+    )]
+    Shards {
+        /// How many samples the smaller part has.
+        samples: usize,
+        /// How many shards were asked for.
+        found: usize,
+    },
+}

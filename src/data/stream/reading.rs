@@ -1,0 +1,190 @@
+//! An epoch of a data set in files, batch by batch.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::order::{Layout, Order, Place};
+use crate::data::dataset::Dataset;
+use crate::data::error::{DataError, DatasetProblem};
+use crate::data::share::Share;
+
+/// Which batches of which epoch are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epoch {
+    /// The training's.
+    pub seed: u64,
+    /// From 1.
+    pub number: usize,
+    /// Samples of a batch, those of all shares.
+    pub batch: usize,
+    /// Batches that are done already.
+    pub done: usize,
+    /// What is read of each batch.
+    pub share: Share,
+}
+
+/// Samples that were read: pixels one behind the other, and what belongs to each.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    /// Their numbers in the data set.
+    samples: Vec<u32>,
+    /// [height, width] of the images.
+    shape: [usize; 2],
+}
+
+impl Chunk {
+    /// Room for so many samples.
+    fn with_room(dataset: &Dataset, samples: usize) -> Result<Self, DataError> {
+        let pixels = room(samples.saturating_mul(dataset.image_bytes()))?;
+        let (labels, numbers) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
+        Ok(Self { pixels, labels, samples: numbers, shape: dataset.image_shape() })
+    }
+
+    /// Samples in the data set's own order.
+    pub fn in_order(dataset: &Dataset, samples: Range<usize>) -> Result<Self, DataError> {
+        let mut own = Self::with_room(dataset, samples.len())?;
+        own.pixels.resize(samples.len() * dataset.image_bytes(), 0);
+        dataset.read(samples.clone(), &mut own.pixels)?;
+        own.labels.extend(samples.clone().map(|i| dataset.label(i)));
+        own.samples.extend(samples.map(|i| i as u32));
+        Ok(own)
+    }
+
+    /// How many samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// The pixels of the sample at a place in the chunk.
+    pub fn image(&self, place: usize) -> &[u8] {
+        let bytes = self.image_bytes();
+        &self.pixels[place * bytes..][..bytes]
+    }
+
+    /// [height, width] of the images.
+    pub fn shape(&self) -> [usize; 2] {
+        self.shape
+    }
+
+    fn image_bytes(&self) -> usize {
+        self.shape[0] * self.shape[1]
+    }
+
+    /// Its label.
+    pub fn label(&self, place: usize) -> u8 {
+        self.labels[place]
+    }
+
+    /// Its number in the data set.
+    pub fn sample(&self, place: usize) -> u32 {
+        self.samples[place]
+    }
+}
+
+/// Reads an epoch: holds the blocks that are open, and no more.
+pub(crate) struct Reading {
+    dataset: Dataset,
+    layout: Layout,
+    order: Order,
+    /// The block whose pixels each lane holds, and they.
+    lanes: Vec<(Option<usize>, Vec<u8>)>,
+    batch: usize,
+    share: Share,
+    /// Samples of the epoch that are left, those of all shares.
+    left: usize,
+    /// The number of the next batch, from 0 for the first that is read.
+    next: usize,
+    /// Batches that were asked for before their turn, and came.
+    early: VecDeque<(usize, Result<Chunk, DataError>)>,
+}
+
+impl Reading {
+    /// Of a data set that is read within so many bytes.
+    pub fn new(dataset: &Dataset, memory: usize, epoch: Epoch) -> Self {
+        let layout = Layout::new(dataset.len(), dataset.image_bytes(), memory);
+        let mut order = Order::new(layout, epoch.seed, epoch.number);
+        let done = epoch.done.saturating_mul(epoch.batch).min(dataset.len());
+        // Drawn and not read.
+        order.by_ref().take(done).for_each(drop);
+        Self {
+            dataset: dataset.clone(),
+            layout,
+            order,
+            lanes: vec![(None, Vec::new()); layout.lanes],
+            batch: epoch.batch,
+            share: epoch.share,
+            left: dataset.len() - done,
+            next: 0,
+            early: VecDeque::new(),
+        }
+    }
+
+    /// The batch of a number, from 0 for the first that is read. Each is asked for once; it does not
+    /// matter in which order several threads do that.
+    pub fn take(&mut self, number: usize) -> Result<Chunk, DataError> {
+        while self.next <= number {
+            let chunk = self.read();
+            self.early.push_back((self.next, chunk));
+            self.next += 1;
+        }
+        let place = self.early.iter().position(|(early, _)| *early == number);
+        match place.and_then(|place| self.early.remove(place)) {
+            Some((_, chunk)) => chunk,
+            None => Ok(Chunk::default()),
+        }
+    }
+
+    /// Bytes of images that are held.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.lanes.iter().map(|(_, pixels)| pixels.capacity()).sum()
+    }
+
+    /// The share of the next batch.
+    fn read(&mut self) -> Result<Chunk, DataError> {
+        let size = self.batch.min(self.left);
+        self.left -= size;
+        let own = self.share.of(size);
+        let mut chunk = Chunk::with_room(&self.dataset, own.len())?;
+        for position in 0..size {
+            let Some(place) = self.order.next() else { break };
+            if own.contains(&position) {
+                self.add(place, &mut chunk)?;
+            }
+        }
+        Ok(chunk)
+    }
+
+    fn add(
+        &mut self,
+        Place { lane, block, offset }: Place,
+        chunk: &mut Chunk,
+    ) -> Result<(), DataError> {
+        let (range, image) = (self.layout.range(block), self.dataset.image_bytes());
+        let (held, pixels) = &mut self.lanes[lane];
+        if *held != Some(block) {
+            *held = None;
+            let bytes = range.len() * image;
+            if pixels.capacity() < bytes {
+                *pixels = room(bytes)?;
+            }
+            pixels.resize(bytes, 0);
+            self.dataset.read(range.clone(), pixels)?;
+            *held = Some(block);
+        }
+        let sample = range.start + offset;
+        chunk.pixels.extend_from_slice(&pixels[offset * image..][..image]);
+        chunk.labels.push(self.dataset.label(sample));
+        chunk.samples.push(sample as u32);
+        Ok(())
+    }
+}
+
+/// An empty list with room for so many bytes.
+fn room(bytes: usize) -> Result<Vec<u8>, DataError> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(bytes).map_err(|_| DatasetProblem::Memory { bytes })?;
+    Ok(list)
+}

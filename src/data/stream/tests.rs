@@ -1,0 +1,230 @@
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::time::Duration;
+
+use super::reading::{Epoch, Reading};
+use super::*;
+use crate::data::share::Share;
+use crate::data::{load, save_dir, save_shards};
+
+fn memory() -> StreamMemory {
+    StreamMemory::default()
+}
+
+/// The digits in a folder of shards.
+fn sharded(shards: usize) -> (tempfile::TempDir, PathBuf) {
+    let (train, test) = load("digits").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shards");
+    save_shards(&train, &test, shards, &path).unwrap();
+    (folder, path)
+}
+
+fn message(result: Result<impl Sized, DataError>) -> String {
+    result.err().unwrap().to_string()
+}
+
+/// All batches of an epoch, of which some are done, read within some bytes.
+fn epoch(dataset: &Dataset, memory: usize, done: usize, share: Share) -> Vec<Chunk> {
+    let epoch = Epoch { seed: 3, number: 2, batch: 50, done, share };
+    let mut reading = Reading::new(dataset, memory, epoch);
+    (0..dataset.len().div_ceil(50) - done).map(|number| reading.take(number).unwrap()).collect()
+}
+
+fn numbers(chunks: &[Chunk]) -> Vec<u32> {
+    chunks.iter().flat_map(|chunk| (0..chunk.len()).map(|place| chunk.sample(place))).collect()
+}
+
+#[test]
+fn files_and_memory_hold_the_same() {
+    let (train, test) = load("digits").unwrap();
+    for shards in [1, 2, 40] {
+        let (_folder, path) = sharded(shards);
+        let (files, files_test) = stream_dir(&path, memory()).unwrap();
+        for (own, expected) in [(&files, &train), (&files_test, &test)] {
+            assert!(own.is_streamed() && own.len() == expected.len());
+            assert_eq!(own.classes(), expected.classes());
+            let mut pixels = vec![0; own.len() * 64];
+            own.read(0..own.len(), &mut pixels).unwrap();
+            for (i, image) in pixels.chunks_exact(64).enumerate() {
+                assert_eq!((image, own.label(i)), (expected.image(i), expected.label(i)));
+            }
+        }
+        // Views in whatever order.
+        let some = files.select(&[1436, 0, 1, 2, 700, 700]).unwrap();
+        for (i, sample) in [1436, 0, 1, 2, 700, 700].into_iter().enumerate() {
+            assert_eq!(some.read_image(i).unwrap(), train.image(sample));
+        }
+    }
+}
+
+#[test]
+fn an_epoch_has_every_sample_once_with_its_own_pixels() {
+    let (train, _) = load("digits").unwrap();
+    let (_folder, path) = sharded(5);
+    let files = stream_dir(&path, memory()).unwrap().0;
+    // The training part of a split has gaps.
+    for (files, train) in [
+        (files.clone(), train.clone()),
+        (files.split(0.3, 1).unwrap().0, train.split(0.3, 1).unwrap().0),
+    ] {
+        for memory in [1, 10_000, 1 << 20] {
+            let chunks = epoch(&files, memory, 0, Share::WHOLE);
+            for chunk in &chunks {
+                for place in 0..chunk.len() {
+                    let sample = chunk.sample(place) as usize;
+                    assert_eq!(chunk.image(place), train.image(sample));
+                    assert_eq!(chunk.label(place), train.label(sample));
+                }
+            }
+            let mut seen = numbers(&chunks);
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..train.len() as u32));
+        }
+    }
+}
+
+#[test]
+fn the_middle_of_an_epoch_and_a_share_of_it_are_those_of_the_whole() {
+    let (_folder, path) = sharded(3);
+    let files = stream_dir(&path, memory()).unwrap().0;
+    let whole = epoch(&files, 20_000, 0, Share::WHOLE);
+    for done in [1, 13, 28] {
+        let rest = epoch(&files, 20_000, done, Share::WHOLE);
+        assert_eq!(numbers(&rest), numbers(&whole[done..]));
+    }
+    let shares: Vec<Vec<Chunk>> =
+        (0..3).map(|rank| epoch(&files, 20_000, 0, Share { rank, ranks: 3 })).collect();
+    for (i, batch) in whole.iter().enumerate() {
+        let parts: Vec<u32> = shares.iter().flat_map(|share| numbers(&share[i..=i])).collect();
+        assert_eq!(parts, numbers(std::slice::from_ref(batch)));
+    }
+}
+
+#[test]
+fn it_does_not_matter_who_asks_first() {
+    let (_folder, path) = sharded(3);
+    let files = stream_dir(&path, memory()).unwrap().0;
+    let whole = epoch(&files, 20_000, 0, Share::WHOLE);
+    let ask = Epoch { seed: 3, number: 2, batch: 50, done: 0, share: Share::WHOLE };
+    let mut reading = Reading::new(&files, 20_000, ask);
+    for number in [2, 0, 1, 5, 3, 4] {
+        let chunk = reading.take(number).unwrap();
+        assert_eq!(numbers(&[chunk]), numbers(&whole[number..=number]));
+    }
+}
+
+#[test]
+fn no_more_is_held_than_was_allowed() {
+    // 4,000 images of 1 KiB in memory for 300 of them.
+    let labels: Vec<u8> = (0..4000).map(|i| (i % 3) as u8).collect();
+    let pixels = (0..4000 << 10).map(|i| (i >> 10) as u8).collect();
+    let names: Vec<String> = ["a", "b", "c"].map(String::from).to_vec();
+    let held = Dataset::new(pixels, [32, 32], labels, names).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    save_shards(&held, &held.take(3), 4, &folder.path().join("x")).unwrap();
+    let files = stream_dir(folder.path().join("x"), memory()).unwrap().0;
+    let ask = Epoch { seed: 0, number: 1, batch: 64, done: 0, share: Share::WHOLE };
+    let mut reading = Reading::new(&files, 300 << 10, ask);
+    let mut most = 0;
+    for number in 0..4000usize.div_ceil(64) {
+        reading.take(number).unwrap();
+        most = most.max(reading.held());
+    }
+    assert!((200 << 10..=300 << 10).contains(&most), "{most}");
+}
+
+#[test]
+fn a_file_that_changes_is_an_error_that_names_it() {
+    type Change = fn(&Path);
+    let changes: [(Change, &str); 3] = [
+        (
+            |path| OpenOptions::new().write(true).open(path).unwrap().set_len(1000).unwrap(),
+            "has become shorter",
+        ),
+        (
+            |path| {
+                // Longer than the clock of a file system may take.
+                std::thread::sleep(Duration::from_millis(20));
+                let mut file = OpenOptions::new().write(true).open(path).unwrap();
+                file.write_all(&[0]).unwrap();
+            },
+            "was written to",
+        ),
+        (|path| fs::remove_file(path).unwrap(), "cannot be read"),
+    ];
+    for (change, problem) in changes {
+        let (_folder, path) = sharded(2);
+        let files = stream_dir(&path, memory()).unwrap().0;
+        let second = path.join("train-00001-of-00002-images.idx");
+        assert!(files.read_image(1000).is_ok());
+        change(&second);
+        let text = message(files.read_image(1000));
+        assert!(text.contains(problem) && text.contains(&second.display().to_string()), "{text}");
+        // The other is as it was.
+        assert!(files.read_image(0).is_ok());
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_at_the_start() {
+    let (train, test) = load("digits").unwrap();
+    let replaced = |name: &str, bytes: &[u8]| {
+        let (_folder, path) = sharded(2);
+        fs::write(path.join(name), bytes).unwrap();
+        message(stream_dir(&path, memory()))
+    };
+    let images = "train-00001-of-00002-images.idx";
+    let text = replaced(images, &idx_images(5, [8, 9]));
+    assert!(text.contains("found [8, 9] where the first are [8, 8]"), "{text}");
+    let text = replaced(images, &idx_images(5, [8, 8]));
+    assert!(text.contains("found 5 images and 719 labels in train-00001"), "{text}");
+    let text = replaced(images, &idx_images(5, [8, 8])[..100]);
+    assert!(text.contains("the header asks for 336 bytes in all, found 100"), "{text}");
+    let text = replaced(images, b"\x1f\x8b\x08rest");
+    assert!(text.contains("found a gzip: unpack it") && text.contains(images), "{text}");
+    let mut labels = vec![0; 719];
+    labels[7] = 11;
+    let labels = crate::data::idx::encode_labels(&labels);
+    let name = "train-00001-of-00002-labels.idx";
+    let text = replaced(name, &labels);
+    assert!(text.contains("found 11 at sample 7") && text.contains(name), "{text}");
+
+    let (_folder, path) = sharded(2);
+    assert!(message(crate::data::load_dir(&path)).contains("add --stream"));
+    assert!(message(save_shards(&train, &test, 2, &path)).contains("holds something"));
+    assert!(
+        message(save_shards(&train, &test, 1438, &path)).contains("1 to 1437 shards, found 1438")
+    );
+}
+
+fn idx_images(count: u32, shape: [u32; 2]) -> Vec<u8> {
+    let pixels = vec![0; (count * shape[0] * shape[1]) as usize];
+    crate::data::idx::encode_images(count, shape, &pixels)
+}
+
+#[test]
+fn the_usual_four_files_are_streamed_too() {
+    let (train, test) = load("digits").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("four");
+    save_dir(&train, &test, &path).unwrap();
+    let whole = crate::data::resolve(&Request::Dir(path.clone()), &none(), &mut |_| {}).unwrap();
+    let files = stream(&Request::Dir(path), &none(), memory()).unwrap();
+    // A small file is known by the same digest.
+    assert_eq!(files.source, whole.source);
+    assert_eq!(files.train.read_image(9).unwrap(), train.image(9));
+}
+
+fn none() -> Locations {
+    Locations { data: None, cache: None, mirrors: None }
+}
+
+#[test]
+fn known_data_sets_must_be_here() {
+    let text = |name| message(stream(&Request::Named(name), &none(), memory()));
+    assert!(text(DatasetName::Digits).contains("built into this program"));
+    assert!(text(DatasetName::Mnist).contains("seqfit data fetch mnist"));
+    assert!("0".parse::<StreamMemory>().unwrap_err().contains("at least 1"));
+    assert_eq!("64".parse(), Ok(StreamMemory::default()));
+}
