@@ -365,7 +365,7 @@ impl ResidentEpoch {
         };
         let chosen = &self.chosen[start..start + samples];
         let draws: Vec<Draw> = chosen.iter().map(|&i| augmenter.draw(self.epoch, i)).collect();
-        Ok(Batch { images: map.apply(&draws, &batch.images)?, ..batch })
+        Ok(Batch { images: map.apply(&draws, &batch.images)?.f_contiguous()?, ..batch })
     }
 }
 

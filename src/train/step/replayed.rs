@@ -1,6 +1,6 @@
 //! The steps of autograd on a GPU, recorded once as a CUDA graph and replayed.
 //!
-//! A step of a small network is some fifty short operations, and starting one from the host takes longer
+//! A step of a small network is some thirty short operations, and starting one from the host takes longer
 //! than doing it. A graph starts them all at once, here those of several steps together: steps are put
 //! off until a group of them is full, or until somebody asks for what they lead to. The numbers of a
 //! group's samples, its Dropout masks and its learning rates are brought to fixed places beforehand, which
@@ -197,11 +197,7 @@ impl<'m> Replayed<'m> {
                 let chosen = epoch.chosen(0, count)?;
                 Samples::Chosen(chosen.f_detach_copy().map_err(LibtorchError::from)?)
             }
-            false => {
-                let Batch { images, labels } = epoch.batch(0, count)?;
-                let images = images.f_contiguous().map_err(LibtorchError::from)?;
-                Samples::Made(Batch { images, labels })
-            }
+            false => Samples::Made(epoch.batch(0, count)?),
         };
         let mut recording = Recording::new(self.learner.model, samples, steps, self.batch)?;
         if let Recorder::Graphs(device, _) = self.recorder {
