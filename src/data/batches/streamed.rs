@@ -11,6 +11,10 @@ use crate::data::prefetch::Prefetch;
 use crate::data::stream::{Chunk, Epoch, Reading};
 use crate::native::LibtorchError;
 
+/// Small batches are handed over several at once, of so many bytes together: each time wakes a thread, which
+/// takes a core from the step.
+const AT_ONCE: usize = 256 << 10;
+
 /// The samples of a step as they were read, for an engine that makes its batches itself.
 pub(crate) struct Portion {
     chunk: Chunk,
@@ -46,7 +50,7 @@ impl Feed {
     pub fn portions(
         &self,
         epoch: Epoch,
-    ) -> Result<Prefetch<Result<Portion, DataError>>, LibtorchError> {
+    ) -> Result<impl Iterator<Item = Result<Portion, DataError>>, LibtorchError> {
         self.read(epoch, 1, |portion| portion)
     }
 
@@ -68,17 +72,25 @@ impl Feed {
         epoch: Epoch,
         workers: usize,
         make: impl Fn(Portion) -> T + Send + Sync + 'static,
-    ) -> Result<Prefetch<Result<T, DataError>>, LibtorchError> {
+    ) -> Result<impl Iterator<Item = Result<T, DataError>>, LibtorchError> {
         let memory = self.dataset.stream_memory().unwrap_or_default();
         let batches = self.len().div_ceil(epoch.batch).saturating_sub(epoch.done);
         let reading = Mutex::new(Reading::new(&self.dataset, memory.bytes(), epoch));
         let augmenter = self.augmenter.clone();
-        let next = move |number| {
+        let bytes = epoch.batch.saturating_mul(self.dataset.image_bytes());
+        let group = (AT_ONCE / bytes.max(1)).max(1);
+        let next = move |number: usize| {
+            let numbers = number * group..batches.min((number + 1) * group);
             // One that panicked has left off between two batches at worst, and its own is missing.
-            let chunk = reading.lock().unwrap_or_else(PoisonError::into_inner).take(number)?;
-            Ok(make(Portion::new(chunk, augmenter.clone(), epoch.number)))
+            let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let chunks: Vec<_> = numbers.map(|number| reading.take(number)).collect();
+            drop(reading);
+            let portion = |chunk| Portion::new(chunk, augmenter.clone(), epoch.number);
+            let made = chunks.into_iter().map(|chunk| Ok(make(portion(chunk?))));
+            made.collect::<Vec<_>>()
         };
-        Prefetch::new(workers, batches, next).map_err(|error| LibtorchError::thread(&error))
+        let groups = Prefetch::new(workers, batches.div_ceil(group), next);
+        Ok(groups.map_err(|error| LibtorchError::thread(&error))?.flatten())
     }
 
     /// The samples from `start` on in their own order, in batches of `size`, the last one with what is
