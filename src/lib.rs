@@ -69,11 +69,11 @@ pub use error::Error;
 pub use evaluate::{ClassFigures, EvaluateError, Evaluation};
 pub use files::WriteError;
 pub use loss::Loss;
-pub use precision::Precision;
 pub use model::{
     Activation, Builder, Mode, ModelError, ModelFileError, Sequential, Spec, SpecError, Summary,
     TorchModule, WeightsError,
 };
+pub use precision::Precision;
 pub use train::{
     Adam, AdamW, CallbackState, ConfigError, Engine, EpochRecord, FitConfig, FitData, History,
     LrCurve, LrFind, LrPoint, Metric, MetricError, OnNan, Optimizer, RmsProp, Schedule, Sgd,

@@ -78,8 +78,13 @@ fn a_seed_means_the_same_weights_bit_for_bit_with_dropout_and_validation() {
 fn bf16_is_f32_but_for_its_rounding_and_learns() {
     let (train, test) = digits();
     let step = |precision| {
-        let config =
-            FitConfig { epochs: 1, batch_size: 1500, optimizer: sgd(1.0), precision, ..FitConfig::default() };
+        let config = FitConfig {
+            epochs: 1,
+            batch_size: 1500,
+            optimizer: sgd(1.0),
+            precision,
+            ..FitConfig::default()
+        };
         let mut model = network(1, 0.0);
         model.fit(&train, &config, &mut []).unwrap();
         model
@@ -102,9 +107,8 @@ fn bf16_is_f32_but_for_its_rounding_and_learns() {
 #[test]
 fn engines_and_precisions_that_the_cpu_has_not_are_refused() {
     let (train, _) = digits();
-    let refused = |config: FitConfig| {
-        network(0, 0.0).fit(&train, &config, &mut []).unwrap_err().to_string()
-    };
+    let refused =
+        |config: FitConfig| network(0, 0.0).fit(&train, &config, &mut []).unwrap_err().to_string();
     let fused = FitConfig { engine: Engine::Fused, ..FitConfig::default() };
     for (config, message) in [
         (

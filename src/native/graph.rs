@@ -106,7 +106,8 @@ mod tests {
     fn without_cuda_it_is_an_error() {
         // Another test of this process may have opened CUDA; the others run without.
         if tch::Cuda::device_count() == 0 {
-            let work = || -> Result<(), LibtorchError> { unreachable!("there is nothing to record") };
+            let work =
+                || -> Result<(), LibtorchError> { unreachable!("there is nothing to record") };
             assert!(Graph::record(0, work).is_err());
             assert!(OwnStream::enter(0).is_err());
         }
@@ -123,7 +124,9 @@ mod tests {
         let ones = Tensor::f_ones([3], (Kind::Float, Device::Cuda(0)))?;
         let mut sum = Tensor::f_zeros([], (Kind::Float, Device::Cuda(0)))?;
         for _ in 0..3 {
-            let reads = || -> Result<f64, LibtorchError> { Ok(ones.f_sum(Kind::Float)?.f_double_value(&[])?) };
+            let reads = || -> Result<f64, LibtorchError> {
+                Ok(ones.f_sum(Kind::Float)?.f_double_value(&[])?)
+            };
             assert!(Graph::record(0, reads).is_err());
             let adds = || -> Result<(), LibtorchError> {
                 let _ = sum.f_add_(&ones.f_sum(Kind::Float)?)?;

@@ -211,7 +211,8 @@ fn compile(source: &str, options: &[String]) -> Result<Vec<u8>, LibtorchError> {
     let text = |size_of: &str, get: &str| -> Result<Vec<u8>, LibtorchError> {
         type Size = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
         type Get = unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int;
-        let (size_function, get_function): (Size, Get) = (find(&nvrtc, size_of)?, find(&nvrtc, get)?);
+        let (size_function, get_function): (Size, Get) =
+            (find(&nvrtc, size_of)?, find(&nvrtc, get)?);
         let mut size = 0;
         // SAFETY: room for as many bytes as it says.
         let code = unsafe { size_function(program, &mut size) };

@@ -10,7 +10,9 @@ use clap::ValueEnum;
 use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
 use seqfit::recipe::{Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
-use seqfit::{Adam, AdamW, Engine, FitConfig, Loss, Metric, OnNan, Optimizer, Precision, RmsProp, Sgd};
+use seqfit::{
+    Adam, AdamW, Engine, FitConfig, Loss, Metric, OnNan, Optimizer, Precision, RmsProp, Sgd,
+};
 use serde::{Deserialize, Serialize};
 
 use super::super::options::{self, Numbers};
@@ -307,7 +309,8 @@ impl FitOptions {
             return Err(Usage(rule.to_owned()).into());
         }
         if !cuda && fit.precision == Precision::Tf32 {
-            let rule = "--precision tf32 is for a GPU, found it without: add --cuda, or take f32 or bf16";
+            let rule =
+                "--precision tf32 is for a GPU, found it without: add --cuda, or take f32 or bf16";
             return Err(Usage(rule.to_owned()).into());
         }
         if fit.engine == Engine::Fused && !fit.precision.is_f32() {

@@ -110,7 +110,8 @@ impl<'m> Replayed<'m> {
                     Err(error) if error.is_out_of_memory() => return Err(error),
                     Err(error) => {
                         let slower = "libtorch's operations take their place, which is slower";
-                        notice = Some(format!("note: seqfit's own kernels fail ({error}): {slower}"));
+                        notice =
+                            Some(format!("note: seqfit's own kernels fail ({error}): {slower}"));
                     }
                 }
                 Recorder::Graphs(index, OwnStream::enter(index)?)
@@ -235,7 +236,8 @@ impl Recording {
         steps: usize,
         batch: usize,
     ) -> Result<Self, ModelError> {
-        let masks = (0..steps).map(|_| model.empty_masks(batch as i64)).collect::<Result<_, _>>()?;
+        let masks =
+            (0..steps).map(|_| model.empty_masks(batch as i64)).collect::<Result<_, _>>()?;
         let options = (Kind::Float, model.device());
         let rates = Tensor::f_zeros([steps as i64, 3], options).map_err(LibtorchError::from)?;
         Ok(Self { samples, masks, rates, known_rates: Vec::new(), graph: None })

@@ -24,7 +24,8 @@ impl Totals {
             Device::Cpu => None,
             _ => Some(Tensor::f_zeros([0i64; 0], int)?),
         };
-        let (loss, correct) = (Tensor::f_zeros([0i64; 0], double)?, Tensor::f_zeros([0i64; 0], int)?);
+        let (loss, correct) =
+            (Tensor::f_zeros([0i64; 0], double)?, Tensor::f_zeros([0i64; 0], int)?);
         let mut own = Self { loss, correct, samples: 0, finite_steps };
         own.set(sums)?;
         Ok(own)

@@ -245,9 +245,8 @@ impl OwnKernels {
 pub fn rates(optimizer: Optimizer, t: u64) -> [f32; 3] {
     let rate = optimizer.learning_rate();
     let (beta1, beta2) = match optimizer {
-        Optimizer::Adam(Adam { beta1, beta2, .. }) | Optimizer::AdamW(AdamW { beta1, beta2, .. }) => {
-            (beta1, beta2)
-        }
+        Optimizer::Adam(Adam { beta1, beta2, .. })
+        | Optimizer::AdamW(AdamW { beta1, beta2, .. }) => (beta1, beta2),
         _ => return [rate as f32, 0.0, 0.0],
     };
     let behind = |beta: f64| 1.0 - beta.powf(t as f64);
