@@ -256,12 +256,12 @@ impl Recording {
         match &mut self.samples {
             Samples::Chosen(numbers) => {
                 let count = numbers.numel();
-                let _ = numbers.f_copy_(&epoch.chosen(start, count)?)?;
+                numbers.f_copy_(&epoch.chosen(start, count)?)?;
             }
             Samples::Made(Batch { images, labels }) => {
                 let made = epoch.batch(start, labels.numel())?;
-                let _ = images.f_copy_(&made.images)?;
-                let _ = labels.f_copy_(&made.labels)?;
+                images.f_copy_(&made.images)?;
+                labels.f_copy_(&made.labels)?;
             }
         }
         self.fill_masks_and_rates(model, turns)
@@ -279,7 +279,7 @@ impl Recording {
         let rates: Vec<f32> = rates.collect();
         if rates != self.known_rates {
             let values = buffer::on_device(&rates, model.device())?;
-            let _ = self.rates.f_copy_(&values.f_view_as(&self.rates)?)?;
+            self.rates.f_copy_(&values.f_view_as(&self.rates)?)?;
             self.known_rates = rates;
         }
         Ok(())

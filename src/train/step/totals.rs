@@ -66,7 +66,7 @@ impl Totals {
             // A sum that has become NaN or infinite stays so.
             let _ = finite_steps.f_add_(&sums.f_isfinite()?.f_sum(Kind::Int64)?)?;
         }
-        let _ = self.loss.f_copy_(&sums.f_select(0, -1)?)?;
+        self.loss.f_copy_(&sums.f_select(0, -1)?)?;
         Ok(())
     }
 
