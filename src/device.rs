@@ -2,7 +2,7 @@
 //!
 //! Asking for CUDA where there is none is an error that says why, never a silent fall-back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub use tch::Device;
 
@@ -122,9 +122,30 @@ pub fn require(device: Device) -> Result<(), DeviceError> {
     }
 }
 
+/// Processes that the processors of this machine are divided between.
+static SHARERS: AtomicUsize = AtomicUsize::new(1);
+
 /// Processors that this process may use.
 pub fn all_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    (all / SHARERS.load(Ordering::Relaxed)).max(1)
+}
+
+/// Leaves so many processes on this machine, this one among them, an equal part of its processors: threads of
+/// two processes on one processor wait for each other at every operation.
+pub fn share_processors(processes: usize) {
+    SHARERS.store(processes.max(1), Ordering::Relaxed);
+    set_threads(all_threads());
+}
+
+/// The GPU for the process of this number on its machine: one of its own as long as there are enough.
+///
+/// # Errors
+/// As [`require`], where there is none.
+pub fn of_local_rank(local_rank: usize) -> Result<Device, DeviceError> {
+    require(Device::Cuda(0))?;
+    let count = usize::try_from(tch::Cuda::device_count()).unwrap_or(1).max(1);
+    Ok(Device::Cuda(local_rank % count))
 }
 
 /// Sets how many threads libtorch uses inside one operation on the CPU, for the whole process.

@@ -1,10 +1,14 @@
 //! How good a network is on a dataset: loss, accuracy, confusion matrix, per-class figures.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::data::batches::{self, Feed, FeedError};
+use crate::data::share::Share;
 use crate::data::{DataError, Dataset};
+use crate::group::{self, Alone, Group, GroupError};
 use crate::loss::Loss;
 use crate::model::{ModelError, Sequential};
 use crate::native::LibtorchError;
@@ -113,6 +117,9 @@ pub enum EvaluateError {
     /// libtorch refused.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
+    /// The ranks cannot go on together.
+    #[error(transparent)]
+    Group(#[from] GroupError),
 }
 
 impl Evaluation {
@@ -143,14 +150,58 @@ impl Sequential {
         self.evaluate_feed(&Feed::new(dataset, self.device())?)
     }
 
+    /// As [`evaluate`](Self::evaluate), each rank of `group` with its part of the samples: all get the figures
+    /// of the whole. Every rank has the same network and the whole data set.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), another data set on some rank, or one that does not answer.
+    pub fn evaluate_distributed(
+        &self,
+        group: &dyn Group,
+        dataset: &Dataset,
+    ) -> Result<Evaluation, EvaluateError> {
+        check_fit(self, dataset)?;
+        if group.size() > 1 {
+            group::agree(group, &dataset.facts("data to evaluate on")?)?;
+        }
+        self.evaluate_shared(group, &Feed::new(dataset, self.device())?)
+    }
+
     /// As [`evaluate`](Self::evaluate), for data that is on the device already.
     pub(crate) fn evaluate_feed(&self, feed: &Feed) -> Result<Evaluation, EvaluateError> {
+        self.evaluate_shared(&Alone, feed)
+    }
+
+    /// As [`evaluate_distributed`](Self::evaluate_distributed), for data that is on the device already.
+    pub(crate) fn evaluate_shared(
+        &self,
+        group: &dyn Group,
+        feed: &Feed,
+    ) -> Result<Evaluation, EvaluateError> {
+        let share = Share::of_rank(group);
+        let own = self.tally(feed, share.of(feed.len()))?;
+        let parts = group.gather(&own.to_bytes())?;
+        let total = parts.iter().fold(Tally::default(), |sum, part| sum.with(&Tally::of(part)));
+        let classes = self.outputs();
+        let confusion: Vec<Vec<u64>> = total.counts.chunks(classes).map(<[u64]>::to_vec).collect();
+        let right: u64 = confusion.iter().enumerate().map(|(i, row)| row[i]).sum();
+        let samples = feed.len();
+        Ok(Evaluation {
+            loss: total.loss / samples as f64,
+            accuracy: right as f64 / samples as f64,
+            samples,
+            confusion,
+        })
+    }
+
+    /// What some of the samples add to the figures.
+    fn tally(&self, feed: &Feed, part: Range<usize>) -> Result<Tally, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         let classes = self.outputs() as i64;
         let (int, double) = ((Kind::Int64, self.device()), (Kind::Double, self.device()));
         let mut loss = Tensor::f_zeros([0i64; 0], double).map_err(LibtorchError::from)?;
         let mut counts = Tensor::f_zeros([classes * classes], int).map_err(LibtorchError::from)?;
-        self.for_each_batch(feed, |logits, labels| {
+        self.for_each_batch_of(feed, part, |logits, labels| {
             let samples = labels.size().first().copied().unwrap_or(0);
             let mean = Loss::Sparse.mean(logits, labels, 0.0)?.f_to_kind(Kind::Double)?;
             let sum = mean.f_mul_scalar(samples)?;
@@ -165,19 +216,8 @@ impl Sequential {
             counts.f_copy_data(&mut flat, (classes * classes) as usize)?;
             loss.f_double_value(&[])
         });
-        let total = counted.map_err(LibtorchError::from)?;
-        let confusion: Vec<Vec<u64>> = flat
-            .chunks(classes as usize)
-            .map(|row| row.iter().map(|&count| count as u64).collect())
-            .collect();
-        let right: u64 = confusion.iter().enumerate().map(|(i, row)| row[i]).sum();
-        let samples = feed.len();
-        Ok(Evaluation {
-            loss: total / samples as f64,
-            accuracy: right as f64 / samples as f64,
-            samples,
-            confusion,
-        })
+        let loss = counted.map_err(LibtorchError::from)?;
+        Ok(Tally { loss, counts: flat.iter().map(|&count| count as u64).collect() })
     }
 
     /// The logits of every sample in order: f32 [samples, classes] on the CPU.
@@ -244,11 +284,21 @@ impl Sequential {
     pub(crate) fn for_each_batch(
         &self,
         feed: &Feed,
+        what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
+    ) -> Result<(), EvaluateError> {
+        self.for_each_batch_of(feed, 0..feed.len(), what)
+    }
+
+    /// As [`for_each_batch`](Self::for_each_batch), with some of the samples.
+    fn for_each_batch_of(
+        &self,
+        feed: &Feed,
+        part: Range<usize>,
         mut what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
     ) -> Result<(), EvaluateError> {
-        let (mut done, mut size) = (0, BATCH.min(feed.len()));
-        while done < feed.len() {
-            for batch in feed.in_order(done, size)? {
+        let (mut done, mut size) = (part.start, BATCH.min(part.len()));
+        while done < part.end {
+            for batch in feed.in_order(done..part.end, size)? {
                 let batch = match batch {
                     Err(FeedError::Data(error)) => return Err(error.into()),
                     Err(FeedError::Libtorch(error)) => Err(ModelError::from(error)),
@@ -269,6 +319,36 @@ impl Sequential {
             }
         }
         Ok(())
+    }
+}
+
+/// What samples add to the figures of a data set.
+#[derive(Debug, Default)]
+struct Tally {
+    /// The sum of their losses.
+    loss: f64,
+    /// The confusion matrix, row by row.
+    counts: Vec<u64>,
+}
+
+impl Tally {
+    fn to_bytes(&self) -> Vec<u8> {
+        let numbers = std::iter::once(self.loss.to_bits()).chain(self.counts.iter().copied());
+        numbers.flat_map(u64::to_le_bytes).collect()
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        let numbers = bytes.chunks_exact(size_of::<u64>()).filter_map(|part| part.first_chunk());
+        let mut numbers = numbers.map(|&number| u64::from_le_bytes(number));
+        let loss = numbers.next().map_or(0.0, f64::from_bits);
+        Self { loss, counts: numbers.collect() }
+    }
+
+    fn with(mut self, other: &Self) -> Self {
+        self.loss += other.loss;
+        self.counts.resize(other.counts.len().max(self.counts.len()), 0);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
+        self
     }
 }
 

@@ -38,6 +38,7 @@
 //! - [`run`]: the folder that keeps a run;
 //! - [`report`]: a page about a run, and runs side by side;
 //! - `serve`, a feature that is on by default: predictions over HTTP;
+//! - [`group`]: several processes or threads that train together, by MPI with the feature `mpi`;
 //! - [`device`], [`libtorch`]: what it all runs on.
 //!
 //! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
@@ -56,6 +57,7 @@ pub mod data;
 pub mod device;
 pub mod export;
 pub mod files;
+pub mod group;
 pub mod import;
 pub mod libtorch;
 pub mod report;

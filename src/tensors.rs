@@ -64,12 +64,17 @@ impl HostTensor {
 
     /// A copy of a tensor that may lie on any device.
     pub(crate) fn copy_of(tensor: &Tensor) -> Result<Self, LibtorchError> {
-        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
         let count = tensor.numel();
         let mut values = reserved(count).map_err(LibtorchError::memory)?;
         values.resize(count, 0.0);
-        tensor.f_contiguous()?.f_copy_data(&mut values, count)?;
-        Ok(Self::new(shape(&tensor), values))
+        Self::copy_to(tensor, &mut values)?;
+        Ok(Self::new(shape(tensor), values))
+    }
+
+    /// Writes a tensor's values, which may lie on any device, to a place of their number.
+    pub(crate) fn copy_to(tensor: &Tensor, place: &mut [f32]) -> Result<(), LibtorchError> {
+        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+        Ok(tensor.f_contiguous()?.f_copy_data(place, tensor.numel())?)
     }
 
     /// Overwrites `tensor`, which has the same shape.

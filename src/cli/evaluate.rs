@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use seqfit::data::Request;
-use seqfit::{ClassFigures, Evaluation, device};
-use serde::Serialize;
+use seqfit::data::{Locations, Request};
+use seqfit::group::rank_0s;
+use seqfit::run::RunConfig;
+use seqfit::{ClassFigures, Device, Evaluation, Sequential, device};
+use serde::{Deserialize, Serialize};
 
 use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
 use super::output::{self, tell};
+use super::ranks::{RankOptions, Ranks};
 use super::{confusion, loading};
 
 /// Options of `seqfit evaluate`.
@@ -26,11 +29,21 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Also write the logits of every test image, [images, classes], as NumPy's .npy
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "distributed")]
     logits: Option<PathBuf>,
+    #[command(flatten)]
+    ranks: RankOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What rank 0 evaluates, for those that cannot read its run folder.
+#[derive(Serialize, Deserialize)]
+struct Work {
+    config: RunConfig,
+    /// Whether the data is the run's own.
+    own_data: bool,
 }
 
 #[derive(Serialize)]
@@ -51,15 +64,51 @@ struct Class<'a> {
 }
 
 /// Runs `seqfit evaluate`.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.ranks.meet()?.together(|ranks| match ranks.is_first() {
+        true => lead(args, ranks),
+        false => follow(args, ranks),
+    })
+}
+
+/// The device, as asked for.
+fn ready(args: &Args) -> anyhow::Result<Device> {
+    let device = args.ranks.device(args.device.chosen().unwrap_or(Device::Cpu))?;
+    device::require(device)?;
+    if let Some(threads) = args.threads {
+        device::set_threads(threads.into());
+    }
+    Ok(device)
+}
+
+/// A part of the work, without a word.
+fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
+    let group = ranks.group();
+    let device = ready(args)?;
+    let Some(Work { config, own_data }) = rank_0s(group, None)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut weights = Vec::new();
+    group.broadcast(&mut weights)?;
+    let mut model = Sequential::from_spec(config.network, device, 0)?;
+    model.load_safetensors(&weights)?;
+    let own = config.data.source.filter(|_| own_data);
+    let stream = args.stream.stream.or(own.as_ref().and(config.data.stream));
+    let request = match own {
+        Some(source) => source.request(&Locations::from_env()?)?,
+        None => args.data.request(),
+    };
+    model.evaluate_distributed(group, &loading::silent(&request, stream)?.test)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The whole of it, as the process that reads the run and prints.
+fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     if let Some(path) = &args.logits {
         run.check_output(path)?;
     }
-    let device = args.device.require()?;
-    if let Some(threads) = args.threads {
-        device::set_threads(threads.into());
-    }
+    let device = ready(args)?;
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
     let loaded = loading::of_run(&run, args.data.request(), args.stream.stream, args.json)?;
@@ -70,7 +119,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             loaded.test.classes().join(", ")
         ));
     }
-    let evaluation = model.evaluate(&loaded.test)?;
+    let group = ranks.group();
+    if group.size() > 1 {
+        let own_data = args.data.request() == Request::Auto;
+        rank_0s(group, Some(Work { config: run.config().clone(), own_data }))?;
+        group.broadcast(&mut model.to_safetensors(Default::default())?)?;
+    }
+    let evaluation = model.evaluate_distributed(group, &loaded.test)?;
     if let Some(path) = &args.logits {
         seqfit::export::npy::save(&model.logits_of(&loaded.test)?, path)?;
     }

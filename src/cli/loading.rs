@@ -19,6 +19,11 @@ pub fn asked(
     Ok(loaded)
 }
 
+/// The same without a word, for processes beside the one that prints.
+pub fn silent(request: &Request, stream: Option<StreamMemory>) -> anyhow::Result<Loaded> {
+    resolve(request, stream, true)
+}
+
 /// The data to look at a run with: what was asked for, or without a word about it the run's own, which must
 /// be the very same, and is streamed if it was in training.
 pub fn of_run(

@@ -21,6 +21,7 @@ mod output;
 mod picture;
 mod predict;
 mod progress;
+mod ranks;
 mod recipe;
 mod report;
 pub mod reserve;
@@ -94,7 +95,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     match arguments.command {
         Command::Train(args) => train::run(&args),
-        Command::Evaluate(args) => evaluate::run(args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Predict(args) => predict::run(args),
@@ -119,12 +120,18 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<StdoutError>().is_some_and(StdoutError::is_closed_pipe) {
         return ExitCode::SUCCESS;
     }
-    tell(format_args!("error: {}", chain(error)));
+    report_of(error, None);
     if error.is::<Usage>() {
         tell("\nFor more information, try '--help'.");
         return ExitCode::from(2);
     }
     ExitCode::FAILURE
+}
+
+/// Prints an error with its causes: whose it is, where several could have it.
+fn report_of(error: &anyhow::Error, whose: Option<&str>) {
+    let whose = whose.map(|whose| format!("{whose}: ")).unwrap_or_default();
+    tell(format_args!("error: {whose}{}", chain(error)));
 }
 
 /// The causes, outermost first, without those that the one before has already told.

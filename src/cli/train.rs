@@ -1,5 +1,6 @@
 //! `seqfit train`: data → network → fit → test figures → run folder; or on with a run that has begun.
 
+mod follow;
 mod interruption;
 mod seeds;
 mod settings;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
+use seqfit::group::rank_0s;
 use seqfit::report::TensorBoard;
 use seqfit::run::{self, CheckpointFailure, Figures, ModelCheckpoint, Run, RunResult};
 use seqfit::{Evaluation, History, Sequential, Snapshot, TrainError, data};
@@ -24,7 +26,9 @@ use super::confusion;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
 use super::output::{self, quoted, tell};
 use super::progress::{JsonLines, Progress};
+use super::ranks::{RankOptions, Ranks};
 use super::report;
+use follow::Plan;
 use interruption::Interruption;
 use settings::CallbackOptions;
 use timing::Timing;
@@ -57,13 +61,15 @@ pub struct Args {
     csv: Option<PathBuf>,
     /// Train with N seeds, from --seed on, each into its own run in --out, and report mean, standard
     /// deviation and 95 % interval of their test figures; the same command again goes on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000), conflicts_with_all = ["resume", "max_time", "csv", "force"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000), conflicts_with_all = ["resume", "max_time", "csv", "force", "distributed"])]
     seeds: Option<u64>,
     /// How many seeds train side by side [default: as many as there are processors for]
     #[arg(long, value_name = "N", value_parser = options::count, requires = "seeds")]
     parallel: Option<NonZeroUsize>,
     #[command(flatten)]
     trial: TrialOptions,
+    #[command(flatten)]
+    ranks: RankOptions,
     /// The run folder [default: runs/DATASET-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -146,28 +152,44 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(seeds) = args.seeds {
         return seeds::run(args, seeds);
     }
+    args.ranks.meet()?.together(|ranks| match ranks.is_first() {
+        true => lead(args, ranks),
+        false => follow::follow(args, ranks),
+    })
+}
+
+/// The whole of it, as the process that writes and prints.
+fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let mut timing = args.timing.then(Timing::begin);
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let job = match &args.resume {
         None => start::begin(args, timing.as_mut())?,
         Some(path) => match start::go_on(args, path, timing.as_mut())? {
             Some(job) => job,
-            None => return Ok(ExitCode::SUCCESS),
+            None => {
+                rank_0s(ranks.group(), Plan::Nothing)?;
+                return Ok(ExitCode::SUCCESS);
+            }
         },
     };
+    rank_0s(ranks.group(), Plan::Train(Box::new(job.run.config().clone())))?;
     if !args.quiet && !args.json {
         let data::Loaded { train, test, source, .. } = &job.data;
         let name = &source.name;
         tell(format_args!("{name}: {} training and {} test images", train.len(), test.len()));
         tell(job.model.summary());
+        if let size @ 2.. = ranks.group().size() {
+            tell(format_args!("{size} ranks train together"));
+        }
     }
     if let Some(snapshot) = job.snapshot.as_deref().filter(|_| !args.quiet) {
         tell(format_args!("going on with {}", snapshot.place()));
     }
-    let code = job.train(args, Interruption::watch(deadline)?, &mut timing)?;
+    let code = job.train(args, ranks, Interruption::watch(deadline)?, &mut timing)?;
     if let Some(mut timing) = timing {
         timing.mark("the rest");
         tell(timing.table());
+        ranks.exchanged().into_iter().for_each(tell);
     }
     Ok(code)
 }
@@ -176,6 +198,7 @@ impl Job {
     fn train(
         mut self,
         args: &Args,
+        ranks: &Ranks,
         mut interruption: Interruption,
         timing: &mut Option<Timing>,
     ) -> anyhow::Result<ExitCode> {
@@ -205,12 +228,10 @@ impl Job {
         callbacks.extend(timing.as_mut().map(|own| own as &mut dyn Callback));
         let started = Instant::now();
         let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
-        let trained = match &self.snapshot {
-            None => self.model.fit(&self.data.train, &config.fit, &mut callbacks),
-            Some(snapshot) => {
-                self.model.resume(snapshot, &self.data.train, &config.fit, &mut callbacks)
-            }
-        };
+        let (group, snapshot) = (ranks.group(), self.snapshot.as_deref());
+        let fit = follow::for_this_machine(config.fit, args);
+        let trained =
+            self.model.resume_distributed(group, snapshot, &self.data.train, &fit, &mut callbacks);
         let seconds = before + started.elapsed().as_secs_f64();
         let Own { early_stopping, checkpoints, .. } = own;
         let mut failures = std::mem::take(&mut self.failures);
@@ -224,6 +245,7 @@ impl Job {
         if let Some((number, name)) = interruption.signal().filter(|_| interruption.stopped()) {
             tell(format_args!("interrupted by {name}; {}", self.way_on()));
             whole(&failures)?;
+            rank_0s(group, false)?;
             return Ok(ExitCode::from(128 + number as u8));
         }
         let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
@@ -231,7 +253,8 @@ impl Job {
         // The weights first: figures can be had later.
         self.run.save(&self.model, &history).inspect_err(|_| warn(&failures))?;
         mark("saving and exporting");
-        let evaluation = self.test()?;
+        rank_0s(group, true)?;
+        let evaluation = self.test(ranks)?;
         let test = Figures::from(&evaluation);
         mark("evaluation");
         let result = RunResult {
@@ -310,8 +333,8 @@ impl Job {
         Ok(late.unwrap_or(ExitCode::SUCCESS))
     }
 
-    fn test(&self) -> anyhow::Result<Evaluation> {
-        let evaluation = self.model.evaluate(&self.data.test)?;
+    fn test(&self, ranks: &Ranks) -> anyhow::Result<Evaluation> {
+        let evaluation = self.model.evaluate_distributed(ranks.group(), &self.data.test)?;
         anyhow::ensure!(
             evaluation.loss.is_finite(),
             "training diverged: the loss on the test set must be finite, found {}: use a lower \
@@ -334,7 +357,8 @@ impl Job {
         match kept.ok().and_then(|kept| kept.into_iter().next_back()) {
             Some((_, path)) => {
                 let kept = path.display();
-                anyhow::anyhow!("{error}; the last good checkpoint is {kept}")
+                let told = format!("{error}; the last good checkpoint is {kept}");
+                anyhow::Error::from(error).context(told)
             }
             None => error.into(),
         }

@@ -254,20 +254,21 @@ impl Feed {
         self.resident.is_none().then_some(HostFeed { images, augmenter, epoch })
     }
 
-    /// The samples of `order` in batches of `size` as training takes them in `epoch`: augmented, and
+    /// The samples of these parts of `order`, a batch each, as training takes them in `epoch`: augmented, and
     /// made ahead by `workers` threads on the CPU; those on a GPU are a [`ResidentEpoch`]'s. Neither
     /// threads nor the size of batches change a sample.
     pub fn training_batches<'a>(
         &'a self,
         order: &'a [u32],
-        size: usize,
+        parts: impl Iterator<Item = Range<usize>>,
         epoch: usize,
         workers: usize,
     ) -> Result<Box<dyn Iterator<Item = Result<Batch, LibtorchError>> + 'a>, LibtorchError> {
         let (dataset, order): (_, Arc<[u32]>) = (self.dataset.clone(), order.into());
-        let (augmenter, count) = (self.augmenter.clone(), order.len().div_ceil(size));
+        let parts: Vec<Range<usize>> = parts.collect();
+        let (augmenter, count) = (self.augmenter.clone(), parts.len());
         let make = move |i: usize| {
-            let chosen = &order[i * size..order.len().min((i + 1) * size)];
+            let chosen = &order[parts[i].clone()];
             let augmenter = augmenter.as_deref();
             HostFeed { images: Images::Set(&dataset), augmenter, epoch }.batch(chosen)
         };
@@ -372,6 +373,7 @@ impl ResidentEpoch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::share::Share;
 
     #[test]
     fn every_pixel_is_divided_exactly() {
@@ -409,7 +411,9 @@ mod tests {
         let order: Vec<u32> = (0..40).rev().collect();
         let epoch = ResidentEpoch::new(&device, &order, 1)?.ok_or("it is resident")?;
         let mut sizes = Vec::new();
-        for (i, a) in host.training_batches(&order, 16, 1, 0)?.enumerate() {
+        for (i, a) in
+            host.training_batches(&order, Share::WHOLE.of_batches(40, 16), 1, 0)?.enumerate()
+        {
             let a = a?;
             let b = epoch.batch(16 * i, a.labels.numel())?;
             assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
@@ -419,7 +423,7 @@ mod tests {
         }
         assert_eq!(sizes, [16, 16, 8]);
         sizes.clear();
-        for (a, b) in host.in_order(3, 16)?.zip(device.in_order(3, 16)?) {
+        for (a, b) in host.in_order(3..40, 16)?.zip(device.in_order(3..40, 16)?) {
             let (a, b) = (a?, b?);
             assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
             sizes.push(a.labels.size()[0]);
@@ -436,7 +440,8 @@ mod tests {
         let feed = Feed::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
         let order: Vec<u32> = (0..100).rev().collect();
         let all = |size, workers, epoch| -> Result<Tensor, LibtorchError> {
-            let batches = feed.training_batches(&order, size, epoch, workers)?;
+            let parts = Share::WHOLE.of_batches(order.len(), size);
+            let batches = feed.training_batches(&order, parts, epoch, workers)?;
             let images = batches.map(|batch| Ok(batch?.images));
             Ok(Tensor::f_cat(&images.collect::<Result<Vec<_>, LibtorchError>>()?, 0)?)
         };

@@ -6,9 +6,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
+use sha2::{Digest, Sha256};
 
+use super::digest;
 use super::error::{DataError, DatasetProblem};
 use super::stream::{Shards, StreamMemory};
+use crate::group::Fact;
 use crate::rng::{self, Purpose};
 
 /// Labelled u8 images; clones, selections and splits share the pixels.
@@ -190,6 +193,31 @@ impl Dataset {
     /// `i` is not below [`len`](Self::len).
     pub fn label(&self, i: usize) -> u8 {
         self.store.labels[self.position(i)]
+    }
+
+    /// What must be the same wherever this data set is used for one purpose: `what` it is, in words.
+    /// Of a streamed one all labels are looked at, and some images.
+    ///
+    /// # Errors
+    /// A streamed one that cannot be read.
+    pub(crate) fn facts(&self, what: &str) -> Result<Vec<Fact>, DataError> {
+        const SOME: usize = 256;
+        let mut sha256 = Sha256::new();
+        (0..self.len()).for_each(|i| sha256.update([self.label(i)]));
+        if self.is_streamed() {
+            for i in (0..self.len()).step_by(self.len().div_ceil(SOME).max(1)) {
+                sha256.update(self.read_image(i)?);
+            }
+        } else {
+            (0..self.len()).for_each(|i| sha256.update(self.image(i)));
+        }
+        let [height, width] = self.image_shape();
+        let size = format!("{} images of {height}x{width}", self.len());
+        Ok(vec![
+            (format!("{what} (number and size)"), size),
+            (format!("{what} (names of the classes)"), self.classes().join(", ")),
+            (format!("{what} (SHA-256)"), digest::hex(&sha256.finalize())),
+        ])
     }
 
     /// The samples `indices` of this view, in that order, repeated where they repeat.

@@ -20,7 +20,7 @@ impl<R: Read> Hashing<R> {
 
     /// The digest of what was read so far.
     pub fn finish(self) -> Sha256Hex {
-        self.sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.sha256.finalize())
     }
 }
 
@@ -30,6 +30,11 @@ impl<R: Read> Read for Hashing<R> {
         self.sha256.update(&buffer[..read]);
         Ok(read)
     }
+}
+
+/// A digest's bytes as digits.
+pub(super) fn hex(digest: &[u8]) -> Sha256Hex {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The digest of all that `input` gives.

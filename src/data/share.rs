@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::group::Group;
+
 /// One of `ranks` processes that train the same network side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
@@ -12,7 +14,13 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// That of a rank.
+    pub fn of_rank(group: &dyn Group) -> Self {
+        Self { rank: group.rank(), ranks: group.size() }
+    }
+
     /// That of a process that trains alone: everything.
+    #[cfg(test)]
     pub const WHOLE: Share = Share { rank: 0, ranks: 1 };
 
     /// The places in a batch of `size` samples that are this share's. Those of all ranks follow one
@@ -21,6 +29,19 @@ impl Share {
         // In 128 bits: a product of two sizes may be more than a size.
         let cut = |rank: usize| (size as u128 * rank as u128 / self.ranks as u128) as usize;
         cut(self.rank)..cut(self.rank + 1)
+    }
+
+    /// This share's part of each batch that so many samples are cut into; the last batch holds what is left.
+    pub fn of_batches(
+        self,
+        samples: usize,
+        size: usize,
+    ) -> impl ExactSizeIterator<Item = Range<usize>> {
+        (0..samples.div_ceil(size)).map(move |i| {
+            let start = i * size;
+            let part = self.of(size.min(samples - start));
+            start + part.start..start + part.end
+        })
     }
 }
 
@@ -41,5 +62,15 @@ mod tests {
             assert_eq!(next, size);
         }
         assert_eq!(Share::WHOLE.of(32), 0..32);
+    }
+
+    #[test]
+    fn batches_are_shared_one_by_one() {
+        let parts = |rank| -> Vec<_> { Share { rank, ranks: 3 }.of_batches(11, 5).collect() };
+        assert_eq!(parts(0), [0..1, 5..6, 10..10]);
+        assert_eq!(parts(1), [1..3, 6..8, 10..10]);
+        assert_eq!(parts(2), [3..5, 8..10, 10..11]);
+        let whole: Vec<_> = Share::WHOLE.of_batches(11, 5).collect();
+        assert_eq!(whole, [0..5, 5..10, 10..11]);
     }
 }

@@ -10,6 +10,8 @@ pub(crate) mod graph;
 pub(crate) mod kernels;
 pub(crate) mod library;
 pub(crate) mod module;
+#[cfg(feature = "mpi")]
+pub(crate) mod mpi;
 pub(crate) mod optimizer;
 pub(crate) mod precision;
 pub(crate) mod products;

@@ -9,6 +9,7 @@ mod lr_find;
 mod metric;
 mod observers;
 mod optimizer;
+mod ranks;
 pub mod recipe;
 mod rule;
 mod schedule;
@@ -29,6 +30,7 @@ use crate::data::batches::FeedError;
 use crate::data::{DataError, Dataset};
 use crate::device;
 use crate::evaluate::EvaluateError;
+use crate::group::{Alone, Group, GroupError};
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
 use callback::{Callback, CallbackError};
@@ -93,6 +95,9 @@ pub enum TrainError {
     /// libtorch refused.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
+    /// The ranks cannot go on together.
+    #[error(transparent)]
+    Group(#[from] GroupError),
 }
 
 impl From<FeedError> for TrainError {
@@ -199,7 +204,7 @@ impl Sequential {
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
-        self.train(data.into(), config, None, callbacks)
+        self.train(&Alone, data.into(), config, None, callbacks)
     }
 
     /// Goes on with a training from `snapshot`, which a callback got in
@@ -216,7 +221,43 @@ impl Sequential {
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
-        self.train(data.into(), config, Some(snapshot), callbacks)
+        self.train(&Alone, data.into(), config, Some(snapshot), callbacks)
+    }
+
+    /// As [`fit`](Self::fit), together with the other ranks of `group`, each of which calls this with the
+    /// same data and settings: every rank takes its part of each batch, and all end with the weights that one
+    /// process would have come to, but for rounding. The batch size is that of all ranks together.
+    ///
+    /// Rank 0's weights are what training begins with, and its callbacks alone are told and asked; those of
+    /// other ranks are left out. What callbacks see are the figures of the whole.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); other data or settings on some rank; one that does not answer or has ended.
+    pub fn fit_distributed<'a>(
+        &mut self,
+        group: &dyn Group,
+        data: impl Into<FitData<'a>>,
+        config: &FitConfig,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History, TrainError> {
+        self.train(group, data.into(), config, None, callbacks)
+    }
+
+    /// As [`resume`](Self::resume) together with the other ranks of `group`, of which there may be another
+    /// number than before. The snapshot is rank 0's; that of other ranks is left out. Without one on rank 0
+    /// training begins anew.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume) and [`fit_distributed`](Self::fit_distributed).
+    pub fn resume_distributed<'a>(
+        &mut self,
+        group: &dyn Group,
+        snapshot: Option<&Snapshot>,
+        data: impl Into<FitData<'a>>,
+        config: &FitConfig,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History, TrainError> {
+        self.train(group, data.into(), config, snapshot, callbacks)
     }
 
     /// Whether [`resume`](Self::resume) would take `snapshot`; neither the network nor any file is
@@ -231,22 +272,29 @@ impl Sequential {
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<(), TrainError> {
-        self.with_session(data.into(), config, callbacks, |session| session.try_snapshot(snapshot))
+        let look = |session: Session| session.try_snapshot(snapshot);
+        self.with_session(&Alone, data.into(), config, callbacks, look)
     }
 
     fn train(
         &mut self,
+        group: &dyn Group,
         data: FitData<'_>,
         config: &FitConfig,
         snapshot: Option<&Snapshot>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
+        ranks::agree(group, self, &data, config)?;
+        let is_first = group.rank() == 0;
+        let snapshot = snapshot.filter(|_| is_first);
+        let callbacks: &mut [&mut dyn Callback] = if is_first { callbacks } else { &mut [] };
         let run = |session: Session| Ok(session.run(snapshot)?.history);
-        self.with_session(data, config, callbacks, run)
+        self.with_session(group, data, config, callbacks, run)
     }
 
     fn with_session<T>(
         &mut self,
+        group: &dyn Group,
         data: FitData<'_>,
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
@@ -276,7 +324,7 @@ impl Sequential {
             }
         };
         let (batch_size, device) = (config.batch_size, device::name(self.device()));
-        Session::new(self, data, config, callbacks)
+        Session::new(group, self, data, config, callbacks)
             .and_then(work)
             .map_err(|error| error.in_words_of_memory(batch_size, device))
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
 use super::callback::{BatchInfo, Callback, Ending, Flow, Moment, Plan, Rollback};
 use super::config::{FitConfig, OnNan};
@@ -15,18 +16,21 @@ use super::history::EpochRecord;
 use super::observers::Observers;
 use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
-use super::step::{Input, Step, Takes};
-use super::{FitData, SnapshotError, TrainError};
+use super::step::{Input, Part, Step, Taken, Takes};
+use super::{FitData, SnapshotError, TrainError, ranks};
 use crate::data::batches::{Epoch, Feed, FeedError, ResidentEpoch};
 use crate::data::share::Share;
 use crate::device::{self, Device};
 use crate::evaluate;
+use crate::group::{Group, rank_0s};
 use crate::model::Sequential;
 use crate::native::LibtorchError;
 use crate::rng::{self, Purpose};
 
 /// A training run that is going on.
 pub(super) struct Session<'a, 'c, 'm> {
+    /// Who trains; callbacks are rank 0's alone, and what they say is brought to all.
+    group: &'a dyn Group,
     config: &'a FitConfig,
     plan: Plan,
     step: Step<'m>,
@@ -41,6 +45,14 @@ pub(super) struct Session<'a, 'c, 'm> {
     anchor: Option<Arc<Snapshot>>,
 }
 
+/// What rank 0's callbacks have said at the end of an epoch's batches or of the epoch.
+#[derive(Serialize, Deserialize)]
+struct Word {
+    stop: bool,
+    interrupt: bool,
+    learning_rate: f64,
+}
+
 /// How an epoch ended.
 enum EpochEnd {
     Finished,
@@ -49,6 +61,7 @@ enum EpochEnd {
 
 impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     pub fn new(
+        group: &'a dyn Group,
         model: &'m mut Sequential,
         data: FitData<'_>,
         config: &'a FitConfig,
@@ -68,6 +81,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             validation_samples: data.validation.map_or(0, |validation| validation.len()),
         };
         Ok(Self {
+            group,
             config,
             plan,
             train: Rc::new(Feed::new(data.train, device)?.augmented(
@@ -76,7 +90,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 config.epochs,
             )?),
             validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
-            step: Step::new(
+            step: Step::shared_by(
+                group.size(),
                 model,
                 config,
                 Course {
@@ -96,6 +111,10 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     pub fn run(mut self, snapshot: Option<&Snapshot>) -> Result<State, TrainError> {
         if let Some(snapshot) = snapshot {
             self.check(snapshot)?;
+        }
+        let received = ranks::from_rank_0(self.group, &mut self.step, snapshot)?;
+        let snapshot = received.as_ref().or(snapshot);
+        if let Some(snapshot) = snapshot {
             self.restore(snapshot)?;
         }
         self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
@@ -131,6 +150,9 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
             callback.on_train_end(training, ending)
         })?;
+        if self.group.size() > 1 {
+            self.step.follow_rank_0(self.group)?;
+        }
         // So that the network has what training ends with, or an error says why not.
         self.step.model()?;
         Ok(self.state)
@@ -145,11 +167,16 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     /// What is left of the next epoch.
     fn epoch(&mut self) -> Result<EpochEnd, TrainError> {
         let epoch = self.state.epoch + 1;
+        if self.group.size() > 1 {
+            self.step.follow_rank_0(self.group)?;
+        }
         self.callbacks.each(|callback| callback.on_epoch_begin(epoch))?;
-        let stopped = match self.batches(epoch)? {
-            Flow::Interrupt => return Ok(EpochEnd::Interrupted),
-            flow => flow == Flow::Stop,
-        };
+        let flow = self.batches(epoch)?;
+        let word = self.rank_0s_word(flow == Flow::Stop, flow == Flow::Interrupt)?;
+        if word.interrupt {
+            return Ok(EpochEnd::Interrupted);
+        }
+        let stopped = word.stop;
         let waited = Instant::now();
         let sums = self.step.sums()?;
         // What a GPU was still computing belongs to the epoch.
@@ -169,7 +196,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.step.exchange_average()?;
         let validated = match &self.validation {
             None => None,
-            Some(validation) => Some(self.step.model()?.evaluate_feed(validation)?),
+            Some(validation) => Some(self.step.model()?.evaluate_shared(self.group, validation)?),
         };
         if let Some(validated) = &validated {
             self.finite(validated.loss, "validation loss", None)?;
@@ -189,6 +216,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let end = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
             callback.on_epoch_end(training, &record)
         })?;
+        let end = self.rank_0s_word(end.stop, end.interrupt)?;
         self.step.exchange_average()?;
         self.state.history.epochs.push(record);
         self.state.epoch = epoch;
@@ -215,19 +243,20 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
         let (train, size) = (Rc::clone(&self.train), self.config.batch_size);
+        let share = Share::of_rank(self.group);
         let order = match train.is_streamed() {
             true => Vec::new(),
             false => order(train.len(), self.config.seed, epoch),
         };
         let inputs = match train.is_streamed() {
             true => {
-                let (seed, done, share) = (self.config.seed, self.state.batch, Share::WHOLE);
+                let (seed, done) = (self.config.seed, self.state.batch);
                 let epoch = Epoch { seed, number: epoch, batch: size, done, share };
                 read(&train, self.step.takes(), self.config, epoch)?
             }
             false => {
                 let left = &order[order.len().min(self.state.batch * size)..];
-                inputs(&train, self.step.takes(), self.config, epoch, left)?
+                inputs(&train, self.step.takes(), self.config, epoch, left, share)?
             }
         };
         for input in inputs {
@@ -236,7 +265,16 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             let samples = size.min(self.plan.samples - position);
             let info = BatchInfo { epoch, batch: number, samples };
             self.callbacks.each(|callback| callback.on_batch_begin(&info))?;
-            self.step.run(&input?)?;
+            match share.ranks {
+                1 => self.step.run(&input?)?,
+                _ => {
+                    let part = Part { first: share.of(samples).start, batch: samples };
+                    if self.step.run_with(self.group, &input?, part)? == Taken::Left {
+                        // Why, rank 0 tells when the batches are over.
+                        return Ok(Flow::Continue);
+                    }
+                }
+            }
             self.state.batch = number;
             self.state.epoch_seconds = earlier + begun.elapsed().as_secs_f64();
             if on_cpu && self.config.on_nan != OnNan::Ignore {
@@ -247,19 +285,34 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
                     callback.on_batch_end(training, &info)
                 })?;
+            // The other ranks are about to take the next step.
+            if share.ranks > 1 && (answer.stop || answer.interrupt) && number < self.plan.batches {
+                self.step.leave(self.group)?;
+            }
             // A stop would be lost in a snapshot of this moment: the epoch ends first.
             if answer.stop {
                 return Ok(Flow::Stop);
             }
             if self.callbacks.want_snapshot(Moment::Batch) || answer.interrupt {
-                let snapshot = self.snapshot()?;
-                self.callbacks.hand_over(snapshot.as_ref())?;
+                match self.snapshot() {
+                    // The other ranks have not looked: all find it out at the next batch, or behind the last.
+                    Err(TrainError::Diverged { .. }) if share.ranks > 1 => {}
+                    snapshot => self.callbacks.hand_over(snapshot?.as_ref())?,
+                }
             }
             if answer.interrupt {
                 return Ok(Flow::Interrupt);
             }
         }
         Ok(Flow::Continue)
+    }
+
+    /// What rank 0's callbacks have said, on every rank.
+    fn rank_0s_word(&mut self, stop: bool, interrupt: bool) -> Result<Word, TrainError> {
+        let own = Word { stop, interrupt, learning_rate: self.step.learning_rate() };
+        let word = rank_0s(self.group, own)?;
+        self.step.set_learning_rate(word.learning_rate);
+        Ok(word)
     }
 
     /// Refuses a number that is not finite, unless the config ignores it.
@@ -448,31 +501,28 @@ fn read<'a>(
     }
 }
 
-/// The samples of `order`, of a data set in memory.
+/// The samples of `order`, of a data set in memory; of every batch the part that is `share`'s.
 fn inputs<'a>(
     train: &'a Rc<Feed>,
     takes: Takes,
     config: &FitConfig,
     epoch: usize,
     order: &'a [u32],
+    share: Share,
 ) -> Result<Inputs<'a>, LibtorchError> {
-    let size = config.batch_size;
+    let parts = share.of_batches(order.len(), config.batch_size);
     if let Some(resident) = ResidentEpoch::new(train, order, epoch)? {
-        let starts = (0..order.len()).step_by(size);
-        return Ok(Box::new(starts.map(move |start| {
-            let samples = size.min(order.len() - start);
+        return Ok(Box::new(parts.map(move |part| {
             Ok(match takes {
-                Takes::Resident => Input::Resident(Rc::clone(&resident), start, samples),
-                _ => Input::Batch(resident.batch(start, samples)?),
+                Takes::Resident => Input::Resident(Rc::clone(&resident), part.start, part.len()),
+                _ => Input::Batch(resident.batch(part.start, part.len())?),
             })
         })));
     }
     match train.on_host(epoch).filter(|_| takes == Takes::Chosen) {
-        Some(feed) => {
-            Ok(Box::new(order.chunks(size).map(move |chosen| Ok(Input::Chosen(feed, chosen)))))
-        }
+        Some(feed) => Ok(Box::new(parts.map(move |part| Ok(Input::Chosen(feed, &order[part]))))),
         None => {
-            let batches = train.training_batches(order, size, epoch, config.workers())?;
+            let batches = train.training_batches(order, parts, epoch, config.workers())?;
             Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
         }
     }

@@ -17,11 +17,11 @@ const EPOCHS: usize = 100;
 pub struct TrialOptions {
     /// Try the whole path in a second: one epoch of a batch, validation, checkpoints, export, evaluation,
     /// reading back; nothing is kept
-    #[arg(long, conflicts_with_all = ["overfit", "out", "resume", "seeds", "epochs"])]
+    #[arg(long, conflicts_with_all = ["overfit", "out", "resume", "seeds", "epochs", "distributed"])]
     fast_dev_run: bool,
     /// Try whether the network can learn N training images by heart, without augmentation, in 100 epochs or
     /// --epochs; if not, something between data and weights is wrong. Nothing is kept
-    #[arg(long, value_name = "N", value_parser = options::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split"])]
+    #[arg(long, value_name = "N", value_parser = options::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split", "distributed"])]
     overfit: Option<NonZeroUsize>,
 }
 

@@ -1,5 +1,6 @@
 //! Batches of a data set in files: read, and if need be made, by threads ahead of the training step.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::Device;
@@ -93,16 +94,16 @@ impl Feed {
         Ok(groups.map_err(|error| LibtorchError::thread(&error))?.flatten())
     }
 
-    /// The samples from `start` on in their own order, in batches of `size`, the last one with what is
+    /// Samples in their own order, in batches of `size`, the last one with what is
     /// left, as they are.
     pub fn in_order(
         &self,
-        start: usize,
+        samples: Range<usize>,
         size: usize,
     ) -> Result<Box<dyn Iterator<Item = Result<Batch, FeedError>> + '_>, LibtorchError> {
-        let (samples, device) = (self.len(), self.device);
-        let range = move |i: usize| start + i * size..samples.min(start + (i + 1) * size);
-        let count = samples.saturating_sub(start).div_ceil(size);
+        let (Range { start, end }, device) = (samples, self.device);
+        let range = move |i: usize| start + i * size..end.min(start + (i + 1) * size);
+        let count = end.saturating_sub(start).div_ceil(size);
         if let Some(resident) = &self.resident {
             return Ok(Box::new((0..count).map(move |i| Ok(resident.neighbours(range(i))?))));
         }

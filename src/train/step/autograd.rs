@@ -1,13 +1,15 @@
 //! Steps by libtorch's autograd: any network, any loss, any optimiser, any device.
 
-use super::learner::Learner;
+use tch::{Kind, Tensor};
+
+use super::learner::{Found, Learner};
 use super::totals::Totals;
-use super::{Engine, Input, Takes, Turn};
+use super::{Engine, Input, Part, Takes, Turn};
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
-use crate::native::LibtorchError;
 use crate::native::optimizer::Rate;
-use crate::tensors::Tensors;
+use crate::native::{LibtorchError, buffer};
+use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 
@@ -34,6 +36,60 @@ impl Engine for Autograd<'_> {
             unreachable!("an engine gets what it takes");
         };
         step(&mut self.learner, &mut self.totals, batch, turn)
+    }
+
+    fn gradients(
+        &mut self,
+        input: &Input,
+        part: Part,
+        turn: Turn,
+        gradients: &mut [f32],
+    ) -> Result<Sums, ModelError> {
+        let Input::Batch(batch) = input else {
+            unreachable!("an engine gets what it takes");
+        };
+        gradients.fill(0.0);
+        let samples = batch.labels.numel();
+        if samples == 0 {
+            return Ok(Sums::default());
+        }
+        let model = &*self.learner.model;
+        let mut masks = model.empty_masks(part.batch as i64)?;
+        // Those of the whole batch, so that they do not depend on how it is cut.
+        model.draw_masks(&mut masks, turn.seed, turn.number)?;
+        let own = |mask: &Tensor| mask.f_narrow(0, part.first as i64, samples as i64);
+        let masks: Result<Vec<Tensor>, _> = masks.iter().map(own).collect();
+        let masks = masks.map_err(LibtorchError::from)?;
+        let share = samples as f64 / part.batch as f64;
+        let (found, Found { logits, loss }) = self.learner.backward(batch, &masks, Some(share))?;
+        let mut rest = gradients;
+        for tensor in found {
+            let place = rest.split_off_mut(..tensor.numel()).unwrap_or_default();
+            HostTensor::copy_to(&tensor, place)?;
+        }
+        let right = || {
+            let right = logits.f_argmax(-1, false)?.f_eq_tensor(&batch.labels)?;
+            right.f_sum(Kind::Int64)?.f_int64_value(&[])
+        };
+        let mean = || loss.f_double_value(&[]);
+        Ok(Sums {
+            loss: mean().map_err(LibtorchError::from)? * samples as f64,
+            correct: right().map_err(LibtorchError::from)?,
+            samples,
+        })
+    }
+
+    fn update(&mut self, gradients: &mut [f32], turn: Turn, sums: Sums) -> Result<(), ModelError> {
+        let mut rest = &gradients[..];
+        let mut tensors = Vec::new();
+        for parameter in self.learner.model.tensors() {
+            let place = rest.split_off(..parameter.numel()).unwrap_or_default();
+            let flat = buffer::on_device(place, parameter.device())?;
+            tensors.push(flat.f_reshape(parameter.size()).map_err(LibtorchError::from)?);
+        }
+        let rate = Rate::Number(turn.optimizer.learning_rate());
+        self.learner.update(tensors, (turn.optimizer, rate), turn.number)?;
+        Ok(self.totals.add_sums(sums)?)
     }
 
     fn model(&mut self) -> Result<&Sequential, LibtorchError> {

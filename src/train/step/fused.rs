@@ -25,8 +25,8 @@ mod stack;
 
 use std::hint::black_box;
 
-use super::{Engine, Input, Takes, Turn};
-use crate::data::batches::{Columns, Scratch};
+use super::{Engine, Input, Part, Takes, Turn};
+use crate::data::batches::{Columns, HostFeed, Scratch};
 use crate::device;
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
 use crate::native::products::{ROOM, take_room};
@@ -165,6 +165,27 @@ impl<'m> Fused<'m> {
         Ok(own)
     }
 
+    /// Forward to the loss, and back to the gradients of all layers' outputs; adds up what is seen.
+    fn pass(
+        &mut self,
+        feed: HostFeed,
+        chosen: &[u32],
+        part: Part,
+        turn: Turn,
+    ) -> Result<(), LibtorchError> {
+        let samples = chosen.len();
+        self.draw_masks(turn, part, samples)?;
+        self.gather(feed, chosen);
+        for group in self.cut.groups.clone() {
+            if self.stack.units[group.start].is_wide() {
+                self.products(group.start, samples);
+            }
+            self.rows(&group, samples, part.batch);
+        }
+        self.totals.samples += samples;
+        Ok(())
+    }
+
     /// Takes the parameters from the model's tensors.
     fn take_over(&mut self) -> Result<(), LibtorchError> {
         let weights = self.model.weights()?;
@@ -265,16 +286,39 @@ impl Engine for Fused<'_> {
         };
         self.stale = true;
         let samples = chosen.len();
-        self.draw_masks(turn, samples)?;
-        self.gather(feed, chosen);
-        for group in self.cut.groups.clone() {
-            if self.stack.units[group.start].is_wide() {
-                self.products(group.start, samples);
-            }
-            self.rows(&group, samples);
-        }
-        self.totals.samples += samples;
+        self.pass(feed, chosen, Part { first: 0, batch: samples }, turn)?;
         self.renew(samples, turn);
+        Ok(())
+    }
+
+    fn gradients(
+        &mut self,
+        input: &Input,
+        part: Part,
+        turn: Turn,
+        gradients: &mut [f32],
+    ) -> Result<Sums, ModelError> {
+        let Some((feed, chosen)) = input.chosen() else {
+            unreachable!("an engine gets what it takes");
+        };
+        if chosen.is_empty() {
+            gradients.fill(0.0);
+            return Ok(Sums::default());
+        }
+        let totals = std::mem::take(&mut self.totals);
+        let passed = self.pass(feed, chosen, part, turn);
+        let own = std::mem::replace(&mut self.totals, totals);
+        passed?;
+        self.write_gradients(chosen.len(), gradients);
+        Ok(own)
+    }
+
+    fn update(&mut self, gradients: &mut [f32], turn: Turn, sums: Sums) -> Result<(), ModelError> {
+        self.stale = true;
+        self.renew_with(gradients, turn);
+        self.totals.loss += sums.loss;
+        self.totals.correct += sums.correct;
+        self.totals.samples += sums.samples;
         Ok(())
     }
 

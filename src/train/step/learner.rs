@@ -61,9 +61,22 @@ impl<'m> Learner<'m> {
         &mut self,
         batch: &Batch,
         masks: &[Tensor],
-        (optimizer, rate): (Optimizer, Rate<'_>),
+        rate: (Optimizer, Rate<'_>),
         before: u64,
     ) -> Result<Found, ModelError> {
+        let (gradients, found) = self.backward(batch, masks, None)?;
+        self.update(gradients, rate, before)?;
+        Ok(found)
+    }
+
+    /// The first half of a step: the gradients of the mean loss, of which a part of a batch has a `share`; the
+    /// loss that is found is the part's own mean.
+    pub fn backward(
+        &self,
+        batch: &Batch,
+        masks: &[Tensor],
+        share: Option<f64>,
+    ) -> Result<(Vec<Tensor>, Found), ModelError> {
         // Whatever the process allows: what a step computes is the config's to say.
         let _tf32 = match self.model.device().is_cuda() {
             true => Some(Tf32::allow(self.precision == Precision::Tf32)?),
@@ -71,8 +84,22 @@ impl<'m> Learner<'m> {
         };
         let logits = self.model.pass(&batch.images, masks, self.precision)?;
         let loss = self.loss.mean(&logits, &batch.labels, self.label_smoothing)?;
-        let mut gradients = Tensor::f_run_backward(&[&loss], self.model.tensors(), false, false)
+        let shared = share.map(|share| loss.f_mul_scalar(share)).transpose();
+        let shared = shared.map_err(LibtorchError::from)?;
+        let target = shared.as_ref().unwrap_or(&loss);
+        let gradients = Tensor::f_run_backward(&[target], self.model.tensors(), false, false)
             .map_err(LibtorchError::from)?;
+        let detached = |tensor: Tensor| tensor.f_detach().map_err(LibtorchError::from);
+        Ok((gradients, Found { logits: detached(logits)?, loss: detached(loss)? }))
+    }
+
+    /// The second half: optimiser and average.
+    pub fn update(
+        &mut self,
+        mut gradients: Vec<Tensor>,
+        (optimizer, rate): (Optimizer, Rate<'_>),
+        before: u64,
+    ) -> Result<(), LibtorchError> {
         if let Some(norm) = self.clip_norm {
             clip(&mut gradients, norm)?;
         }
@@ -80,8 +107,7 @@ impl<'m> Learner<'m> {
         if let Some((decay, average)) = &mut self.ema {
             follow(average, self.model.tensors(), *decay)?;
         }
-        let detached = |tensor: Tensor| tensor.f_detach().map_err(LibtorchError::from);
-        Ok(Found { logits: detached(logits)?, loss: detached(loss)? })
+        Ok(())
     }
 
     /// Where the next step reads and writes, for who takes it in another way.

@@ -6,6 +6,7 @@ mod autograd;
 mod fused;
 mod learner;
 mod replayed;
+mod together;
 mod totals;
 
 use std::rc::Rc;
@@ -23,6 +24,7 @@ use fused::Fused;
 use replayed::Replayed;
 
 pub(super) use fused::supports;
+pub(super) use together::{Taken, broadcast};
 
 /// What an engine wants its samples as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,15 @@ impl Input<'_> {
     }
 }
 
+/// Where the samples of an input are in their batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// Samples of the batch before them.
+    pub first: usize,
+    /// Samples of the whole batch.
+    pub batch: usize,
+}
+
 /// One step's place in the training.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
@@ -78,6 +89,20 @@ trait Engine {
     /// Forward, backward and the optimiser's step, now or together with steps that follow; whoever asks
     /// for anything gets what there is behind all steps.
     fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError>;
+
+    /// The first half of a step on a part of a batch, which may be empty: writes what it adds to the gradients
+    /// of the whole batch's mean loss into `gradients`, one for each parameter in an order of the engine's
+    /// own, and gives the sums over its samples. Nothing is changed by it.
+    fn gradients(
+        &mut self,
+        input: &Input,
+        part: Part,
+        turn: Turn,
+        gradients: &mut [f32],
+    ) -> Result<Sums, ModelError>;
+
+    /// The second half: the optimiser's step, with the gradients and sums of a whole batch.
+    fn update(&mut self, gradients: &mut [f32], turn: Turn, sums: Sums) -> Result<(), ModelError>;
 
     /// The network with the parameters of this moment.
     fn model(&mut self) -> Result<&Sequential, LibtorchError>;
@@ -132,19 +157,37 @@ pub(super) struct Step<'m> {
     course: Course,
     seed: u64,
     keeps_average: bool,
+    /// What is exchanged between ranks; empty before the first such step.
+    shared: Vec<f32>,
+    /// Whether somebody has replaced the weights since all ranks had the same.
+    replaced: bool,
 }
 
 impl<'m> Step<'m> {
     /// For steps over a training set of so many samples.
+    #[cfg(test)]
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
         course: Course,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
-        let batch = config.batch_size.min(samples);
+        Self::shared_by(1, model, config, course, samples)
+    }
+
+    /// For steps over a training set of so many samples, each of them shared by so many ranks.
+    pub fn shared_by(
+        ranks: usize,
+        model: &'m mut Sequential,
+        config: &FitConfig,
+        course: Course,
+        samples: usize,
+    ) -> Result<Self, LibtorchError> {
+        let batch = config.batch_size.min(samples).div_ceil(ranks);
         let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), model.device()) {
             Choice::Fused => Box::new(Fused::new(model, config, batch)?),
+            // What ranks exchange goes through the host, which no graph records.
+            Choice::Graph if ranks > 1 => Box::new(Autograd::new(model, config)?),
             Choice::Graph => Box::new(Replayed::new(model, config, batch, samples)?),
             Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config)?),
         };
@@ -156,6 +199,8 @@ impl<'m> Step<'m> {
             course,
             seed: config.seed,
             keeps_average: config.ema.is_some(),
+            shared: Vec::new(),
+            replaced: false,
         })
     }
 
@@ -171,15 +216,19 @@ impl<'m> Step<'m> {
 
     /// One step.
     pub fn run(&mut self, input: &Input) -> Result<(), ModelError> {
+        self.engine.run(input, self.turn())?;
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// The next step's.
+    fn turn(&self) -> Turn {
         let rate = self.schedule.share(self.steps, self.course) * self.optimizer.learning_rate();
-        let turn = Turn {
+        Turn {
             optimizer: self.optimizer.with_learning_rate(rate),
             number: self.steps,
             seed: self.seed,
-        };
-        self.engine.run(input, turn)?;
-        self.steps += 1;
-        Ok(())
+        }
     }
 
     /// Steps taken.
@@ -210,6 +259,7 @@ impl<'m> Step<'m> {
 
     /// Replaces the parameters.
     pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
+        self.replaced = true;
         self.engine.set_weights(weights)
     }
 
@@ -404,7 +454,9 @@ mod tests {
                 continue;
             }
             assert_eq!(step.takes(), Takes::Batches);
-            for batch in feed.training_batches(chosen, *n, epoch, 0).unwrap() {
+            for batch in
+                feed.training_batches(chosen, std::iter::once(0..chosen.len()), epoch, 0).unwrap()
+            {
                 step.run(&Input::Batch(batch.unwrap())).unwrap();
             }
         }

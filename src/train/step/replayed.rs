@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 use super::autograd;
 use super::learner::{Found, Learner};
 use super::totals::Totals;
-use super::{Engine, Input, Takes, Turn};
+use super::{Engine, Input, Part, Takes, Turn};
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::graph::{Graph, OwnStream};
@@ -373,6 +373,20 @@ impl Engine for Replayed<'_> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    fn gradients(
+        &mut self,
+        _: &Input,
+        _: Part,
+        _: Turn,
+        _: &mut [f32],
+    ) -> Result<Sums, ModelError> {
+        unreachable!("ranks take autograd's steps")
+    }
+
+    fn update(&mut self, _: &mut [f32], _: Turn, _: Sums) -> Result<(), ModelError> {
+        unreachable!("ranks take autograd's steps")
     }
 
     fn model(&mut self) -> Result<&Sequential, LibtorchError> {

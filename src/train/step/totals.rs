@@ -70,6 +70,18 @@ impl Totals {
         Ok(())
     }
 
+    /// Adds a step whose sums are known.
+    pub fn add_sums(&mut self, sums: Sums) -> Result<(), LibtorchError> {
+        let _no_grad = tch::no_grad_guard();
+        self.loss = self.loss.f_add_scalar(sums.loss)?;
+        self.correct = self.correct.f_add_scalar(sums.correct)?;
+        self.samples += sums.samples;
+        if let Some(finite_steps) = &mut self.finite_steps {
+            let _ = finite_steps.f_add_(&self.loss.f_isfinite()?.f_to_kind(Kind::Int64)?)?;
+        }
+        Ok(())
+    }
+
     /// The sums. This waits for the device.
     pub fn read(&self) -> Result<Sums, LibtorchError> {
         let loss = self.loss.f_double_value(&[])?;

@@ -2,24 +2,30 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Fused, Rows, Turn, kernels, split_off};
+use super::{Fused, Part, Rows, Turn, kernels, split_off};
 use crate::data::batches::{Columns, HostFeed, Scratch, scale_columns};
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
 
 impl Fused<'_> {
     /// Draws the masks of all Dropout layers for so many samples: libtorch's own numbers, so that both
-    /// engines drop the same.
-    pub(super) fn draw_masks(&mut self, turn: Turn, samples: usize) -> Result<(), LibtorchError> {
+    /// engines drop the same; for the whole batch, so that they do not depend on how it is cut into parts.
+    pub(super) fn draw_masks(
+        &mut self,
+        turn: Turn,
+        part: Part,
+        samples: usize,
+    ) -> Result<(), LibtorchError> {
         let Turn { seed, number: step, .. } = turn;
         let layers = self.stack.units.iter().zip(self.stack.dropouts()).zip(&mut self.rows.layers);
         for ((unit, dropout), rows) in layers {
             let Some((layer, rate)) = dropout else { continue };
             let seed = rng::derive(seed, Purpose::Dropout, &[step, layer as u64]);
-            let count = samples * unit.inputs;
-            let mut mask = Tensor::f_empty([count as i64], (Kind::Float, Device::Cpu))?;
+            let (all, count) = (part.batch * unit.inputs, samples * unit.inputs);
+            let mut mask = Tensor::f_empty([all as i64], (Kind::Float, Device::Cpu))?;
             random::bernoulli(&mut mask, 1.0 - rate, seed)?;
-            mask.f_copy_data(&mut rows.mask[..count], count)?;
+            let own = mask.f_narrow(0, (part.first * unit.inputs) as i64, count as i64)?;
+            own.f_copy_data(&mut rows.mask[..count], count)?;
         }
         Ok(())
     }

@@ -53,8 +53,9 @@ impl Fused<'_> {
     }
 
     /// Rows of the batch through a group of layers; behind the last group to the loss and back to the
-    /// gradients of all layers' outputs.
-    pub(super) fn rows(&mut self, group: &Range<usize>, samples: usize) {
+    /// gradients of all layers' outputs. The loss is the mean over `batch` samples, of which these may be a
+    /// part.
+    pub(super) fn rows(&mut self, group: &Range<usize>, samples: usize, batch: usize) {
         struct Task<'a> {
             first: usize,
             labels: &'a [u32],
@@ -82,7 +83,7 @@ impl Fused<'_> {
                 task.layers.push(LayerTask { products, outputs, slopes, gradients, mask });
             }
         }
-        let target = Target { smoothing: self.label_smoothing, samples };
+        let target = Target { smoothing: self.label_smoothing, samples: batch };
         let parameters = &self.parameters[..];
         let is_last = group.end == stack.units.len();
         let seen = Mutex::new(Vec::with_capacity(tasks.len()));

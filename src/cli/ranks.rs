@@ -1,0 +1,213 @@
+//! `--distributed`: this process as one of several that mpirun or srun has started.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use seqfit::group::{Alone, Group};
+use seqfit::{Device, device};
+
+use super::options;
+use super::output::Usage;
+
+/// Options of commands that several processes can run together.
+#[derive(Clone, Debug, Args)]
+pub struct RankOptions {
+    /// Work together with the other processes that mpirun or srun has started, each with its part of every
+    /// batch: mpirun -n 4 seqfit train --distributed
+    #[arg(long)]
+    pub distributed: bool,
+    /// End the whole job when a process keeps the others waiting for so long, such as 90s or 10m [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = options::duration, requires = "distributed")]
+    rank_timeout: Option<Duration>,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// This process, and those that work with it.
+pub enum Ranks {
+    /// There are no others.
+    One(Alone),
+    #[cfg(feature = "mpi")]
+    Mpi(mpi::Watched),
+}
+
+impl RankOptions {
+    /// Meets the others, if there are to be some; the processors of a machine are divided between those on it.
+    pub fn meet(&self) -> anyhow::Result<Ranks> {
+        if !self.distributed {
+            return Ok(Ranks::One(Alone));
+        }
+        let timeout = self.rank_timeout.unwrap_or(TIMEOUT);
+        let ranks = Ranks::by_mpi(timeout)?;
+        if let Some(place) = seqfit::group::places::from_env() {
+            device::share_processors(place.local_ranks);
+        }
+        Ok(ranks)
+    }
+
+    /// The device of this process, where `asked` is wanted: each on its machine takes a GPU of its own, as far
+    /// as there are enough.
+    pub fn device(&self, asked: Device) -> Result<Device, device::DeviceError> {
+        match seqfit::group::places::from_env() {
+            Some(place) if self.distributed && asked.is_cuda() => {
+                device::of_local_rank(place.local_rank)
+            }
+            _ => Ok(asked),
+        }
+    }
+}
+
+impl Ranks {
+    #[cfg(feature = "mpi")]
+    fn by_mpi(timeout: Duration) -> anyhow::Result<Self> {
+        if seqfit::group::places::from_env().is_none() {
+            return Err(Usage(
+                "--distributed needs processes to work with, and no launcher has started this one: start them \
+                 with 'mpirun -n 4 seqfit train --distributed …', or with srun"
+                    .to_owned(),
+            )
+            .into());
+        }
+        Ok(Self::Mpi(mpi::Watched::new(seqfit::group::Mpi::start(timeout)?)))
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn by_mpi(_: Duration) -> anyhow::Result<Self> {
+        Err(Usage(
+            "--distributed needs MPI, which this seqfit is built without: install an MPI (Debian: apt install \
+             libopenmpi-dev openmpi-bin libclang-dev) and build with 'cargo build --release --features mpi'"
+                .to_owned(),
+        )
+        .into())
+    }
+
+    /// All of them.
+    pub fn group(&self) -> &dyn Group {
+        match self {
+            Self::One(alone) => alone,
+            #[cfg(feature = "mpi")]
+            Self::Mpi(watched) => watched,
+        }
+    }
+
+    /// How long the exchange with others took, in words; nothing where there are none.
+    pub fn exchanged(&self) -> Option<String> {
+        match self {
+            Self::One(_) => None,
+            #[cfg(feature = "mpi")]
+            Self::Mpi(watched) => Some(watched.in_words()),
+        }
+    }
+
+    /// Whether this is the process that writes and prints.
+    pub fn is_first(&self) -> bool {
+        self.group().rank() == 0
+    }
+
+    /// Does this process's part of the work. An error ends all processes, and is told once.
+    pub fn together(
+        self,
+        work: impl FnOnce(&Self) -> anyhow::Result<ExitCode>,
+    ) -> anyhow::Result<ExitCode> {
+        let done = work(&self);
+        #[cfg(feature = "mpi")]
+        if let (Err(error), Self::Mpi(watched)) = (&done, &self)
+            && watched.size() > 1
+        {
+            mpi::end_all(error, watched);
+        }
+        done
+    }
+}
+
+#[cfg(feature = "mpi")]
+mod mpi {
+    use std::cell::Cell;
+    use std::time::{Duration, Instant};
+
+    use seqfit::group::{Group, GroupError, Mpi};
+    use seqfit::{EvaluateError, TrainError};
+
+    /// MPI's ranks, and how long their sums take: that of the steps, but for a few.
+    pub struct Watched {
+        mpi: Mpi,
+        sums: Cell<u64>,
+        bytes: Cell<u64>,
+        time: Cell<Duration>,
+    }
+
+    impl Watched {
+        pub fn new(mpi: Mpi) -> Self {
+            Self { mpi, sums: Cell::default(), bytes: Cell::default(), time: Cell::default() }
+        }
+
+        pub fn in_words(&self) -> String {
+            let (sums, bytes, time) = (self.sums.get(), self.bytes.get(), self.time.get());
+            format!(
+                "exchange: {:.3} s of the training in {sums} sums of {} bytes over {} ranks, waiting for \
+                 others included",
+                time.as_secs_f64(),
+                bytes.checked_div(sums).unwrap_or(0),
+                self.size(),
+            )
+        }
+    }
+
+    impl Group for Watched {
+        fn rank(&self) -> usize {
+            self.mpi.rank()
+        }
+
+        fn size(&self) -> usize {
+            self.mpi.size()
+        }
+
+        fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
+            let begun = Instant::now();
+            let done = self.mpi.sum(values);
+            self.time.set(self.time.get() + begun.elapsed());
+            self.sums.set(self.sums.get() + 1);
+            self.bytes.set(self.bytes.get() + size_of_val(values) as u64);
+            done
+        }
+
+        fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+            self.mpi.gather(own)
+        }
+
+        fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), GroupError> {
+            self.mpi.broadcast(bytes)
+        }
+    }
+
+    /// Tells of an error, if no other process does, and ends them all.
+    pub fn end_all(error: &anyhow::Error, watched: &Watched) -> ! {
+        let (own, group_error) = (watched.rank(), group_error(error));
+        let teller = group_error.and_then(GroupError::teller).unwrap_or(own);
+        if teller != own {
+            // The teller ends this one, too; unless it is cut off.
+            std::thread::sleep(Duration::from_secs(2));
+            watched.mpi.abort();
+        }
+        // What is about ranks says itself about which.
+        let whose = (own > 0 && group_error.is_none()).then(|| format!("rank {own}"));
+        super::super::report_of(error, whose.as_deref());
+        watched.mpi.abort()
+    }
+
+    /// The ranks' own error, where that is what went wrong.
+    fn group_error(error: &anyhow::Error) -> Option<&GroupError> {
+        error.chain().find_map(|cause| {
+            let evaluation = match cause.downcast_ref() {
+                Some(TrainError::Group(group)) => return Some(group),
+                Some(TrainError::Mismatch(evaluation)) => Some(evaluation),
+                _ => cause.downcast_ref(),
+            };
+            match evaluation {
+                Some(EvaluateError::Group(group)) => Some(group),
+                _ => cause.downcast_ref(),
+            }
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! A training as the ranks behind rank 0 see it: they write and print nothing.
+
+use std::process::ExitCode;
+
+use seqfit::group::rank_0s;
+use seqfit::run::RunConfig;
+use seqfit::{Device, FitConfig, Sequential, data, device};
+use serde::{Deserialize, Serialize};
+
+use super::super::loading;
+use super::super::ranks::Ranks;
+use super::super::signals::Signals;
+use super::Args;
+
+/// What rank 0 is about to do.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Plan {
+    /// Nothing: the run has come to its end.
+    Nothing,
+    /// To train a run with this config.
+    Train(Box<RunConfig>),
+}
+
+/// Trains with rank 0.
+pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
+    // A signal is rank 0's to answer: it gets the same.
+    let _signals = Signals::watch()?;
+    let group = ranks.group();
+    let Plan::Train(plan) = rank_0s(group, Plan::Nothing)? else { return Ok(ExitCode::SUCCESS) };
+    let goes_on = args.resume.is_some();
+    let asked = match args.device.chosen() {
+        None if goes_on => device::parse(&plan.device)?,
+        chosen => chosen.unwrap_or(Device::Cpu),
+    };
+    let device = args.ranks.device(asked)?;
+    device::require(device)?;
+    let base = if goes_on { plan.fit.clone() } else { FitConfig::default() };
+    let mut fit = args.fit.over(&base, device.is_cuda())?;
+    if goes_on && args.fit.epochs.is_none() {
+        // A recipe's epochs are those of a training that begins.
+        fit.epochs = plan.fit.epochs;
+    }
+    let request = match (args.data.request(), &plan.data.source) {
+        (data::Request::Auto, Some(source)) if goes_on => {
+            source.request(&data::Locations::from_env()?)?
+        }
+        (request, _) => request,
+    };
+    let stream = args.stream.stream;
+    if stream.is_some() && !goes_on {
+        fit = fit.for_streaming(device)?;
+    }
+    let stream = stream.or(plan.data.stream.filter(|_| goes_on));
+    let data = loading::silent(&request, stream)?;
+    let network = match goes_on || args.init_from.is_some() {
+        true => plan.network,
+        false => args.network.of_data(&data.train)?,
+    };
+    let mut model = Sequential::from_spec(network, device, fit.seed)?;
+    let fit = for_this_machine(fit, args);
+    model.resume_distributed(group, None, &data.train, &fit, &mut [])?;
+    // Whether it has come to the test.
+    if rank_0s(group, false)? {
+        model.evaluate_distributed(group, &data.test)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// With no more threads than are there for each of several processes, whatever the run began with.
+pub(super) fn for_this_machine(fit: FitConfig, args: &Args) -> FitConfig {
+    if !args.ranks.distributed || args.fit.threads.is_some() {
+        return fit;
+    }
+    let threads = fit.threads.map(|threads| threads.min(device::all_threads()));
+    FitConfig { threads, ..fit }
+}

@@ -1,0 +1,36 @@
+//! Whether all ranks have begun with the same.
+
+use super::{Group, GroupError};
+
+/// Something that must be the same on every rank: its name and its value, in words.
+pub type Fact = (String, String);
+
+/// Compares `facts` between all ranks; every rank gets the same answer.
+///
+/// # Errors
+/// [`GroupError::Differs`]: the first fact, of the first rank, that is not rank 0's.
+pub fn agree(group: &dyn Group, facts: &[Fact]) -> Result<(), GroupError> {
+    if group.size() == 1 {
+        return Ok(());
+    }
+    let unreadable = |error: serde_json::Error| GroupError::Unreadable(error.to_string());
+    let own = serde_json::to_vec(facts).map_err(unreadable)?;
+    let all = group.gather(&own)?;
+    let parsed = all.iter().map(|bytes| serde_json::from_slice(bytes).map_err(unreadable));
+    let all: Vec<Vec<Fact>> = parsed.collect::<Result<_, _>>()?;
+    let Some((first, others)) = all.split_first() else { return Ok(()) };
+    let value = |facts: &[Fact], what: &str| {
+        let fact = facts.iter().find(|(name, _)| name == what);
+        fact.map_or("nothing", |(_, value)| value).to_owned()
+    };
+    for (rank, other) in (1..).zip(others) {
+        // What one of them alone has, too.
+        for (what, _) in first.iter().chain(other) {
+            let (expected, found) = (value(first, what), value(other, what));
+            if expected != found {
+                return Err(GroupError::Differs { what: what.clone(), rank, expected, found });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Several processes, or threads, that train one network together: its ranks.
+//!
+//! A [`Group`] is what one rank sees of all: its number, and a few operations that every rank takes part in, in
+//! the same order. Training knows nothing of what is behind it: [`threads`] of one process, or, with the
+//! feature `mpi`, processes on one machine or many.
+
+mod agreement;
+#[cfg(feature = "mpi")]
+mod mpi;
+pub mod places;
+mod threads;
+
+use std::time::Duration;
+
+pub use agreement::{Fact, agree};
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
+pub use threads::{Threads, threads};
+
+/// One rank's view of all. Every operation waits until all ranks have called it.
+pub trait Group {
+    /// This rank's number, from 0.
+    fn rank(&self) -> usize;
+
+    /// How many ranks there are.
+    fn size(&self) -> usize;
+
+    /// Replaces `values`, of which every rank has as many, by the sums over all ranks: the same, bit for bit, on
+    /// each of them.
+    ///
+    /// # Errors
+    /// A rank that does not answer or has ended.
+    fn sum(&self, values: &mut [f32]) -> Result<(), GroupError>;
+
+    /// What every rank gave, in the order of their numbers, on each of them.
+    ///
+    /// # Errors
+    /// A rank that does not answer or has ended.
+    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError>;
+
+    /// Replaces `bytes` by those of rank 0.
+    ///
+    /// # Errors
+    /// A rank that does not answer or has ended.
+    fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), GroupError>;
+}
+
+/// Why ranks cannot go on together.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroupError {
+    /// Some rank keeps the others waiting.
+    #[error(
+        "{} not answered for {} s and may have died or hang, or the network to it may be cut: the job ends here; \
+         more --rank-timeout allows for more",
+        the_ranks(.ranks, "has", "have"),
+        .waited.as_secs_f64()
+    )]
+    Silent {
+        /// Who.
+        ranks: Vec<usize>,
+        /// How long.
+        waited: Duration,
+        /// The rank that tells of it, for all those that wait.
+        teller: usize,
+    },
+    /// A rank has ended before its work was done; it knows why.
+    #[error("rank {0} has ended before the others: its own error says why")]
+    Ended(usize),
+    /// A rank began with something else.
+    #[error(
+        "all ranks must have the same {what}, found {expected} on rank 0 and {found} on rank {rank}: start them \
+         with the same program, data and options"
+    )]
+    Differs {
+        /// What.
+        what: String,
+        /// The first rank that has another.
+        rank: usize,
+        /// What rank 0 has.
+        expected: String,
+        /// What that rank has.
+        found: String,
+    },
+    /// Rank 0 sent something else than was expected, which is a bug.
+    #[error("rank 0 sent what cannot be read ({0}): all ranks must run the same seqfit")]
+    Unreadable(String),
+    /// The library below does not do what was asked.
+    #[error("MPI: {0}")]
+    Library(String),
+}
+
+impl GroupError {
+    /// The rank whose word it is, where all ranks have the same error: the others need not repeat it.
+    pub fn teller(&self) -> Option<usize> {
+        match self {
+            Self::Silent { teller, .. } => Some(*teller),
+            Self::Differs { .. } => Some(0),
+            Self::Ended(rank) => Some(*rank),
+            _ => None,
+        }
+    }
+}
+
+/// "rank 2 has", "ranks 2 and 3 have".
+fn the_ranks(ranks: &[usize], one: &str, many: &str) -> String {
+    const MOST: usize = 8;
+    match ranks {
+        [] => format!("some rank {one}"),
+        [rank] => format!("rank {rank} {one}"),
+        ranks if ranks.len() > MOST => {
+            let some: Vec<String> = ranks[..MOST].iter().map(ToString::to_string).collect();
+            format!("ranks {} and {} more {many}", some.join(", "), ranks.len() - MOST)
+        }
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(ToString::to_string).collect();
+            format!("ranks {} and {last} {many}", first.join(", "))
+        }
+    }
+}
+
+/// The only rank.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Group for Alone {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn sum(&self, _: &mut [f32]) -> Result<(), GroupError> {
+        Ok(())
+    }
+
+    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+        Ok(vec![own.to_vec()])
+    }
+
+    fn broadcast(&self, _: &mut Vec<u8>) -> Result<(), GroupError> {
+        Ok(())
+    }
+}
+
+/// Rank 0's value of something, on every rank.
+///
+/// # Errors
+/// As [`Group::broadcast`]; [`GroupError::Unreadable`] for what cannot be sent as JSON.
+pub fn rank_0s<T>(group: &dyn Group, own: T) -> Result<T, GroupError>
+where
+    T: serde::Serialize + serde::de::DeserializeOwned,
+{
+    if group.size() == 1 {
+        return Ok(own);
+    }
+    let unreadable = |error: serde_json::Error| GroupError::Unreadable(error.to_string());
+    let mut bytes = match group.rank() {
+        0 => serde_json::to_vec(&own).map_err(unreadable)?,
+        _ => Vec::new(),
+    };
+    group.broadcast(&mut bytes)?;
+    match group.rank() {
+        0 => Ok(own),
+        _ => serde_json::from_slice(&bytes).map_err(unreadable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_named_in_words() {
+        let said = |ranks: &[usize]| the_ranks(ranks, "has", "have");
+        assert_eq!(said(&[2]), "rank 2 has");
+        assert_eq!(said(&[2, 3]), "ranks 2 and 3 have");
+        assert_eq!(said(&[0, 1, 2]), "ranks 0, 1 and 2 have");
+        let many: Vec<usize> = (0..100).collect();
+        assert_eq!(said(&many), "ranks 0, 1, 2, 3, 4, 5, 6, 7 and 92 more have");
+    }
+}

@@ -1,0 +1,165 @@
+//! Ranks that are processes, on one machine or many, by MPI.
+//!
+//! MPI itself waits for ever for a rank that is silent. Here everything is started without waiting, and asked
+//! for until it is done. Who has waited for half of the time that is allowed calls the roll: it tells all ranks
+//! the number of the operation that it waits in, and whoever waits as well answers with its own. When the time
+//! is over, those that have not answered are the ones that everybody waits for.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use super::{Group, GroupError};
+use crate::native::mpi::{Pending, World};
+
+/// Elements of one operation at most: MPI counts them in 31 bits.
+const AT_ONCE: usize = 1 << 28;
+/// The share of the time after which the roll is called, and after which it is closed: the rest is for the end.
+const CALL: f64 = 0.5;
+const CLOSE: f64 = 0.9;
+
+/// A rank that is a process which MPI has started.
+#[derive(Debug)]
+pub struct Mpi {
+    world: World,
+    timeout: Duration,
+    /// The number of the last operation.
+    turn: Cell<u64>,
+    /// Lists of the last sum, to be used again.
+    lists: RefCell<(Vec<f32>, Vec<f32>)>,
+}
+
+impl From<String> for GroupError {
+    fn from(message: String) -> Self {
+        Self::Library(message)
+    }
+}
+
+impl Mpi {
+    /// Starts MPI, once in a process. A rank that keeps the others waiting for `timeout` is an error of theirs.
+    ///
+    /// # Errors
+    /// MPI's own.
+    pub fn start(timeout: Duration) -> Result<Self, GroupError> {
+        let (world, turn) = (World::start()?, Cell::new(0));
+        Ok(Self { world, timeout, turn, lists: RefCell::default() })
+    }
+
+    /// Ends the processes of all ranks at once, with exit code 1.
+    pub fn abort(&self) -> ! {
+        self.world.abort()
+    }
+
+    /// As [`finish`](Self::finish); where that fails, the others will not come to MPI's end any more.
+    fn wait<T>(&self, pending: Result<Pending<T>, String>) -> Result<(Vec<T>, Vec<T>), GroupError> {
+        let turn = self.turn.get() + 1;
+        self.turn.set(turn);
+        let done =
+            pending.map_err(GroupError::Library).and_then(|pending| self.finish(pending, turn));
+        done.inspect_err(|_| self.world.give_up())
+    }
+
+    /// Waits until it is done: asking all the time at first, as it takes microseconds where no rank is late, and
+    /// then less and less often, so that a late rank on the same processor is not held up.
+    fn finish<T>(
+        &self,
+        mut pending: Pending<T>,
+        turn: u64,
+    ) -> Result<(Vec<T>, Vec<T>), GroupError> {
+        const SPINNING: Duration = Duration::from_micros(200);
+        const LONGEST_NAP: Duration = Duration::from_millis(1);
+        let world = &self.world;
+        let (begun, mut nap) = (Instant::now(), Duration::from_micros(10));
+        let mut roll: Option<Vec<bool>> = None;
+        while !pending.is_done()? {
+            let waited = begun.elapsed();
+            if waited < SPINNING {
+                std::thread::yield_now();
+                continue;
+            }
+            std::thread::sleep(nap);
+            nap = (nap * 2).min(LONGEST_NAP);
+            let mut called = waited >= self.timeout.mul_f64(CALL);
+            let mut answers = Vec::new();
+            while let Some((rank, their_turn)) = world.heard()? {
+                called = true;
+                // Whoever is further on has done its part in this one, and whoever is still in the one before
+                // waits as well; older calls are of waiting that came to an end.
+                if their_turn + 1 >= turn {
+                    answers.push(rank);
+                }
+            }
+            if called && roll.is_none() {
+                let all = 0..world.size();
+                let others = all.clone().filter(|&rank| rank != world.rank());
+                others.into_iter().try_for_each(|rank| world.tell(rank, turn))?;
+                roll = Some(all.map(|rank| rank == world.rank()).collect());
+            }
+            for present in roll.iter_mut() {
+                answers.iter().for_each(|&rank| present[rank] = true);
+            }
+            if waited >= self.timeout.mul_f64(CLOSE) {
+                let present = roll.unwrap_or_default();
+                let absent = |(rank, present): (usize, &bool)| (!present).then_some(rank);
+                let ranks = present.iter().enumerate().filter_map(absent).collect();
+                let teller = present.iter().position(|&present| present).unwrap_or(0);
+                return Err(GroupError::Silent { ranks, waited: self.timeout, teller });
+            }
+        }
+        Ok(pending.take())
+    }
+}
+
+impl Group for Mpi {
+    fn rank(&self) -> usize {
+        self.world.rank()
+    }
+
+    fn size(&self) -> usize {
+        self.world.size()
+    }
+
+    fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
+        let (mut own, mut all) = self.lists.take();
+        for part in values.chunks_mut(AT_ONCE) {
+            own.clear();
+            own.extend_from_slice(part);
+            (own, all) = self.wait(self.world.sum(own, all))?;
+            part.copy_from_slice(&all);
+        }
+        self.lists.replace((own, all));
+        Ok(())
+    }
+
+    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+        let length = (own.len() as u64).to_le_bytes();
+        let each = vec![length.len(); self.world.size()];
+        let (_, lengths) = self.wait(self.world.gather(length.to_vec(), &each))?;
+        let lengths: Vec<usize> = numbers(&lengths).collect();
+        let (_, all) = self.wait(self.world.gather(own.to_vec(), &lengths))?;
+        let mut rest = &all[..];
+        let mut take = |length: usize| {
+            let (part, behind) = rest.split_at(length.min(rest.len()));
+            rest = behind;
+            part.to_vec()
+        };
+        Ok(lengths.into_iter().map(&mut take).collect())
+    }
+
+    fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), GroupError> {
+        let length = (bytes.len() as u64).to_le_bytes();
+        let (_, length) = self.wait(self.world.broadcast(length.to_vec()))?;
+        bytes.resize(numbers(&length).next().unwrap_or(0), 0);
+        for part in bytes.chunks_mut(AT_ONCE) {
+            let (_, sent) = self.wait(self.world.broadcast(part.to_vec()))?;
+            part.copy_from_slice(&sent);
+        }
+        Ok(())
+    }
+}
+
+/// The numbers that lie in these bytes.
+fn numbers(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    bytes
+        .chunks_exact(8)
+        .filter_map(|bytes| usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok())
+}

@@ -1,0 +1,133 @@
+//! What the ranks of a training do together besides its steps: see that they have begun with the same, and
+//! bring what rank 0 goes on from to all.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::snapshot::{Snapshot, State};
+use super::step::{Step, broadcast};
+use super::{FitConfig, FitData, TrainError};
+use crate::group::{self, Fact, Group, rank_0s};
+use crate::libtorch;
+use crate::model::Sequential;
+use crate::tensors::Tensors;
+
+/// Checks that all ranks have the same program, data, settings and network. Weights may differ: those of rank 0
+/// count.
+pub(super) fn agree(
+    group: &dyn Group,
+    model: &Sequential,
+    data: &FitData,
+    config: &FitConfig,
+) -> Result<(), TrainError> {
+    if group.size() == 1 {
+        return Ok(());
+    }
+    let fact = |what: &str, value: &str| (what.to_owned(), value.to_owned());
+    let mut facts = vec![
+        fact("version of seqfit", env!("CARGO_PKG_VERSION")),
+        fact("version of libtorch", &libtorch::version()),
+        fact("kind of device", if model.device().is_cuda() { "cuda" } else { "cpu" }),
+    ];
+    let mut settled = config.clone().settled(model.spec(), model.device());
+    // A matter of the machine.
+    settled.threads = None;
+    for (what, value) in [
+        ("setting", serde_json::to_value(&settled)),
+        ("network", serde_json::to_value(model.spec())),
+    ] {
+        let unwritable =
+            |error: serde_json::Error| group::GroupError::Unreadable(error.to_string());
+        flatten(what, &value.map_err(unwritable)?, &mut facts);
+    }
+    facts.extend(data.train.facts("training data")?);
+    if let Some(validation) = data.validation {
+        facts.extend(validation.facts("validation data")?);
+    }
+    Ok(group::agree(group, &facts)?)
+}
+
+/// Every value in a tree of them, with the way to it.
+fn flatten(place: &str, value: &Value, facts: &mut Vec<Fact>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                flatten(&format!("{place} {name}"), value, facts);
+            }
+        }
+        Value::Array(values) => {
+            for (i, value) in values.iter().enumerate() {
+                flatten(&format!("{place} {}", i + 1), value, facts);
+            }
+        }
+        value => facts.push((place.to_owned(), value.to_string())),
+    }
+}
+
+/// A snapshot without its tensors and without what callbacks remember, which rank 0 alone has.
+#[derive(Serialize, Deserialize)]
+struct Outline {
+    state: State,
+    has_average: bool,
+    has_moments: [bool; 2],
+    anchor: Option<Box<Outline>>,
+}
+
+impl Outline {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            state: snapshot.state.clone(),
+            has_average: !snapshot.average.is_empty(),
+            has_moments: snapshot.moments.each_ref().map(|tensors| !tensors.is_empty()),
+            anchor: snapshot.anchor.as_deref().map(|anchor| Box::new(Self::of(anchor))),
+        }
+    }
+}
+
+/// The snapshot that rank 0 goes on from, on the other ranks; none if it begins anew.
+pub(super) fn from_rank_0(
+    group: &dyn Group,
+    step: &mut Step,
+    snapshot: Option<&Snapshot>,
+) -> Result<Option<Snapshot>, TrainError> {
+    if group.size() == 1 {
+        return Ok(None);
+    }
+    let Some(outline) = rank_0s(group, snapshot.map(Outline::of))? else { return Ok(None) };
+    let like = step.model()?.weights()?;
+    let received = receive(group, outline, &like, snapshot)?;
+    Ok((group.rank() > 0).then_some(received))
+}
+
+fn receive(
+    group: &dyn Group,
+    outline: Outline,
+    like: &Tensors,
+    own: Option<&Snapshot>,
+) -> Result<Snapshot, TrainError> {
+    let tensors = |is_there: bool, own: Option<&Tensors>| -> Result<Tensors, TrainError> {
+        let mut tensors = match own {
+            Some(own) => own.clone(),
+            None if is_there => like.clone(),
+            None => Tensors::new(),
+        };
+        broadcast(group, &mut tensors)?;
+        Ok(tensors)
+    };
+    let weights = tensors(true, own.map(|own| &own.weights))?;
+    let average = tensors(outline.has_average, own.map(|own| &own.average))?;
+    let [first, second] = outline.has_moments;
+    let moments = [
+        tensors(first, own.map(|own| &own.moments[0]))?,
+        tensors(second, own.map(|own| &own.moments[1]))?,
+    ];
+    let own = own.and_then(|own| own.anchor.as_deref());
+    let anchor = match outline.anchor {
+        None => None,
+        Some(anchor) => Some(Arc::new(receive(group, *anchor, like, own)?)),
+    };
+    let callbacks = std::collections::BTreeMap::new();
+    Ok(Snapshot { state: outline.state, weights, average, moments, callbacks, anchor })
+}
