@@ -38,8 +38,8 @@
 //! - [`run`]: the folder that keeps a run;
 //! - [`report`]: a page about a run, and runs side by side;
 //! - `serve`, a feature that is on by default: predictions over HTTP;
-//! - [`group`]: several processes or threads that train together, by MPI with the feature `mpi`;
-//! - [`device`], [`libtorch`]: what it all runs on.
+//! - [`device`], [`libtorch`], and [`group`], several processes or threads that train together (by MPI with
+//!   the feature `mpi`): what it all runs on, known to all.
 //!
 //! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
 //! a batch is taken and [0, 1] from there on.

@@ -28,39 +28,10 @@ import peers
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def pytorch(folder, batch_size, epochs, fused):
-    """Eager PyTorch, with everything on the card."""
-    import torch
-    from torch import nn
-
-    x, y = peers.mnist(folder)
-    x, y = torch.from_numpy(x).cuda(), torch.from_numpy(y.astype("int64")).cuda()
-    layers = [nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.Linear(64, 10)).cuda()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True if fused else None)
-    for _ in range(epochs):
-        torch.cuda.synchronize()
-        started = time.perf_counter()
-        order = torch.randperm(len(x), device="cuda")
-        xs, ys = x[order], y[order]
-        for i in range(0, len(x), batch_size):
-            loss = nn.functional.cross_entropy(model(xs[i : i + batch_size]), ys[i : i + batch_size])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        torch.cuda.synchronize()
-        print(time.perf_counter() - started, flush=True)
-
-
-def jax(folder, batch_size, epochs):
-    peers.EPOCHS = epochs
-    peers.jax(folder, batch_size)
-
-
 OWN = {
-    "pytorch": lambda *args: pytorch(*args, False),
-    "pytorch-fused": lambda *args: pytorch(*args, True),
-    "jax": jax,
+    "pytorch": lambda *args: peers.pytorch(*args, fused=False, device="cuda"),
+    "pytorch-fused": lambda *args: peers.pytorch(*args, fused=True, device="cuda"),
+    "jax": peers.jax,
 }
 
 
@@ -75,9 +46,7 @@ def peer(name, samples):
         wall = time.perf_counter() - started
         if done.returncode:
             raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
-        values = [float(line) for line in done.stdout.split()]
-        seconds = [samples / value for value in values] if name == "jax" else values
-        return seconds, wall
+        return [samples / float(speed) for speed in done.stdout.split()], wall
 
     return run
 
@@ -141,7 +110,8 @@ def main():
     parser.add_argument("--peer", choices=OWN, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
-        return OWN[args.peer](Path(args.data_dir), args.batch_size[0], args.epochs)
+        peers.EPOCHS = args.epochs
+        return OWN[args.peer](Path(args.data_dir), args.batch_size[0])
 
     samples = len(peers.read_idx(Path(args.data_dir), "train-labels-idx1-ubyte"))
     programs = {"seqfit": seqfit(), "seqfit, autograd": seqfit("--engine", "autograd")}

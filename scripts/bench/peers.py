@@ -47,25 +47,28 @@ def mnist(folder):
     return x, read_idx(folder, "train-labels-idx1-ubyte")
 
 
-def pytorch(folder, batch_size, fused):
-    """What a PyTorch user would write."""
+def pytorch(folder, batch_size, fused, device="cpu"):
+    """What a PyTorch user would write, with everything on the device."""
     import torch
     from torch import nn
 
     x, y = mnist(folder)
-    x, y = torch.from_numpy(x), torch.from_numpy(y.astype("int64"))
+    x, y = torch.from_numpy(x).to(device), torch.from_numpy(y.astype("int64")).to(device)
     layers = [nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.Linear(64, 10))
+    model = nn.Sequential(*layers, nn.Linear(64, 10)).to(device)
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True if fused else None)
     for _ in range(EPOCHS):
+        wait()
         started = time.perf_counter()
-        order = torch.randperm(len(x))
+        order = torch.randperm(len(x), device=device)
         xs, ys = x[order], y[order]
         for i in range(0, len(x), batch_size):
             loss = nn.functional.cross_entropy(model(xs[i : i + batch_size]), ys[i : i + batch_size])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+        wait()
         print(len(x) / (time.perf_counter() - started), flush=True)
 
 

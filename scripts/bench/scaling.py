@@ -39,8 +39,8 @@ def copies(source, target, n):
         (target / stem).write_bytes(read(source, stem))
 
 
-def train(folder, *options):
-    """Samples a second, seconds and megabytes of one training."""
+def records_of(folder, *options):
+    """The records of --json, and the peak memory in MiB, of one training."""
     with tempfile.TemporaryDirectory() as out:
         command = [SEQFIT, "train", "--json", "--data-dir", folder, "--out", f"{out}/run", *options]
         with open(f"{out}/lines", "w+") as lines:
@@ -50,9 +50,14 @@ def train(folder, *options):
             if process.returncode:
                 sys.exit(f"{command} ended with {process.returncode}")
             lines.seek(0)
-            records = [json.loads(line) for line in lines]
+            return [json.loads(line) for line in lines], usage.ru_maxrss / 1024
+
+
+def train(folder, *options):
+    """Samples a second, seconds and megabytes of one training."""
+    records, peak = records_of(folder, *options)
     speed = [record["samples_per_second"] for record in records if "epoch" in record][-1]
-    return speed, records[-1]["result"]["seconds"], usage.ru_maxrss / 1024
+    return speed, records[-1]["result"]["seconds"], peak
 
 
 def line(what, figures):

@@ -13,32 +13,16 @@ in alternating runs.
 """
 
 import argparse
-import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from scaling import SEQFIT, read
+from scaling import read
+from scaling import records_of as train
 
 SHARD = 256 << 20
-
-
-def train(folder, *options):
-    """The lines of --json, and the peak memory in MiB, of one training."""
-    with tempfile.TemporaryDirectory() as out:
-        command = [SEQFIT, "train", "--json", "--data-dir", folder, "--out", f"{out}/run", *options]
-        with open(f"{out}/lines", "w+") as lines:
-            process = subprocess.Popen([str(part) for part in command], stdout=lines, stderr=subprocess.DEVNULL)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                sys.exit(f"{command} ended with {process.returncode}")
-            lines.seek(0)
-            return [json.loads(line) for line in lines], usage.ru_maxrss / 1024
 
 
 def idx(path, sizes, parts):

@@ -5,6 +5,7 @@
 pub mod callback;
 mod config;
 mod history;
+mod inputs;
 mod lr_find;
 mod metric;
 mod observers;

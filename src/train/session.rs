@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::callback::{BatchInfo, Callback, Ending, Flow, Moment, Plan, Rollback};
@@ -16,16 +15,14 @@ use super::history::EpochRecord;
 use super::observers::Observers;
 use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
-use super::step::{Input, Part, Step, Taken, Takes};
-use super::{FitData, SnapshotError, TrainError, ranks};
-use crate::data::batches::{Epoch, Feed, FeedError, ResidentEpoch};
+use super::step::{Part, Step, Taken};
+use super::{FitData, SnapshotError, TrainError, inputs, ranks};
+use crate::data::batches::{Epoch, Feed};
 use crate::data::share::Share;
 use crate::device::{self, Device};
 use crate::evaluate;
 use crate::group::{Group, rank_0s};
 use crate::model::Sequential;
-use crate::native::LibtorchError;
-use crate::rng::{self, Purpose};
 
 /// A training run that is going on.
 pub(super) struct Session<'a, 'c, 'm> {
@@ -246,20 +243,20 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let share = Share::of_rank(self.group);
         let order = match train.is_streamed() {
             true => Vec::new(),
-            false => order(train.len(), self.config.seed, epoch),
+            false => inputs::order(train.len(), self.config.seed, epoch),
         };
-        let inputs = match train.is_streamed() {
+        let samples = match train.is_streamed() {
             true => {
                 let (seed, done) = (self.config.seed, self.state.batch);
                 let epoch = Epoch { seed, number: epoch, batch: size, done, share };
-                read(&train, self.step.takes(), self.config, epoch)?
+                inputs::read(&train, self.step.takes(), self.config, epoch)?
             }
             false => {
                 let left = &order[order.len().min(self.state.batch * size)..];
-                inputs(&train, self.step.takes(), self.config, epoch, left, share)?
+                inputs::held(&train, self.step.takes(), self.config, epoch, left, share)?
             }
         };
-        for input in inputs {
+        for input in samples {
             let (number, position) =
                 (self.state.batch + 1, self.state.batch * self.config.batch_size);
             let samples = size.min(self.plan.samples - position);
@@ -479,74 +476,5 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     fn seconds(&self) -> f64 {
         self.started.0 + self.started.1.elapsed().as_secs_f64()
-    }
-}
-
-/// Samples, batch by batch, as the engine takes them.
-type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, FeedError>> + 'a>;
-
-/// The samples of an epoch that is read from files.
-fn read<'a>(
-    train: &'a Feed,
-    takes: Takes,
-    config: &FitConfig,
-    epoch: Epoch,
-) -> Result<Inputs<'a>, LibtorchError> {
-    match takes {
-        Takes::Chosen => Ok(Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?))))),
-        _ => {
-            let batches = train.read_batches(epoch, config.workers())?;
-            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
-        }
-    }
-}
-
-/// The samples of `order`, of a data set in memory; of every batch the part that is `share`'s.
-fn inputs<'a>(
-    train: &'a Rc<Feed>,
-    takes: Takes,
-    config: &FitConfig,
-    epoch: usize,
-    order: &'a [u32],
-    share: Share,
-) -> Result<Inputs<'a>, LibtorchError> {
-    let parts = share.of_batches(order.len(), config.batch_size);
-    if let Some(resident) = ResidentEpoch::new(train, order, epoch)? {
-        return Ok(Box::new(parts.map(move |part| {
-            Ok(match takes {
-                Takes::Resident => Input::Resident(Rc::clone(&resident), part.start, part.len()),
-                _ => Input::Batch(resident.batch(part.start, part.len())?),
-            })
-        })));
-    }
-    match train.on_host(epoch).filter(|_| takes == Takes::Chosen) {
-        Some(feed) => Ok(Box::new(parts.map(move |part| Ok(Input::Chosen(feed, &order[part]))))),
-        None => {
-            let batches = train.training_batches(order, parts, epoch, config.workers())?;
-            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
-        }
-    }
-}
-
-/// The order of the samples in `epoch`, drawn anew from the stream of (seed, epoch).
-fn order(samples: usize, seed: u64, epoch: usize) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..samples as u32).collect();
-    order.shuffle(&mut rng::stream(seed, Purpose::Shuffle, &[epoch as u64]));
-    order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::order;
-
-    #[test]
-    fn the_order_is_a_permutation_of_the_seed_and_the_epoch() {
-        let order = |seed, epoch| order(100, seed, epoch);
-        let mut sorted = order(1, 1);
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..100).collect::<Vec<u32>>());
-        assert!(order(1, 1) != sorted);
-        assert_eq!(order(1, 1), order(1, 1));
-        assert!(order(1, 1) != order(1, 2) && order(1, 1) != order(2, 1));
     }
 }

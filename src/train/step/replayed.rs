@@ -12,24 +12,25 @@
 //! same places.
 
 mod own;
+mod recording;
 
 use std::rc::Rc;
 
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use super::autograd;
-use super::learner::{Found, Learner};
+use super::learner::Learner;
 use super::totals::Totals;
 use super::{Engine, Input, Part, Takes, Turn};
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};
+use crate::native::LibtorchError;
 use crate::native::graph::{Graph, OwnStream};
-use crate::native::optimizer::Rate;
-use crate::native::{LibtorchError, buffer};
 use crate::tensors::Tensors;
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 use own::OwnKernels;
+use recording::{Recording, Samples};
 
 /// Steps of a group at most: with more of them a replay saves no more.
 const GROUP_STEPS: usize = 32;
@@ -69,26 +70,6 @@ enum Recorder {
     Graphs(usize, #[expect(dead_code, reason = "it ends with the engine")] OwnStream),
     /// One step after the other.
     OneByOne,
-}
-
-/// A number of steps with the places that they read.
-struct Recording {
-    samples: Samples,
-    /// For each step those of the Dropout layers.
-    masks: Vec<Vec<Tensor>>,
-    /// f32 [steps, 3]: the learning rates as [`own::rates`] has them, and what is in there.
-    rates: Tensor,
-    known_rates: Vec<f32>,
-    /// Nothing where steps are done one by one. What it works on is its own.
-    graph: Option<(Vec<Found>, Graph)>,
-}
-
-/// What a group's steps learn from.
-enum Samples {
-    /// Their numbers, i64 [steps · batch], where the samples are as they are.
-    Chosen(Tensor),
-    /// f32 [steps · batch, height, width] and i64 [steps · batch]
-    Made(Batch),
 }
 
 impl<'m> Replayed<'m> {
@@ -228,115 +209,6 @@ impl<'m> Replayed<'m> {
     }
 }
 
-impl Recording {
-    /// Places for so many steps of `batch` samples.
-    fn new(
-        model: &Sequential,
-        samples: Samples,
-        steps: usize,
-        batch: usize,
-    ) -> Result<Self, ModelError> {
-        let masks =
-            (0..steps).map(|_| model.empty_masks(batch as i64)).collect::<Result<_, _>>()?;
-        let options = (Kind::Float, model.device());
-        let rates = Tensor::f_zeros([steps as i64, 3], options).map_err(LibtorchError::from)?;
-        Ok(Self { samples, masks, rates, known_rates: Vec::new(), graph: None })
-    }
-
-    /// Brings what the steps read to its places: those from the place `start` in the order on. Nothing
-    /// here waits for the device.
-    fn fill(
-        &mut self,
-        model: &Sequential,
-        epoch: &ResidentEpoch,
-        start: usize,
-        turns: &[Turn],
-    ) -> Result<(), LibtorchError> {
-        let _no_grad = tch::no_grad_guard();
-        match &mut self.samples {
-            Samples::Chosen(numbers) => {
-                let count = numbers.numel();
-                numbers.f_copy_(&epoch.chosen(start, count)?)?;
-            }
-            Samples::Made(Batch { images, labels }) => {
-                let made = epoch.batch(start, labels.numel())?;
-                images.f_copy_(&made.images)?;
-                labels.f_copy_(&made.labels)?;
-            }
-        }
-        self.fill_masks_and_rates(model, turns)
-    }
-
-    fn fill_masks_and_rates(
-        &mut self,
-        model: &Sequential,
-        turns: &[Turn],
-    ) -> Result<(), LibtorchError> {
-        for (masks, turn) in self.masks.iter_mut().zip(turns) {
-            model.draw_masks(masks, turn.seed, turn.number)?;
-        }
-        let rates = turns.iter().flat_map(|turn| own::rates(turn.optimizer, turn.number + 1));
-        let rates: Vec<f32> = rates.collect();
-        if rates != self.known_rates {
-            let values = buffer::on_device(&rates, model.device())?;
-            self.rates.f_copy_(&values.f_view_as(&self.rates)?)?;
-            self.known_rates = rates;
-        }
-        Ok(())
-    }
-
-    /// The steps on what is in the places, done or recorded, and added to the totals.
-    fn run(
-        &self,
-        epoch: &ResidentEpoch,
-        learner: &mut Learner,
-        own: Option<&OwnKernels>,
-        totals: &mut Totals,
-        turns: &[Turn],
-    ) -> Result<Vec<Found>, ModelError> {
-        let gathered;
-        let samples = match &self.samples {
-            Samples::Made(samples) => samples,
-            Samples::Chosen(numbers) => {
-                gathered = epoch.gather(numbers)?;
-                &gathered
-            }
-        };
-        let steps = (0..).zip(turns).map(|(i, turn)| self.step(samples, i, learner, own, *turn));
-        let found = steps.collect::<Result<Vec<_>, _>>()?;
-        totals.add(&samples.labels, &found)?;
-        Ok(found)
-    }
-
-    /// One of them.
-    fn step(
-        &self,
-        samples: &Batch,
-        number: usize,
-        learner: &mut Learner,
-        own: Option<&OwnKernels>,
-        turn: Turn,
-    ) -> Result<Found, ModelError> {
-        let (masks, steps) = (&self.masks[number], self.masks.len() as i64);
-        let part = |all: &Tensor| -> Result<Tensor, LibtorchError> {
-            let batch = all.size()[0] / steps;
-            Ok(all.f_narrow(0, number as i64 * batch, batch)?)
-        };
-        let batch = Batch { images: part(&samples.images)?, labels: part(&samples.labels)? };
-        let rates = self.rates.f_select(0, number as i64).map_err(LibtorchError::from)?;
-        if let Some(own) = own {
-            return Ok(own.step(learner.places(), &batch, masks, (turn.optimizer, &rates))?);
-        }
-        let rate = rates.f_select(0, 0).map_err(LibtorchError::from)?;
-        let rate = match learner.model.device() {
-            // libtorch would read it back.
-            Device::Cpu => Rate::Number(turn.optimizer.learning_rate()),
-            _ => Rate::Tensor(&rate),
-        };
-        learner.learn(&batch, masks, (turn.optimizer, rate), turn.number)
-    }
-}
-
 impl Engine for Replayed<'_> {
     fn takes(&self) -> Takes {
         Takes::Resident
@@ -354,7 +226,7 @@ impl Engine for Replayed<'_> {
             self.flush()?;
         }
         if !self.data.as_ref().is_some_and(|data| data.is_of(epoch)) {
-            self.recordings = [None, None];
+            self.forget();
             self.data = Some(Rc::clone(epoch));
         }
         // The first step is done at once: it is another one for SGD and for the weights' average, and

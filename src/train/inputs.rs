@@ -1,0 +1,81 @@
+//! What the steps of an epoch are given: its samples in their order, in the form that the engine takes.
+
+use std::rc::Rc;
+
+use rand::seq::SliceRandom;
+
+use super::config::FitConfig;
+use super::step::{Input, Takes};
+use crate::data::batches::{Epoch, Feed, FeedError, ResidentEpoch};
+use crate::data::share::Share;
+use crate::native::LibtorchError;
+use crate::rng::{self, Purpose};
+
+/// Samples, batch by batch, as the engine takes them.
+pub(super) type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, FeedError>> + 'a>;
+
+/// The samples of an epoch that is read from files.
+pub(super) fn read<'a>(
+    train: &'a Feed,
+    takes: Takes,
+    config: &FitConfig,
+    epoch: Epoch,
+) -> Result<Inputs<'a>, LibtorchError> {
+    match takes {
+        Takes::Chosen => Ok(Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?))))),
+        _ => {
+            let batches = train.read_batches(epoch, config.workers())?;
+            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
+        }
+    }
+}
+
+/// The samples of `order`, of a data set in memory; of every batch the part that is `share`'s.
+pub(super) fn held<'a>(
+    train: &'a Rc<Feed>,
+    takes: Takes,
+    config: &FitConfig,
+    epoch: usize,
+    order: &'a [u32],
+    share: Share,
+) -> Result<Inputs<'a>, LibtorchError> {
+    let parts = share.of_batches(order.len(), config.batch_size);
+    if let Some(resident) = ResidentEpoch::new(train, order, epoch)? {
+        return Ok(Box::new(parts.map(move |part| {
+            Ok(match takes {
+                Takes::Resident => Input::Resident(Rc::clone(&resident), part.start, part.len()),
+                _ => Input::Batch(resident.batch(part.start, part.len())?),
+            })
+        })));
+    }
+    match train.on_host(epoch).filter(|_| takes == Takes::Chosen) {
+        Some(feed) => Ok(Box::new(parts.map(move |part| Ok(Input::Chosen(feed, &order[part]))))),
+        None => {
+            let batches = train.training_batches(order, parts, epoch, config.workers())?;
+            Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
+        }
+    }
+}
+
+/// The order of the samples in `epoch`, drawn anew from the stream of (seed, epoch).
+pub(super) fn order(samples: usize, seed: u64, epoch: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..samples as u32).collect();
+    order.shuffle(&mut rng::stream(seed, Purpose::Shuffle, &[epoch as u64]));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn the_order_is_a_permutation_of_the_seed_and_the_epoch() {
+        let order = |seed, epoch| order(100, seed, epoch);
+        let mut sorted = order(1, 1);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<u32>>());
+        assert!(order(1, 1) != sorted);
+        assert_eq!(order(1, 1), order(1, 1));
+        assert!(order(1, 1) != order(1, 2) && order(1, 1) != order(2, 1));
+    }
+}

@@ -1,0 +1,375 @@
+//! What the engines have in common: losses, gradients, weights.
+
+use super::*;
+use crate::data::batches::Feed;
+use crate::data::{Augment, Dataset};
+use crate::loss::Loss;
+use crate::model::{Activation, Dense, Dropout, Flatten, Spec};
+use crate::train::optimizer::{Adam, AdamW, RmsProp, Sgd};
+use crate::train::snapshot::State;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use tch::Device;
+
+/// A network with its training, and the seed of everything random in it.
+#[derive(Clone, Debug)]
+struct Case {
+    spec: Spec,
+    config: FitConfig,
+    samples: usize,
+}
+
+fn dropout() -> impl Strategy<Value = f64> {
+    prop_oneof![3 => Just(0.0), 1 => 0.1f64..0.6]
+}
+
+fn networks() -> impl Strategy<Value = Spec> {
+    let activation = prop::sample::select(Activation::ALL[..6].to_vec());
+    let hidden = prop::collection::vec((1usize..90, activation.clone(), dropout()), 0..4);
+    // Some wide enough to be cut into blocks.
+    let wide = (400usize..600, activation.clone(), dropout());
+    let wide = prop::collection::vec(wide, 0..3);
+    let classes = prop_oneof![5 => 2usize..12, 1 => 200usize..256];
+    (hidden, wide, dropout(), any::<bool>(), classes, any::<bool>()).prop_map(
+        |(mut hidden, wide, first, behind, classes, softmax)| {
+            let place = if behind { hidden.len() } else { 0 };
+            hidden.splice(place..place, wide);
+            let mut spec = Spec { input_shape: vec![9, 9], layers: vec![Flatten.into()] };
+            spec.layers.push(Dropout::new(first).into());
+            for (units, activation, rate) in hidden {
+                spec.layers.push(Dense::new(units).activation(activation).into());
+                spec.layers.push(Dropout::new(rate).into());
+            }
+            let last = if softmax { Activation::Softmax } else { Activation::Linear };
+            spec.layers.push(Dense::new(classes).activation(last).into());
+            spec
+        },
+    )
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let loss = prop::sample::select(vec![Loss::Sparse, Loss::Categorical]);
+    let smoothing = prop_oneof![Just(0.0), 0.01f64..0.5];
+    let clip = prop::option::of(0.01f64..2.0);
+    let ema = prop::option::of(0.1f64..0.99);
+    let elastic = prop_oneof![Just(0.0), Just(0.3)];
+    let config = (loss, smoothing, clip, ema, elastic, 0u64..1000, 1usize..4).prop_map(
+        |(loss, label_smoothing, clip_norm, ema, elastic, seed, threads)| FitConfig {
+            loss,
+            label_smoothing,
+            clip_norm,
+            ema,
+            augment: Augment { elastic, ..Augment::default() },
+            seed,
+            threads: Some(threads),
+            ..FitConfig::default()
+        },
+    );
+    let samples = prop_oneof![5 => 1usize..150, 1 => 300usize..600];
+    (networks(), config, samples).prop_map(|(spec, config, samples)| Case {
+        spec,
+        config: FitConfig { batch_size: samples, ..config },
+        samples,
+    })
+}
+
+/// Where relu bends, a rounding error decides between two gradients: among more outputs than `most` one
+/// may lie there, and silu takes its place.
+fn without_bends(case: &mut Case, most: usize) {
+    for layer in &mut case.spec.layers {
+        if let crate::layers::Layer::Dense(Dense { activation, units }) = layer
+            && *activation == Activation::Relu
+            && *units * case.samples > most
+        {
+            *activation = Activation::Silu;
+        }
+    }
+}
+
+fn samples(n: usize, classes: usize, seed: u64) -> Dataset {
+    use rand::RngExt;
+    let mut rng = crate::rng::stream(seed, Purpose::Init, &[1]);
+    // Pictures with dark and bright parts, as they are, and blank margins or blank spots in all.
+    let (margin, spots) = (seed as usize % 4, seed.is_multiple_of(3));
+    let spots: Vec<bool> = (0..81).map(|_| spots && rng.random()).collect();
+    let blank = |i: usize| {
+        let inside = |place: usize| (margin..9 - margin.min(2)).contains(&place);
+        !inside(i % 81 / 9) || !inside(i % 9) || spots[i % 81]
+    };
+    let pixels = (0..n * 81)
+        .map(|i| if blank(i) { 0 } else { rng.random::<u8>().saturating_sub(100) })
+        .collect();
+    let labels = (0..n).map(|_| rng.random_range(0..classes as u8)).collect();
+    let names = (0..classes).map(|class| class.to_string()).collect();
+    Dataset::new(pixels, [9, 9], labels, names).unwrap()
+}
+
+use crate::rng::Purpose;
+
+/// What an engine has after some steps over the same samples: sums, weights, average, moments.
+type End = (Sums, (Tensors, Tensors, [Tensors; 2]));
+
+fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End {
+    let Case { spec, config, samples: n } = case;
+    let dataset = samples(*n, spec.outputs(), config.seed);
+    let config = FitConfig { engine, optimizer, ..config.clone() };
+    let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, config.seed).unwrap();
+    let feed = Feed::new(&dataset, Device::Cpu).unwrap();
+    let feed = feed.augmented(config.augment, config.seed, steps).unwrap();
+    let course = Course { steps: steps as u64, epoch_steps: 1 };
+    let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
+    let order: Vec<u32> = (0..*n as u32).rev().collect();
+    for epoch in 1..=steps {
+        // The last batches of epochs are smaller.
+        let chosen = if epoch % 3 == 2 { &order[..n.div_ceil(2)] } else { &order[..] };
+        if engine == Choice::Fused {
+            assert_eq!(step.takes(), Takes::Chosen);
+            step.run(&Input::Chosen(feed.on_host(epoch).unwrap(), chosen)).unwrap();
+            continue;
+        }
+        assert_eq!(step.takes(), Takes::Batches);
+        for batch in
+            feed.training_batches(chosen, std::iter::once(0..chosen.len()), epoch, 0).unwrap()
+        {
+            step.run(&Input::Batch(batch.unwrap())).unwrap();
+        }
+    }
+    assert_eq!(step.steps(), steps as u64);
+    (step.sums().unwrap(), step.tensors().unwrap())
+}
+
+/// Whether all tensors are equal within a share of the largest number of all: a sum that cancels out has
+/// rounding errors of its parts' size.
+fn close(a: &Tensors, b: &Tensors, share: f32) -> Result<(), TestCaseError> {
+    prop_assert!(a.keys().eq(b.keys()));
+    let top = |tensor: &[f32]| tensor.iter().fold(0f32, |most, x| most.max(x.abs()));
+    let largest = b.values().map(|tensor| top(&tensor.values)).fold(0f32, f32::max);
+    for ((name, a), b) in a.iter().zip(b.values()) {
+        prop_assert_eq!(&a.shape, &b.shape);
+        for (i, (x, y)) in a.values.iter().zip(&**b.values).enumerate() {
+            let most = share * largest + f32::MIN_POSITIVE;
+            prop_assert!((x - y).abs() <= most, "{}[{}]: {} and {} of {}", name, i, x, y, largest);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    // The same cases every time: in one of some hundred a sum cancels out so far that autograd's own
+    // rounding is more than the bound. `what_cancels_out_is_as_in_f64` looks at such ones.
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(0),
+        ..ProptestConfig::with_cases(96)
+    })]
+
+    /// Behind one step SGD's momentum is the gradient itself.
+    #[test]
+    fn both_engines_have_the_same_loss_and_gradients(mut case in cases()) {
+        without_bends(&mut case, 3000);
+        let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
+        let (sums, (weights, average, [gradients, _])) = train(&case, Choice::Fused, sgd, 1);
+        let (other, (other_weights, other_average, [other_gradients, _])) =
+            train(&case, Choice::Autograd, sgd, 1);
+        prop_assert!((sums.loss - other.loss).abs() <= 1e-5 * other.loss.abs(), "{sums:?} {other:?}");
+        prop_assert_eq!(sums.samples, other.samples);
+        // Two logits that are equal but for rounding may change places.
+        prop_assert!((sums.correct - other.correct).abs() <= 1);
+        close(&gradients, &other_gradients, 1e-5)?;
+        close(&weights, &other_weights, 1e-5)?;
+        close(&average, &other_average, 1e-5)?;
+    }
+
+    /// With each optimiser over several steps, the last of a smaller batch.
+    #[test]
+    fn both_engines_come_to_the_same_weights(mut case in cases(), which in 0usize..7) {
+        without_bends(&mut case, 0);
+        let optimizer = match which {
+            0 => Optimizer::Sgd(Sgd::default()),
+            1 => Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() }),
+            2 => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
+            // An epsilon that keeps what rounding leaves of a gradient of zero from being a step.
+            3 => Optimizer::Adam(Adam { epsilon: 1e-2, ..Adam::default() }),
+            4 => Optimizer::AdamW(AdamW { epsilon: 1e-2, ..AdamW::default() }),
+            5 => Optimizer::RmsProp(RmsProp { epsilon: 1e-2, ..RmsProp::default() }),
+            _ => {
+                let rms = RmsProp { epsilon: 1e-2, momentum: 0.5, ..RmsProp::default() };
+                Optimizer::RmsProp(rms)
+            }
+        };
+        let (_, (weights, average, moments)) = train(&case, Choice::Fused, optimizer, 5);
+        let (_, (other, other_average, other_moments)) =
+            train(&case, Choice::Autograd, optimizer, 5);
+        close(&weights, &other, 2e-5)?;
+        close(&average, &other_average, 2e-5)?;
+        for (own, other) in moments.iter().zip(&other_moments) {
+            close(own, other, 1e-3)?;
+        }
+    }
+
+    /// The number of threads changes no bit, nor does the way into tensors and back.
+    #[test]
+    fn threads_and_snapshots_change_no_bit(case in cases()) {
+        let adam = Optimizer::default();
+        let end = train(&case, Choice::Fused, adam, 4);
+        for threads in [1, 2, 5] {
+            let config = FitConfig { threads: Some(threads), ..case.config.clone() };
+            let again = train(&Case { config, ..case.clone() }, Choice::Fused, adam, 4);
+            prop_assert!(again == end, "{} threads", threads);
+        }
+        let mut model =
+            Sequential::from_spec(case.spec.clone(), Device::Cpu, case.config.seed + 1).unwrap();
+        let course = Course { steps: 4, epoch_steps: 1 };
+        let config = FitConfig { engine: Choice::Fused, ..case.config.clone() };
+        let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
+        let (weights, average, moments) = end.1.clone();
+        let state = State { step: 4, learning_rate: 1e-3, ..State::default() };
+        let snapshot = Snapshot { state, weights, average, moments, ..Snapshot::default() };
+        step.restore(&snapshot).unwrap();
+        prop_assert!(step.tensors().unwrap() == end.1);
+    }
+}
+
+/// The gradient of the last bias, Σ (p − target) / n, where next to nothing is left of its parts: the
+/// fused engine has it within 1e-6 of f64's, and autograd's f32 misses it by up to 3e-8 in all.
+#[test]
+fn what_cancels_out_is_as_in_f64() {
+    let layers = vec![
+        Flatten.into(),
+        Dense::new(16).activation(Activation::Relu).into(),
+        Dense::new(57).into(),
+        Dense::new(82).activation(Activation::Silu).into(),
+        Dense::new(2).into(),
+    ];
+    let spec = Spec { input_shape: vec![9, 9], layers };
+    let (n, label_smoothing) = (434, 0.12090116359938831);
+    let double = (tch::Kind::Double, Device::Cpu);
+    for seed in 100..125 {
+        let config = FitConfig { label_smoothing, seed, batch_size: n, ..FitConfig::default() };
+        let case = Case { spec: spec.clone(), config, samples: n };
+        let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
+        let (_, (_, _, [gradients, _])) = train(&case, Choice::Fused, sgd, 1);
+
+        let dataset = samples(n, 2, seed);
+        let pixels: Vec<f32> =
+            (0..n).flat_map(|i| dataset.image(i)).map(|&p| f32::from(p) / 255.0).collect();
+        let labels: Vec<i64> = (0..n).map(|i| i64::from(dataset.label(i))).collect();
+        let target = tch::Tensor::zeros([n as i64, 2], double).scatter_value(
+            1,
+            &tch::Tensor::from_slice(&labels).unsqueeze(1),
+            1.0,
+        );
+        let target = target * (1.0 - label_smoothing) + label_smoothing / 2.0;
+        let model = Sequential::from_spec(spec.clone(), Device::Cpu, seed).unwrap();
+        let in_f64 = |tensor: &tch::Tensor| tensor.to_kind(tch::Kind::Double);
+        let parameters: Vec<_> = model.parameters().map(|(_, tensor)| in_f64(tensor)).collect();
+        let mut x = in_f64(&tch::Tensor::from_slice(&pixels)).reshape([n as i64, 81]);
+        for (layer, pair) in parameters.chunks(2).enumerate() {
+            x = x.linear(&pair[0], Some(&pair[1]));
+            x = match layer {
+                0 => x.relu(),
+                2 => x.silu(),
+                _ => x,
+            };
+        }
+        let parts = (x.softmax(-1, tch::Kind::Double) - target) / n as f64;
+        let exact = parts.sum_dim_intlist([0i64].as_slice(), false, tch::Kind::Double);
+        let last = gradients.iter().rfind(|(name, _)| name.ends_with("bias")).unwrap().1;
+        for (class, &found) in (0..).zip(last.values.iter()) {
+            let exact = exact.double_value(&[class]);
+            let most = 1e-6 * exact.abs() + 2e-9;
+            assert!((f64::from(found) - exact).abs() < most, "{seed}: {found} for {exact}");
+        }
+    }
+}
+
+/// Where nothing is recorded: groups, single steps and smaller batches, and whoever asks in between,
+/// see what autograd has.
+#[test]
+fn steps_that_are_put_off_are_those_of_autograd() {
+    let layers = vec![
+        Dropout::new(0.2).into(),
+        Flatten.into(),
+        Dense::new(12).activation(Activation::Relu).into(),
+        Dropout::new(0.0).into(),
+        Dropout::new(0.4).into(),
+        Dense::new(3).into(),
+    ];
+    let spec = Spec { input_shape: vec![9, 9], layers };
+    let optimizers = [
+        Optimizer::default(),
+        Optimizer::AdamW(AdamW::default()),
+        Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
+        Optimizer::RmsProp(RmsProp { momentum: 0.5, ..RmsProp::default() }),
+    ];
+    let dataset = samples(302, 3, 5);
+    // 76 steps an epoch: two whole groups, some steps, and two samples.
+    let course = Course { steps: 152, epoch_steps: 76 };
+    for optimizer in optimizers {
+        let train = |engine| {
+            let config = FitConfig {
+                engine,
+                optimizer,
+                batch_size: 4,
+                ema: Some(0.9),
+                clip_norm: Some(1.0),
+                label_smoothing: 0.1,
+                schedule: Schedule::Cosine { warm_up: 0.1, end: 0.0 },
+                seed: 7,
+                ..FitConfig::default()
+            };
+            let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 1).unwrap();
+            let feed = Rc::new(Feed::resident(&dataset, Device::Cpu).unwrap());
+            let order: Vec<u32> = (0..302).rev().collect();
+            let mut step = Step::new(&mut model, &config, course, 302).unwrap();
+            let mut seen = Vec::new();
+            let mut kept = None;
+            for epoch in 1..=2 {
+                let resident = ResidentEpoch::new(&feed, &order, epoch).unwrap().unwrap();
+                for start in (0..302).step_by(4) {
+                    let count = 4.min(302 - start);
+                    let input = match step.takes() {
+                        Takes::Resident => Input::Resident(Rc::clone(&resident), start, count),
+                        _ => Input::Batch(resident.batch(start, count).unwrap()),
+                    };
+                    step.run(&input).unwrap();
+                    if [40, 160, 164].contains(&start) {
+                        seen.push(step.sums().unwrap());
+                    }
+                }
+                seen.push(step.sums().unwrap());
+                step.exchange_average().unwrap();
+                let averaged = step.model().unwrap().weights().unwrap();
+                step.exchange_average().unwrap();
+                let (weights, average, moments) = step.tensors().unwrap();
+                assert_eq!(averaged, average);
+                let state = State { step: step.steps(), learning_rate: 0.01, ..State::default() };
+                let snapshot = Snapshot { state, weights, average, moments, ..Snapshot::default() };
+                kept = Some(snapshot);
+                // From here on with another learning rate, and tensors of its own.
+                step.restore(kept.as_ref().unwrap()).unwrap();
+                step.set_sums(Sums::default()).unwrap();
+            }
+            (seen, kept.unwrap())
+        };
+        assert!(train(Choice::Graph) == train(Choice::Autograd), "{optimizer:?}");
+    }
+}
+
+#[test]
+fn auto_takes_the_fused_engine_where_it_can() {
+    let engine = |layers: Vec<crate::layers::Layer>| {
+        let spec = Spec { input_shape: vec![4], layers };
+        let mut model = Sequential::from_spec(spec, Device::Cpu, 0).unwrap();
+        let course = Course { steps: 1, epoch_steps: 1 };
+        let step = Step::new(&mut model, &FitConfig::default(), course, 1000).unwrap();
+        step.takes() == Takes::Chosen
+    };
+    assert!(engine(vec![Dense::new(3).into()]));
+    assert!(engine(vec![Dense::new(3).into(), Dropout::new(0.5).into(), Dense::new(2).into()]));
+    // Two in a row; and what changes the logits themselves.
+    let twice = [Dropout::new(0.5), Dropout::new(0.2)].map(Into::into);
+    let layers = [&[Dense::new(3).into()], &twice[..], &[Dense::new(2).into()]].concat();
+    assert!(!engine(layers));
+    assert!(!engine(vec![Dense::new(3).activation(Activation::Tanh).into()]));
+    assert!(!engine(vec![Dense::new(3).into(), Dropout::new(0.5).into()]));
+}
