@@ -10,7 +10,7 @@ use seqfit::callback::{
     BatchInfo, Callback, CallbackError, EarlyStopping, EarlyStoppingConfig, Flow, ReduceLrConfig,
     ReduceLrOnPlateau, Training,
 };
-use seqfit::data::{self, Augment, Dataset};
+use seqfit::data::{self, Augment, Dataset, StreamMemory};
 use seqfit::group::{self, Group, GroupError, Threads};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::tensors::Tensors;
@@ -163,6 +163,32 @@ fn a_batch_may_have_fewer_samples_than_there_are_ranks() {
         let (expected, _) = alone(&config, 0.3, &mut []);
         let (history, _) = same_on_all(together(5, &config, 0.3, no_callbacks));
         assert!(difference(&expected, &history) < 1e-4);
+    }
+}
+
+#[test]
+fn streamed_data_is_shared_like_data_in_memory() {
+    // More than the memory holds, so that blocks are opened one after the other.
+    let repeated: Vec<u32> = (0..40_000).map(|i| i % 1003).collect();
+    let (train, test) = (samples().select(&repeated).unwrap(), samples().take(10));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shards");
+    data::save_shards(&train, &test, 3, &path).unwrap();
+    let memory = StreamMemory::mib(1).unwrap();
+    let (_, config, dropout) = recipes().swap_remove(2);
+    for engine in [Engine::Fused, Engine::Autograd] {
+        let config = FitConfig { engine, epochs: 2, batch_size: 1000, ..config.clone() };
+        let train = || data::stream_dir(&path, memory).unwrap().0;
+        let expected = network(dropout).fit(&train(), &config, &mut []).unwrap();
+        for size in [2, 3] {
+            let ends = on_each(size, |group| {
+                let mut model = network(dropout);
+                let history = model.fit_distributed(&group, &train(), &config, &mut []);
+                (history.unwrap(), model.weights().unwrap())
+            });
+            let difference = difference(&expected, &same_on_all(ends).0);
+            assert!(difference < 1e-4, "{engine:?}, {size} ranks: {difference}");
+        }
     }
 }
 

@@ -108,6 +108,19 @@ fn all_numbers_of_ranks_agree_on_digits() {
 }
 
 #[test]
+fn all_numbers_of_ranks_agree_on_streamed_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let shards = folder.path().join("shards");
+    let shards = shards.to_str().unwrap();
+    succeed(
+        seqfit(folder.path())
+            .args([&["data", "shard", "--shards", "3", "--out", shards], &DIGITS[..]].concat()),
+    );
+    let data = ["--stream=1", "--data-dir", shards];
+    all_numbers_of_ranks_agree(&data, &["--batch-size", "100"], 1e-4);
+}
+
+#[test]
 fn all_numbers_of_ranks_agree_on_mnist() {
     let Some(mnist) = common::mnist() else { return };
     let data = ["--data-dir", mnist.to_str().unwrap()];

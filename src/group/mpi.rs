@@ -16,6 +16,8 @@ const AT_ONCE: usize = 1 << 28;
 /// The share of the time after which the roll is called, and after which it is closed: the rest is for the end.
 const CALL: f64 = 0.5;
 const CLOSE: f64 = 0.9;
+/// The share of the time that may pass between two looks at what is pending: more is this rank's own sleep.
+const LONGEST_GAP: f64 = 0.05;
 
 /// A rank that is a process which MPI has started.
 #[derive(Debug)]
@@ -60,6 +62,9 @@ impl Mpi {
 
     /// Waits until it is done: asking all the time at first, as it takes microseconds where no rank is late, and
     /// then less and less often, so that a late rank on the same processor is not held up.
+    ///
+    /// Time in which this process itself was stopped is not the others' fault: a rank that has hung and is
+    /// woken, as launchers do before they end one, must not blame those that have waited for it.
     fn finish<T>(
         &self,
         mut pending: Pending<T>,
@@ -68,10 +73,14 @@ impl Mpi {
         const SPINNING: Duration = Duration::from_micros(200);
         const LONGEST_NAP: Duration = Duration::from_millis(1);
         let world = &self.world;
-        let (begun, mut nap) = (Instant::now(), Duration::from_micros(10));
+        let longest_gap = self.timeout.mul_f64(LONGEST_GAP);
+        let (mut waited, mut asked) = (Duration::ZERO, Instant::now());
+        let mut nap = Duration::from_micros(10);
         let mut roll: Option<Vec<bool>> = None;
         while !pending.is_done()? {
-            let waited = begun.elapsed();
+            let now = Instant::now();
+            waited += (now - asked).min(longest_gap);
+            asked = now;
             if waited < SPINNING {
                 std::thread::yield_now();
                 continue;
