@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{Said, not_here, run, seqfit, succeed};
 use seqfit::run::Run;
-use seqfit::{History, data};
+use seqfit::{Device, History, data};
 
 /// `mpirun -n RANKS`, to be followed by a program; in a container its user is root.
 fn mpirun(home: &Path, ranks: usize) -> Command {
@@ -60,7 +60,8 @@ fn difference(a: &History, b: &History) -> f64 {
     losses.fold(0.0, f64::max)
 }
 
-/// Checks that 1, 2 and 4 ranks come to what one process comes to.
+/// Checks that 1, 2 and 4 ranks come to the same, and within a relative difference of `most` between losses to
+/// what one process comes to that knows nothing of ranks.
 fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: f64) {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
@@ -73,9 +74,21 @@ fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: f64) {
         succeed(ranks(home, size, &arguments(&out)).arg("--distributed"));
         let found = difference(&expected, &history(home, &out));
         let accuracy = accuracy(home, &out);
-        eprintln!("{settings:?}, {size} ranks: losses {found:.1e}, accuracy {right} {accuracy}");
-        assert!(found < most, "{settings:?}, {size} ranks: {found}");
+        let apart = difference(&history(home, "1"), &history(home, &out));
+        eprintln!(
+            "{settings:?}, {size} ranks: losses {apart:.1e} from 1 rank's and {found:.1e} from one process's, \
+             accuracy {accuracy} and {right}"
+        );
+        assert!(apart < 1e-4 && found < most, "{settings:?}, {size} ranks: {apart}, {found}");
         assert!((accuracy - right).abs() <= 1e-3, "{size} ranks: {right} {accuracy}");
+        let weights = |run: &str| {
+            let model = Run::open(&home.join(run)).unwrap().load_model(Device::Cpu).unwrap();
+            model.weights().unwrap()
+        };
+        assert!(
+            weights("1") == weights(&out),
+            "{settings:?}, {size} ranks: other weights than 1 rank"
+        );
         // One that evaluates by itself finds the same figures as all together.
         let evaluate = ["evaluate", &out, "--json"];
         let one = succeed(seqfit(home).args(evaluate)).stdout;
@@ -126,7 +139,7 @@ fn all_numbers_of_ranks_agree_on_mnist() {
     let data = ["--data-dir", mnist.to_str().unwrap()];
     for settings in ["--optimizer sgd --batch-size 512", "--batch-size 512"] {
         let settings: Vec<&str> = settings.split(' ').collect();
-        all_numbers_of_ranks_agree(&data, &settings, 1e-4);
+        all_numbers_of_ranks_agree(&data, &settings, 5e-3);
     }
 }
 

@@ -3,11 +3,11 @@
 
     python scripts/bench/ranks.py [--seqfit target/release/seqfit] [--rounds 3]
 
-The program must be built with --features mpi. Everything runs on this machine: ranks 1, 2 and 4, over shared
-memory and over TCP on the loopback interface, where the bytes that are sent can be counted. The data is made up
-(784 random pixels an image), as only its size matters.
+The program must be built with --features mpi. Everything runs on this machine: one process alone, and ranks 1, 2
+and 4, over shared memory and over TCP on the loopback interface, where the bytes that are sent can be counted. The
+data is made up (784 random pixels an image), as only its size matters.
 
-The model is fitted to steps of one rank, which has the whole machine: a step of P parameters and b samples
+The model is fitted to steps of one process, which has the whole machine: a step of P parameters and b samples
 takes a·P·b + c·P + d seconds, and what N ranks exchange takes 2·(N-1)·(latency + 4·P/N/bandwidth) as a ring does
 it. It says nothing about slow ranks, and nothing about networks that share their links.
 """
@@ -54,12 +54,16 @@ def sent():
 
 
 def train(options, data, ranks, width, batch, epochs, transport, threads=None):
-    """Seconds a step of the last epoch, seconds of exchange a step over all, bytes sent a step over all."""
+    """Seconds a step of the last epoch, seconds of exchange a step over all, bytes sent a step over all.
+
+    No ranks are a process that is alone.
+    """
     with tempfile.TemporaryDirectory() as home:
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
+        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
         if transport == "tcp":
             command += ["--mca", "pml", "ob1", "--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", "lo"]
-        command += [options.seqfit, "train", "--distributed", "--data-dir", str(data), "--out", f"{home}/run"]
+        command += [options.seqfit, "train", "--data-dir", str(data), "--out", f"{home}/run"]
+        command += ["--distributed"] if ranks else []
         command += ["--hidden", f"{width},{width}", "--batch-size", str(batch), "--epochs", str(epochs)]
         command += ["--quiet", "--timing"]
         if threads:
@@ -88,13 +92,13 @@ def measure(options, data):
     print("| hidden layers | batch | ranks | over | step, ms | exchange of it, ms | gradients, KB | sent a step, KB |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for width, batch in [(128, 128), (128, 1024), (1024, 1024)]:
-        for ranks, transport in [(1, "-"), (2, "shared memory"), (2, "tcp"), (4, "shared memory"), (4, "tcp")]:
+        for ranks, transport in [(0, "-"), (1, "-"), (2, "shared memory"), (2, "tcp"), (4, "shared memory"), (4, "tcp")]:
             step, apart, traffic = median(
                 options.rounds, lambda: train(options, data, ranks, width, batch, 3, transport)
             )
             traffic = f"{traffic / 1e3:,.0f}" if transport == "tcp" else ""
             print(
-                f"| {width}, {width} | {batch} | {ranks} | {transport} | {1e3 * step:.2f} | {1e3 * apart:.2f} "
+                f"| {width}, {width} | {batch} | {ranks or 'alone'} | {transport} | {1e3 * step:.2f} | {1e3 * apart:.2f} "
                 f"| {4 * parameters(width) / 1e3:,.0f} | {traffic} |",
                 flush=True,
             )
@@ -119,7 +123,7 @@ def fit(options, data):
     rows, values, told = [], [], []
     for width in [128, 512, 2048]:
         for batch in [64, 256, 1024]:
-            (step, _, _) = median(options.rounds, lambda: train(options, data, 1, width, batch, 2, "-"))
+            (step, _, _) = median(options.rounds, lambda: train(options, data, 0, width, batch, 2, "-"))
             size = parameters(width)
             rows.append([size * batch, size, 1.0])
             values.append(step)

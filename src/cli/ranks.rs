@@ -127,7 +127,8 @@ mod mpi {
     use std::time::{Duration, Instant};
 
     use seqfit::group::{Group, GroupError, Mpi};
-    use seqfit::{EvaluateError, TrainError};
+    use seqfit::{Device, EvaluateError, TrainError};
+    use tch::Tensor;
 
     /// MPI's ranks, and how long their sums take: that of the steps, but for a few.
     pub struct Watched {
@@ -140,6 +141,15 @@ mod mpi {
     impl Watched {
         pub fn new(mpi: Mpi) -> Self {
             Self { mpi, sums: Cell::default(), bytes: Cell::default(), time: Cell::default() }
+        }
+
+        fn watch<T>(&self, bytes: usize, sum: impl FnOnce() -> T) -> T {
+            let begun = Instant::now();
+            let done = sum();
+            self.time.set(self.time.get() + begun.elapsed());
+            self.sums.set(self.sums.get() + 1);
+            self.bytes.set(self.bytes.get() + bytes as u64);
+            done
         }
 
         pub fn in_words(&self) -> String {
@@ -164,12 +174,15 @@ mod mpi {
         }
 
         fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
-            let begun = Instant::now();
-            let done = self.mpi.sum(values);
-            self.time.set(self.time.get() + begun.elapsed());
-            self.sums.set(self.sums.get() + 1);
-            self.bytes.set(self.bytes.get() + size_of_val(values) as u64);
-            done
+            self.watch(size_of_val(values), || self.mpi.sum(values))
+        }
+
+        fn reaches(&self, device: Device) -> bool {
+            self.mpi.reaches(device)
+        }
+
+        fn sum_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
+            self.watch(size_of::<f32>() * tensor.numel(), || self.mpi.sum_tensor(tensor))
         }
 
         fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {

@@ -4,6 +4,10 @@ use std::ops::Range;
 
 use crate::group::Group;
 
+/// What a batch is cut into, where ranks can have as many pieces each: a power of two, so that they can be
+/// added up in pairs.
+pub(crate) const PIECES: usize = 4;
+
 /// One of `ranks` processes that train the same network side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
@@ -22,6 +26,21 @@ impl Share {
     /// That of a process that trains alone: everything.
     #[cfg(test)]
     pub const WHOLE: Share = Share { rank: 0, ranks: 1 };
+
+    /// The pieces of this share that are computed apart and added up in pairs. Their sums do not depend on how
+    /// many ranks there are, as long as each has as many of the [`PIECES`]: then 1, 2 and 4 ranks come to the
+    /// very same bits. Others have their share in one piece.
+    pub fn pieces(self) -> Vec<Self> {
+        let ranks = Self::pieces_of_all(self.ranks);
+        let each = ranks / self.ranks;
+        let first = self.rank * each;
+        (first..first + each).map(|rank| Self { rank, ranks }).collect()
+    }
+
+    /// How many pieces so many ranks have together.
+    pub fn pieces_of_all(ranks: usize) -> usize {
+        if PIECES.is_multiple_of(ranks) { PIECES } else { ranks }
+    }
 
     /// The places in a batch of `size` samples that are this share's. Those of all ranks follow one
     /// another without a gap; one is empty where there are fewer samples than ranks.
@@ -62,6 +81,24 @@ mod tests {
             assert_eq!(next, size);
         }
         assert_eq!(Share::WHOLE.of(32), 0..32);
+    }
+
+    #[test]
+    fn the_pieces_are_the_same_for_1_2_and_4_ranks() {
+        let all = |ranks: usize| -> Vec<Share> {
+            (0..ranks).flat_map(|rank| Share { rank, ranks }.pieces()).collect()
+        };
+        assert_eq!(all(1).len(), PIECES);
+        assert!(all(1) == all(2) && all(1) == all(4));
+        for ranks in [3, 5, 8] {
+            assert_eq!(all(ranks).len(), ranks);
+        }
+        for (rank, ranks) in [(1, 2), (2, 3)] {
+            let share = Share { rank, ranks };
+            let pieces: Vec<usize> =
+                share.pieces().into_iter().flat_map(|piece| piece.of(11)).collect();
+            assert!(pieces.into_iter().eq(share.of(11)));
+        }
     }
 
     #[test]

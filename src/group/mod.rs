@@ -12,10 +12,15 @@ mod threads;
 
 use std::time::Duration;
 
+use tch::{Device, Tensor};
+
 pub use agreement::{Fact, agree};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use threads::{Threads, threads};
+
+use crate::native::LibtorchError;
+use crate::tensors::HostTensor;
 
 /// One rank's view of all. Every operation waits until all ranks have called it.
 pub trait Group {
@@ -25,12 +30,36 @@ pub trait Group {
     /// How many ranks there are.
     fn size(&self) -> usize;
 
+    /// Whether this is one process that was not started to train with others: its steps need not be those
+    /// that any number of ranks would take.
+    fn is_alone(&self) -> bool {
+        false
+    }
+
     /// Replaces `values`, of which every rank has as many, by the sums over all ranks: the same, bit for bit, on
-    /// each of them.
+    /// each of them. Up to 4 ranks are added up in pairs, as [`add_in_pairs`] does it.
     ///
     /// # Errors
     /// A rank that does not answer or has ended.
     fn sum(&self, values: &mut [f32]) -> Result<(), GroupError>;
+
+    /// Whether [`sum_tensor`](Self::sum_tensor) takes what lies in this device's memory from there, and not by
+    /// way of the host.
+    fn reaches(&self, device: Device) -> bool {
+        let _ = device;
+        false
+    }
+
+    /// As [`sum`](Self::sum), of the f32 values in a tensor, whose elements lie one behind the other.
+    ///
+    /// # Errors
+    /// A rank that does not answer or has ended.
+    fn sum_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
+        let HostTensor { shape, values } = HostTensor::copy_of(tensor)?;
+        let mut values = values.to_vec();
+        self.sum(&mut values)?;
+        Ok(HostTensor::new(shape, values).copy_into(&mut tensor.shallow_clone())?)
+    }
 
     /// What every rank gave, in the order of their numbers, on each of them.
     ///
@@ -85,9 +114,12 @@ pub enum GroupError {
     /// Rank 0 sent something else than was expected, which is a bug.
     #[error("rank 0 sent what cannot be read ({0}): all ranks must run the same seqfit")]
     Unreadable(String),
-    /// The library below does not do what was asked.
+    /// MPI does not do what was asked.
     #[error("MPI: {0}")]
-    Library(String),
+    Mpi(String),
+    /// libtorch does not.
+    #[error(transparent)]
+    Libtorch(#[from] LibtorchError),
 }
 
 impl GroupError {
@@ -124,6 +156,10 @@ fn the_ranks(ranks: &[usize], one: &str, many: &str) -> String {
 pub struct Alone;
 
 impl Group for Alone {
+    fn is_alone(&self) -> bool {
+        true
+    }
+
     fn rank(&self) -> usize {
         0
     }
@@ -142,6 +178,21 @@ impl Group for Alone {
 
     fn broadcast(&self, _: &mut Vec<u8>) -> Result<(), GroupError> {
         Ok(())
+    }
+}
+
+/// Adds lists of the same length: the sum of the first half of them and that of the second, each found in the
+/// same way. So the sums of ranks that have added up their own pieces like this are those of all pieces. The
+/// sum is in the first list, the others are used up.
+pub fn add_in_pairs(lists: &mut [&mut [f32]]) {
+    if lists.len() < 2 {
+        return;
+    }
+    let (first, second) = lists.split_at_mut(lists.len() / 2);
+    add_in_pairs(first);
+    add_in_pairs(second);
+    if let ([sum, ..], [other, ..]) = (first, second) {
+        sum.iter_mut().zip(&**other).for_each(|(sum, &other)| *sum += other);
     }
 }
 
@@ -171,6 +222,22 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_added_in_pairs_whoever_has_them() {
+        let sum = |numbers: &[f32]| {
+            let mut lists: Vec<[f32; 1]> = numbers.iter().map(|&number| [number]).collect();
+            let mut lists: Vec<&mut [f32]> = lists.iter_mut().map(|list| &mut list[..]).collect();
+            add_in_pairs(&mut lists);
+            lists[0][0]
+        };
+        let pieces = [1e8, 3.0, -1e8, 5.0];
+        // 3 is lost in 1e8.
+        assert_eq!(sum(&pieces), (1e8 + 3.0) + (-1e8 + 5.0));
+        assert!(sum(&pieces) != ((1e8f32 + 3.0) - 1e8) + 5.0);
+        assert_eq!(sum(&[sum(&pieces[..2]), sum(&pieces[2..])]), sum(&pieces));
+        assert_eq!(sum(&[1.0, 2.0, 3.0]), 6.0);
+    }
 
     #[test]
     fn ranks_are_named_in_words() {

@@ -6,10 +6,14 @@
 //! is over, those that have not answered are the ones that everybody waits for.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use tch::{Cuda, Device, Kind, Tensor};
+
 use super::{Group, GroupError};
-use crate::native::mpi::{Pending, World};
+use crate::data::share::PIECES;
+use crate::native::mpi::{Parcel, Pending, World};
 
 /// Elements of one operation at most: MPI counts them in 31 bits.
 const AT_ONCE: usize = 1 << 28;
@@ -27,12 +31,19 @@ pub struct Mpi {
     /// The number of the last operation.
     turn: Cell<u64>,
     /// Lists of the last sum, to be used again.
-    lists: RefCell<(Vec<f32>, Vec<f32>)>,
+    lists: RefCell<[Vec<f32>; 2]>,
+    reaches_gpus: bool,
 }
 
 impl From<String> for GroupError {
     fn from(message: String) -> Self {
-        Self::Library(message)
+        Self::Mpi(message)
+    }
+}
+
+impl From<tch::TchError> for GroupError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Libtorch(error.into())
     }
 }
 
@@ -42,8 +53,13 @@ impl Mpi {
     /// # Errors
     /// MPI's own.
     pub fn start(timeout: Duration) -> Result<Self, GroupError> {
-        let (world, turn) = (World::start()?, Cell::new(0));
-        Ok(Self { world, timeout, turn, lists: RefCell::default() })
+        Ok(Self {
+            world: World::start()?,
+            timeout,
+            turn: Cell::new(0),
+            lists: RefCell::default(),
+            reaches_gpus: World::reaches_gpus(),
+        })
     }
 
     /// Ends the processes of all ranks at once, with exit code 1.
@@ -52,11 +68,10 @@ impl Mpi {
     }
 
     /// As [`finish`](Self::finish); where that fails, the others will not come to MPI's end any more.
-    fn wait<T>(&self, pending: Result<Pending<T>, String>) -> Result<(Vec<T>, Vec<T>), GroupError> {
+    fn wait<M>(&self, pending: Result<Pending<M>, String>) -> Result<M, GroupError> {
         let turn = self.turn.get() + 1;
         self.turn.set(turn);
-        let done =
-            pending.map_err(GroupError::Library).and_then(|pending| self.finish(pending, turn));
+        let done = pending.map_err(GroupError::Mpi).and_then(|pending| self.finish(pending, turn));
         done.inspect_err(|_| self.world.give_up())
     }
 
@@ -65,11 +80,7 @@ impl Mpi {
     ///
     /// Time in which this process itself was stopped is not the others' fault: a rank that has hung and is
     /// woken, as launchers do before they end one, must not blame those that have waited for it.
-    fn finish<T>(
-        &self,
-        mut pending: Pending<T>,
-        turn: u64,
-    ) -> Result<(Vec<T>, Vec<T>), GroupError> {
+    fn finish<M>(&self, mut pending: Pending<M>, turn: u64) -> Result<M, GroupError> {
         const SPINNING: Duration = Duration::from_micros(200);
         const LONGEST_NAP: Duration = Duration::from_millis(1);
         let world = &self.world;
@@ -114,7 +125,57 @@ impl Mpi {
                 return Err(GroupError::Silent { ranks, waited: self.timeout, teller });
             }
         }
-        Ok(pending.take())
+        pending.take().ok_or_else(|| GroupError::Mpi("it is not done".to_owned()))
+    }
+
+    /// Replaces a list by the sums over all ranks, added up in pairs: each rank is sent a part of everybody's
+    /// list, sums it, and sends the sums to all. That is as much as any way to sum sends at least, and what
+    /// lies on a GPU never leaves it for the host, which MPI's own sums would copy it to.
+    fn sum_in_pairs(&self, list: &Tensor) -> Result<(), GroupError> {
+        let _no_grad = tch::no_grad_guard();
+        let (own, size, length) = (self.world.rank(), self.world.size(), list.numel());
+        let each = length.div_ceil(size);
+        let part = |rank: usize| (rank * each).min(length)..((rank + 1) * each).min(length);
+        let others = || (0..size).filter(|&rank| rank != own && !part(rank).is_empty());
+        let inbox = Tensor::f_empty([(size * each) as i64], (Kind::Float, list.device()))?;
+        let narrow = |list: &Tensor, part: Range<usize>| {
+            list.f_narrow(0, part.start as i64, part.len() as i64)
+        };
+        let traded = |sends: &[Parcel], receives: &[Parcel]| -> Result<(), GroupError> {
+            // What is sent must have been computed.
+            if let Device::Cuda(index) = list.device() {
+                Cuda::synchronize(index as i64);
+            }
+            self.wait(self.world.trade([list, &inbox], sends, receives)).map(drop)
+        };
+
+        let place = |rank: usize| rank * each..rank * each + part(own).len();
+        let sends: Vec<Parcel> = others().map(|rank| (rank, part(rank))).collect();
+        let all = (0..size).filter(|&rank| rank != own && !part(own).is_empty());
+        let receives: Vec<Parcel> = all.clone().map(|rank| (rank, place(rank))).collect();
+        traded(&sends, &receives)?;
+
+        narrow(&inbox, place(own))?.f_copy_(&narrow(list, part(own))?)?;
+        let parts: Result<Vec<Tensor>, _> =
+            (0..size).map(|rank| narrow(&inbox, place(rank))).collect();
+        narrow(list, part(own))?.f_copy_(&added_in_pairs(&parts?)?)?;
+
+        let sends: Vec<Parcel> = all.map(|rank| (rank, part(own))).collect();
+        let receives: Vec<Parcel> = others().map(|rank| (rank, part(rank))).collect();
+        traded(&sends, &receives)?;
+        for rank in others() {
+            narrow(list, part(rank))?.f_copy_(&narrow(&inbox, part(rank))?)?;
+        }
+        Ok(())
+    }
+}
+
+/// As [`add_in_pairs`](super::add_in_pairs).
+fn added_in_pairs(lists: &[Tensor]) -> Result<Tensor, GroupError> {
+    let (first, second) = lists.split_at(lists.len() / 2);
+    match (first, second) {
+        ([], [only]) => Ok(only.shallow_clone()),
+        _ => Ok(added_in_pairs(first)?.f_add(&added_in_pairs(second)?)?),
     }
 }
 
@@ -127,24 +188,46 @@ impl Group for Mpi {
         self.world.size()
     }
 
+    fn reaches(&self, device: Device) -> bool {
+        self.reaches_gpus && device.is_cuda()
+    }
+
     fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
-        let (mut own, mut all) = self.lists.take();
+        if self.world.size() == 1 {
+            return Ok(());
+        }
         for part in values.chunks_mut(AT_ONCE) {
+            // As many as may come to the same bits.
+            if self.world.size() <= PIECES {
+                let list = Tensor::f_from_slice(part)?;
+                self.sum_in_pairs(&list)?;
+                list.f_copy_data(part, part.len())?;
+                continue;
+            }
+            let [mut own, mut all] = self.lists.take();
             own.clear();
             own.extend_from_slice(part);
-            (own, all) = self.wait(self.world.sum(own, all))?;
+            [own, all] = self.wait(self.world.sum(own, all))?;
             part.copy_from_slice(&all);
+            self.lists.replace([own, all]);
         }
-        self.lists.replace((own, all));
         Ok(())
+    }
+
+    fn sum_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
+        let list = tensor.f_view([-1])?;
+        let parts = (0..tensor.numel()).step_by(AT_ONCE);
+        parts.map(|first| (first, AT_ONCE.min(tensor.numel() - first))).try_for_each(
+            |(first, length)| self.sum_in_pairs(&list.f_narrow(0, first as i64, length as i64)?),
+        )
     }
 
     fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
         let length = (own.len() as u64).to_le_bytes();
         let each = vec![length.len(); self.world.size()];
-        let (_, lengths) = self.wait(self.world.gather(length.to_vec(), &each))?;
+        let [_, lengths] = self.wait(self.world.gather(length.to_vec(), &each))?;
         let lengths: Vec<usize> = numbers(&lengths).collect();
-        let (_, all) = self.wait(self.world.gather(own.to_vec(), &lengths))?;
+        let [_, all] = self.wait(self.world.gather(own.to_vec(), &lengths))?;
         let mut rest = &all[..];
         let mut take = |length: usize| {
             let (part, behind) = rest.split_at(length.min(rest.len()));
@@ -156,10 +239,10 @@ impl Group for Mpi {
 
     fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), GroupError> {
         let length = (bytes.len() as u64).to_le_bytes();
-        let (_, length) = self.wait(self.world.broadcast(length.to_vec()))?;
+        let length = self.wait(self.world.broadcast(length.to_vec()))?;
         bytes.resize(numbers(&length).next().unwrap_or(0), 0);
         for part in bytes.chunks_mut(AT_ONCE) {
-            let (_, sent) = self.wait(self.world.broadcast(part.to_vec()))?;
+            let sent = self.wait(self.world.broadcast(part.to_vec()))?;
             part.copy_from_slice(&sent);
         }
         Ok(())

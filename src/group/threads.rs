@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Group, GroupError};
+use super::{Group, GroupError, add_in_pairs};
 
 /// A rank that is a thread of this process; dropping it tells the others that it has ended.
 #[derive(Debug)]
@@ -136,13 +136,14 @@ impl Group for Threads {
 
     fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
         let all = self.meet(bytemuck::cast_slice(values).to_vec())?;
-        values.fill(0.0);
-        // In the order of the ranks, so that all of them get the same bits.
-        for part in all.iter() {
-            let part = part.chunks_exact(size_of::<f32>());
-            for (sum, bytes) in values.iter_mut().zip(part) {
-                *sum += bytemuck::pod_read_unaligned::<f32>(bytes);
-            }
+        let numbers = |bytes: &Vec<u8>| -> Vec<f32> {
+            bytes.chunks_exact(size_of::<f32>()).map(bytemuck::pod_read_unaligned).collect()
+        };
+        let mut lists: Vec<Vec<f32>> = all.iter().map(numbers).collect();
+        let mut lists: Vec<&mut [f32]> = lists.iter_mut().map(|list| &mut list[..]).collect();
+        add_in_pairs(&mut lists);
+        for (value, &sum) in values.iter_mut().zip(lists.iter().flat_map(|list| list.iter())) {
+            *value = sum;
         }
         Ok(())
     }

@@ -1,15 +1,21 @@
 //! The few MPI functions that a group of ranks needs, each started without waiting for the others: who waits,
 //! and for how long, is decided above.
+//!
+//! What MPI reads and writes meanwhile belongs to a [`Pending`], which never gives it back, or frees it, before
+//! MPI is done with it.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mpi_sys as ffi;
+use tch::{Kind, Tensor};
 
-/// The name of the messages between two ranks.
-const TAG: c_int = 1;
+/// The names of messages between two ranks: what they tell each other, and what they trade.
+const TELL: c_int = 1;
+const TRADE: c_int = 2;
 /// What MPI's functions return where they have done what was asked.
 const SUCCESS: c_int = ffi::MPI_SUCCESS as c_int;
 
@@ -30,14 +36,17 @@ pub struct World {
 
 /// Something that has begun, and may take as long as the slowest rank.
 #[derive(Debug)]
-pub struct Pending<T> {
-    /// None when it is done.
-    request: Option<ffi::MPI_Request>,
-    own: Vec<T>,
-    all: Vec<T>,
-    /// Lengths and places of the parts; MPI reads them until it is done.
+pub struct Pending<M> {
+    /// What is not done yet.
+    requests: Vec<ffi::MPI_Request>,
+    /// The memory that MPI reads and writes; none when it was taken.
+    memory: Option<M>,
+    /// Lengths and places of parts, which MPI reads.
     parts: [Vec<c_int>; 2],
 }
+
+/// A part of a list, for or from a rank.
+pub type Parcel = (usize, Range<usize>);
 
 fn check(code: c_int) -> Result<(), String> {
     if code == SUCCESS {
@@ -98,8 +107,65 @@ impl World {
         self.size
     }
 
+    /// Whether MPI takes what lies in a GPU's memory: an extension that OpenMPI and MPICH have, looked up by
+    /// name, as others have not.
+    pub fn reaches_gpus() -> bool {
+        type Query = unsafe extern "C" fn() -> c_int;
+        let process = libloading::os::unix::Library::this();
+        // SAFETY: the function takes nothing and returns a number.
+        unsafe {
+            let query = process.get::<Query>(c"MPIX_Query_cuda_support".to_bytes());
+            query.is_ok_and(|query| query() == 1)
+        }
+    }
+
+    /// Starts to send parts of one list of f32 to other ranks, and to receive parts of another from them, on
+    /// the host or on a device.
+    pub fn trade(
+        &self,
+        [own, inbox]: [&Tensor; 2],
+        sends: &[Parcel],
+        receives: &[Parcel],
+    ) -> Result<Pending<[Tensor; 2]>, String> {
+        let place = |list: &Tensor, part: &Range<usize>| -> Result<(*mut c_void, c_int), String> {
+            let fits = list.kind() == Kind::Float
+                && list.is_contiguous()
+                && part.start <= part.end
+                && part.end <= list.numel();
+            if !fits {
+                return Err("a part that is traded is not in its list".to_owned());
+            }
+            let start = list.data_ptr().cast::<f32>().wrapping_add(part.start);
+            Ok((start.cast::<c_void>(), count(part.len())?))
+        };
+        let memory = [own, inbox].map(Tensor::shallow_clone);
+        let mut pending = Pending::new(Vec::new(), memory);
+        let kind = unsafe { ffi::RSMPI_FLOAT };
+        for (rank, part) in receives {
+            let ((place, length), from) = (place(inbox, part)?, count(*rank)?);
+            // SAFETY: the list is as long as that, and `pending` keeps it until MPI is done.
+            unsafe {
+                let mut request = ffi::RSMPI_REQUEST_NULL;
+                let to = &raw mut request;
+                check(ffi::MPI_Irecv(place, length, kind, from, TRADE, self.all, to))?;
+                pending.requests.push(request);
+            }
+        }
+        for (rank, part) in sends {
+            let ((place, length), to) = (place(own, part)?, count(*rank)?);
+            // SAFETY: as above.
+            unsafe {
+                let mut request = ffi::RSMPI_REQUEST_NULL;
+                let here = &raw mut request;
+                check(ffi::MPI_Isend(place, length, kind, to, TRADE, self.all, here))?;
+                pending.requests.push(request);
+            }
+        }
+        Ok(pending)
+    }
+
     /// Starts to sum `own` over all ranks; `all` is a list of the same length for the result.
-    pub fn sum(&self, own: Vec<f32>, mut all: Vec<f32>) -> Result<Pending<f32>, String> {
+    pub fn sum(&self, own: Vec<f32>, mut all: Vec<f32>) -> Result<Pending<[Vec<f32>; 2]>, String> {
         all.resize(own.len(), 0.0);
         let (from, to) = (own.as_ptr().cast::<c_void>(), all.as_mut_ptr().cast::<c_void>());
         let length = count(own.len())?;
@@ -110,11 +176,11 @@ impl World {
             check(ffi::MPI_Iallreduce(from, to, length, kind, sum, self.all, &raw mut request))?;
             request
         };
-        Ok(Pending { request: Some(request), own, all, parts: [Vec::new(), Vec::new()] })
+        Ok(Pending::new(vec![request], [own, all]))
     }
 
     /// Starts to bring rank 0's bytes to all ranks, who have a list of that length.
-    pub fn broadcast(&self, mut bytes: Vec<u8>) -> Result<Pending<u8>, String> {
+    pub fn broadcast(&self, mut bytes: Vec<u8>) -> Result<Pending<Vec<u8>>, String> {
         let (place, length) = (bytes.as_mut_ptr().cast::<c_void>(), count(bytes.len())?);
         // SAFETY: as in `sum`.
         let request = unsafe {
@@ -129,12 +195,11 @@ impl World {
             ))?;
             request
         };
-        let (own, parts) = (Vec::new(), [Vec::new(), Vec::new()]);
-        Ok(Pending { request: Some(request), own, all: bytes, parts })
+        Ok(Pending::new(vec![request], bytes))
     }
 
     /// Starts to bring the bytes of all ranks, of these lengths, to all of them.
-    pub fn gather(&self, own: Vec<u8>, lengths: &[usize]) -> Result<Pending<u8>, String> {
+    pub fn gather(&self, own: Vec<u8>, lengths: &[usize]) -> Result<Pending<[Vec<u8>; 2]>, String> {
         let total = lengths.iter().sum();
         count(total)?;
         let mut place = 0;
@@ -169,7 +234,9 @@ impl World {
             ))?;
             request
         };
-        Ok(Pending { request: Some(request), own, all, parts })
+        let mut pending = Pending::new(vec![request], [own, all]);
+        pending.parts = parts;
+        Ok(pending)
     }
 
     /// Sends a number to one rank, whenever that may take it.
@@ -182,7 +249,7 @@ impl World {
             let mut request = ffi::RSMPI_REQUEST_NULL;
             let to = count(rank)?;
             let (kind, request) = (ffi::RSMPI_UINT64_T, &raw mut request);
-            check(ffi::MPI_Isend(place, 1, kind, to, TAG, self.pairs, request))
+            check(ffi::MPI_Isend(place, 1, kind, to, TELL, self.pairs, request))
         }
     }
 
@@ -193,13 +260,13 @@ impl World {
         let sender = unsafe {
             let mut status: ffi::MPI_Status = std::mem::zeroed();
             let (any, place) = (ffi::RSMPI_ANY_SOURCE, &raw mut status);
-            check(ffi::MPI_Iprobe(any, TAG, self.pairs, &raw mut is_there, place))?;
+            check(ffi::MPI_Iprobe(any, TELL, self.pairs, &raw mut is_there, place))?;
             if is_there == 0 {
                 return Ok(None);
             }
             let (to, from) = ((&raw mut number).cast::<c_void>(), status.MPI_SOURCE);
             let (kind, pairs) = (ffi::RSMPI_UINT64_T, self.pairs);
-            check(ffi::MPI_Recv(to, 1, kind, from, TAG, pairs, ffi::RSMPI_STATUS_IGNORE))?;
+            check(ffi::MPI_Recv(to, 1, kind, from, TELL, pairs, ffi::RSMPI_STATUS_IGNORE))?;
             from
         };
         Ok(Some((usize::try_from(sender).unwrap_or(0), number)))
@@ -237,32 +304,36 @@ impl Drop for World {
     }
 }
 
-impl<T> Pending<T> {
-    /// Whether it is done; asking is what brings it on.
-    pub fn is_done(&mut self) -> Result<bool, String> {
-        let Some(request) = &mut self.request else { return Ok(true) };
-        let mut done = 0;
-        // SAFETY: the request is one that MPI has given, and not done yet.
-        check(unsafe { ffi::MPI_Test(request, &raw mut done, ffi::RSMPI_STATUS_IGNORE) })?;
-        if done != 0 {
-            self.request = None;
-        }
-        Ok(done != 0)
+impl<M> Pending<M> {
+    fn new(requests: Vec<ffi::MPI_Request>, memory: M) -> Self {
+        Self { requests, memory: Some(memory), parts: [Vec::new(), Vec::new()] }
     }
 
-    /// What was given and what has come, when it is done.
-    pub fn take(mut self) -> (Vec<T>, Vec<T>) {
-        debug_assert!(self.request.is_none(), "it is done");
-        (std::mem::take(&mut self.own), std::mem::take(&mut self.all))
+    /// Whether it is done; asking is what brings it on.
+    pub fn is_done(&mut self) -> Result<bool, String> {
+        while let Some(request) = self.requests.last_mut() {
+            let mut done = 0;
+            // SAFETY: the request is one that MPI has given, and not done yet.
+            check(unsafe { ffi::MPI_Test(request, &raw mut done, ffi::RSMPI_STATUS_IGNORE) })?;
+            if done == 0 {
+                return Ok(false);
+            }
+            self.requests.pop();
+        }
+        Ok(true)
+    }
+
+    /// What was given, and what has come, when it is done.
+    pub fn take(mut self) -> Option<M> {
+        self.memory.take_if(|_| self.requests.is_empty())
     }
 }
 
-impl<T> Drop for Pending<T> {
+impl<M> Drop for Pending<M> {
     fn drop(&mut self) {
-        if self.request.is_some() {
-            // MPI may still write to them.
-            std::mem::forget(std::mem::take(&mut self.own));
-            std::mem::forget(std::mem::take(&mut self.all));
+        if !self.requests.is_empty() {
+            // MPI may still write to it.
+            std::mem::forget(self.memory.take());
             std::mem::forget(std::mem::take(&mut self.parts));
         }
     }

@@ -15,7 +15,7 @@ use super::history::EpochRecord;
 use super::observers::Observers;
 use super::schedule::Course;
 use super::snapshot::{Snapshot, State};
-use super::step::{Part, Step, Taken};
+use super::step::{Step, Taken};
 use super::{FitData, SnapshotError, TrainError, inputs, ranks};
 use crate::data::batches::{Epoch, Feed};
 use crate::data::share::Share;
@@ -88,7 +88,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             )?),
             validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
             step: Step::shared_by(
-                group.size(),
+                group,
                 model,
                 config,
                 Course {
@@ -262,11 +262,10 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             let samples = size.min(self.plan.samples - position);
             let info = BatchInfo { epoch, batch: number, samples };
             self.callbacks.each(|callback| callback.on_batch_begin(&info))?;
-            match share.ranks {
-                1 => self.step.run(&input?)?,
-                _ => {
-                    let part = Part { first: share.of(samples).start, batch: samples };
-                    if self.step.run_with(self.group, &input?, part)? == Taken::Left {
+            match self.step.is_shared() {
+                false => self.step.run(&input?)?,
+                true => {
+                    if self.step.run_with(self.group, &input?, samples)? == Taken::Left {
                         // Why, rank 0 tells when the batches are over.
                         return Ok(Flow::Continue);
                     }

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::learner::{Found, Learner};
 use super::totals::Totals;
-use super::{Engine, Input, Part, Takes, Turn};
+use super::{Engine, Gradients, Input, Part, Takes, Turn};
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::optimizer::Rate;
@@ -43,14 +43,17 @@ impl Engine for Autograd<'_> {
         input: &Input,
         part: Part,
         turn: Turn,
-        gradients: &mut [f32],
+        gradients: Gradients,
     ) -> Result<Sums, ModelError> {
         let Input::Batch(batch) = input else {
             unreachable!("an engine gets what it takes");
         };
-        gradients.fill(0.0);
         let samples = batch.labels.numel();
         if samples == 0 {
+            match gradients {
+                Gradients::Host(list) => list.fill(0.0),
+                Gradients::Device(list) => fill_with_zeros(list)?,
+            }
             return Ok(Sums::default());
         }
         let model = &*self.learner.model;
@@ -62,10 +65,14 @@ impl Engine for Autograd<'_> {
         let masks = masks.map_err(LibtorchError::from)?;
         let share = samples as f64 / part.batch as f64;
         let (found, Found { logits, loss }) = self.learner.backward(batch, &masks, Some(share))?;
-        let mut rest = gradients;
-        for tensor in found {
-            let place = rest.split_off_mut(..tensor.numel()).unwrap_or_default();
-            HostTensor::copy_to(&tensor, place)?;
+        match gradients {
+            Gradients::Host(mut rest) => {
+                for tensor in found {
+                    let place = rest.split_off_mut(..tensor.numel()).unwrap_or_default();
+                    HostTensor::copy_to(&tensor, place)?;
+                }
+            }
+            Gradients::Device(list) => join(&found, list)?,
         }
         let right = || {
             let right = logits.f_argmax(-1, false)?.f_eq_tensor(&batch.labels)?;
@@ -79,14 +86,19 @@ impl Engine for Autograd<'_> {
         })
     }
 
-    fn update(&mut self, gradients: &mut [f32], turn: Turn, sums: Sums) -> Result<(), ModelError> {
-        let mut rest = &gradients[..];
-        let mut tensors = Vec::new();
-        for parameter in self.learner.model.tensors() {
-            let place = rest.split_off(..parameter.numel()).unwrap_or_default();
-            let flat = buffer::on_device(place, parameter.device())?;
-            tensors.push(flat.f_reshape(parameter.size()).map_err(LibtorchError::from)?);
-        }
+    fn update(&mut self, gradients: Gradients, turn: Turn, sums: Sums) -> Result<(), ModelError> {
+        let parameters = self.learner.model.tensors();
+        let tensors = match gradients {
+            Gradients::Host(mut rest) => {
+                let mut next = |parameter: &Tensor| {
+                    let place = rest.split_off_mut(..parameter.numel()).unwrap_or_default();
+                    let flat = buffer::on_device(place, parameter.device())?;
+                    Ok(flat.f_reshape(parameter.size())?)
+                };
+                parameters.iter().map(&mut next).collect::<Result<_, LibtorchError>>()?
+            }
+            Gradients::Device(list) => cut(list, parameters)?,
+        };
         let rate = Rate::Number(turn.optimizer.learning_rate());
         self.learner.update(tensors, (turn.optimizer, rate), turn.number)?;
         Ok(self.totals.add_sums(sums)?)
@@ -132,6 +144,36 @@ impl Engine for Autograd<'_> {
     fn finite_steps(&mut self) -> Result<Option<usize>, LibtorchError> {
         self.totals.finite_steps()
     }
+}
+
+/// Writes tensors one behind the other into a list that has room for all.
+fn join(tensors: &[Tensor], list: &Tensor) -> Result<(), LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    let mut first = 0;
+    for tensor in tensors {
+        let length = tensor.numel() as i64;
+        list.f_narrow(0, first, length)?.f_copy_(&tensor.f_reshape([length])?)?;
+        first += length;
+    }
+    Ok(())
+}
+
+/// Tensors like `parameters` out of such a list, whose memory they share.
+fn cut(list: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>, LibtorchError> {
+    let mut first = 0;
+    let mut next = |parameter: &Tensor| {
+        let length = parameter.numel() as i64;
+        let part = list.f_narrow(0, first, length)?.f_reshape(parameter.size())?;
+        first += length;
+        Ok(part)
+    };
+    parameters.iter().map(&mut next).collect()
+}
+
+fn fill_with_zeros(list: &Tensor) -> Result<(), LibtorchError> {
+    let _no_grad = tch::no_grad_guard();
+    let _ = list.shallow_clone().f_zero_()?;
+    Ok(())
 }
 
 /// A step on a batch of any size.

@@ -25,7 +25,7 @@ mod stack;
 
 use std::hint::black_box;
 
-use super::{Engine, Input, Part, Takes, Turn};
+use super::{Engine, Gradients, Input, Part, Takes, Turn};
 use crate::data::batches::{Columns, HostFeed, Scratch};
 use crate::device;
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
@@ -269,6 +269,14 @@ fn split_off<'a>(list: &mut &'a mut [f32], size: usize) -> &'a mut [f32] {
 }
 
 /// So many zeros, or an error where there is no memory for them.
+/// This engine is the CPU's.
+fn on_host(gradients: Gradients<'_>) -> &mut [f32] {
+    match gradients {
+        Gradients::Host(list) => list,
+        Gradients::Device(_) => unreachable!("a list on a device is for engines that take batches"),
+    }
+}
+
 fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
     let mut list = reserved(count).map_err(LibtorchError::memory)?;
     list.resize(count, 0.0);
@@ -296,8 +304,9 @@ impl Engine for Fused<'_> {
         input: &Input,
         part: Part,
         turn: Turn,
-        gradients: &mut [f32],
+        gradients: Gradients,
     ) -> Result<Sums, ModelError> {
+        let gradients = on_host(gradients);
         let Some((feed, chosen)) = input.chosen() else {
             unreachable!("an engine gets what it takes");
         };
@@ -313,9 +322,9 @@ impl Engine for Fused<'_> {
         Ok(own)
     }
 
-    fn update(&mut self, gradients: &mut [f32], turn: Turn, sums: Sums) -> Result<(), ModelError> {
+    fn update(&mut self, gradients: Gradients, turn: Turn, sums: Sums) -> Result<(), ModelError> {
         self.stale = true;
-        self.renew_with(gradients, turn);
+        self.renew_with(on_host(gradients), turn);
         self.totals.loss += sums.loss;
         self.totals.correct += sums.correct;
         self.totals.samples += sums.samples;

@@ -11,19 +11,28 @@ mod tests;
 mod together;
 mod totals;
 
+use std::ops::Range;
 use std::rc::Rc;
+
+use tch::{Device, Tensor};
 
 use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
 use super::schedule::{Course, Schedule};
 use super::snapshot::{Snapshot, Sums};
 use crate::data::batches::{Batch, HostFeed, Portion, ResidentEpoch};
+use crate::data::share::Share;
+#[cfg(test)]
+use crate::group::Alone;
+use crate::group::Group;
 use crate::model::{ModelError, Sequential, WeightsError, check_like};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
 use autograd::Autograd;
 use fused::Fused;
 use replayed::Replayed;
+
+use together::Shared;
 
 pub(super) use fused::supports;
 pub(super) use together::{Taken, broadcast};
@@ -52,6 +61,24 @@ pub(super) enum Input<'a> {
 }
 
 impl Input<'_> {
+    /// Some of its samples, by their places.
+    fn part(&self, places: Range<usize>) -> Result<Input<'_>, LibtorchError> {
+        let (first, count) = (places.start as i64, places.len() as i64);
+        Ok(match self {
+            Self::Batch(batch) => {
+                // Copies: sums in libtorch may depend on where in memory a list begins.
+                let part = |tensor: &Tensor| tensor.f_narrow(0, first, count)?.f_detach_copy();
+                let (images, labels) = (part(&batch.images)?, part(&batch.labels)?);
+                Input::Batch(Batch { images, labels })
+            }
+            Self::Resident(epoch, start, _) => {
+                Input::Resident(Rc::clone(epoch), start + places.start, places.len())
+            }
+            Self::Chosen(feed, chosen) => Input::Chosen(*feed, &chosen[places]),
+            Self::Read(portion) => Input::Chosen(portion.feed(), &portion.places()[places]),
+        })
+    }
+
     /// The samples that an engine makes a batch of itself: where they are, and which.
     fn chosen(&self) -> Option<(HostFeed<'_>, &[u32])> {
         match self {
@@ -64,11 +91,19 @@ impl Input<'_> {
 
 /// Where the samples of an input are in their batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+struct Part {
     /// Samples of the batch before them.
-    pub first: usize,
+    first: usize,
     /// Samples of the whole batch.
-    pub batch: usize,
+    batch: usize,
+}
+
+/// Where an engine writes the gradients of all parameters, one behind the other in an order of its own.
+enum Gradients<'a> {
+    /// Any engine.
+    Host(&'a mut [f32]),
+    /// A list on the network's device: for engines that take batches.
+    Device(&'a Tensor),
 }
 
 /// One step's place in the training.
@@ -93,18 +128,18 @@ trait Engine {
     fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError>;
 
     /// The first half of a step on a part of a batch, which may be empty: writes what it adds to the gradients
-    /// of the whole batch's mean loss into `gradients`, one for each parameter in an order of the engine's
-    /// own, and gives the sums over its samples. Nothing is changed by it.
+    /// of the whole batch's mean loss into `gradients`, and gives the sums over its samples. Nothing is changed
+    /// by it.
     fn gradients(
         &mut self,
         input: &Input,
         part: Part,
         turn: Turn,
-        gradients: &mut [f32],
+        gradients: Gradients,
     ) -> Result<Sums, ModelError>;
 
     /// The second half: the optimiser's step, with the gradients and sums of a whole batch.
-    fn update(&mut self, gradients: &mut [f32], turn: Turn, sums: Sums) -> Result<(), ModelError>;
+    fn update(&mut self, gradients: Gradients, turn: Turn, sums: Sums) -> Result<(), ModelError>;
 
     /// The network with the parameters of this moment.
     fn model(&mut self) -> Result<&Sequential, LibtorchError>;
@@ -159,8 +194,10 @@ pub(super) struct Step<'m> {
     course: Course,
     seed: u64,
     keeps_average: bool,
-    /// What is exchanged between ranks; empty before the first such step.
-    shared: Vec<f32>,
+    /// What of each batch is this rank's, computed one after the other; nothing where steps are taken alone.
+    pieces: Vec<Share>,
+    /// What is exchanged between ranks.
+    shared: Shared,
     /// Whether somebody has replaced the weights since all ranks had the same.
     replaced: bool,
 }
@@ -174,19 +211,28 @@ impl<'m> Step<'m> {
         course: Course,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
-        Self::shared_by(1, model, config, course, samples)
+        Self::shared_by(&Alone, model, config, course, samples)
     }
 
-    /// For steps over a training set of so many samples, each of them shared by so many ranks.
+    /// For steps over a training set of so many samples, which these ranks take together.
     pub fn shared_by(
-        ranks: usize,
+        group: &dyn Group,
         model: &'m mut Sequential,
         config: &FitConfig,
         course: Course,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
-        let batch = config.batch_size.min(samples).div_ceil(ranks);
-        let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), model.device()) {
+        let (ranks, batch) = (group.size(), config.batch_size.min(samples));
+        let (share, device) = (Share::of_rank(group), model.device());
+        let (pieces, batch) = if group.is_alone() || (ranks == 1 && device != Device::Cpu) {
+            (Vec::new(), batch)
+        } else if device == Device::Cpu && !group.reaches(device) {
+            (share.pieces(), batch.div_ceil(Share::pieces_of_all(ranks)))
+        } else {
+            // A GPU is too fast to be given less than there is.
+            (vec![share], batch.div_ceil(ranks))
+        };
+        let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), device) {
             Choice::Fused => Box::new(Fused::new(model, config, batch)?),
             // What ranks exchange goes through the host, which no graph records.
             Choice::Graph if ranks > 1 => Box::new(Autograd::new(model, config)?),
@@ -201,9 +247,15 @@ impl<'m> Step<'m> {
             course,
             seed: config.seed,
             keeps_average: config.ema.is_some(),
-            shared: Vec::new(),
+            pieces,
+            shared: Shared::default(),
             replaced: false,
         })
+    }
+
+    /// Whether steps are taken [together](Self::run_with) with other ranks, or as they would be.
+    pub fn is_shared(&self) -> bool {
+        !self.pieces.is_empty()
     }
 
     /// What [`run`](Self::run) is to be given.

@@ -21,7 +21,7 @@ use tch::Device;
 use super::autograd;
 use super::learner::Learner;
 use super::totals::Totals;
-use super::{Engine, Input, Part, Takes, Turn};
+use super::{Engine, Gradients, Input, Part, Takes, Turn};
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
@@ -247,17 +247,11 @@ impl Engine for Replayed<'_> {
         Ok(())
     }
 
-    fn gradients(
-        &mut self,
-        _: &Input,
-        _: Part,
-        _: Turn,
-        _: &mut [f32],
-    ) -> Result<Sums, ModelError> {
+    fn gradients(&mut self, _: &Input, _: Part, _: Turn, _: Gradients) -> Result<Sums, ModelError> {
         unreachable!("ranks take autograd's steps")
     }
 
-    fn update(&mut self, _: &mut [f32], _: Turn, _: Sums) -> Result<(), ModelError> {
+    fn update(&mut self, _: Gradients, _: Turn, _: Sums) -> Result<(), ModelError> {
         unreachable!("ranks take autograd's steps")
     }
 

@@ -2,11 +2,21 @@
 //! makes those of the whole, and each renews its own weights with them. So all have the same weights as if
 //! one had seen the whole batch, but for the rounding of the sums.
 //!
+//! Sums of f32 depend on their order, and Adam makes differences in the last bit larger from step to step. So a
+//! batch on the CPU is cut into four pieces, each is computed apart, and they are added up in pairs whoever
+//! computed them: 1, 2 and 4 ranks come to the same bits.
+//!
 //! Behind the gradients travels what else a step is about: what was seen, and rank 0's word on how it goes on,
 //! which costs no operation of its own in this way.
 
-use super::{Input, Part, Step};
-use crate::group::{Group, GroupError};
+use std::ops::Range;
+
+use tch::{Kind, Tensor};
+
+use super::{Gradients, Input, Part, Step, Takes, Turn};
+use crate::data::share::Share;
+use crate::group::{Group, GroupError, add_in_pairs};
+use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::TrainError;
@@ -53,35 +63,84 @@ fn whole(pieces: &[f32]) -> f64 {
     f64::from_bits(bits)
 }
 
+/// What is exchanged. It is allocated before the first step, and for each piece that is added to another.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// The gradients, unless they are `there`, and what is behind them.
+    list: Vec<f32>,
+    /// The gradients in a GPU's memory, where the ranks exchange them from there.
+    there: Option<Tensor>,
+    /// Lists like `list`, for pieces.
+    spare: Vec<Vec<f32>>,
+}
+
+impl Shared {
+    fn new(group: &dyn Group, model: &Sequential, takes: Takes) -> Result<Self, LibtorchError> {
+        let parameters: usize = model.parameters().map(|(_, tensor)| tensor.numel()).sum();
+        let device = model.device();
+        // One that makes its batches itself computes on the host.
+        let there = match takes != Takes::Chosen && group.reaches(device) {
+            true => Some(Tensor::f_zeros([parameters as i64], (Kind::Float, device))?),
+            false => None,
+        };
+        let gradients = if there.is_some() { 0 } else { parameters };
+        Ok(Self { list: list(gradients + BEHIND)?, there, spare: Vec::new() })
+    }
+
+    fn gradients(&mut self) -> Gradients<'_> {
+        let length = self.list.len() - BEHIND;
+        match &self.there {
+            Some(there) => Gradients::Device(there),
+            None => Gradients::Host(&mut self.list[..length]),
+        }
+    }
+}
+
+fn list(length: usize) -> Result<Vec<f32>, LibtorchError> {
+    let mut list = reserved(length).map_err(LibtorchError::memory)?;
+    list.resize(length, 0.0);
+    Ok(list)
+}
+
+/// What a rank has of a batch.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    input: &'a Input<'a>,
+    /// The place in the batch of the first sample of `input`.
+    first: usize,
+    /// Samples of the whole batch.
+    batch: usize,
+    turn: Turn,
+}
+
 impl Step<'_> {
-    /// A step of all ranks, whose own parts of the batch `input` and `part` are.
+    /// A step of all ranks on a batch of so many samples, of which `input` has this rank's share.
     pub fn run_with(
         &mut self,
         group: &dyn Group,
         input: &Input,
-        part: Part,
+        batch: usize,
     ) -> Result<Taken, TrainError> {
+        let first = Share::of_rank(group).of(batch).start;
         loop {
-            let mut shared = self.shared_list()?;
-            let turn = self.turn();
-            let length = shared.len() - BEHIND;
+            let mut shared = self.shared(group)?;
             let word = if self.replaced { Word::Renewed } else { Word::Go };
-            let own = match word {
-                Word::Go => self.engine.gradients(input, part, turn, &mut shared[..length])?,
-                _ => Sums::default(),
-            };
-            let sums = self.exchange(group, &mut shared, own, word)?;
-            let taken = match sums {
-                (Word::Go, sums) => {
-                    let sums = Sums { samples: part.batch, ..sums };
+            if word == Word::Go {
+                let own = Own { input, first, batch, turn: self.turn() };
+                self.add_up(own, 0..self.pieces.len(), &mut shared)?;
+            }
+            let (word, sums) = self.exchange(group, &mut shared, word)?;
+            let taken = match word {
+                Word::Go => {
+                    let sums = Sums { samples: batch, ..sums };
                     // With rank 0's learning rate.
                     let turn = self.turn();
-                    self.engine.update(&mut shared[..length], turn, sums)?;
+                    self.engine.update(shared.gradients(), turn, sums)?;
                     self.steps += 1;
                     Some(Taken::Yes)
                 }
-                (Word::Leave, _) => Some(Taken::Left),
-                (Word::Renewed, _) => None,
+                Word::Leave => Some(Taken::Left),
+                Word::Renewed => None,
             };
             self.shared = shared;
             match taken {
@@ -93,9 +152,8 @@ impl Step<'_> {
 
     /// Tells the ranks, who are in the next step, that rank 0 has left the epoch.
     pub fn leave(&mut self, group: &dyn Group) -> Result<(), TrainError> {
-        let mut shared = self.shared_list()?;
-        shared.fill(0.0);
-        let (_word, _sums) = self.exchange(group, &mut shared, Sums::default(), Word::Leave)?;
+        let mut shared = self.shared(group)?;
+        let (_word, _sums) = self.exchange(group, &mut shared, Word::Leave)?;
         self.shared = shared;
         Ok(())
     }
@@ -118,41 +176,73 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// The sums over some of this rank's pieces, added up in pairs.
+    fn add_up(
+        &mut self,
+        own: Own,
+        pieces: Range<usize>,
+        shared: &mut Shared,
+    ) -> Result<(), TrainError> {
+        if pieces.len() > 1 {
+            let middle = pieces.start + pieces.len() / 2;
+            self.add_up(own, pieces.start..middle, shared)?;
+            let length = shared.list.len();
+            let other = shared.spare.pop().map_or_else(|| list(length), Ok)?;
+            let first = std::mem::replace(&mut shared.list, other);
+            self.add_up(own, middle..pieces.end, shared)?;
+            let mut second = std::mem::replace(&mut shared.list, first);
+            add_in_pairs(&mut [&mut shared.list, &mut second]);
+            shared.spare.push(second);
+            return Ok(());
+        }
+        let places = self.pieces[pieces.start].of(own.batch);
+        let part = Part { first: places.start, batch: own.batch };
+        let input = own.input.part(places.start - own.first..places.end - own.first)?;
+        let sums = self.engine.gradients(&input, part, own.turn, shared.gradients())?;
+        let length = shared.list.len() - BEHIND;
+        let behind = &mut shared.list[length..];
+        behind.fill(0.0);
+        behind[0] = sums.loss as f32;
+        behind[1] = sums.correct as f32;
+        Ok(())
+    }
+
     /// Sums what all ranks have; what they have seen together, and rank 0's word. Takes over its learning rate.
     fn exchange(
         &mut self,
         group: &dyn Group,
-        shared: &mut [f32],
-        own: Sums,
+        shared: &mut Shared,
         word: Word,
     ) -> Result<(Word, Sums), GroupError> {
-        let (_, behind) = shared.split_at_mut(shared.len() - BEHIND);
-        behind.fill(0.0);
-        behind[0] = own.loss as f32;
-        behind[1] = own.correct as f32;
+        if word != Word::Go {
+            shared.list.fill(0.0);
+        }
+        let length = shared.list.len() - BEHIND;
         if group.rank() == 0 {
+            let behind = &mut shared.list[length..];
             behind[2] = word as u8 as f32;
             behind[3..].copy_from_slice(&pieces(self.learning_rate()));
         }
-        group.sum(shared)?;
-        let (_, behind) = shared.split_at(shared.len() - BEHIND);
+        group.sum(&mut shared.list)?;
+        let behind = &shared.list[length..];
         self.set_learning_rate(whole(&behind[3..]));
         let word = Word::ALL.get(behind[2] as usize);
         let word = *word.ok_or_else(|| GroupError::Unreadable(format!("word {}", behind[2])))?;
         let (loss, correct) = (f64::from(behind[0]), behind[1] as i64);
+        if let (Word::Go, Some(there)) = (word, &shared.there) {
+            group.sum_tensor(there)?;
+        }
         Ok((word, Sums { loss, correct, samples: 0 }))
     }
 
-    /// Room for the gradients and what is behind them, to be put back.
-    fn shared_list(&mut self) -> Result<Vec<f32>, LibtorchError> {
-        let mut shared = std::mem::take(&mut self.shared);
-        if shared.is_empty() {
-            let parameters: usize =
-                self.engine.model()?.parameters().map(|(_, tensor)| tensor.numel()).sum();
-            shared = reserved(parameters + BEHIND).map_err(LibtorchError::memory)?;
-            shared.resize(parameters + BEHIND, 0.0);
+    /// What is exchanged, to be put back.
+    fn shared(&mut self, group: &dyn Group) -> Result<Shared, LibtorchError> {
+        let shared = std::mem::take(&mut self.shared);
+        if !shared.list.is_empty() {
+            return Ok(shared);
         }
-        Ok(shared)
+        let takes = self.engine.takes();
+        Shared::new(group, self.engine.model()?, takes)
     }
 }
 
