@@ -60,9 +60,17 @@ fn difference(a: &History, b: &History) -> f64 {
     losses.fold(0.0, f64::max)
 }
 
-/// Checks that 1, 2 and 4 ranks come to the same, and within a relative difference of `most` between losses to
-/// what one process comes to that knows nothing of ranks.
-fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: f64) {
+/// How far a process that knows nothing of ranks may be from them: relative differences between losses, and
+/// differences between accuracies.
+#[derive(Clone, Copy)]
+struct Apart(f64, f64);
+
+/// What rounding alone makes of some dozen steps.
+const ROUNDING: Apart = Apart(1e-4, 1e-3);
+
+/// Checks that 1, 2 and 4 ranks come to the same, and not further than that from a process that knows nothing
+/// of ranks.
+fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: Apart) {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let options = [data, settings, &["--epochs", "3", "--quiet"]].concat();
@@ -79,8 +87,8 @@ fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: f64) {
             "{settings:?}, {size} ranks: losses {apart:.1e} from 1 rank's and {found:.1e} from one process's, \
              accuracy {accuracy} and {right}"
         );
-        assert!(apart < 1e-4 && found < most, "{settings:?}, {size} ranks: {apart}, {found}");
-        assert!((accuracy - right).abs() <= 1e-3, "{size} ranks: {right} {accuracy}");
+        assert!(apart < 1e-4 && found < most.0, "{settings:?}, {size} ranks: {apart}, {found}");
+        assert!((accuracy - right).abs() <= most.1, "{size} ranks: {right} {accuracy}");
         let weights = |run: &str| {
             let model = Run::open(&home.join(run)).unwrap().load_model(Device::Cpu).unwrap();
             model.weights().unwrap()
@@ -109,14 +117,14 @@ const DIGITS: [&str; 2] = ["--dataset", "digits"];
 #[test]
 fn all_numbers_of_ranks_agree_on_digits() {
     let everything = "--recipe fast99 --validation-split 0.2 --dropout 0.1 --ema 0.9 --clip-norm 1";
-    for (settings, most) in [
-        ("--optimizer sgd --momentum 0.9 --batch-size 100", 1e-4),
-        ("--batch-size 100", 1e-4),
-        ("--batch-size 100 --engine autograd", 1e-4),
-        (everything, 1e-4),
+    for settings in [
+        "--optimizer sgd --momentum 0.9 --batch-size 100",
+        "--batch-size 100",
+        "--batch-size 100 --engine autograd",
+        everything,
     ] {
         let settings: Vec<&str> = settings.split(' ').collect();
-        all_numbers_of_ranks_agree(&DIGITS, &settings, most);
+        all_numbers_of_ranks_agree(&DIGITS, &settings, ROUNDING);
     }
 }
 
@@ -130,16 +138,21 @@ fn all_numbers_of_ranks_agree_on_streamed_data() {
             .args([&["data", "shard", "--shards", "3", "--out", shards], &DIGITS[..]].concat()),
     );
     let data = ["--stream=1", "--data-dir", shards];
-    all_numbers_of_ranks_agree(&data, &["--batch-size", "100"], 1e-4);
+    all_numbers_of_ranks_agree(&data, &["--batch-size", "100"], ROUNDING);
 }
 
 #[test]
 fn all_numbers_of_ranks_agree_on_mnist() {
     let Some(mnist) = common::mnist() else { return };
     let data = ["--data-dir", mnist.to_str().unwrap()];
-    for settings in ["--optimizer sgd --batch-size 512", "--batch-size 512"] {
-        let settings: Vec<&str> = settings.split(' ').collect();
-        all_numbers_of_ranks_agree(&data, &settings, 5e-3);
+    // In a process that adds the samples of a batch in one go the last bits are others, and Adam makes more of
+    // them from step to step: in 5,625 of them with the tutorial's batches.
+    let adam = Apart(0.1, 1e-2);
+    for (settings, most) in
+        [("--optimizer sgd --batch-size 512", ROUNDING), ("--batch-size 512", adam), ("", adam)]
+    {
+        let settings: Vec<&str> = settings.split_terminator(' ').collect();
+        all_numbers_of_ranks_agree(&data, &settings, most);
     }
 }
 
