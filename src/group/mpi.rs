@@ -1,7 +1,7 @@
 //! Ranks that are processes, on one machine or many, by MPI.
 //!
 //! MPI itself waits for ever for a rank that is silent. Here everything is started without waiting, and asked
-//! for until it is done. Who has waited for half of the time that is allowed calls the roll: it tells all ranks
+//! for until it is done. Who has waited for half of the time that there is calls the roll: it tells all ranks
 //! the number of the operation that it waits in, and whoever waits as well answers with its own. When the time
 //! is over, those that have not answered are the ones that everybody waits for.
 
@@ -17,9 +17,11 @@ use crate::native::mpi::{Parcel, Pending, World};
 
 /// Elements of one operation at most: MPI counts them in 31 bits.
 const AT_ONCE: usize = 1 << 28;
-/// The share of the time after which the roll is called, and after which it is closed: the rest is for the end.
+/// What is left of the time that is allowed for ending all processes: so much, and at most that share of it.
+const TO_END: Duration = Duration::from_millis(1500);
+const MOST_TO_END: f64 = 0.4;
+/// The share of the time of waiting after which the roll is called.
 const CALL: f64 = 0.5;
-const CLOSE: f64 = 0.9;
 /// The share of the time that may pass between two looks at what is pending: more is this rank's own sleep.
 const LONGEST_GAP: f64 = 0.05;
 
@@ -84,7 +86,8 @@ impl Mpi {
         const SPINNING: Duration = Duration::from_micros(200);
         const LONGEST_NAP: Duration = Duration::from_millis(1);
         let world = &self.world;
-        let longest_gap = self.timeout.mul_f64(LONGEST_GAP);
+        let most = self.timeout - TO_END.min(self.timeout.mul_f64(MOST_TO_END));
+        let longest_gap = most.mul_f64(LONGEST_GAP);
         let (mut waited, mut asked) = (Duration::ZERO, Instant::now());
         let mut nap = Duration::from_micros(10);
         let mut roll: Option<Vec<bool>> = None;
@@ -98,7 +101,7 @@ impl Mpi {
             }
             std::thread::sleep(nap);
             nap = (nap * 2).min(LONGEST_NAP);
-            let mut called = waited >= self.timeout.mul_f64(CALL);
+            let mut called = waited >= most.mul_f64(CALL);
             let mut answers = Vec::new();
             while let Some((rank, their_turn)) = world.heard()? {
                 called = true;
@@ -117,7 +120,7 @@ impl Mpi {
             for present in roll.iter_mut() {
                 answers.iter().for_each(|&rank| present[rank] = true);
             }
-            if waited >= self.timeout.mul_f64(CLOSE) {
+            if waited >= most {
                 let present = roll.unwrap_or_default();
                 let absent = |(rank, present): (usize, &bool)| (!present).then_some(rank);
                 let ranks = present.iter().enumerate().filter_map(absent).collect();
