@@ -122,8 +122,9 @@ pub fn require(device: Device) -> Result<(), DeviceError> {
     }
 }
 
-/// Processes that the processors of this machine are divided between.
+/// The processes that this machine is divided between, and which of them this one is.
 static SHARERS: AtomicUsize = AtomicUsize::new(1);
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// Processors that this process may use.
 pub fn all_threads() -> usize {
@@ -131,21 +132,26 @@ pub fn all_threads() -> usize {
     (all / SHARERS.load(Ordering::Relaxed)).max(1)
 }
 
-/// Leaves so many processes on this machine, this one among them, an equal part of its processors: threads of
-/// two processes on one processor wait for each other at every operation.
-pub fn share_processors(processes: usize) {
+/// Divides this machine between so many processes, of which this is the one of that number, from 0: each has an
+/// equal part of the processors, as threads of two processes on one processor wait for each other at every
+/// operation; and a GPU of its own, as far as there are enough ([`own`]).
+pub fn share_machine(number: usize, processes: usize) {
     SHARERS.store(processes.max(1), Ordering::Relaxed);
+    NUMBER.store(number, Ordering::Relaxed);
     set_threads(all_threads());
 }
 
-/// The GPU for the process of this number on its machine: one of its own as long as there are enough.
+/// This process's device, where `asked` is: the GPU of its number, if it [shares](share_machine) the machine.
 ///
 /// # Errors
-/// As [`require`], where there is none.
-pub fn of_local_rank(local_rank: usize) -> Result<Device, DeviceError> {
+/// As [`require`], where there is no GPU.
+pub fn own(asked: Device) -> Result<Device, DeviceError> {
+    if !asked.is_cuda() || SHARERS.load(Ordering::Relaxed) == 1 {
+        return Ok(asked);
+    }
     require(Device::Cuda(0))?;
     let count = usize::try_from(tch::Cuda::device_count()).unwrap_or(1).max(1);
-    Ok(Device::Cuda(local_rank % count))
+    Ok(Device::Cuda(NUMBER.load(Ordering::Relaxed) % count))
 }
 
 /// Sets how many threads libtorch uses inside one operation on the CPU, for the whole process.

@@ -229,6 +229,21 @@ fn without_mpirun_the_program_says_what_to_do() {
     assert!(said.stderr.contains("mpirun -n 4 seqfit train --distributed"), "{said:?}");
 }
 
+#[test]
+fn a_launcher_that_mpi_does_not_know_is_an_error() {
+    // As of another MPI than the one that the program is built with.
+    let home = tempfile::tempdir().unwrap();
+    for (rank, lines) in [("0", 1), ("1", 0)] {
+        let mut command = seqfit(home.path());
+        command.env("PMI_RANK", rank).env("PMI_SIZE", "2");
+        let said = run(command.args(["train", "--distributed", "--dataset", "digits"]));
+        assert_eq!((said.code, errors(&said).len()), (2, lines), "{said:?}");
+        let known =
+            said.stderr.contains("started 2 processes, and MPI, which must find as many, found 1");
+        assert_eq!(known, lines == 1, "{said:?}");
+    }
+}
+
 /// A training that goes on for longer than any test waits, with a checkpoint every half second.
 struct Job {
     mpirun: Child,

@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The device, as asked for.
 fn ready(args: &Args) -> anyhow::Result<Device> {
-    let device = args.ranks.device(args.device.chosen().unwrap_or(Device::Cpu))?;
+    let device = device::own(args.device.chosen().unwrap_or(Device::Cpu))?;
     device::require(device)?;
     if let Some(threads) = args.threads {
         device::set_threads(threads.into());

@@ -4,8 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+#[cfg(feature = "mpi")]
+use seqfit::device;
+#[cfg(feature = "mpi")]
+use seqfit::group::launcher::{self, Launched};
 use seqfit::group::{Alone, Group};
-use seqfit::{Device, device};
 
 use super::options;
 use super::output::Usage;
@@ -33,43 +36,44 @@ pub enum Ranks {
 }
 
 impl RankOptions {
-    /// Meets the others, if there are to be some; the processors of a machine are divided between those on it.
+    /// Meets the others, if there are to be some; a machine is divided between those on it.
     pub fn meet(&self) -> anyhow::Result<Ranks> {
         if !self.distributed {
             return Ok(Ranks::One(Alone));
         }
-        let timeout = self.rank_timeout.unwrap_or(TIMEOUT);
-        let ranks = Ranks::by_mpi(timeout)?;
-        if let Some(place) = seqfit::group::places::from_env() {
-            device::share_processors(place.local_ranks);
-        }
-        Ok(ranks)
-    }
-
-    /// The device of this process, where `asked` is wanted: each on its machine takes a GPU of its own, as far
-    /// as there are enough.
-    pub fn device(&self, asked: Device) -> Result<Device, device::DeviceError> {
-        match seqfit::group::places::from_env() {
-            Some(place) if self.distributed && asked.is_cuda() => {
-                device::of_local_rank(place.local_rank)
-            }
-            _ => Ok(asked),
-        }
+        Ranks::by_mpi(self.rank_timeout.unwrap_or(TIMEOUT))
     }
 }
 
 impl Ranks {
     #[cfg(feature = "mpi")]
     fn by_mpi(timeout: Duration) -> anyhow::Result<Self> {
-        if seqfit::group::places::from_env().is_none() {
+        let Some(Launched { rank, ranks }) = launcher::from_env() else {
             return Err(Usage(
                 "--distributed needs processes to work with, and no launcher has started this one: start them \
                  with 'mpirun -n 4 seqfit train --distributed …', or with srun"
                     .to_owned(),
             )
             .into());
+        };
+        let mpi = seqfit::group::Mpi::start(timeout)?;
+        let found = mpi.size();
+        if found != ranks {
+            drop(mpi);
+            if rank > 0 {
+                // One of them says why.
+                std::process::exit(2);
+            }
+            return Err(Usage(format!(
+                "the launcher has started {ranks} processes, and MPI, which must find as many, found {found}: use \
+                 the mpirun of the MPI that this seqfit was built with; with Slurm the --mpi that it speaks (srun \
+                 --mpi=list; --mpi=pmix for OpenMPI, --mpi=pmi2 for MPICH)"
+            ))
+            .into());
         }
-        Ok(Self::Mpi(mpi::Watched::new(seqfit::group::Mpi::start(timeout)?)))
+        let (number, processes) = mpi.on_this_machine();
+        device::share_machine(number, processes);
+        Ok(Self::Mpi(mpi::Watched::new(mpi)))
     }
 
     #[cfg(not(feature = "mpi"))]

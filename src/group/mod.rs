@@ -5,9 +5,9 @@
 //! feature `mpi`, processes on one machine or many.
 
 mod agreement;
+pub mod launcher;
 #[cfg(feature = "mpi")]
 mod mpi;
-pub mod places;
 mod threads;
 
 use std::time::Duration;

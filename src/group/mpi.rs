@@ -64,6 +64,11 @@ impl Mpi {
         })
     }
 
+    /// This rank's number among those on the same machine, and how many they are.
+    pub fn on_this_machine(&self) -> (usize, usize) {
+        self.world.on_this_machine()
+    }
+
     /// Ends the processes of all ranks at once, with exit code 1.
     pub fn abort(&self) -> ! {
         self.world.abort()

@@ -30,6 +30,8 @@ pub struct World {
     pairs: ffi::MPI_Comm,
     rank: usize,
     size: usize,
+    /// This one's number among those on the same machine, and how many they are.
+    on_this_machine: (usize, usize),
     /// Whether some rank will not come to MPI's end, so that waiting for it there would be for ever.
     given_up: Cell<bool>,
     /// MPI was told that one thread alone calls it.
@@ -75,7 +77,9 @@ impl World {
             return Err("it can be started once in a process".to_owned());
         }
         let mut given = 0;
-        let (mut pairs, mut rank, mut size) = (unsafe { ffi::RSMPI_COMM_NULL }, 0, 0);
+        let null = unsafe { ffi::RSMPI_COMM_NULL };
+        let (mut pairs, mut rank, mut size) = (null, 0, 0);
+        let (mut near, mut near_rank, mut near_size) = (null, 0, 0);
         // SAFETY: all pointers are to places of this function; no arguments are handed on. The constants
         // are set once the library is loaded.
         let all = unsafe {
@@ -88,6 +92,11 @@ impl World {
             check(ffi::MPI_Comm_dup(all, &raw mut pairs))?;
             check(ffi::MPI_Comm_rank(all, &raw mut rank))?;
             check(ffi::MPI_Comm_size(all, &raw mut size))?;
+            let (shared, no_hints) = (ffi::RSMPI_COMM_TYPE_SHARED, ffi::RSMPI_INFO_NULL);
+            check(ffi::MPI_Comm_split_type(all, shared, rank, no_hints, &raw mut near))?;
+            check(ffi::MPI_Comm_rank(near, &raw mut near_rank))?;
+            check(ffi::MPI_Comm_size(near, &raw mut near_size))?;
+            check(ffi::MPI_Comm_free(&raw mut near))?;
             all
         };
         let whole = |number: c_int| usize::try_from(number).unwrap_or(0);
@@ -96,6 +105,7 @@ impl World {
             pairs,
             rank: whole(rank),
             size: whole(size),
+            on_this_machine: (whole(near_rank), whole(near_size).max(1)),
             given_up: Cell::new(false),
             one_thread: PhantomData,
         })
@@ -164,6 +174,10 @@ impl World {
             }
         }
         Ok(pending)
+    }
+
+    pub fn on_this_machine(&self) -> (usize, usize) {
+        self.on_this_machine
     }
 
     /// Starts to sum `own` over all ranks; `all` is a list of the same length for the result.

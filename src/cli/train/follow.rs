@@ -32,7 +32,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         None if goes_on => device::parse(&plan.device)?,
         chosen => chosen.unwrap_or(Device::Cpu),
     };
-    let device = args.ranks.device(asked)?;
+    let device = device::own(asked)?;
     device::require(device)?;
     let base = if goes_on { plan.fit.clone() } else { FitConfig::default() };
     let mut fit = args.fit.over(&base, device.is_cuda())?;

@@ -20,7 +20,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let validates = fit.validation_split > 0.0;
     let base = (&Default::default(), &Default::default());
     let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
-    let device = args.ranks.device(args.device.chosen().unwrap_or(Device::Cpu))?;
+    let device = device::own(args.device.chosen().unwrap_or(Device::Cpu))?;
     if args.stream.stream.is_some() {
         fit = fit.for_streaming(device)?;
     }
@@ -101,7 +101,7 @@ pub(super) fn go_on(
         Some(device) => device,
         None => device::parse(&began.device)?,
     };
-    let device = args.ranks.device(device)?;
+    let device = device::own(device)?;
     let fit = args.fit.over(&began.fit, device.is_cuda())?;
     // A recipe's epochs are those of a training that begins.
     let fit = match args.fit.epochs {
