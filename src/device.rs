@@ -122,9 +122,11 @@ pub fn require(device: Device) -> Result<(), DeviceError> {
     }
 }
 
-/// The processes that this machine is divided between, and which of them this one is.
-static SHARERS: AtomicUsize = AtomicUsize::new(1);
+/// The processes on this machine that work together, and which of them this one is.
+static PROCESSES: AtomicUsize = AtomicUsize::new(1);
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
+/// Those that this one's processors are divided between.
+static SHARERS: AtomicUsize = AtomicUsize::new(1);
 
 /// Processors that this process may use.
 pub fn all_threads() -> usize {
@@ -132,12 +134,13 @@ pub fn all_threads() -> usize {
     (all / SHARERS.load(Ordering::Relaxed)).max(1)
 }
 
-/// Divides this machine between so many processes, of which this is the one of that number, from 0: each has an
-/// equal part of the processors, as threads of two processes on one processor wait for each other at every
-/// operation; and a GPU of its own, as far as there are enough ([`own`]).
-pub fn share_machine(number: usize, processes: usize) {
-    SHARERS.store(processes.max(1), Ordering::Relaxed);
+/// Divides this machine between so many processes, of which this is the one of that number, from 0: each has a
+/// GPU of its own, as far as there are enough ([`own`]); and an equal part of its processors, which so many of
+/// them may use, as threads of two processes on one processor wait for each other at every operation.
+pub fn share_machine(number: usize, processes: usize, sharers: usize) {
     NUMBER.store(number, Ordering::Relaxed);
+    PROCESSES.store(processes.max(1), Ordering::Relaxed);
+    SHARERS.store(sharers.max(1), Ordering::Relaxed);
     set_threads(all_threads());
 }
 
@@ -146,7 +149,7 @@ pub fn share_machine(number: usize, processes: usize) {
 /// # Errors
 /// As [`require`], where there is no GPU.
 pub fn own(asked: Device) -> Result<Device, DeviceError> {
-    if !asked.is_cuda() || SHARERS.load(Ordering::Relaxed) == 1 {
+    if !asked.is_cuda() || PROCESSES.load(Ordering::Relaxed) == 1 {
         return Ok(asked);
     }
     require(Device::Cuda(0))?;

@@ -348,8 +348,8 @@ fn what_callbacks_change_is_changed_on_all_ranks() {
     assert!(difference(&expected, &same_on_all(ends).0) < 1e-4);
 }
 
-/// Puts other weights in and halves the learning rate in the middle of an epoch.
-struct Meddler;
+/// Puts other weights in and halves the learning rate behind a batch.
+struct Meddler(usize);
 
 impl Callback for Meddler {
     fn on_batch_end(
@@ -357,7 +357,7 @@ impl Callback for Meddler {
         training: &mut Training,
         batch: &BatchInfo,
     ) -> Result<Flow, CallbackError> {
-        if batch.batch == 3 {
+        if batch.batch == self.0 {
             training.set_weights(&network(0.0).weights()?)?;
             training.set_learning_rate(training.learning_rate() / 2.0)?;
         }
@@ -367,10 +367,19 @@ impl Callback for Meddler {
 
 #[test]
 fn weights_that_a_callback_replaces_reach_all_ranks() {
-    let config = FitConfig { epochs: 2, batch_size: 100, ema: Some(0.5), ..FitConfig::default() };
-    let (expected, _) = alone(&config, 0.0, &mut [&mut Meddler]);
-    let ends = together(3, &config, 0.0, |train| train(&mut [&mut Meddler]));
-    assert!(difference(&expected, &same_on_all(ends).0) < 1e-4);
+    let config = FitConfig {
+        epochs: 2,
+        batch_size: 100,
+        ema: Some(0.5),
+        validation_split: 0.2,
+        ..FitConfig::default()
+    };
+    // In the middle of an epoch, and behind the last batch, before the validation.
+    for batch in [3, 9] {
+        let (expected, _) = alone(&config, 0.0, &mut [&mut Meddler(batch)]);
+        let ends = together(3, &config, 0.0, |train| train(&mut [&mut Meddler(batch)]));
+        assert!(difference(&expected, &same_on_all(ends).0) < 1e-4, "batch {batch}");
+    }
 }
 
 #[test]

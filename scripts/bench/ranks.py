@@ -9,7 +9,8 @@ data is made up (784 random pixels an image), as only its size matters.
 
 The model is fitted to steps of one process, which has the whole machine: a step of P parameters and b samples
 takes a·P·b + c·P + d seconds, and what N ranks exchange takes 2·(N-1)·(latency + 4·P/N/bandwidth) as a ring does
-it. It says nothing about slow ranks, and nothing about networks that share their links.
+it: the least that any exchange takes. It says nothing about slow ranks, and nothing about networks that share their
+links.
 """
 
 import argparse
@@ -105,17 +106,22 @@ def measure(options, data):
 
 
 def solve(rows, values):
-    """Least squares of three unknowns by the normal equations, each row weighted by its value."""
+    """Least squares by the normal equations, each row weighted by its value; no result is below 0."""
+    count = len(rows[0])
     rows = [[x / value for x in row] for row, value in zip(rows, values)]
-    matrix = [[sum(r[i] * r[j] for r in rows) for j in range(3)] + [sum(r[i] for r in rows)] for i in range(3)]
-    for i in range(3):
-        pivot = matrix[i][i]
-        matrix[i] = [x / pivot for x in matrix[i]]
-        for j in range(3):
-            if j != i:
-                factor = matrix[j][i]
-                matrix[j] = [x - factor * y for x, y in zip(matrix[j], matrix[i])]
-    return [row[3] for row in matrix]
+    used = list(range(count))
+    while True:
+        matrix = [[sum(r[i] * r[j] for r in rows) for j in used] + [sum(r[i] for r in rows)] for i in used]
+        for i in range(len(used)):
+            matrix[i] = [x / matrix[i][i] for x in matrix[i]]
+            for j in range(len(used)):
+                if j != i:
+                    matrix[j] = [x - matrix[j][i] * y for x, y in zip(matrix[j], matrix[i])]
+        found = {i: row[-1] for i, row in zip(used, matrix)}
+        if min(found.values()) >= 0:
+            return [found.get(i, 0.0) for i in range(count)]
+        # What comes out below 0 is not there, and the others are found without it.
+        used.remove(min(found, key=found.get))
 
 
 def fit(options, data):
@@ -128,7 +134,7 @@ def fit(options, data):
             rows.append([size * batch, size, 1.0])
             values.append(step)
             told.append((width, batch))
-    a, c, d = (max(x, 0.0) for x in solve(rows, values))
+    a, c, d = solve(rows, values)
     print(f"a = {a:.3e} s a parameter and sample, c = {c:.3e} s a parameter, d = {d:.3e} s\n")
     print("| hidden layers | batch | measured, ms | model, ms |")
     print("| --- | --- | --- | --- |")

@@ -6,9 +6,12 @@ use std::time::Duration;
 use clap::Args;
 #[cfg(feature = "mpi")]
 use seqfit::device;
-#[cfg(feature = "mpi")]
-use seqfit::group::launcher::{self, Launched};
 use seqfit::group::{Alone, Group};
+#[cfg(feature = "mpi")]
+use seqfit::group::{
+    Neighbours,
+    launcher::{self, Launched},
+};
 
 use super::options;
 use super::output::Usage;
@@ -56,7 +59,7 @@ impl Ranks {
             )
             .into());
         };
-        let mpi = seqfit::group::Mpi::start(timeout)?;
+        let mpi = mpi::start(timeout, rank)?;
         let found = mpi.size();
         if found != ranks {
             drop(mpi);
@@ -71,8 +74,8 @@ impl Ranks {
             ))
             .into());
         }
-        let (number, processes) = mpi.on_this_machine();
-        device::share_machine(number, processes);
+        let Neighbours { number, all, alike, .. } = mpi.neighbours();
+        device::share_machine(number, all, alike);
         Ok(Self::Mpi(mpi::Watched::new(mpi)))
     }
 
@@ -109,17 +112,26 @@ impl Ranks {
         self.group().rank() == 0
     }
 
-    /// Does this process's part of the work. An error ends all processes, and is told once.
+    /// Does this process's part of the work, and ends with the others. An error ends all processes, and is told
+    /// by one of them.
     pub fn together(
         self,
         work: impl FnOnce(&Self) -> anyhow::Result<ExitCode>,
     ) -> anyhow::Result<ExitCode> {
         let done = work(&self);
         #[cfg(feature = "mpi")]
-        if let (Err(error), Self::Mpi(watched)) = (&done, &self)
+        if let Self::Mpi(watched) = &self
             && watched.size() > 1
         {
-            mpi::end_all(error, watched);
+            // MPI's own end would wait for ever for one that hangs before it.
+            let ended = done.as_ref().ok().map(|_| watched.gather(&[]));
+            let error = match ended {
+                Some(Err(error)) => Err(error.into()),
+                _ => Ok(()),
+            };
+            if let (Err(error), _) | (Ok(_), Err(error)) = (&done, &error) {
+                mpi::end_all(error, watched);
+            }
         }
         done
     }
@@ -128,6 +140,7 @@ impl Ranks {
 #[cfg(feature = "mpi")]
 mod mpi {
     use std::cell::Cell;
+    use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
     use seqfit::group::{Group, GroupError, Mpi};
@@ -198,14 +211,35 @@ mod mpi {
         }
     }
 
+    /// Starts MPI, which waits for all processes: for so long, and then the first that has come says so.
+    pub fn start(timeout: Duration, rank: usize) -> Result<Mpi, GroupError> {
+        let (started, watch) = mpsc::channel::<()>();
+        let patience = timeout + Duration::from_secs(rank as u64);
+        std::thread::spawn(move || {
+            if watch.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+                super::super::output::tell(format_args!(
+                    "error: rank {rank} has started, and MPI has not brought it together with all others within \
+                     {} s: one of them may hang, or hosts may not reach each other; more --rank-timeout allows \
+                     for more",
+                    timeout.as_secs_f64()
+                ));
+                signal_hook::low_level::exit(1);
+            }
+        });
+        let mpi = Mpi::start(timeout)?;
+        drop(started);
+        Ok(mpi)
+    }
+
     /// Tells of an error, if no other process does, and ends them all.
     pub fn end_all(error: &anyhow::Error, watched: &Watched) -> ! {
+        /// How long another process has to tell, and to end this one.
+        const PATIENCE: Duration = Duration::from_secs(3);
         let (own, group_error) = (watched.rank(), group_error(error));
-        let teller = group_error.and_then(GroupError::teller).unwrap_or(own);
+        // What goes wrong with the training goes wrong on all ranks: rank 0 says so, and how to go on.
+        let teller = group_error.map_or(Some(0), GroupError::teller).unwrap_or(own);
         if teller != own {
-            // The teller ends this one, too; unless it is cut off.
-            std::thread::sleep(Duration::from_secs(2));
-            watched.mpi.abort();
+            std::thread::sleep(PATIENCE);
         }
         // What is about ranks says itself about which.
         let whose = (own > 0 && group_error.is_none()).then(|| format!("rank {own}"));

@@ -230,6 +230,7 @@ impl Job {
         let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
         let (group, snapshot) = (ranks.group(), self.snapshot.as_deref());
         let fit = follow::for_this_machine(config.fit, args);
+        follow::agree_on_test(group, &self.data.test)?;
         let trained =
             self.model.resume_distributed(group, snapshot, &self.data.train, &fit, &mut callbacks);
         let seconds = before + started.elapsed().as_secs_f64();

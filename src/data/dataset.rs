@@ -195,12 +195,12 @@ impl Dataset {
         self.store.labels[self.position(i)]
     }
 
-    /// What must be the same wherever this data set is used for one purpose: `what` it is, in words.
-    /// Of a streamed one all labels are looked at, and some images.
+    /// What [`group::agree`](crate::group::agree) compares of it between ranks: `what` it is, in words. Of a
+    /// streamed one all labels are looked at, and some images.
     ///
     /// # Errors
     /// A streamed one that cannot be read.
-    pub(crate) fn facts(&self, what: &str) -> Result<Vec<Fact>, DataError> {
+    pub fn facts(&self, what: &str) -> Result<Vec<Fact>, DataError> {
         const SOME: usize = 256;
         let mut sha256 = Sha256::new();
         (0..self.len()).for_each(|i| sha256.update([self.label(i)]));

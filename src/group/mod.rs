@@ -16,7 +16,7 @@ use tch::{Device, Tensor};
 
 pub use agreement::{Fact, agree};
 #[cfg(feature = "mpi")]
-pub use mpi::Mpi;
+pub use mpi::{Mpi, Neighbours};
 pub use threads::{Threads, threads};
 
 use crate::native::LibtorchError;
@@ -80,7 +80,7 @@ pub trait Group {
 pub enum GroupError {
     /// Some rank keeps the others waiting.
     #[error(
-        "{} not answered for {} s and may have died or hang, or the network to it may be cut: the job ends here; \
+        "{} not answered within {} s and may have died or hang, or the network to it may be cut: the job ends here; \
          more --rank-timeout allows for more",
         the_ranks(.ranks, "has", "have"),
         .waited.as_secs_f64()

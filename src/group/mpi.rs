@@ -1,9 +1,9 @@
 //! Ranks that are processes, on one machine or many, by MPI.
 //!
 //! MPI itself waits for ever for a rank that is silent. Here everything is started without waiting, and asked
-//! for until it is done. Who has waited for half of the time that there is calls the roll: it tells all ranks
-//! the number of the operation that it waits in, and whoever waits as well answers with its own. When the time
-//! is over, those that have not answered are the ones that everybody waits for.
+//! for until it is done. Who has waited for half of the time that there is calls the roll: it asks all ranks,
+//! and whoever waits, in whatever operation, answers. When the time is over, those that have not answered are
+//! the ones that everybody waits for; the first that has tells of it.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -13,15 +13,18 @@ use tch::{Cuda, Device, Kind, Tensor};
 
 use super::{Group, GroupError};
 use crate::data::share::PIECES;
-use crate::native::mpi::{Parcel, Pending, World};
+pub use crate::native::mpi::Neighbours;
+use crate::native::mpi::{Parcel, Pending, Word, World};
 
 /// Elements of one operation at most: MPI counts them in 31 bits.
 const AT_ONCE: usize = 1 << 28;
 /// What is left of the time that is allowed for ending all processes: so much, and at most that share of it.
-const TO_END: Duration = Duration::from_millis(1500);
+const TO_END: Duration = Duration::from_secs(5);
 const MOST_TO_END: f64 = 0.4;
 /// The share of the time of waiting after which the roll is called.
 const CALL: f64 = 0.5;
+/// How long a rank that waits takes to answer.
+const TO_ANSWER: Duration = Duration::from_millis(200);
 /// The share of the time that may pass between two looks at what is pending: more is this rank's own sleep.
 const LONGEST_GAP: f64 = 0.05;
 
@@ -64,9 +67,9 @@ impl Mpi {
         })
     }
 
-    /// This rank's number among those on the same machine, and how many they are.
-    pub fn on_this_machine(&self) -> (usize, usize) {
-        self.world.on_this_machine()
+    /// The ranks on this one's machine.
+    pub fn neighbours(&self) -> Neighbours {
+        self.world.neighbours()
     }
 
     /// Ends the processes of all ranks at once, with exit code 1.
@@ -89,12 +92,13 @@ impl Mpi {
     /// woken, as launchers do before they end one, must not blame those that have waited for it.
     fn finish<M>(&self, mut pending: Pending<M>, turn: u64) -> Result<M, GroupError> {
         const SPINNING: Duration = Duration::from_micros(200);
-        const LONGEST_NAP: Duration = Duration::from_millis(1);
-        let world = &self.world;
-        let most = self.timeout - TO_END.min(self.timeout.mul_f64(MOST_TO_END));
+        let (world, own) = (&self.world, self.world.rank());
+        let others = || (0..world.size()).filter(|&rank| rank != own);
+        let mut most = self.timeout - TO_END.min(self.timeout.mul_f64(MOST_TO_END));
+        let call = most.mul_f64(CALL);
         let longest_gap = most.mul_f64(LONGEST_GAP);
         let (mut waited, mut asked) = (Duration::ZERO, Instant::now());
-        let mut nap = Duration::from_micros(10);
+        // Who is there.
         let mut roll: Option<Vec<bool>> = None;
         while !pending.is_done()? {
             let now = Instant::now();
@@ -104,32 +108,34 @@ impl Mpi {
                 std::thread::yield_now();
                 continue;
             }
-            std::thread::sleep(nap);
-            nap = (nap * 2).min(LONGEST_NAP);
-            let mut called = waited >= most.mul_f64(CALL);
-            let mut answers = Vec::new();
-            while let Some((rank, their_turn)) = world.heard()? {
-                called = true;
-                // Whoever is further on has done its part in this one, and whoever is still in the one before
-                // waits as well; older calls are of waiting that came to an end.
-                if their_turn + 1 >= turn {
-                    answers.push(rank);
+            std::thread::sleep(nap(waited));
+            let mut calls = waited >= call;
+            while let Some((rank, their_turn)) = world.heard(Word::Call)? {
+                world.tell(rank, Word::Answer, their_turn)?;
+                // So that both know the same when their time is over; older ones are of waiting that ended,
+                // or of ranks that will call this one again.
+                calls |= their_turn >= turn;
+            }
+            let closed = world.heard(Word::Close)?.is_some();
+            if (calls || closed) && roll.is_none() {
+                others().try_for_each(|rank| world.tell(rank, Word::Call, turn))?;
+                roll = Some((0..world.size()).map(|rank| rank == own).collect());
+            }
+            while let Some((rank, answered)) = world.heard(Word::Answer)? {
+                if let (true, Some(present)) = (answered == turn, &mut roll) {
+                    present[rank] = true;
                 }
             }
-            if called && roll.is_none() {
-                let all = 0..world.size();
-                let others = all.clone().filter(|&rank| rank != world.rank());
-                others.into_iter().try_for_each(|rank| world.tell(rank, turn))?;
-                roll = Some(all.map(|rank| rank == world.rank()).collect());
+            if closed {
+                // Another's time is over; this one's is as soon as the answers are here.
+                most = most.min(waited + TO_ANSWER);
             }
-            for present in roll.iter_mut() {
-                answers.iter().for_each(|&rank| present[rank] = true);
-            }
-            if waited >= most {
-                let present = roll.unwrap_or_default();
-                let absent = |(rank, present): (usize, &bool)| (!present).then_some(rank);
-                let ranks = present.iter().enumerate().filter_map(absent).collect();
-                let teller = present.iter().position(|&present| present).unwrap_or(0);
+            if let Some(present) = roll.as_ref().filter(|_| waited >= most) {
+                let ranks = others().filter(|&rank| !present[rank]).collect();
+                let teller = present.iter().position(|&present| present).unwrap_or(own);
+                if teller != own {
+                    world.tell(teller, Word::Close, turn)?;
+                }
                 return Err(GroupError::Silent { ranks, waited: self.timeout, teller });
             }
         }
@@ -176,6 +182,12 @@ impl Mpi {
         }
         Ok(())
     }
+}
+
+/// How long to sleep before the next look: MPI brings things on while it is asked, so not for long at first;
+/// what has taken long will take longer, and a late rank may want the processor.
+fn nap(waited: Duration) -> Duration {
+    (waited / 20).clamp(Duration::from_micros(10), Duration::from_millis(1))
 }
 
 /// As [`add_in_pairs`](super::add_in_pairs).

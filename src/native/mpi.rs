@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
@@ -15,9 +16,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mpi_sys as ffi;
 use tch::{Kind, Tensor};
 
-/// The names of messages between two ranks: what they tell each other, and what they trade.
-const TELL: c_int = 1;
-const TRADE: c_int = 2;
+/// The name of the messages by which parts of lists are traded.
+const TRADE: c_int = 1;
+
+/// What ranks tell each other beside their work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Who waits as well?
+    Call = 2,
+    /// I do.
+    Answer = 3,
+    /// Waiting is over: tell the user.
+    Close = 4,
+}
 /// What MPI's functions return where they have done what was asked.
 const SUCCESS: c_int = ffi::MPI_SUCCESS as c_int;
 
@@ -30,12 +41,42 @@ pub struct World {
     pairs: ffi::MPI_Comm,
     rank: usize,
     size: usize,
-    /// This one's number among those on the same machine, and how many they are.
-    on_this_machine: (usize, usize),
+    neighbours: Neighbours,
+    /// The processes of all ranks on this machine.
+    near: Vec<Process>,
     /// Whether some rank will not come to MPI's end, so that waiting for it there would be for ever.
     given_up: Cell<bool>,
     /// MPI was told that one thread alone calls it.
     one_thread: PhantomData<*const ()>,
+}
+
+/// The ranks on one machine, seen from one of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbours {
+    /// This one's number among them, from 0.
+    pub number: usize,
+    /// How many they are.
+    pub all: usize,
+    /// How many of them may use the very processors that this one may.
+    pub alike: usize,
+}
+
+/// What a rank tells its neighbours of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Neighbour {
+    /// A number for the machine.
+    machine: u64,
+    process: Process,
+    /// A number for the processors that it may use.
+    processors: u64,
+}
+
+/// A process: its number may become another's when it has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Process {
+    number: u64,
+    /// Its start, in whatever unit.
+    started: u64,
 }
 
 /// Something that has begun, and may take as long as the slowest rank.
@@ -77,9 +118,8 @@ impl World {
             return Err("it can be started once in a process".to_owned());
         }
         let mut given = 0;
-        let null = unsafe { ffi::RSMPI_COMM_NULL };
-        let (mut pairs, mut rank, mut size) = (null, 0, 0);
-        let (mut near, mut near_rank, mut near_size) = (null, 0, 0);
+        let (mut pairs, mut rank, mut size) = (unsafe { ffi::RSMPI_COMM_NULL }, 0, 0);
+        let (own, mut theirs) = (Neighbour::this(), Vec::new());
         // SAFETY: all pointers are to places of this function; no arguments are handed on. The constants
         // are set once the library is loaded.
         let all = unsafe {
@@ -92,20 +132,31 @@ impl World {
             check(ffi::MPI_Comm_dup(all, &raw mut pairs))?;
             check(ffi::MPI_Comm_rank(all, &raw mut rank))?;
             check(ffi::MPI_Comm_size(all, &raw mut size))?;
-            let (shared, no_hints) = (ffi::RSMPI_COMM_TYPE_SHARED, ffi::RSMPI_INFO_NULL);
-            check(ffi::MPI_Comm_split_type(all, shared, rank, no_hints, &raw mut near))?;
-            check(ffi::MPI_Comm_rank(near, &raw mut near_rank))?;
-            check(ffi::MPI_Comm_size(near, &raw mut near_size))?;
-            check(ffi::MPI_Comm_free(&raw mut near))?;
+            let numbers = own.numbers();
+            theirs.resize(usize::try_from(size).unwrap_or(1).max(1), numbers);
+            let (from, to) = (numbers.as_ptr().cast(), theirs.as_mut_ptr().cast());
+            let (each, kind) = (count(numbers.len())?, ffi::RSMPI_UINT64_T);
+            check(ffi::MPI_Allgather(from, each, kind, to, each, kind, all))?;
             all
         };
         let whole = |number: c_int| usize::try_from(number).unwrap_or(0);
+        let (rank, size) = (whole(rank), whole(size));
+        let all_ranks: Vec<Neighbour> = theirs.into_iter().map(Neighbour::of).collect();
+        let is_near = |theirs: &&Neighbour| theirs.machine == own.machine;
+        let alike = |theirs: &&Neighbour| theirs.processors == own.processors;
+        let near: Vec<Neighbour> = all_ranks.iter().filter(is_near).copied().collect();
+        let neighbours = Neighbours {
+            number: all_ranks.iter().take(rank).filter(is_near).count(),
+            all: near.len(),
+            alike: near.iter().filter(alike).count(),
+        };
         Ok(Self {
             all,
             pairs,
-            rank: whole(rank),
-            size: whole(size),
-            on_this_machine: (whole(near_rank), whole(near_size).max(1)),
+            rank,
+            size,
+            neighbours,
+            near: near.iter().map(|theirs| theirs.process).collect(),
             given_up: Cell::new(false),
             one_thread: PhantomData,
         })
@@ -176,8 +227,8 @@ impl World {
         Ok(pending)
     }
 
-    pub fn on_this_machine(&self) -> (usize, usize) {
-        self.on_this_machine
+    pub fn neighbours(&self) -> Neighbours {
+        self.neighbours
     }
 
     /// Starts to sum `own` over all ranks; `all` is a list of the same length for the result.
@@ -215,7 +266,11 @@ impl World {
     }
 
     /// Starts to bring the bytes of all ranks, of these lengths, to all of them.
-    pub fn gather(&self, own: Vec<u8>, lengths: &[usize]) -> Result<Pending<[Vec<u8>; 2]>, String> {
+    pub fn gather(
+        &self,
+        mut own: Vec<u8>,
+        lengths: &[usize],
+    ) -> Result<Pending<[Vec<u8>; 2]>, String> {
         let total = lengths.iter().sum();
         count(total)?;
         let mut place = 0;
@@ -229,6 +284,9 @@ impl World {
             return Err("the lengths of what is gathered are wrong".to_owned());
         }
         let mut all = vec![0u8; total];
+        // An empty list of bytes lies at address 1, which is `MPI_IN_PLACE`.
+        own.reserve(1);
+        all.reserve(1);
         let (from, to) = (own.as_ptr().cast::<c_void>(), all.as_mut_ptr().cast::<c_void>());
         let length = count(own.len())?;
         let (lengths, places) = (parts[0].as_ptr(), parts[1].as_ptr());
@@ -255,8 +313,8 @@ impl World {
         Ok(pending)
     }
 
-    /// Sends a number to one rank, whenever that may take it.
-    pub fn tell(&self, rank: usize, number: u64) -> Result<(), String> {
+    /// Sends a word and a number to one rank, whenever that may take it.
+    pub fn tell(&self, rank: usize, word: Word, number: u64) -> Result<(), String> {
         // For as long as the process lives: nobody waits for such a message to be taken.
         let number: &'static mut u64 = Box::leak(Box::new(number));
         let place = std::ptr::from_mut(number).cast::<c_void>();
@@ -265,24 +323,25 @@ impl World {
             let mut request = ffi::RSMPI_REQUEST_NULL;
             let to = count(rank)?;
             let (kind, request) = (ffi::RSMPI_UINT64_T, &raw mut request);
-            check(ffi::MPI_Isend(place, 1, kind, to, TELL, self.pairs, request))
+            check(ffi::MPI_Isend(place, 1, kind, to, word as c_int, self.pairs, request))
         }
     }
 
-    /// A number that some rank has sent here, and its sender, if one has come.
-    pub fn heard(&self) -> Result<Option<(usize, u64)>, String> {
+    /// A number that some rank has sent here with that word, and its sender, if one has come.
+    pub fn heard(&self, word: Word) -> Result<Option<(usize, u64)>, String> {
+        let tag = word as c_int;
         let (mut is_there, mut number) = (0, 0u64);
         // SAFETY: a status is plain numbers, which MPI writes; all places are of this function.
         let sender = unsafe {
             let mut status: ffi::MPI_Status = std::mem::zeroed();
             let (any, place) = (ffi::RSMPI_ANY_SOURCE, &raw mut status);
-            check(ffi::MPI_Iprobe(any, TELL, self.pairs, &raw mut is_there, place))?;
+            check(ffi::MPI_Iprobe(any, tag, self.pairs, &raw mut is_there, place))?;
             if is_there == 0 {
                 return Ok(None);
             }
             let (to, from) = ((&raw mut number).cast::<c_void>(), status.MPI_SOURCE);
             let (kind, pairs) = (ffi::RSMPI_UINT64_T, self.pairs);
-            check(ffi::MPI_Recv(to, 1, kind, from, TELL, pairs, ffi::RSMPI_STATUS_IGNORE))?;
+            check(ffi::MPI_Recv(to, 1, kind, from, tag, pairs, ffi::RSMPI_STATUS_IGNORE))?;
             from
         };
         Ok(Some((usize::try_from(sender).unwrap_or(0), number)))
@@ -301,34 +360,107 @@ impl World {
             // Without anything that might wait for the network once more.
             signal_hook::low_level::exit(1)
         });
-        end_launcher();
+        if self.given_up.get() {
+            self.end_what_hangs();
+        }
         // SAFETY: no other thread calls MPI.
         unsafe { ffi::MPI_Abort(self.all, 1) };
         std::process::exit(1)
     }
+
+    /// Sees to it that the ranks on this machine and their launcher end. `MPI_Abort` asks the launcher to end all
+    /// processes, and that waits until all hosts have done so: behind a cut link for as long as TCP tries, a
+    /// quarter of an hour. So a process of its own, which nobody ends with the ranks, ends what is left soon
+    /// after: the ranks, which may be stopped, and then the launcher, which is asked first.
+    fn end_what_hangs(&self) {
+        const SCRIPT: &str = "\
+            end() { [ \"$(cut -d' ' -f22 /proc/$2/stat)\" = \"$3\" ] && kill -$1 $2; }; \
+            launcher=$1; started=$2; shift 2; sleep 0.8; \
+            while [ $# -gt 0 ]; do end KILL $1 $2; shift 2; done; \
+            sleep 0.6; end TERM $launcher $started; sleep 0.8; end KILL $launcher $started";
+        let Some(launcher) = Process::launcher() else { return };
+        let processes = [launcher].into_iter().chain(self.near.iter().copied());
+        let numbers = processes.flat_map(|process| [process.number, process.started]);
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT, "sh"]).args(numbers.map(|number| number.to_string()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Where that cannot be done, they end when they end.
+        let _ = command.process_group(0).spawn();
+    }
 }
 
-/// Sees to it that the launcher on this host ends. `MPI_Abort` tells it to end all processes, and it waits until
-/// all hosts have done so: behind a cut link for as long as TCP tries, a quarter of an hour. So a process of its
-/// own, which nobody ends with the ranks, asks it to end soon after, and makes it.
-fn end_launcher() {
-    const LAUNCHERS: [&str; 5] = ["mpirun", "mpiexec", "orterun", "prterun", "mpiexec.hydra"];
-    let parent = std::os::unix::process::parent_id();
-    let name = std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
-    if !LAUNCHERS.contains(&name.trim_end()) {
-        return;
+impl Neighbour {
+    /// This process.
+    fn this() -> Self {
+        let number = |text: Option<&str>| {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            hasher.finish()
+        };
+        // Drawn anew whenever the machine starts, and the same in all of its containers.
+        let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let processors = status.lines().find(|line| line.starts_with("Cpus_allowed_list"));
+        Self {
+            machine: number(machine.as_deref()),
+            process: Stat::of(std::process::id().into())
+                .map(|stat| stat.process)
+                .unwrap_or_default(),
+            processors: number(processors),
+        }
     }
-    let script = format!("sleep 1; kill -TERM {parent}; sleep 0.5; kill -KILL {parent}");
-    let mut command = Command::new("sh");
-    command.args(["-c", &script]).process_group(0);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Where that cannot be done, the launcher ends when it ends.
-    let _ = command.spawn();
+
+    fn numbers(self) -> [u64; 4] {
+        [self.machine, self.process.number, self.process.started, self.processors]
+    }
+
+    fn of([machine, number, started, processors]: [u64; 4]) -> Self {
+        Self { machine, process: Process { number, started }, processors }
+    }
+}
+
+impl Process {
+    /// The nearest process above this one that is a launcher.
+    fn launcher() -> Option<Self> {
+        const NAMES: [&str; 4] = ["mpirun", "mpiexec", "orterun", "prterun"];
+        /// A rank's parent is the launcher itself, a helper of its, or a shell of the user's.
+        const LEVELS: usize = 4;
+        let mut number = std::os::unix::process::parent_id().into();
+        for _ in 0..LEVELS {
+            let Stat { process, parent, name } = Stat::of(number)?;
+            if NAMES.iter().any(|launcher| name.starts_with(launcher)) {
+                return Some(process);
+            }
+            number = parent;
+        }
+        None
+    }
+}
+
+/// What Linux tells of a process.
+struct Stat {
+    process: Process,
+    parent: u64,
+    /// The name that it was called by.
+    name: String,
+}
+
+impl Stat {
+    fn of(number: u64) -> Option<Self> {
+        // "123 (mpirun) S 100 …": the parent is the second field behind the name, the start the twentieth.
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace();
+        let parent = fields.nth(1)?.parse().ok()?;
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Self { process: Process { number, started }, parent, name: name.to_owned() })
+    }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.given_up.get() {
+        // A launcher ends the others where one ends without this.
+        if self.given_up.get() || std::thread::panicking() {
             return;
         }
         // SAFETY: whatever is pending has been waited for, or is given up together with the process.

@@ -30,6 +30,10 @@ pub(super) fn agree(
         fact("version of seqfit", env!("CARGO_PKG_VERSION")),
         fact("version of libtorch", &libtorch::version()),
         fact("kind of device", if model.device().is_cuda() { "cuda" } else { "cpu" }),
+        fact(
+            "MPI, as to GPU memory",
+            if group.reaches(model.device()) { "takes it" } else { "does not" },
+        ),
     ];
     let mut settled = config.clone().settled(model.spec(), model.device());
     // A matter of the machine.

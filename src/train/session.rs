@@ -40,6 +40,8 @@ pub(super) struct Session<'a, 'c, 'm> {
     started: (f64, Instant),
     /// Where a rollback goes back to, if the config wants any.
     anchor: Option<Arc<Snapshot>>,
+    /// Whether a snapshot of an interrupted training was refused, as its numbers were not finite.
+    diverged: bool,
 }
 
 /// What rank 0's callbacks have said at the end of an epoch's batches or of the epoch.
@@ -48,6 +50,10 @@ struct Word {
     stop: bool,
     interrupt: bool,
     learning_rate: f64,
+    /// Somebody has put other weights in behind the last step.
+    replaced: bool,
+    /// What would be snapshotted is not finite.
+    diverged: bool,
 }
 
 /// How an epoch ended.
@@ -101,6 +107,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             state: State::default(),
             started: (0.0, Instant::now()),
             anchor: None,
+            diverged: false,
         })
     }
 
@@ -170,6 +177,10 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.callbacks.each(|callback| callback.on_epoch_begin(epoch))?;
         let flow = self.batches(epoch)?;
         let word = self.rank_0s_word(flow == Flow::Stop, flow == Flow::Interrupt)?;
+        if word.diverged {
+            // The same error on every rank.
+            self.snapshot()?;
+        }
         if word.interrupt {
             return Ok(EpochEnd::Interrupted);
         }
@@ -292,7 +303,9 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             if self.callbacks.want_snapshot(Moment::Batch) || answer.interrupt {
                 match self.snapshot() {
                     // The other ranks have not looked: all find it out at the next batch, or behind the last.
-                    Err(TrainError::Diverged { .. }) if share.ranks > 1 => {}
+                    Err(TrainError::Diverged { .. }) if share.ranks > 1 => {
+                        self.diverged = answer.interrupt;
+                    }
                     snapshot => self.callbacks.hand_over(snapshot?.as_ref())?,
                 }
             }
@@ -305,9 +318,14 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     /// What rank 0's callbacks have said, on every rank.
     fn rank_0s_word(&mut self, stop: bool, interrupt: bool) -> Result<Word, TrainError> {
-        let own = Word { stop, interrupt, learning_rate: self.step.learning_rate() };
+        let (learning_rate, replaced) = (self.step.learning_rate(), self.step.is_replaced());
+        let diverged = std::mem::take(&mut self.diverged);
+        let own = Word { stop, interrupt, learning_rate, replaced, diverged };
         let word = rank_0s(self.group, own)?;
         self.step.set_learning_rate(word.learning_rate);
+        if word.replaced && self.group.size() > 1 {
+            self.step.follow_rank_0(self.group)?;
+        }
         Ok(word)
     }
 

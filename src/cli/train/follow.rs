@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use seqfit::group::rank_0s;
+use seqfit::data::Dataset;
+use seqfit::group::{Group, agree, rank_0s};
 use seqfit::run::RunConfig;
 use seqfit::{Device, FitConfig, Sequential, data, device};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub(super) enum Plan {
 
 /// Trains with rank 0.
 pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
-    // A signal is rank 0's to answer: it gets the same.
+    // Launchers hand a signal to all ranks. Rank 0 answers it, and this one goes on until it is told.
     let _signals = Signals::watch()?;
     let group = ranks.group();
     let Plan::Train(plan) = rank_0s(group, Plan::Nothing)? else { return Ok(ExitCode::SUCCESS) };
@@ -58,12 +59,21 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     };
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let fit = for_this_machine(fit, args);
+    agree_on_test(group, &data.test)?;
     model.resume_distributed(group, None, &data.train, &fit, &mut [])?;
     // Whether it has come to the test.
     if rank_0s(group, false)? {
         model.evaluate_distributed(group, &data.test)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks that all ranks have the same test data, before they train for hours; the rest training itself checks.
+pub(super) fn agree_on_test(group: &dyn Group, test: &Dataset) -> anyhow::Result<()> {
+    match group.size() {
+        1 => Ok(()),
+        _ => Ok(agree(group, &test.facts("test data")?)?),
+    }
 }
 
 /// With no more threads than are there for each of several processes, whatever the run began with.

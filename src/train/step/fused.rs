@@ -268,7 +268,6 @@ fn split_off<'a>(list: &mut &'a mut [f32], size: usize) -> &'a mut [f32] {
     taken
 }
 
-/// So many zeros, or an error where there is no memory for them.
 /// This engine is the CPU's.
 fn on_host(gradients: Gradients<'_>) -> &mut [f32] {
     match gradients {
@@ -277,6 +276,7 @@ fn on_host(gradients: Gradients<'_>) -> &mut [f32] {
     }
 }
 
+/// So many zeros, or an error where there is no memory for them.
 fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
     let mut list = reserved(count).map_err(LibtorchError::memory)?;
     list.resize(count, 0.0);

@@ -234,7 +234,7 @@ impl<'m> Step<'m> {
         };
         let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), device) {
             Choice::Fused => Box::new(Fused::new(model, config, batch)?),
-            // What ranks exchange goes through the host, which no graph records.
+            // No graph records what ranks exchange.
             Choice::Graph if ranks > 1 => Box::new(Autograd::new(model, config)?),
             Choice::Graph => Box::new(Replayed::new(model, config, batch, samples)?),
             Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config)?),
@@ -256,6 +256,11 @@ impl<'m> Step<'m> {
     /// Whether steps are taken [together](Self::run_with) with other ranks, or as they would be.
     pub fn is_shared(&self) -> bool {
         !self.pieces.is_empty()
+    }
+
+    /// Whether somebody has replaced the weights since all ranks had the same.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced
     }
 
     /// What [`run`](Self::run) is to be given.
