@@ -35,7 +35,7 @@ pub enum Ranks {
     /// There are no others.
     One(Alone),
     #[cfg(feature = "mpi")]
-    Mpi(mpi::Watched),
+    Mpi(Box<mpi::Watched>),
 }
 
 impl RankOptions {
@@ -76,7 +76,7 @@ impl Ranks {
         }
         let Neighbours { number, all, alike, .. } = mpi.neighbours();
         device::share_machine(number, all, alike);
-        Ok(Self::Mpi(mpi::Watched::new(mpi)))
+        Ok(Self::Mpi(Box::new(mpi::Watched::new(mpi))))
     }
 
     #[cfg(not(feature = "mpi"))]
@@ -94,7 +94,7 @@ impl Ranks {
         match self {
             Self::One(alone) => alone,
             #[cfg(feature = "mpi")]
-            Self::Mpi(watched) => watched,
+            Self::Mpi(watched) => &**watched,
         }
     }
 
