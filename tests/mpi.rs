@@ -376,6 +376,7 @@ fn a_rank_that_hangs_before_it_begins_ends_the_job() {
     ]);
     let begun = Instant::now();
     let said = run(command.args(["--rank-timeout", TIMEOUT, "--dataset", "digits"]));
+    eprintln!("it took {:.1} s", begun.elapsed().as_secs_f64());
     assert!(said.code != 0 && begun.elapsed() < LIMIT, "{:?}: {said:#?}", begun.elapsed());
     assert_eq!(errors(&said).len(), 1, "{said:#?}");
     assert!(

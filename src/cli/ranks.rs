@@ -214,7 +214,7 @@ mod mpi {
     /// Starts MPI, which waits for all processes: for so long, and then the first that has come says so.
     pub fn start(timeout: Duration, rank: usize) -> Result<Mpi, GroupError> {
         let (started, watch) = mpsc::channel::<()>();
-        let patience = timeout + Duration::from_secs(rank as u64);
+        let patience = Mpi::patience(timeout) + Duration::from_secs(rank as u64);
         std::thread::spawn(move || {
             if watch.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
                 super::super::output::tell(format_args!(

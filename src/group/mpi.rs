@@ -67,6 +67,11 @@ impl Mpi {
         })
     }
 
+    /// How long a rank waits for others that have so much time, so that all processes have ended in it.
+    pub fn patience(timeout: Duration) -> Duration {
+        timeout - TO_END.min(timeout.mul_f64(MOST_TO_END))
+    }
+
     /// The ranks on this one's machine.
     pub fn neighbours(&self) -> Neighbours {
         self.world.neighbours()
@@ -94,7 +99,7 @@ impl Mpi {
         const SPINNING: Duration = Duration::from_micros(200);
         let (world, own) = (&self.world, self.world.rank());
         let others = || (0..world.size()).filter(|&rank| rank != own);
-        let mut most = self.timeout - TO_END.min(self.timeout.mul_f64(MOST_TO_END));
+        let mut most = Self::patience(self.timeout);
         let call = most.mul_f64(CALL);
         let longest_gap = most.mul_f64(LONGEST_GAP);
         let (mut waited, mut asked) = (Duration::ZERO, Instant::now());
