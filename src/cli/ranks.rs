@@ -74,7 +74,7 @@ impl Ranks {
             ))
             .into());
         }
-        let Neighbours { number, all, alike, .. } = mpi.neighbours();
+        let &Neighbours { number, all, alike, .. } = mpi.neighbours();
         device::share_machine(number, all, alike);
         Ok(Self::Mpi(Box::new(mpi::Watched::new(mpi))))
     }

@@ -8,6 +8,8 @@ mod agreement;
 pub mod launcher;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "mpi")]
+mod neighbours;
 mod threads;
 
 use std::time::Duration;
@@ -16,7 +18,9 @@ use tch::{Device, Tensor};
 
 pub use agreement::{Fact, agree};
 #[cfg(feature = "mpi")]
-pub use mpi::{Mpi, Neighbours};
+pub use mpi::Mpi;
+#[cfg(feature = "mpi")]
+pub use neighbours::Neighbours;
 pub use threads::{Threads, threads};
 
 use crate::native::LibtorchError;

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use tch::{Cuda, Device, Kind, Tensor};
 
+use super::neighbours::{Neighbour, Neighbours};
 use super::{Group, GroupError};
 use crate::data::share::PIECES;
-pub use crate::native::mpi::Neighbours;
 use crate::native::mpi::{Parcel, Pending, Word, World};
 
 /// Elements of one operation at most: MPI counts them in 31 bits.
@@ -32,6 +32,7 @@ const LONGEST_GAP: f64 = 0.05;
 #[derive(Debug)]
 pub struct Mpi {
     world: World,
+    neighbours: Neighbours,
     timeout: Duration,
     /// The number of the last operation.
     turn: Cell<u64>,
@@ -58,8 +59,11 @@ impl Mpi {
     /// # Errors
     /// MPI's own.
     pub fn start(timeout: Duration) -> Result<Self, GroupError> {
+        let (world, all) = World::start(Neighbour::this().numbers())?;
+        let all: Vec<Neighbour> = all.into_iter().map(Neighbour::of).collect();
         Ok(Self {
-            world: World::start()?,
+            neighbours: Neighbours::of(world.rank(), &all),
+            world,
             timeout,
             turn: Cell::new(0),
             lists: RefCell::default(),
@@ -73,12 +77,15 @@ impl Mpi {
     }
 
     /// The ranks on this one's machine.
-    pub fn neighbours(&self) -> Neighbours {
-        self.world.neighbours()
+    pub fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
     }
 
     /// Ends the processes of all ranks at once, with exit code 1.
     pub fn abort(&self) -> ! {
+        if self.world.has_given_up() {
+            self.neighbours.end();
+        }
         self.world.abort()
     }
 

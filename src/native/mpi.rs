@@ -6,11 +6,8 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mpi_sys as ffi;
@@ -29,6 +26,7 @@ pub enum Word {
     /// Waiting is over: tell the user.
     Close = 4,
 }
+
 /// What MPI's functions return where they have done what was asked.
 const SUCCESS: c_int = ffi::MPI_SUCCESS as c_int;
 
@@ -41,42 +39,10 @@ pub struct World {
     pairs: ffi::MPI_Comm,
     rank: usize,
     size: usize,
-    neighbours: Neighbours,
-    /// The processes of all ranks on this machine.
-    near: Vec<Process>,
     /// Whether some rank will not come to MPI's end, so that waiting for it there would be for ever.
     given_up: Cell<bool>,
     /// MPI was told that one thread alone calls it.
     one_thread: PhantomData<*const ()>,
-}
-
-/// The ranks on one machine, seen from one of them.
-#[derive(Clone, Copy, Debug)]
-pub struct Neighbours {
-    /// This one's number among them, from 0.
-    pub number: usize,
-    /// How many they are.
-    pub all: usize,
-    /// How many of them may use the very processors that this one may.
-    pub alike: usize,
-}
-
-/// What a rank tells its neighbours of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Neighbour {
-    /// A number for the machine.
-    machine: u64,
-    process: Process,
-    /// A number for the processors that it may use.
-    processors: u64,
-}
-
-/// A process: its number may become another's when it has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Process {
-    number: u64,
-    /// Its start, in whatever unit.
-    started: u64,
 }
 
 /// Something that has begun, and may take as long as the slowest rank.
@@ -111,15 +77,15 @@ fn count(length: usize) -> Result<c_int, String> {
 }
 
 impl World {
-    /// Starts MPI: once in a process.
-    pub fn start() -> Result<Self, String> {
+    /// Starts MPI, once in a process, and brings what each rank says of itself to all.
+    pub fn start(own: [u64; 4]) -> Result<(Self, Vec<[u64; 4]>), String> {
         static STARTED: AtomicBool = AtomicBool::new(false);
         if STARTED.swap(true, Ordering::Relaxed) {
             return Err("it can be started once in a process".to_owned());
         }
         let mut given = 0;
         let (mut pairs, mut rank, mut size) = (unsafe { ffi::RSMPI_COMM_NULL }, 0, 0);
-        let (own, mut theirs) = (Neighbour::this(), Vec::new());
+        let mut said = Vec::new();
         // SAFETY: all pointers are to places of this function; no arguments are handed on. The constants
         // are set once the library is loaded.
         let all = unsafe {
@@ -132,34 +98,22 @@ impl World {
             check(ffi::MPI_Comm_dup(all, &raw mut pairs))?;
             check(ffi::MPI_Comm_rank(all, &raw mut rank))?;
             check(ffi::MPI_Comm_size(all, &raw mut size))?;
-            let numbers = own.numbers();
-            theirs.resize(usize::try_from(size).unwrap_or(1).max(1), numbers);
-            let (from, to) = (numbers.as_ptr().cast(), theirs.as_mut_ptr().cast());
-            let (each, kind) = (count(numbers.len())?, ffi::RSMPI_UINT64_T);
+            said.resize(usize::try_from(size).unwrap_or(1).max(1), own);
+            let (from, to) = (own.as_ptr().cast(), said.as_mut_ptr().cast());
+            let (each, kind) = (count(own.len())?, ffi::RSMPI_UINT64_T);
             check(ffi::MPI_Allgather(from, each, kind, to, each, kind, all))?;
             all
         };
         let whole = |number: c_int| usize::try_from(number).unwrap_or(0);
-        let (rank, size) = (whole(rank), whole(size));
-        let all_ranks: Vec<Neighbour> = theirs.into_iter().map(Neighbour::of).collect();
-        let is_near = |theirs: &&Neighbour| theirs.machine == own.machine;
-        let alike = |theirs: &&Neighbour| theirs.processors == own.processors;
-        let near: Vec<Neighbour> = all_ranks.iter().filter(is_near).copied().collect();
-        let neighbours = Neighbours {
-            number: all_ranks.iter().take(rank).filter(is_near).count(),
-            all: near.len(),
-            alike: near.iter().filter(alike).count(),
-        };
-        Ok(Self {
+        let world = Self {
             all,
             pairs,
-            rank,
-            size,
-            neighbours,
-            near: near.iter().map(|theirs| theirs.process).collect(),
+            rank: whole(rank),
+            size: whole(size),
             given_up: Cell::new(false),
             one_thread: PhantomData,
-        })
+        };
+        Ok((world, said))
     }
 
     pub fn rank(&self) -> usize {
@@ -225,10 +179,6 @@ impl World {
             }
         }
         Ok(pending)
-    }
-
-    pub fn neighbours(&self) -> Neighbours {
-        self.neighbours
     }
 
     /// Starts to sum `own` over all ranks; `all` is a list of the same length for the result.
@@ -352,6 +302,11 @@ impl World {
         self.given_up.set(true);
     }
 
+    /// Whether this rank does not wait for the others any more.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up.get()
+    }
+
     /// Ends all ranks' processes; where that takes too long, at least this one.
     pub fn abort(&self) -> ! {
         let patience = std::time::Duration::from_secs(1);
@@ -360,100 +315,9 @@ impl World {
             // Without anything that might wait for the network once more.
             signal_hook::low_level::exit(1)
         });
-        if self.given_up.get() {
-            self.end_what_hangs();
-        }
         // SAFETY: no other thread calls MPI.
         unsafe { ffi::MPI_Abort(self.all, 1) };
         std::process::exit(1)
-    }
-
-    /// Sees to it that the ranks on this machine and their launcher end. `MPI_Abort` asks the launcher to end all
-    /// processes, and that waits until all hosts have done so: behind a cut link for as long as TCP tries, a
-    /// quarter of an hour. So a process of its own, which nobody ends with the ranks, ends what is left soon
-    /// after: the ranks, which may be stopped, and then the launcher, which is asked first.
-    fn end_what_hangs(&self) {
-        const SCRIPT: &str = "\
-            end() { [ \"$(cut -d' ' -f22 /proc/$2/stat)\" = \"$3\" ] && kill -$1 $2; }; \
-            launcher=$1; started=$2; shift 2; sleep 0.8; \
-            while [ $# -gt 0 ]; do end KILL $1 $2; shift 2; done; \
-            sleep 0.6; end TERM $launcher $started; sleep 0.8; end KILL $launcher $started";
-        let Some(launcher) = Process::launcher() else { return };
-        let processes = [launcher].into_iter().chain(self.near.iter().copied());
-        let numbers = processes.flat_map(|process| [process.number, process.started]);
-        let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "sh"]).args(numbers.map(|number| number.to_string()));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Where that cannot be done, they end when they end.
-        let _ = command.process_group(0).spawn();
-    }
-}
-
-impl Neighbour {
-    /// This process.
-    fn this() -> Self {
-        let number = |text: Option<&str>| {
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            hasher.finish()
-        };
-        // Drawn anew whenever the machine starts, and the same in all of its containers.
-        let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let processors = status.lines().find(|line| line.starts_with("Cpus_allowed_list"));
-        Self {
-            machine: number(machine.as_deref()),
-            process: Stat::of(std::process::id().into())
-                .map(|stat| stat.process)
-                .unwrap_or_default(),
-            processors: number(processors),
-        }
-    }
-
-    fn numbers(self) -> [u64; 4] {
-        [self.machine, self.process.number, self.process.started, self.processors]
-    }
-
-    fn of([machine, number, started, processors]: [u64; 4]) -> Self {
-        Self { machine, process: Process { number, started }, processors }
-    }
-}
-
-impl Process {
-    /// The nearest process above this one that is a launcher.
-    fn launcher() -> Option<Self> {
-        const NAMES: [&str; 4] = ["mpirun", "mpiexec", "orterun", "prterun"];
-        /// A rank's parent is the launcher itself, a helper of its, or a shell of the user's.
-        const LEVELS: usize = 4;
-        let mut number = std::os::unix::process::parent_id().into();
-        for _ in 0..LEVELS {
-            let Stat { process, parent, name } = Stat::of(number)?;
-            if NAMES.iter().any(|launcher| name.starts_with(launcher)) {
-                return Some(process);
-            }
-            number = parent;
-        }
-        None
-    }
-}
-
-/// What Linux tells of a process.
-struct Stat {
-    process: Process,
-    parent: u64,
-    /// The name that it was called by.
-    name: String,
-}
-
-impl Stat {
-    fn of(number: u64) -> Option<Self> {
-        // "123 (mpirun) S 100 …": the parent is the second field behind the name, the start the twentieth.
-        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
-        let mut fields = rest.split_whitespace();
-        let parent = fields.nth(1)?.parse().ok()?;
-        let started = fields.nth(17)?.parse().ok()?;
-        Some(Self { process: Process { number, started }, parent, name: name.to_owned() })
     }
 }
 

@@ -1,0 +1,161 @@
+//! The ranks that are on one machine: what they share, and how to end them when they hang.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// The ranks on one machine, seen from one of them.
+#[derive(Clone, Debug)]
+pub struct Neighbours {
+    /// This one's number among them, from 0.
+    pub number: usize,
+    /// How many they are.
+    pub all: usize,
+    /// How many of them may use the very processors that this one may.
+    pub alike: usize,
+    processes: Vec<Process>,
+}
+
+/// What a rank tells its neighbours of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Neighbour {
+    /// A number for the machine.
+    machine: u64,
+    process: Process,
+    /// A number for the processors that it may use.
+    processors: u64,
+}
+
+/// A process: its number may become another's when it has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Process {
+    number: u64,
+    /// Its start, in whatever unit.
+    started: u64,
+}
+
+impl Neighbours {
+    /// Those of the rank of that number among all.
+    pub(super) fn of(rank: usize, all: &[Neighbour]) -> Self {
+        let own = all.get(rank).copied().unwrap_or_default();
+        let is_near = |theirs: &&Neighbour| theirs.machine == own.machine;
+        let alike = |theirs: &&Neighbour| theirs.processors == own.processors;
+        let near = || all.iter().filter(is_near);
+        Self {
+            number: all.iter().take(rank).filter(is_near).count(),
+            all: near().count(),
+            alike: near().filter(alike).count(),
+            processes: near().map(|theirs| theirs.process).collect(),
+        }
+    }
+
+    /// Sees to it that the ranks on this machine and their launcher end. `MPI_Abort` asks the launcher to end all
+    /// processes, and that waits until all hosts have done so: behind a cut link for as long as TCP tries, a
+    /// quarter of an hour. So a process of its own, which nobody ends with the ranks, ends what is left soon
+    /// after: the ranks, which may be stopped, and then the launcher, which is asked first.
+    pub(super) fn end(&self) {
+        const SCRIPT: &str = "\
+            end() { [ \"$(cut -d' ' -f22 /proc/$2/stat)\" = \"$3\" ] && kill -$1 $2; }; \
+            launcher=$1; started=$2; shift 2; sleep 0.8; \
+            while [ $# -gt 0 ]; do end KILL $1 $2; shift 2; done; \
+            sleep 0.6; end TERM $launcher $started; sleep 0.8; end KILL $launcher $started";
+        let Some(launcher) = Process::launcher() else { return };
+        let processes = [launcher].into_iter().chain(self.processes.iter().copied());
+        let numbers = processes.flat_map(|process| [process.number, process.started]);
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT, "sh"]).args(numbers.map(|number| number.to_string()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Where that cannot be done, they end when they end.
+        let _ = command.process_group(0).spawn();
+    }
+}
+
+impl Neighbour {
+    /// This process.
+    pub fn this() -> Self {
+        let number = |text: Option<&str>| {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            hasher.finish()
+        };
+        // Drawn anew whenever the machine starts, and the same in all of its containers.
+        let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let processors = status.lines().find(|line| line.starts_with("Cpus_allowed_list"));
+        Self {
+            machine: number(machine.as_deref()),
+            process: Stat::of(std::process::id().into())
+                .map(|stat| stat.process)
+                .unwrap_or_default(),
+            processors: number(processors),
+        }
+    }
+
+    /// As numbers, to be sent.
+    pub fn numbers(self) -> [u64; 4] {
+        [self.machine, self.process.number, self.process.started, self.processors]
+    }
+
+    /// One that was sent.
+    pub fn of([machine, number, started, processors]: [u64; 4]) -> Self {
+        Self { machine, process: Process { number, started }, processors }
+    }
+}
+
+impl Process {
+    /// The nearest process above this one that is a launcher.
+    fn launcher() -> Option<Self> {
+        const NAMES: [&str; 4] = ["mpirun", "mpiexec", "orterun", "prterun"];
+        /// A rank's parent is the launcher itself, a helper of its, or a shell of the user's.
+        const LEVELS: usize = 4;
+        let mut number = std::os::unix::process::parent_id().into();
+        for _ in 0..LEVELS {
+            let Stat { process, parent, name } = Stat::of(number)?;
+            if NAMES.iter().any(|launcher| name.starts_with(launcher)) {
+                return Some(process);
+            }
+            number = parent;
+        }
+        None
+    }
+}
+
+/// What Linux tells of a process.
+struct Stat {
+    process: Process,
+    parent: u64,
+    /// The name that it was called by.
+    name: String,
+}
+
+impl Stat {
+    fn of(number: u64) -> Option<Self> {
+        // "123 (mpirun) S 100 …": the parent is the second field behind the name, the start the twentieth.
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace();
+        let parent = fields.nth(1)?.parse().ok()?;
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Self { process: Process { number, started }, parent, name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_those_on_the_same_machine() {
+        let rank = |machine, processors| Neighbour { machine, processors, ..Neighbour::default() };
+        let all = [rank(1, 7), rank(2, 7), rank(1, 8), rank(1, 7)];
+        let seen = |rank| {
+            let Neighbours { number, all, alike, .. } = Neighbours::of(rank, &all);
+            (number, all, alike)
+        };
+        assert_eq!([0, 1, 2, 3].map(seen), [(0, 3, 2), (0, 1, 1), (1, 3, 1), (2, 3, 2)]);
+        let this = Neighbour::this();
+        assert_eq!(Neighbour::of(this.numbers()), this);
+        assert_eq!(this.process.number, u64::from(std::process::id()));
+        assert!(this.process.started > 0);
+    }
+}
