@@ -51,7 +51,7 @@ stopped (from wheels, those that were complete are kept).
 
   --cpu        the CPU build (the default where nothing is in place yet)
   --cuda       the CUDA build ($CUDA_TAG, Linux x86-64 only, several GB); it computes on the CPU too
-  --python     also make .venv with the same PyTorch and numpy, for the export checks
+  --python     also make .venv with the same PyTorch, numpy and tests/requirements.txt, for the tests
   --version V  libtorch V in place of $DEFAULT_VERSION (which tch 0.26 wants; tch 0.24 wants 2.11.0)
   --dir D      fill D in place of vendor/libtorch (then build with LIBTORCH=<absolute path of D>)
   --help       this text
@@ -209,7 +209,7 @@ report() {
     esac
     printf 'libtorch %s (%s) is in place: %s\n' "$VERSION" "$(variant_of "$dir")" "$dir"
     if [ -n "$WITH_PYTHON" ]; then
-        printf 'PyTorch %s and numpy are in place: %s\n' "$VERSION" "$VENV"
+        printf 'PyTorch %s and what the tests need beside it are in place: %s\n' "$VERSION" "$VENV"
     fi
     if [ "$VERSION" = 2.11.0 ]; then
         printf 'next: scripts/build_torch_2_11.sh\n'

@@ -20,6 +20,14 @@ use seqfit::{
     Optimizer, RmsProp, Schedule, Sequential, Sgd, Snapshot, TrainError,
 };
 
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn ranks_under_mpirun() {
+    common::not_here(
+        "tests/mpi.rs, whose ranks are processes (cargo test --release --features mpi --test mpi)",
+    );
+}
+
 /// What a rank ends with.
 type End = (History, Tensors);
 

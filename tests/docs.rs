@@ -20,44 +20,44 @@ fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
-/// A reader with MNIST, where it is.
-fn reader_of_mnist() -> Reader {
-    let mnist = std::env::var_os("SEQFIT_DATA").map(|data| PathBuf::from(data).join("mnist"));
-    if mnist.is_none() {
-        common::left_out("the page on MNIST (set SEQFIT_DATA); it runs on digits made as large");
-    }
-    Reader::of_mnist(mnist, common::exports::python())
+/// Follows a page that trains on MNIST; without the data set or Python the page is left out whole.
+fn follow_with_mnist(name: &str) {
+    let (Some(mnist), Some(python)) = (common::mnist(), common::exports::python()) else { return };
+    Reader::new(Some(mnist), python).follow(&page(name));
 }
 
-fn reader() -> Reader {
-    Reader::of_own_data(common::exports::python())
+/// Follows a page that brings its data with it; without Python the page is left out whole.
+fn follow(name: &str) {
+    let Some(python) = common::exports::python() else { return };
+    Reader::new(None, python).follow(&page(name));
 }
 
 #[test]
 fn the_guide_does_what_it_says() {
-    reader_of_mnist().follow(&page("guide.md"));
+    follow_with_mnist("guide.md");
 }
 
 #[test]
 fn own_data_goes_as_the_page_says() {
-    let mut reader = reader();
+    let Some(python) = common::exports::python() else { return };
+    let mut reader = Reader::new(None, python);
     common::write_shapes(&reader.home().join("shapes"));
     reader.follow(&page("custom-data.md"));
 }
 
 #[test]
 fn python_takes_networks_as_the_page_says() {
-    reader_of_mnist().follow(&page("python.md"));
+    follow_with_mnist("python.md");
 }
 
 #[test]
 fn callbacks_do_what_the_page_says() {
-    reader().follow(&page("callbacks.md"));
+    follow("callbacks.md");
 }
 
 #[test]
 fn cuda_is_asked_for_as_the_page_says() {
-    reader().follow(&page("cuda.md"));
+    follow("cuda.md");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! serves made-up libtorch zips, and each test has a repository of its own in a temporary folder.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -754,6 +756,7 @@ nvidia("nvidia_cuda_cupti", "13.0.85", "libcupti.so.13")
 nvidia("nvidia_cublas", "13.1.1", "libcublas.so.13")
 nvidia("nvidia_nccl_cu13", "2.1", "libnccl.so.2")
 wheel("numpy", "2.0", {"numpy/__init__.py": ""})
+wheel("needed_by_tests", "1.5", {"needed_by_tests.py": ""})
 "##;
 
 /// A repository with the made-up wheels; none on a host without pip.
@@ -761,10 +764,11 @@ fn wheel_repo(spoil: Option<&str>) -> Option<Repo> {
     let mut pip = Command::new("python3");
     let pip = pip.args(["-m", "pip", "--version"]).output();
     if !pip.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: python3 has no pip");
+        common::left_out("a test with pip (install it for python3)");
         return None;
     }
     let repo = Repo::new();
+    write(&repo.path("tests/requirements.txt"), "# For the tests:\nneeded-by-tests==1.5\n");
     let folder = repo.path("wheels");
     fs::create_dir_all(&folder).unwrap();
     let mut python = Command::new("python3");
@@ -847,11 +851,26 @@ fn a_wheel_that_pip_cannot_find_is_an_error() {
 fn makes_the_python_environment_and_keeps_it() {
     let Some(repo) = wheel_repo(None) else { return };
     repo.run_with_wheels(&["--python"])
-        .succeeds(&["CPU index not reachable", "PyTorch 2.13.0 and numpy are in place"]);
+        .succeeds(&["CPU index not reachable", "PyTorch 2.13.0 and what the tests need"]);
+    let import = ["-c", "import needed_by_tests"];
+    Outcome(Command::new(repo.path(".venv/bin/python")).args(import).output().unwrap())
+        .succeeds(&[]);
     let mark = repo.path(".venv/kept");
     write(&mark, "");
     repo.run_with_wheels(&["--python"]).succeeds(&["nothing to install"]);
     assert!(mark.exists());
+
+    // A requirement that is missing or of another version is installed, and the rest is kept.
+    let uninstall = ["-m", "pip", "uninstall", "--yes", "needed-by-tests"];
+    let uninstalled = Command::new(repo.path(".venv/bin/python")).args(uninstall).output().unwrap();
+    Outcome(uninstalled).succeeds(&[]);
+    repo.run_with_wheels(&["--python"])
+        .succeeds(&["making .venv (it lacks needed-by-tests 1.5)", "are in place"]);
+    assert!(mark.exists());
+    write(&repo.path("tests/requirements.txt"), "needed-by-tests==1.6\n");
+    repo.run_with_wheels(&["--python"]).fails(&["pip could not install tests/requirements.txt"]);
+    assert!(mark.exists());
+    write(&repo.path("tests/requirements.txt"), "needed-by-tests==1.5\n");
 
     // What a killed run leaves is not taken for finished.
     let incomplete = repo.path(".venv/.incomplete");

@@ -169,8 +169,7 @@ fn kill_and_resume(data: &[&str], kills: usize, (from, to): (f64, f64)) {
 
 #[test]
 fn kill_9_at_random_moments_loses_nothing() {
-    // 200 where nothing may be left out, as in CI.
-    let kills = if std::env::var_os("SEQFIT_TEST_ALL").is_some() { 200 } else { 10 };
+    let kills = common::all_or_few("kills", 200, 10);
     kill_and_resume(&["--dataset", "digits", "--epochs", "80"], kills, (0.1, 0.9));
 }
 
@@ -797,9 +796,9 @@ fn too_little_memory_is_an_error_wherever_it_runs_out() {
         if with(middle).0.code == 0 { high = middle } else { low = middle }
     }
     // Below it, down to where libtorch itself can hardly be loaded.
-    let step = if std::env::var_os("SEQFIT_TEST_ALL").is_some() { 800 } else { 4000 };
+    let limits = common::all_or_few("memory limits", 20, 4);
     let mut told = std::collections::BTreeSet::new();
-    for kilobytes in (high - 16_000..high).step_by(step) {
+    for kilobytes in (high - 16_000..high).step_by(16_000 / limits) {
         let (said, folder) = with(kilobytes);
         assert_readable(&folder);
         assert!([0, 1].contains(&said.code), "{kilobytes}: {said:#?}");

@@ -220,8 +220,8 @@ fn hostile(i: usize, png: &[u8]) -> Vec<u8> {
 
 #[test]
 fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
-    let all = std::env::var_os("SEQFIT_TEST_ALL").is_some();
-    let (malformed, slow) = if all { (10_000, 1_000) } else { (1_200, 200) };
+    let malformed = common::all_or_few("malformed requests", 10_000, 1_200);
+    let slow = common::all_or_few("slow requests", 1_000, 200);
     let home = trained();
     let server = Server::start(home.path(), &[]);
     let png = file(&digit(0).0, ImageFormat::Png);

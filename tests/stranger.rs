@@ -9,10 +9,11 @@ use std::process::Command;
 
 use common::python::Python;
 use common::server::Server;
-use common::{Said, exports, listing, run};
+use common::{Said, exports, listing, run, signals_are_heard};
 
 /// A shell with `seqfit` on its path, as after `cargo install`.
 fn shell(home: &Path, line: &str) -> Command {
+    signals_are_heard();
     let seqfit = Path::new(env!("CARGO_BIN_EXE_seqfit")).parent().unwrap().display();
     let mut command = Command::new("bash");
     command.current_dir(home).args(["-c", line]);

@@ -1,7 +1,25 @@
-# Part of scripts/fetch_libtorch.sh, for --python: .venv with PyTorch and numpy.
+# Part of scripts/fetch_libtorch.sh, for --python: .venv with PyTorch, numpy and what the tests need from PyPI.
 # shellcheck shell=bash disable=SC2034 # other parts use the variables
 
 readonly CPU_INDEX=${SEQFIT_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+# Keras, onnxruntime and others, with their versions: without them README's test command would leave tests out.
+readonly REQUIREMENTS=$ROOT/tests/requirements.txt
+# Prints the first requirement that .venv does not have in this version; those for some systems alone are not checked.
+readonly UNMET='
+import sys
+from importlib import metadata
+for line in open(sys.argv[1], encoding="utf-8"):
+    name, _, version = line.partition("#")[0].strip().partition("==")
+    if not name or ";" in version:
+        continue
+    try:
+        found = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        found = None
+    if found != version:
+        print(f"{name} {version}")
+        break
+'
 
 # What is wrong with .venv, or nothing. An import is the only proof that pip got to the end; the
 # marker covers a torch that is half unpacked and imports all the same.
@@ -12,7 +30,10 @@ venv_defect() {
     found=$("$VENV/bin/python" -c \
         'import numpy, torch; print(torch.__version__.split("+")[0])' 2>/dev/null) ||
         { printf 'torch or numpy is missing'; return; }
-    [ "$found" = "$VERSION" ] || printf 'it has PyTorch %s, not %s' "$found" "$VERSION"
+    [ "$found" = "$VERSION" ] || { printf 'it has PyTorch %s, not %s' "$found" "$VERSION"; return; }
+    found=$("$VENV/bin/python" -c "$UNMET" "$REQUIREMENTS") ||
+        { printf 'its packages cannot be listed'; return; }
+    [ -z "$found" ] || printf 'it lacks %s' "$found"
 }
 
 make_venv() {
@@ -37,7 +58,7 @@ make_venv() {
 # venv_install PIP_OPTION...
 venv_install() { run_pip install "$@" "torch==$VERSION" numpy; }
 
-fill_venv() {
+install_torch() {
     local need=$VENV_CPU_KB
     PYTHON_WITH_PIP=$VENV/bin/python
     # On macOS the default index has the small CPU build anyway.
@@ -57,6 +78,14 @@ fill_venv() {
         "connect to the network and run it again"
 }
 
+install_requirements() {
+    run_pip install -r "$REQUIREMENTS" && return
+    # pip takes back what it began, so PyTorch is whole: the next run only installs what is missing.
+    rm -f "$VENV/.incomplete"
+    die "pip could not install tests/requirements.txt into .venv (see above)" \
+        "connect to the network and run it again"
+}
+
 # A .venv that is there already and has what is wanted is left as it is.
 ensure_venv() {
     local wrong
@@ -71,12 +100,13 @@ ensure_venv() {
         wrong=$(venv_defect)
     fi
     if [ -z "$wrong" ]; then
-        say "nothing to install: .venv has PyTorch $VERSION and numpy"
+        say "nothing to install: .venv has PyTorch $VERSION, numpy and tests/requirements.txt"
         return
     fi
     say "making .venv ($wrong)"
     make_venv
-    fill_venv
+    install_torch
+    install_requirements
     rm -f "$VENV/.incomplete"
     wrong=$(venv_defect)
     [ -z "$wrong" ] || die ".venv does not work: $wrong" "remove .venv and run this again"

@@ -25,9 +25,7 @@ pub fn python() -> Option<PathBuf> {
     if check.env("KERAS_BACKEND", "torch").output().is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    super::left_out(
-        "a test with Keras and onnxruntime (.venv/bin/pip install -r tests/requirements.txt)",
-    );
+    super::left_out("a test with Keras and onnxruntime (run scripts/fetch_libtorch.sh --python)");
     None
 }
 

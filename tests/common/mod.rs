@@ -15,10 +15,15 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Once};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// The `seqfit` program, without any of the caller's settings, and with no way to a network: its
 /// mirror is a closed port.
 pub fn seqfit(home: &Path) -> Command {
+    signals_are_heard();
     let mut command = Command::new(env!("CARGO_BIN_EXE_seqfit"));
     command
         .current_dir(home)
@@ -27,6 +32,24 @@ pub fn seqfit(home: &Path) -> Command {
         .env("SEQFIT_MIRROR", "http://127.0.0.1:9")
         .env("NO_PROXY", "*");
     command
+}
+
+/// Lets the programs that this test starts hear SIGINT, SIGTERM and SIGHUP, also where cargo was started to
+/// ignore them (`nohup`, a job in the background of a script): a program inherits what is ignored, and gets the
+/// default for what is handled. So the signals that this process ignores get a handler that does nothing.
+pub fn signals_are_heard() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored =
+            ignored.map_or(0, |mask| u64::from_str_radix(mask.trim(), 16).expect("a mask"));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if ignored & 1 << (signal - 1) != 0 {
+                flag::register(signal, Arc::default()).expect("a signal that can be handled");
+            }
+        }
+    });
 }
 
 /// What a finished command said.
@@ -92,7 +115,10 @@ pub fn python_with(modules: &[&str]) -> Option<PathBuf> {
     if run(Command::new(&python).args(["-c", &import])).code == 0 {
         return Some(python);
     }
-    left_out(&format!("a test with Python's {} (pip install them into .venv)", modules.join(", ")));
+    left_out(&format!(
+        "a test with Python's {} (run scripts/fetch_libtorch.sh --python)",
+        modules.join(", ")
+    ));
     None
 }
 
@@ -115,7 +141,16 @@ pub fn left_out(what: &str) {
     not_here(what);
 }
 
-/// As [`left_out`], for what a machine cannot have for the asking: a GPU.
+/// Returns `all` where nothing may be left out, as in CI; else `few`, and says so.
+pub fn all_or_few(what: &str, all: usize, few: usize) -> usize {
+    if std::env::var_os("SEQFIT_TEST_ALL").is_some() {
+        return all;
+    }
+    left_out(&format!("{} of {all} {what} (set SEQFIT_TEST_ALL=1)", all - few));
+    few
+}
+
+/// As [`left_out`], for what a machine cannot have for the asking: a GPU. It never fails.
 pub fn not_here(what: &str) {
     let test = std::thread::current();
     let line = format!("LEFT OUT {}: {what}\n", test.name().unwrap_or("?"));

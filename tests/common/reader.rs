@@ -30,28 +30,16 @@ const RECORDED: &str = "Recorded on: ";
 /// A folder to work in, as a reader of the documentation has one.
 pub struct Reader {
     home: tempfile::TempDir,
-    python: Option<PathBuf>,
+    python: PathBuf,
     /// The real MNIST.
     mnist: Option<PathBuf>,
-    wants_mnist: bool,
     servers: Vec<(Child, String)>,
 }
 
 impl Reader {
-    /// Of a page that trains on MNIST: where that is not, `seqfit train` and `seqfit lr-find` get the built-in
-    /// digits, made as large, in a folder that is called mnist.
-    pub fn of_mnist(mnist: Option<PathBuf>, python: Option<PathBuf>) -> Self {
-        let mut reader = Self::new(mnist, python);
-        reader.wants_mnist = true;
-        reader
-    }
-
-    /// Of a page that has data of its own.
-    pub fn of_own_data(python: Option<PathBuf>) -> Self {
-        Self::new(None, python)
-    }
-
-    fn new(mnist: Option<PathBuf>, python: Option<PathBuf>) -> Self {
+    /// A reader in a new folder. Without MNIST `seqfit train` and `seqfit lr-find` get the built-in digits, made
+    /// as large, in a folder that is called mnist.
+    pub fn new(mnist: Option<PathBuf>, python: PathBuf) -> Self {
         let home = tempfile::tempdir().unwrap();
         let bin = home.path().join("bin");
         fs::create_dir(&bin).unwrap();
@@ -76,7 +64,7 @@ impl Reader {
         let mut mode = fs::metadata(&script).unwrap().permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         fs::set_permissions(&script, mode).unwrap();
-        Self { home, python, mnist, wants_mnist: false, servers: Vec::new() }
+        Self { home, python, mnist, servers: Vec::new() }
     }
 
     pub fn home(&self) -> &Path {
@@ -101,28 +89,20 @@ impl Reader {
         command
     }
 
-    /// What a command prints, stderr and stdout as they come; nothing if it cannot be run here. It must
-    /// succeed, unless `fails`.
-    fn run(&mut self, command: &str, fails: bool) -> Option<String> {
+    /// Returns what a command prints, stderr and stdout as they come. It must succeed, unless `fails`.
+    fn run(&mut self, command: &str, fails: bool) -> String {
         let mut command = command.trim_end().to_owned();
         if let Some(rest) = command.strip_prefix("cargo run --release --example ") {
             let (name, arguments) = rest.split_once(" -- ").unwrap_or((rest, ""));
-            if name == "tutorial" && self.mnist.is_none() {
-                not_here("examples/tutorial.rs, which wants MNIST (set SEQFIT_DATA)");
-                return None;
-            }
             command = format!("'{}' {arguments}", example(name).display());
         }
         command = with_servers(&command, &self.servers);
         if let Some(server) = command.strip_suffix(" &") {
-            return Some(self.serve(server));
+            return self.serve(server);
         }
         if command.starts_with(".venv/bin/python") {
-            let Some(python) = &self.python else {
-                not_here(&format!("{command} (it wants .venv)"));
-                return None;
-            };
-            command = command.replacen(".venv/bin/python", &python.display().to_string(), 1);
+            let python = self.python.display().to_string();
+            command = command.replacen(".venv/bin/python", &python, 1);
         }
         let (mut reader, writer) = std::io::pipe().unwrap();
         let mut bash = self.command(Path::new("bash"));
@@ -133,7 +113,7 @@ impl Reader {
         reader.read_to_string(&mut said).unwrap();
         let status = child.wait().unwrap();
         assert_eq!(status.success(), !fails, "$ {command}\n{said}{status}");
-        Some(said)
+        said
     }
 
     /// Starts `seqfit serve` on any free port; the page's is 8000.
@@ -167,13 +147,10 @@ impl Reader {
         let page = fs::read_to_string(path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let update = std::env::var_os("SEQFIT_DOCS").is_some_and(|word| word == "update");
-        let whole = self.mnist.is_some() || !self.wants_mnist;
-        assert!(!update || whole, "SEQFIT_DOCS=update wants SEQFIT_DATA");
         let recorded = page.lines().find_map(|line| line.strip_prefix(RECORDED));
-        let closeness = match &self.mnist {
-            None if self.wants_mnist => Closeness::Words,
-            _ if recorded == Some(&*machine()) => Closeness::Same,
-            _ => Closeness::Near,
+        let closeness = match recorded == Some(&*machine()) {
+            true => Closeness::Same,
+            false => Closeness::Near,
         };
         let mut lines: Vec<String> = page.lines().map(ToOwned::to_owned).collect();
         // From the end, so that the numbers of the lines before stay.
@@ -207,20 +184,14 @@ impl Reader {
                     for step in steps(&block) {
                         // A page that shows an error means it.
                         let fails = step.expected.iter().any(|line| line.starts_with("error: "));
-                        if let Some(said) = self.run(&step.command, fails) {
-                            let first = step.line + step.command.lines().count();
-                            check(first, &step.expected, &said);
-                        }
+                        let said = self.run(&step.command, fails);
+                        check(step.line + step.command.lines().count(), &step.expected, &said);
                     }
                 }
                 "python" => {
-                    let Some(program) = &self.python else {
-                        let first = block.lines.first().map_or("", |line| line);
-                        not_here(&format!("{name}:{} ({first} …) wants .venv", block.line));
-                        continue;
-                    };
-                    let python = python
-                        .get_or_insert_with(|| Python::start(self.command(program), &self.data()));
+                    let python = python.get_or_insert_with(|| {
+                        Python::start(self.command(&self.python), &self.data())
+                    });
                     let code = with_servers(&block.lines.join("\n"), &self.servers);
                     printed = Some(python.run(&code, &name, block.line));
                 }
