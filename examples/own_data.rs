@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     model.fit(&train, &FitConfig { epochs: 20, ..Default::default() }, &mut [])?;
     println!("{:.1} % of the test pictures", 100.0 * model.evaluate(&test)?.accuracy);
 
-    let prepared = data::images::read(Path::new(picture), shape, false)?;
+    let prepared = data::images::read(Path::new(picture), shape, train.preparation())?;
     let answers = model.predict_images(&prepared.pixels, shape)?;
     for (class, probability) in train.classes().iter().zip(&answers[0]) {
         println!("{class}: {:.0} %", 100.0 * probability);

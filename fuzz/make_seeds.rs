@@ -140,6 +140,8 @@ fn run(digits: &Dataset) -> Result<(), Box<dyn Error>> {
                 classes: digits.classes().to_vec(),
                 train_samples: digits.len(),
                 test_samples: 0,
+                stream: None,
+                preparation: None,
                 source: Some(source),
             },
             fit.clone(),

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use common::http::{self, Server};
 use flate2::{Compression, write::GzEncoder};
 use seqfit::data::{
-    self, DataError, Dataset, DatasetName, Loaded, Locations, Request, Source, Verdict,
+    self, DataError, Dataset, DatasetName, Loaded, Locations, Preparation, Request, Source,
+    StreamMemory, Verdict,
 };
 use tempfile::TempDir;
 
@@ -148,6 +149,49 @@ fn classes_are_named_in_a_file_or_numbered() {
         let error = error_with("classes.txt", text);
         assert!(error.contains("classes.txt: ") && error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn the_preparation_is_read_from_the_folder_or_known_or_raw() {
+    let folder = set();
+    let of = |path: &Path| {
+        let (train, test) = data::load_dir(path).unwrap();
+        let (streamed, _) = data::stream_dir(path, StreamMemory::default()).unwrap();
+        assert_eq!(train.preparation(), streamed.preparation());
+        assert_eq!(train.preparation(), test.split(0.5, 0).unwrap().1.preparation());
+        train.preparation()
+    };
+    assert_eq!(of(folder.path()), Preparation::Raw);
+    for preparation in Preparation::ALL {
+        let text = format!("preparation = \"{preparation}\"\n");
+        fs::write(folder.path().join("dataset.toml"), text).unwrap();
+        assert_eq!(of(folder.path()), preparation);
+        // It is written down again wherever the data go.
+        let (train, test) = data::load_dir(folder.path()).unwrap();
+        let (whole, shards) = (folder.path().join("whole"), folder.path().join("shards"));
+        data::save_dir(&train, &test, &whole).unwrap();
+        data::save_shards(&train, &test, 2, &shards).unwrap();
+        assert_eq!(of(&whole), preparation);
+        let (streamed, _) = data::stream_dir(&shards, StreamMemory::default()).unwrap();
+        assert_eq!(streamed.preparation(), preparation);
+        [whole, shards].iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+    }
+    let known = |name| data::load(name).unwrap().0.preparation();
+    assert_eq!(known("digits"), Preparation::Digit);
+}
+
+#[test]
+fn a_description_of_something_else_is_refused_with_its_path() {
+    for bytes in [&b"preparation = \"crop\""[..], b"name = \"cats\"", b"\xff", &[b' '; 5000]] {
+        let error = error_with("dataset.toml", bytes);
+        assert!(error.contains("dataset.toml: dataset.toml holds one line"), "{error}");
+        assert!(error.contains("delete the file if it belongs to something else"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let folder = set();
+    fs::create_dir(folder.path().join("dataset.toml")).unwrap();
+    let error = data::load_dir(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("dataset.toml must be an ordinary file"), "{error}");
 }
 
 #[test]

@@ -147,6 +147,7 @@ fn what_seqfit_exports_comes_back() {
     let seqfit = || seqfit(home.path());
     common::write_stripes(&home.path().join("stripes"), 5, 5, 3);
     fs::write(home.path().join("stripes/classes.txt"), "oben\nMitte\n下\n").unwrap();
+    fs::write(home.path().join("stripes/dataset.toml"), "preparation = \"resize\"\n").unwrap();
     let train = "train -q --data-dir stripes --epochs 2 --hidden 7,6 --activation gelu --dropout 0.1 --out r";
     succeed(seqfit().args(train.split(' ')));
     let weights = |run: &str| fs::read(home.path().join(run).join("model.safetensors")).unwrap();
@@ -175,11 +176,42 @@ fn what_seqfit_exports_comes_back() {
         assert_eq!(said.stderr, "", "{export}");
         assert_eq!(config(&run)["network"], config("r")["network"], "{export}");
         assert_eq!(config(&run)["data"]["classes"], config("r")["data"]["classes"], "{export}");
+        assert_eq!(config(&run)["data"]["preparation"].as_str(), Some("resize"), "{export}");
         assert_eq!(weights(&run) == weights("r"), !options.contains("half"), "{export}");
     }
     // All that are rounded are rounded alike.
     assert!(weights("in1") == weights("in4") && weights("in4") == weights("in6"));
     assert!(weights("in6") == weights("in8"));
+}
+
+#[test]
+fn the_preparation_goes_into_every_export_and_comes_back() {
+    let home = tempfile::tempdir().unwrap();
+    let seqfit = || seqfit(home.path());
+    let train = "train -q --dataset digits --epochs 1 --out r";
+    succeed(seqfit().args(train.split(' ')));
+    let input = |path: &str| {
+        let report = json(&succeed(seqfit().args(["inspect", path, "--json"])));
+        report["card"]["input"].clone()
+    };
+    assert_eq!(input("r")["preparation"], "digit");
+    for format in ["torchscript", "state-dict", "safetensors", "keras", "onnx"] {
+        succeed(seqfit().args(["export", "r", "--format", format, "--out", "file.weights.h5"]));
+        assert_eq!(input("file.weights.h5")["preparation"], "digit", "{format}");
+        fs::remove_file(home.path().join("file.weights.h5")).unwrap();
+    }
+    // It can be stated, of a file that says it and of one that does not.
+    succeed(seqfit().args(["export", "r", "--format", "safetensors", "--out", "own"]));
+    for (file, options, expected) in [
+        ("own".into(), &[][..], serde_json::json!("digit")),
+        ("own".into(), &["--prepare", "raw"], serde_json::json!("raw")),
+        (fixture("keras.npz"), &[], Value::Null),
+        (fixture("keras.npz"), &["--prepare", "resize"], serde_json::json!("resize")),
+    ] {
+        let import = ["--force", "--out", "in"];
+        succeed(seqfit().arg("import").arg(&file).args(import).args(options));
+        assert_eq!(input("in")["preparation"], expected, "{file:?} {options:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ mod common;
 
 use std::path::Path;
 
-use common::{idx, seqfit, succeed};
+use common::pictures::{evaluated, fashion_mnist, predicted, save_images, write_marks};
+use common::{Said, idx, run, seqfit, succeed, write_stripes};
 use image::{GrayImage, Luma, imageops};
 use seqfit::data::{self, Dataset};
 use serde_json::Value;
@@ -107,4 +108,211 @@ fn photos_of_mnist_digits_are_read() {
         .filter(|&i| predictions[i]["class"] == test.classes()[usize::from(test.label(i))])
         .count();
     assert!(right >= 93, "{right} of {n}");
+}
+
+/// The classes that a run's `evaluate` gives for its test images, by name.
+fn evaluated_names(home: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(home.join("run/config.toml")).unwrap();
+    let config = seqfit::run::RunConfig::from_toml(text.as_bytes()).unwrap();
+    evaluated(home).into_iter().map(|class| config.data.classes[class].clone()).collect()
+}
+
+fn train_on(home: &Path, folder: &str) {
+    let train = ["train", "-q", "--epochs", "15", "--out", "run", "--force", "--data-dir", folder];
+    succeed(seqfit(home).args(train));
+}
+
+/// How many answers are the class whose folder the picture lies in.
+fn right(answers: &[String], pictures: &[String]) -> usize {
+    let class = |path: &String| Path::new(path).parent().unwrap().file_name().unwrap().to_owned();
+    answers.iter().zip(pictures).filter(|(answer, path)| class(path) == answer.as_str()).count()
+}
+
+#[test]
+fn packed_pictures_are_answered_as_evaluate_answers_them() {
+    for (kind, size) in [("raw", [28, 28]), ("resize", [70, 42])] {
+        let home = tempfile::tempdir().unwrap();
+        let tests = write_marks(&home.path().join("marks"), size);
+        let pack = ["data", "pack", "marks", "--out", "packed", "--prepare", kind];
+        succeed(seqfit(home.path()).args(pack));
+        train_on(home.path(), "packed");
+        let answers = predicted(home.path(), &tests, &[]);
+        assert_eq!(answers, evaluated_names(home.path()), "{kind}");
+        assert!(right(&answers, &tests) >= 98, "{kind}: {} of 100", right(&answers, &tests));
+        // They are of the kind that a search for a digit makes alike.
+        let options = ["--prepare", "digit", "--skip-bad"];
+        let mut command = seqfit(home.path());
+        let said = run(command.args(["predict", "run", "--top", "1"]).args(options).args(&tests));
+        let right = said.stdout.lines().filter(|line| {
+            let (path, answer) = line.split_once(": ").unwrap();
+            path.contains(&format!("/{}/", answer.split(' ').next().unwrap()))
+        });
+        let right = right.count();
+        assert!(right < 80, "{kind}: {right}");
+    }
+}
+
+#[test]
+fn pictures_for_idx_data_of_which_nothing_is_known_are_taken_unchanged() {
+    let home = tempfile::tempdir().unwrap();
+    let tests = write_marks(&home.path().join("marks"), [28, 28]);
+    succeed(seqfit(home.path()).args(["data", "pack", "marks", "--out", "packed", "--raw"]));
+    std::fs::remove_file(home.path().join("packed/dataset.toml")).unwrap();
+    train_on(home.path(), "packed");
+    let answers = predicted(home.path(), &tests, &[]);
+    assert_eq!(answers, evaluated_names(home.path()));
+    assert!(right(&answers, &tests) >= 98);
+}
+
+#[test]
+fn sharded_data_keep_their_preparation() {
+    let home = tempfile::tempdir().unwrap();
+    let tests = write_marks(&home.path().join("marks"), [56, 56]);
+    let pack = ["data", "pack", "marks", "--out", "packed", "--prepare", "resize"];
+    succeed(seqfit(home.path()).args(pack));
+    let shard = ["data", "shard", "--data-dir", "packed", "--out", "shards", "--shards", "3"];
+    succeed(seqfit(home.path()).args(shard));
+    let train =
+        ["train", "-q", "--stream", "--epochs", "15", "--out", "run", "--data-dir", "shards"];
+    succeed(seqfit(home.path()).args(train));
+    let answers = predicted(home.path(), &tests, &[]);
+    assert_eq!(answers, evaluated_names(home.path()));
+    assert!(right(&answers, &tests) >= 98);
+}
+
+#[test]
+fn fashion_mnist_pictures_are_answered_as_evaluate_answers_them() {
+    let Some(folder) = fashion_mnist() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let train =
+        ["train", "-q", "--recipe", "tutorial", "--epochs", "2", "--out", "run", "--data-dir"];
+    succeed(seqfit(home.path()).args(train).arg(&folder));
+    let (_, test) = data::load_dir(&folder).unwrap();
+    let pictures = save_images(&test, 1500, &home.path().join("pictures"));
+    let answers = predicted(home.path(), &pictures, &[]);
+    assert_eq!(answers[..], evaluated_names(home.path())[..1500]);
+    let right = answers.iter().enumerate();
+    let right = right.filter(|(i, name)| **name == test.classes()[usize::from(test.label(*i))]);
+    let right = right.count();
+    assert!(right >= 1200, "{right} of 1500");
+}
+
+/// A run on stripes of 4x4, and a picture that it takes.
+fn striped() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    write_stripes(&home.path().join("stripes"), 4, 4, 3);
+    train_on(home.path(), "stripes");
+    let picture =
+        |side| GrayImage::from_fn(side, side, |_, y| Luma([if y % 3 == 0 { 200 } else { 20 }]));
+    picture(4).save(home.path().join("good.png")).unwrap();
+    picture(9).save(home.path().join("large.png")).unwrap();
+    home
+}
+
+fn ask(home: &Path, arguments: &[&str]) -> Said {
+    run(seqfit(home).args(["predict", "run"]).args(arguments))
+}
+
+#[test]
+fn predict_says_how_pictures_are_prepared_unless_it_was_told() {
+    let home = striped();
+    let config = home.path().join("run/config.toml");
+    let with = std::fs::read_to_string(&config).unwrap();
+    let said = ask(home.path(), &["good.png", "good.png"]);
+    let note = "note: pictures are taken unchanged, as the run's data were (--prepare digit|resize changes \
+                that)\n";
+    assert_eq!((said.code, said.stderr.as_str()), (0, note));
+    for options in [&["--prepare", "raw"][..], &["--raw"], &["--prepare", "resize"]] {
+        let said = ask(home.path(), &[options, &["good.png"]].concat());
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{options:?}");
+    }
+    assert_eq!(ask(home.path(), &["good.png", "--json"]).stderr, note);
+    // The images of IDX files are never changed.
+    std::fs::write(home.path().join("images.idx"), idx(&[1, 4, 4], &[9; 16])).unwrap();
+    assert_eq!(ask(home.path(), &["images.idx"]).stderr, "");
+    let said = ask(home.path(), &["--raw", "--prepare", "digit", "good.png"]);
+    assert_eq!(said.code, 2);
+    // Of a picture of another size it names the way out.
+    let said = ask(home.path(), &["large.png"]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("found 9x9: give one of this size, or choose --prepare resize"));
+    assert_eq!(ask(home.path(), &["large.png", "--prepare", "resize"]).code, 0);
+    // Runs from before it was written down go by the name of their data.
+    let line = "preparation = \"raw\"\n";
+    assert_eq!(with.matches(line).count(), 1);
+    let without = with.replace(line, "");
+    std::fs::write(&config, &without).unwrap();
+    let said = ask(home.path(), &["good.png"]);
+    let note = "note: pictures are taken unchanged, because nothing is known of how the run's data were made";
+    assert!(said.code == 0 && said.stderr.starts_with(note), "{said:#?}");
+    std::fs::write(&config, without.replace("name = \"stripes\"", "name = \"mnist\"")).unwrap();
+    let said = ask(home.path(), &["large.png"]);
+    assert!(
+        said.stderr.starts_with("note: pictures are prepared as digits, as the run's"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn bad_files_are_left_out_with_skip_bad_and_named() {
+    let home = striped();
+    let at = |name: &str| home.path().join(name);
+    std::fs::write(at("text.png"), "no picture").unwrap();
+    let png = std::fs::read(at("good.png")).unwrap();
+    std::fs::write(at("cut.png"), &png[..png.len() / 2]).unwrap();
+    std::fs::write(at("empty.png"), "").unwrap();
+    std::fs::write(at("cut.idx"), &idx(&[2, 4, 4], &[9; 32])[..30]).unwrap();
+    std::fs::write(at("other.idx"), idx(&[1, 9, 9], &[0; 81])).unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    let bad = [
+        "missing.png",
+        "text.png",
+        "cut.png",
+        "empty.png",
+        "cut.idx",
+        "other.idx",
+        "folder",
+        "large.png",
+    ];
+    for name in bad {
+        let alone = ask(home.path(), &[name]);
+        assert_eq!((alone.code, alone.stdout.as_str()), (1, ""), "{name}");
+        assert!(!alone.stderr.contains("--skip-bad"), "{}", alone.stderr);
+        let stopped = ask(home.path(), &["good.png", name, "good.png"]);
+        assert_eq!((stopped.code, stopped.stdout.lines().count()), (1, 1), "{name}");
+        assert!(stopped.stderr.contains("; --skip-bad leaves out"), "{}", stopped.stderr);
+        let said = ask(home.path(), &["good.png", name, "good.png", "--skip-bad"]);
+        assert_eq!((said.code, said.stdout.lines().count()), (0, 2), "{name}: {said:#?}");
+        assert_eq!(said.stderr.lines().filter(|line| line.starts_with("left out: ")).count(), 1);
+        assert!(said.stderr.contains(name) && said.stderr.ends_with("left out 1 of 3 files\n"));
+        let none = ask(home.path(), &[name, "--skip-bad"]);
+        assert_eq!((none.code, none.stdout.as_str()), (1, ""), "{name}");
+        assert!(none.stderr.ends_with("error: no picture could be used: left out 1 of 1 file\n"));
+    }
+    let said = ask(home.path(), &[&["good.png", "--skip-bad", "--json"], &bad[..]].concat());
+    assert_eq!(said.code, 0);
+    let lines: Vec<Value> =
+        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 1 + bad.len());
+    assert!(lines[0]["error"].is_null() && lines[0]["class"].is_string());
+    for (line, name) in lines[1..].iter().zip(bad) {
+        assert_eq!((line["image"].as_str(), line.get("class")), (Some(name), None));
+        assert!(line["error"].as_str().unwrap().contains(name), "{line}");
+    }
+    assert!(said.stderr.ends_with("left out 8 of 9 files\n"), "{}", said.stderr);
+}
+
+#[test]
+fn an_even_picture_shows_no_digit_and_is_left_out() {
+    let home = striped();
+    GrayImage::from_pixel(40, 40, Luma([200])).save(home.path().join("blank.png")).unwrap();
+    let arguments = ["large.png", "blank.png", "--prepare", "digit", "--skip-bad"];
+    let said = ask(home.path(), &arguments);
+    assert_eq!((said.code, said.stdout.lines().count()), (0, 1), "{said:#?}");
+    assert!(
+        said.stderr.contains("left out: blank.png: a picture must show something"),
+        "{said:#?}"
+    );
 }

@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use common::pictures::{evaluated, fashion_mnist, save_images, write_marks};
 use common::server::{Answer, Server, answer, request};
 use common::{seqfit, succeed};
 use image::{GrayImage, ImageFormat, Luma, imageops};
-use seqfit::data;
+use seqfit::data::{self, Preparation};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::serve::{Card, Limits, ServeConfig, ServeError};
 use seqfit::{Device, Sequential};
@@ -286,11 +287,108 @@ fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
     assert!(grown < 24 << 20, "{grown} bytes more after {slow} slow connections");
 }
 
+/// The class that a server gives for each picture as a body and, in lists, in JSON; both must agree.
+fn served(server: &Server, pictures: &[String]) -> Vec<usize> {
+    let class = |value: &Value| value["class"].as_u64().unwrap() as usize;
+    let bodies: Vec<Vec<u8>> = pictures.iter().map(|path| fs::read(path).unwrap()).collect();
+    let alone: Vec<usize> = bodies
+        .iter()
+        .map(|body| class(&server.ask("POST", "/predict", "image/png", body).json()))
+        .collect();
+    let listed = bodies.chunks(100).flat_map(|bodies| {
+        let images: Vec<String> = bodies.iter().map(|body| STANDARD.encode(body)).collect();
+        let body = json!({ "images": images }).to_string();
+        let answer = server.ask("POST", "/predict", JSON, body.as_bytes()).json();
+        answer["predictions"].as_array().unwrap().iter().map(class).collect::<Vec<_>>()
+    });
+    assert_eq!(alone, listed.collect::<Vec<_>>());
+    alone
+}
+
+#[test]
+fn pictures_are_prepared_as_the_runs_data_were() {
+    for (kind, size) in [("raw", [28, 28]), ("resize", [70, 42])] {
+        let home = tempfile::tempdir().unwrap();
+        let tests = write_marks(&home.path().join("marks"), size);
+        let pack = ["data", "pack", "marks", "--out", "packed", "--prepare", kind];
+        succeed(seqfit(home.path()).args(pack));
+        let train = ["train", "-q", "--epochs", "15", "--out", "run", "--data-dir", "packed"];
+        succeed(seqfit(home.path()).args(train));
+        let server = Server::start(home.path(), &[]);
+        assert_eq!(served(&server, &tests), evaluated(home.path()), "{kind}");
+        let health = server.ask("GET", "/health", "", b"").json();
+        assert_eq!(health["model"]["preparation"], kind);
+        let page = String::from_utf8(server.ask("GET", "/", "", b"").body).unwrap();
+        assert!(page.contains(&format!("\"preparation\":\"{kind}\"")));
+        let openapi = server.ask("GET", "/openapi.json", "", b"").json();
+        let parameters = &openapi["paths"]["/predict"]["post"]["parameters"];
+        assert_eq!(parameters[1]["schema"]["default"], kind, "{parameters}");
+        let said = fs::read_to_string(home.path().join("serve.err")).unwrap();
+        assert!(said.starts_with("note: pictures are ") && said.contains("as the run's data were"));
+    }
+}
+
+#[test]
+fn a_request_or_an_option_prepares_pictures_otherwise() {
+    let home = trained();
+    let server = Server::start(home.path(), &["--prepare", "raw"]);
+    let health = server.ask("GET", "/health", "", b"").json();
+    assert_eq!(health["model"]["preparation"], "raw");
+    assert!(!fs::read_to_string(home.path().join("serve.err")).unwrap().contains("note: pictures"));
+    let (sheet, pixels) = digit(3);
+    let sheet = file(&sheet, ImageFormat::Png);
+    let own = file(&GrayImage::from_raw(8, 8, pixels.clone()).unwrap(), ImageFormat::Png);
+    let ask = |query: &str, body: &[u8]| {
+        server.ask("POST", &format!("/predict?prepared=1{query}"), "image/png", body)
+    };
+    assert_eq!(ask("", &own).json()["prepared"], json!(rows(&pixels)));
+    let refused = ask("", &sheet);
+    assert_eq!((refused.status, refused.rule().as_str()), (400, "picture"));
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(message.contains("found 120x140: send one of this size, or ask with ?prepare=resize"));
+    let by = |kind: Preparation| {
+        let gray = data::images::from_bytes(&sheet).unwrap();
+        json!(rows(&kind.apply(&gray, [8, 8]).unwrap()))
+    };
+    for kind in [Preparation::Digit, Preparation::Resize] {
+        let answer = ask(&format!("&prepare={kind}"), &sheet);
+        assert_eq!(answer.json()["prepared"], by(kind), "{kind}");
+    }
+    assert_eq!(ask("&prepare=raw&raw=1", &own).status, 200);
+    for query in ["&prepare=crop", "&prepare=", "&prepare=digit&raw=1"] {
+        assert_eq!(ask(query, &own).rule(), "query", "{query}");
+    }
+}
+
+#[test]
+fn fashion_mnist_pictures_are_answered_as_evaluate_answers_them() {
+    let Some(folder) = fashion_mnist() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let train =
+        ["train", "-q", "--recipe", "tutorial", "--epochs", "2", "--out", "run", "--data-dir"];
+    succeed(seqfit(home.path()).args(train).arg(&folder));
+    let (_, test) = data::load_dir(&folder).unwrap();
+    let pictures = save_images(&test, 1200, &home.path().join("pictures"));
+    let server = Server::start(home.path(), &[]);
+    let answers = served(&server, &pictures);
+    assert_eq!(answers[..], evaluated(home.path())[..1200]);
+    let right = answers.iter().enumerate();
+    let right = right.filter(|(i, class)| **class == usize::from(test.label(*i))).count();
+    assert!(right >= 960, "{right} of 1200");
+}
+
 /// A server in this process with limits of its own.
 fn with_limits(limits: Limits, test: impl FnOnce(std::net::SocketAddr)) {
     let model = Sequential::new([8, 8]).add(Flatten).add(Dense::new(2));
     let model = model.build(Device::Cpu, 0).unwrap();
-    let card = Card { name: "x".into(), classes: vec!["a".into(), "b".into()], accuracy: None };
+    let card = Card {
+        name: "x".into(),
+        classes: vec!["a".into(), "b".into()],
+        preparation: Preparation::Digit,
+        accuracy: None,
+    };
     let config = ServeConfig { port: 0, limits, ..ServeConfig::default() };
     let server = seqfit::serve::Server::bind(model, card, config).unwrap();
     let address = server.address();
@@ -409,7 +507,12 @@ fn an_address_that_cannot_be_had_is_an_error() {
         assert!(said.stderr.contains(words) && said.stdout.is_empty(), "{said:?}");
     }
     let flat = Sequential::new([64]).add(Dense::new(2)).build(Device::Cpu, 0).unwrap();
-    let card = Card { name: String::new(), classes: vec![String::new(); 2], accuracy: None };
+    let card = Card {
+        name: String::new(),
+        classes: vec![String::new(); 2],
+        preparation: Preparation::Raw,
+        accuracy: None,
+    };
     let config = ServeConfig { port: 0, ..ServeConfig::default() };
     let error = seqfit::serve::Server::bind(flat, card, config).map(|_| ()).unwrap_err();
     assert!(

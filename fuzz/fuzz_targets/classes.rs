@@ -1,4 +1,4 @@
-//! `classes.txt`.
+//! `classes.txt` and `dataset.toml`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,4 +8,5 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(names) = data::parse_class_names(bytes) {
         data::check_class_names(&names).expect("what is read keeps the rules");
     }
+    let _ = data::Preparation::from_toml(bytes);
 });

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use seqfit::FitConfig;
 use seqfit::data::pack::PackConfig;
-use seqfit::data::{self, DatasetName, Locations, Request, Verdict, catalog};
+use seqfit::data::{self, DatasetName, Locations, Preparation, Request, Verdict, catalog};
 
 use super::options::{self, DataOptions, Numbers};
 use super::output::Usage;
+use super::preparation::Kind;
 use super::{loading, output, progress, train};
 
 /// Options of `seqfit data`.
@@ -87,9 +88,19 @@ struct PackArgs {
     /// Decides which pictures are for testing
     #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
     seed: u64,
-    /// Take pictures as they are, which must have --size: white on black, not cropped; then predict
-    /// with --raw, too
-    #[arg(long)]
+    /// How pictures become images, which train, predict and serve go by later: raw (of --size, taken
+    /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
+    /// picture in gray, scaled to --size)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND",
+        default_value = "digit",
+        hide_possible_values = true
+    )]
+    prepare: Kind,
+    /// The same as --prepare raw
+    #[arg(long, conflicts_with = "prepare")]
     raw: bool,
     /// Leave out pictures that cannot be used, and name them
     #[arg(long)]
@@ -173,7 +184,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
         shape: args.size.0,
         test_share: args.test_share,
         seed: args.seed,
-        as_they_are: args.raw,
+        preparation: if args.raw { Preparation::Raw } else { args.prepare.0 },
         skip: args.skip_bad,
     };
     if config.test_share == 0.0 {

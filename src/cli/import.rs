@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use seqfit::import::{Imported, Wanted};
+use seqfit::import::{Card, Imported, Wanted};
 use seqfit::run::{Origin, Run, RunConfig};
 use seqfit::{Device, Sequential, Spec};
 
 use super::options::HiddenActivation;
 use super::output::{self, Usage, tell};
+use super::preparation::Kind;
 
 /// Options of `seqfit import`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,10 @@ pub struct Args {
     /// The shape of one sample, such as 28x28 or 784 [default: the file's own, or a square image]
     #[arg(long, value_name = "HxW", value_parser = shape, conflicts_with = "network")]
     input_shape: Option<Shape>,
+    /// How pictures become the network's images: raw, digit or resize, as predict takes it [default: the
+    /// file's own, or raw]
+    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
+    prepare: Option<Kind>,
 }
 
 /// Sizes in one argument.
@@ -63,6 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let origin = Origin::of(&args.file, imported.format.name())?;
     let at = || args.file.display().to_string();
     let network = imported.network(&wanted).with_context(at)?;
+    let recorded = imported.card.as_ref().and_then(Card::preparation);
     // The numbers are copied by now.
     drop(imported);
     if network.guessed {
@@ -73,7 +79,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut model = Sequential::from_spec(network.spec.clone(), Device::Cpu, 0)?;
     model.set_weights(&network.weights)?;
-    let config = RunConfig::imported(origin, network.classes, network.spec);
+    let mut config = RunConfig::imported(origin, network.classes, network.spec);
+    config.data.preparation = args.prepare.map(|kind| kind.0).or(recorded);
     let run = Run::create(&args.out, args.force, config)?;
     run.save_network(&model)?;
     let run = run.settle()?;

@@ -66,6 +66,8 @@ fn of_run(run: &Run) -> anyhow::Result<(PathBuf, Imported)> {
     let card = imported.card.get_or_insert_default();
     card.network.get_or_insert(network);
     card.classes.get_or_insert(classes);
+    let input = serde_json::to_value(run.card()?.input)?;
+    card.rest.entry("input").or_insert(input);
     Ok((file, imported))
 }
 

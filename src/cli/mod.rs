@@ -20,6 +20,7 @@ mod options;
 mod output;
 mod picture;
 mod predict;
+mod preparation;
 mod progress;
 mod ranks;
 mod recipe;

@@ -7,13 +7,16 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use seqfit::data::images;
+use seqfit::Sequential;
+use seqfit::data::DataError;
+use seqfit::data::images::{self, Prepared};
 use seqfit::run::Run;
 use serde::Serialize;
 
 use super::options::{DeviceOptions, RunOptions, count};
-use super::output;
+use super::output::{self, tell};
 use super::picture::half_blocks;
+use super::preparation::PrepareOptions;
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]
@@ -26,9 +29,11 @@ pub struct Args {
     /// How many classes to name, the likeliest first
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
     top: NonZeroUsize,
-    /// Take images as they are, which must have the network's size: white on black, not cropped
+    #[command(flatten)]
+    prepare: PrepareOptions,
+    /// Leave out files that cannot be used, with the reason; exit code 0 if at least one can be
     #[arg(long)]
-    raw: bool,
+    skip_bad: bool,
     /// Show images as the network gets them: on a terminal up to 20 of them, all, or none
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     image: Shown,
@@ -67,6 +72,13 @@ struct Prediction<'a> {
     top: Vec<Share<'a>>,
 }
 
+/// A file that --skip-bad passed over.
+#[derive(Serialize)]
+struct LeftOut<'a> {
+    image: &'a str,
+    error: String,
+}
+
 #[derive(Serialize)]
 struct Share<'a> {
     class: &'a str,
@@ -81,27 +93,93 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
     let shape = model.image_shape().with_context(|| run.path().display().to_string())?;
-    let mut shown = 0;
+    let data = &run.config().data;
+    let preparation = args.prepare.of(data);
+    let mut note = args.prepare.note(data);
+    let mut answers = Answers { args: &args, run: &run, model, shape, shown: 0 };
+    let mut bad = 0;
     for path in &args.images {
-        let images = images::read(path, shape, args.raw)?;
-        let chunks = images.pixels.chunks(CHUNK * shape[0] * shape[1]).enumerate();
+        match images::read(path, shape, preparation) {
+            Ok(images) => {
+                // The images of an IDX file are never changed.
+                if images.single {
+                    note.take().iter().for_each(tell);
+                }
+                answers.print(path, &images)?;
+            }
+            Err(error) if args.skip_bad => {
+                bad += 1;
+                leave_out(&args, path, &error)?;
+            }
+            Err(error) => return Err(with_hint(error, args.images.len())),
+        }
+    }
+    closing(bad, args.images.len())
+}
+
+/// Says on standard error why a file is left out, and with --json in its place on standard output, too.
+fn leave_out(args: &Args, path: &Path, error: &DataError) -> anyhow::Result<()> {
+    tell(format_args!("left out: {error}"));
+    if args.json {
+        let left_out = LeftOut { image: &path.to_string_lossy(), error: error.to_string() };
+        output::print(&(serde_json::to_string(&left_out)? + "\n"))?;
+    }
+    Ok(())
+}
+
+/// Names the option that leaves out bad files, where there are others.
+fn with_hint(error: DataError, files: usize) -> anyhow::Error {
+    match files {
+        1 => error.into(),
+        _ => anyhow::anyhow!("{error}; --skip-bad leaves out files that cannot be used"),
+    }
+}
+
+/// Counts the files that were left out. Not one that could be used is an error.
+fn closing(bad: usize, files: usize) -> anyhow::Result<ExitCode> {
+    let plural = if files == 1 { "" } else { "s" };
+    match bad {
+        0 => {}
+        _ if bad == files => {
+            anyhow::bail!("no picture could be used: left out {bad} of {files} file{plural}")
+        }
+        _ => tell(format_args!("left out {bad} of {files} files")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the network, and prints what it says.
+struct Answers<'a> {
+    args: &'a Args,
+    run: &'a Run,
+    model: Sequential,
+    shape: [usize; 2],
+    /// How many images were drawn.
+    shown: usize,
+}
+
+impl Answers<'_> {
+    /// Prints the answers for the images of one file.
+    fn print(&mut self, path: &Path, images: &Prepared) -> anyhow::Result<()> {
+        let [height, width] = self.shape;
+        let chunks = images.pixels.chunks(CHUNK * height * width).enumerate();
         for (chunk, pixels) in chunks {
             let mut lines = String::new();
-            let pictures = pixels.chunks(shape[0] * shape[1]);
-            let answers = model.predict_images(pixels, shape)?;
+            let pictures = pixels.chunks(height * width);
+            let answers = self.model.predict_images(pixels, self.shape)?;
             for ((i, probabilities), picture) in answers.iter().enumerate().zip(pictures) {
-                if args.image.shows(args.json, shown) {
-                    lines += &half_blocks(picture, shape[1], console::colors_enabled());
-                    shown += 1;
+                if self.args.image.shows(self.args.json, self.shown) {
+                    lines += &half_blocks(picture, width, console::colors_enabled());
+                    self.shown += 1;
                 }
                 let place = (!images.single).then_some(chunk * CHUNK + i);
-                lines += &describe(&args, &run, path, place, probabilities)?;
+                lines += &describe(self.args, self.run, path, place, probabilities)?;
                 lines.push('\n');
             }
             output::print(&lines)?;
         }
+        Ok(())
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn describe(

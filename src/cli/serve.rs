@@ -7,6 +7,7 @@ use seqfit::serve::{Card, ServeConfig, Server};
 
 use super::options::{DeviceOptions, RunOptions};
 use super::output::{self, tell};
+use super::preparation::PrepareOptions;
 use super::signals::Signals;
 
 /// Options of `seqfit serve`.
@@ -14,6 +15,8 @@ use super::signals::Signals;
 pub struct Args {
     #[command(flatten)]
     run: RunOptions,
+    #[command(flatten)]
+    prepare: PrepareOptions,
     /// The port to listen on; 0 takes any free one
     #[arg(long, default_value = "8000")]
     port: u16,
@@ -37,6 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let card = Card {
         name: run.path().display().to_string(),
         classes: data.classes.clone(),
+        preparation: args.prepare.of(data),
         accuracy: figures.map(|result| (data.name().to_owned(), result.test.accuracy)),
     };
     let config = ServeConfig {
@@ -54,6 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "note: everybody who reaches this machine can ask; there is no password and no encryption",
         );
     }
+    args.prepare.note(data).iter().for_each(tell);
     tell(format_args!("serving {}; Ctrl-C ends it", run.path().display()));
     output::print(&format!("http://{address}/\n"))?;
     let watched = signals.clone();

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::error::DataError;
+use super::preparation::Preparation;
 use entries::ENTRIES;
 
 /// The name of a known data set; read and written as on the command line.
@@ -36,6 +37,8 @@ pub struct Entry {
     pub classes: &'static [&'static str],
     /// [height, width] of its images.
     pub image_shape: [usize; 2],
+    /// How a picture becomes an image like its own.
+    pub preparation: Preparation,
     /// Number of training and of test images.
     pub samples: [usize; 2],
     /// Beginnings of addresses, to which a file's name is added; the first one is asked first.

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::digest;
 use super::error::{DataError, DatasetProblem};
+use super::preparation::Preparation;
 use super::stream::{Shards, StreamMemory};
 use crate::group::Fact;
 use crate::rng::{self, Purpose};
@@ -20,6 +21,7 @@ pub struct Dataset {
     store: Arc<Store>,
     /// Which of the store's samples are seen, in which order; `None`: all.
     index: Option<Arc<[u32]>>,
+    preparation: Preparation,
 }
 
 #[derive(Debug)]
@@ -91,7 +93,11 @@ impl Dataset {
             let (label, classes) = (labels[sample], classes.len());
             return Err(DatasetProblem::Label { sample, label, classes }.into());
         }
-        Ok(Self { store: Arc::new(Store { pixels, shape, labels, classes }), index: None })
+        Ok(Self {
+            store: Arc::new(Store { pixels, shape, labels, classes }),
+            index: None,
+            preparation: Preparation::default(),
+        })
     }
 
     /// Number of samples.
@@ -112,6 +118,17 @@ impl Dataset {
     /// The classes' names; a label is a position in them.
     pub fn classes(&self) -> &[String] {
         &self.store.classes
+    }
+
+    /// How pictures became these images, and are to become those that a network trained on them is
+    /// asked about. [`Preparation::Raw`] where nothing is known.
+    pub fn preparation(&self) -> Preparation {
+        self.preparation
+    }
+
+    /// Sets the [`preparation`](Self::preparation), which [`save_dir`](super::save_dir()) writes down.
+    pub fn with_preparation(self, preparation: Preparation) -> Self {
+        Self { preparation, ..self }
     }
 
     /// The pixels of sample `i`, row by row.
@@ -297,7 +314,7 @@ impl Dataset {
     /// The samples at `indices`, which are all in range.
     fn view(&self, indices: impl Iterator<Item = u32>) -> Dataset {
         let index = indices.map(|i| self.position(i as usize) as u32).collect();
-        Self { store: Arc::clone(&self.store), index: Some(index) }
+        Self { store: Arc::clone(&self.store), index: Some(index), preparation: self.preparation }
     }
 }
 

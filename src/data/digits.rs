@@ -20,7 +20,7 @@ const LABELS: (&str, &[u8]) =
 /// The training and the test part, the first 1,437 images and the last 360, and what they were
 /// read from.
 pub(super) fn load() -> Result<(Dataset, Dataset, Vec<SourceFile>), DataError> {
-    let Entry { classes, samples: [train, test], .. } = DatasetName::Digits.entry();
+    let Entry { classes, preparation, samples: [train, test], .. } = DatasetName::Digits.entry();
     let name = |file: &str| Path::new("built-in digits").join(file);
     let images = idx::images_from(IMAGES.1, IMAGES.1.len() as u64, &name(IMAGES.0))?;
     let labels = idx::labels_from(LABELS.1, LABELS.1.len() as u64, &name(LABELS.0))?;
@@ -31,6 +31,7 @@ pub(super) fn load() -> Result<(Dataset, Dataset, Vec<SourceFile>), DataError> {
     let classes = classes.iter().map(ToString::to_string).collect();
     let shape = [images.height, images.width];
     let all = Dataset::new(images.pixels, shape, labels.values, classes)?;
+    let all = all.with_preparation(*preparation);
     let last: Vec<u32> = (*train as u32..(train + test) as u32).collect();
     Ok((all.take(*train), all.select(&last)?, files))
 }

@@ -206,6 +206,12 @@ pub enum DatasetProblem {
          control character, found {0}: correct the names"
     )]
     ClassNames(String),
+    /// A `dataset.toml` that says something else than how pictures were prepared.
+    #[error(
+        "dataset.toml holds one line, preparation = \"raw\", \"digit\" or \"resize\", found {0}: \
+         correct it, or delete the file if it belongs to something else"
+    )]
+    Description(String),
     /// A label without a class.
     #[error(
         "labels run from 0 to {last}, one for each of {classes} classes, found {label} at sample \
@@ -324,6 +330,12 @@ pub enum FolderProblem {
          characters, found {0}"
     )]
     Names(String),
+    /// A `dataset.toml` that says something else than how pictures were prepared.
+    #[error(
+        "dataset.toml holds one line, preparation = \"raw\", \"digit\" or \"resize\", found {0}: \
+         correct it, or delete the file if it belongs to something else"
+    )]
+    Description(String),
     /// The place for a new data set is taken.
     #[error("a data set is written into a folder of its own, and this one {0}: choose another")]
     Taken(&'static str),

@@ -9,7 +9,7 @@ use super::catalog::{self, DatasetName};
 use super::dataset::{Dataset, first_outside};
 use super::error::{DataError, FolderProblem};
 use super::idx::{self, Digests, Images};
-use super::{IdxProblem, classes, stream};
+use super::{IdxProblem, Preparation, classes, preparation, stream};
 
 /// The four files, in the order in which they are listed everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub(super) struct Folder {
 pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folder, DataError> {
     let [train_images, train_labels, test_images, test_labels] = find_all(folder)?;
     let names = classes::read(folder)?;
+    let described = preparation::read(folder)?;
     let ((train, train_values), (test, test_values)) = thread::scope(|scope| {
         // Labels are small: they are read on this thread.
         let train = scope.spawn(|| idx::read_images(&train_images));
@@ -98,6 +99,7 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
         (test_labels.clone(), test_values.digests),
     ];
     let known = recognise(&files);
+    let preparation = preparation_of(described, known.or(expected));
     let names = match (names, known.or(expected)) {
         (Some(names), _) => names,
         (None, Some(known)) => known.entry().classes.iter().map(ToString::to_string).collect(),
@@ -115,8 +117,10 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
     if names.len() < 2 {
         return Err(DataError::folder(&train_labels, FolderProblem::OneClass));
     }
-    let train = Dataset::new(train.pixels, train_shape, train_values.values, names.clone())?;
-    let test = Dataset::new(test.pixels, test_shape, test_values.values, names)?;
+    let train = Dataset::new(train.pixels, train_shape, train_values.values, names.clone())?
+        .with_preparation(preparation);
+    let test = Dataset::new(test.pixels, test_shape, test_values.values, names)?
+        .with_preparation(preparation);
     Ok(Folder { train, test, files, known })
 }
 
@@ -184,6 +188,14 @@ pub(super) fn recognise(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
                 .all(|(known, (_, found))| known.matches(&found.file, &found.contents))
     };
     catalog::all().iter().find(is_it).map(|entry| entry.name)
+}
+
+/// Returns what the folder says, else what is known of the data set that it is, else `Raw`.
+pub(super) fn preparation_of(
+    described: Option<Preparation>,
+    known: Option<DatasetName>,
+) -> Preparation {
+    described.or(known.map(|name| name.entry().preparation)).unwrap_or_default()
 }
 
 /// "0" to the highest label.

@@ -13,6 +13,7 @@ pub use super::prepare::prepare;
 use super::error::DataError;
 use super::idx::{self, Images};
 use super::open::ordinary;
+use super::preparation::Preparation;
 use crate::files;
 use decode::Format;
 
@@ -107,14 +108,16 @@ pub enum ImageProblem {
     Blank,
 }
 
-/// The images in the file at `path` for a network that takes `shape` ([height, width]). A picture
-/// is [prepared](prepare), or with `as_it_is` taken unchanged; the images of an IDX file are always
-/// taken unchanged.
+/// Reads the images in the file at `path` for a network that takes `shape` ([height, width]). A
+/// picture becomes one by `preparation`; the images of an IDX file are always taken unchanged.
 ///
 /// # Errors
-/// A file that cannot be read or is no picture, a blank picture, or a wrong size where nothing is
-/// changed.
-pub fn read(path: &Path, shape: [usize; 2], as_it_is: bool) -> Result<Prepared, DataError> {
+/// A file that cannot be read or is no picture, or a picture that [`Preparation::apply`] refuses.
+pub fn read(
+    path: &Path,
+    shape: [usize; 2],
+    preparation: Preparation,
+) -> Result<Prepared, DataError> {
     let at = |problem| DataError::Image { path: path.to_owned(), problem };
     let mut start = Vec::new();
     ordinary(path)?
@@ -128,18 +131,17 @@ pub fn read(path: &Path, shape: [usize; 2], as_it_is: bool) -> Result<Prepared, 
             .map_err(at)?;
         return Ok(Prepared { pixels, single: false });
     }
-    Ok(Prepared { pixels: read_picture(path, shape, as_it_is)?, single: true })
+    Ok(Prepared { pixels: read_picture(path, shape, preparation)?, single: true })
 }
 
 /// As [`read`], for a picture alone.
 pub(super) fn read_picture(
     path: &Path,
     shape: [usize; 2],
-    as_it_is: bool,
+    preparation: Preparation,
 ) -> Result<Vec<u8>, DataError> {
     let at = |problem| DataError::Image { path: path.to_owned(), problem };
-    let gray = load(path)?;
-    if as_it_is { raw(&gray, shape) } else { prepare(&gray, shape) }.map_err(at)
+    preparation.apply(&load(path)?, shape).map_err(at)
 }
 
 /// Reads a PNG or JPEG file, turned as its EXIF data say. What is transparent becomes white under
@@ -188,7 +190,9 @@ fn format(bytes: &[u8]) -> Result<Format, ImageProblem> {
 /// # Errors
 /// A picture of another size than `shape` ([height, width]).
 pub fn raw(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> {
-    check_size([gray.height, gray.width], shape, "give one of this size, or have it prepared")?;
+    const CURE: &str =
+        "give one of this size, or choose --prepare resize (the whole picture) or --prepare digit";
+    check_size([gray.height, gray.width], shape, CURE)?;
     gray.check()?;
     Ok(gray.pixels.clone())
 }

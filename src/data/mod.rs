@@ -13,7 +13,7 @@
 //! - [`catalog`]: the known data sets; [`fetch`], [`verify`](fn@verify) and [`download`] bring and
 //!   check their files;
 //! - [`idx`]: the file format;
-//! - [`images`]: single pictures, prepared as MNIST's were;
+//! - [`images`]: single pictures, and [`Preparation`]: how they become a network's images;
 //! - [`pack`]: folders of pictures made into data sets;
 //! - [`stream_dir`], [`stream`](fn@stream): data sets that stay in their files while they are trained on.
 //!
@@ -36,6 +36,7 @@ mod locations;
 mod open;
 pub mod pack;
 mod prefetch;
+mod preparation;
 mod prepare;
 mod preview;
 mod resolve;
@@ -54,6 +55,7 @@ pub use download::Progress;
 pub use error::{DataError, DatasetProblem, FolderProblem};
 pub use idx::IdxProblem;
 pub use locations::Locations;
+pub use preparation::Preparation;
 pub use preview::preview;
 pub use resolve::{fetch, load, load_dir, resolve};
 pub use save::{check_free, save_dir, save_shards};

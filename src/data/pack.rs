@@ -7,7 +7,7 @@ use std::thread;
 
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::{check_class_names, images};
+use super::{Preparation, check_class_names, images};
 
 /// How pictures become images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,16 +19,17 @@ pub struct PackConfig {
     pub test_share: f64,
     /// Decides which pictures those are.
     pub seed: u64,
-    /// Pictures have the images' size, and are taken unchanged; otherwise they are
-    /// [prepared](images::prepare), as `seqfit predict` prepares what it is asked about.
-    pub as_they_are: bool,
+    /// How pictures become images, which is written down with the data set: `seqfit predict` does the
+    /// same with what it is asked about.
+    pub preparation: Preparation,
     /// Leave out pictures that cannot be used.
     pub skip: bool,
 }
 
 impl Default for PackConfig {
     fn default() -> Self {
-        Self { shape: [28, 28], test_share: 0.2, seed: 0, as_they_are: false, skip: false }
+        let preparation = Preparation::Digit;
+        Self { shape: [28, 28], test_share: 0.2, seed: 0, preparation, skip: false }
     }
 }
 
@@ -188,7 +189,7 @@ fn load(
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(picture) = pictures.get(i) else { return done };
-            let read = images::read_picture(&picture.path, config.shape, config.as_they_are);
+            let read = images::read_picture(&picture.path, config.shape, config.preparation);
             // Without skipping the first that is wrong is the end.
             if read.is_err() && !config.skip {
                 next.store(pictures.len(), Ordering::Relaxed);
@@ -229,7 +230,8 @@ fn load(
     if labels.is_empty() {
         return Ok((None, skipped));
     }
-    Ok((Some(Dataset::new(pixels, config.shape, labels, names.to_vec())?), skipped))
+    let dataset = Dataset::new(pixels, config.shape, labels, names.to_vec())?;
+    Ok((Some(dataset.with_preparation(config.preparation)), skipped))
 }
 
 #[cfg(test)]

@@ -9,19 +9,20 @@ use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::folder::Role;
 use super::stream::{Part, StreamProblem};
-use super::{classes, idx};
+use super::{classes, idx, preparation};
 use crate::files;
 
 /// Images that are written at once, in bytes.
 const AT_ONCE: usize = 1 << 20;
 
-/// Writes a data set into `folder`, which is new or empty: four IDX files and `classes.txt`, all or none.
+/// Writes a data set into `folder`, which is new or empty: four IDX files, `classes.txt` and
+/// `dataset.toml`, which says how pictures became these images; all or none.
 ///
 /// # Errors
 /// A folder that holds something, or that cannot be written.
 pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), DataError> {
     let names = |roles: [Role; 2]| roles.map(|role| role.names().swap_remove(0));
-    save(folder, train.classes(), |growing| {
+    save(folder, train, |growing| {
         let train_names = names([Role::TrainImages, Role::TrainLabels]);
         growing.pair(train, 0..train.len(), train_names)?;
         growing.pair(test, 0..test.len(), names([Role::TestImages, Role::TestLabels]))
@@ -46,7 +47,7 @@ pub fn save_shards(
         return Err(DataError::Stream { path: folder.to_owned(), problem });
     }
     let of_test = shards.saturating_mul(test.len()).div_ceil(samples).clamp(1, test.len().max(1));
-    save(folder, train.classes(), |growing| {
+    save(folder, train, |growing| {
         for (part, dataset, count) in [(Part::Train, train, shards), (Part::Test, test, of_test)] {
             let cut = |number: usize| dataset.len() * number / count;
             for number in 0..count {
@@ -95,10 +96,10 @@ impl Growing<'_> {
     }
 }
 
-/// Writes a folder, which is new or empty: what `fill` does and `classes.txt`, all or none.
+/// Writes a folder, which is new or empty: what `fill` does, `classes.txt` and `dataset.toml`, all or none.
 fn save(
     folder: &Path,
-    names: &[String],
+    dataset: &Dataset,
     fill: impl FnOnce(&Growing) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     check_free(folder)?;
@@ -112,7 +113,8 @@ fn save(
     let growing = growing.map_err(at)?;
     let place = Growing { now: growing.path(), then: folder };
     fill(&place)?;
-    place.write(classes::FILE, (names.join("\n") + "\n").as_bytes())?;
+    place.write(classes::FILE, (dataset.classes().join("\n") + "\n").as_bytes())?;
+    place.write(preparation::FILE, dataset.preparation().to_toml().as_bytes())?;
     // A folder for its owner's eyes alone would be a surprise.
     #[cfg(unix)]
     {

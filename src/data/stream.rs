@@ -8,7 +8,7 @@
 //! train-00001-of-00020-images.idx   train-00001-of-00020-labels.idx
 //! ...
 //! test-00000-of-00001-images.idx    test-00000-of-00001-labels.idx
-//! classes.txt                       (optional)
+//! classes.txt                       dataset.toml                        (optional)
 //! ```
 //!
 //! Opening reads headers and labels, which are held: a byte a sample. How close the order comes to a
@@ -39,7 +39,7 @@ use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
 use super::resolve::{file_name, own_name};
 use super::source::{Loaded, Request, Source, SourceFile};
-use super::{Locations, classes, folder};
+use super::{Locations, Preparation, classes, folder, preparation};
 use shards::Opened;
 
 /// How much memory the images of a streamed training set may take, in MiB: 64, unless it is said. The
@@ -125,6 +125,7 @@ fn from_dir(
 ) -> Result<Loaded, DataError> {
     let [train, test] = [Part::Train.find(dir)?, Part::Test.find(dir)?];
     let names = classes::read(dir)?;
+    let described = preparation::read(dir)?;
     let (train, test) = (shards::open(&train)?, shards::open(&test)?);
     if train.shape != test.shape {
         let (train, test) = (train.shape, test.shape);
@@ -149,11 +150,18 @@ fn from_dir(
         notice: None,
         files: files.into_iter().map(source_file).collect(),
     };
-    let (train, test) = (dataset(train, memory, &names)?, dataset(test, memory, &names)?);
+    let preparation = folder::preparation_of(described, known.or(expected));
+    let of = |part| dataset(part, memory, &names, preparation);
+    let (train, test) = (of(train)?, of(test)?);
     Ok(Loaded { train, test, source })
 }
 
-fn dataset(opened: Opened, memory: StreamMemory, names: &[String]) -> Result<Dataset, DataError> {
+fn dataset(
+    opened: Opened,
+    memory: StreamMemory,
+    names: &[String],
+    preparation: Preparation,
+) -> Result<Dataset, DataError> {
     let Opened { shards, shape, labels, labels_files, .. } = opened;
     let file_of = |sample| {
         let number = labels_files.partition_point(|&(_, first)| first <= sample) - 1;
@@ -168,7 +176,8 @@ fn dataset(opened: Opened, memory: StreamMemory, names: &[String]) -> Result<Dat
     if names.len() < 2 {
         return Err(DataError::folder(&file_of(0).0, FolderProblem::OneClass));
     }
-    Dataset::of_files(shards, memory, shape, labels, names.to_vec())
+    let dataset = Dataset::of_files(shards, memory, shape, labels, names.to_vec())?;
+    Ok(dataset.with_preparation(preparation))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Options;
+use crate::data::Preparation;
 use crate::data::batches::SCALE;
 use crate::evaluate::Figures;
 use crate::model::Spec;
@@ -49,6 +50,9 @@ pub struct Input {
     pub dtype: String,
     /// The least and the largest value of a pixel: 0 and 1, or 0 and 255.
     pub range: [f64; 2],
+    /// How pictures become its samples, where that is known: "raw", "digit" or "resize".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<String>,
 }
 
 /// How a network was trained.
@@ -115,6 +119,14 @@ impl Card {
         card.with_options(Options::default())
     }
 
+    /// Says how pictures become the network's samples.
+    pub(crate) fn with_preparation(mut self, preparation: Preparation) -> Self {
+        if let Some(input) = &mut self.input {
+            input.preparation = Some(preparation.to_string());
+        }
+        self
+    }
+
     /// The card of a file that is made with these options.
     pub(super) fn with_options(mut self, options: Options) -> Self {
         let probabilities = options.preprocessing || self.network.ends_in_softmax();
@@ -129,6 +141,7 @@ impl Card {
             shape: self.network.input_shape.clone(),
             dtype: dtype.to_owned(),
             range: [0.0, largest],
+            preparation: self.input.and_then(|input| input.preparation),
         });
         self
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Preparation;
 use crate::model::Spec;
 
 pub use crate::export::CARD;
@@ -24,6 +25,19 @@ pub struct Card {
 }
 
 impl Card {
+    /// Returns how pictures become what the network takes: as the card says; of one from before that was
+    /// written down, as the catalog has it for the data that it names.
+    pub fn preparation(&self) -> Option<Preparation> {
+        let named = self.text("/input/preparation").and_then(|name| name.parse().ok());
+        named.or_else(|| Preparation::of_name(self.text("/training/data/name")?))
+    }
+
+    /// Returns the text at a place in the rest of the card.
+    fn text(&self, pointer: &str) -> Option<&str> {
+        let (first, inner) = pointer.strip_prefix('/')?.split_once('/')?;
+        self.rest.get(first)?.pointer(&format!("/{inner}"))?.as_str()
+    }
+
     /// Reads a card. What cannot be read is no card: the weights stand without it, and the network that
     /// it should describe is checked against them anyway.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
@@ -34,6 +48,19 @@ impl Card {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_preparation_is_the_cards_own_or_that_of_the_data_it_names() {
+        let of = |text: &str| Card::read(text.as_bytes()).and_then(|card| card.preparation());
+        let named = |name: &str| format!(r#"{{"training": {{"data": {{"name": "{name}"}}}}}}"#);
+        assert_eq!(of(r#"{"input": {"preparation": "resize"}}"#), Some(Preparation::Resize));
+        assert_eq!(of(&named("mnist")), Some(Preparation::Digit));
+        assert_eq!(of(&named("fashion-mnist")), Some(Preparation::Raw));
+        assert_eq!(of(&named("cats")), None);
+        for text in [r#"{"input": {"preparation": "new"}}"#, r#"{"input": 3}"#, "{}"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_card_may_say_more_or_nothing() {

@@ -29,7 +29,10 @@ pub(super) fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Car
         json.map_err(|e| RunError::Encode { file: CONFIG, message: e.to_string() })
     };
     let RunConfig { data, fit, versions, .. } = config;
-    let card = Card::new(&config.network, &data.classes);
+    let mut card = Card::new(&config.network, &data.classes);
+    if let (true, [_, _]) = (data.is_preparation_known(), &config.network.input_shape[..]) {
+        card = card.with_preparation(data.preparation());
+    }
     // An imported network was trained elsewhere.
     let Some(source) = &data.source else { return Ok(card) };
     let callbacks = value(serde_json::to_value(config.callbacks))?;

@@ -114,6 +114,10 @@ pub struct DataConfig {
     /// How much memory it was read within, in MiB; none of data that was in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<data::StreamMemory>,
+    /// How pictures became its images; none of runs from before it was written down, and of a network
+    /// that was imported from a file that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<data::Preparation>,
     /// Where it came from, with checksums; none for a network that was imported, of which nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<data::Source>,
@@ -127,6 +131,7 @@ impl DataConfig {
             train_samples: data.train.len(),
             test_samples: data.test.len(),
             stream: data.train.stream_memory(),
+            preparation: Some(data.train.preparation()),
             source: Some(data.source.clone()),
         }
     }
@@ -134,6 +139,22 @@ impl DataConfig {
     /// The data's name; of an imported network, which does not say, "unknown data".
     pub fn name(&self) -> &str {
         self.source.as_ref().map_or("unknown data", |source| &source.name)
+    }
+
+    /// Returns how pictures become the network's images. Where it was not written down it is what the
+    /// catalog has for data of this name, and unchanged for any other.
+    pub fn preparation(&self) -> data::Preparation {
+        self.known_preparation().unwrap_or_default()
+    }
+
+    /// Whether [`preparation`](Self::preparation) was written down or is in the catalog.
+    pub fn is_preparation_known(&self) -> bool {
+        self.known_preparation().is_some()
+    }
+
+    fn known_preparation(&self) -> Option<data::Preparation> {
+        let by_name = || data::Preparation::of_name(&self.source.as_ref()?.name);
+        self.preparation.or_else(by_name)
     }
 
     /// The data's files, with checksums; none of an imported network.
@@ -169,8 +190,9 @@ impl RunConfig {
 
     /// Begins a config for a network whose weights are those of `origin`, and were not trained here.
     pub fn imported(origin: Origin, classes: Vec<String>, network: Spec) -> Self {
-        let (stream, source) = (None, None);
-        let data = DataConfig { classes, train_samples: 0, test_samples: 0, stream, source };
+        let (stream, preparation, source) = (None, None, None);
+        let (train_samples, test_samples) = (0, 0);
+        let data = DataConfig { classes, train_samples, test_samples, stream, preparation, source };
         let origin = Some(origin);
         Self { origin, ..Self::now(Device::Cpu, data, FitConfig::default(), network) }
     }

@@ -133,6 +133,26 @@ impl fmt::Display for Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Preparation, Request, resolve};
+    use crate::run::DataConfig;
+    use crate::{Activation, Device, FitConfig, Spec};
+
+    #[test]
+    fn the_preparation_does_not_tell_runs_apart() {
+        let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
+        let digits = Request::Named(crate::data::DatasetName::Digits);
+        let data = DataConfig::of(&resolve(&digits, &nowhere, &mut |_| {}).unwrap());
+        let network = Spec::classifier(&[8, 8], &[4], Activation::Relu, 0.0, 10);
+        let config = RunConfig::now(Device::Cpu, data, FitConfig::default(), network);
+        let of = |preparation| {
+            let mut config = config.clone();
+            config.data.preparation = preparation;
+            Identity::of(&config).unwrap()
+        };
+        // The pixels alone decide where training ends, and an older run can be resumed.
+        assert_eq!(of(None), of(Some(Preparation::Digit)));
+        assert_eq!(of(Some(Preparation::Raw)), of(Some(Preparation::Digit)));
+    }
 
     #[test]
     fn differences_name_the_setting_and_both_values() {

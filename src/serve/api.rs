@@ -22,6 +22,7 @@ use super::predictor::Predictor;
 use super::problem::Problem;
 use super::request::{Images, Kind, Wanted};
 use super::{Card, Limits, ServeConfig};
+use crate::data::Preparation;
 use crate::model::Sequential;
 
 /// A body of JSON up to this length that begins with pixels is read on the spot.
@@ -47,6 +48,8 @@ pub struct Model {
     /// [height, width]
     pub input: [usize; 2],
     pub classes: Vec<String>,
+    /// How pictures become images, unless a request says otherwise.
+    pub preparation: Preparation,
     pub parameters: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
@@ -66,7 +69,22 @@ struct Health<'a> {
 #[serde(deny_unknown_fields, default)]
 struct Options {
     prepared: Switch,
+    prepare: Option<Preparation>,
     raw: Switch,
+}
+
+impl Options {
+    /// Returns how pictures become images: as the request says, else as the network's data were made.
+    fn preparation(self, usual: Preparation) -> Result<Preparation, Problem> {
+        match (self.prepare, self.raw) {
+            (Some(Preparation::Raw) | None, Switch::On) => Ok(Preparation::Raw),
+            (chosen, Switch::Off) => Ok(chosen.unwrap_or(usual)),
+            (Some(other), Switch::On) => Err(Problem::bad(
+                "query",
+                format!("raw=1 is prepare=raw, found prepare={other} beside it: choose one"),
+            )),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -105,6 +123,7 @@ impl App {
             name: card.name,
             input,
             classes: card.classes,
+            preparation: card.preparation,
             parameters: network.summary().parameters(),
             dataset,
             test_accuracy,
@@ -230,19 +249,22 @@ async fn predict(
     options: Result<Query<Options>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Query(Options { prepared, raw }) = options.map_err(|error| {
+    let Query(options) = options.map_err(|error| {
         let error = short(&error.body_text());
         Problem::bad(
             "query",
-            format!("behind the ? may stand prepared=1 and raw=1, found: {error}"),
+            format!(
+                "a query is made of prepared=1, prepare=raw|digit|resize and raw=1, found: {error}"
+            ),
         )
     })?;
+    let preparation = options.preparation(app.model.preparation)?;
     let kind = Kind::of(request.headers())?;
     let body = app.bodies.read(request.into_body()).await?;
     let answer = timeout(app.limits.answer, async {
-        let wanted = Wanted { shape: app.model.input, raw: raw == Switch::On };
+        let wanted = Wanted { shape: app.model.input, preparation };
         let images = app.images(kind, body, wanted).await?;
-        let shown = (prepared == Switch::On).then(|| images.pixels.clone());
+        let shown = (options.prepared == Switch::On).then(|| images.pixels.clone());
         let probabilities = app.predictor.predict(images.pixels, images.count).await?;
         Ok(app.answer(&probabilities, shown.as_deref(), images.single))
     });

@@ -22,6 +22,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use crate::data::Preparation;
 use crate::device;
 use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
@@ -35,6 +36,8 @@ pub struct Card {
     pub name: String,
     /// The names of the classes, in the order of the network's outputs.
     pub classes: Vec<String>,
+    /// How pictures become images, unless a request says otherwise.
+    pub preparation: Preparation,
     /// What it was trained on, and the share of that test set's images that it gets right.
     pub accuracy: Option<(String, f64)>,
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Limits;
 use super::api::Model;
+use crate::data::Preparation;
 
 /// The document.
 pub fn document(model: &Model, limits: &Limits) -> Value {
@@ -64,6 +65,22 @@ fn predict(model: &Model, limits: &Limits) -> Value {
             "schema": { "type": "string", "enum": ["0", "1", "false", "true"], "default": "0" },
         })
     };
+    let kinds = Preparation::ALL.map(Preparation::as_str);
+    let prepare = json!({
+        "name": "prepare", "in": "query",
+        "description": "How pictures become images: raw (of the network's size, taken unchanged), digit \
+                        (one sign, found, cropped and centered, bright on black) or resize (the whole \
+                        picture in gray, scaled)",
+        "schema": { "type": "string", "enum": kinds, "default": model.preparation },
+    });
+    let how = match model.preparation {
+        Preparation::Raw => format!("must be of {height}x{width}, and is taken unchanged, in gray"),
+        Preparation::Digit => format!(
+            "is prepared as a digit: gray, bright on black, fitted into the middle of {height}x{width} \
+             and centered by mass"
+        ),
+        Preparation::Resize => format!("is scaled to {height}x{width} as a whole, in gray"),
+    };
     let picture = json!({ "schema": { "type": "string", "format": "binary" } });
     let mut responses = json!({
         "200": {
@@ -87,14 +104,14 @@ fn predict(model: &Model, limits: &Limits) -> Value {
         "operationId": "predict",
         "summary": "Which class an image shows",
         "description": format!(
-            "A picture is prepared as the training images were: grey, ink bright on dark, fitted into \
-             the middle of {height}x{width} and centred by mass. A body has {body} bytes at most, a \
+            "A picture {how}, unless prepare says otherwise. A body has {body} bytes at most, a \
              decoded picture {picture}, a request {most} images.",
             body = limits.body, picture = limits.picture
         ),
         "parameters": [
             switch("prepared", "Also give the image that the network saw"),
-            switch("raw", "Take pictures unchanged; they must have the network's size"),
+            prepare,
+            switch("raw", "The same as prepare=raw"),
         ],
         "requestBody": { "required": true, "content": {
             "image/png": picture,
@@ -158,11 +175,12 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
                 "version": { "type": "string" },
                 "model": {
                     "type": "object",
-                    "required": ["name", "input", "classes", "parameters"],
+                    "required": ["name", "input", "classes", "preparation", "parameters"],
                     "properties": {
                         "name": { "type": "string" },
                         "input": list(json!({ "type": "integer", "minimum": 1 }), 2),
                         "classes": list(json!({ "type": "string" }), classes),
+                        "preparation": { "type": "string", "enum": Preparation::ALL },
                         "parameters": { "type": "integer" },
                         "dataset": { "type": "string" },
                         "test_accuracy": { "type": "number", "minimum": 0, "maximum": 1 },

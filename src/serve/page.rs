@@ -63,6 +63,7 @@ fn source(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Preparation;
 
     #[test]
     fn names_cannot_leave_their_place() {
@@ -70,6 +71,7 @@ mod tests {
             name: "</script><script>alert(1)</script>/* style */".to_owned(),
             input: [28, 28],
             classes: vec!["<b>".to_owned(), "\u{2028}".to_owned()],
+            preparation: Preparation::Digit,
             parameters: 1,
             dataset: None,
             test_accuracy: None,

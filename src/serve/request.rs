@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Limits;
 use super::pixels::Pixels;
 use super::problem::Problem;
+use crate::data::Preparation;
 use crate::data::images::{self, ImageProblem};
 
 /// What a body is.
@@ -24,8 +25,8 @@ pub enum Kind {
 pub struct Wanted {
     /// [height, width] of the network's images.
     pub shape: [usize; 2],
-    /// Whether pictures are taken unchanged.
-    pub raw: bool,
+    /// How pictures become such images.
+    pub preparation: Preparation,
 }
 
 /// Images for the network.
@@ -139,7 +140,7 @@ impl Images {
 /// # Errors
 /// The answer's message.
 pub fn read_json(bytes: &[u8], shape: [usize; 2]) -> Result<Vec<u8>, String> {
-    let wanted = Wanted { shape, raw: false };
+    let wanted = Wanted { shape, preparation: Preparation::Digit };
     let images = Images::from_json(bytes, &wanted, &Limits::default());
     images.map(|images| images.pixels).map_err(|problem| problem.message().to_owned())
 }
@@ -166,10 +167,8 @@ fn decoded(base64: &str) -> Result<Vec<u8>, Problem> {
 }
 
 fn prepared(bytes: &[u8], to: &Wanted, limits: &Limits) -> Result<Vec<u8>, Problem> {
-    let pixels = images::from_bytes_within(bytes, limits.picture).and_then(|gray| match to.raw {
-        true => images::raw(&gray, to.shape),
-        false => images::prepare(&gray, to.shape),
-    });
+    let pixels = images::from_bytes_within(bytes, limits.picture)
+        .and_then(|gray| to.preparation.apply(&gray, to.shape));
     pixels.map_err(|problem| {
         let rule = match problem {
             ImageProblem::Blank => "blank",
@@ -178,6 +177,11 @@ fn prepared(bytes: &[u8], to: &Wanted, limits: &Limits) -> Result<Vec<u8>, Probl
         let message = match problem {
             ImageProblem::Format { found } => {
                 format!("a picture must be a PNG or JPEG file, found {found}: convert it")
+            }
+            ImageProblem::Size { wanted, found, .. } => {
+                let cure = "send one of this size, or ask with ?prepare=resize (the whole picture) or \
+                            ?prepare=digit";
+                ImageProblem::Size { wanted, found, cure }.to_string()
             }
             other => other.to_string(),
         };
@@ -190,7 +194,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<Images, Problem> {
-        let wanted = Wanted { shape: [2, 3], raw: false };
+        let wanted = Wanted { shape: [2, 3], preparation: Preparation::Digit };
         let limits = Limits { batch: (3, 100), ..Limits::default() };
         Images::read(json.as_bytes(), Kind::Json, &wanted, &limits)
     }

@@ -7,6 +7,7 @@ pub mod exports;
 pub mod http;
 pub mod likeness;
 pub mod pages;
+pub mod pictures;
 pub mod python;
 pub mod reader;
 pub mod server;

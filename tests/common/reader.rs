@@ -253,6 +253,7 @@ fn with_servers(text: &str, servers: &[(Child, String)]) -> String {
 /// The built-in digits at MNIST's size: each pixel 3 by 3, in the middle of 28 by 28.
 pub fn write_large_digits(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("dataset.toml"), "preparation = \"digit\"\n").unwrap();
     let (train, test) = seqfit::data::load("digits").unwrap();
     for (part, data) in [("train", train), ("t10k", test)] {
         let mut pixels = Vec::with_capacity(data.len() * 784);

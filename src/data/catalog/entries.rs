@@ -1,6 +1,6 @@
 //! The entries of the catalogue.
 
-use super::{Contents, DatasetName, Entry, RemoteFile};
+use super::{Contents, DatasetName, Entry, Preparation, RemoteFile};
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte.gz";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte.gz";
@@ -32,6 +32,7 @@ pub(super) static ENTRIES: [Entry; 4] = [
                       recognition, 1998, http://yann.lecun.com/exdb/mnist/",
         classes: TEN_DIGITS,
         image_shape: [28, 28],
+        preparation: Preparation::Digit,
         samples: [60_000, 10_000],
         mirrors: &[
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -96,6 +97,7 @@ pub(super) static ENTRIES: [Entry; 4] = [
             "Ankle boot",
         ],
         image_shape: [28, 28],
+        preparation: Preparation::Raw,
         samples: [60_000, 10_000],
         // The authors' own host speaks no https: it is asked last, and its files are checked as
         // all others are.
@@ -148,6 +150,7 @@ pub(super) static ENTRIES: [Entry; 4] = [
             "wo (を)",
         ],
         image_shape: [28, 28],
+        preparation: Preparation::Raw,
         samples: [60_000, 10_000],
         mirrors: &["https://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
         files: &[
@@ -181,6 +184,7 @@ pub(super) static ENTRIES: [Entry; 4] = [
                       doi:10.24432/C50P49; the copy in scikit-learn, with values from 0 to 255",
         classes: TEN_DIGITS,
         image_shape: [8, 8],
+        preparation: Preparation::Digit,
         samples: [1_437, 360],
         mirrors: &[],
         files: &[],

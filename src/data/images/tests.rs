@@ -66,7 +66,7 @@ fn ink_of_any_colour_shows_on_a_transparent_ground() {
         RgbaImage::from_fn(60, 80, |x, y| Rgba([r, g, b, if drawn(x, y) { 255 } else { 0 }]))
             .save(&path)
             .unwrap();
-        read(&path, [28, 28], false).unwrap().pixels
+        read(&path, [28, 28], Preparation::Digit).unwrap().pixels
     });
     assert!(prepared.iter().all(|pixels| *pixels == prepared[0]));
     // Nothing but ink, nearly: it still stands out.
@@ -89,7 +89,7 @@ fn paper_with_transparent_corners_goes_on_to_the_edge() {
         .save(&path)
         .unwrap();
         assert!(load(&path).unwrap().pixels[0].abs_diff(paper) <= 10);
-        let bright = read(&path, [28, 28], false).unwrap().pixels;
+        let bright = read(&path, [28, 28], Preparation::Digit).unwrap().pixels;
         assert_eq!(bright.iter().filter(|&&pixel| pixel > 128).count(), 100);
     }
 }
@@ -186,9 +186,9 @@ fn the_content_decides_not_the_name() {
     assert_eq!(load(&misnamed).unwrap(), load(&png).unwrap());
     let images = idx::encode_images(2, [2, 2], &[1, 2, 3, 4, 5, 6, 7, 8]);
     let list = folder.holding("list.png", &images);
-    let read_list = read(&list, [2, 2], false).unwrap();
+    let read_list = read(&list, [2, 2], Preparation::Digit).unwrap();
     assert_eq!((read_list.pixels, read_list.single), ((1..=8).collect(), false));
-    let error = read(&list, [28, 28], false).unwrap_err().to_string();
+    let error = read(&list, [28, 28], Preparation::Digit).unwrap_err().to_string();
     assert!(error.contains("takes images of 28x28 (height x width), found 2x2"), "{error}");
 }
 
@@ -197,17 +197,17 @@ fn a_picture_is_prepared_or_left_as_it_is() {
     let folder = Folder::new();
     let path = folder.path("stroke.png");
     stroke().save(&path).unwrap();
-    let prepared = read(&path, [28, 28], false).unwrap();
+    let prepared = read(&path, [28, 28], Preparation::Digit).unwrap();
     assert!(prepared.single);
     let bright: Vec<usize> = (0..28 * 28).filter(|&i| prepared.pixels[i] > 128).collect();
     // 40x10 in a box of 20: rows 4 to 23, 5 columns.
     assert_eq!((bright.len(), bright[0] / 28, bright[99] / 28), (100, 4, 23));
-    let error = read(&path, [28, 28], true).unwrap_err().to_string();
+    let error = read(&path, [28, 28], Preparation::Raw).unwrap_err().to_string();
     assert!(
         error.contains("28x28 (height x width), found 80x60: give one of this size"),
         "{error}"
     );
-    assert_eq!(read(&path, [80, 60], true).unwrap().pixels, stroke().into_raw());
+    assert_eq!(read(&path, [80, 60], Preparation::Raw).unwrap().pixels, stroke().into_raw());
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn blank_paper_is_an_error() {
     let folder = Folder::new();
     let path = folder.path("blank.png");
     GrayImage::from_pixel(50, 50, Luma([240])).save(&path).unwrap();
-    let error = read(&path, [28, 28], false).unwrap_err().to_string();
+    let error = read(&path, [28, 28], Preparation::Digit).unwrap_err().to_string();
     assert!(error.contains("blank.png: a picture must show something"), "{error}");
 }
 

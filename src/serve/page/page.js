@@ -93,6 +93,16 @@
     return new Promise((done) => sheet.toBlob(done, "image/png"));
   }
 
+  /**
+   * The server prepares a picture as the network's data were. Where those are taken unchanged, a drawing
+   * or a picture of another size is scaled, as the network could not take it otherwise.
+   */
+  function preparation() {
+    const picture = visible()[0]?.picture;
+    const fits = picture?.width === width && picture?.height === height;
+    return model.preparation === "raw" && !fits ? "&prepare=resize" : "";
+  }
+
   function add(item) {
     items.push(item);
     changed();
@@ -141,7 +151,7 @@
         continue;
       }
       try {
-        const reply = await fetch("predict?prepared=1", {
+        const reply = await fetch(`predict?prepared=1${preparation()}`, {
           method: "POST",
           headers: { "Content-Type": "image/png" },
           body: blob,
@@ -385,10 +395,13 @@
   if (!digits) $("title").textContent = "Show it a picture";
   if (!digits) $("lead").textContent = "Choose, paste or drop one, or draw.";
   document.title = `${$("title").textContent} · seqfit`;
+  const prepared = { raw: "pictures are taken unchanged", digit: "pictures are prepared as digits",
+    resize: "pictures are scaled" };
   const facts = [model.name, `${model.parameters.toLocaleString("en")} parameters`];
   if (model.test_accuracy !== undefined) {
     facts.push(`${(100 * model.test_accuracy).toFixed(2)} % of ${model.dataset}’s test images right`);
   }
+  facts.push(prepared[model.preparation]);
   $("facts").textContent = $("facts").title = facts.join(" · ");
   $("seen-size").textContent = `as the network sees it, ${width} × ${height}`;
   const address = new URL("predict", location.href);

@@ -1,0 +1,61 @@
+//! The options that say how pictures become images, and the line that tells which way it is.
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
+use seqfit::data::Preparation;
+use seqfit::run::DataConfig;
+
+/// A [`Preparation`] as an option's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind(pub Preparation);
+
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Kind(Preparation::Raw), Kind(Preparation::Digit), Kind(Preparation::Resize)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()))
+    }
+}
+
+/// How the pictures that a network is asked about become images.
+#[derive(Debug, Args)]
+pub struct PrepareOptions {
+    /// How pictures become images: raw (of the network's size, taken unchanged), digit (one sign, found,
+    /// cropped and centered, bright on black) or resize (the whole picture in gray, scaled) [default: as
+    /// the run's data were prepared]
+    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
+    prepare: Option<Kind>,
+    /// The same as --prepare raw
+    #[arg(long, conflicts_with = "prepare")]
+    raw: bool,
+}
+
+impl PrepareOptions {
+    /// Returns what was chosen, else what the run's data say.
+    pub fn of(&self, data: &DataConfig) -> Preparation {
+        self.chosen().unwrap_or_else(|| data.preparation())
+    }
+
+    /// Returns the line that says what the run's data decide; `None` where it was chosen.
+    pub fn note(&self, data: &DataConfig) -> Option<String> {
+        if self.chosen().is_some() {
+            return None;
+        }
+        let (done, others) = match data.preparation() {
+            Preparation::Raw => ("taken unchanged", "digit|resize"),
+            Preparation::Digit => ("prepared as digits", "raw|resize"),
+            Preparation::Resize => ("scaled to the network's size", "raw|digit"),
+        };
+        let why = match data.is_preparation_known() {
+            true => "as the run's data were",
+            false => "because nothing is known of how the run's data were made",
+        };
+        Some(format!("note: pictures are {done}, {why} (--prepare {others} changes that)"))
+    }
+
+    fn chosen(&self) -> Option<Preparation> {
+        self.prepare.map(|kind| kind.0).or(self.raw.then_some(Preparation::Raw))
+    }
+}
