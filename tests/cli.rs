@@ -200,7 +200,7 @@ fn wrong_files() {
     let home = tempfile::tempdir().unwrap();
     write_stripes(&home.path().join("stripes"), 4, 4, 3);
     write_stripes(&home.path().join("other"), 5, 4, 3);
-    write_stripes(&home.path().join("classes"), 4, 4, 2);
+    write_stripes(&home.path().join("classes"), 4, 4, 4);
     let train = ["train", "-q", "--epochs", "1", "--out", "run", "--data-dir", "stripes"];
     succeed(seqfit(home.path()).args(train));
     fs::write(home.path().join("text.png"), "no picture").unwrap();

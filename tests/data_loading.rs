@@ -1,7 +1,13 @@
 //! Data sets from folders, from the cache, and from nowhere: each is right or an error that says
 //! why; only what was not asked for by name falls back, and then says so.
 
+#[path = "data_loading/class_matching.rs"]
+mod class_matching;
 mod common;
+#[path = "data_loading/finding.rs"]
+mod finding;
+#[path = "data_loading/labels.rs"]
+mod labels;
 
 use std::fs;
 use std::io::Write;
@@ -290,6 +296,7 @@ fn a_run_s_folder_that_is_gone_is_replaced_from_this_machine_or_named() {
         name: name.to_owned(),
         dir: Some(gone.clone()),
         notice: None,
+        classes: None,
         files: Vec::new(),
     };
     let at = |folder: &str| -> PathBuf { root.path().join(folder) };
@@ -395,6 +402,60 @@ fn another_file_is_not_taken_for_a_known_data_set() {
     fs::remove_file(folder.path().join("mnist/t10k-labels-idx1-ubyte")).unwrap();
     let reports = data::verify(&own, &locations).unwrap();
     assert_eq!(reports[3].verdict, Verdict::Missing);
+}
+
+/// Debian's `dataset-fashion-mnist`: the published contents, compressed by another program.
+#[test]
+fn the_contents_of_a_known_file_count_and_not_its_gzip() {
+    let package = Path::new("/usr/share/datasets/fashion-mnist");
+    if !package.is_dir() {
+        return common::not_here("a test with Debian's dataset-fashion-mnist");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let data = package.parent().unwrap();
+    let said = |arguments: &[&str]| {
+        common::succeed(common::seqfit(home.path()).args(arguments).env("SEQFIT_DATA", data)).stdout
+    };
+    assert!(said(&["data", "list"]).contains(&format!("here: {}\n", package.display())));
+    let verified = said(&["data", "verify", "fashion-mnist"]);
+    assert_eq!(verified.matches("as published for fashion-mnist").count(), 4, "{verified}");
+    let locations = Locations { data: Some(data.to_owned()), ..nowhere() };
+    let loaded = resolve(&Request::Named(DatasetName::FashionMnist), &locations).unwrap();
+    assert_eq!((loaded.source.notice, loaded.train.len()), (None, 60_000));
+    let by_folder = resolve(&Request::Dir(package.to_owned()), &nowhere()).unwrap();
+    assert_eq!(by_folder.source.name, "fashion-mnist");
+}
+
+/// Of KMNIST only the checksums of the published gzips are on record.
+#[test]
+fn what_cannot_be_checked_is_not_called_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("kmnist");
+    fs::create_dir(&own).unwrap();
+    for (part, count) in [("train", 60_000), ("t10k", 10_000)] {
+        let file = |what: &str, bytes: Vec<u8>| {
+            fs::write(own.join(format!("{part}-{what}.gz")), gzip(&bytes)).unwrap();
+        };
+        let pixels = vec![7; count * 28 * 28];
+        file("images-idx3-ubyte", common::idx(&[count as u32, 28, 28], &pixels));
+        let labels: Vec<u8> = (0..count).map(|i| (i % 10) as u8).collect();
+        file("labels-idx1-ubyte", common::idx(&[count as u32], &labels));
+    }
+    let locations = Locations { data: Some(folder.path().to_owned()), ..offline(folder.path()) };
+    let loaded = resolve(&Request::Named(DatasetName::Kmnist), &locations).unwrap();
+    assert!(loaded.source.notice.is_some_and(|notice| notice.contains("cannot be checked")));
+    let reports = data::verify(&Request::Named(DatasetName::Kmnist), &locations).unwrap();
+    assert!(reports.iter().all(|report| report.verdict == Verdict::Usable), "{reports:?}");
+    let mut list = common::seqfit(folder.path());
+    let list = common::succeed(list.args(["data", "list"]).env("SEQFIT_DATA", folder.path()));
+    assert!(list.stdout.contains("kmnist (cannot be checked"), "{}", list.stdout);
+    // Another number of images is no KMNIST.
+    fs::write(own.join("t10k-labels-idx1-ubyte.gz"), gzip(&common::idx(&[2], &[0, 1]))).unwrap();
+    let reports = data::verify(&Request::Named(DatasetName::Kmnist), &locations).unwrap();
+    assert!(matches!(reports[3].verdict, Verdict::Wrong(_)), "{reports:?}");
+    let mut list = common::seqfit(folder.path());
+    let list = common::succeed(list.args(["data", "list"]).env("SEQFIT_DATA", folder.path()));
+    assert!(list.stdout.contains("not usable: 1 of 4 files"), "{}", list.stdout);
 }
 
 #[test]

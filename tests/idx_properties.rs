@@ -133,7 +133,28 @@ proptest! {
         let longer = [&plain[..], &tail].concat();
         prop_assert!(images(&longer).is_err());
         prop_assert!(images(&gzip(&longer)).is_err());
-        prop_assert!(images(&[&gzip(&plain)[..], &tail].concat()).is_err());
+        if tail.iter().any(|&byte| byte != 0) {
+            prop_assert!(images(&[&gzip(&plain)[..], &tail].concat()).is_err());
+        }
+    }
+
+    /// As gzip(1) has it: what tapes and copies in blocks leave.
+    #[test]
+    fn zero_bytes_after_a_gzip_are_padding(
+        (count, shape, pixels) in any_images(),
+        zeros in 1usize..200_000,
+        garbage in 1u8..,
+    ) {
+        let mut padded = gzip(&idx::encode_images(count, shape, &pixels));
+        let member = padded.clone();
+        padded.resize(padded.len() + zeros, 0);
+        prop_assert_eq!(images(&padded)?.pixels, pixels);
+        padded.push(garbage);
+        let error = images(&padded).unwrap_err().to_string();
+        prop_assert!(error.contains("found other bytes after its end"), "{}", error);
+        // Another member belongs right after the first.
+        padded.pop();
+        prop_assert!(images(&[padded, member].concat()).is_err());
     }
 
     #[test]

@@ -282,7 +282,7 @@ fn networks_that_do_not_go_together_are_listed() {
         assert!(said.code == code && said.stderr.contains(message), "{more:?}: {said:#?}");
     }
     for (data, message) in
-        [("wide", "takes samples of shape [4, 4]"), ("two", "tells 3 classes apart")]
+        [("wide", "takes samples of shape [4, 4]"), ("two", "has 3 classes, found data of 2")]
     {
         let train = ["train", "--init-from", "r", "--out", "n", "--data-dir", data];
         let said = run(seqfit().args(train));

@@ -136,12 +136,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn list(locations: &Locations) -> anyhow::Result<ExitCode> {
     let mut out = String::new();
     for entry in catalog::all() {
-        let here = [locations.own(entry.name), locations.cached(entry.name)];
-        let place = match here.into_iter().flatten().find(|folder| folder.is_dir()) {
-            _ if entry.files.is_empty() => "built in".to_owned(),
-            Some(folder) => format!("here: {}", folder.display()),
-            None => format!("not here: seqfit data fetch {}", entry.name),
-        };
+        let place = place(entry, locations)?;
         let ([train, test], [height, width]) = (entry.samples, entry.image_shape);
         writeln!(out, "{}: {}", entry.name, entry.title)?;
         writeln!(out, "    {train} training and {test} test images of {height}x{width}")?;
@@ -150,6 +145,29 @@ fn list(locations: &Locations) -> anyhow::Result<ExitCode> {
     }
     output::print(&out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where a known data set is, and what verify says of it there.
+fn place(entry: &catalog::Entry, locations: &Locations) -> anyhow::Result<String> {
+    let here = [locations.own(entry.name), locations.cached(entry.name)];
+    let folder = match here.into_iter().flatten().find(|folder| folder.is_dir()) {
+        _ if entry.files.is_empty() => return Ok("built in".to_owned()),
+        Some(folder) => folder,
+        None => return Ok(format!("not here: seqfit data fetch {}", entry.name)),
+    };
+    let reports = data::verify(&Request::Named(entry.name), locations)?;
+    let folder = folder.display();
+    let bad = reports.iter().filter(|report| !report.is_right()).count();
+    let unchecked = reports.iter().filter(|report| report.verdict == Verdict::Usable).count();
+    Ok(match (bad, unchecked) {
+        (0, 0) => format!("here: {folder}"),
+        (0, _) => format!("here: {folder} (cannot be checked: no checksum of such files is known)"),
+        (bad, _) => format!(
+            "not usable: {bad} of {} files in {folder} are missing or wrong: seqfit data verify {}",
+            reports.len(),
+            entry.name
+        ),
+    })
 }
 
 fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
@@ -194,16 +212,17 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     }
     let packed = progress::with_bar("pictures", |told| {
         data::pack::from_pictures(&args.pictures, &config, told)
+    });
+    let packed = packed.map_err(|error| match error {
+        data::DataError::Image { .. } => {
+            anyhow::anyhow!("{error} (--skip-bad leaves out pictures that cannot be used)")
+        }
+        error => error.into(),
     })?;
     for (_, why) in &packed.skipped {
         output::tell(format_args!("left out: {why}"));
     }
-    if packed.others > 0 {
-        output::tell(format_args!(
-            "note: {} other files, which are no .png, .jpg or .jpeg, were not looked at",
-            packed.others
-        ));
-    }
+    loading::note(&packed.notes);
     data::save_dir(&packed.train, &packed.test, &args.out)?;
     let (train, test) = (packed.train.class_counts(), packed.test.class_counts());
     let mut out = String::new();

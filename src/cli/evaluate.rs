@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use seqfit::data::{Locations, Request};
+use seqfit::data::Request;
 use seqfit::group::rank_0s;
 use seqfit::run::RunConfig;
 use seqfit::{ClassFigures, Device, Evaluation, Sequential, device};
 use serde::{Deserialize, Serialize};
 
 use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
-use super::output::{self, tell};
+use super::output;
 use super::ranks::{RankOptions, Ranks};
 use super::{confusion, loading};
 
@@ -92,13 +92,9 @@ fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     group.broadcast(&mut weights)?;
     let mut model = Sequential::from_spec(config.network, device, 0)?;
     model.load_safetensors(&weights)?;
-    let own = config.data.source.filter(|_| own_data);
-    let stream = args.stream.stream.or(own.as_ref().and(config.data.stream));
-    let request = match own {
-        Some(source) => source.request(&Locations::from_env()?)?,
-        None => args.data.request(),
-    };
-    model.evaluate_distributed(group, &loading::silent(&request, stream)?.test)?;
+    let request = if own_data { Request::Auto } else { args.data.request() };
+    let data = loading::test_of(&config.data, request, args.stream.stream, true)?;
+    model.evaluate_distributed(group, &data.test)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,13 +108,6 @@ fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
     let loaded = loading::of_run(&run, args.data.request(), args.stream.stream, args.json)?;
-    if args.data.request() != Request::Auto && loaded.test.classes() != trained_on.classes {
-        tell(format_args!(
-            "note: the run's classes are called {}, those of this data {}",
-            trained_on.classes.join(", "),
-            loaded.test.classes().join(", ")
-        ));
-    }
     let group = ranks.group();
     if group.size() > 1 {
         let own_data = args.data.request() == Request::Auto;

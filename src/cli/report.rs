@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use seqfit::data::{self, Loaded};
+use seqfit::data::{self, Loaded, LoadedTest};
 use seqfit::report::{Report, Written};
 use seqfit::run::{Run, RunError};
 use seqfit::{Device, Sequential};
@@ -44,7 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         report.add_network(model)?;
     }
     if let (Some(model), Some(data)) = (&model, &data) {
-        report.add_test(model, data)?;
+        report.add_test(model, &data.test, &data.source)?;
     }
     if let Some(which) = args.run.which() {
         report.weights_are(which);
@@ -103,7 +103,11 @@ fn model(
 }
 
 /// The test set: the run's own, which must be the very same, or the one that was asked for.
-fn test_set(args: &Args, run: &Run, missing: &mut Vec<String>) -> anyhow::Result<Option<Loaded>> {
+fn test_set(
+    args: &Args,
+    run: &Run,
+    missing: &mut Vec<String>,
+) -> anyhow::Result<Option<LoadedTest>> {
     let asked = args.data.request();
     let own = asked == data::Request::Auto;
     match loading::of_run(run, asked, args.stream.stream, args.json) {
@@ -123,7 +127,7 @@ pub(super) fn of_trained(run: &Run, model: &Sequential, data: &Loaded) -> anyhow
     let written = || -> Result<Written, seqfit::report::ReportError> {
         let mut report = Report::new(run)?;
         report.add_network(model)?;
-        report.add_test(model, data)?;
+        report.add_test(model, &data.test, &data.source)?;
         report.write()
     };
     written().with_context(|| format!("the report on {}", run.path().display()))

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::error::DataError;
+use super::idx::Digests;
 use super::preparation::Preparation;
 use entries::ENTRIES;
 
@@ -71,11 +72,48 @@ pub struct Contents<'a> {
     pub sha256: &'a str,
 }
 
+/// What can be said about a file from its digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// It is the published one, or another gzip of the same contents.
+    Right,
+    /// Only the digest of the published gzip is on record, and the file is another gzip or none.
+    Unknown,
+    /// Its contents are others than the published ones.
+    Wrong,
+}
+
 impl RemoteFile<'_> {
     /// Whether these SHA-256 of a file and of its decompressed contents are this file's; one of
     /// them is enough.
     pub fn matches(&self, file: &str, contents: &str) -> bool {
         self.sha256 == file || self.contents.is_some_and(|known| known.sha256 == contents)
+    }
+
+    pub(super) fn is(&self, found: &Digests) -> bool {
+        self.matches(&found.file, &found.contents)
+    }
+}
+
+impl Entry {
+    /// Says what a file is that stands for the one at position `i` in [`files`](Self::files), and holds `samples`
+    /// labels, or images of `shape`.
+    pub(super) fn check(
+        &self,
+        i: usize,
+        found: &Digests,
+        samples: usize,
+        shape: Option<[usize; 2]>,
+    ) -> Check {
+        let of_another = |entry: &Entry| entry.files.iter().any(|file| file.is(found));
+        let fits = self.samples.get(i / 2) == Some(&samples)
+            && shape.is_none_or(|shape| shape == self.image_shape);
+        match self.files.get(i) {
+            Some(file) if file.is(found) => Check::Right,
+            Some(file) if file.contents.is_some() => Check::Wrong,
+            _ if !fits || all().iter().any(of_another) => Check::Wrong,
+            _ => Check::Unknown,
+        }
     }
 }
 

@@ -1,58 +1,119 @@
 //! The names of classes: what they may be, and `classes.txt`, which holds those of a folder.
 
-use std::collections::HashSet;
-use std::io::{self, Read};
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
 use std::path::Path;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::error::{DataError, DatasetProblem, FolderProblem};
+use super::find;
 use super::open::ordinary;
 
 /// The file's name in a data set's folder.
 pub(super) const FILE: &str = "classes.txt";
 /// 256 names of 100 characters, four bytes each, and line ends: nothing longer is read.
-const MAX_BYTES: u64 = 256 * (4 * 100 + 2) + 3;
+const MAX_BYTES: u64 = 256 * (4 * 100 + 4) + 4;
 const MAX_CHARS: usize = 100;
 
-/// The names in `folder`, `None` if it has no such file. A byte order mark and Windows line ends
-/// are understood, and white space around names and at the end of the file does not count.
+/// The names in `folder`, `None` if it has no such file. A byte order mark, UTF-16 and the line ends of all
+/// systems are understood, and white space around names and at the end of the file does not count.
 ///
 /// # Errors
 /// A file that cannot be read, or anything but 2 to 256 different, short names.
 pub(super) fn read(folder: &Path) -> Result<Option<Vec<String>>, DataError> {
-    let path = folder.join(FILE);
-    let file = match ordinary(&path) {
-        Ok((file, _)) => file,
-        Err(DataError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
+    // Some editors and systems change the case.
+    let Some(path) = find::exact_or_any_case(folder, FILE)? else { return Ok(None) };
+    let (file, _) = ordinary(&path)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| DataError::read(&path, source))?;
     let wrong = |found| DataError::folder(&path, FolderProblem::Names(found));
-    parse(bytes).map(Some).map_err(wrong)
+    parse(&bytes).and_then(|names| distinct(&names).map(|()| Some(names))).map_err(wrong)
 }
 
 /// The names in the contents of a `classes.txt`.
 ///
 /// # Errors
-/// Anything but 2 to 256 different, short names in UTF-8.
+/// Anything but 2 to 256 different, short names in UTF-8 or, with a byte order mark, UTF-16.
 pub fn parse_class_names(bytes: &[u8]) -> Result<Vec<String>, DatasetProblem> {
-    parse(bytes.to_vec()).map_err(DatasetProblem::ClassNames)
+    parse(bytes).map_err(DatasetProblem::ClassNames)
 }
 
-fn parse(bytes: Vec<u8>) -> Result<Vec<String>, String> {
+fn parse(bytes: &[u8]) -> Result<Vec<String>, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("a file of more than {MAX_BYTES} bytes"));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        format!("a byte that is no UTF-8 at position {}", error.utf8_error().valid_up_to())
-    })?;
+    let text = decode(bytes)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end();
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
     check(&names, "line").map(|()| names)
+}
+
+fn decode(bytes: &[u8]) -> Result<String, String> {
+    let utf_16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks();
+        let units: Vec<u16> = pairs.iter().map(|&pair| unit(pair)).collect();
+        let text = String::from_utf16(&units).ok().filter(|_| rest.is_empty());
+        text.ok_or_else(|| "UTF-16 that is damaged".to_owned())
+    };
+    // Windows PowerShell writes it.
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf_16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
+        _ => String::from_utf8(bytes.to_vec()).map_err(|error| {
+            format!("a byte that is no UTF-8 at position {}", error.utf8_error().valid_up_to())
+        }),
+    }
+}
+
+/// Returns the contents of the `classes.txt` with these names.
+///
+/// # Errors
+/// Names that would not be read back as they are.
+pub(super) fn encode(names: &[String]) -> Result<Vec<u8>, DatasetProblem> {
+    let wrong = DatasetProblem::ClassNames;
+    check_class_names(names)?;
+    distinct(names).map_err(wrong)?;
+    let bytes = (names.join("\n") + "\n").into_bytes();
+    let read = parse(&bytes).map_err(wrong)?;
+    match names.iter().zip(&read).find(|(name, read)| name != read) {
+        None => Ok(bytes),
+        Some((name, _)) => {
+            Err(wrong(format!("a space or a mark at an end of the name {}", escaped(name))))
+        }
+    }
+}
+
+/// Checks that names differ in more than white space, invisible characters and their form in Unicode: people
+/// and file systems could not keep them apart.
+pub(super) fn distinct(names: &[String]) -> Result<(), String> {
+    let mut seen: HashMap<String, &String> = HashMap::new();
+    for name in names {
+        if let Some(first) = seen.insert(key(name), name) {
+            let [first, name] = [first, name].map(|name| escaped(name));
+            return Err(format!(
+                "{first} and {name}, which differ in nothing but spaces or the form of their letters in Unicode"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a name looks like: composed (NFC), and without white space and invisible characters.
+pub(super) fn key(name: &str) -> String {
+    const INVISIBLE: [char; 7] =
+        ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{feff}'];
+    name.nfc()
+        .filter(|c| !c.is_whitespace() && !INVISIBLE.contains(c) && *c != '\u{2060}')
+        .collect()
+}
+
+/// Returns the name in quotes, with everything but ASCII escaped: `"caf\u{e9}"`.
+pub(super) fn escaped(name: &str) -> String {
+    format!("\"{}\"", name.escape_default())
 }
 
 /// Checks names that stand elsewhere, such as in a run's records, by the rules of `classes.txt`: 2
@@ -95,9 +156,15 @@ mod tests {
 
     #[test]
     fn names_are_read_as_people_write_them() {
-        let names = |text: &str| parse(text.into());
+        let names = |text: &str| parse(text.as_bytes());
         assert_eq!(names("cat\ndog"), Ok(vec!["cat".into(), "dog".into()]));
         assert_eq!(names("\u{feff}cat \r\ndog\r\n\r\n"), names("cat\ndog"));
+        assert_eq!(names("cat\rdog\r"), names("cat\ndog"));
+        let utf_16: Vec<u16> = "\u{feff}cat\r\nd\u{f6}g\r\n".encode_utf16().collect();
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes: Vec<u8> = utf_16.iter().flat_map(|&unit| bytes(unit)).collect();
+            assert_eq!(parse(&bytes), names("cat\nd\u{f6}g"));
+        }
         let all: Vec<String> = (0..256).map(|i| format!("{i:0>100}")).collect();
         assert_eq!(names(&all.join("\r\n")), Ok(all.clone()));
     }
@@ -127,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_names_is_refused() {
-        let wrong = |text: &str| parse(text.into()).unwrap_err();
+        let wrong = |text: &str| parse(text.as_bytes()).unwrap_err();
         assert_eq!(wrong(""), "0 names");
         assert_eq!(wrong("cat\n"), "1 name");
         assert_eq!(wrong("cat\n\ndog"), "an empty line 2");
@@ -137,9 +204,6 @@ mod tests {
         let many: String = (0..257).map(|i| format!("{i}\n")).collect();
         assert_eq!(wrong(&many), "257 names");
         assert!(wrong(&"x".repeat(200_000)).starts_with("a file of more than"));
-        assert_eq!(
-            parse(b"cat\nd\xffg".to_vec()).unwrap_err(),
-            "a byte that is no UTF-8 at position 5"
-        );
+        assert_eq!(parse(b"cat\nd\xffg").unwrap_err(), "a byte that is no UTF-8 at position 5");
     }
 }

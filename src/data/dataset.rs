@@ -26,7 +26,8 @@ pub struct Dataset {
 
 #[derive(Debug)]
 struct Store {
-    pixels: Pixels,
+    /// Shared with data sets that label them otherwise.
+    pixels: Arc<Pixels>,
     shape: [usize; 2],
     labels: Vec<u8>,
     classes: Vec<String>,
@@ -93,6 +94,7 @@ impl Dataset {
             let (label, classes) = (labels[sample], classes.len());
             return Err(DatasetProblem::Label { sample, label, classes }.into());
         }
+        let pixels = Arc::new(pixels);
         Ok(Self {
             store: Arc::new(Store { pixels, shape, labels, classes }),
             index: None,
@@ -139,7 +141,7 @@ impl Dataset {
     pub fn image(&self, i: usize) -> &[u8] {
         let image = self.image_bytes();
         let start = self.position(i) * image;
-        match &self.store.pixels {
+        match &*self.store.pixels {
             Pixels::Held(pixels) => &pixels[start..start + image],
             Pixels::Files(..) => {
                 panic!("a streamed data set holds no images: read_image reads one")
@@ -167,7 +169,7 @@ impl Dataset {
 
     /// How much memory a streamed data set may take; none if it is in memory.
     pub fn stream_memory(&self) -> Option<StreamMemory> {
-        match &self.store.pixels {
+        match &*self.store.pixels {
             Pixels::Held(_) => None,
             Pixels::Files(_, memory) => Some(*memory),
         }
@@ -181,7 +183,7 @@ impl Dataset {
     /// Fills `out` with the images of some samples.
     pub(super) fn read(&self, samples: Range<usize>, out: &mut [u8]) -> Result<(), DataError> {
         let image = self.image_bytes();
-        let shards = match &self.store.pixels {
+        let shards = match &*self.store.pixels {
             Pixels::Files(shards, _) => shards,
             Pixels::Held(_) => {
                 let places = out.chunks_exact_mut(image).zip(samples);
@@ -298,6 +300,22 @@ impl Dataset {
             .into());
         }
         Ok((train, validation))
+    }
+
+    /// Returns the same samples with `labels[label]` in place of each label, a position in `classes`.
+    pub(super) fn relabeled(&self, labels: &[u8], classes: Vec<String>) -> Dataset {
+        let label = |&old: &u8| labels.get(usize::from(old)).copied().unwrap_or_default();
+        let store = Store {
+            pixels: Arc::clone(&self.store.pixels),
+            shape: self.store.shape,
+            labels: self.store.labels.iter().map(label).collect(),
+            classes,
+        };
+        Dataset {
+            store: Arc::new(store),
+            index: self.index.clone(),
+            preparation: self.preparation,
+        }
     }
 
     /// Number of samples of each class.

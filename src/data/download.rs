@@ -11,13 +11,12 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
-
 pub use mirror::MirrorProblem;
 
 use super::catalog::RemoteFile;
 use super::digest::sha256;
 use super::error::DataError;
+use super::idx::Members;
 use mirror::Stop;
 
 /// How far a download is.
@@ -104,7 +103,7 @@ pub(super) fn check(file: &RemoteFile<'_>, path: &Path) -> Result<Option<String>
         // Not a byte more than the contents have: this may be a bomb.
         let limit = contents.bytes.saturating_add(1);
         let input = BufReader::new(File::open(path).map_err(at)?);
-        let inside = sha256(MultiGzDecoder::new(input).take(limit));
+        let inside = sha256(Members::new(input).take(limit));
         // What cannot be unpacked is wrong, too.
         if inside.is_ok_and(|inside| inside == contents.sha256) {
             return Ok(None);

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::class_mapping::ClassProblem;
 use super::download::Attempt;
 use super::idx::IdxProblem;
 use super::images::ImageProblem;
@@ -56,6 +57,9 @@ pub enum DataError {
     /// Pixels and labels that make no data set.
     #[error(transparent)]
     Dataset(#[from] DatasetProblem),
+    /// Classes of a data set that are not those of a network.
+    #[error(transparent)]
+    Classes(#[from] ClassProblem),
     /// A folder whose files do not go together.
     #[error("{path}: {problem}", path = .path.display())]
     Folder {
@@ -318,12 +322,12 @@ pub enum FolderProblem {
         /// Number of classes.
         classes: usize,
     },
-    /// Labels that are all 0, and no names that say what else there could be.
+    /// Labels that are all the same, and no names that say what else there could be.
     #[error(
-        "labels of at least 2 classes are needed, found 0 alone: add samples of another class, or \
+        "labels of at least 2 classes are needed, found {0} alone: add samples of another class, or \
          name all classes in classes.txt"
     )]
-    OneClass,
+    OneClass(String),
     /// A list of class names that is none.
     #[error(
         "classes.txt holds 2 to 256 different names in UTF-8, one a line, each of 1 to 100 \

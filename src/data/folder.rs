@@ -1,164 +1,153 @@
 //! A folder of IDX files as a data set.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::catalog::{self, DatasetName};
 use super::dataset::{Dataset, first_outside};
 use super::error::{DataError, FolderProblem};
+use super::find::{self, Files, Role};
 use super::idx::{self, Digests, Images};
-use super::{IdxProblem, Preparation, classes, preparation, stream};
-
-/// The four files, in the order in which they are listed everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    TrainImages,
-    TrainLabels,
-    TestImages,
-    TestLabels,
-}
-
-impl Role {
-    pub const ALL: [Role; 4] =
-        [Role::TrainImages, Role::TrainLabels, Role::TestImages, Role::TestLabels];
-
-    pub fn is_images(self) -> bool {
-        matches!(self, Role::TrainImages | Role::TestImages)
-    }
-
-    /// The names it may have. The first that exists counts: a plain file before a compressed one,
-    /// which takes longer to read.
-    pub fn names(self) -> Vec<String> {
-        let parts: &[&str] = match self {
-            Role::TrainImages | Role::TrainLabels => &["train"],
-            Role::TestImages | Role::TestLabels => &["t10k", "test"],
-        };
-        let (what, rank) = if self.is_images() { ("images", 3) } else { ("labels", 1) };
-        let mut names = Vec::new();
-        for part in parts {
-            for separator in ["-", "."] {
-                for end in ["", ".gz"] {
-                    names.push(format!("{part}-{what}{separator}idx{rank}-ubyte{end}"));
-                }
-            }
-        }
-        names
-    }
-
-    /// Whether `folder` has all four files.
-    pub fn all_in(folder: &Path) -> bool {
-        Role::ALL.iter().all(|role| role.find(folder).is_some())
-    }
-
-    /// The file in `folder`, `None` if it has none.
-    pub fn find(self, folder: &Path) -> Option<PathBuf> {
-        self.names().iter().map(|name| folder.join(name)).find(|path| path.exists())
-    }
-}
+use super::numbering::{self, Labels, Numbering};
+use super::{IdxProblem, Preparation, classes, preparation};
 
 /// What a folder holds.
 pub(super) struct Folder {
+    /// The folder that holds the files: the one that was named, or one below it.
+    pub dir: PathBuf,
     pub train: Dataset,
     pub test: Dataset,
     /// Path and digests of each of the four, in the order of [`Role::ALL`].
     pub files: Vec<(PathBuf, Digests)>,
     /// The known data set that all four files belong to.
     pub known: Option<DatasetName>,
+    /// Remarks for the person who asked for it.
+    pub notes: Vec<String>,
+}
+
+/// The test part of a folder.
+pub(super) struct TestFolder {
+    pub dir: PathBuf,
+    pub test: Dataset,
+    /// Path and digests of both files: images and labels.
+    pub files: Vec<(PathBuf, Digests)>,
+    pub known: Option<DatasetName>,
+    pub notes: Vec<String>,
+}
+
+/// Images with their labels, as they are in two files.
+struct Part {
+    images: Images,
+    labels: Vec<u8>,
+    files: [(PathBuf, Digests); 2],
 }
 
 /// Reads the data set in `folder`, its files side by side. Without a `classes.txt` the classes are
 /// those of the known data set that the files are, or else of the `expected` one.
 pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folder, DataError> {
-    let [train_images, train_labels, test_images, test_labels] = find_all(folder)?;
-    let names = classes::read(folder)?;
-    let described = preparation::read(folder)?;
-    let ((train, train_values), (test, test_values)) = thread::scope(|scope| {
-        // Labels are small: they are read on this thread.
-        let train = scope.spawn(|| idx::read_images(&train_images));
-        let test = scope.spawn(|| idx::read_images(&test_images));
-        let labels = idx::read_labels(&train_labels)
-            .and_then(|train| Ok((train, idx::read_labels(&test_labels)?)));
-        let (train, test) = (joined(train, &train_images)?, joined(test, &test_images)?);
-        let (train_values, test_values) = labels?;
-        Ok::<_, DataError>(((train, train_values), (test, test_values)))
-    })?;
-
-    check_counts(train.count, train_values.values.len(), &train_images, &train_labels)?;
-    check_counts(test.count, test_values.values.len(), &test_images, &test_labels)?;
-    let [train_shape, test_shape] = [&train, &test].map(|images| [images.height, images.width]);
+    let Files { dir, paths } = find::files(folder, &Role::ALL)?;
+    let given = classes::read(&dir)?;
+    let described = preparation::read(&dir)?;
+    let (train, test) = thread::scope(|scope| {
+        let train = scope.spawn(|| read(&paths[0], &paths[1]));
+        let test = read(&paths[2], &paths[3]);
+        (joined(train, &paths[0]), test)
+    });
+    let (train, test) = (train?, test?);
+    let [train_shape, test_shape] = [&train, &test].map(Part::shape);
     if train_shape != test_shape {
         let (train, test) = (train_shape, test_shape);
-        return Err(DataError::folder(folder, FolderProblem::Shapes { train, test }));
+        return Err(DataError::folder(&dir, FolderProblem::Shapes { train, test }));
     }
-    let files = vec![
-        (train_images, train.digests),
-        (train_labels.clone(), train_values.digests),
-        (test_images, test.digests),
-        (test_labels.clone(), test_values.digests),
-    ];
+    let files = [train.files.clone(), test.files.clone()].concat();
     let known = recognise(&files);
+    let labels = Labels::of(train.labels.iter().chain(&test.labels));
+    let numbering = numbering::number(&labels, given, known.or(expected));
+    if let [only] = &numbering.names[..] {
+        let problem = FolderProblem::OneClass(only.clone());
+        return Err(DataError::folder(&train.files[1].0, problem));
+    }
+    let notes = moved(folder, &dir).into_iter().chain(numbering.note.clone()).collect();
     let preparation = preparation_of(described, known.or(expected));
-    let names = match (names, known.or(expected)) {
-        (Some(names), _) => names,
-        (None, Some(known)) => known.entry().classes.iter().map(ToString::to_string).collect(),
-        (None, None) => numbers(&train_values.values, &test_values.values),
-    };
-    for (values, path) in
-        [(&train_values.values, &train_labels), (&test_values.values, &test_labels)]
-    {
-        if let Some(sample) = first_outside(values, names.len()) {
-            let (label, classes) = (values[sample], names.len());
-            let problem = FolderProblem::Label { sample, label, classes };
-            return Err(DataError::folder(path, problem));
-        }
-    }
-    if names.len() < 2 {
-        return Err(DataError::folder(&train_labels, FolderProblem::OneClass));
-    }
-    let train = Dataset::new(train.pixels, train_shape, train_values.values, names.clone())?
-        .with_preparation(preparation);
-    let test = Dataset::new(test.pixels, test_shape, test_values.values, names)?
-        .with_preparation(preparation);
-    Ok(Folder { train, test, files, known })
+    let of = |part: Part| Ok::<_, DataError>(part.dataset(&numbering)?.with_preparation(preparation));
+    let (train, test) = (of(train)?, of(test)?);
+    Ok(Folder { dir, train, test, files, known, notes })
 }
 
-fn find_all(folder: &Path) -> Result<[PathBuf; 4], DataError> {
-    // Says first whether the folder is there and may be read.
-    let holds = listing(folder).map_err(|source| DataError::read(folder, source))?;
-    let find = |role: Role| {
-        role.find(folder).ok_or_else(|| {
-            let wanted = role.names().swap_remove(0);
-            let problem = match stream::has_shards(folder) {
-                true => FolderProblem::Shards,
-                false => FolderProblem::Missing { wanted, holds: holds.clone() },
-            };
-            DataError::folder(folder, problem)
-        })
-    };
-    let [a, b, c, d] = Role::ALL;
-    Ok([find(a)?, find(b)?, find(c)?, find(d)?])
+/// Reads the test part of the data set in `folder`; of a training part that is there the labels alone, which
+/// say how classes are numbered.
+pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
+    let Files { dir, paths } = find::files(folder, &Role::TEST)?;
+    let given = classes::read(&dir)?;
+    let test = read(&paths[0], &paths[1])?;
+    let mut labels = Labels::of(&test.labels);
+    if let Some(path) = Role::TrainLabels.find(&dir).ok().flatten() {
+        labels = labels.with(&Labels::of(&idx::read_labels(&path)?.values));
+    }
+    let files = test.files.to_vec();
+    let known = recognise_test(&files);
+    let mut numbering = numbering::number(&labels, given, known);
+    pad(&mut numbering.names);
+    let notes = moved(folder, &dir).into_iter().collect();
+    let preparation = preparation_of(preparation::read(&dir)?, known);
+    let test = test.dataset(&numbering)?.with_preparation(preparation);
+    Ok(TestFolder { dir, test, files, known, notes })
 }
 
-/// What a folder holds, in words.
-pub(super) fn listing(folder: &Path) -> io::Result<String> {
-    const SHOWN: usize = 12;
-    let mut names: Vec<String> = fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect::<io::Result<_>>()?;
-    names.sort();
-    Ok(match names.len() {
-        0 => "is empty".to_owned(),
-        1..=SHOWN => format!("holds {}", names.join(", ")),
-        more => format!("holds {} and {} more", names[..SHOWN].join(", "), more - SHOWN),
-    })
+/// Adds a second class to test images that are all of one: a data set has two at least.
+pub(super) fn pad(names: &mut Vec<String>) {
+    if let [only] = &names[..] {
+        names.push(only.parse().map_or(0, |label: u16| label + 1).to_string());
+    }
+}
+
+/// The note about files that are not in the folder that was named, but in one below it.
+pub(super) fn moved(named: &Path, dir: &Path) -> Option<String> {
+    let note = || {
+        format!("the files in {} are used, the only data set in {}", dir.display(), named.display())
+    };
+    (dir != named).then(note)
+}
+
+fn read(images_file: &Path, labels_file: &Path) -> Result<Part, DataError> {
+    let images = idx::read_images(images_file)?;
+    let labels = idx::read_labels(labels_file)?;
+    check_counts(images.count, labels.values.len(), images_file, labels_file)?;
+    let files =
+        [(images_file.into(), images.digests.clone()), (labels_file.into(), labels.digests)];
+    Ok(Part { images, labels: labels.values, files })
+}
+
+impl Part {
+    fn shape(&self) -> [usize; 2] {
+        [self.images.height, self.images.width]
+    }
+
+    fn dataset(mut self, numbering: &Numbering) -> Result<Dataset, DataError> {
+        let (shape, path) = (self.shape(), &self.files[1].0);
+        check_labels(&self.labels, numbering, path)?;
+        self.labels.iter_mut().for_each(|label| *label -= numbering.first);
+        Dataset::new(self.images.pixels, shape, self.labels, numbering.names.clone())
+    }
+}
+
+/// Checks that each label has a name.
+pub(super) fn check_labels(
+    labels: &[u8],
+    Numbering { names, first, .. }: &Numbering,
+    path: &Path,
+) -> Result<(), DataError> {
+    let Some(sample) = first_outside(labels, names.len() + usize::from(*first)) else {
+        return Ok(());
+    };
+    let (label, classes) = (labels[sample], names.len());
+    Err(DataError::folder(path, FolderProblem::Label { sample, label, classes }))
 }
 
 fn joined(
-    handle: thread::ScopedJoinHandle<'_, Result<Images, DataError>>,
+    handle: thread::ScopedJoinHandle<'_, Result<Part, DataError>>,
     path: &Path,
-) -> Result<Images, DataError> {
+) -> Result<Part, DataError> {
     // A reader that panics would be a bug; it still ends as an error that names the file.
     handle.join().unwrap_or_else(|_| {
         let problem = IdxProblem::Other("a file that the reader stumbled over: please report it");
@@ -180,12 +169,22 @@ pub(super) fn check_counts(
     Err(DataError::folder(images_file, FolderProblem::Counts { images, labels, labels_file }))
 }
 
-/// The data set that all files belong to by their digests.
+/// The data set that all four files belong to by their digests.
 pub(super) fn recognise(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
+    recognise_from(0, files)
+}
+
+/// The data set that both test files belong to by their digests.
+pub(super) fn recognise_test(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
+    recognise_from(2, files)
+}
+
+fn recognise_from(first: usize, files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
     let is_it = |entry: &&catalog::Entry| {
-        entry.files.len() == files.len()
-            && (entry.files.iter().zip(files))
-                .all(|(known, (_, found))| known.matches(&found.file, &found.contents))
+        let known = entry.files.get(first..).unwrap_or_default();
+        known.len() == files.len()
+            && !files.is_empty()
+            && known.iter().zip(files).all(|(known, (_, found))| known.is(found))
     };
     catalog::all().iter().find(is_it).map(|entry| entry.name)
 }
@@ -196,10 +195,4 @@ pub(super) fn preparation_of(
     known: Option<DatasetName>,
 ) -> Preparation {
     described.or(known.map(|name| name.entry().preparation)).unwrap_or_default()
-}
-
-/// "0" to the highest label.
-pub(super) fn numbers(train: &[u8], test: &[u8]) -> Vec<String> {
-    let highest = train.iter().chain(test).max().copied().unwrap_or(0);
-    (0..=highest).map(|class| class.to_string()).collect()
 }

@@ -12,17 +12,18 @@
 //! header claims is kept. Whether a file is gzip is seen from its first bytes, not from its name.
 
 mod encode;
+mod gzip;
 mod header;
 mod problem;
 
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
 pub(super) use encode::header;
 pub use encode::{encode_images, encode_labels};
 pub use problem::IdxProblem;
+
+pub(super) use gzip::Members;
 
 use self::header::{Header, Kind, PREFIX};
 use super::digest::{Hashing, Sha256Hex};
@@ -170,7 +171,7 @@ fn content(input: impl Read, length: u64, kind: Kind, name: &Path) -> Result<Con
     let gzip = start == GZIP;
     let whole = start.as_slice().chain(&mut input);
     let (sizes, values, contents) = if gzip {
-        payload(MultiGzDecoder::new(whole), length, true, kind, name)
+        payload(Members::new(whole), length, true, kind, name)
     } else {
         payload(whole, length, false, kind, name)
     }?;
@@ -189,6 +190,7 @@ fn payload(
 ) -> Result<(Vec<usize>, Vec<u8>, Sha256Hex), DataError> {
     let broken = |source: io::Error| match (gzip, source.kind()) {
         (true, io::ErrorKind::UnexpectedEof) => at(name)(IdxProblem::GzipCut { length }),
+        (true, _) if gzip::is_garbage(&source) => at(name)(IdxProblem::GzipGarbage),
         (true, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
             at(name)(IdxProblem::GzipDamaged(source.to_string()))
         }

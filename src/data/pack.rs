@@ -1,13 +1,17 @@
-//! A folder of pictures made into a data set: one folder a class, PNG and JPEG files of any size.
+//! A folder of pictures made into a data set: a folder for each class, PNG and JPEG files of any size.
 
-use std::fs;
+mod layout;
+mod walk;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::{Preparation, check_class_names, images};
+use super::{Preparation, images};
+use layout::{Classes, Layout};
+use walk::{LeftOut, Picture};
 
 /// How pictures become images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +48,8 @@ pub struct Packed {
     pub skipped: Vec<(PathBuf, String)>,
     /// How many files are no pictures by their names.
     pub others: usize,
+    /// Which folders were taken for what, and what was left out, in sentences.
+    pub notes: Vec<String>,
 }
 
 impl Packed {
@@ -74,105 +80,91 @@ pub enum PackProblem {
     /// Training and test folders of other classes.
     #[error("train and test must have the same classes, found {0} in one alone")]
     Differ(String),
+    /// A test or validation folder without one to learn from.
+    #[error(
+        "a folder of parts has one to learn from, called train or training, found {0} alone: add it, or give \
+         the folder that holds the classes"
+    )]
+    NoTraining(String),
+    /// One part twice.
+    #[error(
+        "each part (train, val, test) has one folder, found {0:?} and {1:?}: put both into one"
+    )]
+    TwoSpellings(String, String),
+    /// A folder that may be a part or a class.
+    #[error(
+        "{0:?} may be a part with a folder for each class, or a class beside others, found folders in it and \
+         beside it: move the others away if it is a part, or give it another name if it is a class"
+    )]
+    Ambiguous(String),
+    /// A name that no text file can hold.
+    #[error("the name of a class must be UTF-8, found other bytes: rename the folder")]
+    NotUtf8,
 }
 
-/// A picture to read, and its class.
-struct Picture {
-    path: PathBuf,
-    class: u8,
-}
-
-/// Reads `folder`, in which each class has a folder of pictures; or `train` and `test` in it, which have
-/// those. Classes are in the order of their names, numbers by their values. `told` hears of how many
-/// pictures of how many are done, from this thread.
+/// Reads `folder`, in which each class has a folder of pictures, at any depth; or folders for training, testing
+/// and validation in it, which have those. Classes are in the order of their names, numbers by their values.
+/// `progress` is called with the number of pictures that are done and that of all, from this thread.
 ///
 /// # Errors
 /// A folder that is ordered otherwise, or a picture that cannot be used (unless those are skipped).
 pub fn from_pictures(
     folder: &Path,
     config: &PackConfig,
-    told: &mut dyn FnMut(usize, usize),
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed, DataError> {
-    let [train, test] = ["train", "test"].map(|part| folder.join(part));
+    let Layout { train, test, mut notes, beside } = layout::find(folder)?;
+    let [first, ..] = &train[..] else {
+        return Err(problem(folder, PackProblem::Classes("no folder".to_owned())));
+    };
+    let names = first.names();
+    train.iter().chain(&test).try_for_each(|part| same_classes(folder, &names, part))?;
+    let mut left_out = LeftOut::default();
+    left_out.add_beside(beside);
     let mut skipped = Vec::new();
-    let mut others = 0;
-    let mut read = |folder: &Path, names: &[String], needed, told: &mut dyn FnMut(usize, usize)| {
-        let (pictures, left) = pictures(folder, names)?;
-        others += left;
-        let (dataset, bad) = load(&pictures, names, config, told)?;
-        skipped.extend(bad);
-        for (name, found) in names.iter().zip(dataset.iter().flat_map(Dataset::class_counts)) {
-            if found < needed {
-                return Err(problem(&folder.join(name), PackProblem::TooFew { needed, found }));
-            }
+    let mut read = |parts: &[Classes], needed| {
+        let mut pictures = Vec::new();
+        for part in parts {
+            pictures.extend(walk::pictures(part, &mut left_out)?);
         }
+        let (dataset, bad) = load(&pictures, &names, config, progress)?;
+        skipped.extend(bad);
+        let counts = dataset.as_ref().map(Dataset::class_counts).unwrap_or_default();
+        check_counts(parts, &counts, needed)?;
         dataset.ok_or_else(|| problem(folder, PackProblem::TooFew { needed, found: 0 }))
     };
-    let (train, test) = if train.is_dir() && test.is_dir() {
-        let (names, others) = (class_names(&train)?, class_names(&test)?);
-        let differs = |a: &[String], b: &[String]| a.iter().find(|name| !b.contains(name)).cloned();
-        if let Some(name) = differs(&names, &others).or_else(|| differs(&others, &names)) {
-            return Err(problem(folder, PackProblem::Differ(format!("{name:?}"))));
-        }
-        (read(&train, &names, 1, told)?, read(&test, &names, 1, told)?)
-    } else {
-        let names = class_names(folder)?;
+    let (train, test) = match test {
+        Some(test) => (read(&train, 1)?, read(&[test], 1)?),
         // One to learn from and one to test with.
-        read(folder, &names, 2, told)?.split(config.test_share, config.seed)?
+        None => read(&train, 2)?.split(config.test_share, config.seed)?,
     };
-    Ok(Packed { train, test, skipped, others })
+    notes.extend(left_out.notes());
+    Ok(Packed { train, test, skipped, others: left_out.others, notes })
 }
 
 fn problem(path: &Path, problem: PackProblem) -> DataError {
     DataError::Pack { path: path.to_owned(), problem }
 }
 
-/// What is in a folder, but for hidden entries, in the order of the names.
-fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
-    let at = |source| DataError::read(folder, source);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(at)? {
-        let path = entry.map_err(at)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
-            found.push((name, path));
-        }
+fn same_classes(folder: &Path, names: &[String], part: &Classes) -> Result<(), DataError> {
+    let found = part.names();
+    let missing = |a: &[String], b: &[String]| a.iter().find(|name| !b.contains(name)).cloned();
+    match missing(names, &found).or_else(|| missing(&found, names)) {
+        None => Ok(()),
+        Some(name) => Err(problem(folder, PackProblem::Differ(format!("{name:?}")))),
     }
-    // 2 before 10, and numbers before words.
-    let number = |name: &str| name.parse::<u64>().unwrap_or(u64::MAX);
-    found.sort_by(|(a, _), (b, _)| (number(a), a).cmp(&(number(b), b)));
-    Ok(found)
 }
 
-fn class_names(folder: &Path) -> Result<Vec<String>, DataError> {
-    let folders = entries(folder)?.into_iter().filter(|(_, path)| path.is_dir());
-    let names: Vec<String> = folders.map(|(name, _)| name).collect();
-    if names.len() < 2 {
-        let found = match &names[..] {
-            [] => "no folder".to_owned(),
-            [one, ..] => format!("only the folder {one:?}"),
-        };
-        return Err(problem(folder, PackProblem::Classes(found)));
-    }
-    check_class_names(&names)
-        .map_err(|error| problem(folder, PackProblem::Classes(error.to_string())))?;
-    Ok(names)
-}
-
-/// The pictures of all classes, and how many other files there are.
-fn pictures(folder: &Path, names: &[String]) -> Result<(Vec<Picture>, usize), DataError> {
-    let (mut found, mut others) = (Vec::new(), 0);
-    for (class, name) in names.iter().enumerate() {
-        for (_, path) in entries(&folder.join(name))? {
-            let end = path.extension().map(|end| end.to_ascii_lowercase());
-            let end = end.as_ref().and_then(|end| end.to_str()).unwrap_or("");
-            match end {
-                "png" | "jpg" | "jpeg" => found.push(Picture { path, class: class as u8 }),
-                _ => others += 1,
-            }
+/// Checks that each class has pictures enough; the error names its folder.
+fn check_counts(parts: &[Classes], counts: &[usize], needed: usize) -> Result<(), DataError> {
+    let classes = parts.first().map(|part| &part.classes[..]).unwrap_or_default();
+    for (i, class) in classes.iter().enumerate() {
+        let found = counts.get(i).copied().unwrap_or_default();
+        if found < needed {
+            return Err(problem(&class.path, PackProblem::TooFew { needed, found }));
         }
     }
-    Ok((found, others))
+    Ok(())
 }
 
 /// The pictures as a data set, none if there are none, and those that were skipped.
@@ -235,92 +227,4 @@ fn load(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::images::Gray;
-    use super::*;
-
-    /// A bright square or bar of its own size on a dark picture of its own size.
-    fn draw(path: &Path, side: usize, [height, width]: [usize; 2]) {
-        let inside = |at: usize, size: usize| at >= side / 4 && at < side / 4 + size;
-        let pixels = (0..side * side)
-            .map(|i| if inside(i / side, height) && inside(i % side, width) { 230 } else { 5 })
-            .collect();
-        Gray { height: side, width: side, pixels }.save_png(path).unwrap();
-    }
-
-    fn folder(classes: &[(&str, [usize; 2])], of_each: usize) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, [height, width]) in classes {
-            fs::create_dir_all(folder.path().join(name)).unwrap();
-            for i in 0..of_each {
-                let side = 30 + 7 * i;
-                let path = folder.path().join(name).join(format!("{i}.PNG"));
-                draw(&path, side, [height * side / 40, width * side / 40]);
-            }
-        }
-        folder
-    }
-
-    #[test]
-    fn a_folder_a_class_becomes_a_data_set_that_loads() {
-        let made = folder(&[("10", [20, 4]), ("2", [4, 20]), ("x", [16, 16])], 10);
-        fs::write(made.path().join("2/notes.txt"), "no picture").unwrap();
-        fs::write(made.path().join("x/.hidden.png"), "no picture").unwrap();
-        let mut last = (0, 0);
-        let config = PackConfig::default();
-        let mut told = |done, all| last = (done, all);
-        let packed = from_pictures(made.path(), &config, &mut told).unwrap();
-        assert_eq!((last, packed.others, packed.skipped.len()), ((30, 30), 1, 0));
-        let out = made.path().join("deep/out");
-        super::super::save_dir(&packed.train, &packed.test, &out).unwrap();
-        let (train, test) = super::super::load_dir(&out).unwrap();
-        assert_eq!(train.classes(), ["2", "10", "x"]);
-        assert_eq!((train.class_counts(), test.class_counts()), (vec![8; 3], vec![2; 3]));
-        // The bars of class 2 lie, those of 10 stand.
-        let image = test.image(0);
-        let bright_rows = image.chunks(28).filter(|row| row.iter().any(|&p| p > 128)).count();
-        assert!(bright_rows < 10, "{bright_rows}");
-        // Once more does not overwrite.
-        let error =
-            super::super::save_dir(&packed.train, &packed.test, &out).unwrap_err().to_string();
-        assert!(error.contains("this one holds something"), "{error}");
-        assert_eq!(fs::read_dir(out.parent().unwrap()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn train_and_test_of_its_own() {
-        let made = folder(
-            &[("train/a", [20, 4]), ("train/b", [4, 20]), ("test/a", [20, 4]), ("test/b", [4, 20])],
-            3,
-        );
-        let packed = from_pictures(made.path(), &PackConfig::default(), &mut |_, _| {}).unwrap();
-        assert_eq!((packed.train.len(), packed.test.len()), (6, 6));
-        fs::create_dir(made.path().join("test/c")).unwrap();
-        let error = from_pictures(made.path(), &PackConfig::default(), &mut |_, _| {});
-        assert!(error.unwrap_err().to_string().contains("found \"c\" in one alone"));
-    }
-
-    #[test]
-    fn what_is_no_folder_of_classes_is_refused() {
-        let pack = |folder: &Path, skip| {
-            let config = PackConfig { skip, ..PackConfig::default() };
-            from_pictures(folder, &config, &mut |_, _| {})
-        };
-        let empty = tempfile::tempdir().unwrap();
-        let error = pack(empty.path(), false).unwrap_err().to_string();
-        assert!(error.contains("found no folder"), "{error}");
-        assert!(pack(&empty.path().join("none"), false).is_err());
-        let one = folder(&[("a", [20, 4])], 2);
-        let error = pack(one.path(), false).unwrap_err().to_string();
-        assert!(error.contains("only the folder \"a\""), "{error}");
-        let made = folder(&[("a", [20, 4]), ("b", [4, 20])], 2);
-        fs::write(made.path().join("b/bad.jpg"), "no picture").unwrap();
-        let error = pack(made.path(), false).unwrap_err().to_string();
-        assert!(error.contains("bad.jpg: a picture must be"), "{error}");
-        let packed = pack(made.path(), true).unwrap();
-        assert_eq!((packed.skipped.len(), packed.train.len()), (1, 2));
-        fs::remove_file(made.path().join("b/0.PNG")).unwrap();
-        let error = pack(made.path(), true).unwrap_err().to_string();
-        assert!(error.contains("b: each class needs at least 2") && error.contains("found 1"));
-    }
-}
+mod tests;

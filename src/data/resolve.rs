@@ -4,13 +4,14 @@
 use std::fs::{self, File};
 use std::path::{self, Path, PathBuf};
 
-use super::catalog::{self, DatasetName, RemoteFile};
+use super::catalog::{self, Check, DatasetName};
 use super::dataset::Dataset;
 use super::download::{self, Progress};
 use super::error::{DataError, FolderProblem, listed, told_missed};
-use super::folder::{self, Folder, Role};
+use super::find::{self, Role};
+use super::folder::{self, Folder, TestFolder};
 use super::idx::Digests;
-use super::source::{Loaded, Request, Source, SourceFile};
+use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
 use super::{Locations, digits};
 
 /// Loads what is asked for. A known data set is taken from the data folder, else from the cache,
@@ -38,6 +39,25 @@ pub fn resolve(
             found => found,
         },
     }
+}
+
+/// Loads the test part alone of what is asked for: of a folder its test files, which are all that it needs to
+/// have; of a known data set the same as [`resolve`].
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_test(
+    request: &Request,
+    locations: &Locations,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<LoadedTest, DataError> {
+    let Request::Dir(dir) = request else {
+        return resolve(request, locations, progress).map(LoadedTest::from);
+    };
+    let TestFolder { dir: found, test, files, known, notes } = folder::load_test(dir)?;
+    let name = known.map_or_else(|| own_name(dir), |known| known.to_string());
+    let source = source(name, &found, files, None);
+    Ok(LoadedTest { test, source, notes })
 }
 
 /// The training and the test part of a known data set, with the [`Locations`] that the environment
@@ -103,12 +123,11 @@ fn named(
         return built_in();
     }
     if let Some(own) = locations.own(name) {
-        return known(name, folder::load(&own, Some(name))?, &own);
+        return known(name, folder::load(&own, Some(name))?);
     }
     // Under whatever name: a file may have been put there by hand.
-    if let Some(cached) = locations.cached(name).filter(|dir| Role::all_in(dir))
-        && let Ok(loaded) =
-            folder::load(&cached, Some(name)).and_then(|found| known(name, found, &cached))
+    if let Some(cached) = locations.cached(name).filter(|dir| find::has_all(dir))
+        && let Ok(loaded) = folder::load(&cached, Some(name)).and_then(|found| known(name, found))
     {
         return Ok(loaded);
     }
@@ -120,62 +139,71 @@ fn named(
         error
     });
     match fetched? {
-        Some(dir) => known(name, folder::load(&dir, Some(name))?, &dir),
+        Some(dir) => known(name, folder::load(&dir, Some(name))?),
         None => built_in(),
     }
 }
 
 /// Takes a folder for the known data set `name`, if its files are that.
-fn known(name: DatasetName, found: Folder, dir: &Path) -> Result<Loaded, DataError> {
-    let entry = name.entry();
+fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
     let mut unchecked = Vec::new();
-    for (file, (path, digests)) in entry.files.iter().zip(&found.files) {
-        if file.matches(&digests.file, &digests.contents) {
-            continue;
+    let shape = found.train.image_shape();
+    let samples = [found.train.len(), found.test.len()];
+    for (i, (path, digests)) in found.files.iter().enumerate() {
+        let shape = Role::ALL[i].is_images().then_some(shape);
+        match name.entry().check(i, digests, samples[i / 2], shape) {
+            Check::Right => {}
+            Check::Unknown => unchecked.push(file_name(path)),
+            Check::Wrong => {
+                let found = digests.file.clone();
+                let problem = FolderProblem::NotKnown { dataset: name, found };
+                return Err(DataError::folder(path, problem));
+            }
         }
-        if !is_unknown(file, digests) {
-            let problem = FolderProblem::NotKnown { dataset: name, found: digests.file.clone() };
-            return Err(DataError::folder(path, problem));
-        }
-        unchecked.push(file_name(path));
     }
     let notice = (!unchecked.is_empty()).then(|| {
         format!(
             "{name} in {}: {} cannot be checked, because only the checksums of the .gz files are \
              known. Put those there to be sure.",
-            dir.display(),
+            found.dir.display(),
             unchecked.join(", ")
         )
     });
-    Ok(loaded(name.to_string(), dir, found, notice))
-}
-
-/// Whether nothing is known about a file: it is plain, and only the gzip's digest is on record.
-pub(super) fn is_unknown(file: &RemoteFile<'_>, found: &Digests) -> bool {
-    file.contents.is_none() && found.file == found.contents
+    Ok(loaded(name.to_string(), found, notice))
 }
 
 fn from_dir(dir: &Path) -> Result<Loaded, DataError> {
     let found = folder::load(dir, None)?;
     let name = found.known.map_or_else(|| own_name(dir), |known| known.to_string());
-    Ok(loaded(name, dir, found, None))
+    Ok(loaded(name, found, None))
 }
 
-fn loaded(name: String, dir: &Path, found: Folder, notice: Option<String>) -> Loaded {
-    let files = found
-        .files
-        .into_iter()
-        .map(|(path, digests)| SourceFile { name: file_name(&path), sha256: digests.contents })
-        .collect();
+fn loaded(name: String, found: Folder, notice: Option<String>) -> Loaded {
+    let Folder { dir, train, test, files, notes, .. } = found;
+    Loaded { train, test, source: source(name, &dir, files, notice), notes }
+}
+
+fn source(
+    name: String,
+    dir: &Path,
+    files: Vec<(PathBuf, Digests)>,
+    notice: Option<String>,
+) -> Source {
+    let file = |(path, digests): (PathBuf, Digests)| {
+        // A file may be in a folder that is called like it.
+        let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
+        SourceFile { name, sha256: digests.contents }
+    };
+    let files = files.into_iter().map(file).collect();
     let dir = Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
-    let source = Source { name, dir, notice, files };
-    Loaded { train: found.train, test: found.test, source }
+    Source { name, dir, notice, classes: None, files }
 }
 
 fn built_in() -> Result<Loaded, DataError> {
     let (train, test, files) = digits::load()?;
     let name = DatasetName::Digits.to_string();
-    Ok(Loaded { train, test, source: Source { name, dir: None, notice: None, files } })
+    let source = Source { name, dir: None, notice: None, classes: None, files };
+    Ok(Loaded { train, test, source, notes: Vec::new() })
 }
 
 /// What to say when the built-in digits stand in for MNIST; `None` if `error` is no reason for it.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
-use super::folder::Role;
+use super::find::Role;
 use super::stream::{Part, StreamProblem};
 use super::{classes, idx, preparation};
 use crate::files;
@@ -103,6 +103,7 @@ fn save(
     fill: impl FnOnce(&Growing) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     check_free(folder)?;
+    let names = classes::encode(dataset.classes())?;
     let at = |source| DataError::write(folder, source);
     let parent = match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -113,7 +114,7 @@ fn save(
     let growing = growing.map_err(at)?;
     let place = Growing { now: growing.path(), then: folder };
     fill(&place)?;
-    place.write(classes::FILE, (dataset.classes().join("\n") + "\n").as_bytes())?;
+    place.write(classes::FILE, &names)?;
     place.write(preparation::FILE, dataset.preparation().to_toml().as_bytes())?;
     // A folder for its owner's eyes alone would be a surprise.
     #[cfg(unix)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::catalog::DatasetName;
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::folder::Role;
+use super::find;
 use super::locations::Locations;
 
 /// Which data set is wanted.
@@ -30,6 +30,25 @@ pub struct Loaded {
     pub test: Dataset,
     /// Where both came from.
     pub source: Source,
+    /// Remarks for the person who asked for it, such as which folder the files were found in.
+    pub notes: Vec<String>,
+}
+
+/// The test part of a data set, in memory or streamed.
+#[derive(Clone, Debug)]
+pub struct LoadedTest {
+    /// The test images.
+    pub test: Dataset,
+    /// Where it came from; of a folder the test files alone.
+    pub source: Source,
+    /// Remarks for the person who asked for it.
+    pub notes: Vec<String>,
+}
+
+impl From<Loaded> for LoadedTest {
+    fn from(Loaded { test, source, notes, .. }: Loaded) -> Self {
+        Self { test, source, notes }
+    }
 }
 
 /// Where a data set came from, for a run's records.
@@ -44,6 +63,10 @@ pub struct Source {
     /// What a person must know about the choice; to be shown where nobody can miss it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// The classes as the data names them, in the order of its labels, where a network that it went to has others
+    /// or another order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
     /// The files: training images and labels, test images and labels; or images and labels. Of shards
     /// images and labels of each, training before test.
     pub files: Vec<SourceFile>,
@@ -78,10 +101,20 @@ impl Source {
         let known = known.ok();
         let others =
             known.into_iter().flat_map(|name| [locations.own(name), locations.cached(name)]);
-        match others.flatten().find(|other| Role::all_in(other)) {
+        match others.flatten().find(|other| find::has_all(other)) {
             Some(other) => Ok(Request::Dir(other)),
             None => Err(DataError::Gone { dir: dir.clone(), known }),
         }
+    }
+
+    /// Whether the last files of both, which are the test files, have the same contents.
+    pub fn has_test_files(&self, other: &Source) -> bool {
+        let common = self.files.len().min(other.files.len());
+        let last = |source: &Source| {
+            let files = source.files.iter().rev().take(common);
+            files.map(|file| file.sha256.clone()).collect::<Vec<_>>()
+        };
+        common > 0 && last(self) == last(other)
     }
 
     /// Checks that `now`, loaded later, has the same contents, wherever they lie.

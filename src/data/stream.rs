@@ -34,12 +34,14 @@ pub(crate) use reading::{Chunk, Epoch, Reading};
 pub(super) use shards::Shards;
 
 use super::catalog::DatasetName;
-use super::dataset::{Dataset, first_outside};
+use super::dataset::Dataset;
+use super::digest::Sha256Hex;
 use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
+use super::numbering::{self, Labels, Numbering};
 use super::resolve::{file_name, own_name};
-use super::source::{Loaded, Request, Source, SourceFile};
-use super::{Locations, Preparation, classes, folder, preparation};
+use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
+use super::{Locations, Preparation, classes, folder, idx, preparation};
 use shards::Opened;
 
 /// How much memory the images of a streamed training set may take, in MiB: 64, unless it is said. The
@@ -118,65 +120,100 @@ pub fn stream(
     Err(DataError::Stream { path: PathBuf::from(name.as_str()), problem })
 }
 
+/// As [`resolve_test`](super::resolve_test()), for test images that are read when they are needed.
+///
+/// # Errors
+/// As [`stream`](fn@stream).
+pub fn stream_test(
+    request: &Request,
+    locations: &Locations,
+    memory: StreamMemory,
+) -> Result<LoadedTest, DataError> {
+    let Request::Dir(named) = request else {
+        return stream(request, locations, memory).map(LoadedTest::from);
+    };
+    let dir = names::holder(named, &[Part::Test])?;
+    let given = classes::read(&dir)?;
+    let test = shards::open(&Part::Test.find(&dir)?)?;
+    let mut labels = Labels::of(&test.labels);
+    for pair in Part::Train.find(&dir).unwrap_or_default() {
+        labels = labels.with(&Labels::of(&idx::read_labels(&pair.labels)?.values));
+    }
+    let known = folder::recognise_test(&digests(&test.files));
+    let mut numbering = numbering::number(&labels, given, known);
+    folder::pad(&mut numbering.names);
+    let source = source(named, &dir, known, test.files.clone());
+    let notes = folder::moved(named, &dir).into_iter().collect();
+    let preparation = folder::preparation_of(preparation::read(&dir)?, known);
+    let test = dataset(test, memory, &numbering, preparation)?;
+    Ok(LoadedTest { test, source, notes })
+}
+
 fn from_dir(
-    dir: &Path,
+    named: &Path,
     expected: Option<DatasetName>,
     memory: StreamMemory,
 ) -> Result<Loaded, DataError> {
+    let dir = &names::holder(named, &[Part::Train, Part::Test])?;
     let [train, test] = [Part::Train.find(dir)?, Part::Test.find(dir)?];
-    let names = classes::read(dir)?;
+    let given = classes::read(dir)?;
     let described = preparation::read(dir)?;
     let (train, test) = (shards::open(&train)?, shards::open(&test)?);
     if train.shape != test.shape {
         let (train, test) = (train.shape, test.shape);
         return Err(DataError::folder(dir, FolderProblem::Shapes { train, test }));
     }
-    // Of the usual four files the digests may be known.
     let files = [&train.files[..], &test.files].concat();
-    let digests = files.iter().map(|(path, digest)| {
-        (path.clone(), Digests { file: digest.clone(), contents: digest.clone() })
-    });
-    let known = folder::recognise(&digests.collect::<Vec<_>>());
-    let names = match (names, known.or(expected)) {
-        (Some(names), _) => names,
-        (None, Some(known)) => known.entry().classes.iter().map(ToString::to_string).collect(),
-        (None, None) => folder::numbers(&train.labels, &test.labels),
-    };
-    let name = known.map_or_else(|| own_name(dir), |known| known.to_string());
-    let source_file = |(path, sha256): (PathBuf, _)| SourceFile { name: file_name(&path), sha256 };
-    let source = Source {
-        name,
+    let known = folder::recognise(&digests(&files));
+    let labels = Labels::of(train.labels.iter().chain(&test.labels));
+    let numbering = numbering::number(&labels, given, known.or(expected));
+    if let [only] = &numbering.names[..] {
+        let problem = FolderProblem::OneClass(only.clone());
+        return Err(DataError::folder(&train.labels_files[0].0, problem));
+    }
+    let source = source(named, dir, known, files);
+    let notes = folder::moved(named, dir).into_iter().chain(numbering.note.clone()).collect();
+    let preparation = folder::preparation_of(described, known.or(expected));
+    let of = |part| dataset(part, memory, &numbering, preparation);
+    let (train, test) = (of(train)?, of(test)?);
+    Ok(Loaded { train, test, source, notes })
+}
+
+/// The digests of plain files: those of the usual four may be known.
+fn digests(files: &[(PathBuf, Sha256Hex)]) -> Vec<(PathBuf, Digests)> {
+    let both = |digest: &Sha256Hex| Digests { file: digest.clone(), contents: digest.clone() };
+    files.iter().map(|(path, digest)| (path.clone(), both(digest))).collect()
+}
+
+fn source(
+    named: &Path,
+    dir: &Path,
+    known: Option<DatasetName>,
+    files: Vec<(PathBuf, Sha256Hex)>,
+) -> Source {
+    let file = |(path, sha256): (PathBuf, _)| SourceFile { name: file_name(&path), sha256 };
+    Source {
+        name: known.map_or_else(|| own_name(named), |known| known.to_string()),
         dir: Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
         notice: None,
-        files: files.into_iter().map(source_file).collect(),
-    };
-    let preparation = folder::preparation_of(described, known.or(expected));
-    let of = |part| dataset(part, memory, &names, preparation);
-    let (train, test) = (of(train)?, of(test)?);
-    Ok(Loaded { train, test, source })
+        classes: None,
+        files: files.into_iter().map(file).collect(),
+    }
 }
 
 fn dataset(
-    opened: Opened,
+    mut opened: Opened,
     memory: StreamMemory,
-    names: &[String],
+    numbering: &Numbering,
     preparation: Preparation,
 ) -> Result<Dataset, DataError> {
-    let Opened { shards, shape, labels, labels_files, .. } = opened;
-    let file_of = |sample| {
-        let number = labels_files.partition_point(|&(_, first)| first <= sample) - 1;
-        &labels_files[number]
-    };
-    if let Some(sample) = first_outside(&labels, names.len()) {
-        let (path, first) = file_of(sample);
-        let (label, classes) = (labels[sample], names.len());
-        let problem = FolderProblem::Label { sample: sample - first, label, classes };
-        return Err(DataError::folder(path, problem));
+    for (number, (path, first)) in opened.labels_files.iter().enumerate() {
+        let end = opened.labels_files.get(number + 1).map_or(opened.labels.len(), |next| next.1);
+        folder::check_labels(&opened.labels[*first..end], numbering, path)?;
     }
-    if names.len() < 2 {
-        return Err(DataError::folder(&file_of(0).0, FolderProblem::OneClass));
-    }
-    let dataset = Dataset::of_files(shards, memory, shape, labels, names.to_vec())?;
+    opened.labels.iter_mut().for_each(|label| *label -= numbering.first);
+    let Opened { shards, shape, labels, .. } = opened;
+    let dataset = Dataset::of_files(shards, memory, shape, labels, numbering.names.clone())?;
     Ok(dataset.with_preparation(preparation))
 }
 

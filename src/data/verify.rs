@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::Locations;
-use super::catalog::{self, DatasetName, Entry};
+use super::catalog::{self, Check, DatasetName, Entry};
 use super::error::DataError;
-use super::folder::{self, Role};
+use super::find::{self, Role};
+use super::folder;
 use super::idx::{self, Digests};
-use super::resolve::is_unknown;
 use super::source::Request;
 
 /// What was found at one place.
@@ -74,8 +74,10 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
     })
 }
 
-/// A report a file, of a known data set or of any, and one on the whole if that is what is wrong.
+/// Reports on each file of a known data set or of any, and on the whole if that is wrong.
 fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
+    let files = find::files(dir, &Role::ALL).map(|files| files.dir);
+    let dir = files.as_deref().unwrap_or(dir);
     let mut reports: Vec<FileReport> = Role::ALL
         .into_iter()
         .enumerate()
@@ -102,47 +104,66 @@ fn file_report(dir: &Path, i: usize, role: Role, expected: Option<&Entry>) -> Fi
     let usual = expected
         .and_then(|entry| entry.files.get(i))
         .map_or_else(|| role.names().swap_remove(0), |file| file.name.to_owned());
-    let Some(path) = role.find(dir) else {
-        let (path, verdict) = (dir.join(usual), Verdict::Missing);
-        return FileReport { path, holds: None, sha256: None, verdict };
+    let missing = |path, verdict| FileReport { path, holds: None, sha256: None, verdict };
+    let path = match role.find(dir) {
+        Ok(Some(path)) => path,
+        Ok(None) => return missing(dir.join(usual), Verdict::Missing),
+        Err(error) => {
+            let (path, why) = error.located();
+            return missing(path.unwrap_or(dir).to_owned(), Verdict::Wrong(why));
+        }
     };
-    let read = if role.is_images() {
-        idx::read_images(&path).map(|images| {
-            let idx::Images { count, height, width, digests, .. } = images;
-            (format!("{count} images of {height}x{width}"), digests)
-        })
-    } else {
-        idx::read_labels(&path)
-            .map(|labels| (format!("{} labels", labels.values.len()), labels.digests))
-    };
-    match read {
-        Ok((holds, digests)) => {
-            let verdict = verdict(i, &digests, expected);
+    match read(role, &path) {
+        Ok(Content { holds, samples, shape, digests }) => {
+            let verdict = verdict(i, &digests, samples, shape, expected);
             FileReport { path, holds: Some(holds), sha256: Some(digests.contents), verdict }
         }
-        Err(error) => {
-            let verdict = Verdict::Wrong(error.located().1);
-            FileReport { path, holds: None, sha256: None, verdict }
-        }
+        Err(error) => missing(path, Verdict::Wrong(error.located().1)),
     }
 }
 
-fn verdict(i: usize, found: &Digests, expected: Option<&Entry>) -> Verdict {
-    let file = |entry: &'static Entry| entry.files.get(i).map(|file| (entry.name, file));
-    let known = catalog::all()
-        .iter()
-        .filter_map(file)
-        .find(|(_, file)| file.matches(&found.file, &found.contents))
-        .map(|(name, _)| name);
-    let wanted = expected.and_then(|entry| entry.files.get(i).map(|file| (entry.name, file)));
-    match (known, wanted) {
-        (Some(known), Some((name, _))) if known == name => Verdict::Known(known),
-        (Some(known), None) => Verdict::Known(known),
-        (None, Some((_, file))) if is_unknown(file, found) => Verdict::Usable,
-        (None, None) => Verdict::Usable,
-        (_, Some((name, file))) => Verdict::Wrong(format!(
+/// The contents of a file, without its values.
+struct Content {
+    holds: String,
+    samples: usize,
+    /// Height and width of images.
+    shape: Option<[usize; 2]>,
+    digests: Digests,
+}
+
+fn read(role: Role, path: &Path) -> Result<Content, DataError> {
+    if role.is_images() {
+        let idx::Images { count, height, width, digests, .. } = idx::read_images(path)?;
+        let holds = format!("{count} images of {height}x{width}");
+        return Ok(Content { holds, samples: count, shape: Some([height, width]), digests });
+    }
+    let idx::Labels { values, digests } = idx::read_labels(path)?;
+    let holds = format!("{} labels", values.len());
+    Ok(Content { holds, samples: values.len(), shape: None, digests })
+}
+
+fn verdict(
+    i: usize,
+    found: &Digests,
+    samples: usize,
+    shape: Option<[usize; 2]>,
+    expected: Option<&Entry>,
+) -> Verdict {
+    let Some(entry) = expected else {
+        let is_it = |entry: &&Entry| entry.files.get(i).is_some_and(|file| file.is(found));
+        return match catalog::all().iter().find(is_it) {
+            Some(entry) => Verdict::Known(entry.name),
+            None => Verdict::Usable,
+        };
+    };
+    match (entry.check(i, found, samples, shape), entry.files.get(i)) {
+        (Check::Right, _) => Verdict::Known(entry.name),
+        (Check::Wrong, Some(file)) => Verdict::Wrong(format!(
             "{name} wants a file with SHA-256 {}, found {}: delete this one and fetch {name} again",
-            file.sha256, found.file
+            file.sha256,
+            found.file,
+            name = entry.name
         )),
+        _ => Verdict::Usable,
     }
 }

@@ -21,7 +21,7 @@ pub use tensorboard::TensorBoard;
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{Dataset, Loaded};
+use crate::data::{Dataset, Source};
 use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
 use crate::native::LibtorchError;
@@ -126,15 +126,19 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Adds the network's answers to a test set, that of `data`.
+    /// Adds the network's answers to a test set that came from `source`.
     ///
     /// # Errors
     /// A test set that does not fit the network, or answers that are no numbers.
-    pub fn add_test(&mut self, model: &Sequential, data: &'a Loaded) -> Result<(), ReportError> {
-        let images = &data.test;
-        let source = self.run.config().data.source.as_ref();
-        let own = source.is_some_and(|source| source.check_same(&data.source).is_ok());
-        let other = (!own).then(|| data.source.name.clone());
+    pub fn add_test(
+        &mut self,
+        model: &Sequential,
+        images: &'a Dataset,
+        source: &Source,
+    ) -> Result<(), ReportError> {
+        let trained_on = self.run.config().data.source.as_ref();
+        let own = trained_on.is_some_and(|own| own.has_test_files(source));
+        let other = (!own).then(|| source.name.clone());
         let [height, width] = images.image_shape();
         let most = MISTAKES.min(MISTAKE_PIXELS / (height * width).max(1));
         self.tested = Some(Tested { images, other, found: Assessment::of(model, images, most)? });

@@ -53,6 +53,12 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     }
     let stream = stream.or(plan.data.stream.filter(|_| goes_on));
     let data = loading::silent(&request, stream)?;
+    // What rank 0 made of its classes is in the plan.
+    let data = match (goes_on, args.init_from.is_some()) {
+        (true, _) => data.as_trained(&plan.data.classes, plan.data.source.as_ref())?,
+        (false, true) => data.for_network(loading::names_of(&plan.data))?,
+        (false, false) => data,
+    };
     let network = match goes_on || args.init_from.is_some() {
         true => plan.network,
         false => args.network.of_data(&data.train)?,

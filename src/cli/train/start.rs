@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use seqfit::run::{DataConfig, Run, RunConfig, RunError};
 use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
@@ -30,17 +31,17 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     }
     let other = args.init_from.as_deref().map(Run::open).transpose()?;
     let data = resolve(args, &args.data.request(), args.stream.stream, timing)?;
-    let data = args.trial.data(data, &fit)?;
-    let train = &data.train;
+    let mut data = args.trial.data(data, &fit)?;
     let (network, model, origin) = match other {
         None => {
-            let network = args.network.of_data(train)?;
+            let network = args.network.of_data(&data.train)?;
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }
         Some(other) => {
             let (model, origin) = (other.load_model(device)?, other.origin()?);
-            check_goes_with(&other, &data)?;
+            let path = other.path().display();
+            data = for_network(&path.to_string(), other.config(), data)?;
             (model.spec().clone(), model, Some(origin))
         }
     };
@@ -60,29 +61,32 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     Ok(Job { run, data, model, snapshot: None, failures: Vec::new(), trial })
 }
 
-/// Checks that another run's network takes this data; other names of the classes are told.
-fn check_goes_with(other: &Run, data: &data::Loaded) -> anyhow::Result<()> {
-    let (path, config) = (other.path().display(), other.config());
+/// Returns the data as the network of another run takes it, its classes matched with the network's. A network
+/// whose classes have no names gets those of the data.
+pub(super) fn for_network(
+    path: &str,
+    config: &RunConfig,
+    data: data::Loaded,
+) -> anyhow::Result<data::Loaded> {
     let (takes, images) = (&config.network.input_shape, data.train.image_shape());
     anyhow::ensure!(
         takes[..] == images || takes[..] == [images[0] * images[1]],
         "the network of {path} takes samples of shape {takes:?}, found images of {images:?}: choose data \
          of its shape",
     );
-    let (own, found) = (&config.data.classes, data.train.classes());
+    let network = loading::names_of(&config.data);
+    let names = data::ClassNames::new(data.train.classes(), Some(&data.source));
+    let (outputs, found) = (config.data.classes.len(), data.train.classes().len());
     anyhow::ensure!(
-        own.len() == found.len(),
-        "the network of {path} tells {} classes apart, found data of {}: choose data of as many",
-        own.len(),
-        found.len()
+        outputs == found || !(network.is_numbered() || names.is_numbered()),
+        "the network of {path} has {outputs} classes, found data of {found}: choose data of the same number",
     );
-    if own != found {
-        let (own, found) = (own.join(", "), found.join(", "));
-        tell(format_args!(
-            "note: the classes of {path} are called {own}, those of this data {found}"
-        ));
+    if network.is_numbered() {
+        return Ok(data);
     }
-    Ok(())
+    let data = data.for_network(network).with_context(|| format!("the network of {path}"))?;
+    loading::note(&data.notes);
+    Ok(data)
 }
 
 /// A run that has begun; none if it has come to its end. Options that decide it must say what it
@@ -136,6 +140,7 @@ pub(super) fn go_on(
     if let (data::Request::Auto, Some(source)) = (args.data.request(), &began.data.source) {
         source.check_same(&data.source)?;
     }
+    let data = data.as_trained(&began.data.classes, began.data.source.as_ref())?;
     config.data = DataConfig::of(&data);
     run.check_config(&config)?;
     device::require(device)?;

@@ -130,6 +130,12 @@ pub enum IdxProblem {
     /// A gzip with wrong bytes in it.
     #[error("the gzip is damaged ({0}): download it again")]
     GzipDamaged(String),
+    /// A gzip that is followed by something else.
+    #[error(
+        "a gzip may be followed by another one or by zero bytes, found other bytes after its end: download or \
+         copy the file again"
+    )]
+    GzipGarbage,
     /// A gzip where pieces of a plain file are to be read.
     #[error(
         "images that are streamed must be in a plain file, found a gzip: unpack it with gunzip, or write \

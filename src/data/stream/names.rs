@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::problem::StreamProblem;
-use crate::data::error::{DataError, FolderProblem};
-use crate::data::folder::{Role, listing};
+use crate::data::error::DataError;
+use crate::data::find::{self, Role};
 
 /// One of the two parts of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,47 +54,59 @@ impl Part {
 
     /// The files of this part in a folder: all its shards if there is one, else the usual two.
     pub(super) fn find(self, folder: &Path) -> Result<Vec<Pair>, DataError> {
-        let at = |problem| DataError::Stream { path: folder.to_owned(), problem };
         let names = names_in(folder)?;
         let counts: BTreeSet<usize> = names.iter().filter_map(|n| self.shards_of(n)).collect();
         let mut counts = counts.into_iter();
         match (counts.next(), counts.next()) {
             (Some(first), Some(second)) => {
-                Err(at(StreamProblem::Mixed { part: self.as_str(), first, second }))
+                let problem = StreamProblem::Mixed { part: self.as_str(), first, second };
+                Err(DataError::Stream { path: folder.to_owned(), problem })
             }
-            (Some(of), None) => {
-                let present: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-                // A name may speak of any number, so not a pair is made before its file is seen.
-                let shard = |number| {
-                    let [images, labels] = self.shard(number, of);
-                    for name in [&images, &labels] {
-                        if !present.contains(name.as_str()) {
-                            return Err(at(StreamProblem::Missing { missing: name.clone() }));
-                        }
-                    }
-                    Ok(Pair { images: folder.join(images), labels: folder.join(labels) })
-                };
-                // Of zero shards there is no first.
-                (0..of.max(1)).map(shard).collect()
-            }
-            (None, _) => {
-                let find = |role: Role| {
-                    role.find(folder).ok_or_else(|| {
-                        let wanted = role.names().swap_remove(0);
-                        let [shard, _] = self.shard(0, 1);
-                        let wanted = format!("{wanted} or shards such as {shard}");
-                        let holds = match listing(folder) {
-                            Ok(holds) => holds,
-                            Err(source) => return DataError::read(folder, source),
-                        };
-                        DataError::folder(folder, FolderProblem::Missing { wanted, holds })
-                    })
-                };
-                let [images, labels] = self.roles();
-                Ok(vec![Pair { images: find(images)?, labels: find(labels)? }])
-            }
+            (Some(of), None) => self.all_shards(of, folder, &names),
+            (None, _) => self.usual(folder),
         }
     }
+
+    fn all_shards(
+        self,
+        of: usize,
+        folder: &Path,
+        names: &[String],
+    ) -> Result<Vec<Pair>, DataError> {
+        let present: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        // A name may speak of any number, so not a pair is made before its file is seen.
+        let shard = |number| {
+            let [images, labels] = self.shard(number, of);
+            for name in [&images, &labels] {
+                if !present.contains(name.as_str()) {
+                    let problem = StreamProblem::Missing { missing: name.clone() };
+                    return Err(DataError::Stream { path: folder.to_owned(), problem });
+                }
+            }
+            Ok(Pair { images: folder.join(images), labels: folder.join(labels) })
+        };
+        // Of zero shards there is no first.
+        (0..of.max(1)).map(shard).collect()
+    }
+
+    fn usual(self, folder: &Path) -> Result<Vec<Pair>, DataError> {
+        let find = |role: Role| {
+            role.find(folder)?.ok_or_else(|| {
+                let wanted = role.names().swap_remove(0);
+                let [shard, _] = self.shard(0, 1);
+                let wanted = format!("{wanted} or shards such as {shard}");
+                find::lacking(folder, wanted, &|dir| self.find(dir).is_ok())
+            })
+        };
+        let [images, labels] = self.roles();
+        Ok(vec![Pair { images: find(images)?, labels: find(labels)? }])
+    }
+}
+
+/// Returns the folder that holds the files of `parts`: `folder`, or the only one below it that has them all.
+pub(super) fn holder(folder: &Path, parts: &[Part]) -> Result<PathBuf, DataError> {
+    let some = |dir: &Path| has_shards(dir) || find::has_some(dir);
+    find::holder(folder, &some, &|dir| parts.iter().all(|part| part.find(dir).is_ok()))
 }
 
 /// Whether a folder holds shards.

@@ -1,0 +1,244 @@
+//! Two lists of classes that meet: those that a network answers with, and those of other data.
+
+use super::catalog::DatasetName;
+use super::classes;
+use super::dataset::Dataset;
+use super::error::DataError;
+use super::source::{Loaded, LoadedTest, Source};
+
+/// Names shown in a message; the rest is counted.
+const SHOWN: usize = 64;
+
+/// Names of classes, and whether anybody chose them.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassNames<'a> {
+    names: &'a [String],
+    /// They are the labels: nothing says what these stand for.
+    numbered: bool,
+}
+
+impl<'a> ClassNames<'a> {
+    /// Returns the names of data from `source`, `None` if its origin is not known. Consecutive numbers are
+    /// no names, unless they are those of a known data set of digits.
+    pub fn new(names: &'a [String], source: Option<&Source>) -> Self {
+        let known = source.is_some_and(|source| source.name.parse::<DatasetName>().is_ok());
+        Self { names, numbered: !known && first_number(names).is_some() }
+    }
+
+    /// Whether they are consecutive numbers that nobody chose.
+    pub fn is_numbered(self) -> bool {
+        self.numbered
+    }
+}
+
+/// The first of names that are consecutive numbers, 0 or 1.
+fn first_number(names: &[String]) -> Option<usize> {
+    let first = names.first()?.parse::<usize>().ok().filter(|first| *first <= 1)?;
+    let consecutive = (first..).zip(names).all(|(number, name)| *name == number.to_string());
+    consecutive.then_some(first)
+}
+
+/// Says which output of a network each class of a data set belongs to: by name, in any order; by place where
+/// one of the two has no names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassMapping {
+    /// The output of each class of the data. Classes without images may have none, and stand at 0.
+    outputs: Vec<u8>,
+    /// The network's classes.
+    classes: Vec<String>,
+    note: Option<String>,
+}
+
+/// Classes that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClassProblem {
+    /// The data has images of classes that the network does not know, or all its classes are such.
+    #[error(
+        "the classes of the data must be among those of the network, found {unknown}{common}: the \
+         network's are {network}, the data's {data}; use the same names in classes.txt, or leave these images out",
+        unknown = list(.unknown),
+        common = if *.common { "" } else { " (no class in common)" },
+        network = list(.network),
+        data = list(.data)
+    )]
+    Unknown {
+        /// Those that it does not know.
+        unknown: Vec<String>,
+        /// Whether it knows any other.
+        common: bool,
+        /// The network's classes.
+        network: Vec<String>,
+        /// The data's classes.
+        data: Vec<String>,
+    },
+    /// Labels without names beside names, and not the same number of them.
+    #[error(
+        "classes without names are matched by their place, which needs the same number of them, found \
+         {data_count} in the data ({data}) and {network_count} in the network ({network}): name the data's classes in \
+         classes.txt",
+        data_count = .data.len(),
+        data = list(.data),
+        network_count = .network.len(),
+        network = list(.network)
+    )]
+    Count {
+        /// The network's classes.
+        network: Vec<String>,
+        /// The data's classes.
+        data: Vec<String>,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+impl ClassMapping {
+    /// Matches the classes of `data`, which has `counts` images of each, with the `network`'s.
+    ///
+    /// # Errors
+    /// Images of classes that the network does not know.
+    pub fn new(
+        network: ClassNames<'_>,
+        data: ClassNames<'_>,
+        counts: &[usize],
+    ) -> Result<Self, ClassProblem> {
+        let matched = match network.numbered == data.numbered {
+            _ if network.names == data.names => Some(Self::by_place(network, data, None)),
+            true => None,
+            false => Some(Self::unnamed(network, data)?),
+        };
+        matched.map_or_else(|| Self::by_name(network.names, data.names, counts), Ok)
+    }
+
+    fn by_name(
+        network: &[String],
+        data: &[String],
+        counts: &[usize],
+    ) -> Result<Self, ClassProblem> {
+        let outputs: Vec<Option<usize>> = data.iter().map(|name| position(network, name)).collect();
+        let has_images = |i: &usize| counts.get(*i).is_none_or(|&count| count > 0);
+        let unknown = (0..data.len()).filter(|&i| outputs[i].is_none());
+        // A class that is named and never occurs does no harm.
+        let (missing, empty): (Vec<_>, Vec<_>) = unknown.partition(has_images);
+        let common = outputs.iter().any(Option::is_some);
+        if !missing.is_empty() || !common {
+            let unknown = if missing.is_empty() { empty } else { missing };
+            return Err(ClassProblem::Unknown {
+                unknown: unknown.iter().map(|&i| data[i].clone()).collect(),
+                common,
+                network: network.to_vec(),
+                data: data.to_vec(),
+            });
+        }
+        let note = format!(
+            "the classes of this data ({}) are matched by name with the network's ({})",
+            list(data),
+            list(network)
+        );
+        let outputs = outputs.into_iter().map(|output| output.unwrap_or_default() as u8).collect();
+        Ok(Self { outputs, classes: network.to_vec(), note: Some(note) })
+    }
+
+    /// Matches labels that nobody named with names.
+    fn unnamed(network: ClassNames<'_>, data: ClassNames<'_>) -> Result<Self, ClassProblem> {
+        let fewer = data.names.len() < network.names.len();
+        // Labels from 0 may lack the last ones; of labels from 1 nobody knows which is the first.
+        let fits = data.names.len() == network.names.len()
+            || data.numbered && fewer && first_number(data.names) == Some(0);
+        if !fits {
+            let [network, data] = [network.names.to_vec(), data.names.to_vec()];
+            return Err(ClassProblem::Count { network, data });
+        }
+        let (who, names) = match data.numbered {
+            true => ("this data does not name its classes", network.names),
+            false => ("the network's classes have no names", data.names),
+        };
+        let note = format!("{who}: they are matched by their place, {}", list(names));
+        Ok(Self::by_place(network, data, Some(note)))
+    }
+
+    fn by_place(network: ClassNames<'_>, data: ClassNames<'_>, note: Option<String>) -> Self {
+        let outputs = (0..=u8::MAX).take(data.names.len()).collect();
+        Self { outputs, classes: network.names.to_vec(), note }
+    }
+
+    /// What a person should know about it; none if both lists are the same.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Returns the data set with the network's classes: its labels are positions in them.
+    pub fn apply(&self, data: &Dataset) -> Dataset {
+        data.relabeled(&self.outputs, self.classes.clone())
+    }
+}
+
+/// The position of a name, or else of the only one that looks the same.
+fn position(names: &[String], name: &str) -> Option<usize> {
+    let key = classes::key(name);
+    let mut alike = (0..names.len()).filter(|&i| classes::key(&names[i]) == key);
+    let exact = names.iter().position(|other| other == name);
+    exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
+}
+
+impl Loaded {
+    /// Returns the data with the classes of a network that it goes to, and a note if they differ.
+    ///
+    /// # Errors
+    /// Images of classes that the network does not know.
+    pub fn for_network(self, network: ClassNames<'_>) -> Result<Self, DataError> {
+        let Self { train, test, mut source, mut notes } = self;
+        let mut counts = train.class_counts();
+        counts.iter_mut().zip(test.class_counts()).for_each(|(sum, count)| *sum += count);
+        let names = train.classes().to_vec();
+        let mapping = ClassMapping::new(network, ClassNames::new(&names, Some(&source)), &counts)?;
+        notes.extend(mapping.note().map(ToOwned::to_owned));
+        source.classes = (names != mapping.classes).then_some(names);
+        Ok(Self { train: mapping.apply(&train), test: mapping.apply(&test), source, notes })
+    }
+
+    /// Returns the data of a run, loaded again, with the `classes` of its network; `then` is the record of where
+    /// it came from. The files are the same, and with them the meaning of each label, even where `classes.txt`
+    /// has changed. Only labels from 1 were once numbered from 0.
+    ///
+    /// # Errors
+    /// Images of classes that the network does not know.
+    pub fn as_trained(
+        mut self,
+        classes: &[String],
+        then: Option<&Source>,
+    ) -> Result<Self, DataError> {
+        let network = ClassNames::new(classes, then);
+        let Some(names) = then.and_then(|source| source.classes.as_ref()) else {
+            let data = ClassNames::new(self.train.classes(), Some(&self.source));
+            let numbered = network.numbered && data.numbered;
+            return if numbered { self.for_network(network) } else { Ok(self) };
+        };
+        if names.len() == self.train.classes().len() {
+            let labels: Vec<u8> = (0..=u8::MAX).collect();
+            self.train = self.train.relabeled(&labels, names.clone());
+            self.test = self.test.relabeled(&labels, names.clone());
+        }
+        self.for_network(network)
+    }
+}
+
+impl LoadedTest {
+    /// As [`Loaded::for_network`].
+    ///
+    /// # Errors
+    /// As [`Loaded::for_network`].
+    pub fn for_network(self, network: ClassNames<'_>) -> Result<Self, DataError> {
+        let Self { test, source, mut notes } = self;
+        let data = ClassNames::new(test.classes(), Some(&source));
+        let mapping = ClassMapping::new(network, data, &test.class_counts())?;
+        notes.extend(mapping.note().map(ToOwned::to_owned));
+        Ok(Self { test: mapping.apply(&test), source, notes })
+    }
+}

@@ -1,0 +1,231 @@
+//! How a folder of pictures is laid out: where its classes are, and which parts it has.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::PackProblem;
+use crate::data::classes;
+use crate::data::error::DataError;
+use crate::data::find::is_clutter;
+
+/// Folders with one folder in them that are opened before classes are looked for.
+const WRAPPERS: usize = 4;
+
+/// A part of a data set by the name of its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Train,
+    Validation,
+    Test,
+}
+
+impl Part {
+    const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+
+    fn of(name: &str) -> Option<Self> {
+        match name.trim().to_lowercase().as_str() {
+            "train" | "training" => Some(Part::Train),
+            "val" | "valid" | "validation" => Some(Part::Validation),
+            "test" | "testing" => Some(Part::Test),
+            _ => None,
+        }
+    }
+}
+
+/// A class and its folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Class {
+    pub name: String,
+    pub path: PathBuf,
+}
+
+/// Folders that are a class each, those of one part or of the whole.
+#[derive(Debug)]
+pub(super) struct Classes {
+    pub root: PathBuf,
+    pub classes: Vec<Class>,
+}
+
+impl Classes {
+    pub fn names(&self) -> Vec<String> {
+        self.classes.iter().map(|class| class.name.clone()).collect()
+    }
+}
+
+/// What a folder of pictures turned out to be.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub train: Vec<Classes>,
+    /// None if the test images are to be drawn.
+    pub test: Option<Classes>,
+    /// What was decided, in words.
+    pub notes: Vec<String>,
+    /// Files and folders beside those of the classes.
+    pub beside: Vec<PathBuf>,
+}
+
+/// An entry of a folder.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub name: String,
+    pub path: PathBuf,
+    pub is_dir: bool,
+}
+
+/// What is in a folder apart from hidden entries and the clutter of systems, in the order of the names:
+/// 2 before 10, and numbers before words.
+pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
+    let at = |source| DataError::read(folder, source);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !is_clutter(&name) {
+            found.push(Entry { name, is_dir: path.is_dir(), path });
+        }
+    }
+    let number = |name: &str| name.parse::<u64>().unwrap_or(u64::MAX);
+    found.sort_by(|a, b| (number(&a.name), &a.name).cmp(&(number(&b.name), &b.name)));
+    Ok(found)
+}
+
+fn problem(path: &Path, problem: PackProblem) -> DataError {
+    DataError::Pack { path: path.to_owned(), problem }
+}
+
+/// Finds parts and classes in `folder`, or in the only folder in it.
+pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
+    let (root, mut notes) = (unwrap(folder)?, Vec::new());
+    if root != folder {
+        notes.push(format!("{} is the only folder in {}", root.display(), folder.display()));
+    }
+    let (dirs, mut beside) = split(entries(&root)?);
+    let parts: Vec<(Part, &Entry)> =
+        dirs.iter().filter_map(|dir| Some((Part::of(&dir.name)?, dir))).collect();
+    if !is_parts(&root, &parts, dirs.len())? {
+        let classes = classes(&root, dirs)?;
+        return Ok(Layout { train: vec![classes], test: None, notes, beside });
+    }
+    let others = dirs.iter().filter(|dir| Part::of(&dir.name).is_none());
+    beside.extend(others.map(|dir| dir.path.clone()));
+    let [train, validation, test] = Part::ALL.map(|part| only(&root, part, &parts));
+    let (train, validation, test) = (train?, validation?, test?);
+    let Some(train) = train else {
+        let found = parts.iter().map(|(_, dir)| format!("{:?}", dir.name)).collect::<Vec<_>>();
+        return Err(problem(&root, PackProblem::NoTraining(found.join(" and "))));
+    };
+    let (more, test) = match (validation, test) {
+        (Some(validation), Some(test)) => {
+            notes.push(format!(
+                "{:?} is trained on together with {:?}, and {:?} is the test set; train --validation-split draws \
+                 validation images",
+                validation.name, train.name, test.name
+            ));
+            (Some(validation), Some(test))
+        }
+        (Some(validation), None) => {
+            notes.push(format!("there is no test folder: {:?} is the test set", validation.name));
+            (None, Some(validation))
+        }
+        (None, Some(test)) => (None, Some(test)),
+        (None, None) => {
+            notes.push(format!(
+                "there is {:?} and no test folder: the test images are drawn from it",
+                train.name
+            ));
+            (None, None)
+        }
+    };
+    let mut read = |part: &Entry| {
+        let (dirs, files) = split(entries(&part.path)?);
+        beside.extend(files);
+        classes(&part.path, dirs)
+    };
+    let train = std::iter::once(train).chain(more).map(&mut read).collect::<Result<_, _>>()?;
+    let test = test.map(read).transpose()?;
+    Ok(Layout { train, test, notes, beside })
+}
+
+/// The folder to look into: while one holds nothing but one other folder of folders, that one.
+fn unwrap(folder: &Path) -> Result<PathBuf, DataError> {
+    let mut root = folder.to_owned();
+    for _ in 0..WRAPPERS {
+        let (dirs, files) = split(entries(&root)?);
+        let [only] = &dirs[..] else { break };
+        let is_class = files.iter().any(|file| super::walk::is_picture(file));
+        let inner = split(entries(&only.path)?).0;
+        if is_class || Part::of(&only.name).is_some() || inner.is_empty() {
+            break;
+        }
+        root = only.path.clone();
+    }
+    Ok(root)
+}
+
+/// The folders among some entries, and the paths of the rest.
+fn split(entries: Vec<Entry>) -> (Vec<Entry>, Vec<PathBuf>) {
+    let (dirs, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_dir);
+    (dirs, files.into_iter().map(|file| file.path).collect())
+}
+
+/// Whether folders are parts. One of them alone may be a class: trains beside cars and planes.
+fn is_parts(root: &Path, parts: &[(Part, &Entry)], dirs: usize) -> Result<bool, DataError> {
+    let [(first, dir), rest @ ..] = parts else { return Ok(false) };
+    if rest.iter().any(|(part, _)| part != first) || parts.len() == dirs {
+        return Ok(true);
+    }
+    let mut has_folders = false;
+    for (_, dir) in parts {
+        has_folders |= !split(entries(&dir.path)?).0.is_empty();
+    }
+    match has_folders {
+        true => Err(problem(root, PackProblem::Ambiguous(dir.name.clone()))),
+        false => Ok(false),
+    }
+}
+
+/// The folder of a part, of which there is one at most.
+fn only<'a>(
+    root: &Path,
+    part: Part,
+    parts: &[(Part, &'a Entry)],
+) -> Result<Option<&'a Entry>, DataError> {
+    let of_part: Vec<&Entry> =
+        parts.iter().filter(|(other, _)| *other == part).map(|(_, dir)| *dir).collect();
+    match of_part[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        [first, second, ..] => {
+            Err(problem(root, PackProblem::TwoSpellings(first.name.clone(), second.name.clone())))
+        }
+    }
+}
+
+fn classes(root: &Path, dirs: Vec<Entry>) -> Result<Classes, DataError> {
+    let named = |dir: Entry| match dir.path.file_name().and_then(OsStr::to_str) {
+        // What stands around a name is not kept by classes.txt.
+        Some(name) => {
+            let name = name.trim_start_matches('\u{feff}').trim().to_owned();
+            Ok(Class { name, path: dir.path })
+        }
+        None => Err(problem(&dir.path, PackProblem::NotUtf8)),
+    };
+    let classes: Vec<Class> = dirs.into_iter().map(named).collect::<Result<_, _>>()?;
+    // Two may be the same without what stands around them: both are shown as they are.
+    let wrong = |found| problem(root, PackProblem::Classes(found));
+    let raw = classes.iter().map(|class| file_name(&class.path)).collect::<Vec<_>>();
+    classes::distinct(&raw).map_err(wrong)?;
+    let classes = Classes { root: root.to_owned(), classes };
+    match &classes.classes[..] {
+        [] => return Err(wrong("no folder".to_owned())),
+        [one] => return Err(wrong(format!("only the folder {:?}", file_name(&one.path)))),
+        _ => {}
+    }
+    classes::encode(&classes.names()).map_err(|error| wrong(error.to_string()))?;
+    Ok(classes)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
