@@ -311,11 +311,7 @@ impl Dataset {
             labels: self.store.labels.iter().map(label).collect(),
             classes,
         };
-        Dataset {
-            store: Arc::new(store),
-            index: self.index.clone(),
-            preparation: self.preparation,
-        }
+        Dataset { store: Arc::new(store), index: self.index.clone(), preparation: self.preparation }
     }
 
     /// Number of samples of each class.

@@ -69,7 +69,8 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
     }
     let notes = moved(folder, &dir).into_iter().chain(numbering.note.clone()).collect();
     let preparation = preparation_of(described, known.or(expected));
-    let of = |part: Part| Ok::<_, DataError>(part.dataset(&numbering)?.with_preparation(preparation));
+    let of =
+        |part: Part| Ok::<_, DataError>(part.dataset(&numbering)?.with_preparation(preparation));
     let (train, test) = (of(train)?, of(test)?);
     Ok(Folder { dir, train, test, files, known, notes })
 }

@@ -70,12 +70,17 @@ pub enum PackProblem {
     )]
     Classes(String),
     /// A class without pictures.
-    #[error("each class needs at least {needed} usable .png, .jpg or .jpeg files, found {found}")]
+    #[error(
+        "each class needs at least {needed} usable .png, .jpg or .jpeg files, found {found}{}",
+        left_out.iter().map(|note| format!("; {note}")).collect::<String>()
+    )]
     TooFew {
         /// How many.
         needed: usize,
         /// How many there are.
         found: usize,
+        /// Which files were not taken for pictures, in sentences.
+        left_out: Vec<String>,
     },
     /// Training and test folders of other classes.
     #[error("train and test must have the same classes, found {0} in one alone")]
@@ -130,8 +135,10 @@ pub fn from_pictures(
         let (dataset, bad) = load(&pictures, &names, config, progress)?;
         skipped.extend(bad);
         let counts = dataset.as_ref().map(Dataset::class_counts).unwrap_or_default();
-        check_counts(parts, &counts, needed)?;
-        dataset.ok_or_else(|| problem(folder, PackProblem::TooFew { needed, found: 0 }))
+        let left_out = || left_out.notes();
+        check_counts(parts, &counts, needed, &left_out)?;
+        let none = || PackProblem::TooFew { needed, found: 0, left_out: left_out() };
+        dataset.ok_or_else(|| problem(folder, none()))
     };
     let (train, test) = match test {
         Some(test) => (read(&train, 1)?, read(&[test], 1)?),
@@ -156,12 +163,18 @@ fn same_classes(folder: &Path, names: &[String], part: &Classes) -> Result<(), D
 }
 
 /// Checks that each class has pictures enough; the error names its folder.
-fn check_counts(parts: &[Classes], counts: &[usize], needed: usize) -> Result<(), DataError> {
+fn check_counts(
+    parts: &[Classes],
+    counts: &[usize],
+    needed: usize,
+    left_out: &dyn Fn() -> Vec<String>,
+) -> Result<(), DataError> {
     let classes = parts.first().map(|part| &part.classes[..]).unwrap_or_default();
     for (i, class) in classes.iter().enumerate() {
         let found = counts.get(i).copied().unwrap_or_default();
         if found < needed {
-            return Err(problem(&class.path, PackProblem::TooFew { needed, found }));
+            let too_few = PackProblem::TooFew { needed, found, left_out: left_out() };
+            return Err(problem(&class.path, too_few));
         }
     }
     Ok(())

@@ -31,6 +31,12 @@ impl Part {
             _ => None,
         }
     }
+
+    /// The part that a word of a longer name says, as in Kaggle's `seg_train` and `train_images`.
+    fn in_name(name: &str) -> Option<Self> {
+        let mut words = name.split(|c: char| !c.is_alphanumeric()).filter_map(Self::of);
+        words.next().filter(|_| words.next().is_none())
+    }
 }
 
 /// A class and its folder.
@@ -96,18 +102,15 @@ fn problem(path: &Path, problem: PackProblem) -> DataError {
 
 /// Finds parts and classes in `folder`, or in the only folder in it.
 pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
-    let (root, mut notes) = (unwrap(folder)?, Vec::new());
-    if root != folder {
-        notes.push(format!("{} is the only folder in {}", root.display(), folder.display()));
-    }
+    let mut notes = Vec::new();
+    let root = unwrap(folder, false, &mut notes)?;
     let (dirs, mut beside) = split(entries(&root)?);
-    let parts: Vec<(Part, &Entry)> =
-        dirs.iter().filter_map(|dir| Some((Part::of(&dir.name)?, dir))).collect();
+    let parts = parts(&dirs);
     if !is_parts(&root, &parts, dirs.len())? {
         let classes = classes(&root, dirs)?;
         return Ok(Layout { train: vec![classes], test: None, notes, beside });
     }
-    let others = dirs.iter().filter(|dir| Part::of(&dir.name).is_none());
+    let others = dirs.iter().filter(|dir| !parts.iter().any(|(_, part)| part.path == dir.path));
     beside.extend(others.map(|dir| dir.path.clone()));
     let [train, validation, test] = Part::ALL.map(|part| only(&root, part, &parts));
     let (train, validation, test) = (train?, validation?, test?);
@@ -138,29 +141,56 @@ pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
         }
     };
     let mut read = |part: &Entry| {
-        let (dirs, files) = split(entries(&part.path)?);
+        let root = unwrap(&part.path, true, &mut notes)?;
+        let (dirs, files) = split(entries(&root)?);
         beside.extend(files);
-        classes(&part.path, dirs)
+        classes(&root, dirs)
     };
     let train = std::iter::once(train).chain(more).map(&mut read).collect::<Result<_, _>>()?;
     let test = test.map(read).transpose()?;
     Ok(Layout { train, test, notes, beside })
 }
 
-/// The folder to look into: while one holds nothing but one other folder of folders, that one.
-fn unwrap(folder: &Path) -> Result<PathBuf, DataError> {
+/// The folder to look into: while one holds nothing but one other folder of folders, that one. A part of a
+/// data set is one that has no parts.
+fn unwrap(folder: &Path, is_part: bool, notes: &mut Vec<String>) -> Result<PathBuf, DataError> {
     let mut root = folder.to_owned();
     for _ in 0..WRAPPERS {
         let (dirs, files) = split(entries(&root)?);
         let [only] = &dirs[..] else { break };
         let is_class = files.iter().any(|file| super::walk::is_picture(file));
-        let inner = split(entries(&only.path)?).0;
-        if is_class || Part::of(&only.name).is_some() || inner.is_empty() {
+        let opens_part = !is_part && Part::of(&only.name).is_some();
+        if is_class || opens_part || !has_folders(only)? {
             break;
         }
         root = only.path.clone();
     }
+    if root != folder {
+        notes.push(format!("{} is the only folder in {}", root.display(), folder.display()));
+    }
     Ok(root)
+}
+
+fn has_folders(dir: &Entry) -> Result<bool, DataError> {
+    Ok(!split(entries(&dir.path)?).0.is_empty())
+}
+
+/// The folders that may be parts: those of their names, and with two parts or more also those that have
+/// such a word in their name and folders in them.
+fn parts(dirs: &[Entry]) -> Vec<(Part, &Entry)> {
+    let mut found = Vec::new();
+    for dir in dirs {
+        // A folder that cannot be read is an error later.
+        let in_name = || Part::in_name(&dir.name).filter(|_| has_folders(dir).unwrap_or(true));
+        found.extend(Part::of(&dir.name).or_else(in_name).map(|part| (part, dir)));
+    }
+    let mut kinds: Vec<Part> = found.iter().map(|(part, _)| *part).collect();
+    kinds.sort();
+    kinds.dedup();
+    if kinds.len() < 2 {
+        found.retain(|(_, dir)| Part::of(&dir.name).is_some());
+    }
+    found
 }
 
 /// The folders among some entries, and the paths of the rest.
@@ -175,14 +205,12 @@ fn is_parts(root: &Path, parts: &[(Part, &Entry)], dirs: usize) -> Result<bool, 
     if rest.iter().any(|(part, _)| part != first) || parts.len() == dirs {
         return Ok(true);
     }
-    let mut has_folders = false;
-    for (_, dir) in parts {
-        has_folders |= !split(entries(&dir.path)?).0.is_empty();
+    for (_, part) in parts {
+        if has_folders(part)? {
+            return Err(problem(root, PackProblem::Ambiguous(dir.name.clone())));
+        }
     }
-    match has_folders {
-        true => Err(problem(root, PackProblem::Ambiguous(dir.name.clone()))),
-        false => Ok(false),
-    }
+    Ok(false)
 }
 
 /// The folder of a part, of which there is one at most.

@@ -176,6 +176,20 @@ fn what_is_left_out_is_counted_and_named() {
 }
 
 #[test]
+fn a_class_of_pictures_that_are_not_read_says_so() {
+    let made = folder(&[("a", A), ("b", B)], 2);
+    for i in 0..2 {
+        let from = made.path().join(format!("b/{i}.PNG"));
+        fs::rename(&from, from.with_extension("webp")).unwrap();
+    }
+    let error = refusal(made.path());
+    assert!(
+        error.contains("b: each class needs") && error.contains("(2 .webp): convert"),
+        "{error}"
+    );
+}
+
+#[test]
 fn parts_are_known_by_all_their_names() {
     let parts = |train: &str, second: &str| {
         let names = [train, second].map(|part| [format!("{part}/a"), format!("{part}/b")]);
@@ -200,6 +214,28 @@ fn parts_are_known_by_all_their_names() {
     let notes = packed.notes.join("\n");
     assert!(notes.contains("\"val\" is trained on together with \"train\""), "{notes}");
     assert!(notes.contains("1 picture was left out") && notes.contains("extra/c/3.png"), "{notes}");
+}
+
+/// As Kaggle's Intel scenes are.
+#[test]
+fn parts_with_longer_names_and_folders_around_their_classes_are_known() {
+    let made = folder(
+        &[
+            ("seg_train/seg_train/a", A),
+            ("seg_train/seg_train/b", B),
+            ("seg_test/seg_test/a", A),
+            ("seg_test/seg_test/b", B),
+            ("seg_pred/seg_pred", A),
+        ],
+        2,
+    );
+    let packed = pack(made.path()).unwrap();
+    assert_eq!((packed.train.len(), packed.test.len()), (4, 4));
+    assert!(packed.notes.iter().any(|note| note.starts_with("2 pictures were left out")));
+    // Classes of trains and tests are no parts.
+    let made = folder(&[("steam train/1", A), ("train station/2", B), ("test tube", A)], 2);
+    let names = ["steam train", "test tube", "train station"];
+    assert_eq!(pack(made.path()).unwrap().train.classes(), names);
 }
 
 #[test]
@@ -281,7 +317,8 @@ fn what_is_packed_loads_whatever_the_names() {
                 picture.save_png(&from.join(name).join(format!("{i}.png"))).unwrap();
             }
         }
-        let config = PackConfig { as_they_are: true, shape: [2, 2], ..PackConfig::default() };
+        let config =
+            PackConfig { preparation: Preparation::Raw, shape: [2, 2], ..PackConfig::default() };
         let saved = from_pictures(&from, &config, &mut |_, _| {}).and_then(|packed| {
             super::super::save_dir(&packed.train, &packed.test, &to)?;
             Ok(packed)
