@@ -25,7 +25,7 @@ impl<'a> ClassNames<'a> {
         Self { names, numbered: !known && first_number(names).is_some() }
     }
 
-    /// Whether they are consecutive numbers that nobody chose.
+    /// Whether they are consecutive numbers in place of names.
     pub fn is_numbered(self) -> bool {
         self.numbered
     }
@@ -145,10 +145,10 @@ impl ClassMapping {
         Ok(Self { outputs, classes: network.to_vec(), note: Some(note) })
     }
 
-    /// Matches labels that nobody named with names.
+    /// Matches labels without names with names.
     fn unnamed(network: ClassNames<'_>, data: ClassNames<'_>) -> Result<Self, ClassProblem> {
         let fewer = data.names.len() < network.names.len();
-        // Labels from 0 may lack the last ones; of labels from 1 nobody knows which is the first.
+        // Labels from 0 may lack the last ones; of labels from 1 the first may be missing as well.
         let fits = data.names.len() == network.names.len()
             || data.numbered && fewer && first_number(data.names) == Some(0);
         if !fits {
@@ -168,7 +168,7 @@ impl ClassMapping {
         Self { outputs, classes: network.names.to_vec(), note }
     }
 
-    /// What a person should know about it; none if both lists are the same.
+    /// A remark on how they were matched; none if both lists are the same.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }

@@ -180,7 +180,7 @@ pub(super) fn holder(
     })
 }
 
-/// The folders below one, each once whatever links lead to it, those that are hidden left out.
+/// Returns the folders below one, each once even if links lead to it; hidden ones are left out.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     seen.extend(fs::canonicalize(folder));
@@ -218,7 +218,7 @@ pub(super) fn is_clutter(name: &str) -> bool {
     name.starts_with('.') || NAMES.contains(&name.to_lowercase().as_str())
 }
 
-/// What a folder holds, in words.
+/// Returns the contents of a folder in words.
 pub(super) fn listing(folder: &Path) -> io::Result<String> {
     const SHOWN: usize = 12;
     let names = entries(folder)?;

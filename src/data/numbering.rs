@@ -4,13 +4,13 @@ use std::array;
 
 use super::catalog::DatasetName;
 
-/// What the classes of a folder are called.
+/// The names of the classes of a folder.
 pub(super) struct Numbering {
     /// The names, in the order of their labels.
     pub names: Vec<String>,
     /// The label of the first of them: 0, or 1 in data that counts from 1.
     pub first: u8,
-    /// What a person should know about it.
+    /// A remark for the person who asked for the data.
     pub note: Option<String>,
 }
 

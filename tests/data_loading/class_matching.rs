@@ -141,7 +141,7 @@ fn training_on_from_a_run_keeps_the_order_of_its_classes() {
     assert!(said.stdout.contains("accuracy 100.00 %"), "{said:#?}");
     let config = fs::read_to_string(home.0.path().join("n/config.toml")).unwrap();
     assert!(config.contains("classes = [\"cat\", \"dog\", \"ox\"]"), "{config}");
-    // And it can go on.
+    // And it can be resumed.
     home.said("train -q --resume n --epochs 2 --data-dir b --learning-rate 1e-9");
     assert!(home.said("evaluate n --data-dir a").stdout.contains("accuracy 100.00 %"));
 }

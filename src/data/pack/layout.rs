@@ -59,13 +59,13 @@ impl Classes {
     }
 }
 
-/// What a folder of pictures turned out to be.
+/// The classes and parts of a folder of pictures.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub train: Vec<Classes>,
     /// None if the test images are to be drawn.
     pub test: Option<Classes>,
-    /// What was decided, in words.
+    /// Decisions, in words.
     pub notes: Vec<String>,
     /// Files and folders beside those of the classes.
     pub beside: Vec<PathBuf>,
@@ -79,7 +79,7 @@ pub(super) struct Entry {
     pub is_dir: bool,
 }
 
-/// What is in a folder apart from hidden entries and the clutter of systems, in the order of the names:
+/// Returns the entries of a folder without hidden ones and the clutter of systems, in the order of their names:
 /// 2 before 10, and numbers before words.
 pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
     let at = |source| DataError::read(folder, source);

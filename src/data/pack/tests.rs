@@ -3,7 +3,7 @@ use std::fs;
 use super::super::images::Gray;
 use super::*;
 
-/// A bright square or bar of its own size on a dark picture of its own size.
+/// A bright square or bar on a dark picture, both of a size that is given.
 fn draw(path: &Path, side: usize, [height, width]: [usize; 2]) {
     let inside = |at: usize, size: usize| at >= side / 4 && at < side / 4 + size;
     let pixels = (0..side * side)

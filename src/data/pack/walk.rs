@@ -29,7 +29,7 @@ pub(super) struct LeftOut {
     links: Vec<PathBuf>,
 }
 
-/// What a file is by the end of its name.
+/// The kind of a file by the end of its name.
 enum Kind {
     Picture,
     /// A picture that is not read.
@@ -84,7 +84,7 @@ impl LeftOut {
         }
     }
 
-    /// What is left out, in sentences.
+    /// Says in sentences which files are left out.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let such_as = |example: &Option<PathBuf>| {
