@@ -15,10 +15,10 @@ const SOURCES: [&str; 7] = [
 ];
 
 fn main() {
-    println!("cargo:rerun-if-changed=csrc");
-    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
-    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
-    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    println!("cargo::rerun-if-changed=csrc");
+    println!("cargo::rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
+    println!("cargo::rerun-if-env-changed=LIBTORCH_CXX11_ABI");
 
     // Set by torch-sys's build script, which has checked the version.
     let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect(
@@ -41,13 +41,23 @@ fn main() {
         .files(SOURCES.map(|name| Path::new("csrc").join(name)))
         .compile("seqfit_native");
 
-    // The binary runs outside cargo too. RUNPATH, not RPATH: LD_LIBRARY_PATH can still point it at
-    // another libtorch of the same version, such as the one inside a PyTorch with CUDA.
-    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
-        println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags");
-        // Functions are looked up at their first call, so that a libtorch of another version is met
-        // by our own check (native/library.rs), not by a loader that misses a mangled name.
-        println!("cargo:rustc-link-arg=-Wl,-z,lazy");
+    let argument = linker_argument(&lib);
+    println!("cargo::rustc-link-arg={argument}");
+    // Cargo passes a linker argument on to no other crate. One that depends on this one takes it from
+    // here, as DEP_SEQFIT_LINK_ARG in its build script (README, "Use it as a library").
+    println!("cargo::metadata=link_arg={argument}");
+    println!("cargo::metadata=libtorch_lib={}", lib.display());
+}
+
+/// The one argument with which a program finds libtorch at run time, outside cargo too.
+fn linker_argument(lib: &Path) -> String {
+    let rpath = format!("-rpath,{}", lib.display());
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
+        return format!("-Wl,{rpath}");
     }
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    // RUNPATH, not RPATH: LD_LIBRARY_PATH can still point it at another libtorch of the same version,
+    // such as the one inside a PyTorch with CUDA. And functions are looked up at their first call, so
+    // that a libtorch of another version is met by our own check (native/library.rs), not by a loader
+    // that misses a mangled name.
+    format!("-Wl,--enable-new-dtags,-z,lazy,{rpath}")
 }

@@ -82,6 +82,10 @@ pub use train::{
     Snapshot, SnapshotError, State, Sums, TrainError, callback, recipe,
 };
 
+/// The bindings whose [`Tensor`](tch::Tensor) and [`Device`] this crate takes and returns. A program that
+/// names them by this path has the same version of them.
+pub use tch;
+
 /// The layers of a [`Sequential`].
 pub mod layers {
     pub use crate::model::{Dense, Dropout, Flatten, Layer};

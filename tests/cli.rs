@@ -302,6 +302,92 @@ fn the_doctor_says_whether_training_works_here() {
     assert!(said.stdout.ends_with("training works here\n"), "{}", said.stdout);
 }
 
+/// A place to train in: the cache, the working folder, and what else is set.
+struct Place {
+    name: &'static str,
+    variables: Vec<(&'static str, String)>,
+    works: bool,
+}
+
+fn places(home: &Path) -> Vec<Place> {
+    let file = home.join("file");
+    fs::write(&file, "no folder").unwrap();
+    fs::create_dir_all(home.join("wrong/mnist")).unwrap();
+    let place = |name, variable, value: &str, works| {
+        let variables = vec![(variable, value.to_owned())];
+        Place { name, variables, works }
+    };
+    let at = |name: &str| home.join(name).display().to_string();
+    vec![
+        place("nothing else", "SEQFIT_CACHE", &at("cache"), true),
+        place("a cache below a file", "SEQFIT_CACHE", &at("file/cache"), false),
+        place("data that is not there", "SEQFIT_DATA", &at("missing"), true),
+        place("data that is a file", "SEQFIT_DATA", &at("file"), true),
+        place("data that is none", "SEQFIT_DATA", &at("wrong"), false),
+        place("no mirror", "SEQFIT_MIRROR", "ftp://mirror.invalid", false),
+    ]
+}
+
+#[test]
+fn the_doctor_and_training_agree() {
+    let home = tempfile::tempdir().unwrap();
+    for Place { name, variables, works } in places(home.path()) {
+        let with = |arguments: &[&str]| {
+            let mut command = seqfit(home.path());
+            run(command.args(arguments).envs(variables.clone()))
+        };
+        let doctor = with(&["doctor", "--json"]);
+        let listing = common::listing(home.path());
+        assert_eq!(listing, ["file", "wrong"], "{name}: the doctor leaves nothing");
+        let trained = with(&["train", "-q", "--epochs", "1"]);
+        assert_eq!((doctor.code == 0, trained.code == 0), (works, works), "{name}: {doctor:?}");
+        let report: serde_json::Value = serde_json::from_str(&doctor.stdout).unwrap();
+        if let Some(error) = trained.stderr.strip_prefix("error: ") {
+            assert_eq!(report["problems"], serde_json::json!([error.trim_end()]), "{name}");
+        }
+        for made in ["cache", "runs"] {
+            let _ = fs::remove_dir_all(home.path().join(made));
+        }
+    }
+    fs::write(home.path().join("runs"), "no folder").unwrap();
+    let [doctor, trained] = [&["doctor"][..], &["train", "-q", "--epochs", "1"]]
+        .map(|arguments| run(seqfit(home.path()).args(arguments)));
+    assert_eq!((doctor.code, trained.code), (1, 1), "{doctor:?}");
+    assert!(doctor.stdout.contains("train --out"), "{doctor:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_doctor_finds_that_a_user_without_rights_cannot_train() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let home = tempfile::tempdir().unwrap();
+    // As HOME=/ is for a user of a container: to be read by all, and written to by none.
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let as_user = |arguments: &[&str]| {
+        let mut command = seqfit(home.path());
+        command.args(arguments).env("HOME", home.path()).env_remove("XDG_CACHE_HOME");
+        command.env_remove("SEQFIT_CACHE");
+        if rustix::process::geteuid().is_root() {
+            command.uid(65534).gid(65534);
+        }
+        command.output().map(|output| (output.status.code(), output.stdout))
+    };
+    let Ok((code, said)) = as_user(&["doctor", "--json"]) else {
+        common::not_here("a test as another user (its way to the program is closed)");
+        return;
+    };
+    let report: serde_json::Value = serde_json::from_slice(&said).unwrap();
+    let problems = report["problems"].as_array().unwrap();
+    assert_eq!((code, problems.len()), (Some(1), 2), "{report}");
+    for (problem, cure) in problems.iter().zip(["SEQFIT_CACHE", "train --out"]) {
+        let problem = problem.as_str().unwrap();
+        assert!(problem.contains("Permission denied") && problem.contains(cure), "{problem}");
+    }
+    let (code, _) = as_user(&["train", "-q", "--epochs", "1"]).unwrap();
+    assert_eq!(code, Some(1));
+}
+
 #[test]
 fn summaries_are_kerass_tables() {
     let home = tempfile::tempdir().unwrap();

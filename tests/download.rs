@@ -271,3 +271,111 @@ fn the_contents_may_be_compressed_by_another_program() {
         assert_eq!(fetch_file(&file, &mirrors, &folder, &mut |_| {}).is_ok(), taken);
     }
 }
+
+/// `seqfit data fetch mnist` from a mirror that only a proxy can find.
+fn fetch_through(home: &std::path::Path, mirror: &str, variables: &[(&str, &str)]) -> common::Said {
+    let mut command = common::seqfit(home);
+    command.args(["data", "fetch", "mnist"]).env("SEQFIT_MIRROR", mirror).env_remove("NO_PROXY");
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(name);
+    }
+    common::run(command.envs(variables.iter().copied()))
+}
+
+#[test]
+fn plain_http_is_sent_to_an_http_proxy_with_the_whole_address() {
+    let home = tempfile::tempdir().unwrap();
+    let file = "http://mirror.invalid:81/x/mnist/train-images-idx3-ubyte.gz";
+    for variable in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        let proxy = Server::start(|_, _| Answer::Status(404));
+        let address = proxy.address().replace("://", "://me:se%3Acret@");
+        let said = fetch_through(home.path(), "http://mirror.invalid:81/x", &[(variable, &address)]);
+        assert!(said.code == 1 && said.stderr.contains("status 404"), "{said:?}");
+        let asked = proxy.asked();
+        assert_eq!(asked.len(), 1, "{variable}: {asked:?}");
+        assert_eq!(asked[0].path, file);
+        // "me:se:cret"
+        assert_eq!(asked[0].authorization.as_deref(), Some("Basic bWU6c2U6Y3JldA=="));
+    }
+}
+
+#[test]
+fn https_asks_an_http_proxy_for_a_tunnel() {
+    let home = tempfile::tempdir().unwrap();
+    for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        let proxy = Server::start(|_, _| Answer::Status(407));
+        let address = proxy.address().replace("://", "://me:secret@");
+        let said = fetch_through(home.path(), "https://mirror.invalid", &[(variable, &address)]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.stderr.contains("407") && said.stderr.contains(variable), "{said:?}");
+        assert!(!said.stderr.contains("secret"), "{said:?}");
+        let asked = proxy.asked();
+        assert_eq!(asked[0].path, "mirror.invalid:443");
+        assert_eq!(asked[0].authorization.as_deref(), Some("Basic bWU6c2VjcmV0"));
+    }
+}
+
+#[test]
+fn a_socks_proxy_is_asked_for_every_scheme() {
+    let home = tempfile::tempdir().unwrap();
+    for (scheme, port) in [("http", 80), ("https", 443)] {
+        let (address, served) = http::socks5();
+        let proxy = format!("socks5h://{address}");
+        let mirror = format!("{scheme}://mirror.invalid");
+        let said = fetch_through(home.path(), &mirror, &[("ALL_PROXY", &proxy)]);
+        assert!(said.code == 1 && said.stderr.contains("of ALL_PROXY"), "{said:?}");
+        assert_eq!(served.join().unwrap().unwrap(), ("mirror.invalid".to_owned(), port));
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_an_error_and_never_left_out() {
+    let home = tempfile::tempdir().unwrap();
+    let closed = http::closed();
+    for scheme in ["http", "https", "socks4", "socks4a", "socks5", "socks5h"] {
+        let proxy = closed.replace("http", scheme);
+        // An address that this machine could reach itself, if it did not take the proxy.
+        let mirror = "http://192.0.2.1:9";
+        let said = fetch_through(home.path(), mirror, &[("ALL_PROXY", &proxy)]);
+        let words = format!("through the proxy {proxy} of ALL_PROXY");
+        assert!(said.code == 1 && said.stderr.contains(&words), "{said:?}");
+    }
+}
+
+#[test]
+fn a_malformed_proxy_names_its_variable() {
+    let home = tempfile::tempdir().unwrap();
+    for value in ["socks6://me:secret@host", "http://host:port", "://", "http:/me:secret@host"] {
+        for command in [&["data", "fetch", "mnist"][..], &["train", "-q"], &["doctor"]] {
+            let mut run = common::seqfit(home.path());
+            run.args(command).env("SEQFIT_MIRROR", "http://mirror.invalid").env_remove("NO_PROXY");
+            let said = common::run(run.env("http_proxy", value));
+            let text = said.stdout + &said.stderr;
+            assert!(said.code == 1 && text.contains("http_proxy must be the address"), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_mirror_on_this_machine_is_asked_without_the_proxy() {
+    let home = tempfile::tempdir().unwrap();
+    let mirror = Server::start(|_, _| Answer::Status(404));
+    fetch_through(home.path(), mirror.address(), &[("ALL_PROXY", &http::closed())]);
+    assert_eq!(mirror.asked().len(), 1);
+}
+
+#[test]
+fn mnist_comes_through_a_proxy() {
+    let Some(mnist) = common::mnist() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let files = common::listing(&mnist).into_iter().filter(|name| name.ends_with(".gz"));
+    let at = |name: &str| format!("http://mirror.invalid/mnist/{name}");
+    let proxy = Server::files(
+        files.map(|name| (at(&name), fs::read(mnist.join(&name)).unwrap())).collect(),
+    );
+    let said =
+        fetch_through(home.path(), "http://mirror.invalid", &[("http_proxy", proxy.address())]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(proxy.asked().len(), 4);
+}

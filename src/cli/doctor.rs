@@ -1,13 +1,18 @@
-//! `seqfit doctor`: would training work here, and if not, what mends it.
+//! `seqfit doctor`: tries in small what `train` does, and says what cures it where that fails.
+
+mod memory;
+mod trial;
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use seqfit::libtorch::{self, Driver, Gpu};
 use seqfit::{Device, data, device};
 use serde::Serialize;
 
-use super::{output, progress};
+use super::{output, progress, train};
+use memory::Memory;
 
 /// Options of `seqfit doctor`.
 #[derive(Debug, clap::Args)]
@@ -22,9 +27,14 @@ struct Report {
     ok: bool,
     /// What keeps training from working, each with its cure.
     problems: Vec<String>,
+    /// What training does otherwise than may be expected.
+    notes: Vec<String>,
     libtorch: Libtorch,
     cuda: Cuda,
     threads: usize,
+    memory: Memory,
+    /// Where `train` without options takes its data from.
+    data: Option<String>,
     cache: Option<Folder>,
     working_folder: Option<Folder>,
 }
@@ -69,11 +79,73 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn examine() -> Report {
-    let mut problems = Vec::new();
+    let mut findings = Findings::default();
     let version = libtorch::check_version();
     if let Err(error) = &version {
-        problems.push(error.to_string());
+        findings.problems.push(error.to_string());
     }
+    // With the wrong libtorch the first step would end the process.
+    let trained = version.is_ok().then(|| trial::train(Device::Cpu));
+    let trained = trained.and_then(|tried| findings.take("a training step on the CPU fails", tried));
+    let cuda = cuda(version.is_ok());
+    let locations = findings.take("", data::Locations::from_env().map_err(Into::into));
+    let data = locations.as_ref().and_then(|locations| findings.data(locations));
+    findings.take("", trial::write_run(Path::new(train::RUNS), trained.as_ref()));
+    let memory = Memory::read();
+    findings.problems.extend(memory.problem());
+    Report {
+        ok: findings.problems.is_empty(),
+        problems: findings.problems,
+        notes: findings.notes,
+        libtorch: Libtorch {
+            expected: libtorch::expected_version().to_owned(),
+            found: libtorch::version(),
+            folder: libtorch::folder().map(|folder| folder.display().to_string()),
+        },
+        cuda,
+        threads: device::all_threads(),
+        memory,
+        data,
+        cache: locations.and_then(|locations| locations.cache.as_deref().map(folder)),
+        working_folder: std::env::current_dir().ok().map(|path| folder(&path)),
+    }
+}
+
+/// What there is to say at the end.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Findings {
+    /// The value, or an error that becomes a problem.
+    fn take<T>(&mut self, what: &str, tried: anyhow::Result<T>) -> Option<T> {
+        let separator = if what.is_empty() { "" } else { ": " };
+        tried
+            .map_err(|error| {
+                self.problems.push(format!("{what}{separator}{}", super::chain(&error)));
+            })
+            .ok()
+    }
+
+    /// Where `train` without options takes its data from.
+    fn data(&mut self, locations: &data::Locations) -> Option<String> {
+        let data::DryRun { found, notice } =
+            self.take("", trial::data(locations).map_err(Into::into))?;
+        self.notes.extend(notice);
+        Some(match found {
+            data::Found::Here(Some(folder)) => format!("mnist, from {}", folder.display()),
+            data::Found::Mirror { url, proxy } => {
+                let through = proxy.map_or(String::new(), |proxy| format!(", through {proxy}"));
+                format!("mnist, to be downloaded from {url}{through}")
+            }
+            data::Found::Here(None) | data::Found::Fallback => "the built-in digits".to_owned(),
+        })
+    }
+}
+
+fn cuda(is_right_libtorch: bool) -> Cuda {
     let (driver, devices) = match libtorch::query_driver() {
         Driver::Present { cuda: (major, minor), gpus } => {
             (format!("for CUDA {major}.{minor}"), gpus)
@@ -81,53 +153,12 @@ fn examine() -> Report {
         Driver::Failed(code) => (format!("installed, fails with CUDA error {code}"), Vec::new()),
         Driver::Missing => ("none".to_owned(), Vec::new()),
     };
-    // With the wrong libtorch the next call would end the process.
-    let usable = match &version {
-        Ok(()) => one_step(Device::Cuda(0)).map_err(|error| error.to_string()),
-        Err(_) => Err("not tried with the wrong libtorch".to_owned()),
+    let reason = match is_right_libtorch {
+        true => trial::train(Device::Cuda(0)).err().map(|error| super::chain(&error)),
+        false => Some("not tried with the wrong libtorch".to_owned()),
     };
-    if version.is_ok()
-        && let Err(error) = one_step(Device::Cpu)
-    {
-        problems.push(format!("a training step on the CPU fails: {error}"));
-    }
-    let cache = match data::Locations::from_env() {
-        Ok(locations) => locations.cache.as_deref().map(folder),
-        Err(error) => {
-            problems.push(error.to_string());
-            None
-        }
-    };
-    Report {
-        ok: problems.is_empty(),
-        problems,
-        libtorch: Libtorch {
-            expected: libtorch::expected_version().to_owned(),
-            found: libtorch::version(),
-            folder: libtorch::folder().map(|folder| folder.display().to_string()),
-        },
-        cuda: Cuda {
-            built: libtorch::has_cuda_library(),
-            usable: usable.is_ok(),
-            driver,
-            devices,
-            reason: usable.err(),
-        },
-        threads: device::all_threads(),
-        cache,
-        working_folder: std::env::current_dir().ok().map(|path| folder(&path)),
-    }
-}
-
-/// The real thing in small: a network, a batch, a step.
-fn one_step(device: Device) -> Result<(), seqfit::Error> {
-    use seqfit::{FitConfig, Sequential, layers::Dense, layers::Flatten};
-    let classes = vec!["a".to_owned(), "b".to_owned()];
-    let dataset = data::Dataset::new(vec![0, 255], [1, 1], vec![0, 1], classes)?;
-    let model = Sequential::new([1, 1]).add(Flatten).add(Dense::new(2));
-    let config = FitConfig { epochs: 1, ..FitConfig::default() };
-    model.build(device, 0)?.fit(&dataset, &config, &mut [])?;
-    Ok(())
+    let built = libtorch::has_cuda_library();
+    Cuda { built, usable: reason.is_none(), driver, devices, reason }
 }
 
 /// A folder and the free space of its disk; of the nearest folder above that exists, if need be.
@@ -156,6 +187,7 @@ fn print(report: &Report, out: &mut String) -> std::fmt::Result {
         Some(reason) => writeln!(out, "           not usable: {reason}")?,
     }
     writeln!(out, "threads    {}", report.threads)?;
+    print_memory(&report.memory, out)?;
     if report.cache.is_none() {
         writeln!(out, "cache      none: set SEQFIT_CACHE to a folder to keep downloads in")?;
     }
@@ -165,6 +197,8 @@ fn print(report: &Report, out: &mut String) -> std::fmt::Result {
             writeln!(out, "{name:<10} {path} ({free} free)")?;
         }
     }
+    writeln!(out, "data       {}", report.data.clone().unwrap_or_else(none))?;
+    report.notes.iter().try_for_each(|note| writeln!(out, "note       {note}"))?;
     match report.problems.as_slice() {
         [] => writeln!(out, "training works here"),
         problems => {
@@ -172,4 +206,16 @@ fn print(report: &Report, out: &mut String) -> std::fmt::Result {
             writeln!(out, "training does not work here")
         }
     }
+}
+
+fn print_memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
+    let Memory { available_bytes, limit_bytes, address_space_bytes } = memory;
+    let available = available_bytes.map_or_else(|| "unknown".to_owned(), progress::bytes);
+    write!(out, "memory     {available} available")?;
+    for (limit, whose) in [(limit_bytes, "its control group"), (address_space_bytes, "ulimit -v")] {
+        if let Some(limit) = limit {
+            write!(out, ", limited to {} by {whose}", progress::bytes(*limit))?;
+        }
+    }
+    writeln!(out)
 }

@@ -1,10 +1,11 @@
 //! `seqfit recipe`: the named sets of training settings.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use seqfit::recipe::Recipe;
+use seqfit::recipe::{Pictures, Recipe};
 
 use super::{output, train};
 
@@ -17,7 +18,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the recipes that are built in
+    /// List the recipes that are built in: epochs, the pictures that each is for, what it is for
     List,
     /// Print all settings of a recipe as TOML, which --recipe FILE.toml takes
     Show {
@@ -30,9 +31,22 @@ enum Command {
 /// Runs `seqfit recipe`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let text = match args.command {
-        Command::List => Recipe::names().map(|name| format!("{name}\n")).collect(),
+        Command::List => list()?,
         Command::Show { recipe } => train::load_recipe(&recipe)?.to_toml()?,
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each recipe, the name first.
+fn list() -> anyhow::Result<String> {
+    let mut text = String::new();
+    for name in Recipe::names() {
+        let Recipe { description, tuned_for, fit, .. } = Recipe::named(name)?;
+        let pictures = tuned_for.map_or("any pictures", Pictures::as_str);
+        let description = description.unwrap_or_default();
+        let epochs = fit.epochs;
+        writeln!(text, "{name:<8}  {epochs:>3} epochs  {pictures:<12}  {description}")?;
+    }
+    Ok(text)
 }

@@ -36,6 +36,9 @@ use trial::{Trial, TrialOptions};
 
 pub use settings::{FitOptions, load_recipe, over};
 
+/// Where runs are put without --out.
+pub const RUNS: &str = "runs";
+
 /// Options of `seqfit train`; without any it is the tutorial that everybody starts with.
 // Negative numbers are values that break a rule, not unknown options.
 #[derive(Debug, clap::Args)]

@@ -149,6 +149,11 @@ impl DatasetName {
         }
     }
 
+    /// Whether its images show handwritten digits.
+    pub fn is_digits(self) -> bool {
+        matches!(self, DatasetName::Mnist | DatasetName::Digits)
+    }
+
     /// What is known about it.
     pub fn entry(self) -> &'static Entry {
         match self {

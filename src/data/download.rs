@@ -4,8 +4,11 @@
 //! A file grows under its name with `.part` behind it. Whatever a mirror does wrong, the next one
 //! is asked; only trouble on this machine (a full disk) ends it at once.
 
+mod forward;
 mod http;
 mod mirror;
+mod no_proxy;
+mod proxy;
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -77,6 +80,18 @@ pub fn fetch_file(
     }
     let (file, folder) = (file.name.to_owned(), folder.to_owned());
     Err(DataError::Download { file, folder, attempts, missed: None })
+}
+
+/// Asks for the file at `url` and takes none of it. Returns the proxy that it went through.
+///
+/// # Errors
+/// A setting for a proxy that cannot be used; inside, why there was no file.
+pub(super) fn reach(url: &str) -> Result<Result<Option<String>, MirrorProblem>, DataError> {
+    match http::way_to(url).and_then(|proxy| http::get(url, 0).map(|_| proxy)) {
+        Ok(proxy) => Ok(Ok(proxy)),
+        Err(Stop::Mirror(problem)) => Ok(Err(problem)),
+        Err(Stop::Here(error)) => Err(error),
+    }
 }
 
 /// Gives a complete file its name, for good: it and its name outlast a power cut.

@@ -365,6 +365,14 @@ impl DataError {
         DataError::Write { path: path.to_owned(), source }
     }
 
+    /// Adds the folder of `SEQFIT_DATA` that would have made a download needless.
+    pub(super) fn with_missed(mut self, folder: Option<PathBuf>) -> Self {
+        if let DataError::Download { missed, .. } | DataError::NoCache { missed } = &mut self {
+            *missed = folder;
+        }
+        self
+    }
+
     pub(super) fn folder(path: &Path, problem: FolderProblem) -> Self {
         DataError::Folder { path: path.to_owned(), problem }
     }
@@ -412,10 +420,12 @@ pub(super) fn listed(attempts: &[Attempt]) -> String {
 
 /// Adds to a message that a folder in `SEQFIT_DATA` was looked for in vain.
 pub(super) fn told_missed(missed: &Option<PathBuf>) -> String {
-    match missed.as_deref().map(|dir| (dir.parent(), dir.file_name())) {
-        Some((Some(data), Some(name))) => {
-            format!("; SEQFIT_DATA={} holds no folder {}", data.display(), name.display())
-        }
-        _ => String::new(),
-    }
+    missing_in_data_folder(missed).map_or(String::new(), |text| format!("; {text}"))
+}
+
+/// Says which folder `SEQFIT_DATA` lacks.
+pub(super) fn missing_in_data_folder(missed: &Option<PathBuf>) -> Option<String> {
+    let missed = missed.as_deref()?;
+    let (data, name) = (missed.parent()?, missed.file_name()?);
+    Some(format!("SEQFIT_DATA={} holds no folder {}", data.display(), name.display()))
 }

@@ -100,12 +100,7 @@ pub fn fetch(
         return Ok(None);
     }
     let folder = locations.cached(name).ok_or(DataError::NoCache { missed: None })?;
-    fs::create_dir_all(&folder).map_err(|source| DataError::write(&folder, source))?;
-    // Another process that fetches the same is waited for; what it brought is then right. Where
-    // the file system has no locks there is no waiting.
-    let lock = folder.with_extension("lock");
-    let lock = File::create(&lock).map_err(|source| DataError::write(&lock, source))?;
-    let _unlocked_on_close = lock.lock();
+    let _unlocked_on_close = prepare(&folder)?;
     let mirrors = locations.mirrors_of(entry);
     for file in entry.files {
         download::fetch_file(file, &mirrors, &folder, progress)?;
@@ -113,35 +108,58 @@ pub fn fetch(
     Ok(Some(folder))
 }
 
+/// Makes the folder for a download and takes its lock.
+pub(super) fn prepare(folder: &Path) -> Result<File, DataError> {
+    fs::create_dir_all(folder).map_err(|source| DataError::write(folder, source))?;
+    // Another process that fetches the same is waited for; what it brought is then right. Where
+    // the file system has no locks there is no waiting.
+    let path = lock_path(folder);
+    let lock = File::create(&path).map_err(|source| DataError::write(&path, source))?;
+    let _ = lock.lock();
+    Ok(lock)
+}
+
+/// The file beside the folder of a download that is locked while it is written to.
+pub(super) fn lock_path(folder: &Path) -> PathBuf {
+    folder.with_extension("lock")
+}
+
 fn named(
     name: DatasetName,
     locations: &Locations,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded, DataError> {
-    let entry = name.entry();
-    if entry.files.is_empty() {
-        return built_in();
-    }
-    if let Some(own) = locations.own(name) {
-        return known(name, folder::load(&own, Some(name))?);
-    }
-    // Under whatever name: a file may have been put there by hand.
-    if let Some(cached) = locations.cached(name).filter(|dir| find::has_all(dir))
-        && let Ok(loaded) = folder::load(&cached, Some(name)).and_then(|found| known(name, found))
-    {
+    if let Some(loaded) = on_disk(name, locations)? {
         return Ok(loaded);
     }
     // Something is missing or wrong; what is right stays.
-    let fetched = fetch(name, locations, progress).map_err(|mut error| {
-        if let DataError::Download { missed, .. } | DataError::NoCache { missed } = &mut error {
-            *missed = locations.missed(name);
-        }
-        error
-    });
-    match fetched? {
+    let fetched = fetch(name, locations, progress)
+        .map_err(|error| error.with_missed(locations.missed(name)))?;
+    match fetched {
         Some(dir) => known(name, folder::load(&dir, Some(name))?),
         None => built_in(),
     }
+}
+
+/// Loads a known data set that is built in, in the data folder, or whole and right in the cache.
+///
+/// # Errors
+/// The data folder holds something else under its name.
+pub(super) fn on_disk(
+    name: DatasetName,
+    locations: &Locations,
+) -> Result<Option<Loaded>, DataError> {
+    if name.entry().files.is_empty() {
+        return built_in().map(Some);
+    }
+    if let Some(own) = locations.own(name) {
+        return known(name, folder::load(&own, Some(name))?).map(Some);
+    }
+    // Any name will do: a file may have been put there by hand.
+    let cached = locations.cached(name).filter(|dir| find::has_all(dir));
+    Ok(cached.and_then(|dir| {
+        folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()
+    }))
 }
 
 /// Takes a folder for the known data set `name`, if its files are that.
@@ -207,7 +225,7 @@ fn built_in() -> Result<Loaded, DataError> {
 }
 
 /// What to say when the built-in digits stand in for MNIST; `None` if `error` is no reason for it.
-fn fallback_notice(error: &DataError) -> Option<String> {
+pub(super) fn fallback_notice(error: &DataError) -> Option<String> {
     let (reason, missed, cure) = match error {
         DataError::Download { file, folder, attempts, missed } => (
             format!("{file} could not be downloaded ({})", listed(attempts)),

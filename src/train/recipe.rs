@@ -10,8 +10,39 @@ use super::config::FitConfig;
 pub struct Recipe {
     /// Its name, or the file it came from.
     pub name: String,
+    /// Its purpose in one line, if it states one.
+    pub description: Option<String>,
+    /// The pictures that its settings were chosen on, if it is not for all.
+    pub tuned_for: Option<Pictures>,
     /// The settings; seed and threads are the defaults, unless a file says otherwise.
     pub fit: FitConfig,
+}
+
+/// A kind of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Pictures {
+    /// Handwritten digits, which stay what they are when they are rotated, sheared and bent a little.
+    Digits,
+}
+
+impl Pictures {
+    /// The name as it is in a recipe.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Pictures::Digits => "digits",
+        }
+    }
+}
+
+/// The lines of a recipe that are no settings.
+#[derive(Deserialize, Serialize)]
+struct About {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuned_for: Option<Pictures>,
 }
 
 /// Why a text is no recipe.
@@ -59,7 +90,8 @@ impl Recipe {
         }
     }
 
-    /// Reads the settings of [`FitConfig`] by the names that they have in `config.toml`'s `[fit]`; those
+    /// Reads `description` and `tuned_for`, which may be left out, and the settings of [`FitConfig`] by the
+    /// names that they have in `config.toml`'s `[fit]`; those
     /// that are left out are the tutorial's. A `[schedule]` or an `[optimizer]` of another name than the
     /// tutorial's begins with its own defaults.
     ///
@@ -67,22 +99,31 @@ impl Recipe {
     /// What is wrong with the text, or the first setting that breaks its rule.
     pub fn from_toml(name: &str, text: &str) -> Result<Self, RecipeError> {
         let wrong = |message: String| RecipeError::Text { name: name.to_owned(), message };
-        let given: Table =
+        let mut given: Table =
             toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+        let about = ["description", "tuned_for"].into_iter();
+        let about: Table = about.filter_map(|key| given.remove_entry(key)).collect();
+        let About { description, tuned_for } = about
+            .try_into()
+            .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
         let fit = overlay(&FitConfig::default(), given).map_err(wrong)?;
         fit.check().map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { name: name.to_owned(), fit })
+        Ok(Self { name: name.to_owned(), description, tuned_for, fit })
     }
 
-    /// The settings in full, as TOML.
+    /// The settings in full, as TOML, and what they are for.
     ///
     /// # Errors
     /// Settings that TOML cannot hold, which none of ours are.
     pub fn to_toml(&self) -> Result<String, RecipeError> {
-        toml::to_string(&self.fit).map_err(|error| RecipeError::Text {
+        let about =
+            About { description: self.description.clone(), tuned_for: self.tuned_for };
+        let wrong = |error: toml::ser::Error| RecipeError::Text {
             name: self.name.clone(),
             message: error.to_string(),
-        })
+        };
+        let settings = toml::to_string(&self.fit).map_err(wrong)?;
+        Ok(toml::to_string(&about).map_err(wrong)? + &settings)
     }
 }
 
@@ -169,6 +210,8 @@ mod tests {
             ("epochs = ", "mine.toml is no recipe: "),
             ("epoch = 3", "unknown field `epoch`"),
             ("epochs = \"ten\"", "invalid type"),
+            ("tuned_for = \"cats\"", "unknown variant `cats`"),
+            ("description = 3", "invalid type"),
             ("epochs = 0", "epochs must be at least 1, found 0"),
             ("[optimizer]\nname = \"lion\"", "unknown variant `lion`"),
             ("[augment]\nscale = 1.5", "augment scale must be from 0 to 0.9, found 1.5"),

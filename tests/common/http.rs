@@ -1,6 +1,6 @@
 //! A small HTTP server for tests: what it answers is decided request by request.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,6 +11,8 @@ pub struct Asked {
     pub path: String,
     /// The first byte of a `Range: bytes=N-`.
     pub from: Option<usize>,
+    /// The value of `Proxy-Authorization`.
+    pub authorization: Option<String>,
 }
 
 /// An answer.
@@ -82,26 +84,51 @@ impl Server {
     }
 }
 
+/// Answers one client of a SOCKS5 proxy (RFC 1928, names are the proxy's to look up) with a tunnel to nothing,
+/// and returns the host and port that it asked for. The address is that of the proxy.
+pub fn socks5() -> (String, thread::JoinHandle<std::io::Result<(String, u16)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        let greeting = bytes(&mut stream, 2)?;
+        bytes(&mut stream, greeting[1].into())?;
+        stream.write_all(&[5, 0])?;
+        let request = bytes(&mut stream, 5)?;
+        let host = String::from_utf8_lossy(&bytes(&mut stream, request[4].into())?).into_owned();
+        let port = bytes(&mut stream, 2)?;
+        // "Connection refused".
+        stream.write_all(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0])?;
+        Ok((host, u16::from_be_bytes([port[0], port[1]])))
+    });
+    (address, served)
+}
+
 /// The address of a port that nothing listens on.
 pub fn closed() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     format!("http://{}", listener.local_addr().expect("an address"))
 }
 
+fn bytes(stream: &mut TcpStream, n: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; n];
+    stream.read_exact(&mut bytes).map(|()| bytes)
+}
+
 fn read_request(stream: &TcpStream) -> Option<Asked> {
     let mut lines = BufReader::new(stream).lines();
     let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
-    let mut from = None;
+    let (mut from, mut authorization) = (None, None);
     for line in lines {
-        let line = line.ok()?.to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(range) = line.strip_prefix("range: bytes=") {
-            from = range.trim_end_matches('-').parse().ok();
+        let line = line.ok()?;
+        let Some((name, value)) = line.split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "range" => from = value.strip_prefix("bytes=")?.trim_end_matches('-').parse().ok(),
+            "proxy-authorization" => authorization = Some(value.to_owned()),
+            _ => {}
         }
     }
-    Some(Asked { path, from })
+    Some(Asked { path, from, authorization })
 }
 
 fn respond(mut stream: TcpStream, asked: &Asked, answer: Answer) -> std::io::Result<()> {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
-use seqfit::recipe::{Recipe, overlay};
+use seqfit::data::{DatasetName, Source};
+use seqfit::recipe::{Pictures, Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
 use seqfit::{
     Adam, AdamW, Engine, FitConfig, Loss, Metric, OnNan, Optimizer, Precision, RmsProp, Sgd,
@@ -241,6 +242,26 @@ impl FitOptions {
         ]
         .into_iter()
         .find_map(|(given, option)| given.then_some(option))
+    }
+
+    /// Says which pictures the recipe was tuned for, if the data is not known to be of these.
+    pub fn note_on_recipe(&self, data: &Source) -> anyhow::Result<Option<String>> {
+        let recipe = self.recipe.as_deref().map(load_recipe).transpose()?;
+        let Some((name, pictures)) = recipe.and_then(|own| Some((own.name, own.tuned_for?))) else {
+            return Ok(None);
+        };
+        let known = data.name.parse().is_ok_and(|name: DatasetName| match pictures {
+            Pictures::Digits => name.is_digits(),
+            _ => false,
+        });
+        let (pictures, data) = (pictures.as_str(), &data.name);
+        Ok((!known).then(|| {
+            format!(
+                "note: the recipe {name} was tuned for {pictures}, and {data} is not known to be {pictures}: \
+                 its deformations may not suit these pictures (seqfit data preview --recipe {name} shows \
+                 them, --augment changes them)"
+            )
+        }))
     }
 
     /// `base` with what was asked for.

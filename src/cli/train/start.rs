@@ -10,7 +10,7 @@ use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 use super::super::loading;
 use super::super::output::tell;
 use super::timing::Timing;
-use super::{Args, Job, Own};
+use super::{Args, Job, Own, RUNS};
 
 /// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
 /// made.
@@ -31,6 +31,10 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     }
     let other = args.init_from.as_deref().map(Run::open).transpose()?;
     let data = resolve(args, &args.data.request(), args.stream.stream, timing)?;
+    // With --seeds each run would repeat it, and none prints it: they are quiet.
+    if let Some(note) = args.fit.note_on_recipe(&data.source)?.filter(|_| !args.quiet) {
+        tell(note);
+    }
     let mut data = args.trial.data(data, &fit)?;
     let (network, model, origin) = match other {
         None => {
@@ -257,7 +261,7 @@ fn default_path(dataset: &str, created: &str) -> PathBuf {
         .chars()
         .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
         .collect();
-    Path::new("runs").join(format!("{name}-{day}-{time}"))
+    Path::new(RUNS).join(format!("{name}-{day}-{time}"))
 }
 
 /// A folder of this name and time, for what has no data set yet.

@@ -1,42 +1,134 @@
-//! The HTTP client: its limits, and what its answers mean.
+//! The HTTP client: its limits, the way to a host, and what its answers mean.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use ureq::http::{HeaderMap, Uri};
-use ureq::{Agent, config::Config};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ureq::config::Config;
+use ureq::http::{HeaderMap, Response, Uri, header};
+use ureq::{Agent, Body};
+
+use super::forward;
+use super::mirror::{MirrorProblem, Stop};
+use super::proxy::Proxy;
 
 /// For names, connections and each piece of an answer; a whole download takes as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
-const MAX_REDIRECTS: u32 = 5;
+const MAX_REDIRECTS: usize = 5;
 
-/// A client for `url`: what begins as https stays https through all redirects.
-pub(super) fn agent(url: &str) -> Agent {
-    config(url).into()
+/// Asks for the file at `url`, from byte `first` if that is not 0, and follows redirects: the proxy is chosen
+/// for each of them, and https leads to https alone.
+///
+/// # Errors
+/// No answer, one with an error status, too many redirects; a setting for a proxy that cannot be used.
+pub(super) fn get(url: &str, first: u64) -> Result<Response<Body>, Stop> {
+    let mut at = parsed(url)?;
+    for _ in 0..=MAX_REDIRECTS {
+        let response = ask(&at, first)?;
+        let place = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
+        match place.filter(|_| response.status().is_redirection()) {
+            Some(place) => at = redirected(&at, place)?,
+            None => return Ok(response),
+        }
+    }
+    Err(problem("too many redirects"))
 }
 
-fn config(url: &str) -> Config {
-    let mut config = Agent::config_builder()
-        .https_only(url.starts_with("https://"))
-        .max_redirects(MAX_REDIRECTS)
+/// Checks that the settings for proxies can be used for `url`, and returns the proxy's description if there is
+/// one.
+///
+/// # Errors
+/// As [`get`], for the settings alone.
+pub(super) fn way_to(url: &str) -> Result<Option<String>, Stop> {
+    let proxy = Proxy::from_env(&parsed(url)?).map_err(Stop::Here)?;
+    Ok(proxy.map(|proxy| proxy.to_string()))
+}
+
+fn ask(uri: &Uri, first: u64) -> Result<Response<Body>, Stop> {
+    let proxy = Proxy::from_env(uri).map_err(Stop::Here)?;
+    let forwarding = proxy.as_ref().filter(|proxy| proxy.forwards(uri));
+    let mut request = agent(uri, proxy.as_ref()).get(uri).header("Accept-Encoding", "identity");
+    if let Some(credentials) = forwarding.and_then(|proxy| basic(proxy.inner())) {
+        request = request.header(header::PROXY_AUTHORIZATION, credentials);
+    }
+    if first > 0 {
+        request = request.header(header::RANGE, format!("bytes={first}-"));
+    }
+    request.call().map_err(|error| match (error, &proxy) {
+        (ureq::Error::StatusCode(407), Some(proxy)) => {
+            problem(&format!("{proxy} wants a user name and a password (407), or others"))
+        }
+        (ureq::Error::StatusCode(status), _) => MirrorProblem::Status(status).into(),
+        (error, Some(proxy)) => problem(&format!("{error}, through {proxy}")),
+        (error, None) => problem(&error.to_string()),
+    })
+}
+
+fn agent(uri: &Uri, proxy: Option<&Proxy>) -> Agent {
+    let forwarding = proxy.filter(|proxy| proxy.forwards(uri));
+    // Always set: without it ureq looks for a proxy itself, and leaves out what it cannot read.
+    let tunnel = if forwarding.is_some() { None } else { proxy };
+    let config = config(tunnel.map(|proxy| proxy.inner().clone()));
+    match forwarding {
+        Some(proxy) => forward::agent(config, uri, proxy.inner().uri()),
+        None => config.into(),
+    }
+}
+
+fn config(proxy: Option<ureq::Proxy>) -> Config {
+    Agent::config_builder()
+        .proxy(proxy)
+        .max_redirects(0)
         .timeout_resolve(Some(CONNECT))
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(PATIENCE))
         .timeout_per_read(Some(PATIENCE))
-        .user_agent(concat!("seqfit/", env!("CARGO_PKG_VERSION")));
-    if is_this_machine(url) {
-        // A proxy would look for the mirror on its own machine.
-        config = config.proxy(None);
-    }
-    config.build()
+        .user_agent(concat!("seqfit/", env!("CARGO_PKG_VERSION")))
+        .build()
 }
 
-fn is_this_machine(url: &str) -> bool {
-    let uri = url.parse::<Uri>().ok();
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+fn basic(proxy: &ureq::Proxy) -> Option<String> {
+    let user = proxy.username()?;
+    let both = format!("{user}:{}", proxy.password().unwrap_or_default());
+    Some(format!("Basic {}", BASE64_STANDARD.encode(both)))
+}
+
+fn problem(text: &str) -> Stop {
+    MirrorProblem::Connection(text.to_owned()).into()
+}
+
+fn parsed(url: &str) -> Result<Uri, Stop> {
+    let uri: Uri = url.parse().map_err(|error| problem(&format!("{url:?}: {error}")))?;
+    match uri.scheme_str() {
+        Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
+        _ => Err(problem(&format!("{url:?} is no http or https address"))),
+    }
+}
+
+/// Where a redirect from `base` leads.
+fn redirected(base: &Uri, place: &str) -> Result<Uri, Stop> {
+    let next = parsed(&joined(base, place))?;
+    if base.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
+        return Err(problem("an https address must redirect to https, found http"));
+    }
+    Ok(next)
+}
+
+/// The address that `place`, whole or relative, means at `base`.
+fn joined(base: &Uri, place: &str) -> String {
+    let scheme = base.scheme_str().unwrap_or("http");
+    let authority = base.authority().map_or("", |authority| authority.as_str());
+    let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+    if place.contains("://") {
+        place.to_owned()
+    } else if place.starts_with("//") {
+        format!("{scheme}:{place}")
+    } else if place.starts_with('/') {
+        format!("{scheme}://{authority}{place}")
+    } else {
+        format!("{scheme}://{authority}{folder}/{place}")
+    }
 }
 
 /// Length of the body, if it is announced.
@@ -61,18 +153,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_stays_https() {
-        assert!(config("https://a.example/x").https_only());
-        assert!(!config("http://a.example/x").https_only());
+    fn a_redirect_leads_where_it_says() {
+        let base = "https://a.example:1/x/y?z".parse().unwrap();
+        for (place, url) in [
+            ("http://b.example/", "http://b.example/"),
+            ("//b.example/c", "https://b.example/c"),
+            ("/c", "https://a.example:1/c"),
+            ("c/d", "https://a.example:1/x/c/d"),
+        ] {
+            assert_eq!(joined(&base, place), url);
+        }
     }
 
     #[test]
-    fn this_machine_is_asked_without_a_proxy() {
-        for url in ["http://localhost/", "http://127.0.0.1:80/x", "http://[::1]:8000/"] {
-            assert!(is_this_machine(url) && config(url).proxy().is_none(), "{url}");
-        }
-        for url in ["http://localhost.example/", "http://10.0.0.1/", "nonsense"] {
-            assert!(!is_this_machine(url), "{url}");
+    fn https_stays_https() {
+        let [secure, plain] = ["https://a.example/x", "http://a.example/x"].map(|url| url.parse());
+        for (base, place, stays) in [
+            (secure.as_ref().unwrap(), "http://a.example/", false),
+            (secure.as_ref().unwrap(), "HTTP://a.example/", false),
+            (secure.as_ref().unwrap(), "//b.example/", true),
+            (plain.as_ref().unwrap(), "https://a.example/", true),
+            (plain.as_ref().unwrap(), "ftp://a.example/", false),
+        ] {
+            assert_eq!(redirected(base, place).is_ok(), stays, "{base} {place}");
         }
     }
 

@@ -113,14 +113,7 @@ fn transfer(
     if part.len == file.bytes {
         return Ok(()); // complete, and left unchecked by a process that ended
     }
-    let mut request = http::agent(url).get(url).header("Accept-Encoding", "identity");
-    if part.len > 0 {
-        request = request.header("Range", format!("bytes={}-", part.len));
-    }
-    let response = request.call().map_err(|error| match error {
-        ureq::Error::StatusCode(status) => MirrorProblem::Status(status),
-        error => MirrorProblem::Connection(error.to_string()),
-    })?;
+    let response = http::get(url, part.len)?;
     let total = place(file, &response, part)?;
     let mut told = |done| progress(Progress { file: file.name.to_owned(), done, total });
     told(part.len);

@@ -1,0 +1,104 @@
+//! How much memory a process may still take.
+
+use serde::Serialize;
+
+/// What the tutorial takes at most on MNIST (README, "Speed").
+const NEEDED: u64 = 200 << 20;
+
+/// Memory in bytes; what the system does not say is left out.
+#[derive(Debug, Serialize)]
+pub struct Memory {
+    /// What the machine has left.
+    pub available_bytes: Option<u64>,
+    /// What the container or service, by its control group, may still take.
+    pub limit_bytes: Option<u64>,
+    /// The most addresses that a process may have (`ulimit -v`).
+    pub address_space_bytes: Option<u64>,
+}
+
+impl Memory {
+    /// Reads it from the system.
+    pub fn read() -> Self {
+        Self {
+            available_bytes: text("/proc/meminfo").and_then(|text| available(&text)),
+            limit_bytes: control_group(),
+            address_space_bytes: address_space(),
+        }
+    }
+
+    /// Says what is too little for training on MNIST, with the cure.
+    pub fn problem(&self) -> Option<String> {
+        let (left, whose, cure) = match (self.available_bytes, self.limit_bytes) {
+            (available, Some(limit)) if available.is_none_or(|available| limit < available) => {
+                (limit, "this container or service", "raise its limit")
+            }
+            (Some(available), _) => (available, "this machine", "end other programs"),
+            _ => return None,
+        };
+        (left < NEEDED).then(|| {
+            format!(
+                "training on MNIST takes {} MiB of memory, and {whose} has {} MiB left: {cure}",
+                NEEDED >> 20,
+                left >> 20
+            )
+        })
+    }
+}
+
+fn text(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+/// What is left of the tightest limit, from this process's control group (version 2) up.
+fn control_group() -> Option<u64> {
+    let groups = text("/proc/self/cgroup")?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_matches('/').to_owned();
+    let levels = std::path::Path::new(&own).ancestors();
+    levels
+        .filter_map(|level| {
+            let folder = std::path::Path::new("/sys/fs/cgroup").join(level);
+            let number = |name: &str| text(folder.join(name).to_str()?)?.trim().parse::<u64>().ok();
+            Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+        })
+        .min()
+}
+
+#[cfg(target_os = "linux")]
+fn address_space() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::As).current
+}
+
+#[cfg(not(target_os = "linux"))]
+fn address_space() -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tightest_limit_is_named() {
+        let memory = |available, limit| Memory {
+            available_bytes: available,
+            limit_bytes: limit,
+            address_space_bytes: None,
+        };
+        let (few, many) = (Some(50 << 20), Some(1 << 40));
+        assert_eq!(memory(many, many).problem(), None);
+        assert_eq!(memory(None, None).problem(), None);
+        let said = memory(few, many).problem().unwrap();
+        assert!(said.ends_with("this machine has 50 MiB left: end other programs"), "{said}");
+        for available in [many, None] {
+            let said = memory(available, few).problem().unwrap();
+            assert!(said.contains("this container or service has 50 MiB left"), "{said}");
+        }
+        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
+    }
+}
