@@ -276,7 +276,8 @@ fn the_contents_may_be_compressed_by_another_program() {
 fn fetch_through(home: &std::path::Path, mirror: &str, variables: &[(&str, &str)]) -> common::Said {
     let mut command = common::seqfit(home);
     command.args(["data", "fetch", "mnist"]).env("SEQFIT_MIRROR", mirror).env_remove("NO_PROXY");
-    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+    {
         command.env_remove(name);
     }
     common::run(command.envs(variables.iter().copied()))
@@ -289,7 +290,8 @@ fn plain_http_is_sent_to_an_http_proxy_with_the_whole_address() {
     for variable in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         let proxy = Server::start(|_, _| Answer::Status(404));
         let address = proxy.address().replace("://", "://me:se%3Acret@");
-        let said = fetch_through(home.path(), "http://mirror.invalid:81/x", &[(variable, &address)]);
+        let said =
+            fetch_through(home.path(), "http://mirror.invalid:81/x", &[(variable, &address)]);
         assert!(said.code == 1 && said.stderr.contains("status 404"), "{said:?}");
         let asked = proxy.asked();
         assert_eq!(asked.len(), 1, "{variable}: {asked:?}");

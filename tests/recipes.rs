@@ -13,7 +13,15 @@ use serde_json::Value;
 fn a_recipe_is_shown_changed_and_taken_from_a_file() {
     let home = tempfile::tempdir().unwrap();
     let listed = succeed(seqfit(home.path()).args(["recipe", "list"])).stdout;
-    assert_eq!(listed, "tutorial\nten\nfast99\nbest\n");
+    let first = |line: &str| line.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
+    let listed: Vec<String> = listed.lines().map(first).collect();
+    let expected = [
+        "tutorial 10 epochs any",
+        "ten 10 epochs digits",
+        "fast99 30 epochs digits",
+        "best 120 epochs digits",
+    ];
+    assert_eq!(listed, expected);
     let shown = succeed(seqfit(home.path()).args(["recipe", "show", "best"])).stdout;
     fs::write(home.path().join("mine.toml"), &shown).unwrap();
     let again = succeed(seqfit(home.path()).args(["recipe", "show", "mine.toml"])).stdout;
@@ -33,6 +41,26 @@ fn a_recipe_is_shown_changed_and_taken_from_a_file() {
     assert_eq!((fit.augment.elastic, fit.ema), (0.0, Some(0.9)));
     let best = seqfit::recipe::Recipe::named("best").unwrap().fit;
     assert_eq!((fit.augment.rotation, fit.batch_size), (best.augment.rotation, best.batch_size));
+}
+
+#[test]
+fn a_recipe_for_digits_says_so_on_other_pictures() {
+    let home = tempfile::tempdir().unwrap();
+    common::write_stripes(&home.path().join("stripes"), 8, 8, 3);
+    let own = "description = \"mine\"\ntuned_for = \"digits\"\n";
+    fs::write(home.path().join("mine.toml"), own).unwrap();
+    let shown = succeed(seqfit(home.path()).args(["recipe", "show", "mine.toml"])).stdout;
+    assert!(shown.starts_with(own), "{shown}");
+    let note = |recipe: &str, data: &[&str]| {
+        let train = ["train", "--fast-dev-run", "--recipe", recipe];
+        let said = succeed(seqfit(home.path()).args(train).args(data)).stderr;
+        said.contains("was tuned for digits, and stripes is not known to be digits")
+    };
+    for recipe in ["ten", "fast99", "best", "mine.toml"] {
+        assert!(note(recipe, &["--data-dir", "stripes"]), "{recipe}");
+        assert!(!note(recipe, &["--dataset", "digits"]), "{recipe}");
+    }
+    assert!(!note("tutorial", &["--data-dir", "stripes"]));
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn examine() -> Report {
     }
     // With the wrong libtorch the first step would end the process.
     let trained = version.is_ok().then(|| trial::train(Device::Cpu));
-    let trained = trained.and_then(|tried| findings.take("a training step on the CPU fails", tried));
+    let trained =
+        trained.and_then(|tried| findings.take("a training step on the CPU fails", tried));
     let cuda = cuda(version.is_ok());
     let locations = findings.take("", data::Locations::from_env().map_err(Into::into));
     let data = locations.as_ref().and_then(|locations| findings.data(locations));

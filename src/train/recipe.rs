@@ -103,9 +103,8 @@ impl Recipe {
             toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
         let about = ["description", "tuned_for"].into_iter();
         let about: Table = about.filter_map(|key| given.remove_entry(key)).collect();
-        let About { description, tuned_for } = about
-            .try_into()
-            .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+        let About { description, tuned_for } =
+            about.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
         let fit = overlay(&FitConfig::default(), given).map_err(wrong)?;
         fit.check().map_err(|error| wrong(error.to_string()))?;
         Ok(Self { name: name.to_owned(), description, tuned_for, fit })
@@ -116,8 +115,7 @@ impl Recipe {
     /// # Errors
     /// Settings that TOML cannot hold, which none of ours are.
     pub fn to_toml(&self) -> Result<String, RecipeError> {
-        let about =
-            About { description: self.description.clone(), tuned_for: self.tuned_for };
+        let about = About { description: self.description.clone(), tuned_for: self.tuned_for };
         let wrong = |error: toml::ser::Error| RecipeError::Text {
             name: self.name.clone(),
             message: error.to_string(),

@@ -58,7 +58,8 @@ fn available(meminfo: &str) -> Option<u64> {
 /// What is left of the tightest limit, from this process's control group (version 2) up.
 fn control_group() -> Option<u64> {
     let groups = text("/proc/self/cgroup")?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_matches('/').to_owned();
+    let own =
+        groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_matches('/').to_owned();
     let levels = std::path::Path::new(&own).ancestors();
     levels
         .filter_map(|level| {

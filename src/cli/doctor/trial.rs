@@ -78,8 +78,7 @@ fn try_writing(runs: &Path, trained: Option<&Trained>) -> anyhow::Result<()> {
 impl Trained {
     fn write(&self, path: &Path) -> anyhow::Result<()> {
         let data = DataConfig::of(&self.data);
-        let config =
-            RunConfig::now(Device::Cpu, data, self.fit.clone(), self.model.spec().clone());
+        let config = RunConfig::now(Device::Cpu, data, self.fit.clone(), self.model.spec().clone());
         let run = Run::create(path, false, config)?;
         self.try_checkpoints(&run)?;
         run.save(&self.model, &self.history)?;

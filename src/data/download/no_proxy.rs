@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ureq::http::Uri;
 
 /// What the list holds.
-pub(super) const RULE: &str = "hosts, domains, addresses or networks such as 10.0.0.0/8, separated by commas";
+pub(super) const RULE: &str =
+    "hosts, domains, addresses or networks such as 10.0.0.0/8, separated by commas";
 
 /// Whether the host of `uri` is on `list`. `example.com`, `.example.com` and `*.example.com` are the domain
 /// and all below it, `*` is every host; each may have a port.
@@ -13,7 +14,8 @@ pub(super) const RULE: &str = "hosts, domains, addresses or networks such as 10.
 /// # Errors
 /// An entry with a `/` that is no network.
 pub(super) fn matches(list: &str, uri: &Uri) -> Result<bool, String> {
-    let entries = list.split([',', ' ', '\t', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
+    let entries =
+        list.split([',', ' ', '\t', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
     let mut found = false;
     for entry in entries {
         found |= matches_entry(&entry.to_ascii_lowercase(), uri).ok_or_else(|| entry.to_owned())?;
@@ -41,7 +43,8 @@ fn matches_entry(entry: &str, uri: &Uri) -> Option<bool> {
     }
     let domain = entry.strip_prefix('*').unwrap_or(entry).trim_matches('.');
     let host = host.trim_end_matches('.');
-    let below = host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let below =
+        host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     Some(!domain.is_empty() && below)
 }
 
@@ -52,7 +55,8 @@ pub(super) fn address(host: &str) -> Option<IpAddr> {
 
 /// Splits `host:80` and `[::1]:80`; an IPv6 address without brackets has no port.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
-    let split = entry.rsplit_once(':').filter(|(host, _)| host.ends_with(']') || !host.contains(':'));
+    let split =
+        entry.rsplit_once(':').filter(|(host, _)| host.ends_with(']') || !host.contains(':'));
     match split.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
         Some((host, port)) => (host, Some(port)),
         None => (entry, None),

@@ -95,11 +95,15 @@ fn parse(value: &str) -> Option<ureq::Proxy> {
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "socks" => "socks4".to_owned(),
-        scheme @ ("http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h") => scheme.to_owned(),
+        scheme @ ("http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h") => {
+            scheme.to_owned()
+        }
         _ => return None,
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let (user, place) = match authority.rsplit_once('@') {
+        // As in any address these have to be written as %2F, %3F and %23.
+        Some((user, _)) if user.contains(['/', '?', '#']) => return None,
         Some((user, place)) => (format!("{}@", user.replace('@', "%40")), place),
         None => (String::new(), authority),
     };
