@@ -1,6 +1,8 @@
 //! The promise: weights from elsewhere become a run that every command takes, or a clear error.
 
 mod common;
+#[path = "import/kinds.rs"]
+mod kinds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,15 +57,18 @@ fn every_format_gives_the_same_network() {
         "legacy.h5",
     ] {
         let imported = Imported::open(fixture(name)).unwrap_or_else(|e| panic!("{e}"));
-        let network =
-            imported.network(&Wanted::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        // Arrays without names are weights and biases if the user says so.
+        let activation = (name == "keras.npz").then_some(Activation::Relu);
+        let wanted = Wanted { activation, ..Wanted::default() };
+        let network = imported.network(&wanted).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(is_the_fixture(&network), "{name}: {network:?}");
         assert_eq!(network.spec.input_shape, [4, 4], "{name}");
         assert_eq!(network.classes, ["0", "1", "2"], "{name}");
-        // Keras alone says what is between the layers.
-        assert_eq!(network.guessed, name != "network.keras", "{name}");
-        let layers = if name == "network.keras" { 4 } else { 3 };
-        assert_eq!(network.spec.layers.len(), layers, "{name}");
+        // Keras's descriptions and TorchScript's code say what is between the layers.
+        let described = ["network.keras", "legacy.h5", "script.pt", "frozen.pt"].contains(&name);
+        assert_eq!(network.guessed, !described && name != "keras.npz", "{name}");
+        let keras = ["network.keras", "legacy.h5"].contains(&name);
+        assert_eq!(network.spec.layers.len(), if keras { 4 } else { 3 }, "{name}");
     }
 }
 
@@ -340,12 +345,8 @@ fn inspect_prints_what_is_there_in_every_format() {
         assert_eq!(figures.map(Value::as_f64), [Some(-0.6875), Some(0.6875), Some(0.0), Some(0.0)]);
     }
     // A run, with its card; a file of its own; numbers that are none.
-    succeed(seqfit().arg("import").arg(fixture("keras.npz")).args([
-        "--out",
-        "r",
-        "--classes",
-        "x,y,z",
-    ]));
+    let keras = ["--out", "r", "--classes", "x,y,z", "--activation", "relu"];
+    succeed(seqfit().arg("import").arg(fixture("keras.npz")).args(keras));
     let report = json(&succeed(seqfit().args(["inspect", "r", "--json"])));
     assert_eq!(report["card"]["classes"], serde_json::json!(["x", "y", "z"]));
     other().save(home.path().join("own.safetensors")).unwrap();

@@ -104,7 +104,7 @@ fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 }
 
 fn npz(compression: CompressionMethod, descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    archive(&[("w.npy", &npy(descr, shape, data))], compression)
+    archive(&[("weight.npy", &npy(descr, shape, data))], compression)
 }
 
 /// {"w": a tensor of 4 f32 in storage "0"}, with sizes and strides as opcodes.
@@ -220,7 +220,7 @@ fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "one number for all",
             tensor("0", b"K\x00", b"J\x00\x00\x00\x40\x85", b"K\x00\x85"),
-            "more than once",
+            "asks for more than",
         ),
         (
             "product",

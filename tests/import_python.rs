@@ -9,6 +9,8 @@ use std::process::Command;
 
 use common::{run, seqfit, succeed};
 use seqfit::data::{self, Dataset, idx};
+use seqfit::import::{Imported, Wanted};
+use seqfit::{Activation, Device, Sequential};
 use serde_json::Value;
 use tch::Tensor;
 
@@ -45,9 +47,9 @@ fn partner(python: &Path, arguments: &[&str]) {
 
 /// Imports a file and compares what the run says with what `there` said, image by image; returns the
 /// largest difference of two logits.
-fn same_answers(home: &Path, data: &Path, file: &str, there: &str) -> f64 {
+fn same_answers(home: &Path, data: &Path, file: &str, there: &str, options: &[&str]) -> f64 {
     let import = ["import", file, "--out", "imported", "--force"];
-    succeed(seqfit(home).args(import));
+    succeed(seqfit(home).args(import).args(options));
     let mut evaluate = seqfit(home);
     evaluate.args(["evaluate", "imported", "--json", "--logits", "logits.npy", "--data-dir"]);
     let said = succeed(evaluate.arg(data));
@@ -92,11 +94,11 @@ fn what_pytorch_trained_answers_the_same() {
         for file in
             ["torch.pt", "torch.checkpoint.pt", "torch.script.pt", "torch.safetensors", "torch.npz"]
         {
-            same_answers(home, data, file, "torch");
+            same_answers(home, data, file, "torch", &[]);
         }
         // Our own TorchScript, of the network that was imported last.
         succeed(seqfit(home).args(["export", "imported", "--out", "own.pt"]));
-        same_answers(home, data, "own.pt", "torch");
+        same_answers(home, data, "own.pt", "torch", &[]);
     });
 }
 
@@ -105,9 +107,10 @@ fn what_keras_trained_answers_the_same() {
     with_data(|python, home, data| {
         let out = home.join("keras");
         partner(python, &["keras", data.to_str().unwrap(), out.to_str().unwrap()]);
-        for file in ["keras.weights.h5", "keras.keras", "keras.npz"] {
-            same_answers(home, data, file, "keras");
+        for file in ["keras.weights.h5", "keras.keras", "keras.h5"] {
+            same_answers(home, data, file, "keras", &[]);
         }
+        same_answers(home, data, "keras.npz", "keras", &["--activation", "relu"]);
     });
 }
 
@@ -130,7 +133,7 @@ fn a_network_goes_to_pytorch_for_an_epoch_and_comes_back() {
         let (weights, out) = (home.join("run/model.safetensors"), home.join("back"));
         let there = [data, &weights, &out].map(|path| path.to_str().unwrap());
         partner(python, &["go-on", there[0], there[1], there[2]]);
-        same_answers(home, data, "back.pt", "back");
+        same_answers(home, data, "back.pt", "back", &[]);
         // And it trains on here.
         let mut train = seqfit(home);
         train.args([
@@ -146,4 +149,108 @@ fn a_network_goes_to_pytorch_for_an_epoch_and_comes_back() {
         ]);
         succeed(train.arg(data));
     });
+}
+
+/// The largest difference of an output from PyTorch's or Keras's, in fractions of the largest output, or of 1.
+const EXACT: f64 = 1e-5;
+
+/// A file of `tests/fixtures/import_networks.py`.
+#[derive(serde::Deserialize)]
+struct Case {
+    file: String,
+    inputs: Vec<f32>,
+    outputs: Vec<f32>,
+    width: i64,
+    rows: i64,
+    /// The user's choice on the command line.
+    activation: Option<String>,
+    /// The names that a refusal may use.
+    names: Vec<String>,
+    strange: bool,
+}
+
+/// The outcome for a file: the largest difference of the outputs, or why it is refused.
+fn outcome(folder: &Path, case: &Case) -> Result<f64, String> {
+    let activation =
+        case.activation.as_ref().map(|name| Activation::ALL.into_iter().find(|a| a.name() == name));
+    let wanted = Wanted { activation: activation.flatten(), ..Wanted::default() };
+    let imported = Imported::open(folder.join(&case.file)).map_err(|error| error.to_string())?;
+    let network = imported.network(&wanted).map_err(|error| error.to_string())?;
+    let softmax = network.spec.ends_in_softmax();
+    let mut model = Sequential::from_spec(network.spec, Device::Cpu, 0).unwrap();
+    model.set_weights(&network.weights).unwrap();
+    let x = Tensor::from_slice(&case.inputs).reshape([case.rows, case.width]);
+    let Ok(y) = (if softmax { model.predict(&x) } else { model.logits(&x) }) else {
+        return Ok(f64::INFINITY);
+    };
+    let expected = Tensor::from_slice(&case.outputs).reshape([case.rows, -1]);
+    if y.size() != expected.size() {
+        return Ok(f64::INFINITY);
+    }
+    let largest = expected.abs().max().double_value(&[]).max(1.0);
+    Ok((y - expected).abs().max().double_value(&[]) / largest)
+}
+
+/// "SEED:COUNT" in SEQFIT_IMPORT_CASES tries others by hand.
+fn cases(python: &Path, home: &Path) -> Vec<Case> {
+    let chosen = std::env::var("SEQFIT_IMPORT_CASES").unwrap_or_else(|_| "1:240".to_owned());
+    let (seed, count) = chosen.split_once(':').unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import_networks.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(home).args([seed, count]);
+    let said = run(command.env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1"));
+    assert_eq!(said.code, 0, "{said:#?}");
+    serde_json::from_str(&fs::read_to_string(home.join("cases.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn networks_are_imported_exactly_or_refused_by_name() {
+    let Some(python) = common::exports::python() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let cases = cases(&python, home.path());
+    let (mut wrong, mut plain, mut strange) = (Vec::new(), [0, 0], [0, 0]);
+    for case in &cases {
+        let counts = if case.strange { &mut strange } else { &mut plain };
+        match outcome(home.path(), case) {
+            Ok(difference) if difference <= EXACT => counts[0] += 1,
+            Ok(difference) => {
+                wrong.push(format!("{}: another network, {difference:.1e}", case.file))
+            }
+            Err(error) if case.names.iter().any(|name| error.contains(name.as_str())) => {
+                counts[1] += 1;
+            }
+            Err(error) => wrong.push(format!("{}: names nothing: {error}", case.file)),
+        }
+    }
+    let formats = cases.iter().filter(|case| outcome(home.path(), case).is_ok());
+    let mut formats: Vec<_> = formats.map(|case| case.file.split_once('-').unwrap().1).collect();
+    formats.sort();
+    formats.dedup();
+    println!("imported: {}", formats.join(", "));
+    println!(
+        "{} networks: of plain ones {} imported, {} refused; with layers that are not known {} \
+         imported, {} refused",
+        cases.len(),
+        plain[0],
+        plain[1],
+        strange[0],
+        strange[1]
+    );
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(cases.len() >= 200);
+    // Every format has some networks; unnamed arrays where the user says what they are.
+    assert!(formats.len() >= 13, "{formats:?}");
+    // A reader that refuses everything, or that knows everything, is wrong, too.
+    assert!(plain[0] * 3 >= cases.len() / 2, "too few are imported: {plain:?}");
+    assert!(strange[1] * 3 >= cases.len() / 2, "too few are refused: {strange:?}");
+    // The program does as the library.
+    for case in cases.iter().filter(|case| case.activation.is_none()).step_by(40) {
+        let said = run(seqfit(home.path()).args(["import", &case.file, "--out", "r", "--force"]));
+        let refused = outcome(home.path(), case).err();
+        assert_eq!(said.code, i32::from(refused.is_some()), "{}: {said:#?}", case.file);
+        if let Some(reason) = refused {
+            let line = reason.lines().next().unwrap();
+            assert!(said.stderr.contains(line.split(": ").last().unwrap()), "{line}: {said:#?}");
+        }
+    }
 }

@@ -20,9 +20,11 @@ pub(super) struct Archive<'a> {
 impl<'a> Archive<'a> {
     /// Opens an archive and reads its table of contents.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
-        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+        let mut zip =
+            ZipArchive::new(Cursor::new(bytes)).map_err(|error| unopened(bytes, error))?;
         if zip.len() > MOST_RECORDS {
-            return Err(damaged(format!("it has {} records, more than {MOST_RECORDS}", zip.len())));
+            let found = zip.len();
+            return Err(unsupported(format!("{found} records, more than {MOST_RECORDS}")));
         }
         // Each record must be in the table of contents, once and under its own name.
         zip.validate_header_consistency().map_err(damaged)?;
@@ -48,11 +50,22 @@ impl<'a> Archive<'a> {
         allowance: &mut Allowance,
     ) -> Result<Vec<u8>, Problem> {
         let at = |message: String| damaged(format!("record {name:?}: {message}"));
-        let record = self.zip.by_name(name).map_err(|error| at(error.to_string()))?;
-        if !matches!(record.compression(), CompressionMethod::Stored | CompressionMethod::Deflated)
-        {
-            return Err(at(format!("it is packed by {:?}", record.compression())));
+        let place = self.zip.index_for_name(name).ok_or_else(|| at("it is missing".to_owned()))?;
+        // Without unpacking: a method that is not known is no damage.
+        let record = self.zip.by_index_raw(place).map_err(|error| at(error.to_string()))?;
+        let (method, encrypted) = (record.compression(), record.encrypted());
+        drop(record);
+        if encrypted {
+            return Err(unsupported(format!(
+                "record {name:?}, which is encrypted: save it without"
+            )));
         }
+        if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+            return Err(unsupported(format!(
+                "record {name:?}, which is packed by {method:?}: save it stored or deflated"
+            )));
+        }
+        let record = self.zip.by_index(place).map_err(|error| at(error.to_string()))?;
         let size = usize::try_from(record.size()).unwrap_or(usize::MAX);
         let mut bytes = allowance.list(size)?;
         // One more than it says: what lies about its size is noticed, and the checksum is compared at
@@ -64,6 +77,27 @@ impl<'a> Archive<'a> {
             false => Err(at(format!("it must hold {size} bytes, found {}", bytes.len()))),
         }
     }
+}
+
+/// What marks the end of an archive's table of contents.
+const END: &[u8] = b"PK\x05\x06";
+
+/// Why an archive has no table of contents: it lies at the end, which is missing from a file that is cut.
+fn unopened(bytes: &[u8], error: zip::result::ZipError) -> Problem {
+    match bytes.windows(END.len()).any(|window| window == END) {
+        true => damaged(error),
+        false => Problem::Cut {
+            format: "zip",
+            message: format!(
+                "its table of contents, at the end, is missing in {} bytes",
+                bytes.len()
+            ),
+        },
+    }
+}
+
+fn unsupported(message: String) -> Problem {
+    Problem::Unsupported { format: "zip", message }
 }
 
 fn damaged(message: impl ToString) -> Problem {

@@ -48,14 +48,33 @@ pub enum Problem {
     /// A single array.
     #[error("this is a single array: put the arrays of all layers into one file with numpy.savez")]
     SingleArray,
-    /// A file that is cut, damaged or made up.
-    #[error("this is not a whole {format} file: {message}: fetch or save it again")]
+    /// A file that ends before what it announces.
+    #[error("this is not a whole {format} file: {message}: fetch it again")]
+    Cut {
+        /// The kind of file.
+        format: &'static str,
+        /// The part that is missing.
+        message: String,
+    },
+    /// A file that is damaged or made up: it contradicts its own checksum or structure.
+    #[error("this {format} file is damaged: {message}: save it again, or fetch it again")]
     Damaged {
         /// The kind of file.
         format: &'static str,
         /// Which rule it breaks.
         message: String,
     },
+    /// A whole file that has what is not read here.
+    #[error("this {format} file has what seqfit does not read: {message}")]
+    Unsupported {
+        /// The kind of file.
+        format: &'static str,
+        /// The unsupported part, and the cure.
+        message: String,
+    },
+    /// A file packed as a whole.
+    #[error("this file is packed by {0}, and seqfit reads what is in it alone: unpack it first")]
+    Packed(&'static str),
     /// A pickle that would run something.
     #[error(
         "its pickle asks for {0:?}, which is no part of a state_dict; seqfit runs nothing that is in a \
@@ -114,21 +133,63 @@ pub enum Problem {
         lines(.0)
     )]
     NotDense(Vec<String>),
-    /// Layers whose order nobody can tell.
+    /// Arrays without names.
     #[error(
-        "a safetensors file has no order, and the names {0:?} do not tell which layer is first: number \
-         them (\"0.weight\", \"1.weight\")"
+        "its arrays have no names, and a vector may be a bias, a norm's scale or the slopes of a PReLU: \
+         say that they are weights and biases with --activation NAME or --network, or save them with \
+         names (\"0.weight\", \"0.bias\", \"2.weight\"):{}",
+        lines(.0)
     )]
-    Order(Vec<String>),
+    Unnamed(Vec<String>),
+    /// Matrices that fit both ways round.
+    #[error(
+        "the matrices {0:?} do not show which way round they are, [outputs, inputs] as in PyTorch or \
+         [inputs, outputs] as in Keras: save them with names that end in \"weight\" or in \"kernel\""
+    )]
+    Sides(Vec<String>),
+    /// Layers whose order neither names nor shapes determine.
+    #[error(
+        "the names {names:?} do not determine which layer is first, and by their shapes several orders fit: \
+         number them in their order (\"fc1.weight\", \"fc2.weight\"){}",
+        order_cure(.sorted)
+    )]
+    Order {
+        /// The names of the matrices.
+        names: Vec<String>,
+        /// Whether the format sorts by name.
+        sorted: bool,
+    },
+    /// Numbers of modules that an activation between the layers does not explain.
+    #[error("{0}, and the file does not say what they do: give the whole network with --network")]
+    Numbering(String),
+    /// Two layers with nothing between them.
+    #[error(
+        "nothing lies between the layers {0} of the file, so that relu cannot be taken for what is between \
+         them: where one activation is after every layer give --activation (linear, where there is none), \
+         else --network"
+    )]
+    Neighbors(String),
+    /// A first matrix that may be an embedding's.
+    #[error(
+        "{0} is square and has no bias: it may be an embedding's, and the file does not say: give the whole \
+         network with --network"
+    )]
+    Embedding(String),
     /// The tensors are not those of the network.
     #[error("its tensors are not those of the network:{}", lines(.0))]
     Mismatch(Vec<String>),
     /// The network has a layer that is not known.
     #[error(
-        "its network has a layer that seqfit does not know, {0}: known are InputLayer, Flatten, Dense and \
-         Dropout in a Sequential"
+        "its network has a layer that seqfit does not know, {layer}: known are Flatten, Dense, Dropout and \
+         activations, one after the other{}",
+        lines(.tensors)
     )]
-    Layer(String),
+    Layer {
+        /// The layer, with the setting that is not known.
+        layer: String,
+        /// The tensors that belong to no Dense layer.
+        tensors: Vec<String>,
+    },
     /// A network breaks a rule.
     #[error("its network cannot be built: {0}")]
     Spec(#[from] SpecError),
@@ -153,6 +214,11 @@ pub enum Problem {
     /// Class names that break a rule.
     #[error("class names: {0}")]
     Classes(DatasetProblem),
+}
+
+/// Only a format that keeps an order has one to be believed.
+fn order_cure(sorted: &bool) -> &'static str {
+    if *sorted { "" } else { ", or say with --network that they lie in their order" }
 }
 
 /// A list below a sentence, a line each; the first forty.

@@ -29,7 +29,7 @@ impl Format {
     /// The kind of file that these bytes are of.
     ///
     /// # Errors
-    /// None that is known, or one that has to be saved anew.
+    /// None that is known, or one that has to be saved again.
     pub fn of(bytes: &[u8]) -> Result<Self, Problem> {
         match bytes {
             [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::of_archive(bytes),
@@ -39,6 +39,12 @@ impl Format {
             [0x80, 2..=5, ..] => Err(Problem::BarePickle),
             // The length of a header, and its first character.
             [_, _, _, _, _, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),
+            [0x1f, 0x8b, ..] => Err(Problem::Packed("gzip")),
+            [b'B', b'Z', b'h', ..] => Err(Problem::Packed("bzip2")),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(Problem::Packed("xz")),
+            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Err(Problem::Packed("7z")),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(Problem::Packed("zstd")),
+            bytes if bytes.get(257..262) == Some(b"ustar") => Err(Problem::Packed("tar")),
             // Field 1 of a model, a number: the version of ONNX's format.
             [0x08, 1..=127, ..] => Ok(Self::Onnx),
             _ => Err(Problem::Unknown),

@@ -1,41 +1,63 @@
 //! Keras's weights in HDF5: `.weights.h5`, and `.h5` of before Keras 3. Its optimiser's are left out.
 
-use std::collections::BTreeMap;
-
-use hdf5_pure::{DType, Dataset, File, Group, Layout};
+use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
+use serde_json::Value;
 
 use super::allowance::Allowance;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
+use super::keras::{self, Attributes, Layout};
 use super::numbers::{Dtype, Order, count};
 use super::{Imported, ImportedTensor};
-use crate::export::keras;
+use crate::export::keras::datatype;
 
 /// The deepest group that is looked into, and how many groups and tensors in all: Keras nests a handful.
 const DEEPEST: usize = 16;
 const MOST_OBJECTS: usize = 1 << 14;
 
-/// Reads a file.
-pub(super) fn read(bytes: Vec<u8>) -> Result<Imported, Problem> {
+/// Reads a file, with the description of its network, if that lies elsewhere.
+pub(super) fn read(bytes: Vec<u8>, config: Option<Value>) -> Result<Imported, Problem> {
     let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
+    check_whole(&bytes)?;
     // The bytes are copied once more for each tensor, and the file's own tables are read of them.
     let file = File::from_bytes(bytes).map_err(damaged)?;
-    let mut walk = Walk { tensors: Vec::new(), card: None, objects: 0, allowance: &mut allowance };
+    let mut walk = Walk {
+        tensors: Vec::new(),
+        card: None,
+        layout: Layout::default(),
+        objects: 0,
+        allowance: &mut allowance,
+    };
     walk.group(&file.root(), "", 0)?;
-    let Walk { tensors, card, .. } = walk;
-    Ok(Imported {
-        format: Format::KerasWeights,
-        tensors,
-        card,
-        stranger: None,
-        metadata: BTreeMap::new(),
-    })
+    let Walk { tensors, card, layout, .. } = walk;
+    let imported = Imported { card, ..Imported::new(Format::KerasWeights, tensors) };
+    keras::describe(imported, &layout, config)
+}
+
+/// Checks that the file has the length that its superblock announces.
+fn check_whole(bytes: &[u8]) -> Result<(), Problem> {
+    // Versions 0 and 1 have sizes of tables and flags before the addresses.
+    let place = match bytes.get(8) {
+        Some(0) => 40,
+        Some(1) => 44,
+        _ => 28,
+    };
+    let end = bytes.get(place..place + 8).and_then(|end| end.try_into().ok());
+    let end = end.map_or(u64::MAX, u64::from_le_bytes);
+    match (bytes.len() as u64) < end {
+        true => Err(Problem::Cut {
+            format: "HDF5",
+            message: format!("it announces {end} bytes, found {}", bytes.len()),
+        }),
+        false => Ok(()),
+    }
 }
 
 struct Walk<'a> {
     tensors: Vec<ImportedTensor>,
     card: Option<Card>,
+    layout: Layout,
     objects: usize,
     allowance: &'a mut Allowance,
 }
@@ -43,9 +65,12 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn group(&mut self, group: &Group, prefix: &str, depth: usize) -> Result<(), Problem> {
         self.count(depth)?;
+        let attributes = self.attributes(group)?;
+        self.layout.groups.insert(prefix.trim_end_matches('/').to_owned(), attributes);
         for name in group.datasets().map_err(damaged)? {
             self.count(depth)?;
             let dataset = group.dataset(&name).map_err(damaged)?;
+            self.layout.groups.insert(format!("{prefix}{name}"), Attributes::new());
             self.dataset(&dataset, format!("{prefix}{name}"))?;
         }
         for name in group.groups().map_err(damaged)? {
@@ -56,6 +81,28 @@ impl Walk<'_> {
             self.group(&inner, &format!("{prefix}{name}/"), depth + 1)?;
         }
         Ok(())
+    }
+
+    /// The texts among a group's attributes. A description that cannot be read must not be missed.
+    fn attributes(&mut self, group: &Group) -> Result<Attributes, Problem> {
+        let mut texts = Attributes::new();
+        for (name, value) in group.attrs().map_err(damaged)? {
+            if let Some(list) = list(value) {
+                for text in &list {
+                    self.allowance.take::<u8>(text.len())?;
+                }
+                texts.insert(name, list);
+            }
+        }
+        let described = |name: &String| ["model_config", "layer_names"].contains(&name.as_str());
+        let names = group.attr_datatypes().map_err(damaged)?;
+        match names.keys().find(|name| described(name) && !texts.contains_key(*name)) {
+            Some(name) => Err(Problem::Unsupported {
+                format: "HDF5",
+                message: format!("its attribute {name:?} is no text: save the model again"),
+            }),
+            None => Ok(texts),
+        }
     }
 
     /// Links may lead in circles.
@@ -88,7 +135,7 @@ impl Walk<'_> {
         let dtype = match dataset.dtype().map_err(damaged)? {
             DType::F32 => Dtype::F32,
             DType::F64 => Dtype::F64,
-            DType::Other(found) if *found == keras::datatype(true) => Dtype::F16,
+            DType::Other(found) if *found == datatype(true) => Dtype::F16,
             DType::String if name == CARD => return self.card(dataset),
             other => Dtype::Other(other.to_string().chars().take(40).collect()),
         };
@@ -99,7 +146,14 @@ impl Walk<'_> {
         let stored = match stored(dataset)? {
             Some(size) => size,
             None if numbers == 0 => 0,
-            None => return Err(damaged(format!("dataset {name:?} must lie in one piece"))),
+            None => {
+                return Err(Problem::Unsupported {
+                    format: "HDF5",
+                    message: format!(
+                        "dataset {name:?} lies in chunks: save the model again, without compression"
+                    ),
+                });
+            }
         };
         if numbers.checked_mul(size).map(|bytes| bytes as u64) != Some(stored) {
             return Err(damaged(format!(
@@ -134,8 +188,29 @@ impl Walk<'_> {
 /// The bytes of a dataset that lies in one piece, as Keras writes it: chunks could claim any size.
 fn stored(dataset: &Dataset) -> Result<Option<u64>, Problem> {
     Ok(match dataset.layout().map_err(damaged)? {
-        Layout::Contiguous { address: Some(_), size } | Layout::Compact { size } => Some(size),
+        Storage::Contiguous { address: Some(_), size } | Storage::Compact { size } => Some(size),
         _ => None,
+    })
+}
+
+/// A text, or a list of texts.
+fn list(value: AttrValue) -> Option<Vec<String>> {
+    Some(match value {
+        AttrValue::String(text)
+        | AttrValue::StringSized { value: text, .. }
+        | AttrValue::AsciiString(text)
+        | AttrValue::AsciiStringSized { value: text, .. }
+        | AttrValue::VarLenString(text)
+        | AttrValue::VarLenAsciiString(text) => vec![text],
+        AttrValue::StringArray(list)
+        | AttrValue::StringArraySized { values: list, .. }
+        | AttrValue::AsciiStringArray(list)
+        | AttrValue::AsciiStringArraySized { values: list, .. }
+        | AttrValue::VarLenStringArray(list)
+        | AttrValue::VarLenAsciiStringArray(list) => list,
+        // NumPy has no type for an empty list of texts.
+        AttrValue::F64Array(list) if list.is_empty() => Vec::new(),
+        _ => return None,
     })
 }
 

@@ -1,14 +1,19 @@
 //! Which tensors are the matrix and the biases of which Dense layer, in which order, and which way round.
+//!
+//! A reader that knows the layers (Keras's configs, TorchScript's code) says which tensors are theirs;
+//! otherwise names decide, and where they leave several answers it is an error: never a guess.
 
-use super::ImportedTensor;
 use super::error::Problem;
 use super::format::Format;
+use super::names::{self, Pair, Role};
+use super::order;
+use super::{Imported, ImportedTensor};
 
 /// A Dense layer's tensors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DenseTensors<'a> {
     pub weight: &'a ImportedTensor,
-    /// Zeros, if no layer has any.
+    /// Zeros, if there is none.
     pub bias: Option<&'a ImportedTensor>,
     /// Whether the matrix is [inputs, outputs], as Keras has it.
     pub transposed: bool,
@@ -24,216 +29,166 @@ impl DenseTensors<'_> {
     }
 }
 
-/// A matrix with its biases.
-#[derive(Clone, Copy)]
-struct Pair<'a> {
-    weight: &'a ImportedTensor,
-    bias: Option<&'a ImportedTensor>,
+/// The places of a Dense layer's tensors in [`Imported::tensors`], by a reader that knows its layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub weight: usize,
+    pub bias: Option<usize>,
 }
 
 /// The Dense layers of a file, first to last.
-pub(super) fn dense(
-    format: Format,
-    tensors: &[ImportedTensor],
-) -> Result<Vec<DenseTensors<'_>>, Problem> {
-    let keras = matches!(format, Format::Keras | Format::KerasWeights);
-    // Keras keeps the state of a Dropout's random numbers among the weights.
-    let own = |tensor: &&ImportedTensor| !(keras && tensor.name.contains("seed_generator"));
-    let tensors: Vec<_> = tensors.iter().filter(own).collect();
-    let strangers: Vec<String> = tensors
-        .iter()
-        .filter(|tensor| !matches!(tensor.shape.len(), 1 | 2) || tensor.shape.contains(&0))
-        .map(|tensor| describe(tensor))
-        .collect();
-    if tensors.is_empty() || !strangers.is_empty() {
-        return Err(Problem::NotDense(if strangers.is_empty() {
-            vec!["none".into()]
-        } else {
-            strangers
-        }));
+#[derive(Debug)]
+pub(super) struct Dense<'a> {
+    pub layers: Vec<DenseTensors<'a>>,
+    /// The names of the layers, where their tensors were found by name.
+    pub owners: Option<Vec<String>>,
+    /// Whether a missing bias is known to be none, and not lost.
+    pub exact: bool,
+}
+
+/// The caller's knowledge of the network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// The whole network: the order of the file is then taken where names do not determine one.
+    pub network: bool,
+    /// The activations: unnamed arrays are then taken for weights and biases in turn.
+    pub activation: bool,
+}
+
+/// Finds the Dense layers; every tensor must have its place.
+pub(super) fn dense(imported: &Imported, known: Known) -> Result<Dense<'_>, Problem> {
+    let keras = matches!(imported.format, Format::Keras | Format::KerasWeights);
+    if let Some(placed) = &imported.placed {
+        return by_place(imported, placed, keras);
     }
-    let pairs = match by_prefix(&tensors) {
-        Some(pairs) => pairs,
-        None => by_order(&tensors)?,
+    let tensors: Vec<_> =
+        imported.tensors.iter().filter(|tensor| !keras || !is_seed(tensor)).collect();
+    if tensors.is_empty() {
+        return Err(Problem::NotDense(vec!["none".into()]));
+    }
+    if tensors.iter().all(|tensor| names::is_place(&tensor.name)) {
+        return unnamed(imported, &tensors, known);
+    }
+    let (pairs, others) = names::pairs(&tensors);
+    if !others.is_empty() || pairs.is_empty() {
+        return Err(Problem::NotDense(names::described(&others, &imported.tensors)));
+    }
+    let sides = sides(imported.format, &pairs)?;
+    let pairs = order::ordered(imported.format, pairs, &sides, known.network)?;
+    let owners = Some(pairs.iter().map(|pair| pair.owner.clone()).collect());
+    Ok(Dense { layers: fitting(&pairs, &sides), owners, exact: false })
+}
+
+/// Keras keeps the state of a Dropout's random numbers among the weights.
+fn is_seed(tensor: &ImportedTensor) -> bool {
+    tensor.name.contains("seed_generator")
+}
+
+fn by_place<'a>(
+    imported: &'a Imported,
+    placed: &[Placed],
+    transposed: bool,
+) -> Result<Dense<'a>, Problem> {
+    let taken = |place: usize| {
+        placed.iter().any(|layer| layer.weight == place || layer.bias == Some(place))
     };
-    let first = transposed_first(format, &tensors);
-    let sides: &[bool] = match format {
-        Format::Keras | Format::KerasWeights => &[true],
-        Format::TorchStateDict | Format::TorchScript => &[false],
-        _ if first => &[true, false],
-        _ => &[false, true],
+    let tensors = imported.tensors.iter().enumerate();
+    let others = tensors
+        .filter(|(place, tensor)| !taken(*place) && !(transposed && is_seed(tensor)))
+        .map(|(_, tensor)| tensor);
+    let others: Vec<_> = others.collect();
+    if !others.is_empty() || placed.is_empty() {
+        return Err(Problem::NotDense(names::described(&others, &imported.tensors)));
+    }
+    let layer = |layer: &Placed| {
+        let weight = imported.tensors.get(layer.weight)?;
+        let bias = layer.bias.and_then(|place| imported.tensors.get(place));
+        Some(DenseTensors { weight, bias, transposed })
     };
-    let orders = orders(format, pairs, sides)?;
-    for order in &orders {
-        for &transposed in sides {
-            let layers = with_side(order, transposed);
-            if is_chain(&layers) {
-                return Ok(layers);
-            }
-        }
+    let layers: Vec<_> = placed.iter().filter_map(layer).collect();
+    let wrong = layers.iter().filter(|layer| layer.weight.shape.len() != 2);
+    let wrong: Vec<_> = wrong.map(|layer| layer.weight).collect();
+    match wrong.is_empty() {
+        true => Ok(Dense { layers, owners: None, exact: true }),
+        false => Err(Problem::NotDense(names::described(&wrong, &imported.tensors))),
     }
-    // None goes together: the comparison with the network says where.
-    Ok(with_side(&orders[0], sides[0]))
 }
 
-fn with_side<'a>(order: &[Pair<'a>], transposed: bool) -> Vec<DenseTensors<'a>> {
-    order.iter().map(|&Pair { weight, bias }| DenseTensors { weight, bias, transposed }).collect()
-}
-
-/// "1.weight F32 [64, 784]"
-pub(super) fn describe(tensor: &ImportedTensor) -> String {
-    let ImportedTensor { name, dtype, shape, .. } = tensor;
-    format!("{} {dtype} {shape:?}", shown(name))
-}
-
-/// A name from a file, as it may stand on a terminal.
-pub(super) fn shown(name: &str) -> String {
-    name.escape_debug().take(80).collect()
-}
-
-/// "layers/dense/vars/0" → "layers/dense/vars"
-fn prefix(name: &str) -> Option<&str> {
-    name.rfind(['.', '/']).map(|end| &name[..end])
-}
-
-/// The name of the layer, if its tensors have one in common.
-fn owner<'a>(pair: &Pair<'a>) -> &'a str {
-    prefix(&pair.weight.name).unwrap_or(&pair.weight.name)
-}
-
-/// Tensors of the same prefix belong together, in the order in which each prefix is seen first; none if
-/// they do not make pairs that way.
-fn by_prefix<'a>(tensors: &[&'a ImportedTensor]) -> Option<Vec<Pair<'a>>> {
-    let mut places = std::collections::HashMap::new();
-    let mut groups: Vec<(Option<&ImportedTensor>, Option<&ImportedTensor>)> = Vec::new();
-    for tensor in tensors {
-        let place = *places.entry(prefix(&tensor.name)?).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push((None, None));
-        }
-        let (weight, bias) = groups.get_mut(place)?;
-        let slot = if tensor.shape.len() == 2 { weight } else { bias };
-        if slot.replace(tensor).is_some() {
-            return None;
-        }
-    }
-    groups.into_iter().map(|(weight, bias)| Some(Pair { weight: weight?, bias })).collect()
-}
-
-/// A vector belongs to the matrix before it.
-fn by_order<'a>(tensors: &[&'a ImportedTensor]) -> Result<Vec<Pair<'a>>, Problem> {
+/// Arrays of which nothing is known but their order: a matrix, the vector after it, and so on. The vector
+/// after a matrix may as well be a norm's scale or the slopes of a PReLU: the user has to say what it is.
+fn unnamed<'a>(
+    imported: &Imported,
+    tensors: &[&'a ImportedTensor],
+    known: Known,
+) -> Result<Dense<'a>, Problem> {
+    let mut sorted = tensors.to_vec();
+    sorted.sort_by_cached_key(|tensor| order::natural_key(&tensor.name));
     let mut pairs: Vec<Pair<'_>> = Vec::new();
-    let mut strangers = Vec::new();
-    for tensor in tensors {
-        match (tensor.shape.len(), pairs.last_mut()) {
-            (2, _) => pairs.push(Pair { weight: tensor, bias: None }),
-            (_, Some(Pair { bias: bias @ None, .. })) => *bias = Some(tensor),
-            _ => strangers.push(describe(tensor)),
+    let mut others = Vec::new();
+    for tensor in sorted {
+        let (rank, empty) = (tensor.shape.len(), tensor.shape.contains(&0));
+        match pairs.last_mut() {
+            _ if rank == 2 && !empty => pairs.push(Pair {
+                owner: tensor.name.clone(),
+                role: Role::Matrix,
+                weight: tensor,
+                bias: None,
+            }),
+            Some(Pair { bias: bias @ None, .. }) if rank == 1 => *bias = Some(tensor),
+            _ => others.push(tensor),
         }
     }
-    if strangers.is_empty() { Ok(pairs) } else { Err(Problem::NotDense(strangers)) }
-}
-
-/// The orders that the layers may have, the likeliest first; at least one.
-fn orders<'a>(
-    format: Format,
-    pairs: Vec<Pair<'a>>,
-    sides: &[bool],
-) -> Result<Vec<Vec<Pair<'a>>>, Problem> {
-    let mut natural = pairs.clone();
-    natural.sort_by_cached_key(|pair| natural_key(owner(pair)));
-    match format {
-        // These sort by name what they are given.
-        Format::Keras | Format::KerasWeights => Ok(vec![natural]),
-        Format::Safetensors if is_numbered(&natural) => Ok(vec![natural]),
-        Format::Safetensors => by_shape(natural, sides).map(|order| vec![order]),
-        _ => Ok(vec![pairs, natural]),
+    if !others.is_empty() || pairs.is_empty() {
+        return Err(Problem::NotDense(names::described(&others, &imported.tensors)));
     }
-}
-
-/// Whether names differ in numbers alone: "fc1", "fc2"; "dense", "dense_1".
-fn is_numbered(pairs: &[Pair<'_>]) -> bool {
-    let stem = |pair: &Pair<'_>| -> String {
-        owner(pair).chars().filter(|c| !c.is_ascii_digit() && *c != '_').collect()
-    };
-    pairs.windows(2).all(|pair| stem(&pair[0]) == stem(&pair[1]))
-}
-
-/// Names without numbers: the only order in which each layer takes what the one before gives.
-fn by_shape<'a>(pairs: Vec<Pair<'a>>, sides: &[bool]) -> Result<Vec<Pair<'a>>, Problem> {
-    let names = || Problem::Order(pairs.iter().map(|pair| pair.weight.name.clone()).collect());
-    // Networks that are deeper number their layers.
-    if pairs.len() > 8 {
-        return Err(names());
+    let single = matches!(&pairs[..], [Pair { bias: Some(_), .. }]);
+    if !(single || known.network || known.activation) {
+        return Err(Problem::Unnamed(listed(&imported.tensors)));
     }
-    for &transposed in sides {
-        let mut found = Vec::new();
-        chains(&with_side(&pairs, transposed), &mut Vec::new(), &mut found);
-        match &found[..] {
-            [] => {}
-            [order] => return Ok(order.iter().map(|&place| pairs[place]).collect()),
-            _ => return Err(names()),
+    let sides = sides(imported.format, &pairs)?;
+    Ok(Dense { layers: fitting(&pairs, &sides), owners: None, exact: false })
+}
+
+fn listed(tensors: &[ImportedTensor]) -> Vec<String> {
+    names::described(&tensors.iter().collect::<Vec<_>>(), &[])
+}
+
+/// The ways round that the matrices may be, the likeliest first; one alone where names or format determine it.
+fn sides(format: Format, pairs: &[Pair<'_>]) -> Result<Vec<bool>, Problem> {
+    let all = |role: Role| pairs.iter().all(|pair| pair.role == role);
+    Ok(match format {
+        Format::Keras | Format::KerasWeights => vec![true],
+        Format::TorchStateDict | Format::TorchScript if !all(Role::Kernel) => vec![false],
+        _ if all(Role::Weight) => vec![false, true],
+        _ if all(Role::Kernel) => vec![true, false],
+        _ => {
+            let both = [false, true].iter().all(|&side| order::is_chain(&with_side(pairs, side)));
+            if both {
+                let names = pairs.iter().map(|pair| pair.weight.name.clone()).collect();
+                return Err(Problem::Sides(names));
+            }
+            vec![true, false]
         }
-    }
-    Ok(pairs)
+    })
 }
 
-/// Every order of all layers in which they are a chain; the search ends with the second.
-fn chains(layers: &[DenseTensors<'_>], begun: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
-    if begun.len() == layers.len() {
-        let order: Vec<_> = begun.iter().map(|&place| layers[place]).collect();
-        if is_chain(&order) {
-            found.push(begun.clone());
-        }
-        return;
-    }
-    for place in 0..layers.len() {
-        let fits =
-            begun.last().is_none_or(|&last| layers[last].sizes()[1] == layers[place].sizes()[0]);
-        if fits && !begun.contains(&place) && found.len() < 2 {
-            begun.push(place);
-            chains(layers, begun, found);
-            begun.pop();
-        }
-    }
+/// The layers with the first of these ways round in which they are a chain.
+fn fitting<'a>(pairs: &[Pair<'a>], sides: &[bool]) -> Vec<DenseTensors<'a>> {
+    let chain = sides.iter().map(|&side| with_side(pairs, side));
+    // Where none goes together, the comparison with the network says where.
+    chain
+        .clone()
+        .find(|layers| order::is_chain(layers))
+        .or(chain.clone().next())
+        .unwrap_or_default()
 }
 
-/// Whether each layer takes what the one before gives, and has a bias for each output.
-fn is_chain(layers: &[DenseTensors<'_>]) -> bool {
-    let biases = layers
+/// The layers with their matrices one way round.
+pub(super) fn with_side<'a>(pairs: &[Pair<'a>], transposed: bool) -> Vec<DenseTensors<'a>> {
+    pairs
         .iter()
-        .all(|layer| layer.bias.is_none_or(|bias| bias.shape.first() == Some(&layer.sizes()[1])));
-    biases && layers.windows(2).all(|pair| pair[0].sizes()[1] == pair[1].sizes()[0])
-}
-
-/// Whether matrices are likely to be Keras's, which decides where all are square.
-fn transposed_first(format: Format, tensors: &[&ImportedTensor]) -> bool {
-    let torch = tensors.iter().any(|tensor| tensor.name.ends_with("weight"));
-    let kernel = tensors.iter().any(|tensor| tensor.name.ends_with("kernel"));
-    kernel || format == Format::Npz && !torch
-}
-
-/// Texts and numbers in turn, so that "fc10" comes behind "fc9".
-fn natural_key(name: &str) -> Vec<(String, u64)> {
-    let mut parts: Vec<(String, u64)> = vec![(String::new(), 0)];
-    let mut in_number = false;
-    for c in name.chars() {
-        let Some((text, number)) = parts.last_mut() else { break };
-        match c.to_digit(10) {
-            Some(digit) => {
-                // From 1, so that "dense_1" comes behind "dense".
-                let value = if in_number { *number - 1 } else { 0 };
-                *number = value.saturating_mul(10).saturating_add(digit.into()).saturating_add(1);
-                in_number = true;
-            }
-            None if in_number => {
-                parts.push((c.to_string(), 0));
-                in_number = false;
-            }
-            None => text.push(c),
-        }
-    }
-    parts
+        .map(|pair| DenseTensors { weight: pair.weight, bias: pair.bias, transposed })
+        .collect()
 }
 
 #[cfg(test)]
@@ -241,19 +196,23 @@ mod tests {
     use super::*;
     use crate::import::Dtype;
 
-    fn tensor(name: &str, shape: &[usize]) -> ImportedTensor {
-        let (name, shape) = (name.to_owned(), shape.to_vec());
-        ImportedTensor { name, dtype: Dtype::F32, shape, values: None }
-    }
-
     /// A tensor's name and shape.
     type Shaped<'a> = (&'a str, &'a [usize]);
 
-    /// The names of the matrices in order, a star behind those of Keras's side.
-    fn order(format: Format, tensors: &[Shaped<'_>]) -> Result<String, String> {
-        let tensors: Vec<_> = tensors.iter().map(|(name, shape)| tensor(name, shape)).collect();
-        let layers = dense(format, &tensors).map_err(|error| error.to_string())?;
-        let names = layers.iter().map(|layer| {
+    const NOTHING: Known = Known { network: false, activation: false };
+    const ACTIVATION: Known = Known { network: false, activation: true };
+
+    /// The names of the matrices in order, with a star after those of Keras's side.
+    fn order(format: Format, tensors: &[Shaped<'_>], known: Known) -> Result<String, String> {
+        let tensor = |&(name, shape): &Shaped<'_>| ImportedTensor {
+            name: name.to_owned(),
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            values: None,
+        };
+        let file = Imported::new(format, tensors.iter().map(tensor).collect());
+        let dense = dense(&file, known).map_err(|error| error.to_string())?;
+        let names = dense.layers.iter().map(|layer| {
             format!("{}{}", layer.weight.name, if layer.transposed { "*" } else { "" })
         });
         Ok(names.collect::<Vec<_>>().join(" "))
@@ -261,7 +220,7 @@ mod tests {
 
     #[test]
     fn layers_come_in_order_and_the_right_way_round() {
-        let cases: [(Format, &[Shaped<'_>], &str); 7] = [
+        let cases: [(Format, &[Shaped<'_>], &str); 6] = [
             (
                 Format::TorchStateDict,
                 &[("b.weight", &[3, 4]), ("b.bias", &[3]), ("a.weight", &[2, 3]), ("a.bias", &[2])],
@@ -289,13 +248,6 @@ mod tests {
                 &[("a.kernel", &[4, 3]), ("b.kernel", &[3, 2])],
                 "a.kernel* b.kernel*",
             ),
-            // numpy.savez(f, *model.get_weights())
-            (
-                Format::Npz,
-                &[("arr_0", &[4, 3]), ("arr_1", &[3]), ("arr_2", &[3, 2]), ("arr_3", &[2])],
-                "arr_0* arr_2*",
-            ),
-            (Format::Npz, &[("arr_0", &[3, 3]), ("arr_1", &[3])], "arr_0*"),
             (
                 Format::KerasWeights,
                 &[
@@ -305,19 +257,51 @@ mod tests {
                 ],
                 "layers/dense_2/vars/0* layers/dense_10/vars/0*",
             ),
+            (Format::Npz, &[("w1", &[3, 4]), ("b1", &[3])], "w1"),
         ];
         for (format, tensors, expected) in cases {
-            assert_eq!(order(format, tensors), Ok(expected.to_owned()));
+            assert_eq!(order(format, tensors, NOTHING), Ok(expected.to_owned()));
         }
     }
 
     #[test]
     fn what_cannot_be_told_is_an_error() {
-        let error = order(Format::Safetensors, &[("a.weight", &[3, 3]), ("b.weight", &[3, 3])]);
-        assert!(error.is_err_and(|e| e.contains("do not tell which layer is first")));
-        let error = order(Format::TorchStateDict, &[("conv.weight", &[8, 1, 3, 3]), ("x", &[3])]);
-        assert!(error.is_err_and(|e| e.contains("\n  conv.weight F32 [8, 1, 3, 3]")));
-        assert!(order(Format::Npz, &[("x", &[3])]).is_err_and(|e| e.contains("\n  x F32 [3]")));
-        assert!(order(Format::Npz, &[]).is_err_and(|e| e.contains("\n  none")));
+        let error = |format, tensors: &[Shaped<'_>]| order(format, tensors, NOTHING).unwrap_err();
+        let square = [("a.weight", &[3, 3][..]), ("b.weight", &[3, 3])];
+        for format in [Format::Safetensors, Format::TorchStateDict, Format::Npz] {
+            assert!(error(format, &square).contains("do not determine which layer is first"));
+        }
+        let conv = [("conv.weight", &[8, 1, 3, 3][..]), ("x", &[3])];
+        assert!(error(Format::TorchStateDict, &conv).contains("\n  conv.weight F32 [8, 1, 3, 3]"));
+        assert!(error(Format::Npz, &[("x", &[3])]).contains("\n  x F32 [3]"));
+        assert!(error(Format::Npz, &[]).contains("\n  none"));
+    }
+
+    /// `numpy.savez(f, *model.get_weights())`: a vector may be a bias, a scale or a PReLU's slopes.
+    #[test]
+    fn unnamed_arrays_are_weights_only_where_the_user_says_so() {
+        let arrays: &[Shaped<'_>] =
+            &[("arr_0", &[4, 3]), ("arr_1", &[3]), ("arr_2", &[3, 2]), ("arr_3", &[2])];
+        let error = order(Format::Npz, arrays, NOTHING).unwrap_err();
+        assert!(error.contains("arr_1 F32 [3]") && error.contains("--activation"), "{error}");
+        assert_eq!(order(Format::Npz, arrays, ACTIVATION), Ok("arr_0* arr_2*".to_owned()));
+        assert_eq!(order(Format::Npz, &arrays[..2], NOTHING), Ok("arr_0*".to_owned()));
+        // 10 comes after 9.
+        let many: Vec<String> = (0..11).map(|i| format!("arr_{i}")).collect();
+        let shapes: Vec<[usize; 2]> = (0..11).map(|i| [i + 2, i + 3]).collect();
+        let mut many: Vec<Shaped<'_>> =
+            many.iter().zip(&shapes).map(|(name, shape)| (&name[..], &shape[..])).collect();
+        many.sort();
+        let found = order(Format::Npz, &many, ACTIVATION).unwrap();
+        assert!(found.ends_with("arr_9* arr_10*"), "{found}");
+    }
+
+    #[test]
+    fn square_matrices_without_a_side_are_an_error() {
+        let square: &[Shaped<'_>] = &[("arr_0", &[3, 3]), ("arr_1", &[3])];
+        let error = order(Format::Npz, square, ACTIVATION).unwrap_err();
+        assert!(error.contains("arr_0") && error.contains("which way round"), "{error}");
+        let named: &[Shaped<'_>] = &[("1.weight", &[3, 3]), ("1.bias", &[3])];
+        assert_eq!(order(Format::Npz, named, NOTHING), Ok("1.weight".to_owned()));
     }
 }

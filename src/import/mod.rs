@@ -26,10 +26,13 @@ mod format;
 mod hdf5;
 mod keras;
 mod layers;
+mod names;
 mod network;
 mod npy;
+mod numbering;
 mod numbers;
 mod onnx;
+mod order;
 mod safetensors;
 mod statistics;
 mod torch;
@@ -58,10 +61,12 @@ pub struct Imported {
     pub tensors: Vec<ImportedTensor>,
     /// What it says of itself, if seqfit wrote it, or of its network, if Keras did.
     pub card: Option<Card>,
-    /// The layer of its own description that seqfit has not, if there is one.
-    pub stranger: Option<String>,
+    /// The layer in its description that seqfit lacks, if there is one.
+    pub unsupported_layer: Option<String>,
     /// Further texts in it, by their names.
     pub metadata: BTreeMap<String, String>,
+    /// The tensors of its Dense layers, first to last, where the file says which they are.
+    placed: Option<Vec<layers::Placed>>,
 }
 
 /// A tensor of a file.
@@ -79,6 +84,12 @@ pub struct ImportedTensor {
 }
 
 impl Imported {
+    /// Tensors of which nothing more is known.
+    fn new(format: Format, tensors: Vec<ImportedTensor>) -> Self {
+        let (card, metadata) = (None, BTreeMap::new());
+        Self { format, tensors, card, unsupported_layer: None, metadata, placed: None }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -111,7 +122,7 @@ impl Imported {
             Format::Safetensors => safetensors::read(&bytes),
             format @ (Format::TorchStateDict | Format::TorchScript) => torch::read(&bytes, format),
             Format::Npz => npy::read_npz(&bytes),
-            Format::KerasWeights => hdf5::read(bytes),
+            Format::KerasWeights => hdf5::read(bytes, None),
             Format::Keras => keras::read(&bytes),
             Format::Onnx => onnx::read(&bytes),
         }

@@ -1,9 +1,9 @@
 //! From a file's tensors to a network: which one it is, and whether the tensors are its.
 
 use super::error::Problem;
-use super::layers::{self, DenseTensors};
+use super::layers::{self, Dense, DenseTensors, Known};
 use super::numbers::Dtype;
-use super::{Imported, ImportedTensor};
+use super::{Imported, ImportedTensor, names, numbering};
 use crate::data;
 use crate::layers::Layer;
 use crate::model::{Activation, Spec, TorchModule};
@@ -47,15 +47,20 @@ impl Imported {
         if self.format == super::Format::Onnx {
             return Err(Problem::OnlyInspected);
         }
-        let layers = layers::dense(self.format, &self.tensors)?;
         let card = self.card.as_ref();
         let told = wanted.network.as_ref().or(card.and_then(|card| card.network.as_ref()));
-        if let (None, None, Some(stranger)) = (told, wanted.activation, &self.stranger) {
-            return Err(Problem::Layer(stranger.clone()));
+        if let (None, Some(layer)) = (&wanted.network, &self.unsupported_layer) {
+            return Err(self.unsupported(layer));
         }
+        let activation = wanted.activation.is_some();
+        let dense = layers::dense(self, Known { network: told.is_some(), activation })?;
+        if told.is_none() {
+            check_guess(&dense, activation)?;
+        }
+        let layers = &dense.layers;
         let mut spec = match told {
-            Some(spec) => spec.clone(),
-            None => inferred(&layers, wanted.input_shape.as_deref())?,
+            Some(spec) => with_input(spec.clone(), layers),
+            None => inferred(layers, wanted.input_shape.as_deref())?,
         };
         if let Some(shape) = &wanted.input_shape {
             spec.input_shape = shape.clone();
@@ -72,7 +77,7 @@ impl Imported {
                 }
             }
         }
-        let weights = fitted(&spec, &layers)?;
+        let weights = fitted(&spec, &dense)?;
         let from_card = || card.and_then(|card| card.classes.clone());
         let numbers = || (0..spec.outputs()).map(|class| class.to_string()).collect();
         let classes = wanted.classes.clone().or_else(from_card).unwrap_or_else(numbers);
@@ -83,26 +88,65 @@ impl Imported {
         let guessed = told.is_none() && wanted.activation.is_none() && layers.len() > 1;
         Ok(Network { spec, weights, classes, guessed })
     }
+
+    /// The error for a layer that is not known, with the tensors that may be its.
+    fn unsupported(&self, layer: &str) -> Problem {
+        let (layer, known) = (layer.to_owned(), Known { network: true, activation: true });
+        match layers::dense(self, known) {
+            Err(Problem::NotDense(tensors)) => Problem::Layer { layer, tensors },
+            _ => Problem::Layer { layer, tensors: Vec::new() },
+        }
+    }
+}
+
+/// Checks that nothing in the file speaks against a network of Dense layers with one activation between
+/// them.
+fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
+    let Some(owners) = &dense.owners else { return Ok(()) };
+    numbering::check(owners, activation)?;
+    match &dense.layers[..] {
+        [first, _, ..] if first.bias.is_none() && first.sizes()[0] == first.sizes()[1] => {
+            Err(Problem::Embedding(names::described(&[first.weight], &[]).concat()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A description without an input shape takes what its first layer takes: a square image, if that makes
+/// one.
+fn with_input(mut spec: Spec, layers: &[DenseTensors<'_>]) -> Spec {
+    if let (true, Some(first)) = (spec.input_shape.is_empty(), layers.first()) {
+        spec.input_shape = image(first.sizes()[0]);
+        if spec.input_shape.len() > 1 && spec.layers.first() != Some(&Layer::Flatten) {
+            spec.layers.insert(0, Layer::Flatten);
+        }
+    }
+    spec
+}
+
+/// The shape of a sample of this many values.
+fn image(values: usize) -> Vec<usize> {
+    let side = values.isqrt();
+    if side * side == values { vec![side, side] } else { vec![values] }
 }
 
 fn inferred(layers: &[DenseTensors<'_>], input_shape: Option<&[usize]>) -> Result<Spec, Problem> {
     let widths: Vec<usize> = layers.iter().map(|layer| layer.sizes()[1]).collect();
     let inputs = layers.first().map_or(0, |layer| layer.sizes()[0]);
-    let side = inputs.isqrt();
     let input_shape = match input_shape {
         Some(shape) if shape.iter().try_fold(1usize, |n, &m| n.checked_mul(m)) == Some(inputs) => {
             shape.to_vec()
         }
         Some(shape) => return Err(Problem::InputShape { shape: shape.to_vec(), found: inputs }),
-        None if side * side == inputs => vec![side, side],
-        None => vec![inputs],
+        None => image(inputs),
     };
     let (classes, hidden) = widths.split_last().unwrap_or((&0, &[]));
     Ok(Spec::classifier(&input_shape, hidden, Activation::Relu, 0.0, *classes))
 }
 
 /// The layers' tensors under the network's names, if they are its.
-fn fitted(spec: &Spec, layers: &[DenseTensors<'_>]) -> Result<Tensors, Problem> {
+fn fitted(spec: &Spec, dense: &Dense<'_>) -> Result<Tensors, Problem> {
+    let layers = &dense.layers;
     let modules = spec.torch_modules()?;
     let linear = modules.iter().enumerate().filter_map(|(position, module)| match *module {
         TorchModule::Linear { inputs, outputs } => Some((position, inputs, outputs)),
@@ -116,14 +160,16 @@ fn fitted(spec: &Spec, layers: &[DenseTensors<'_>]) -> Result<Tensors, Problem> 
         let (expected, found) = (linear.get(i), layers.get(i));
         let weight =
             expected.map(|(p, inputs, outputs)| (format!("{p}.weight"), vec![*outputs, *inputs]));
-        let bias = expected.map(|(p, _, outputs)| (format!("{p}.bias"), vec![*outputs]));
+        let none = dense.exact && found.is_some_and(|layer| layer.bias.is_none());
+        let bias = expected.filter(|_| !none);
+        let bias = bias.map(|(p, _, outputs)| (format!("{p}.bias"), vec![*outputs]));
         let matrix = found.map(|layer| {
             let [inputs, outputs] = layer.sizes();
             (layer.weight, vec![outputs, inputs])
         });
         let vector = found.and_then(|layer| layer.bias).map(|bias| (bias, bias.shape.clone()));
-        right &=
-            is_same(&weight, &matrix) && (!biased && matrix.is_some() || is_same(&bias, &vector));
+        let unbiased = none || !biased && matrix.is_some();
+        right &= is_same(&weight, &matrix) && (unbiased || is_same(&bias, &vector));
         lines.push(line(weight, matrix));
         if bias.is_some() || vector.is_some() {
             lines.push(line(bias, vector));
@@ -163,7 +209,7 @@ fn line(expected: Expected, found: Found<'_>) -> String {
         None => "nothing".to_owned(),
     };
     let found = match found {
-        Some((tensor, shape)) => format!("{} {shape:?}", layers::shown(&tensor.name)),
+        Some((tensor, shape)) => format!("{} {shape:?}", names::shown(&tensor.name)),
         None => "nothing".to_owned(),
     };
     format!("expected {expected}, found {found}")
@@ -205,7 +251,6 @@ fn finite(tensor: &ImportedTensor) -> Result<&[f32], Problem> {
 mod tests {
     use super::*;
     use crate::import::{Card, Format};
-    use std::collections::BTreeMap;
 
     fn file(format: Format, tensors: &[(&str, &[usize], &[f32])]) -> Imported {
         let tensors = tensors.iter().map(|&(name, shape, values)| ImportedTensor {
@@ -214,8 +259,7 @@ mod tests {
             shape: shape.to_vec(),
             values: Some(values.to_vec()),
         });
-        let tensors = tensors.collect();
-        Imported { format, tensors, card: None, stranger: None, metadata: BTreeMap::new() }
+        Imported::new(format, tensors.collect())
     }
 
     #[test]
@@ -260,8 +304,8 @@ mod tests {
         assert!(error(&two, &wanted).contains("takes 4 values, found input shape [5]"));
         let wanted = Wanted { classes: Some(vec!["a".into()]), ..Wanted::default() };
         assert!(error(&two, &wanted).contains("has 2 classes, found 1"));
-        let nan = file(Format::Npz, &[("w", &[2, 2], &[0.0, 1.0, f32::NAN, 2.0])]);
-        let message = "tensor \"w\" must hold finite numbers, found NaN at position 2";
+        let nan = file(Format::Npz, &[("weight", &[2, 2], &[0.0, 1.0, f32::NAN, 2.0])]);
+        let message = "tensor \"weight\" must hold finite numbers, found NaN at position 2";
         assert!(error(&nan, &Wanted::default()).contains(message));
     }
 }

@@ -1,8 +1,6 @@
 //! NumPy's arrays: `.npy` records in a `.npz` archive, by
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
-use std::collections::BTreeMap;
-
 use super::allowance::Allowance;
 use super::archive::Archive;
 use super::card::{CARD, Card};
@@ -23,12 +21,12 @@ pub(super) fn read_npz(bytes: &[u8]) -> Result<Imported, Problem> {
             tensors.push(array(name, &bytes, &mut allowance)?);
         } else if record == CARD {
             card = Card::read(&archive.read(&record, &mut allowance)?);
-        } else {
-            let message = format!("record {record:?} is no array");
-            return Err(Problem::Damaged { format: ".npz", message });
+        } else if !record.ends_with('/') {
+            let message = format!("record {record:?}, which is no array: save the arrays alone");
+            return Err(Problem::Unsupported { format: ".npz", message });
         }
     }
-    Ok(Imported { format: Format::Npz, tensors, card, stranger: None, metadata: BTreeMap::new() })
+    Ok(Imported { card, ..Imported::new(Format::Npz, tensors) })
 }
 
 /// What stands before an array's numbers.

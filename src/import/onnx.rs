@@ -52,7 +52,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
         }
     }
     let card = metadata.remove(CARD).and_then(|text| Card::read(text.as_bytes()));
-    Ok(Imported { format: Format::Onnx, tensors, card, stranger: None, metadata })
+    Ok(Imported { card, metadata, ..Imported::new(Format::Onnx, tensors) })
 }
 
 fn initializer(bytes: &[u8], allowance: &mut Allowance) -> Result<ImportedTensor, Problem> {
@@ -137,7 +137,10 @@ impl<'a> Fields<'a> {
     }
 
     fn bytes(&mut self, length: usize) -> Result<&'a [u8], Problem> {
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or_else(|| damaged("it is cut"))?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or_else(|| {
+            let message = format!("a field has {length} bytes, found {}", self.0.len());
+            Problem::Cut { format: "ONNX", message }
+        })?;
         self.0 = rest;
         Ok(bytes)
     }

@@ -9,13 +9,40 @@ use super::format::Format;
 use super::numbers::{Dtype, Order};
 use super::{Imported, ImportedTensor};
 
+/// The bytes that hold the length of the header.
+const HEADER: usize = 8;
+
+fn header_length(bytes: &[u8]) -> usize {
+    let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    usize::try_from(length).unwrap_or(usize::MAX - HEADER).min(usize::MAX - HEADER)
+}
+
+/// Checks that the header is there.
+fn check_whole(bytes: &[u8]) -> Result<(), Problem> {
+    let (length, found) = (header_length(bytes), bytes.len().saturating_sub(HEADER));
+    match length <= found {
+        true => Ok(()),
+        false => Err(Problem::Cut {
+            format: "safetensors",
+            message: format!("its header has {length} bytes, found {found}"),
+        }),
+    }
+}
+
 /// Reads a file; the tensors in the order in which their numbers lie in it.
 pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let damaged = |error: safetensors::SafeTensorError| Problem::Damaged {
         format: "safetensors",
         message: error.to_string(),
     };
+    check_whole(bytes)?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let end = header.data_len();
+    let found = bytes.len() - bytes.len().min(HEADER + header_length(bytes));
+    if found < end {
+        let message = format!("its tensors have {end} bytes, found {found}");
+        return Err(Problem::Cut { format: "safetensors", message });
+    }
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
     let mut tensors = Vec::new();
@@ -34,5 +61,5 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let mut metadata = header.metadata().clone().unwrap_or_default();
     let card = metadata.remove(CARD).and_then(|text| Card::read(text.as_bytes()));
     let metadata = metadata.into_iter().collect();
-    Ok(Imported { format: Format::Safetensors, tensors, card, stranger: None, metadata })
+    Ok(Imported { card, metadata, ..Imported::new(Format::Safetensors, tensors) })
 }

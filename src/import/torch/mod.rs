@@ -1,19 +1,22 @@
 //! PyTorch's archives: `torch.save` of a state_dict, or of a checkpoint that holds one, and TorchScript,
 //! of which the parameters are read and no code.
 
+mod expression;
+mod globals;
 mod names;
 mod pickle;
+mod script;
 mod tensor;
-
-use std::collections::BTreeMap;
 
 use super::allowance::Allowance;
 use super::archive::Archive;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
+use super::layers::Placed;
 use super::numbers::Order;
 use super::{Imported, ImportedTensor};
+use crate::model::Spec;
 use pickle::Pickle;
 use tensor::{Storages, View};
 
@@ -54,7 +57,38 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
             card = Card::read(&archive.read(&place, &mut allowance)?);
         }
     }
-    Ok(Imported { format, tensors, card, stranger: None, metadata: BTreeMap::new() })
+    let mut imported = Imported { card, ..Imported::new(format, tensors) };
+    let described = imported.card.as_ref().is_some_and(|card| card.network.is_some());
+    if format == Format::TorchScript && !described {
+        let steps = script::steps(&pickle, &mut archive, &folder, &mut allowance);
+        match steps.and_then(|steps| placed(&mut imported, &steps)) {
+            Ok(network) => imported.card.get_or_insert_default().network = Some(network),
+            Err(layer) => imported.unsupported_layer = Some(layer),
+        }
+    }
+    Ok(imported)
+}
+
+/// The network that a TorchScript's layers are, with the places of their tensors in the file. Its input has
+/// no shape yet: the first layer says how many values it takes.
+fn placed(imported: &mut Imported, steps: &[script::Step]) -> Result<Spec, String> {
+    let tensors = &imported.tensors;
+    let place = |name: &str| {
+        let found = tensors.iter().position(|tensor| tensor.name == name);
+        found.ok_or_else(|| format!("a layer whose tensor {name:?} is missing"))
+    };
+    let mut placed = Vec::new();
+    for step in steps {
+        if let script::Step::Dense { weight, bias } = step {
+            let bias = bias.as_deref().map(place).transpose()?;
+            placed.push(Placed { weight: place(weight)?, bias });
+        }
+    }
+    let units =
+        |name: &str| place(name).ok().and_then(|i| tensors[i].shape.first()).map_or(0, |n| *n);
+    let layers = script::layers(steps, units)?;
+    imported.placed = Some(placed);
+    Ok(Spec { input_shape: Vec::new(), layers })
 }
 
 fn load(

@@ -11,26 +11,30 @@ type Named<'a> = Vec<(String, View<'a>)>;
 const USUAL: [&str; 7] =
     ["state_dict", "model_state_dict", "model_state", "model", "module", "net", "weights"];
 
-/// The tensors of a state_dict: the pickle itself, or one inside of it under a usual name, or the only
-/// one there is.
+/// The tensors of a state_dict: one inside of the pickle under a usual name, or the pickle itself, or the
+/// only one there is. What else a checkpoint holds is not looked into.
 pub(super) fn state_dict<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
-    if let Some(found) = tensors(pickle, pickle.root)? {
-        return Ok(found);
+    let root = pickle.get(pickle.root);
+    let pairs = if let Value::Dict(pairs) = root { &pairs[..] } else { &[] };
+    let inside =
+        pairs.iter().filter_map(|&(key, value)| match (pickle.get(key), pickle.get(value)) {
+            (&Value::Text(key), Value::Dict(_)) if has_tensors(pickle, value) => Some((key, value)),
+            _ => None,
+        });
+    let inside: Vec<_> = inside.collect();
+    let usual = USUAL.iter().find_map(|name| inside.iter().find(|(key, _)| key == name));
+    if let Some(&(_, usual)) = usual {
+        return tensors(pickle, usual);
     }
-    let Value::Dict(pairs) = pickle.get(pickle.root) else {
-        return Err(Problem::NoStateDict("the file holds something else".to_owned()));
-    };
-    let mut inside = Vec::new();
-    for &(key, value) in pairs {
-        if let (&Value::Text(key), Some(found)) = (pickle.get(key), tensors(pickle, value)?) {
-            inside.push((key, found));
+    if has_tensors(pickle, pickle.root) {
+        return tensors(pickle, pickle.root);
+    }
+    match inside[..] {
+        [(_, only)] => tensors(pickle, only),
+        [] if pairs.is_empty() => {
+            Err(Problem::NoStateDict("the file holds something else".to_owned()))
         }
-    }
-    let usual = USUAL.iter().find_map(|name| inside.iter().position(|(key, _)| key == name));
-    let chosen = usual.or((inside.len() == 1).then_some(0));
-    match chosen {
-        Some(chosen) => Ok(inside.swap_remove(chosen).1),
-        None if inside.is_empty() => {
+        [] => {
             let keys = pairs.iter().filter_map(|&(key, _)| match pickle.get(key) {
                 &Value::Text(key) => Some(key),
                 _ => None,
@@ -38,23 +42,36 @@ pub(super) fn state_dict<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> 
             let keys: Vec<_> = keys.take(20).collect();
             Err(Problem::NoStateDict(format!("the file holds no tensors under {keys:?}")))
         }
-        None => {
+        _ => {
             let keys: Vec<_> = inside.iter().take(20).map(|(key, _)| key).collect();
             Err(Problem::NoStateDict(format!("the file holds several under {keys:?}")))
         }
     }
 }
 
-/// The tensors of a dictionary, a list or a tuple; none if there is not one.
-fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Option<Named<'a>>, Problem> {
+/// Whether a dictionary, a list or a tuple holds tensors.
+fn has_tensors(pickle: &Pickle<'_>, id: Id) -> bool {
+    match pickle.get(id) {
+        Value::Dict(pairs) => pairs.iter().any(|&(_, value)| View::is_at(pickle, value)),
+        Value::List(items) | Value::Tuple(items) => {
+            items.iter().any(|&item| View::is_at(pickle, item))
+        }
+        _ => false,
+    }
+}
+
+/// The tensors of a dictionary, a list or a tuple.
+fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Named<'a>, Problem> {
     let mut found = Vec::new();
     match pickle.get(id) {
         Value::Dict(pairs) => {
             for &(key, value) in pairs {
-                if let (&Value::Text(key), Some(view)) = (pickle.get(key), View::at(pickle, value)?)
-                {
-                    found.push((key.to_owned(), view));
-                }
+                let name = match pickle.get(key) {
+                    Value::Text(name) => (*name).to_owned(),
+                    Value::Int(number) => number.to_string(),
+                    _ => "?".to_owned(),
+                };
+                found.extend(View::at(pickle, value)?.map(|view| (name, view)));
             }
         }
         Value::List(items) | Value::Tuple(items) => {
@@ -65,7 +82,7 @@ fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Option<Named<'a>>, Problem
         _ => {}
     }
     unique(&found)?;
-    Ok((!found.is_empty()).then_some(found))
+    Ok(found)
 }
 
 fn unique(found: &Named<'_>) -> Result<(), Problem> {
@@ -112,6 +129,6 @@ pub(super) fn parameters<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> 
 
 /// The tensors among a TorchScript archive's constants: "c0", "c1", as its code calls them.
 pub(super) fn constants<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
-    let found = tensors(pickle, pickle.root)?.unwrap_or_default();
+    let found = tensors(pickle, pickle.root)?;
     Ok(found.into_iter().map(|(name, view)| (format!("c{name}"), view)).collect())
 }

@@ -1,60 +1,19 @@
 //! A pickle as plain data: what `torch.save` and `torch.jit.save` write, read by a machine that runs
 //! nothing.
 //!
-//! It knows numbers, texts, tuples, lists and dictionaries, and the names in [`GLOBALS`]. A call of one
+//! It knows numbers, texts, tuples, lists and dictionaries, and the names in `globals.rs`. A call of one
 //! of them is written down, never made; any other name is an error. Values lie in one list and refer to
 //! each other by their places in it, so that no depth of nesting and no circle costs more than its bytes.
 
 use std::collections::HashMap;
 
 use super::super::error::Problem;
+use super::globals;
 
 /// The most values that a pickle may have: a state_dict has some 30 for a tensor.
 const MOST_VALUES: usize = 1 << 19;
 /// The longest pickle that is read, in bytes.
 const MOST_BYTES: usize = 64 << 20;
-
-/// Everything that a pickle may refer to; `__torch__.…` besides, the classes of TorchScript.
-const GLOBALS: [(&str, &[&str]); 6] = [
-    ("collections", &["OrderedDict"]),
-    (
-        "torch",
-        &[
-            "FloatStorage",
-            "HalfStorage",
-            "BFloat16Storage",
-            "DoubleStorage",
-            "LongStorage",
-            "IntStorage",
-            "ShortStorage",
-            "CharStorage",
-            "ByteStorage",
-            "BoolStorage",
-            "Size",
-            "device",
-            "float32",
-            "float16",
-            "bfloat16",
-            "float64",
-            "int64",
-            "int32",
-            "bool",
-        ],
-    ),
-    ("torch._utils", &["_rebuild_tensor_v2", "_rebuild_parameter"]),
-    ("torch.nn.parameter", &["Parameter"]),
-    ("torch.serialization", &["_get_layout"]),
-    (
-        "torch.jit._pickle",
-        &[
-            "build_intlist",
-            "build_doublelist",
-            "build_boollist",
-            "build_tensorlist",
-            "restore_type_tag",
-        ],
-    ),
-];
 
 /// The place of a value in [`Pickle::values`].
 pub(super) type Id = u32;
@@ -65,10 +24,13 @@ pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
+    /// A whole number of more than 64 bits.
+    BigInt,
     Float(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
     Tuple(Vec<Id>),
+    /// A list or a set.
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     /// A name: its module and what it is called there.
@@ -109,6 +71,12 @@ impl<'a> Pickle<'a> {
                 Err(Fault::Rule(rule)) => {
                     return Err(damaged(format!("its pickle breaks at byte {at}: {rule}")));
                 }
+                Err(Fault::Unsupported(what)) => {
+                    return Err(Problem::Unsupported {
+                        format: "PyTorch",
+                        message: format!("{what} at byte {at} of its pickle: {CURE}"),
+                    });
+                }
             }
         }
     }
@@ -134,9 +102,13 @@ fn damaged(message: String) -> Problem {
     Problem::Damaged { format: "PyTorch", message }
 }
 
+/// What helps where a pickle has more than a state_dict needs.
+const CURE: &str = "save model.state_dict() alone";
+
 enum Fault {
     Problem(Problem),
     Rule(String),
+    Unsupported(String),
 }
 
 impl From<&str> for Fault {
@@ -165,7 +137,7 @@ impl<'a> Machine<'a> {
             // PROTO
             0x80 => match self.array()? {
                 [2..=5] => {}
-                [other] => return Err(Fault::Rule(format!("protocols are 2 to 5, found {other}"))),
+                [other] => return Err(Fault::Unsupported(format!("pickle protocol {other}"))),
             },
             // FRAME
             0x95 => drop(self.array::<8>()?),
@@ -200,8 +172,9 @@ impl<'a> Machine<'a> {
                 let number = u16::from_le_bytes(self.array()?);
                 self.push(Value::Int(number.into()))?;
             }
-            // LONG1
-            0x8a => self.long()?,
+            // LONG1, LONG4
+            0x8a => self.long(1)?,
+            0x8b => self.long(4)?,
             b'G' => {
                 let number = f64::from_be_bytes(self.array()?);
                 self.push(Value::Float(number))?;
@@ -210,11 +183,15 @@ impl<'a> Machine<'a> {
             b'X' => self.text(4)?,
             0x8c => self.text(1)?,
             0x8d => self.text(8)?,
+            // SHORT_BINSTRING, BINSTRING: the text of Python 2
+            b'U' => self.text(1)?,
+            b'T' => self.text(4)?,
             // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8
             b'B' => self.binary(4)?,
             b'C' => self.binary(1)?,
             0x8e | 0x96 => self.binary(8)?,
-            b']' => self.push(Value::List(Vec::new()))?,
+            // EMPTY_LIST, EMPTY_SET
+            b']' | 0x8f => self.push(Value::List(Vec::new()))?,
             b'}' => self.push(Value::Dict(Vec::new()))?,
             b')' => self.push(Value::Tuple(Vec::new()))?,
             // TUPLE, TUPLE1 to TUPLE3
@@ -226,14 +203,20 @@ impl<'a> Machine<'a> {
                 let items = self.last(usize::from(opcode - 0x84))?;
                 self.push(Value::Tuple(items))?;
             }
-            // APPEND, APPENDS
+            // APPEND
             b'a' => {
                 let items = self.last(1)?;
                 self.append(items)?;
             }
-            b'e' => {
+            // APPENDS, ADDITEMS
+            b'e' | 0x90 => {
                 let items = self.marked()?;
                 self.append(items)?;
+            }
+            // FROZENSET
+            0x91 => {
+                let items = self.marked()?;
+                self.push(Value::List(items))?;
             }
             // SETITEM, SETITEMS
             b's' => {
@@ -288,8 +271,8 @@ impl<'a> Machine<'a> {
                 self.push(Value::Outside(what))?;
             }
             other => {
-                return Err(Fault::Rule(format!(
-                    "opcode {other:#04x} is none that torch.save writes"
+                return Err(Fault::Unsupported(format!(
+                    "opcode {other:#04x}, which torch.save does not write,"
                 )));
             }
         }
@@ -316,8 +299,8 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, width: usize) -> Result<(), Fault> {
         let bytes = self.counted(width)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| "text must be UTF-8")?;
-        self.push(Value::Text(text))
+        // Python's text may hold halves of characters, and that of Python 2 any bytes.
+        self.push(std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text))
     }
 
     fn binary(&mut self, width: usize) -> Result<(), Fault> {
@@ -325,12 +308,12 @@ impl<'a> Machine<'a> {
         self.push(Value::Bytes(bytes))
     }
 
-    /// A whole number of at most 8 bytes, little-endian, in two's complement.
-    fn long(&mut self) -> Result<(), Fault> {
-        let bytes = self.counted(1)?;
+    /// A whole number, little-endian, in two's complement.
+    fn long(&mut self, width: usize) -> Result<(), Fault> {
+        let bytes = self.counted(width)?;
         let sign = bytes.last().is_some_and(|&byte| byte >= 0x80);
         let mut number = [if sign { 0xff } else { 0 }; 8];
-        let place = number.get_mut(..bytes.len()).ok_or("a number must fit into 64 bits")?;
+        let Some(place) = number.get_mut(..bytes.len()) else { return self.push(Value::BigInt) };
         place.copy_from_slice(bytes);
         self.push(Value::Int(i64::from_le_bytes(number)))
     }
@@ -346,7 +329,7 @@ impl<'a> Machine<'a> {
     fn room(&self, taken: usize) -> Result<(), Fault> {
         match taken < MOST_VALUES {
             true => Ok(()),
-            false => Err(Fault::Rule(format!("it may have at most {MOST_VALUES} values"))),
+            false => Err(Fault::Unsupported(format!("more than the at most {MOST_VALUES} values"))),
         }
     }
 
@@ -410,7 +393,7 @@ impl<'a> Machine<'a> {
                 list.extend(items);
                 Ok(())
             }
-            _ => Err("only a list can be appended to".into()),
+            _ => Err("only a list or a set can be appended to".into()),
         }
     }
 
@@ -421,6 +404,8 @@ impl<'a> Machine<'a> {
                 dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
                 Ok(())
             }
+            // A Counter, a subclass of dict.
+            Value::Call { .. } if rest.is_empty() => Ok(()),
             _ => Err("only a dictionary takes keys with values".into()),
         }
     }
@@ -440,9 +425,7 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, module: &'a str, name: &'a str) -> Result<(), Fault> {
-        let known = GLOBALS.iter().any(|(m, names)| *m == module && names.contains(&name));
-        // A class of a TorchScript archive is a name here, and nothing more.
-        match known || module.split('.').next() == Some("__torch__") {
+        match globals::is_known(module, name) {
             true => self.push(Value::Global(module, name)),
             false => {
                 // Names that pickles have for Python's own from before Python 3.
@@ -494,7 +477,7 @@ impl<'a> Machine<'a> {
                 Ok(())
             }
             // The versions of a state_dict's modules.
-            Value::Dict(_) => Ok(()),
+            Value::Dict(_) | Value::List(_) => Ok(()),
             _ => Err("only what was made by a call has a state".into()),
         }
     }
@@ -525,6 +508,31 @@ mod tests {
         Ok(())
     }
 
+    /// What `torch.load(weights_only=True)` reads beside tensors.
+    #[test]
+    fn harmless_names_are_read() -> Result<(), Problem> {
+        // pickle.dumps of each with protocol 2, or 4 for the sets.
+        for bytes in [
+            &b"\x80\x02ccollections\nCounter\nq\x00}q\x01X\x01\x00\x00\x00aK\x01s\x85q\x02Rq\x03."[..],
+            b"\x80\x02c__builtin__\nset\nq\x00]q\x01K\x01a\x85q\x02Rq\x03.",
+            b"\x80\x04\x8f\x94(K\x01K\x02\x90.",
+            b"\x80\x04(K\x01K\x02\x91\x94.",
+            b"\x80\x02c_codecs\nencode\nq\x00X\x02\x00\x00\x00xyX\x06\x00\x00\x00latin1\x86R.",
+            b"\x80\x02c__builtin__\ncomplex\nG\x3f\xf0\x00\x00\x00\x00\x00\x00G\x3f\xf0\x00\x00\x00\x00\x00\x00\x86R.",
+            b"\x80\x02ctorch\nSize\nK\x02K\x03\x86\x85R.",
+            b"\x80\x02ctorch\ndevice\nX\x03\x00\x00\x00cpu\x85R.",
+            b"\x80\x02ctorch\nuint8\n.",
+            // 2**70 by LONG1, and by LONG4.
+            b"\x80\x02\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x40.",
+            b"\x80\x02\x8b\x09\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x40.",
+        ] {
+            Pickle::read(bytes)?;
+        }
+        let big = Pickle::read(b"\x80\x02\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x40.")?;
+        assert_eq!(big.get(big.root), &Value::BigInt);
+        Ok(())
+    }
+
     #[test]
     fn nothing_but_tensors_can_be_asked_for() {
         // pickle.dumps of objects whose __reduce__ returns these, protocols 2 and 4.
@@ -533,7 +541,8 @@ mod tests {
             (b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.", "__builtin__.eval"),
             (b"\x80\x04\x8c\x08builtins\x8c\x04exec\x93\x8c\x01x\x85R.", "builtins.exec"),
             (b"\x80\x02ctorch\nload\n.", "torch.load"),
-            (b"\x80\x02ctorch._utils\n_rebuild_tensor\n.", "torch._utils._rebuild_tensor"),
+            (b"\x80\x02ctorch.cuda\nFloatTensor\n.", "torch.cuda.FloatTensor"),
+            (b"\x80\x02ctorch\nint_repr\n.", "torch.int_repr"),
             (b"\x80\x02c__torch__x\nf\n.", "__torch__x.f"),
         ] {
             assert!(error(bytes).contains(&format!("asks for {name:?}")), "{}", error(bytes));
@@ -549,10 +558,10 @@ mod tests {
             (b"\x80\x02N".to_vec(), "it is cut"),
             (b"\x80\x02.".to_vec(), "the stack is empty"),
             (b"\x80\x02(0.".to_vec(), "the stack is empty"),
-            (b"\x80\x00.".to_vec(), "protocols are 2 to 5"),
+            (b"\x80\x00.".to_vec(), "pickle protocol 0"),
             (b"\x80\x02h\x05.".to_vec(), "has not remembered"),
             (b"\x80\x02X\xff\xff\xff\xffa.".to_vec(), "it is cut"),
-            (b"\x80\x02NNa.".to_vec(), "only a list"),
+            (b"\x80\x02NNa.".to_vec(), "only a list or a set"),
             (b"\x80\x02NNNs.".to_vec(), "only a dictionary"),
             (b"\x80\x02}(Nu.".to_vec(), "only a dictionary"),
             (b"\x80\x02N)R.".to_vec(), "only names can be called"),

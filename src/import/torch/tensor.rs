@@ -24,34 +24,53 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     /// The tensor or parameter at this place, if it is one.
-    pub(super) fn at(pickle: &Pickle<'a>, mut id: Id) -> Result<Option<Self>, Problem> {
-        let rule = "a tensor is a storage, an offset, sizes and strides";
-        let mut call = pickle.call(id);
-        if let Some(("torch._utils", "_rebuild_parameter", arguments)) = call {
-            id = *arguments.first().ok_or_else(|| damaged(rule))?;
-            call = pickle.call(id);
+    pub(super) fn at(pickle: &Pickle<'a>, id: Id) -> Result<Option<Self>, Problem> {
+        let rule = || damaged("a tensor is a storage, an offset, sizes and strides");
+        let Some((how, arguments)) = rebuilt(pickle, id) else { return Ok(None) };
+        if !["_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"].contains(&how) {
+            return Ok(Some(Self::opaque(how)));
         }
-        let Some(("torch._utils", "_rebuild_tensor_v2", arguments)) = call else { return Ok(None) };
-        let [storage, offset, shape, strides, ..] = *arguments else { return Err(damaged(rule)) };
-        let Value::Outside(storage) = *pickle.get(storage) else { return Err(damaged(rule)) };
-        let (key, dtype, length) = storage_at(pickle, storage)?;
-        let offset = size(pickle.get(offset)).ok_or_else(|| damaged(rule))?;
+        let [storage, offset, shape, strides, ref further @ ..] = arguments[..] else {
+            return Err(rule());
+        };
+        let Value::Outside(storage) = *pickle.get(storage) else { return Err(rule()) };
+        let (key, mut dtype, length) = storage_at(pickle, storage)?;
+        // The third version has types that no storage is called after.
+        if let (true, Some(&kind)) = (how.ends_with("v3"), further.get(2))
+            && let Value::Global(_, name) = pickle.get(kind)
+        {
+            dtype = Dtype::Other((*name).to_owned());
+        }
+        let offset = size(pickle.get(offset)).ok_or_else(rule)?;
         let (shape, strides) = (sizes(pickle, shape)?, sizes(pickle, strides)?);
         if shape.len() != strides.len() {
-            return Err(damaged(rule));
+            return Err(rule());
         }
         let view = Self { key, dtype, length, offset, shape, strides };
         view.check()?;
         Ok(Some(view))
     }
 
-    /// The last number must lie in the storage, and no tensor has more numbers than its storage.
+    /// Whether a tensor or parameter is at this place, right or not.
+    pub(super) fn is_at(pickle: &Pickle<'_>, id: Id) -> bool {
+        rebuilt(pickle, id).is_some()
+    }
+
+    /// A tensor of another kind (sparse, quantized, on "meta"): it is listed, and has no values here.
+    fn opaque(how: &str) -> Self {
+        let kind = how.trim_start_matches("_rebuild_").to_owned();
+        let (shape, strides) = (Vec::new(), Vec::new());
+        Self { key: "", dtype: Dtype::Other(kind), length: 1, offset: 0, shape, strides }
+    }
+
+    /// The last number must lie in the storage. An expanded tensor, with strides of 0, has more numbers than
+    /// its storage; what it takes is taken from the allowance.
     fn check(&self) -> Result<(), Problem> {
         let outside = || {
             let Self { shape, strides, offset, length, key, .. } = self;
             damaged(format!(
                 "a tensor of shape {shape:?} with strides {strides:?} from {offset} does not lie in \
-                 storage {key:?} of {length} numbers, or more than once"
+                 storage {key:?} of {length} numbers"
             ))
         };
         let numbers = count(&self.shape).ok_or_else(outside)?;
@@ -63,7 +82,7 @@ impl<'a> View<'a> {
                 last.checked_add((size - 1).checked_mul(*stride)?)
             });
         match last {
-            Some(last) if last < self.length && numbers <= self.length => Ok(()),
+            Some(last) if last < self.length => Ok(()),
             _ => Err(outside()),
         }
     }
@@ -121,6 +140,34 @@ impl<'a> View<'a> {
     }
 }
 
+/// How the tensor at this place is made, and of what: through parameters and tensors of a class of
+/// their own.
+fn rebuilt<'p>(pickle: &'p Pickle<'_>, mut id: Id) -> Option<(&'p str, &'p [Id])> {
+    // Each step goes to an argument, which circles could bring back.
+    for _ in 0..8 {
+        let (module, name, arguments) = pickle.call(id)?;
+        match (module, name) {
+            ("torch._tensor", "_rebuild_from_type_v2") => {
+                let [function, _, own, ..] = *arguments else { return Some((name, arguments)) };
+                return match (pickle.get(function), pickle.get(own)) {
+                    (Value::Global("torch._utils", name), Value::Tuple(own)) => Some((name, own)),
+                    _ => Some((name, arguments)),
+                };
+            }
+            (
+                "torch._utils",
+                "_rebuild_parameter"
+                | "_rebuild_parameter_with_state"
+                | "_rebuild_device_tensor_from_cpu_tensor",
+            )
+            | ("torch.nn.parameter", "Parameter" | "Buffer") => id = *arguments.first()?,
+            ("torch._utils", _) | ("torch", "Tensor") => return Some((name, arguments)),
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// The records that tensors lie in. The last one is kept: many tensors may share it.
 pub(super) struct Storages<'a, 'b> {
     archive: &'a mut Archive<'b>,
@@ -152,8 +199,12 @@ fn storage_at<'a>(pickle: &Pickle<'a>, id: Id) -> Result<(&'a str, Dtype, usize)
     let rule = || damaged("a storage is described by its type, its key and its length");
     let Value::Tuple(parts) = pickle.get(id) else { return Err(rule()) };
     let [kind, class, key, _, length, ..] = parts[..] else { return Err(rule()) };
-    let (&Value::Text("storage"), &Value::Global("torch", class), &Value::Text(key), Some(length)) =
-        (pickle.get(kind), pickle.get(class), pickle.get(key), size(pickle.get(length)))
+    let (
+        &Value::Text("storage"),
+        &Value::Global("torch" | "torch.storage", class),
+        &Value::Text(key),
+        Some(length),
+    ) = (pickle.get(kind), pickle.get(class), pickle.get(key), size(pickle.get(length)))
     else {
         return Err(rule());
     };

@@ -1,0 +1,52 @@
+//! Keras's networks: the description that is in a `.keras` file and in the `model_config` of a `.h5`, and the
+//! weights that belong to it.
+
+mod chain;
+mod config;
+mod weights;
+
+use serde_json::Value;
+
+use super::Imported;
+use super::allowance::Allowance;
+use super::archive::Archive;
+use super::error::Problem;
+use super::format::Format;
+use super::hdf5;
+
+pub(super) use weights::{Attributes, Layout, describe};
+
+/// The record of the weights.
+pub(super) const WEIGHTS: &str = "model.weights.h5";
+/// The record of the description.
+const CONFIG: &str = "config.json";
+
+/// Reads a `.keras` file. A description of another network than ours is no error yet: the weights can
+/// still be listed.
+pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
+    let mut archive = Archive::open(bytes)?;
+    let mut allowance = Allowance::new(bytes.len(), Allowance::PACKED);
+    let mut config = None;
+    if archive.has(CONFIG) {
+        let text = archive.read(CONFIG, &mut allowance)?;
+        config = Some(parsed(&text, ".keras", CONFIG)?);
+    }
+    let weights = archive.read(WEIGHTS, &mut allowance)?;
+    let imported = hdf5::read(weights, config)?;
+    Ok(Imported { format: Format::Keras, ..imported })
+}
+
+/// A description as JSON.
+pub(super) fn parsed(text: &[u8], format: &'static str, place: &str) -> Result<Value, Problem> {
+    serde_json::from_slice(text)
+        .map_err(|error| Problem::Damaged { format, message: format!("{place}: {error}") })
+}
+
+/// A text of a description, as it may stand in a message.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.chars().take(60).collect(),
+        Value::Null => "none".to_owned(),
+        other => other.to_string().chars().take(60).collect(),
+    }
+}

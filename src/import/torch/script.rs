@@ -1,0 +1,287 @@
+//! The chain of layers that a TorchScript archive computes, by its code. The code
+//! is read as text, symbolically; nothing of it is run.
+
+use std::collections::HashMap;
+
+use super::super::allowance::Allowance;
+use super::super::archive::Archive;
+use super::expression::{Expr, Statement, arguments, method, statement};
+use super::pickle::{Id, Pickle, Value};
+use super::tensor::View;
+use crate::layers::{Dense, Flatten, Layer};
+use crate::model::Activation;
+
+/// The deepest module in a module, and how many lines are read in all.
+const DEEPEST: usize = 32;
+const MOST_LINES: usize = 1 << 14;
+
+/// A layer with the names of its tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Flatten,
+    Dense { weight: String, bias: Option<String> },
+    Activation(Activation),
+}
+
+/// The chain of layers.
+///
+/// # Errors
+/// The module or the function that is no part of one, in words.
+pub(super) fn steps(
+    pickle: &Pickle<'_>,
+    archive: &mut Archive<'_>,
+    folder: &str,
+    allowance: &mut Allowance,
+) -> Result<Vec<Step>, String> {
+    let files = HashMap::new();
+    let mut reader =
+        Reader { pickle, archive, folder, allowance, files, steps: Vec::new(), lines: 0 };
+    let input = Item::Value(0);
+    match reader.forward(pickle.root, "", input, 0)? {
+        Item::Value(last) if last == reader.steps.len() => Ok(reader.steps),
+        _ => Err("code that returns something else than its last layer's output".to_owned()),
+    }
+}
+
+/// Puts the layers in a network's order, activations on the Dense layers before them. The widths are not
+/// known yet.
+pub(super) fn layers(steps: &[Step], units: impl Fn(&str) -> usize) -> Result<Vec<Layer>, String> {
+    let mut layers: Vec<Layer> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Flatten => layers.push(Flatten.into()),
+            Step::Dense { weight, .. } => layers.push(Dense::new(units(weight)).into()),
+            Step::Activation(activation) => match layers.last_mut() {
+                Some(Layer::Dense(dense)) if dense.activation == Activation::Linear => {
+                    dense.activation = *activation;
+                }
+                _ => return Err(format!("{} that follows no Linear", activation.name())),
+            },
+        }
+    }
+    Ok(layers)
+}
+
+/// The meaning of a name in the code.
+#[derive(Clone, Debug, PartialEq)]
+enum Item {
+    /// The output of the first layers, by how many they are.
+    Value(usize),
+    /// A module with its place: "net.0".
+    Module(Id, String),
+    Tensor(String),
+    None,
+    Number(f64),
+    Text(String),
+    List(Vec<Item>),
+    Function(String),
+    /// A setting that no layer's answer depends on.
+    Other,
+}
+
+struct Reader<'a, 'b, 'c> {
+    pickle: &'a Pickle<'b>,
+    archive: &'a mut Archive<'c>,
+    folder: &'a str,
+    allowance: &'a mut Allowance,
+    /// The code that has been read, by the names of its modules.
+    files: HashMap<String, String>,
+    steps: Vec<Step>,
+    lines: usize,
+}
+
+impl Reader<'_, '_, '_> {
+    /// Returns the output of a module for an input.
+    fn forward(&mut self, id: Id, path: &str, input: Item, depth: usize) -> Result<Item, String> {
+        let Value::Call { of, .. } = *self.pickle.get(id) else {
+            return Err(format!("{path:?}, which is no module"));
+        };
+        let &Value::Global(module, class) = self.pickle.get(of) else {
+            return Err(format!("{path:?}, whose class is not known"));
+        };
+        let place = match path {
+            "" => class.to_owned(),
+            path => format!("{class} ({path:?})"),
+        };
+        if depth > DEEPEST {
+            return Err(format!("{place}, nested too deep"));
+        }
+        let code = self.code(module).ok_or_else(|| format!("{place}, whose code is not there"))?;
+        let lines = method(&code, class, "forward");
+        let lines = lines.ok_or_else(|| format!("{place}, which has no forward"))?;
+        let names = arguments(&code, class, "forward");
+        let [own, argument] = &names[..] else {
+            return Err(format!("{place}, which takes {} inputs", names.len().saturating_sub(1)));
+        };
+        let mut names = HashMap::from([
+            (own.clone(), Item::Module(id, path.to_owned())),
+            (argument.clone(), input),
+        ]);
+        for line in lines {
+            self.lines += 1;
+            let at = || {
+                format!(
+                    "{place}, whose code has {:?}",
+                    line.trim().chars().take(80).collect::<String>()
+                )
+            };
+            let statement = statement(line).filter(|_| self.lines < MOST_LINES).ok_or_else(at)?;
+            let (name, expression) = match statement {
+                Statement::Set(name, expression) => (Some(name), expression),
+                Statement::Return(expression) => (None, expression),
+            };
+            // A module inside has named itself.
+            let item =
+                self.item(&expression, &names, depth).map_err(|inner| inner.unwrap_or_else(at))?;
+            match name {
+                Some(name) => drop(names.insert(name, item)),
+                None => return Ok(item),
+            }
+        }
+        Err(format!("{place}, which returns nothing"))
+    }
+
+    fn code(&mut self, module: &str) -> Option<String> {
+        if !self.files.contains_key(module) {
+            let record = format!("{}code/{}.py", self.folder, module.replace('.', "/"));
+            let bytes = self.archive.read(&record, self.allowance).ok()?;
+            self.files.insert(module.to_owned(), String::from_utf8(bytes).ok()?);
+        }
+        self.files.get(module).cloned()
+    }
+
+    /// Returns the meaning of an expression; an error without a text for one that no layer has.
+    fn item(
+        &mut self,
+        expression: &Expr,
+        names: &HashMap<String, Item>,
+        depth: usize,
+    ) -> Result<Item, Option<String>> {
+        let mut all = |list: &[Expr]| -> Result<Vec<Item>, Option<String>> {
+            list.iter().map(|one| self.item(one, names, depth)).collect()
+        };
+        match expression {
+            Expr::Number(number) => Ok(Item::Number(*number)),
+            Expr::Text(text) => Ok(Item::Text(text.clone())),
+            Expr::List(items) => Ok(Item::List(all(items)?)),
+            Expr::Name(name) => self.named(name, names).ok_or(None),
+            Expr::Method(object, method, arguments) => {
+                let arguments = all(arguments)?;
+                match (self.item(object, names, depth)?, &method[..], &arguments[..]) {
+                    (Item::Module(id, path), "forward", [input]) => {
+                        self.forward(id, &path, input.clone(), depth + 1).map_err(Some)
+                    }
+                    _ => Err(None),
+                }
+            }
+            Expr::Call(name, arguments, named) => {
+                let (mut arguments, keys) = (all(arguments)?, named);
+                if name == "getattr" {
+                    return match &arguments[..] {
+                        [Item::Module(id, path), Item::Text(name)] => {
+                            self.attribute(*id, path, name).ok_or(None)
+                        }
+                        _ => Err(None),
+                    };
+                }
+                // The only one with a name among those that are known.
+                for (key, value) in keys {
+                    if key != "approximate" {
+                        return Err(None);
+                    }
+                    arguments.push(self.item(value, names, depth)?);
+                }
+                let function = match names.get(name) {
+                    Some(Item::Function(function)) => function.clone(),
+                    _ => name.clone(),
+                };
+                self.call(&function, &arguments).ok_or(None)
+            }
+        }
+    }
+
+    fn named(&self, name: &str, names: &HashMap<String, Item>) -> Option<Item> {
+        match name {
+            "None" => return Some(Item::None),
+            "True" | "False" => return Some(Item::Other),
+            _ => {}
+        }
+        if let Some(constant) = name.strip_prefix("CONSTANTS.") {
+            return Some(Item::Tensor(constant.to_owned()));
+        }
+        let mut parts = name.split('.');
+        let Some(mut item) = parts.next().and_then(|first| names.get(first)).cloned() else {
+            return function(name).map(|_| Item::Function(name.to_owned()));
+        };
+        for part in parts {
+            let Item::Module(id, path) = &item else { return None };
+            item = self.attribute(*id, path, part)?;
+        }
+        Some(item)
+    }
+
+    fn attribute(&self, id: Id, path: &str, name: &str) -> Option<Item> {
+        let &Value::Call { state: Some(state), .. } = self.pickle.get(id) else { return None };
+        let Value::Dict(pairs) = self.pickle.get(state) else { return None };
+        let is_it = |key: Id| matches!(self.pickle.get(key), Value::Text(text) if *text == name);
+        let value = pairs.iter().find(|(key, _)| is_it(*key))?.1;
+        let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        if View::is_at(self.pickle, value) {
+            return Some(Item::Tensor(path));
+        }
+        Some(match self.pickle.get(value) {
+            Value::None => Item::None,
+            Value::Call { .. } => Item::Module(value, path),
+            _ => Item::Other,
+        })
+    }
+
+    /// Applies a function of PyTorch: the layer that it is comes after those before.
+    fn call(&mut self, name: &str, arguments: &[Item]) -> Option<Item> {
+        let name = function(name)?;
+        // A layer takes what the one before it gives: what is used twice is no chain.
+        let [Item::Value(from), rest @ ..] = arguments else { return None };
+        if *from != self.steps.len() {
+            return None;
+        }
+        let step = match (name, rest) {
+            ("dropout" | "contiguous" | "detach", _) => return Some(Item::Value(*from)),
+            ("linear", [Item::Tensor(weight), bias @ ..]) => {
+                let bias = match bias {
+                    [] | [Item::None] => None,
+                    [Item::Tensor(bias)] => Some(bias.clone()),
+                    _ => return None,
+                };
+                Step::Dense { weight: weight.clone(), bias }
+            }
+            ("flatten", [Item::Number(1.0)] | [Item::Number(1.0), Item::Number(-1.0)]) => {
+                Step::Flatten
+            }
+            ("view" | "reshape", [Item::List(sizes)])
+                if matches!(sizes[..], [Item::Number(-1.0), Item::Number(1.0..)]) =>
+            {
+                Step::Flatten
+            }
+            ("softmax", [Item::Number(dim), ..]) if *dim == 1.0 || *dim == -1.0 => {
+                Step::Activation(Activation::Softmax)
+            }
+            ("gelu", [Item::Text(how)]) if how == "none" => Step::Activation(Activation::Gelu),
+            ("gelu", []) => Step::Activation(Activation::Gelu),
+            // With or without "inplace".
+            ("relu" | "relu_", [] | [Item::Other]) => Step::Activation(Activation::Relu),
+            ("silu" | "silu_", [] | [Item::Other]) => Step::Activation(Activation::Silu),
+            ("tanh" | "tanh_", []) => Step::Activation(Activation::Tanh),
+            ("sigmoid" | "sigmoid_", []) => Step::Activation(Activation::Sigmoid),
+            _ => return None,
+        };
+        self.steps.push(step);
+        Some(Item::Value(self.steps.len()))
+    }
+}
+
+/// The name of a function of PyTorch: "torch.relu", "__torch__.torch.nn.functional.relu".
+fn function(name: &str) -> Option<&str> {
+    let name =
+        name.strip_prefix("__torch__.torch.nn.functional.").or(name.strip_prefix("torch."))?;
+    (!name.contains('.')).then_some(name)
+}
