@@ -1,12 +1,13 @@
 //! The promise: a report and a comparison are read by everybody, in a real browser: axe-core finds no
-//! serious fault in light or dark, nothing is asked for from outside, and a narrow screen is enough.
+//! serious fault in light or dark, nothing is asked for from outside, and nothing is cut, hidden or written
+//! over on a narrow screen and a wide one, whatever the number of classes and runs and the length of names.
 
 mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{browser, succeed};
+use common::{browser, succeed, write_stripes};
 use serde_json::Value;
 
 #[test]
@@ -69,5 +70,169 @@ fn pages_are_for_everybody() {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report.mjs");
         command.current_dir(home.path()).arg(script).arg(browser().unwrap());
         succeed(command.args(["a/report.html", "--screenshot"]).arg(file));
+    }
+}
+
+/// Names as people give them, and as they should not.
+fn names(classes: usize) -> Vec<String> {
+    let long = [
+        "x".repeat(100),
+        "漢字の名前".repeat(20),
+        "a name of several words that says exactly what is to be seen in the pictures of this class".into(),
+        "T-shirt/top".into(),
+        "W".into(),
+    ];
+    (0..classes)
+        .map(|i| long.get(i).cloned().unwrap_or_else(|| format!("class number {i}")))
+        .collect()
+}
+
+/// 0 to 9, A to Z, a to z: the classes of EMNIST.
+fn characters() -> Vec<String> {
+    ('0'..='9').chain('A'..='Z').chain('a'..='z').map(String::from).collect()
+}
+
+/// Trains shortly on stripes of so many classes, and writes the report.
+fn report_on(home: &Path, out: &str, names: &[String]) {
+    let data = home.join(format!("data-{out}"));
+    write_stripes(&data, names.len() as u32, 6, names.len() as u8);
+    std::fs::write(data.join("classes.txt"), names.join("\n") + "\n").unwrap();
+    let begin = ["train", "--validation-split", "0.1", "--epochs", "2", "--report", "--out", out];
+    succeed(common::seqfit(home).args(begin).arg("--data-dir").arg(data));
+}
+
+/// Runs on the digits that differ in many settings; `name` makes their folders' names.
+fn compare(home: &Path, out: &str, runs: usize, name: impl Fn(usize) -> String) {
+    let names: Vec<String> = (0..runs).map(name).collect();
+    for (i, name) in names.iter().enumerate() {
+        let begin = ["train", "--dataset", "digits", "--validation-split", "0.1", "--epochs", "2"];
+        let hidden = ["128,64", "32", "256,128,64,32", "16,16", "64", "512"][i % 6];
+        let optimizer = ["adam", "adamw", "sgd", "rmsprop"][i % 4];
+        let mut train = common::seqfit(home);
+        train.args(begin).args(["--hidden", hidden, "--optimizer", optimizer, "--out", name]);
+        train.args(["--batch-size", &(16 << (i % 4)).to_string()]);
+        if i % 2 == 1 {
+            train.args(["--early-stopping", "3", "--dropout", "0.25"]);
+        }
+        succeed(&mut train);
+    }
+    succeed(common::seqfit(home).arg("compare").args(&names).args(["--out", out]));
+}
+
+/// What tests/browser/measure.mjs finds in each page: view by view, its faults.
+fn measured(home: &Path, chromium: &Path, pages: &[&str]) -> Vec<Value> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/measure.mjs");
+    let mut command = Command::new("node");
+    command.current_dir(home).arg(script).arg(chromium).args(pages);
+    if let Some(folder) = std::env::var_os("SEQFIT_SCREENSHOTS") {
+        command.arg("--screenshots").arg(folder);
+    }
+    let said = succeed(&mut command);
+    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn nothing_is_cut_or_written_over_at_either_width() {
+    let Some(chromium) = browser() else { return };
+    let home = tempfile::tempdir().unwrap();
+    report_on(home.path(), "classes-2", &["cat".to_owned(), "dog".to_owned()]);
+    report_on(home.path(), "classes-10-long", &names(10));
+    report_on(home.path(), "classes-62", &characters());
+    report_on(home.path(), "classes-62-long", &names(62));
+    report_on(home.path(), "classes-200", &names(200));
+    let digits =
+        ["train", "--dataset", "digits", "--epochs", "3", "--report", "--out", "classes-10"];
+    succeed(common::seqfit(home.path()).args(digits));
+    compare(home.path(), "compare-2.html", 2, |i| ["small", "wide"][i].to_owned());
+    compare(home.path(), "compare-6.html", 6, |i| format!("run-{}", i + 1));
+    compare(home.path(), "compare-6-long.html", 6, |i| {
+        format!("{i}{}", "_experiment".repeat(i + 1))
+    });
+    compare(home.path(), "compare-12.html", 12, |i| {
+        format!("digits-batch-{}-try-{i}", 16 << (i % 4))
+    });
+    let pages = [
+        "classes-2/report.html",
+        "classes-10/report.html",
+        "classes-10-long/report.html",
+        "classes-62/report.html",
+        "classes-62-long/report.html",
+        "classes-200/report.html",
+        "compare-2.html",
+        "compare-6.html",
+        "compare-6-long.html",
+        "compare-12.html",
+    ];
+    let found = measured(home.path(), &chromium, &pages);
+    assert_eq!(found.len(), pages.len());
+    for page in found {
+        let views = page["layout"].as_object().unwrap();
+        assert_eq!(views.len(), 4);
+        for (view, faults) in views {
+            assert_eq!(faults, &Value::Array(vec![]), "{} at {view}", page["page"]);
+        }
+    }
+}
+
+/// The same page with one fault each: what is measured can be wrong.
+#[test]
+fn a_fault_in_the_layout_is_found() {
+    let Some(chromium) = browser() else { return };
+    let home = tempfile::tempdir().unwrap();
+    report_on(home.path(), "r", &["cat".to_owned(), "dog".to_owned()]);
+    let sound = std::fs::read_to_string(home.path().join("r/report.html")).unwrap();
+    let in_main = |html: &str| sound.replacen("<section", &format!("{html}<section"), 1);
+    let in_plot = |svg: &str| sound.replacen("</svg>", &format!("{svg}</svg>"), 1);
+    let text = |x: i32, y: i32| format!("<text x='{x}' y='{y}' font-size='48'>caption</text>");
+    let cases = [
+        ("wide", in_main("<p style='width: 2000px'>x</p>")),
+        (
+            "outside",
+            in_main("<p style='position: relative; left: 1200px; width: 200px'>beyond</p>"),
+        ),
+        (
+            "cut",
+            in_main(
+                "<p style='width: 9em; overflow: hidden; white-space: nowrap'>batch_size of 128</p>",
+            ),
+        ),
+        (
+            "cut",
+            in_main(
+                "<p style='width: 5em; overflow: hidden; white-space: nowrap; text-overflow: ellipsis'>\
+                 a long name</p>",
+            ),
+        ),
+        ("cut", in_main("<p style='height: 1.5em; overflow: hidden'>one<br>two<br>three</p>")),
+        (
+            "no way to",
+            in_main(
+                "<div style='width: 9em; overflow: auto; scrollbar-width: none; white-space: nowrap' \
+                 tabindex='0'>columns that nobody knows of</div>",
+            ),
+        ),
+        ("lone %", in_main("<p style='width: 3.2em'>97.60 %</p>")),
+        ("over another", in_main("<p>first</p><p style='margin-top: -2.4em'>second</p>")),
+        ("outside its plot", in_plot(&text(-400, 400))),
+        ("over another", in_plot(&(text(800, 400) + &text(820, 410)))),
+        (
+            "over a bar",
+            in_plot(&format!("<rect x='780' y='300' width='400' height='400'/>{}", text(800, 400))),
+        ),
+    ];
+    let files: Vec<String> = (0..cases.len()).map(|i| format!("fault-{i}.html")).collect();
+    for (file, (_, page)) in files.iter().zip(&cases) {
+        assert_ne!(page, &sound);
+        // The page's own policy would not let these styles through.
+        let page = page.replacen("Content-Security-Policy", "x", 1);
+        std::fs::write(home.path().join(file), page).unwrap();
+    }
+    let pages: Vec<&str> = files.iter().map(String::as_str).collect();
+    for (page, (kind, _)) in measured(home.path(), &chromium, &pages).iter().zip(&cases) {
+        for (view, faults) in page["layout"].as_object().unwrap() {
+            let faults = faults.as_array().unwrap();
+            let begins = |fault: &Value| fault.as_str().unwrap().starts_with(&format!("{kind}:"));
+            assert!(faults.iter().any(begins), "{kind} at {view} of {}: {faults:?}", page["page"]);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The promise: the page of `seqfit serve` works in a real browser, for everybody: all ten digits drawn by
 //! pointer events get their right answer, by mouse, finger and keyboard, and axe-core finds no serious
-//! fault in light and dark. tests/browser/check_page.mjs is what opens it.
+//! fault in light and dark. Pictures that the server refuses have its reason below them, and nothing is cut or
+//! written over. tests/browser/check_page.mjs and check_pictures.mjs are what opens it.
 
 mod common;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::server::Server;
-use common::{seqfit, succeed};
+use common::{seqfit, succeed, write_stripes};
 use seqfit::data::{self, Dataset};
 use serde_json::{Value, json};
 
@@ -58,4 +59,51 @@ fn the_page_works_in_a_real_browser() {
     let found: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(found["told"].as_object().map(|told| told.len()), Some(10), "{found}");
     assert_eq!(found["violations"].as_object().map(|pages| pages.len()), Some(6), "{found}");
+}
+
+/// Shows pictures to the page of home/run, and returns what tests/browser/check_pictures.mjs found.
+fn shown_pictures(home: &Path, refused: &str, name: &str) -> Option<Value> {
+    let chromium = common::browser()?;
+    let node = common::program(&["node"])?;
+    let sheet = |ink: bool| {
+        image::GrayImage::from_fn(62, 62, |x, y| {
+            let stroke = ink && (25..35).contains(&x) && (10..50).contains(&y);
+            image::Luma([if stroke { 20 } else { 240 }])
+        })
+    };
+    sheet(true).save(home.join("picture.png")).unwrap();
+    sheet(false).save(home.join("blank.png")).unwrap();
+    let server = Server::start(home, &[]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/check_pictures.mjs");
+    let mut check = Command::new(node);
+    check.current_dir(home).arg(script).arg(server.url()).arg(chromium);
+    check.args(["picture.png", refused, name]).args(std::env::var_os("SEQFIT_SCREENSHOTS"));
+    let said = succeed(&mut check);
+    Some(serde_json::from_str(&said.stdout).unwrap())
+}
+
+#[test]
+fn a_refusal_has_the_servers_reason_below_the_picture() {
+    let home = tempfile::tempdir().unwrap();
+    let train = ["train", "-q", "--dataset", "digits", "--epochs", "2", "--out", "run"];
+    succeed(seqfit(home.path()).args(train));
+    let Some(found) = shown_pictures(home.path(), "blank.png", "serve-digits") else { return };
+    assert_eq!((&found["draws"], &found["title"]), (&true.into(), &"Draw a digit".into()));
+    assert!(found["layouts"].as_u64() >= Some(12), "{found}");
+}
+
+#[test]
+fn networks_of_pictures_are_shown_pictures_alone() {
+    let home = tempfile::tempdir().unwrap();
+    write_stripes(&home.path().join("data"), 62, 62, 62);
+    let mut names: Vec<String> = (0..62).map(|i| format!("class number {i}")).collect();
+    names[0] = "x".repeat(100);
+    names[1] = "漢字の名前".repeat(20);
+    fs::write(home.path().join("data/classes.txt"), names.join("\n") + "\n").unwrap();
+    let train = ["train", "-q", "--data-dir", "data", "--epochs", "2", "--out", "run"];
+    succeed(seqfit(home.path()).args(train));
+    let Some(found) = shown_pictures(home.path(), "-", "serve-pictures") else { return };
+    assert_eq!((&found["draws"], &found["classes"]), (&false.into(), &62.into()));
+    assert!(found["lead"].as_str().unwrap().contains("62 × 62"), "{found}");
+    assert!(found["layouts"].as_u64() >= Some(16), "{found}");
 }

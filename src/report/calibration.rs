@@ -1,5 +1,5 @@
 //! Whether a network is as sure as it should be: of the answers that it gives with 80 %, 80 % should be
-//! right.
+//! right. How large a difference counts is in `verdict`.
 
 /// The bins that [`Calibration`] sorts answers into, as Guo and others have them.
 pub const BINS: usize = 15;
@@ -13,6 +13,9 @@ pub struct Bin {
     pub right: u64,
     /// The sum of their confidences.
     pub confidence: f64,
+    /// The sum of confidence · (1 - confidence): the variance of the number of right answers where each
+    /// is right with the probability of its confidence.
+    pub variance: f64,
 }
 
 impl Bin {
@@ -52,6 +55,7 @@ impl Calibration {
         bin.samples += 1;
         bin.right += u64::from(said == class);
         bin.confidence += confidence;
+        bin.variance += (confidence * (1.0 - confidence)).max(0.0);
         let square = |(i, p): (usize, &f64)| (p - f64::from(i == class)).powi(2);
         self.brier += probabilities.iter().enumerate().map(square).sum::<f64>();
     }

@@ -11,6 +11,7 @@ mod page;
 mod picture;
 mod plot;
 mod tensorboard;
+mod verdict;
 mod weights;
 
 pub use assessment::{Assessment, Mistake};
@@ -18,6 +19,7 @@ pub use calibration::{BINS, Bin, Calibration};
 pub use compare::Comparison;
 pub use lr_find::{PlotFormat, lr_plot};
 pub use tensorboard::TensorBoard;
+pub use verdict::Verdict;
 
 use std::path::{Path, PathBuf};
 
@@ -205,7 +207,7 @@ impl<'a> Report<'a> {
             series: series.into_iter().filter(|series| !series.points.is_empty()).collect(),
             numbers: Numbers::Loss,
             from_zero: true,
-            size: (560, 330),
+            size: Curves::size_for(2),
         };
         let loss = vec![
             series("training", 0, false, |e| Some(e.loss)),

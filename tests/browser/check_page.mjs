@@ -10,6 +10,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { measure, VIEWS } from "./layout.mjs";
 import { strokesOf } from "./strokes.mjs";
 
 const [url, executablePath, digitsFile, shots] = process.argv.slice(2);
@@ -197,6 +198,20 @@ assert.match(await dark.locator("#curl").textContent(), /^curl --data-binary/);
 const moving = await dark.evaluate(() => getComputedStyle(document.querySelector(".fill")).transitionDuration);
 assert.equal(moving, "0s");
 assert.deepEqual(dark.wrong, []);
+
+// Nothing is cut or written over at any width, empty, answered and open.
+for (const { width, colorScheme, name } of VIEWS) {
+  const view = await open({ colorScheme, viewport: { width, height: 844 } });
+  assert.deepEqual(await measure(view), [], `${name}, empty`);
+  await draw(view, (digits[5] ?? digits[0]).pixels);
+  await answer(view);
+  assert.deepEqual(await measure(view), [], `${name}, answered`);
+  await shot(view, `serve-digits-${name.replace(" ", "-")}`);
+  await view.getByText("For programs").click();
+  assert.deepEqual(await measure(view), [], `${name}, open`);
+  assert.deepEqual(view.wrong, []);
+  await view.context().close();
+}
 
 // On a small phone, by finger: drawing does not scroll.
 const phone = await open({

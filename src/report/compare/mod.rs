@@ -136,11 +136,12 @@ impl Comparison {
             Better::Higher => most,
             Better::Neither => None,
         };
-        // Where all are equal, none is better.
-        let best = best.filter(|_| least != most);
-        let cell = |value: &Option<f64>| Cell {
-            text: value.map_or(NONE.to_owned(), &text),
-            best: value.is_some() && *value == best,
+        // What reads the same is the same: where all do, none is better.
+        let differ = least.map(&text) != most.map(&text);
+        let best = best.filter(|_| differ).map(&text);
+        let cell = |value: &Option<f64>| {
+            let text = value.map_or(NONE.to_owned(), &text);
+            Cell { best: value.is_some() && Some(&text) == best.as_ref(), text }
         };
         Row { name, cells: values.iter().map(cell).collect() }
     }
@@ -236,6 +237,10 @@ mod tests {
         assert_eq!(row(&rows, "validation loss"), Some(loss.to_vec()));
         assert_eq!(row(&rows, "parameters"), Some(vec![("1,234", false); 3]));
         assert_eq!(row(&rows, "validation accuracy"), None);
+        comparison.runs[0].seconds = Some(1.0001);
+        let seconds =
+            row(&comparison.rows(), "seconds").map(|cells| cells.iter().any(|cell| cell.1));
+        assert_eq!(seconds, Some(false), "what reads the same is not better");
         comparison.same_data = false;
         assert!(row(&comparison.rows(), "test accuracy").unwrap().iter().all(|cell| !cell.1));
     }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{Comparison, Entry};
 use crate::report::ReportError;
-use crate::report::page::{Page, figure, scrolled};
-use crate::report::plot::{Curves, Numbers, Series};
+use crate::report::page::{Page, breakable, figure, scrolled};
+use crate::report::plot::{Curves, LINES, Numbers, Series};
 use crate::train::EpochRecord;
 
 /// The whole page.
@@ -42,6 +42,7 @@ pub(super) fn comparison(comparison: &Comparison) -> Result<String, ReportError>
             @if !plots.is_empty() {
                 section aria-labelledby="curves" {
                     h2 id="curves" { "Training" }
+                    (legend(&comparison.runs))
                     div.plots { @for plot in plots { (plot) } }
                 }
             }
@@ -59,16 +60,32 @@ fn head(first: &str, runs: &[Entry]) -> Markup {
         thead {
             tr {
                 th scope="col" { (first) }
-                @for run in runs { th scope="col" title=(run.run) { bdi { (run.name) } } }
+                @for run in runs { th scope="col" title=(run.run) { bdi { (breakable(&run.name)) } } }
             }
         }
     }
 }
 
+/// The runs with the looks of their lines. Its numbers stand at the lines' ends where names have no room.
+fn legend(runs: &[Entry]) -> Markup {
+    html! {
+        ol.runs {
+            @for (i, run) in runs.iter().enumerate() {
+                li { span.key.{ "line-" (i % LINES.len() + 1) }.dashed[is_dashed(i)] {} bdi { (run.name) } }
+            }
+        }
+    }
+}
+
+/// Whether a run's lines are dashed: there are as many colors as [`LINES`], then the same ones again.
+fn is_dashed(run: usize) -> bool {
+    run / LINES.len() % 2 == 1
+}
+
 fn figures(comparison: &Comparison) -> Markup {
     html! {
-        table {
-            caption { "A star marks the best where one is better; validation figures are of the best epoch" }
+        table.runs {
+            caption { span { "A star marks the best where one is better; validation figures are of the best epoch" } }
             (head("figure", &comparison.runs))
             tbody {
                 @for row in comparison.rows() {
@@ -82,16 +99,21 @@ fn figures(comparison: &Comparison) -> Markup {
     }
 }
 
+/// Whether a value is kept on one line, like a number.
+fn is_short(value: &str) -> bool {
+    value.chars().count() <= 12
+}
+
 fn settings(comparison: &Comparison) -> Markup {
     html! {
-        table {
-            caption { "The settings that are not the same in all runs, as config.toml names them" }
+        table.runs {
+            caption { span { "The settings that are not the same in all runs, as config.toml names them" } }
             (head("setting", &comparison.runs))
             tbody {
                 @for setting in &comparison.settings {
                     tr {
-                        th scope="row" { code { (setting.name) } }
-                        @for value in &setting.values { td { (value) } }
+                        th scope="row" { code { (breakable(&setting.name)) } }
+                        @for value in &setting.values { td.text[!is_short(value)] { (value) } }
                     }
                 }
             }
@@ -105,8 +127,7 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
         let series = runs.iter().enumerate().map(|(i, run)| {
             let epochs = run.history.epochs.iter();
             let points = epochs.filter_map(|record| Some((record.epoch as f64, of(record)?)));
-            // Six colours, then the same ones dashed.
-            Series::new(run.name.clone(), i, i / 6 % 2 == 1, points)
+            Series::new(run.name.clone(), i, is_dashed(i), points)
         });
         Curves {
             name,
@@ -119,7 +140,7 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
                 _ => Numbers::Plain,
             },
             from_zero: !name.ends_with("accuracy"),
-            size: (560, 330),
+            size: Curves::size_for(runs.len()),
         }
     };
     let all = [

@@ -1,10 +1,12 @@
 //! The page about a run: one file without a script, which needs nothing from outside and is told so.
 
+mod calibration;
 mod sections;
 mod shell;
 mod style;
 
-pub(super) use shell::{Page, figure, scrolled};
+pub(super) use shell::{Page, breakable, figure, scrolled};
+use shell::{percent, percentage};
 #[cfg(test)]
 pub(super) use style::STYLE;
 
@@ -21,24 +23,24 @@ pub(super) fn report(report: &Report) -> Result<String, ReportError> {
     let accuracy = sections::accuracy(report);
     let other = report.tested.as_ref().and_then(|tested| tested.other.as_deref());
     let name = other.unwrap_or(config.data.name());
-    let headline = match accuracy {
-        Some(accuracy) => format!("{name}: {:.2} % right", 100.0 * accuracy),
-        None => format!("{name}: not evaluated yet"),
+    let result = match accuracy {
+        Some(accuracy) => format!("{} right", percentage(accuracy, 2)),
+        None => "not evaluated yet".to_owned(),
     };
     let mut sections = vec![
         ("curves", "Training", sections::curves(report)?),
         ("confusion", "Right and wrong answers", sections::confusion(report)?),
         ("mistakes", "Worst mistakes", sections::mistakes(report)?),
-        ("calibration", "Calibration", sections::calibration(report)?),
+        ("calibration", "Calibration", calibration::section(report)?),
         ("weights", "First layer", sections::first_layer(report)?),
         ("repeat", "Repeat this run", Some(sections::repeat(report))),
     ];
     sections.retain(|(_, _, content)| content.is_some());
     let page = Page {
-        title: format!("{headline} · seqfit report"),
+        title: format!("{name}: {result} · seqfit report"),
         header: html! {
             p.eyebrow { "seqfit report" }
-            h1 { bdi { (headline) } }
+            h1 { bdi { (name) } ": " span.whole { (result) } }
             p.lead { (lead(report)) }
             (missing(&report.missing))
             (sections::tiles(report))
@@ -79,7 +81,8 @@ fn lead(report: &Report) -> String {
     };
     let held_out = match config.fit.validation_split {
         0.0 => String::new(),
-        share => format!(" ({} % of them held out for validation)", number(100.0 * share)),
+        // A no-break space: the sign stays on its number's line.
+        share => format!(" ({}\u{a0}% of them held out for validation)", number(100.0 * share)),
     };
     let tested = match (&report.tested, &report.result) {
         (Some(Tested { other: Some(_), images, .. }), _) => {

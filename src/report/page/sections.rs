@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::super::picture::{data_uri, gray_png};
-use super::super::plot::shortened;
+use super::super::plot::{Confusion, Figure, shortened};
 use super::super::{Report, ReportError, Tested};
-use super::{figure, scrolled};
+use super::{figure, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
 use crate::model::grouped;
 use crate::train::EpochRecord;
@@ -23,7 +23,7 @@ pub(super) fn accuracy(report: &Report) -> Option<f64> {
 pub(super) fn tiles(report: &Report) -> Markup {
     let mut tiles: Vec<(&str, String)> = Vec::new();
     let mut tile = |name, text: Option<String>| tiles.extend(text.map(|text| (name, text)));
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let percent = |share: f64| percentage(share, 2);
     tile("test accuracy", accuracy(report).map(percent));
     let result = report.result.as_ref();
     let loss = report.assessment().map(|found| found.evaluation.loss);
@@ -48,7 +48,7 @@ pub(super) fn tiles(report: &Report) -> Markup {
     html! {
         @if !tiles.is_empty() {
             dl.tiles {
-                @for (name, text) in &tiles { div { dt { (name) } dd { (text) } } }
+                @for (name, text) in &tiles { div { dt { (name) } dd { span.whole { (text) } } } }
             }
         }
     }
@@ -106,7 +106,7 @@ fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
         |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
     html! {
         table {
-            caption { "Losses in nats, accuracies as shares" }
+            caption { span { "Losses in nats, accuracies as fractions" } }
             thead {
                 tr {
                     th scope="col" { "epoch" }
@@ -147,15 +147,19 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
         return Ok(None);
     };
     let classes = report.classes();
-    let plot = figure(
-        &confusion,
-        "Blue: right, stronger where more of a class is found. Orange: wrong, stronger where it happens \
-         more often; empty cells never happened.",
-    )?;
+    let names = if confusion.is_whole() { "" } else { " The table has all names in full." };
+    let caption = format!(
+        "Blue: right, stronger where more of a class is found. Orange: wrong, stronger where it happens more \
+         often; empty cells never happened.{names}"
+    );
+    let plot = figure(&confusion, &caption)?;
     let pairs = pairs(&found.evaluation.confusion);
     let figures = found.evaluation.per_class();
+    let counts = &found.evaluation.confusion;
+    let called: Vec<u64> =
+        (0..counts.len()).map(|class| counts.iter().map(|row| row[class]).sum()).collect();
     Ok(Some(html! {
-        div.side {
+        div.side.wide[is_wide(&confusion)] {
             div.matrix {
                 (plot)
             }
@@ -163,8 +167,11 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
             (scrolled("Figures of each class", html! {
                 table {
                     caption {
-                        "Precision: of the samples called this, the share that is. Recall: of the samples \
-                         that are this, the share that was found. F1: their harmonic mean."
+                        span {
+                            "Precision: of the samples called this, the fraction that is. Recall: of the \
+                             samples that are this, the fraction that was found. F1: their harmonic mean. \
+                             A dash: there are no such samples."
+                        }
                     }
                     thead {
                         tr {
@@ -176,12 +183,12 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
                         }
                     }
                     tbody {
-                        @for (name, class) in classes.iter().zip(&figures) {
+                        @for ((name, class), called) in classes.iter().zip(&figures).zip(&called) {
                             tr {
-                                th scope="row" title=(name) { bdi { (name) } }
-                                td { (format!("{:.4}", class.precision)) }
-                                td { (format!("{:.4}", class.recall)) }
-                                td { (format!("{:.4}", class.f1)) }
+                                th scope="row" { bdi { (name) } }
+                                td { (of_any(*called, class.precision)) }
+                                td { (of_any(class.support, class.recall)) }
+                                td { (of_any(called + class.support, class.f1)) }
                                 td { (grouped(class.support as usize)) }
                             }
                         }
@@ -204,6 +211,16 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
     }))
 }
 
+/// Whether the matrix needs the page's whole width, so that the table stands below it.
+fn is_wide(confusion: &Confusion) -> bool {
+    confusion.size().0 > 600
+}
+
+/// Returns a fraction of `samples`, which is not defined where there are none.
+fn of_any(samples: u64, fraction: f64) -> String {
+    if samples == 0 { "–".to_owned() } else { format!("{fraction:.4}") }
+}
+
 /// Count, true class and named class of the most frequent mistakes.
 fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
     let cells = confusion
@@ -220,13 +237,17 @@ fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
 pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
     if found.mistakes.is_empty() {
-        return Ok(Some(html! { p { "There are none: every answer on the test set is right." } }));
+        let none = match found.evaluation.accuracy < 1.0 {
+            true => "There are some, but the images are too large to be shown here.",
+            false => "There are none: every answer on the test set is right.",
+        };
+        return Ok(Some(html! { p { (none) } }));
     }
     let name = |class: usize| report.classes()[class].as_str();
     let shape = images.image_shape();
     let shown = found.mistakes.iter().map(|mistake| {
         let image = data_uri(&gray_png(&mistake.image, shape)?);
-        let share = |class: usize| format!("{:.1} %", 100.0 * mistake.probabilities[class]);
+        let share = |class: usize| percent(mistake.probabilities[class], 1);
         let (said, is) = (name(mistake.said), name(mistake.class));
         let alt = format!(
             "Test image {}: {} that was called {}",
@@ -250,76 +271,6 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
              answer and to the truth. Look here for wrong labels and for what its training lacks."
         }
         ul.gallery { @for shown in shown { (shown) } }
-    }))
-}
-
-/// How sure the network is, and how right.
-pub(super) fn calibration(report: &Report) -> Result<Option<Markup>, ReportError> {
-    let (Some(found), Some(reliability)) = (report.assessment(), report.reliability()) else {
-        return Ok(None);
-    };
-    let calibration = &found.calibration;
-    let plot = figure(
-        &reliability,
-        "Blue: the share of right answers among those of a confidence. An orange frame up to the dashed \
-         line is what is lacking: the network is too sure. A green end above the line: not sure enough. \
-         Below: how many answers there are (square-root scale).",
-    )?;
-    let (confidence, accuracy) = (calibration.mean_confidence(), found.evaluation.accuracy);
-    let tendency = if confidence > accuracy { "too sure" } else { "not too sure" };
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let width = 100.0 / super::super::BINS as f64;
-    Ok(Some(html! {
-        div.side {
-            (plot)
-            div {
-                p {
-                    "Expected calibration error: "
-                    strong { (format!("{:.2}", 100.0 * calibration.expected_error())) }
-                    " percentage points. On average the network is "
-                    (percent(confidence)) " sure and " (percent(accuracy)) " right: " (tendency) "."
-                }
-                p { "Brier score: " strong { (format!("{:.4}", calibration.brier())) } " (0 is best, 2 worst)." }
-                details {
-                    summary { "How these are computed, and every bin" }
-                    p {
-                        "Expected calibration error: Σ over the bins of (answers in the bin / all answers) \
-                         · |share of right answers - mean confidence|, over 15 bins of equal width, where \
-                         an answer's confidence is the probability of the class that it names (Guo, Pleiss, \
-                         Sun and Weinberger, “On Calibration of Modern Neural Networks”, 2017, \
-                         arXiv:1706.04599). Brier score: the mean over the samples of Σ over the classes of \
-                         (probability - 1 for the right class or 0)² (Brier, 1950)."
-                    }
-                    (scrolled("Bins of confidence", html! {
-                        table {
-                            caption { "Answers by their confidence" }
-                            thead {
-                                tr {
-                                    th scope="col" { "confidence" }
-                                    th scope="col" { "answers" }
-                                    th scope="col" { "right" }
-                                    th scope="col" { "mean confidence" }
-                                }
-                            }
-                            tbody {
-                                @for (i, bin) in calibration.bins().iter().enumerate() {
-                                    @if bin.samples > 0 {
-                                        tr {
-                                            th scope="row" {
-                                                (format!("{:.1} to {:.1} %", width * i as f64, width * (i + 1) as f64))
-                                            }
-                                            td { (grouped(bin.samples as usize)) }
-                                            td { (percent(bin.accuracy())) }
-                                            td { (percent(bin.mean_confidence())) }
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    }))
-                }
-            }
-        }
     }))
 }
 
@@ -352,7 +303,7 @@ pub(super) fn repeat(report: &Report) -> Markup {
     let toml = report.run.config_text();
     html! {
         p { "This command trains the same network again; on one machine and on the CPU it is the same bit for bit:" }
-        pre tabindex="0" aria-label="Command" { code { (command(&config.command)) } }
+        pre { code { (command(&config.command)) } }
         p {
             "seqfit " (versions.seqfit) ", libtorch " (versions.libtorch) ", " (versions.system) ", "
             (versions.processors) " processors, device " (config.device) "."
@@ -360,8 +311,10 @@ pub(super) fn repeat(report: &Report) -> Markup {
         (scrolled("Data files", html! {
             table {
                 caption {
-                    "The data's files, with the SHA-256 of what is in them (decompressed)"
-                    @if let Some(dir) = config.data.source.as_ref().and_then(|source| source.dir.as_ref()) { "; from " code { (dir.display()) } }
+                    span {
+                        "The data's files, with the SHA-256 of what is in them (decompressed)"
+                        @if let Some(dir) = config.data.source.as_ref().and_then(|source| source.dir.as_ref()) { "; from " code { (dir.display()) } }
+                    }
                 }
                 thead { tr { th scope="col" { "file" } th.left scope="col" { "SHA-256" } } }
                 tbody {
@@ -373,7 +326,7 @@ pub(super) fn repeat(report: &Report) -> Markup {
         }))
         details {
             summary { "config.toml: every setting" }
-            pre tabindex="0" aria-label="config.toml" { code { (toml) } }
+            pre { code { (toml) } }
         }
     }
 }

@@ -65,3 +65,46 @@ pub(in crate::report) fn figure(shown: &impl Figure, caption: &str) -> Result<Ma
 pub(in crate::report) fn scrolled(name: &str, content: Markup) -> Markup {
     html! { div.scroll role="group" aria-label=(name) tabindex="0" { (content) } }
 }
+
+/// Returns a fraction as a percentage with `decimals`, its sign on the line of its number. What is less than
+/// all does not become 100 % by rounding, nor what is more than nothing 0 %.
+pub(in crate::report) fn percent(fraction: f64, decimals: usize) -> Markup {
+    html! { span.whole { (percentage(fraction, decimals)) } }
+}
+
+/// As [`percent`], without markup.
+pub(in crate::report) fn percentage(fraction: f64, decimals: usize) -> String {
+    let least = 10f64.powi(-(decimals as i32));
+    let text = |value: f64| format!("{value:.decimals$} %");
+    match 100.0 * fraction {
+        value if value < 100.0 && text(value) == text(100.0) => {
+            format!("> {}", text(100.0 - least))
+        }
+        value if value > 0.0 && text(value) == text(0.0) => format!("< {}", text(least)),
+        value => text(value),
+    }
+}
+
+/// Returns the name of a setting, which may be broken after its dots and underscores.
+pub(in crate::report) fn breakable(name: &str) -> Markup {
+    html! { @for part in name.split_inclusive(['.', '_']) { (part) wbr; } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_makes_nothing_perfect() {
+        let cases = [
+            (1.0, "100.00 %"),
+            (0.99999, "> 99.99 %"),
+            (0.9999, "99.99 %"),
+            (0.848, "84.80 %"),
+            (0.00001, "< 0.01 %"),
+            (0.0, "0.00 %"),
+        ];
+        cases.iter().for_each(|(fraction, text)| assert_eq!(percentage(*fraction, 2), *text));
+        assert_eq!(percentage(0.9999, 1), "> 99.9 %");
+    }
+}

@@ -7,6 +7,7 @@ use super::{
     Area, CENTRE, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, RIGHT, Style,
     stroke, title, units, write,
 };
+use crate::model::grouped;
 use crate::report::calibration::{BINS, Calibration};
 
 /// Confidence beside accuracy.
@@ -14,10 +15,10 @@ pub(in crate::report) struct Reliability<'a>(pub &'a Calibration);
 
 const SIDE: f64 = 340.0;
 const LEFT: f64 = 62.0;
-const TOP: f64 = 66.0;
-/// The height of the counts below, and the gap above them.
+const TOP: f64 = 92.0;
+/// The height of the counts below, and the gap above them, which has their caption.
 const BELOW: f64 = 60.0;
-const BETWEEN: f64 = 16.0;
+const BETWEEN: f64 = 34.0;
 
 impl Figure for Reliability<'_> {
     fn name(&self) -> &'static str {
@@ -41,7 +42,7 @@ impl Figure for Reliability<'_> {
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, _: &Letters) -> Drawn<DB> {
         area.fill(&PAPER)?;
         let error = format!("expected error {:.2} points", 100.0 * self.0.expected_error());
-        title(area, "Calibration", &format!("share of right answers by confidence; {error}"))?;
+        title(area, "Calibration", &format!("accuracy by confidence; {error}"))?;
         let x = |share: f64| units(LEFT + SIDE * share);
         let y = |share: f64| units(TOP + SIDE * (1.0 - share));
         let line = |from, to, style| PathElement::new(vec![from, to], style);
@@ -79,14 +80,16 @@ impl Figure for Reliability<'_> {
         let ends = [(x(0.0), y(0.0)), (x(1.0), y(1.0))];
         let dashes = DashedPathElement::new(ends, units(5.0), units(4.0), stroke(INK, 1.5));
         area.draw(&dashes)?;
-        let key = [(x(0.03), y(0.94)), (x(0.11), y(0.94))];
+        // Captions stand above the bars, not among them.
+        let above = units(TOP - 21.0);
+        let key = [(x(0.0), above), (x(0.08), above)];
         let dashes = DashedPathElement::new(key, units(5.0), units(4.0), stroke(INK, 1.5));
         area.draw(&dashes)?;
         let small = Style { colour: INK, ..LABEL };
-        write(area, "as sure as right", (x(0.13), y(0.94)), small)?;
-        let count = format!("answers, up to {most}");
-        let above = units(TOP + SIDE + BETWEEN + 8.0);
-        write(area, &count, (x(0.03), above), Style { colour: MUTED, ..small })?;
+        write(area, "as sure as right", (x(0.1), above), small)?;
+        let count = format!("answers, up to {}", grouped(most as usize));
+        let above = units(TOP + SIDE + BETWEEN - 9.0);
+        write(area, &count, (x(0.0), above), Style { colour: MUTED, ..small })?;
         write(area, "confidence", (x(0.5), floor + units(35.0)), CENTRE)
     }
 }

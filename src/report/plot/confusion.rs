@@ -5,8 +5,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, CENTRE, DARK, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, PAPER, RIGHT, Style,
-    stroke, title, units, write,
+    Area, CENTRE, DARK, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, PAPER, RIGHT,
+    Style, stroke, text, title, units, write,
 };
 
 /// Counts by true class (row) and named class (column).
@@ -15,33 +15,71 @@ pub(in crate::report) struct Confusion<'a> {
     pub classes: &'a [String],
 }
 
+/// The font size of counts.
+const NUMBER: f64 = 13.0;
+
 /// How strongly a cell is coloured, from few to many, and what its number is written in. Between the
 /// steps there is room for no more: on each of them the text has a contrast of at least 4.5, on light
 /// paper and on dark.
 pub(super) const STEPS: [(f64, RGBColor); 6] =
     [(0.12, INK), (0.22, INK), (0.34, INK), (0.48, INK), (0.70, DARK), (1.0, PAPER)];
 
+/// The most that names may take, beside the rows and above the columns.
+const MOST_ROOM: [f64; 2] = [190.0, 130.0];
+/// Where the names above the columns may begin, below the title.
+const BELOW_TITLE: f64 = 56.0;
+/// The distance of two names that stand below each other, and the room between names and cells.
+const LINE: f64 = 14.0;
+const GAP: f64 = 9.0;
+const SUBTITLE: &str = "rows: what it is; columns: what it was called";
+
 impl Confusion<'_> {
     /// A cell's side in points: numbers have room in large ones.
     fn cell(&self) -> f64 {
         match self.classes.len() {
-            0..=12 => 46.0,
+            0..=12 => text::width(&self.most_digits(), NUMBER).max(40.0) + 6.0,
             13..=26 => 30.0,
-            27..=64 => 13.0,
-            65..=128 => 6.5,
+            27..=64 => LINE,
+            65..=128 => 7.0,
             _ => 3.5,
         }
     }
 
+    /// The widest number of the matrix, as digits.
+    fn most_digits(&self) -> String {
+        self.counts.iter().flatten().max().map_or(String::new(), ToString::to_string)
+    }
+
+    /// The font size of names: that of labels, if the rows are high enough.
+    fn points(&self) -> f64 {
+        if self.cell() < 1.3 * LABEL.points { 0.7 * LINE } else { LABEL.points }
+    }
+
+    /// The room for names, beside the rows and above the columns.
+    fn rooms(&self) -> [f64; 2] {
+        let widths = self.classes.iter().map(|name| text::width(name, self.points()));
+        let longest = widths.fold(0.0, f64::max);
+        let above = if self.upright() { longest.min(MOST_ROOM[1]) } else { LINE };
+        [longest.min(MOST_ROOM[0]), above]
+    }
+
     fn margins(&self) -> [f64; 2] {
-        let longest = self.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        let names = 7.0 * longest.clamp(1, MOST_CHARS) as f64;
-        [26.0 + names, if self.long_names() { 122.0 } else { 84.0 }]
+        let [beside, above] = self.rooms();
+        [MARGIN + beside + GAP, BELOW_TITLE + above + GAP]
     }
 
     /// Whether names stand upright above their columns, which are too narrow for them.
-    fn long_names(&self) -> bool {
-        self.classes.iter().any(|name| name.chars().count() > 3)
+    fn upright(&self) -> bool {
+        let room = self.cell() * self.step() as f64 - 3.0;
+        self.classes.iter().any(|name| text::width(name, self.points()) > room)
+    }
+
+    /// Whether every class is named in full, beside its row and above its column.
+    pub fn is_whole(&self) -> bool {
+        let [beside, above] = self.rooms();
+        let room = if self.upright() { beside.min(above) } else { beside };
+        let fits = |name: &String| text::width(name, self.points()) <= room;
+        self.step() == 1 && self.classes.iter().all(fits)
     }
 
     fn side(&self) -> f64 {
@@ -50,7 +88,7 @@ impl Confusion<'_> {
 
     /// The names' step: every class has one where there is room.
     fn step(&self) -> usize {
-        (13.0 / self.cell()).ceil() as usize
+        (LINE / self.cell()).ceil() as usize
     }
 
     /// The step of a cell with so many `of` the most, which holds something.
@@ -61,9 +99,6 @@ impl Confusion<'_> {
     }
 }
 
-/// The longest name that is shown whole.
-const MOST_CHARS: usize = 14;
-
 impl Figure for Confusion<'_> {
     fn name(&self) -> &'static str {
         "confusion"
@@ -72,7 +107,8 @@ impl Figure for Confusion<'_> {
     fn size(&self) -> (u32, u32) {
         let [left, top] = self.margins();
         // The title needs room, too.
-        let width = (left + self.side() + 24.0).max(330.0);
+        let title = MARGIN + text::width(SUBTITLE, LABEL.points);
+        let width = (left + self.side() + 24.0).max(title);
         (width.ceil() as u32, (top + self.side() + 20.0).ceil() as u32)
     }
 
@@ -87,23 +123,23 @@ impl Figure for Confusion<'_> {
 
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB> {
         area.fill(&PAPER)?;
-        title(area, "Confusion matrix", "rows: what it is; columns: what it was called")?;
+        title(area, "Confusion matrix", SUBTITLE)?;
         let [left, top] = self.margins();
         let (cell, step, side) = (self.cell(), self.step(), self.side());
         let at = |position: usize| cell * position as f64;
         let names = self.classes.iter().enumerate().step_by(step);
-        let long = self.long_names();
+        let [beside, above] = self.rooms();
         for (class, name) in names {
             let middle = at(class) + cell / 2.0;
-            let row = Style { colour: INK, ..RIGHT };
-            let short = letters.name(name, class, MOST_CHARS);
-            write(area, &short, (units(left - 9.0), units(top + middle)), row)?;
-            let column = match long {
+            let row = Style { colour: INK, points: self.points(), ..RIGHT };
+            let short = letters.name(name, class, row.points, beside);
+            write(area, &short, (units(left - GAP), units(top + middle)), row)?;
+            let column = match self.upright() {
                 true => Style { upwards: true, at: LABEL.at, ..row },
                 false => Style { at: (HPos::Center, VPos::Bottom), ..row },
             };
-            let short = letters.name(name, class, if long { 8 } else { 3 });
-            write(area, &short, (units(left + middle), units(top - 7.0)), column)?;
+            let short = letters.name(name, class, row.points, above.max(cell));
+            write(area, &short, (units(left + middle), units(top - GAP + 2.0)), column)?;
         }
         let wrong = self.counts.iter().enumerate().flat_map(|(i, row)| {
             row.iter().enumerate().filter(move |(j, _)| i != *j).map(|(_, &count)| count)
@@ -121,18 +157,19 @@ impl Figure for Confusion<'_> {
                 let ends = [corner(i, j), corner(i + 1, j + 1)];
                 area.draw(&Rectangle::new(ends, colour.mix(strength).filled()))?;
                 if cell >= 30.0 {
-                    // Four figures need a small cell's whole width.
-                    let points = if cell < 40.0 && count >= 1000 { 10.0 } else { 13.0 };
+                    // Many digits need a small cell's whole width.
+                    let text = count.to_string();
+                    let points = NUMBER.min((cell - 3.0) / text::width(&text, 1.0));
                     let number = Style { points, colour: ink, ..CENTRE };
                     let middle = |position| units(at(position) + cell / 2.0);
                     let place = (units(left) + middle(j), units(top) + middle(i));
-                    write(area, &count.to_string(), place, number)?;
+                    write(area, &text, place, number)?;
                 }
             }
         }
-        let lines = if cell >= 13.0 { 0..=self.classes.len() } else { 0..=1 };
+        let lines = if cell >= LINE { 0..=self.classes.len() } else { 0..=1 };
         for line in lines {
-            let offset = if cell >= 13.0 { at(line) } else { side * line as f64 };
+            let offset = if cell >= LINE { at(line) } else { side * line as f64 };
             let [along, down] = [left + offset, top + offset].map(units);
             let ends = [[left, left + side], [top, top + side]].map(|ends| ends.map(units));
             let thin = stroke(GRID, 1.0);
@@ -140,5 +177,52 @@ impl Figure for Confusion<'_> {
             area.draw(&PathElement::new(vec![(ends[0][0], down), (ends[0][1], down)], thin))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(names: &[String]) -> (Vec<Vec<u64>>, Vec<String>) {
+        let row = |i: usize| (0..names.len()).map(|j| if i == j { 90 } else { 1 }).collect();
+        ((0..names.len()).map(row).collect(), names.to_vec())
+    }
+
+    #[test]
+    fn every_class_is_named_where_there_is_room() {
+        for (classes, named) in [(2, 2), (10, 10), (26, 26), (62, 62), (128, 64), (256, 64)] {
+            let names: Vec<String> = (0..classes).map(|i| format!("c{i}")).collect();
+            let (counts, classes) = matrix(&names);
+            let confusion = Confusion { counts: &counts, classes: &classes };
+            assert_eq!(classes.len().div_ceil(confusion.step()), named);
+            assert!(confusion.cell() * confusion.step() as f64 >= LINE);
+        }
+    }
+
+    #[test]
+    fn names_are_whole_as_far_as_the_margins_reach() {
+        let names = ["Ankle boot", "T-shirt/top", "Schraubenschlüssel"].map(str::to_owned);
+        let (counts, classes) = matrix(&names);
+        let svg = super::super::svg(&Confusion { counts: &counts, classes: &classes }).unwrap();
+        assert!(!svg.contains('…'));
+        assert!(Confusion { counts: &counts, classes: &classes }.is_whole());
+        names.iter().for_each(|name| assert_eq!(svg.matches(name.as_str()).count(), 2, "{name}"));
+        let (counts, classes) = matrix(&["x".repeat(100), "漢".repeat(100)]);
+        let confusion = Confusion { counts: &counts, classes: &classes };
+        assert_eq!(confusion.rooms(), MOST_ROOM);
+        assert!(!confusion.is_whole());
+    }
+
+    #[test]
+    fn numbers_stay_in_their_cells() {
+        for (classes, count) in [(2, 12_345_678), (10, 123_456), (20, 123_456)] {
+            let counts = vec![vec![count; classes]; classes];
+            let names = vec!["a".to_owned(); classes];
+            let confusion = Confusion { counts: &counts, classes: &names };
+            let digits = text::width(&confusion.most_digits(), 1.0);
+            let points = NUMBER.min((confusion.cell() - 3.0) / digits);
+            assert!(points * digits <= confusion.cell() && points >= 5.0, "{points}");
+        }
     }
 }

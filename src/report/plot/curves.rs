@@ -1,10 +1,12 @@
 //! Figures by epoch, as lines whose names stand at their ends.
 
+use plotters::coord::ranged1d::Ranged;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::{
-    Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, Style, number, stroke,
-    title, units, write,
+    Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, MUTED, PAPER, Style, number,
+    stroke, text, title, units, write,
 };
 use crate::model::grouped;
 
@@ -12,6 +14,8 @@ use crate::model::grouped;
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Series {
     pub name: String,
+    /// What stands at its end where there is no room for names: its number in the page's list.
+    pub number: usize,
     /// Epoch and figure; what is no finite number is left out.
     pub points: Vec<(f64, f64)>,
     /// Which colour.
@@ -55,11 +59,46 @@ impl Series {
         points: impl Iterator<Item = (f64, f64)>,
     ) -> Self {
         let points = points.filter(|(_, y)| y.is_finite()).collect();
-        Self { name: name.into(), points, colour, dashed }
+        Self { name: name.into(), number: colour + 1, points, colour, dashed }
     }
 }
 
+/// Labels of the vertical axis.
+const YS: usize = 6;
+/// A plot of this width has readable labels on a phone's screen, too.
+pub(in crate::report) const WIDTH: u32 = 440;
+const HEIGHT: u32 = 310;
+/// The room for names and figures at the lines' ends, and the heights of a name with a figure below it and
+/// of both in one line.
+const ENDS: f64 = 112.0;
+const TWO_LINES: f64 = 31.0;
+const ONE_LINE: f64 = 16.0;
+/// The room above and below the lines.
+const ABOVE: f64 = 64.0;
+const BELOW: f64 = 38.0;
+
 impl Curves {
+    /// The size of a plot with so many lines: their labels keep apart.
+    pub fn size_for(series: usize) -> (u32, u32) {
+        let needed = ABOVE + BELOW + ONE_LINE * series as f64 + 20.0;
+        (WIDTH, HEIGHT.max(needed.ceil() as u32))
+    }
+
+    /// Whether every line has its name at its end; else all have their numbers.
+    pub fn is_named(&self) -> bool {
+        let fits = |series: &Series| text::width(&series.name, LABEL.points) <= ENDS - 12.0;
+        let room = f64::from(self.size.1) - ABOVE - BELOW - 20.0;
+        self.series.len() as f64 * TWO_LINES <= room && self.series.iter().all(fits)
+    }
+
+    /// The room for the vertical axis's labels.
+    fn axis_room(&self, [y0, y1]: [f64; 2]) -> f64 {
+        let axis: RangedCoordf64 = (y0..y1).into();
+        let widths =
+            axis.key_points(YS).into_iter().map(|y| text::width(&self.tick(y), LABEL.points));
+        widths.fold(20.0, f64::max) + 12.0
+    }
+
     fn figure(&self, value: f64) -> String {
         match self.numbers {
             Numbers::Percent => format!("{:.2} %", 100.0 * value),
@@ -134,12 +173,12 @@ impl Figure for Curves {
         title(area, &self.title, &self.unit)?;
         let ([x0, x1], [y0, y1]) = self.ranges();
         let mut chart = ChartBuilder::on(area)
-            .margin_top(units(64.0))
-            .margin_left(units(8.0))
-            .margin_right(units(112.0))
+            .margin_top(units(ABOVE))
+            .margin_left(units(MARGIN))
+            .margin_right(units(ENDS))
             .margin_bottom(units(8.0))
-            .x_label_area_size(units(30.0))
-            .y_label_area_size(units(62.0))
+            .x_label_area_size(units(BELOW - 8.0))
+            .y_label_area_size(units(self.axis_room([y0, y1])))
             .build_cartesian_2d(x0..x1, y0..y1)?;
         let epoch = |x: &f64| {
             let whole = (x - x.round()).abs() < 1e-6;
@@ -152,8 +191,8 @@ impl Figure for Curves {
             .axis_style(TRANSPARENT)
             .bold_line_style(stroke(GRID, 1.0))
             .max_light_lines(0)
-            .x_labels(8)
-            .y_labels(6)
+            .x_labels(6)
+            .y_labels(YS)
             .set_all_tick_mark_size(units(4.0))
             .x_label_formatter(&epoch)
             .y_label_formatter(&tick)
@@ -164,7 +203,9 @@ impl Figure for Curves {
         let (left, _) = chart.backend_coord(&(x0, y0));
         let line = vec![(left, bottom), (right, bottom)];
         area.draw(&PathElement::new(line, stroke(MUTED, 1.0)))?;
-        write(area, "epoch", (right + units(14.0), bottom + units(16.0)), LABEL)?;
+        // Beyond the last number of the axis, which stands in the middle below the end of the line.
+        let half = text::width(&x1.round().to_string(), LABEL.points) / 2.0;
+        write(area, "epoch", (right + units(half + 8.0), bottom + units(16.0)), LABEL)?;
 
         let mut ends = Vec::new();
         for series in &self.series {
@@ -194,15 +235,22 @@ impl Figure for Curves {
         ends.sort_by_key(|end| end.0);
         let (_, highest) = chart.backend_coord(&(x0, y1));
         let wanted: Vec<i32> = ends.iter().map(|end| end.0).collect();
-        let gap = units(32.0).min((bottom - highest) / ends.len().max(1) as i32);
+        let named = self.is_named();
+        let gap = units(if named { TWO_LINES } else { ONE_LINE });
         let places = spread(&wanted, gap, [highest + units(8.0), bottom - units(12.0)]);
         for ((_, series, y, colour), place) in ends.into_iter().zip(places) {
-            let name = letters.name(&series.name, series.colour + 1, 16);
             let name_style = Style { colour, bold: true, ..LABEL };
-            let left = right + units(10.0);
-            write(area, &name, (left, place - units(7.5)), name_style)?;
             let figure = Style { colour: INK, ..LABEL };
-            write(area, &self.figure(y), (left, place + units(7.5)), figure)?;
+            let left = right + units(10.0);
+            if named {
+                let name = letters.name(&series.name, series.number, LABEL.points, ENDS - 12.0);
+                write(area, &name, (left, place - units(7.5)), name_style)?;
+                write(area, &self.figure(y), (left, place + units(7.5)), figure)?;
+            } else {
+                let aside = units(text::width("00 ", LABEL.points));
+                write(area, &series.number.to_string(), (left, place), name_style)?;
+                write(area, &self.figure(y), (left + aside, place), figure)?;
+            }
         }
         Ok(())
     }
@@ -245,6 +293,43 @@ mod tests {
             from_zero: true,
             size: (400, 300),
         }
+    }
+
+    fn of_runs(names: &[&str]) -> Curves {
+        let points = [(1.0, 0.5), (2.0, 0.4)];
+        let series = |(i, name): (usize, &&str)| Series::new(*name, i, false, points.into_iter());
+        let series: Vec<Series> = names.iter().enumerate().map(series).collect();
+        Curves { size: Curves::size_for(series.len()), series, ..curves(&points) }
+    }
+
+    #[test]
+    fn names_without_room_become_numbers() {
+        assert!(of_runs(&["small", "wide"]).is_named());
+        assert!(of_runs(&["a", "b", "c", "d", "e", "f"]).is_named());
+        assert!(!of_runs(&["digits-hidden-128-lr-0.001", "b"]).is_named());
+        assert!(!of_runs(&["a"; 12]).is_named());
+        let svg = super::super::svg(&of_runs(&["x".repeat(100).as_str(), "b"])).unwrap();
+        let (_, drawn) = svg.split_once("</title>").unwrap();
+        assert!(!drawn.contains("xx") && !drawn.contains('…'));
+    }
+
+    #[test]
+    fn labels_of_many_lines_have_room() {
+        for lines in [1, 2, 6, 7, 12, 40] {
+            let curves = of_runs(&vec!["a"; lines]);
+            let needed = if curves.is_named() { TWO_LINES } else { ONE_LINE };
+            let room = f64::from(curves.size.1) - ABOVE - BELOW - 20.0;
+            assert!(needed * lines as f64 <= room, "{lines}");
+        }
+    }
+
+    #[test]
+    fn the_axis_has_room_for_its_longest_number() {
+        let numbers = Numbers::Plain;
+        let of = |most: f64| Curves { numbers, ..curves(&[(1.0, most / 2.0), (2.0, most)]) };
+        let room = |most: f64| of(most).axis_room(of(most).ranges().1);
+        assert!(room(1e7) >= text::width("10,000,000", LABEL.points));
+        assert!(room(1.0) < 40.0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, title, units, write};
+use super::{Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, text, title, units, write};
 use crate::data::Dataset;
 use crate::report::assessment::Mistake;
 
@@ -56,15 +56,15 @@ impl Figure for Sheet<'_> {
                 let ends = [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];
                 area.draw(&Rectangle::new(ends, RGBColor(value, value, value).filled()))?;
             }
-            let name = |class: usize| letters.name(&self.classes[class], class, 11);
+            let name = |word: &str, class: usize| {
+                let room = CELL.0 - 6.0 - text::width(word, LABEL.points);
+                format!("{word}{}", letters.name(&self.classes[class], class, LABEL.points, room))
+            };
             let plain = Style { at: (HPos::Left, VPos::Top), ..LABEL };
             let lines = [
-                (
-                    format!("said {}", name(mistake.said)),
-                    Style { bold: true, colour: INK, ..plain },
-                ),
+                (name("said ", mistake.said), Style { bold: true, colour: INK, ..plain }),
                 (format!("{:.1} % sure", 100.0 * mistake.confidence()), plain),
-                (format!("is {}", name(mistake.class)), Style { colour: INK, ..plain }),
+                (name("is ", mistake.class), Style { colour: INK, ..plain }),
             ];
             for (line, (text, style)) in lines.iter().enumerate() {
                 let below = top + SIDE + 5.0 + 15.5 * line as f64;

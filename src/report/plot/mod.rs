@@ -6,12 +6,14 @@ mod confusion;
 mod curves;
 mod mistakes;
 mod rates;
+mod text;
 
 pub(super) use calibration::Reliability;
 pub(super) use confusion::Confusion;
 pub(super) use curves::{Curves, Numbers, Series};
 pub(super) use mistakes::Sheet;
 pub(super) use rates::Rates;
+pub(super) use text::shortened;
 
 use std::sync::OnceLock;
 
@@ -22,6 +24,7 @@ use plotters::style::{FontStyle, register_font};
 
 use super::ReportError;
 use super::picture::Picture;
+use text::Letters;
 
 /// Units of the drawing a point of the plot: coordinates are whole numbers, and lines would be jagged
 /// with fewer.
@@ -55,7 +58,8 @@ const DARK: RGBColor = RGBColor(0x0B, 0x0E, 0x12);
 const MUTED: RGBColor = RGBColor(0x55, 0x5F, 0x6B);
 const GRID: RGBColor = RGBColor(0xE1, 0xE5, 0xEA);
 const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
-const LINES: [RGBColor; 6] = [
+/// The colors of lines, which the style sheet names `--line-1` and so on.
+pub(super) const LINES: [RGBColor; 6] = [
     RGBColor(0x00, 0x5F, 0x9E),
     RGBColor(0xB3, 0x47, 0x00),
     RGBColor(0x00, 0x75, 0x58),
@@ -90,36 +94,6 @@ fn units(points: f64) -> i32 {
 /// A line of so many points.
 fn stroke(colour: RGBColor, points: f64) -> ShapeStyle {
     colour.stroke_width(units(points) as u32)
-}
-
-/// What letters can be drawn.
-pub(super) enum Letters {
-    /// All: a browser finds a font for each.
-    All,
-    /// Those of the built-in font.
-    BuiltIn,
-}
-
-impl Letters {
-    /// A class's name, cut to `most` characters; its number where there are no letters for it.
-    fn name(&self, name: &str, class: usize, most: usize) -> String {
-        // What scripts/make_report_fonts.py keeps.
-        let has = |c: char| matches!(c, ' '..='~' | '\u{a0}'..='\u{17f}' | '–' | '—' | '…');
-        match self {
-            Self::BuiltIn if !name.chars().all(has) => format!("#{class}"),
-            _ => shortened(name, most),
-        }
-    }
-}
-
-/// At most `most` characters, the last an ellipsis where some are left out.
-pub(super) fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
-    short.truncate(short.trim_end().len());
-    short + "…"
 }
 
 /// A text's look.
@@ -217,7 +191,14 @@ fn elements(figure: &impl Figure) -> Result<String, ReportError> {
 
 /// A figure as an element of a page: it takes the page's font, and its colours by their names.
 pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
-    let mut inner = elements(figure)?.replace(&format!(" font-family=\"{FAMILY}\""), "");
+    let elements = elements(figure)?;
+    // The page is the paper: its own rectangle, which comes first, would hide the shadows at the edges of
+    // what scrolls.
+    let inner = match elements.split_once("/>\n") {
+        Some((paper, inner)) if paper.starts_with("<rect") => inner,
+        _ => &elements,
+    };
+    let mut inner = inner.replace(&format!(" font-family=\"{FAMILY}\""), "");
     for (colour, name) in THEME {
         let RGBColor(r, g, b) = colour;
         // In text a quotation mark is `&quot;`: only attributes are found.
@@ -319,15 +300,6 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
-    }
-
-    #[test]
-    fn names_without_letters_are_numbers() {
-        assert_eq!(Letters::BuiltIn.name("o (お)", 3, 20), "#3");
-        assert_eq!(Letters::All.name("o (お)", 3, 20), "o (お)");
-        assert_eq!(Letters::BuiltIn.name("Ankle boot", 9, 8), "Ankle b…");
-        assert_eq!(Letters::BuiltIn.name("T-shirt/top", 0, 9), "T-shirt/…");
-        assert_eq!(shortened("a b c", 3), "a…");
     }
 
     /// The style sheet's colours on light paper and on dark, in the theme's order.

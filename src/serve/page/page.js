@@ -12,11 +12,18 @@
   const MARGIN = 28; // the border tells the server what is paper
   const LONGEST = 1024; // of a picture's side as it is sent: the server would shrink it anyway
   const QUIET = 900; // ms without a change until the answer is said aloud
-  const MOST_BARS = 12;
+  const MOST_BARS = 12; // until all are asked for
+  const PATIENCE = 15000; // ms until an answer is given up
+  const TRIES = 20; // while the server is busy
+  const MOST_BYTES = 3 << 20; // of a file that is sent as it is; the server takes 4 MiB
+
+  // How the server prepares pictures: raw, digit or resize. What is drawn means something to the second alone.
+  const { preparation } = model;
+  const draws = preparation === "digit";
 
   const canvas = $("canvas");
   const pen = canvas.getContext("2d");
-  const items = []; // {points: [[x, y], …]}, {picture: canvas} or {cleared: true}; `with`: undone together
+  const items = []; // {points: [[x, y], …]}, {picture: canvas, file} or {cleared: true}; `with`: undone together
   let stroke = null;
   let cursor = null; // of the keyboard: {x, y, down}
 
@@ -60,6 +67,7 @@
     if (picture) {
       const scale = side / Math.max(picture.width, picture.height);
       const [w, h] = [picture.width * scale, picture.height * scale];
+      pen.imageSmoothingEnabled = picture.width > 64; // of a small one every pixel is seen
       pen.drawImage(picture, (side - w) / 2, (side - h) / 2, w, h);
     }
     pen.scale(side / SIDE, side / SIDE);
@@ -81,7 +89,8 @@
   function snapshot() {
     const shown = visible();
     if (shown.length === 0) return null;
-    const { picture } = shown[0];
+    const { picture, file } = shown[0];
+    if (file) return file;
     if (picture) return new Promise((done) => picture.toBlob(done, "image/png"));
     const sheet = document.createElement("canvas");
     sheet.width = sheet.height = SIDE + 2 * MARGIN;
@@ -93,14 +102,11 @@
     return new Promise((done) => sheet.toBlob(done, "image/png"));
   }
 
-  /**
-   * The server prepares a picture as the network's data were. Where those are taken unchanged, a drawing
-   * or a picture of another size is scaled, as the network could not take it otherwise.
-   */
-  function preparation() {
+  /** Where pictures are taken unchanged, one of another size is scaled: the network could not take it. */
+  function scaled() {
     const picture = visible()[0]?.picture;
     const fits = picture?.width === width && picture?.height === height;
-    return model.preparation === "raw" && !fits ? "&prepare=resize" : "";
+    return preparation === "raw" && !fits ? "&prepare=resize" : "";
   }
 
   function add(item) {
@@ -142,6 +148,7 @@
 
   async function ask() {
     asking = true;
+    let tries = 0;
     while (again) {
       await new Promise(requestAnimationFrame);
       again = false;
@@ -150,58 +157,103 @@
         idle();
         continue;
       }
-      try {
-        const reply = await fetch(`predict?prepared=1${preparation()}`, {
-          method: "POST",
-          headers: { "Content-Type": "image/png" },
-          body: blob,
-          signal: AbortSignal.timeout(15000),
-        });
-        const body = await reply.json();
-        if (visible().length === 0) continue;
-        if (reply.ok) show(body);
-        else if (reply.status === 503) {
-          await new Promise((wait) => setTimeout(wait, 500));
-          again = true;
-        } else if (body.error.rule === "blank") idle("nothing to see yet");
-        else fail(body.error.message);
-      } catch (error) {
-        fail("The server does not answer. Is it still running? The next stroke tries again.");
+      const { prediction, reason, wait, retry } = await request(blob);
+      if (visible().length === 0) continue;
+      if (prediction) {
+        tries = 0;
+        show(prediction);
+      } else if (wait && ++tries < TRIES) {
+        fail(`${reason} (asking again …)`);
+        await new Promise((done) => setTimeout(done, wait));
+        again = true;
+      } else {
+        fail(reason, retry);
       }
     }
     asking = false;
   }
 
+  /** Asks about a picture: {prediction}, or {reason, wait: ms until it is worth asking again, retry}. */
+  async function request(blob) {
+    let reply;
+    let text;
+    try {
+      reply = await fetch(`predict?prepared=1${scaled()}`, {
+        method: "POST",
+        headers: { "Content-Type": blob.type },
+        body: blob,
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+      text = await reply.text();
+    } catch (error) {
+      const late = `The server has not answered within ${PATIENCE / 1000} seconds.`;
+      const gone = "The server does not answer. Is it still running?";
+      return { reason: error.name === "TimeoutError" ? late : gone, retry: true };
+    }
+    let body = null;
+    try {
+      body = JSON.parse(text);
+    } catch {
+      // Not the server's own answer, but that of something between.
+    }
+    if (reply.ok && body) return { prediction: body };
+    const { status } = reply;
+    const reason = body?.error?.message ?? `${OTHERS[status] ?? "The server gave no answer"} (HTTP ${status}).`;
+    const busy = status === 429 || status === 503;
+    const seconds = Number(reply.headers.get("Retry-After")) || 1;
+    return { reason, wait: busy ? 1000 * Math.min(seconds, 10) : 0, retry: status >= 500 || busy };
+  }
+
+  /** Where the answer is not the server's own. */
+  const OTHERS = {
+    413: "The picture is too large for the server",
+    415: "The server does not take this kind of picture",
+    429: "The server is asked too often",
+    502: "The server cannot be reached",
+    503: "The server is busy",
+    504: "The server takes too long",
+  };
+
   // ---- what the network says ------------------------------------------------------------------------
 
-  const rows = Array.from({ length: Math.min(classes.length, MOST_BARS) }, (_, i) => {
-    const row = document.createElement("li");
-    const [name, track, share] = ["name", "track", "share"].map((kind) => {
-      const part = document.createElement("span");
-      part.className = kind;
-      row.append(part);
-      return part;
-    });
-    const fill = document.createElement("div");
-    fill.className = "fill";
-    track.append(fill);
-    name.textContent = name.title = classes[i];
-    share.textContent = "–";
-    $("bars").append(row);
-    return { row, name, fill, share };
-  });
+  const rows = [];
 
-  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+  /** Makes rows until there are so many. */
+  function grow(count) {
+    while (rows.length < count) {
+      const row = document.createElement("li");
+      const [name, track, share] = ["name", "track", "share"].map((kind) => {
+        const part = document.createElement("span");
+        part.className = kind;
+        row.append(part);
+        return part;
+      });
+      const fill = document.createElement("div");
+      fill.className = "fill";
+      track.append(fill);
+      name.textContent = classes[rows.length];
+      share.textContent = "–";
+      $("bars").append(row);
+      rows.push({ row, name, fill, share });
+    }
+  }
+  grow(Math.min(classes.length, MOST_BARS));
 
-  function show({ class: best, label, probabilities, prepared }) {
+  // The space does not break: the sign stays on its number's line.
+  const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+  let answer = null;
+
+  function show(prediction) {
+    answer = prediction;
+    const { class: best, label, probabilities, prepared } = prediction;
     problem("");
-    // Few classes stay where they are; of many the likeliest are shown.
+    // Few classes stay where they are; of many the likeliest come first.
     let order = classes.map((_, i) => i);
     if (classes.length > MOST_BARS) order.sort((a, b) => probabilities[b] - probabilities[a]);
     rows.forEach(({ row, name, fill, share }, i) => {
       const probability = probabilities[order[i]];
       row.classList.toggle("first", order[i] === best);
-      name.textContent = name.title = classes[order[i]];
+      name.textContent = classes[order[i]];
       fill.style.transform = `translateX(${100 * (probability - 1)}%)`;
       share.textContent = percent(probability);
     });
@@ -216,7 +268,26 @@
     say(`${label}, ${Math.round(100 * probabilities[best])} per cent sure`);
   }
 
-  function idle(why = "nothing drawn yet") {
+  function more() {
+    const all = $("more").getAttribute("aria-expanded") !== "true";
+    grow(classes.length);
+    rows.forEach(({ row }, i) => (row.hidden = !all && i >= MOST_BARS));
+    $("more").setAttribute("aria-expanded", all);
+    name();
+    if (answer) show(answer);
+  }
+
+  /** How many classes are shown, and the way to the others. */
+  function name() {
+    const all = $("more").getAttribute("aria-expanded") === "true";
+    $("more").hidden = classes.length <= MOST_BARS;
+    $("more").textContent = all ? `Show the likeliest ${MOST_BARS}` : `Show all ${classes.length} classes`;
+    const shown = all ? `${classes.length} classes` : `the likeliest ${MOST_BARS} of ${classes.length} classes`;
+    if (classes.length > MOST_BARS) $("bars-title").textContent = `Probabilities: ${shown}`;
+  }
+
+  function idle(why = draws ? "nothing drawn yet" : "no picture yet") {
+    answer = null;
     problem("");
     for (const { row, fill, share } of rows) {
       row.classList.remove("first");
@@ -244,15 +315,15 @@
     context.putImageData(data, 0, 0);
   }
 
-  function fail(message) {
+  function fail(message, retry = false) {
     idle("no answer");
-    problem(message);
+    problem(message, retry);
   }
 
-  function problem(message) {
-    const place = $("problem");
-    if (place.textContent !== message) place.textContent = message;
-    place.hidden = !message;
+  function problem(message, retry = false) {
+    if ($("reason").textContent !== message) $("reason").textContent = message;
+    $("problem").hidden = !message;
+    $("retry").hidden = !retry;
   }
 
   /** For screen readers: once the drawing rests, not at each stroke. */
@@ -277,7 +348,7 @@
 
   let pointer = null;
   canvas.addEventListener("pointerdown", (event) => {
-    if (pointer !== null || event.button !== 0) return;
+    if (!draws || pointer !== null || event.button !== 0) return;
     pointer = event.pointerId;
     canvas.setPointerCapture(pointer);
     cursor = null;
@@ -302,7 +373,7 @@
 
   canvas.addEventListener("keydown", (event) => {
     const arrow = ARROWS[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey || (!arrow && event.key !== " ")) return;
+    if (!draws || event.ctrlKey || event.metaKey || event.altKey || (!arrow && event.key !== " ")) return;
     event.preventDefault();
     cursor ??= { x: SIDE / 2, y: SIDE / 2, down: false };
     if (arrow) {
@@ -321,10 +392,10 @@
     draw();
   });
   canvas.addEventListener("focus", () => {
-    $("keys").classList.toggle("shown", canvas.matches(":focus-visible"));
+    $("keys")?.classList.toggle("shown", canvas.matches(":focus-visible"));
   });
   canvas.addEventListener("blur", () => {
-    $("keys").classList.remove("shown");
+    $("keys")?.classList.remove("shown");
     if (pointer === null) stroke = null;
     cursor = null;
     draw();
@@ -343,6 +414,8 @@
   });
   $("undo").addEventListener("click", undo);
   $("clear").addEventListener("click", clear);
+  $("retry").addEventListener("click", changed);
+  $("more").addEventListener("click", more);
 
   // ---- pictures ---------------------------------------------------------------------------------------
 
@@ -359,14 +432,22 @@
       context.drawImage(bitmap, 0, 0, picture.width, picture.height);
       bitmap.close();
       stroke = null;
-      add({ picture });
+      add({ picture, file: scale === 1 ? await asItIs(file) : null });
     } catch {
       fail("This file is no picture that the browser can read. Choose a PNG or JPEG file.");
     }
   }
 
+  /** The file with its type, if the server reads such files; the browser would not keep every pixel. */
+  async function asItIs(file) {
+    const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+    const type = first === 0x89 && second === 0x50 ? "image/png" : first === 0xff && second === 0xd8 ? "image/jpeg" : "";
+    return type && file.size <= MOST_BYTES ? new Blob([file], { type }) : null;
+  }
+
   const pictureIn = (list) => Array.from(list ?? []).find((file) => file.type.startsWith("image/"));
   $("choose").addEventListener("click", () => $("file").click());
+  if (!draws) canvas.addEventListener("click", () => $("file").click());
   $("file").addEventListener("change", (event) => {
     take(event.target.files[0]);
     event.target.value = ""; // the same file may be chosen again
@@ -392,18 +473,33 @@
   // ---- the words for this network -----------------------------------------------------------------------
 
   const digits = classes.every((name) => /^\d$/.test(name));
-  if (!digits) $("title").textContent = "Show it a picture";
-  if (!digits) $("lead").textContent = "Choose, paste or drop one, or draw.";
+  const size = `${width} × ${height}`;
+  const WANTED = {
+    raw: `Pictures of ${size} pixels are taken as they are, in gray; others are scaled to that size.`,
+    digit: "Or choose, paste or drop a picture.",
+    resize: `Any picture: the whole of it becomes gray, of ${size} pixels.`,
+  };
+  $("lead").textContent = WANTED[preparation];
+  if (draws && !digits) $("title").textContent = "Draw a character";
+  if (!draws) {
+    $("title").textContent = "Show it a picture";
+    $("empty").textContent = "choose, paste or drop a picture";
+    $("choose-label").textContent = "Choose a picture";
+    document.body.classList.add("pictures");
+    canvas.removeAttribute("tabindex");
+    canvas.removeAttribute("aria-describedby");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", "The picture");
+    $("keys").remove();
+  }
+  name();
   document.title = `${$("title").textContent} · seqfit`;
-  const prepared = { raw: "pictures are taken unchanged", digit: "pictures are prepared as digits",
-    resize: "pictures are scaled" };
   const facts = [model.name, `${model.parameters.toLocaleString("en")} parameters`];
   if (model.test_accuracy !== undefined) {
-    facts.push(`${(100 * model.test_accuracy).toFixed(2)} % of ${model.dataset}’s test images right`);
+    facts.push(`${(100 * model.test_accuracy).toFixed(2)}\u00a0% of ${model.dataset}’s test images right`);
   }
-  facts.push(prepared[model.preparation]);
-  $("facts").textContent = $("facts").title = facts.join(" · ");
-  $("seen-size").textContent = `as the network sees it, ${width} × ${height}`;
+  $("facts").textContent = facts.join(" · ");
+  $("seen-size").textContent = `as the network sees it, ${size}`;
   const address = new URL("predict", location.href);
   $("curl").textContent =
     `curl --data-binary @picture.png -H 'Content-Type: image/png' ${address.href}`;

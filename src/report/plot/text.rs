@@ -1,0 +1,96 @@
+//! Text in plots: what fits where. Labels are placed before anything is drawn, and a browser draws them in
+//! a font of its own, so widths are upper bounds over the usual sans-serif fonts.
+
+/// The letters that can be drawn.
+pub(in crate::report) enum Letters {
+    /// All: a browser finds a font for each.
+    All,
+    /// Those of the built-in font.
+    BuiltIn,
+}
+
+impl Letters {
+    /// Returns a class's name, cut to what fits into `room` points at a font size of `points`; its number
+    /// where there are no letters for it.
+    pub(super) fn name(&self, name: &str, class: usize, points: f64, room: f64) -> String {
+        // What scripts/make_report_fonts.py keeps.
+        let has = |c: char| matches!(c, ' '..='~' | '\u{a0}'..='\u{17f}' | '–' | '—' | '…');
+        match self {
+            Self::BuiltIn if !name.chars().all(has) => format!("#{class}"),
+            _ => fitted(name, points, room),
+        }
+    }
+}
+
+/// Returns at most `most` characters of a text, the last an ellipsis where some are left out.
+pub(in crate::report) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
+    short.truncate(short.trim_end().len());
+    short + "…"
+}
+
+/// Returns as much of a text as fits into `room` points at a font size of `points`, the last character an
+/// ellipsis where some are left out.
+pub(super) fn fitted(text: &str, points: f64, room: f64) -> String {
+    let mut most = text.chars().count();
+    let mut short = text.to_owned();
+    while most > 1 && width(&short, points) > room {
+        most -= 1;
+        short = shortened(text, most);
+    }
+    short
+}
+
+/// Returns an upper bound of a text's width in points at a font size of `points`: DejaVu Sans Bold is the
+/// widest of the fonts that systems come with.
+pub(super) fn width(text: &str, points: f64) -> f64 {
+    points * text.chars().map(em).sum::<f64>()
+}
+
+/// The width of a character as a part of the font size.
+fn em(c: char) -> f64 {
+    match c {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '\u{a0}' => 0.41,
+        'f' | 'r' | 't' | 'J' | '(' | ')' | '[' | ']' | '-' | '/' | '"' => 0.52,
+        'm' | 'M' | 'W' | '@' | '%' | '—' | '…' => 1.05,
+        'w' => 0.93,
+        'A'..='Z' | '&' | '#' | '+' | '=' | '<' | '>' | '~' => 0.86,
+        ' '..='~' => 0.72,
+        '\u{a1}'..='\u{24f}' => 0.86,
+        // Emoji, and what stands in a square.
+        '\u{1f000}'.. => 1.4,
+        '\u{1100}'.. => 1.1,
+        _ => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_letters_are_numbers() {
+        let name = |letters: Letters, name: &str, class| letters.name(name, class, 12.0, 60.0);
+        assert_eq!(name(Letters::BuiltIn, "o (お)", 3), "#3");
+        assert_eq!(name(Letters::All, "o (お)", 3), "o (お)");
+        assert_eq!(name(Letters::BuiltIn, "Ankle boot", 9), "Ankle…");
+        assert_eq!(shortened("a b c", 3), "a…");
+    }
+
+    #[test]
+    fn what_fits_is_whole_and_the_rest_is_cut_to_the_room() {
+        assert_eq!(fitted("cat", 12.0, 30.0), "cat");
+        assert_eq!(fitted("", 12.0, 0.0), "");
+        for text in ["a".repeat(100), "漢".repeat(100), "W".repeat(100), "🐈".repeat(100)] {
+            for room in [20.0, 50.0, 170.0] {
+                let short = fitted(&text, 12.0, room);
+                assert!(short.ends_with('…') && width(&short, 12.0) <= room, "{short} in {room}");
+                let more = shortened(&text, short.chars().count() + 1);
+                assert!(width(&more, 12.0) > room, "{more} fits into {room}, too");
+            }
+        }
+    }
+}
