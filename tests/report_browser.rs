@@ -1,6 +1,6 @@
 //! The promise: a report and a comparison are read by everybody, in a real browser: axe-core finds no
 //! serious fault in light or dark, nothing is asked for from outside, and nothing is cut, hidden or written
-//! over on a narrow screen and a wide one, whatever the number of classes and runs and the length of names.
+//! over on a narrow screen and a wide one, for any number of classes and runs and any length of names.
 
 mod common;
 
@@ -92,7 +92,7 @@ fn characters() -> Vec<String> {
     ('0'..='9').chain('A'..='Z').chain('a'..='z').map(String::from).collect()
 }
 
-/// Trains shortly on stripes of so many classes, and writes the report.
+/// Trains shortly on stripes of these classes, and writes the report.
 fn report_on(home: &Path, out: &str, names: &[String]) {
     let data = home.join(format!("data-{out}"));
     write_stripes(&data, names.len() as u32, 6, names.len() as u8);
@@ -208,7 +208,7 @@ fn a_fault_in_the_layout_is_found() {
             "no way to",
             in_main(
                 "<div style='width: 9em; overflow: auto; scrollbar-width: none; white-space: nowrap' \
-                 tabindex='0'>columns that nobody knows of</div>",
+                 tabindex='0'>columns that are out of sight</div>",
             ),
         ),
         ("lone %", in_main("<p style='width: 3.2em'>97.60 %</p>")),

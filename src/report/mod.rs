@@ -195,10 +195,10 @@ impl<'a> Report<'a> {
 
     /// The curves that there are figures for.
     fn curves(&self) -> Vec<Curves> {
-        let series = |name: &str, colour, dashed, of: fn(&EpochRecord) -> Option<f64>| {
+        let series = |name: &str, color, dashed, of: fn(&EpochRecord) -> Option<f64>| {
             let points = self.history.epochs.iter();
             let points = points.filter_map(|record| Some((record.epoch as f64, of(record)?)));
-            Series::new(name, colour, dashed, points)
+            Series::new(name, color, dashed, points)
         };
         let curves = |name, title: &str, unit: &str, series: Vec<Series>| Curves {
             name,

@@ -2,7 +2,7 @@
 
 use super::calibration::{Bin, Calibration};
 
-/// A difference up to this is small whatever the number of answers: one percentage point.
+/// A difference up to this is small for any number of answers: one percentage point.
 const SMALL: f64 = 0.01;
 /// Where chance alone explains a larger error than this, the answers are too few to call a network well
 /// calibrated.
@@ -32,7 +32,7 @@ impl Verdict {
     /// Returns the verdict as the end of a sentence about the network.
     pub fn text(self) -> &'static str {
         match self {
-            Self::TooFewAnswers => "the answers are too few to tell whether it is well calibrated",
+            Self::TooFewAnswers => "the answers are too few for a verdict on its calibration",
             Self::WellCalibrated => "it is well calibrated",
             Self::OverConfident => "it is over-confident",
             Self::UnderConfident => "it is under-confident",

@@ -115,7 +115,7 @@ const CASES = {
   418: [{ status: 418, body: "" }, /no answer \(HTTP 418\)/],
   "200 without JSON": [{ status: 200, body: html }, /no answer \(HTTP 200\)/],
   gone: ["abort", /does not answer/, "again"],
-  late: ["hang", /not answered within 15 seconds/, "again"],
+  late: ["hang", /no answer from the server within 15 seconds/, "again"],
 };
 for (const [name, [reply, words, again]] of Object.entries(CASES)) {
   const failing = await open();

@@ -155,7 +155,7 @@ function inPage() {
     }
   });
 
-  /** What is moved below a column that stays in sight. */
+  /** A text that is moved below a column that stays in sight. */
   function isUnderOthers(element) {
     const mover = element.closest(".scroll");
     return mover !== null && mover.scrollLeft > 0;

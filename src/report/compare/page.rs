@@ -77,7 +77,7 @@ fn legend(runs: &[Entry]) -> Markup {
     }
 }
 
-/// Whether a run's lines are dashed: there are as many colors as [`LINES`], then the same ones again.
+/// Whether a run's lines are dashed: after the colors of [`LINES`] the same ones follow again.
 fn is_dashed(run: usize) -> bool {
     run / LINES.len() % 2 == 1
 }

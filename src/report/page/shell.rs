@@ -66,8 +66,8 @@ pub(in crate::report) fn scrolled(name: &str, content: Markup) -> Markup {
     html! { div.scroll role="group" aria-label=(name) tabindex="0" { (content) } }
 }
 
-/// Returns a fraction as a percentage with `decimals`, its sign on the line of its number. What is less than
-/// all does not become 100 % by rounding, nor what is more than nothing 0 %.
+/// Returns a fraction as a percentage with `decimals`, its sign on the line of its number. Rounding makes no
+/// fraction below 1 into 100 % and none above 0 into 0 %.
 pub(in crate::report) fn percent(fraction: f64, decimals: usize) -> Markup {
     html! { span.whole { (percentage(fraction, decimals)) } }
 }

@@ -62,7 +62,7 @@ impl Figure for Reliability<'_> {
             let both = accuracy.min(confidence);
             area.draw(&Rectangle::new(bar(both, 0.0), LINES[0].mix(0.9).filled()))?;
             // A frame where it is too sure, a fill where it is not sure enough: told apart without
-            // colours, too.
+            // colors, too.
             let gap = bar(accuracy.max(confidence), both);
             if confidence > accuracy {
                 area.draw(&Rectangle::new(gap, LINES[1].mix(0.18).filled()))?;
@@ -85,11 +85,11 @@ impl Figure for Reliability<'_> {
         let key = [(x(0.0), above), (x(0.08), above)];
         let dashes = DashedPathElement::new(key, units(5.0), units(4.0), stroke(INK, 1.5));
         area.draw(&dashes)?;
-        let small = Style { colour: INK, ..LABEL };
+        let small = Style { color: INK, ..LABEL };
         write(area, "as sure as right", (x(0.1), above), small)?;
         let count = format!("answers, up to {}", grouped(most as usize));
         let above = units(TOP + SIDE + BETWEEN - 9.0);
-        write(area, &count, (x(0.0), above), Style { colour: MUTED, ..small })?;
+        write(area, &count, (x(0.0), above), Style { color: MUTED, ..small })?;
         write(area, "confidence", (x(0.5), floor + units(35.0)), CENTRE)
     }
 }

@@ -18,7 +18,7 @@ pub(in crate::report) struct Confusion<'a> {
 /// The font size of counts.
 const NUMBER: f64 = 13.0;
 
-/// How strongly a cell is coloured, from few to many, and what its number is written in. Between the
+/// How strongly a cell is colored, from few to many, and what its number is written in. Between the
 /// steps there is room for no more: on each of them the text has a contrast of at least 4.5, on light
 /// paper and on dark.
 pub(super) const STEPS: [(f64, RGBColor); 6] =
@@ -131,7 +131,7 @@ impl Figure for Confusion<'_> {
         let [beside, above] = self.rooms();
         for (class, name) in names {
             let middle = at(class) + cell / 2.0;
-            let row = Style { colour: INK, points: self.points(), ..RIGHT };
+            let row = Style { color: INK, points: self.points(), ..RIGHT };
             let short = letters.name(name, class, row.points, beside);
             write(area, &short, (units(left - GAP), units(top + middle)), row)?;
             let column = match self.upright() {
@@ -151,16 +151,16 @@ impl Figure for Confusion<'_> {
                 if count == 0 {
                     continue;
                 }
-                let (colour, of) = if i == j { (LINES[0], support) } else { (LINES[1], most) };
+                let (color, of) = if i == j { (LINES[0], support) } else { (LINES[1], most) };
                 let (strength, ink) = Self::step_of(count, of);
                 let corner = |i: usize, j: usize| (units(left + at(j)), units(top + at(i)));
                 let ends = [corner(i, j), corner(i + 1, j + 1)];
-                area.draw(&Rectangle::new(ends, colour.mix(strength).filled()))?;
+                area.draw(&Rectangle::new(ends, color.mix(strength).filled()))?;
                 if cell >= 30.0 {
                     // Many digits need a small cell's whole width.
                     let text = count.to_string();
                     let points = NUMBER.min((cell - 3.0) / text::width(&text, 1.0));
-                    let number = Style { points, colour: ink, ..CENTRE };
+                    let number = Style { points, color: ink, ..CENTRE };
                     let middle = |position| units(at(position) + cell / 2.0);
                     let place = (units(left) + middle(j), units(top) + middle(i));
                     write(area, &text, place, number)?;

@@ -18,8 +18,8 @@ pub(in crate::report) struct Series {
     pub number: usize,
     /// Epoch and figure; what is no finite number is left out.
     pub points: Vec<(f64, f64)>,
-    /// Which colour.
-    pub colour: usize,
+    /// Which color.
+    pub color: usize,
     /// Dashed, with hollow marks.
     pub dashed: bool,
 }
@@ -54,12 +54,12 @@ impl Series {
     /// A line of what finite numbers there are.
     pub fn new(
         name: impl Into<String>,
-        colour: usize,
+        color: usize,
         dashed: bool,
         points: impl Iterator<Item = (f64, f64)>,
     ) -> Self {
         let points = points.filter(|(_, y)| y.is_finite()).collect();
-        Self { name: name.into(), number: colour + 1, points, colour, dashed }
+        Self { name: name.into(), number: color + 1, points, color, dashed }
     }
 }
 
@@ -78,7 +78,7 @@ const ABOVE: f64 = 64.0;
 const BELOW: f64 = 38.0;
 
 impl Curves {
-    /// The size of a plot with so many lines: their labels keep apart.
+    /// Returns the size of a plot with `series` lines, whose labels keep apart.
     pub fn size_for(series: usize) -> (u32, u32) {
         let needed = ABOVE + BELOW + ONE_LINE * series as f64 + 20.0;
         (WIDTH, HEIGHT.max(needed.ceil() as u32))
@@ -209,9 +209,9 @@ impl Figure for Curves {
 
         let mut ends = Vec::new();
         for series in &self.series {
-            let colour = LINES[series.colour % LINES.len()];
+            let color = LINES[series.color % LINES.len()];
             let points = || series.points.iter().copied();
-            let line = stroke(colour, 2.0);
+            let line = stroke(color, 2.0);
             if series.dashed {
                 let (dash, space) = (units(6.0), units(4.0));
                 chart.draw_series(DashedLineSeries::new(points(), dash, space, line))?;
@@ -222,14 +222,14 @@ impl Figure for Curves {
             let marked = if series.points.len() <= 40 { series.points.len() } else { 1 };
             for point in points().rev().take(marked) {
                 let radius = units(3.2);
-                chart.draw_series([Circle::new(point, radius, colour.filled())])?;
+                chart.draw_series([Circle::new(point, radius, color.filled())])?;
                 if series.dashed {
                     chart.draw_series([Circle::new(point, units(1.7), PAPER.filled())])?;
                 }
             }
             if let Some(&(x, y)) = series.points.last() {
                 let (_, top) = chart.backend_coord(&(x, y));
-                ends.push((top, series, y, colour));
+                ends.push((top, series, y, color));
             }
         }
         ends.sort_by_key(|end| end.0);
@@ -238,9 +238,9 @@ impl Figure for Curves {
         let named = self.is_named();
         let gap = units(if named { TWO_LINES } else { ONE_LINE });
         let places = spread(&wanted, gap, [highest + units(8.0), bottom - units(12.0)]);
-        for ((_, series, y, colour), place) in ends.into_iter().zip(places) {
-            let name_style = Style { colour, bold: true, ..LABEL };
-            let figure = Style { colour: INK, ..LABEL };
+        for ((_, series, y, color), place) in ends.into_iter().zip(places) {
+            let name_style = Style { color, bold: true, ..LABEL };
+            let figure = Style { color: INK, ..LABEL };
             let left = right + units(10.0);
             if named {
                 let name = letters.name(&series.name, series.number, LABEL.points, ENDS - 12.0);

@@ -62,9 +62,9 @@ impl Figure for Sheet<'_> {
             };
             let plain = Style { at: (HPos::Left, VPos::Top), ..LABEL };
             let lines = [
-                (name("said ", mistake.said), Style { bold: true, colour: INK, ..plain }),
+                (name("said ", mistake.said), Style { bold: true, color: INK, ..plain }),
                 (format!("{:.1} % sure", 100.0 * mistake.confidence()), plain),
-                (name("is ", mistake.class), Style { colour: INK, ..plain }),
+                (name("is ", mistake.class), Style { color: INK, ..plain }),
             ];
             for (line, (text, style)) in lines.iter().enumerate() {
                 let below = top + SIDE + 5.0 + 15.5 * line as f64;

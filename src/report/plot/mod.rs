@@ -1,4 +1,4 @@
-//! Plots, each drawn once for two uses: an SVG whose colours follow the page that it stands in, and a
+//! Plots, each drawn once for two uses: an SVG whose colors follow the page that it stands in, and a
 //! PNG for slides. What a plot shows is in its own file here; how it looks is in this one.
 
 mod calibration;
@@ -36,8 +36,8 @@ const FAMILY: &str = "Open Sans";
 const REGULAR: &[u8] = include_bytes!("../fonts/OpenSans-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("../fonts/OpenSans-Semibold.ttf");
 
-/// Colours on light paper, and the page's names for them, which have other values on dark. The first two
-/// lines differ for people who tell few colours apart, too: Okabe and Ito's blue and vermilion, darker
+/// Colors on light paper, and the page's names for them, which have other values on dark. The first two
+/// lines differ for people who distinguish few colors, too: Okabe and Ito's blue and vermilion, darker
 /// for contrast. Every one of them is unlike the others, so that an SVG can be searched for it.
 const THEME: [(RGBColor, &str); 11] = [
     (INK, "--ink"),
@@ -92,15 +92,15 @@ fn units(points: f64) -> i32 {
 }
 
 /// A line of so many points.
-fn stroke(colour: RGBColor, points: f64) -> ShapeStyle {
-    colour.stroke_width(units(points) as u32)
+fn stroke(color: RGBColor, points: f64) -> ShapeStyle {
+    color.stroke_width(units(points) as u32)
 }
 
 /// A text's look.
 #[derive(Clone, Copy)]
 struct Style {
     points: f64,
-    colour: RGBColor,
+    color: RGBColor,
     bold: bool,
     at: (HPos, VPos),
     upwards: bool,
@@ -109,7 +109,7 @@ struct Style {
 /// A text that begins at its place.
 const LABEL: Style = Style {
     points: 12.0,
-    colour: MUTED,
+    color: MUTED,
     bold: false,
     at: (HPos::Left, VPos::Center),
     upwards: false,
@@ -120,7 +120,7 @@ const RIGHT: Style = Style { at: (HPos::Right, VPos::Center), ..LABEL };
 const CENTRE: Style = Style { at: (HPos::Center, VPos::Center), ..LABEL };
 
 const TITLE: Style =
-    Style { points: 15.0, colour: INK, bold: true, at: (HPos::Left, VPos::Top), ..LABEL };
+    Style { points: 15.0, color: INK, bold: true, at: (HPos::Left, VPos::Top), ..LABEL };
 
 impl Style {
     fn text(self) -> TextStyle<'static> {
@@ -131,7 +131,7 @@ impl Style {
         if self.upwards {
             font = font.transform(FontTransform::Rotate270);
         }
-        let (color, pos) = (self.colour.to_backend_color(), Pos::new(self.at.0, self.at.1));
+        let (color, pos) = (self.color.to_backend_color(), Pos::new(self.at.0, self.at.1));
         TextStyle { font, color, pos }
     }
 }
@@ -189,7 +189,7 @@ fn elements(figure: &impl Figure) -> Result<String, ReportError> {
     Ok(inner.map_or(text.as_str(), |(inner, _)| inner).to_owned())
 }
 
-/// A figure as an element of a page: it takes the page's font, and its colours by their names.
+/// A figure as an element of a page: it takes the page's font, and its colors by their names.
 pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
     let elements = elements(figure)?;
     // The page is the paper: its own rectangle, which comes first, would hide the shadows at the edges of
@@ -199,8 +199,8 @@ pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
         _ => &elements,
     };
     let mut inner = inner.replace(&format!(" font-family=\"{FAMILY}\""), "");
-    for (colour, name) in THEME {
-        let RGBColor(r, g, b) = colour;
+    for (color, name) in THEME {
+        let RGBColor(r, g, b) = color;
         // In text a quotation mark is `&quot;`: only attributes are found.
         let quoted = format!("\"#{r:02X}{g:02X}{b:02X}\"");
         inner = inner.replace(&quoted, &format!("\"var({name})\""));
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// The style sheet's colours on light paper and on dark, in the theme's order.
+    /// The style sheet's colors on light paper and on dark, in the theme's order.
     fn on_paper() -> [Vec<RGBColor>; 2] {
         let (light, rest) = crate::report::page::STYLE.split_once("@media").unwrap();
         let dark = rest.split_once("@media").map_or(rest, |(dark, _)| dark);
@@ -312,15 +312,15 @@ mod tests {
             Some(RGBColor(value[1], value[2], value[3]))
         };
         [light, dark].map(|part| {
-            let colour = |(_, name): &(RGBColor, &str)| of(part, name).or_else(|| of(light, name));
-            THEME.iter().map(|entry| colour(entry).unwrap()).collect()
+            let color = |(_, name): &(RGBColor, &str)| of(part, name).or_else(|| of(light, name));
+            THEME.iter().map(|entry| color(entry).unwrap()).collect()
         })
     }
 
     /// WCAG 2.2's contrast ratio.
     fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
-        let luminance = |colour: [f64; 3]| {
-            let linear = colour
+        let luminance = |color: [f64; 3]| {
+            let linear = color
                 .map(|v| v / 255.0)
                 .map(|v| if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) });
             0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -333,10 +333,10 @@ mod tests {
     fn texts_are_read_on_light_paper_and_on_dark() {
         let floats = |RGBColor(r, g, b): RGBColor| [r, g, b].map(f64::from);
         let sheets = on_paper();
-        assert_eq!(sheets[0], THEME.map(|(colour, _)| colour));
+        assert_eq!(sheets[0], THEME.map(|(color, _)| color));
         for sheet in sheets {
-            let here = |colour: RGBColor| {
-                let at = THEME.iter().position(|(other, _)| *other == colour).unwrap();
+            let here = |color: RGBColor| {
+                let at = THEME.iter().position(|(other, _)| *other == color).unwrap();
                 floats(sheet[at])
             };
             let paper = here(PAPER);
@@ -344,11 +344,10 @@ mod tests {
                 assert!(contrast(here(*text), paper) >= 4.5, "{text:?} on {paper:?}");
             }
             for (strength, ink) in confusion::STEPS {
-                for colour in [LINES[0], LINES[1]].map(here) {
-                    let cell =
-                        [0, 1, 2].map(|i| strength * colour[i] + (1.0 - strength) * paper[i]);
+                for color in [LINES[0], LINES[1]].map(here) {
+                    let cell = [0, 1, 2].map(|i| strength * color[i] + (1.0 - strength) * paper[i]);
                     let found = contrast(here(ink), cell);
-                    assert!(found >= 4.5, "{found:.2} at {strength} of {colour:?} on {paper:?}");
+                    assert!(found >= 4.5, "{found:.2} at {strength} of {color:?} on {paper:?}");
                 }
             }
         }

@@ -122,7 +122,7 @@ impl Figure for Rates<'_> {
             let text = format!("suggestion {:.1e}", 10f64.powf(x));
             // On the side that has room.
             let (side, gap) = if x < x0 + 0.7 * (x1 - x0) { (LABEL, 8.0) } else { (RIGHT, -8.0) };
-            let style = Style { colour: INK, bold: true, ..side };
+            let style = Style { color: INK, bold: true, ..side };
             write(area, &text, (top.0 + units(gap), top.1 + units(10.0)), style)?;
         }
         Ok(())

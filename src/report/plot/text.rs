@@ -1,5 +1,5 @@
 //! Text in plots: what fits where. Labels are placed before anything is drawn, and a browser draws them in
-//! a font of its own, so widths are upper bounds over the usual sans-serif fonts.
+//! another font, so widths are upper bounds over the usual sans-serif fonts.
 
 /// The letters that can be drawn.
 pub(in crate::report) enum Letters {

@@ -17,7 +17,7 @@
   const TRIES = 20; // while the server is busy
   const MOST_BYTES = 3 << 20; // of a file that is sent as it is; the server takes 4 MiB
 
-  // How the server prepares pictures: raw, digit or resize. What is drawn means something to the second alone.
+  // How the server prepares pictures: raw, digit or resize. A drawing means something to the second alone.
   const { preparation } = model;
   const draws = preparation === "digit";
 
@@ -186,7 +186,7 @@
       });
       text = await reply.text();
     } catch (error) {
-      const late = `The server has not answered within ${PATIENCE / 1000} seconds.`;
+      const late = `There was no answer from the server within ${PATIENCE / 1000} seconds.`;
       const gone = "The server does not answer. Is it still running?";
       return { reason: error.name === "TimeoutError" ? late : gone, retry: true };
     }
@@ -218,7 +218,7 @@
 
   const rows = [];
 
-  /** Makes rows until there are so many. */
+  /** Adds rows up to `count`. */
   function grow(count) {
     while (rows.length < count) {
       const row = document.createElement("li");
