@@ -193,7 +193,7 @@ fn a_fault_in_the_layout_is_found() {
         (
             "cut",
             in_main(
-                "<p style='width: 9em; overflow: hidden; white-space: nowrap'>batch_size of 128</p>",
+                "<p style='width: 6em; overflow: hidden; white-space: nowrap'>batch_size of 128</p>",
             ),
         ),
         (
@@ -207,7 +207,7 @@ fn a_fault_in_the_layout_is_found() {
         (
             "no way to",
             in_main(
-                "<div style='width: 9em; overflow: auto; scrollbar-width: none; white-space: nowrap' \
+                "<div style='width: 6em; overflow: auto; scrollbar-width: none; white-space: nowrap' \
                  tabindex='0'>columns that are out of sight</div>",
             ),
         ),

@@ -25,7 +25,7 @@ pub(super) const STEPS: [(f64, RGBColor); 6] =
     [(0.12, INK), (0.22, INK), (0.34, INK), (0.48, INK), (0.70, DARK), (1.0, PAPER)];
 
 /// The most that names may take, beside the rows and above the columns.
-const MOST_ROOM: [f64; 2] = [190.0, 130.0];
+const MOST_ROOM: [f64; 2] = [200.0, 160.0];
 /// Where the names above the columns may begin, below the title.
 const BELOW_TITLE: f64 = 56.0;
 /// The distance of two names that stand below each other, and the room between names and cells.
