@@ -157,9 +157,8 @@ pub(super) fn on_disk(
     }
     // Any name will do: a file may have been put there by hand.
     let cached = locations.cached(name).filter(|dir| find::has_all(dir));
-    Ok(cached.and_then(|dir| {
-        folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()
-    }))
+    Ok(cached
+        .and_then(|dir| folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()))
 }
 
 /// Takes a folder for the known data set `name`, if its files are that.
