@@ -63,9 +63,12 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Whether a variable is about the package whose test this is. Build scripts of dependencies that look at these
+/// would run again, and all that depends on them be compiled again.
 fn is_of_cargo(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_BIN_") || name == "CARGO_MANIFEST_DIR"
+    name == "OUT_DIR"
+        || ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_"].iter().any(|own| name.starts_with(own))
 }
 
 #[test]
