@@ -55,7 +55,7 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Command {
         command.args(["--config", "profile.release.package.seqfit.opt-level=0"]);
     }
     command.env("CARGO_TARGET_DIR", profile().parent().unwrap());
-    // What the outer cargo has set for this crate is not the other's.
+    // Those that the outer cargo has set for this crate.
     for (name, _) in env::vars_os().filter(|(name, _)| is_of_cargo(name)) {
         command.env_remove(name);
     }

@@ -31,7 +31,7 @@ pub enum Found {
 pub struct DryRun {
     /// Where the data would come from.
     pub found: Found,
-    /// What a person should know about it.
+    /// A remark for the user, such as why the digits are taken.
     pub notice: Option<String>,
 }
 
@@ -123,7 +123,7 @@ impl Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        // What is in use by now stays.
+        // Folders that are in use by now stay.
         self.lock.iter().for_each(|lock| drop(fs::remove_file(lock)));
         self.folders.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }

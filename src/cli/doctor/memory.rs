@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-/// What the tutorial takes at most on MNIST (README, "Speed").
+/// Peak of the tutorial on MNIST (README, "Speed").
 const NEEDED: u64 = 200 << 20;
 
 /// Memory in bytes; what the system does not say is left out.
 #[derive(Debug, Serialize)]
 pub struct Memory {
-    /// What the machine has left.
+    /// Available on the machine.
     pub available_bytes: Option<u64>,
-    /// What the container or service, by its control group, may still take.
+    /// Left to the container or service, by its control group.
     pub limit_bytes: Option<u64>,
     /// The most addresses that a process may have (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
@@ -55,7 +55,7 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(kib << 10)
 }
 
-/// What is left of the tightest limit, from this process's control group (version 2) up.
+/// Memory left within the tightest limit, from this process's control group (version 2) up.
 fn control_group() -> Option<u64> {
     let groups = text("/proc/self/cgroup")?;
     let own =

@@ -8,7 +8,7 @@ use seqfit::layers::{Dense, Flatten};
 use seqfit::run::{DataConfig, Figures, ModelCheckpoint, Run, RunConfig, RunResult};
 use seqfit::{Activation, Device, FitConfig, History, Sequential};
 
-/// What a run of the tutorial takes: the newest checkpoints, the weights twice, and the rest.
+/// Size of a run of the tutorial: the newest checkpoints, the weights twice, and the rest.
 const RUN_BYTES: u64 = 10 << 20;
 /// Images of the training that is tried: one batch.
 const BATCH: usize = 32;

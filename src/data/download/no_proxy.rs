@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
-/// What the list holds.
+/// The rule for the list.
 pub(super) const RULE: &str =
     "hosts, domains, addresses or networks such as 10.0.0.0/8, separated by commas";
 

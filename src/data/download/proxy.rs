@@ -15,7 +15,7 @@ use ureq::http::Uri;
 use super::super::error::DataError;
 use super::no_proxy;
 
-/// What a variable for a proxy holds.
+/// The rule for a variable that names a proxy.
 const RULE: &str = "the address of a proxy, such as http://HOST:3128 or socks5h://USER:PASSWORD@HOST:1080 \
                     (http, https, socks4, socks4a, socks5, socks5h)";
 
