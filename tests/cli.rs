@@ -357,7 +357,7 @@ fn the_doctor_and_training_agree() {
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn the_doctor_finds_that_a_user_without_rights_cannot_train() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
