@@ -115,6 +115,8 @@ fn a_folder_of_pictures_becomes_a_network() {
     let expected = "circle: 30 training and 10 test images\nsquare: 30 training and 10 test images\n\
                     triangle: 30 training and 10 test images\npacked: 120 images of 28x28\n";
     assert_eq!(packed.stdout, expected);
+    let note = "note: pictures are prepared as digits (--prepare raw|resize changes that)\n";
+    assert!(packed.stderr.starts_with(note), "{packed:#?}");
     let again = run(seqfit(home.path()).args(["data", "pack", "shapes", "--out", "packed"]));
     assert!(again.code == 1 && again.stderr.contains("this one holds something"), "{again:#?}");
     said(home.path(), "train -q --data-dir packed --epochs 20 --out r");

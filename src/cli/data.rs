@@ -12,7 +12,7 @@ use seqfit::data::{self, DatasetName, Locations, Preparation, Request, Verdict, 
 
 use super::options::{self, DataOptions, Numbers};
 use super::output::Usage;
-use super::preparation::Kind;
+use super::preparation::{Kind, pack_note};
 use super::{loading, output, progress, train};
 
 /// Options of `seqfit data`.
@@ -90,15 +90,9 @@ struct PackArgs {
     seed: u64,
     /// How pictures become images, which train, predict and serve go by later: raw (of --size, taken
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
-    /// picture in gray, scaled to --size)
-    #[arg(
-        long,
-        value_enum,
-        value_name = "KIND",
-        default_value = "digit",
-        hide_possible_values = true
-    )]
-    prepare: Kind,
+    /// picture in gray, scaled to --size) [default: digit]
+    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
+    prepare: Option<Kind>,
     /// The same as --prepare raw
     #[arg(long, conflicts_with = "prepare")]
     raw: bool,
@@ -198,17 +192,21 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
 
 fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     data::check_free(&args.out)?;
+    let chosen = args.prepare.map(|kind| kind.0).or(args.raw.then_some(Preparation::Raw));
     let config = PackConfig {
         shape: args.size.0,
         test_share: args.test_share,
         seed: args.seed,
-        preparation: if args.raw { Preparation::Raw } else { args.prepare.0 },
+        preparation: chosen.unwrap_or(Preparation::Digit),
         skip: args.skip_bad,
     };
     if config.test_share == 0.0 {
         let rule = "--test-share must be above 0, found 0: without test images nobody knows how good a \
                     network is";
         return Err(Usage(rule.to_owned()).into());
+    }
+    if chosen.is_none() {
+        output::tell(pack_note(config.preparation));
     }
     let packed = progress::with_bar("pictures", |told| {
         data::pack::from_pictures(&args.pictures, &config, told)

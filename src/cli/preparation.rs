@@ -1,4 +1,4 @@
-//! The options that say how pictures become images, and the line that tells which way it is.
+//! The options that say how pictures become images, and the notes about it.
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -43,11 +43,7 @@ impl PrepareOptions {
         if self.chosen().is_some() {
             return None;
         }
-        let (done, others) = match data.preparation() {
-            Preparation::Raw => ("taken unchanged", "digit|resize"),
-            Preparation::Digit => ("prepared as digits", "raw|resize"),
-            Preparation::Resize => ("scaled to the network's size", "raw|digit"),
-        };
+        let (done, others) = described(data.preparation());
         let why = match data.is_preparation_known() {
             true => "as the run's data were",
             false => "because nothing is known of how the run's data were made",
@@ -55,7 +51,23 @@ impl PrepareOptions {
         Some(format!("note: pictures are {done}, {why} (--prepare {others} changes that)"))
     }
 
+    /// Returns the option's value, `--raw` included.
     fn chosen(&self) -> Option<Preparation> {
         self.prepare.map(|kind| kind.0).or(self.raw.then_some(Preparation::Raw))
+    }
+}
+
+/// Returns the line that says what `data pack` does where nothing was chosen.
+pub fn pack_note(preparation: Preparation) -> String {
+    let (done, others) = described(preparation);
+    format!("note: pictures are {done} (--prepare {others} changes that)")
+}
+
+/// Returns what is done to pictures, and the other values of `--prepare`.
+fn described(preparation: Preparation) -> (&'static str, &'static str) {
+    match preparation {
+        Preparation::Raw => ("taken unchanged", "digit|resize"),
+        Preparation::Digit => ("prepared as digits", "raw|resize"),
+        Preparation::Resize => ("scaled to the network's size", "raw|digit"),
     }
 }

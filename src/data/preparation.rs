@@ -96,7 +96,7 @@ impl FromStr for Preparation {
     }
 }
 
-/// What a `dataset.toml` holds.
+/// The contents of a `dataset.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {

@@ -57,7 +57,7 @@ pub fn write_marks(folder: &Path, [height, width]: [u32; 2]) -> Vec<String> {
     tests
 }
 
-/// Writes the first images of a data set as PNG files of their own size, and returns their paths.
+/// Writes the first images of a data set as PNG files, and returns their paths.
 pub fn save_images(dataset: &Dataset, count: usize, folder: &Path) -> Vec<String> {
     fs::create_dir_all(folder).unwrap();
     let [height, width] = dataset.image_shape().map(|side| side as u32);
