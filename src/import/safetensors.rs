@@ -1,5 +1,7 @@
 //! safetensors files, of any program's.
 
+use std::collections::HashMap;
+
 use safetensors::tensor::{Dtype as Type, SafeTensors};
 
 use super::allowance::Allowance;
@@ -29,6 +31,25 @@ fn check_whole(bytes: &[u8]) -> Result<(), Problem> {
     }
 }
 
+/// A tensor's entry in the header.
+#[derive(serde::Deserialize)]
+struct Entry {
+    #[serde(default)]
+    data_offsets: Option<(usize, usize)>,
+}
+
+/// The error for a file that ends before its last tensor.
+fn cut(bytes: &[u8]) -> Option<Problem> {
+    let end = HEADER + header_length(bytes);
+    let header: HashMap<String, Entry> = serde_json::from_slice(bytes.get(HEADER..end)?).ok()?;
+    let length = header.values().filter_map(|entry| Some(entry.data_offsets?.1)).max()?;
+    let found = bytes.len() - end;
+    (found < length).then(|| Problem::Cut {
+        format: "safetensors",
+        message: format!("its tensors have {length} bytes, found {found}"),
+    })
+}
+
 /// Reads a file; the tensors in the order in which their numbers lie in it.
 pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let damaged = |error: safetensors::SafeTensorError| Problem::Damaged {
@@ -36,13 +57,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
         message: error.to_string(),
     };
     check_whole(bytes)?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let end = header.data_len();
-    let found = bytes.len() - bytes.len().min(HEADER + header_length(bytes));
-    if found < end {
-        let message = format!("its tensors have {end} bytes, found {found}");
-        return Err(Problem::Cut { format: "safetensors", message });
-    }
+    let (_, header) = SafeTensors::read_metadata(bytes)
+        .map_err(|error| cut(bytes).unwrap_or_else(|| damaged(error)))?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
     let mut tensors = Vec::new();
