@@ -23,6 +23,8 @@ const json = (message) => JSON.stringify({ error: { rule: "x", message } });
 
 async function open(options = {}, hurried = false) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  // On a machine that is busy a page takes its time.
+  context.setDefaultTimeout(180_000);
   const page = await context.newPage();
   page.errors = [];
   page.on("pageerror", (error) => page.errors.push(String(error)));
@@ -49,7 +51,7 @@ async function refuse(page) {
 }
 
 async function answer(page) {
-  await page.waitForFunction(() => document.body.dataset.answer !== undefined, null, { timeout: 20000 });
+  await page.waitForFunction(() => document.body.dataset.answer !== undefined, null, { timeout: 120_000 });
   return page.locator("body").getAttribute("data-answer");
 }
 

@@ -23,6 +23,8 @@ for (const file of rest) {
     // The page's own policy forbids every script: the test's alone goes past it.
     const viewport = { width, height: 900 };
     const context = await browser.newContext({ colorScheme, bypassCSP: true, offline: true, viewport });
+    // On a machine that is busy a page takes its time.
+    context.setDefaultTimeout(180_000);
     const page = await context.newPage();
     await page.goto(pathToFileURL(path.resolve(file)).href);
     const folded = await measure(page);
