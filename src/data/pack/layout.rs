@@ -118,37 +118,48 @@ pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
         let found = parts.iter().map(|(_, dir)| format!("{:?}", dir.name)).collect::<Vec<_>>();
         return Err(problem(&root, PackProblem::NoTraining(found.join(" and "))));
     };
-    let (more, test) = match (validation, test) {
-        (Some(validation), Some(test)) => {
-            notes.push(format!(
-                "{:?} is trained on together with {:?}, and {:?} is the test set; train --validation-split draws \
-                 validation images",
-                validation.name, train.name, test.name
-            ));
-            (Some(validation), Some(test))
-        }
-        (Some(validation), None) => {
-            notes.push(format!("there is no test folder: {:?} is the test set", validation.name));
-            (None, Some(validation))
-        }
-        (None, Some(test)) => (None, Some(test)),
-        (None, None) => {
-            notes.push(format!(
-                "there is {:?} and no test folder: the test images are drawn from it",
-                train.name
-            ));
-            (None, None)
-        }
-    };
+    let (train, test) = assign(train, validation, test, &mut notes);
     let mut read = |part: &Entry| {
         let root = unwrap(&part.path, true, &mut notes)?;
         let (dirs, files) = split(entries(&root)?);
         beside.extend(files);
         classes(&root, dirs)
     };
-    let train = std::iter::once(train).chain(more).map(&mut read).collect::<Result<_, _>>()?;
+    let train = train.into_iter().map(&mut read).collect::<Result<_, _>>()?;
     let test = test.map(read).transpose()?;
     Ok(Layout { train, test, notes, beside })
+}
+
+/// Returns the folders to train on, and the one to test on; validation images are the test set if there is no
+/// other.
+fn assign<'a>(
+    train: &'a Entry,
+    validation: Option<&'a Entry>,
+    test: Option<&'a Entry>,
+    notes: &mut Vec<String>,
+) -> (Vec<&'a Entry>, Option<&'a Entry>) {
+    match (validation, test) {
+        (Some(validation), Some(test)) => {
+            notes.push(format!(
+                "{:?} is trained on together with {:?}, and {:?} is the test set; train --validation-split draws \
+                 validation images",
+                validation.name, train.name, test.name
+            ));
+            (vec![train, validation], Some(test))
+        }
+        (Some(validation), None) => {
+            notes.push(format!("there is no test folder: {:?} is the test set", validation.name));
+            (vec![train], Some(validation))
+        }
+        (None, None) => {
+            notes.push(format!(
+                "there is {:?} and no test folder: the test images are drawn from it",
+                train.name
+            ));
+            (vec![train], None)
+        }
+        (None, test) => (vec![train], test),
+    }
 }
 
 /// The folder to look into: while one holds nothing but one other folder of folders, that one. A part of a
