@@ -316,3 +316,114 @@ fn an_even_picture_shows_no_digit_and_is_left_out() {
         "{said:#?}"
     );
 }
+
+/// Returns a picture of a digit's sheet. `paint` gives a pixel's brightness from its place on the
+/// sheet (both from 0 to 1 within it) and its ink (from 0 to 1).
+fn painted(
+    dataset: &Dataset,
+    i: usize,
+    sheet: Sheet,
+    paint: impl Fn(f64, f64, f64) -> f64,
+) -> GrayImage {
+    let digit = picture(dataset, i, 8, |_, _, ink| ink);
+    let [width, height] = [digit.width(), digit.height()].map(f64::from);
+    let (sin, cos) = sheet.degrees.to_radians().sin_cos();
+    let side = |side: f64| (side * sheet.around) as u32;
+    GrayImage::from_fn(side(width), side(height), |x, y| {
+        let (x, y) =
+            (f64::from(x) - width * sheet.around / 2.0, f64::from(y) - height * sheet.around / 2.0);
+        let (x, y) = (x * cos + y * sin + width / 2.0, y * cos - x * sin + height / 2.0);
+        let ink = digit.get_pixel_checked(x as u32, y as u32).map_or(0, |pixel| pixel.0[0]);
+        let noise = (x * 12.9898 + y * 78.233).sin() * 3.0;
+        Luma([(paint(x / width, y / height, f64::from(ink) / 255.0) + noise) as u8])
+    })
+}
+
+/// How a sheet lies in the picture: the picture's size in sheets, and the angle.
+#[derive(Clone, Copy)]
+struct Sheet {
+    around: f64,
+    degrees: f64,
+}
+
+/// A sheet of paper with its digit, and a dark table around it.
+fn on_a_table(x: f64, y: f64, ink: f64) -> f64 {
+    let inside = x.min(1.0 - x).min(y).min(1.0 - y);
+    if inside < 0.0 { 60.0 } else { 230.0 - 190.0 * ink }
+}
+
+#[test]
+fn digits_in_frames_and_on_tables_are_recognized() {
+    let Some(folder) = common::mnist() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let mut train = seqfit(home.path());
+    train.args(["train", "-q", "--epochs", "3", "--out", "run", "--data-dir"]);
+    succeed(train.arg(&folder));
+    let (_, test) = data::load_dir(&folder).unwrap();
+    let edge = |x: f64, y: f64| x.min(1.0 - x).min(y).min(1.0 - y);
+    let paper = |ink: f64| 235.0 - 200.0 * ink;
+    let plain = Sheet { around: 1.0, degrees: 0.0 };
+    let framed = Sheet { around: 1.06, degrees: 0.0 };
+    type Paint<'a> = &'a dyn Fn(f64, f64, f64) -> f64;
+    let kinds: [(&str, Sheet, Paint); 8] = [
+        ("none", plain, &|_, _, ink| paper(ink)),
+        ("black frame", framed, &|x, y, ink| if edge(x, y) < 0.0 { 5.0 } else { paper(ink) }),
+        ("gray frame", Sheet { around: 1.3, degrees: 0.0 }, &|x, y, ink| {
+            if edge(x, y) < 0.0 { 128.0 } else { paper(ink) }
+        }),
+        ("table", Sheet { around: 2.0, degrees: 0.0 }, &on_a_table),
+        ("turned sheet", Sheet { around: 1.8, degrees: 12.0 }, &on_a_table),
+        ("ruled paper", plain, &|_, y, ink| {
+            let line = if (y * 15.0).fract() < 0.06 { 150.0 } else { 255.0 };
+            paper(ink).min(line)
+        }),
+        ("rim on one side", plain, &|x, _, ink| if x < 0.1 { 50.0 } else { paper(ink) }),
+        ("blackboard", Sheet { around: 1.2, degrees: 0.0 }, &|x, y, ink| {
+            let wood = 150.0 + 20.0 * (40.0 * x + 6.0 * (9.0 * y).sin()).sin();
+            if edge(x, y) < 0.0 { wood } else { 45.0 + 180.0 * ink }
+        }),
+    ];
+    let n = 100;
+    for (kind, sheet, paint) in kinds {
+        let names: Vec<String> = (0..n).map(|i| format!("{kind}-{i}.png")).collect();
+        for (i, name) in names.iter().enumerate() {
+            painted(&test, i, sheet, paint).save(home.path().join(name)).unwrap();
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let predictions = predict(home.path(), &names);
+        let right =
+            |i: &usize| predictions[*i]["class"] == test.classes()[usize::from(test.label(*i))];
+        let right = (0..n).filter(right).count();
+        assert!(100 * right >= 95 * n, "{kind}: {right} of {n}");
+    }
+}
+
+#[test]
+fn pictures_without_a_sign_are_errors() {
+    let home = tempfile::tempdir().unwrap();
+    let train = ["train", "-q", "--dataset", "digits", "--epochs", "1", "--out", "run"];
+    succeed(seqfit(home.path()).args(train));
+    let (_, digits) = data::load("digits").unwrap();
+    let [flat, turned] = [0.0, 12.0].map(|degrees| Sheet { around: 1.5, degrees });
+    let table = |x: f64, y: f64, _: f64| on_a_table(x, y, 0.0);
+    let pictures = [
+        ("table", painted(&digits, 0, turned, table)),
+        (
+            "frame",
+            painted(&digits, 0, flat, |x, y, _| {
+                let edge = x.min(1.0 - x).min(y).min(1.0 - y);
+                if (-0.05..0.0).contains(&edge) { 30.0 } else { 220.0 }
+            }),
+        ),
+        ("gradient", painted(&digits, 0, flat, |x, y, _| 120.0 + 40.0 * x - 30.0 * y)),
+    ];
+    for (kind, picture) in pictures {
+        let name = format!("{kind}.png");
+        picture.save(home.path().join(&name)).unwrap();
+        let said = common::run(seqfit(home.path()).args(["predict", "run", &name]));
+        assert_eq!(said.code, 1, "{kind}: {said:#?}");
+        assert!(said.stderr.contains("a picture must show"), "{kind}: {}", said.stderr);
+    }
+}

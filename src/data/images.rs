@@ -106,6 +106,15 @@ pub enum ImageProblem {
          photograph the sign closer and with more light, dark on light or light on dark"
     )]
     Blank,
+    /// Nothing that can be the sign.
+    #[error(
+        "a picture must show one whole sign on a plain sheet, found {found}: photograph the sheet \
+         from above, the sign in its middle, or cut the picture so that only this is left"
+    )]
+    NoSign {
+        /// The thing that is there instead.
+        found: &'static str,
+    },
 }
 
 /// Reads the images in the file at `path` for a network that takes `shape` ([height, width]). A

@@ -2,14 +2,19 @@
 //!
 //! LeCun and others, 1998: the digit in grey, scaled in proportion into a box of 20x20, its centre
 //! of mass in the middle of 28x28, bright on black. A photograph has paper, shadows, noise and dust
-//! beside that, and those are taken away first.
+//! beside that, and those are taken away first: the sheet is found before the ink.
 
+mod choice;
+mod ground;
 mod ink;
+mod lines;
+mod outline;
 mod paper;
+mod parts;
 mod plane;
+mod sheet;
 
 use super::images::{Gray, ImageProblem};
-use ink::Ink;
 use plane::Plane;
 
 /// The part of the side that MNIST's box takes.
@@ -17,17 +22,18 @@ const BOX: (usize, usize) = (20, 28);
 /// Targets below this have no room for a margin, and are filled.
 const SMALL: usize = 20;
 /// A larger picture is made smaller first: the sign still has hundreds of pixels.
-const WORKING_SIDE: usize = 1024;
+const WORKING_SIDE: usize = 640;
 
 /// The sign that `gray` shows, as an image of `shape` ([height, width]): bright on black, scaled in
 /// proportion into the middle 20/28 of each side (the whole of a side when one is below 20 pixels),
 /// its centre of mass in the middle as far as nothing is cut off.
 ///
-/// The background may be light or dark, unevenly lit and noisy; it is told from the picture's
-/// border, so the sign should not cover that.
+/// The background may be light or dark, unevenly lit and noisy. It may be a sheet on a table, in a
+/// frame or partly in shadow, and it may be ruled: the sheet is found first, and its edges, frames
+/// and lines are no ink.
 ///
 /// # Errors
-/// A blank picture, one without pixels, or a shape without any.
+/// A blank picture, one that shows no sign on a sheet, one without pixels, or a shape without any.
 pub fn prepare(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> {
     gray.check()?;
     let [height, width] = shape;
@@ -36,7 +42,7 @@ pub fn prepare(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> 
         return Err(ImageProblem::Size { wanted: shape, found, cure: "ask for a size above 0" });
     }
     let picture = Plane::at_most(WORKING_SIDE, gray);
-    let sign = Ink::of(&picture).ok_or(ImageProblem::Blank)?.sign();
+    let sign = choice::sign(&picture)?;
     Ok(placed(&stretched(fitted(sign, shape)), shape))
 }
 
@@ -206,6 +212,69 @@ mod tests {
         let [small, large] =
             [12, 120].map(|times| prepare(&sheet(train.image(0), times), [28, 28]).unwrap());
         assert!(correlation(&small, &large) > 0.98);
+    }
+
+    /// A picture of this size and brightness with `gray` in it, its first pixel at `place`.
+    fn on(size: [usize; 2], brightness: u8, gray: &Gray, place: [usize; 2]) -> Gray {
+        let [height, width] = size;
+        let mut pixels = vec![brightness; height * width];
+        for (row, line) in gray.pixels.chunks_exact(gray.width).enumerate() {
+            let start = (place[0] + row) * width + place[1];
+            pixels[start..start + gray.width].copy_from_slice(line);
+        }
+        Gray { height, width, pixels }
+    }
+
+    fn in_a_frame(gray: &Gray, thick: usize, brightness: u8) -> Gray {
+        let size = [gray.height + 2 * thick, gray.width + 2 * thick];
+        on(size, brightness, gray, [thick, thick])
+    }
+
+    /// With dark lines, one every 25 rows.
+    fn ruled(gray: &Gray) -> Gray {
+        let line = |i: usize| if (i / gray.width) % 25 < 2 { 120 } else { 255 };
+        let pixels = gray.pixels.iter().enumerate().map(|(i, &pixel)| pixel.min(line(i))).collect();
+        Gray { pixels, ..*gray }
+    }
+
+    #[test]
+    fn what_lies_around_the_sheet_does_not_matter() {
+        let (train, ..) = digits::load().unwrap();
+        let kinds: [(&str, fn(&Gray) -> Gray); 6] = [
+            ("a frame", |gray| in_a_frame(gray, 6, 0)),
+            ("a thick frame", |gray| in_a_frame(gray, 40, 128)),
+            ("a frame with a margin", |gray| in_a_frame(&in_a_frame(gray, 5, 30), 25, 200)),
+            ("a table", |gray| on([430, 460], 60, gray, [120, 150])),
+            ("a table at one side", |gray| on([216, 250], 40, gray, [0, 34])),
+            ("lines", ruled),
+        ];
+        for (kind, change) in kinds {
+            let mut sum = 0.0;
+            for i in 0..30 {
+                let plain = photographed(&sheet(train.image(i), 12));
+                let around = prepare(&change(&plain), [28, 28]);
+                sum +=
+                    around.map_or(0.0, |it| correlation(&it, &prepare(&plain, [28, 28]).unwrap()));
+            }
+            assert!(sum / 30.0 > 0.93, "{kind}: {}", sum / 30.0);
+        }
+    }
+
+    #[test]
+    fn sheets_and_frames_without_a_sign_are_errors() {
+        let light = Gray { height: 200, width: 260, pixels: vec![220; 52_000] };
+        let pictures = [
+            ("a table", on([400, 460], 60, &light, [100, 80])),
+            ("a frame", in_a_frame(&light, 8, 10)),
+            ("a frame with a margin", in_a_frame(&in_a_frame(&light, 5, 20), 30, 220)),
+            ("a rim", on([200, 300], 40, &light, [0, 40])),
+            ("lines", ruled(&light)),
+        ];
+        for (kind, picture) in pictures {
+            let error = prepare(&picture, [28, 28]).unwrap_err();
+            let known = matches!(error, ImageProblem::NoSign { .. } | ImageProblem::Blank);
+            assert!(known, "{kind}: {error}");
+        }
     }
 
     #[test]
