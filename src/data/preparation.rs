@@ -133,7 +133,8 @@ fn parse(bytes: &[u8]) -> Result<Preparation, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let described: Result<Description, _> = toml::from_str(text);
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    described.map(|found| found.preparation).map_err(|error| one_line(error.message()))
+    let other = |error: toml::de::Error| format!("something else ({})", one_line(error.message()));
+    described.map(|found| found.preparation).map_err(other)
 }
 
 /// The whole picture, scaled without aliasing: each pixel is a mean of those that it covers.
@@ -179,7 +180,7 @@ mod tests {
         for (text, found) in [
             ("", "missing field `preparation`"),
             ("preparation = \"crop\"", "unknown variant `crop`"),
-            ("preparation = 3", "invalid type"),
+            ("preparation = 3", "something else (wanted string or table)"),
             ("preparation = \"raw\"\nlicense = \"MIT\"", "unknown field `license`"),
             ("preparation = \"raw\"\npreparation = \"raw\"", "duplicate key"),
             ("[[[", "found "),
