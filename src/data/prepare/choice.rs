@@ -87,9 +87,11 @@ fn surrounds(sign: &Sign, place: &Extent, width: usize) -> bool {
     nested && 2 * area(place) > area(&sign.extent) && !inked()
 }
 
-/// Returns whether what `sign` takes for ink is the sheet that `other` lies on.
+/// Returns whether `sign` is the sheet that `other` lies on, or its shadow and edges around `other`.
 fn holds(sign: &Sign, other: &Sign) -> bool {
-    let inside = sign.extent.grown(2 + sign.extent.longer_side() / 25).holds(&other.sheet);
+    let place = sign.extent.grown(2 + sign.extent.longer_side() / 25);
+    let around = place.holds(&other.extent) && 5 * area(&sign.extent) > 6 * area(&other.extent);
+    let inside = place.holds(&other.sheet) || around && sign.sheet.holds(&other.sheet);
     let smaller = 10 * area(&other.sheet) < 9 * area(&sign.sheet);
     let shorter = other.sheet.size().into_iter().min().unwrap_or(0);
     inside && smaller && 10 * other.extent.longer_side() > shorter && !other.is_cut_off
