@@ -213,7 +213,9 @@ impl Sheet {
         let large = cells.len() * 5 >= 2 * self.inside.len();
         let filled = paper / (cells.len() as f64).max(1.0);
         let rectangular = outline.area() / (long * short).max(1.0);
-        large && filled > 0.5 || filled > 0.6 && rectangular > 0.82 && long < 6.0 * short
+        // A bold sign and what it encloses leave less than half of a sheet.
+        let is_sheet = |least: f64, part: f64| filled > part && rectangular > least;
+        large && filled > 0.45 || long < 6.0 * short && (is_sheet(0.9, 0.4) || is_sheet(0.82, 0.6))
     }
 
     /// Returns the place in a picture of `height` and `width`.
