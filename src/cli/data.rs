@@ -90,7 +90,8 @@ struct PackArgs {
     seed: u64,
     /// How pictures become images, which train, predict and serve go by later: raw (of --size, taken
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
-    /// picture in gray, scaled to --size) [default: digit]
+    /// picture in gray, scaled to --size) [default: digit if four of five pictures show a single sign, else
+    /// resize]
     #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
     prepare: Option<Kind>,
     /// The same as --prepare raw
@@ -193,21 +194,25 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
 fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     data::check_free(&args.out)?;
     let chosen = args.prepare.map(|kind| kind.0).or(args.raw.then_some(Preparation::Raw));
-    let config = PackConfig {
-        shape: args.size.0,
-        test_share: args.test_share,
-        seed: args.seed,
-        preparation: chosen.unwrap_or(Preparation::Digit),
-        skip: args.skip_bad,
-    };
-    if config.test_share == 0.0 {
+    if args.test_share == 0.0 {
         let rule = "--test-share must be above 0, found 0: without test images nobody knows how good a \
                     network is";
         return Err(Usage(rule.to_owned()).into());
     }
+    let preparation = match chosen {
+        Some(preparation) => preparation,
+        None => data::pack::suggest(&args.pictures, args.size.0)?,
+    };
     if chosen.is_none() {
-        output::tell(pack_note(config.preparation));
+        output::tell(pack_note(preparation));
     }
+    let config = PackConfig {
+        shape: args.size.0,
+        test_share: args.test_share,
+        seed: args.seed,
+        preparation,
+        skip: args.skip_bad,
+    };
     let packed = progress::with_bar("pictures", |told| {
         data::pack::from_pictures(&args.pictures, &config, told)
     });

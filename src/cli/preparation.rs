@@ -60,7 +60,11 @@ impl PrepareOptions {
 /// Returns the line that says what `data pack` does where nothing was chosen.
 pub fn pack_note(preparation: Preparation) -> String {
     let (done, others) = described(preparation);
-    format!("note: pictures are {done} (--prepare {others} changes that)")
+    let why = match preparation {
+        Preparation::Resize => ", because many of them show no single sign",
+        _ => "",
+    };
+    format!("note: pictures are {done}{why} (--prepare {others} changes that)")
 }
 
 /// Returns what is done to pictures, and the other values of `--prepare`.
@@ -68,6 +72,6 @@ fn described(preparation: Preparation) -> (&'static str, &'static str) {
     match preparation {
         Preparation::Raw => ("taken unchanged", "digit|resize"),
         Preparation::Digit => ("prepared as digits", "raw|resize"),
-        Preparation::Resize => ("scaled to the network's size", "raw|digit"),
+        Preparation::Resize => ("scaled as a whole", "raw|digit"),
     }
 }

@@ -1,6 +1,7 @@
 //! A folder of pictures made into a data set: a folder for each class, PNG and JPEG files of any size.
 
 mod layout;
+mod suggest;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::dataset::Dataset;
 use super::error::DataError;
 use super::{Preparation, images};
 use layout::{Classes, Layout};
+pub use suggest::suggest;
 use walk::{LeftOut, Picture};
 
 /// How pictures become images.

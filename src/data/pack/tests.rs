@@ -87,6 +87,27 @@ fn what_is_no_folder_of_classes_is_refused() {
     assert!(error.contains("b: each class needs at least 2") && error.contains("found 1"));
 }
 
+/// Stripes over the whole picture, as a texture has them.
+fn draw_texture(path: &Path, stripe: usize) {
+    let pixels = (0..400).map(|i| if (i / 20 + i % 20) % stripe == 0 { 230 } else { 5 }).collect();
+    Gray { height: 20, width: 20, pixels }.save_png(path).unwrap();
+}
+
+#[test]
+fn signs_suggest_the_preparation_of_digits_and_textures_do_not() {
+    let suggested = |folder: &Path| suggest(folder, [28, 28]).unwrap();
+    let made = folder(&[("a", A), ("b/2023", B)], 8);
+    // A bad one of nine, and what cannot be read, change nothing.
+    draw_texture(&made.path().join("a/texture.png"), 3);
+    fs::write(made.path().join("b/bad.png"), "no picture").unwrap();
+    assert_eq!(suggested(made.path()), Preparation::Digit);
+    for i in 0..8 {
+        draw_texture(&made.path().join(format!("a/{i}.PNG")), 3);
+    }
+    assert_eq!(suggested(made.path()), Preparation::Resize);
+    assert!(suggest(&made.path().join("b"), [28, 28]).is_err());
+}
+
 fn pack(folder: &Path) -> Result<Packed, DataError> {
     from_pictures(folder, &PackConfig::default(), &mut |_, _| {})
 }
