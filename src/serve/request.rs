@@ -210,8 +210,9 @@ mod tests {
     #[test]
     fn pictures_in_base64_are_prepared() {
         let mut png = Vec::new();
-        let picture =
-            image::GrayImage::from_fn(30, 20, |x, _| image::Luma([255 * u8::from(x == 9)]));
+        let picture = image::GrayImage::from_fn(30, 20, |x, y| {
+            image::Luma([255 * u8::from(x == 9 && (4..16).contains(&y))])
+        });
         picture.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
         let text = STANDARD.encode(&png);
         for text in [text.clone(), format!("data:image/png;base64,{text}")] {

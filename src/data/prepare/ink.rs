@@ -29,6 +29,10 @@ const MOST_CONTACT: f64 = 0.13;
 const SPANS: f64 = 0.8;
 /// The area of an outline as a fraction of the smallest rectangle around it: a 0 has 0.79.
 const RECTANGULAR: f64 = 0.88;
+/// The largest solid square that may be a sign, as a fraction of the picture, lighter than its surroundings or
+/// darker: a sheet of paper on a table usually takes up more.
+const LIGHT_SQUARE: f64 = 0.2;
+const DARK_SQUARE: f64 = 0.38;
 /// A part that is this many times longer than wide is a line.
 const LINE: f64 = 14.0;
 /// The largest number of parts of a sign.
@@ -240,8 +244,9 @@ impl<'a> Ink<'a> {
         if long > LINE * short {
             return Err("a line");
         }
-        // A dark square may be a sign; a light one is a sheet of paper.
-        let large = self.lighter || outline.area() > 0.35 * self.ground.picture_area;
+        // A square may be a sign; one that takes up much of the picture is a sheet, above all a light one.
+        let most = if self.lighter { LIGHT_SQUARE } else { DARK_SQUARE };
+        let large = outline.area() > most * self.ground.picture_area;
         if rectangular > RECTANGULAR && long < 2.5 * short && solid > 0.85 && large {
             return Err("an empty sheet");
         }
