@@ -210,8 +210,8 @@ fn the_preparation_goes_into_every_export_and_comes_back() {
     for (file, options, expected) in [
         ("own".into(), &[][..], serde_json::json!("digit")),
         ("own".into(), &["--prepare", "raw"], serde_json::json!("raw")),
-        (fixture("keras.npz"), &[], Value::Null),
-        (fixture("keras.npz"), &["--prepare", "resize"], serde_json::json!("resize")),
+        (fixture("named.npz"), &[], Value::Null),
+        (fixture("named.npz"), &["--prepare", "resize"], serde_json::json!("resize")),
     ] {
         let import = ["--force", "--out", "in"];
         succeed(seqfit().arg("import").arg(&file).args(import).args(options));

@@ -203,7 +203,7 @@ fn only_a_file_that_is_cut_is_called_not_whole() {
     let chunked = {
         let mut file = FileBuilder::new();
         let data = file.create_dataset("kernel");
-        data.with_f32_data(&[1.0; 64]).with_shape(&[8, 8]).with_chunks(&[4, 4]).with_deflate(1);
+        data.with_f32_data(&[1.0; 64]).with_shape(&[8, 8]).with_chunks(&[4, 4]);
         file.finish().unwrap()
     };
     let mut trailing = whole("plain.safetensors");
