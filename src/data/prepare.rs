@@ -254,8 +254,9 @@ mod tests {
 
     #[test]
     fn what_lies_around_the_sheet_does_not_matter() {
+        type Around = fn(&Gray) -> Gray;
         let (train, ..) = digits::load().unwrap();
-        let kinds: [(&str, fn(&Gray) -> Gray); 6] = [
+        let kinds: [(&str, Around); 6] = [
             ("a frame", |gray| in_a_frame(gray, 6, 0)),
             ("a thick frame", |gray| in_a_frame(gray, 40, 128)),
             ("a frame with a margin", |gray| in_a_frame(&in_a_frame(gray, 5, 30), 25, 200)),

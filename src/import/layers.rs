@@ -94,7 +94,7 @@ fn by_place<'a>(
     };
     let tensors = imported.tensors.iter().enumerate();
     let others = tensors
-        .filter(|(place, tensor)| !taken(*place) && !(transposed && is_seed(tensor)))
+        .filter(|(place, tensor)| !(taken(*place) || transposed && is_seed(tensor)))
         .map(|(_, tensor)| tensor);
     let others: Vec<_> = others.collect();
     if !others.is_empty() || placed.is_empty() {
