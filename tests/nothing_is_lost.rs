@@ -775,46 +775,48 @@ fn too_little_memory_is_an_error_that_names_the_batch_size() {
 }
 
 /// Wherever memory runs out once training has begun, it is an error or a warning, also where glibc has none
-/// for its own bookkeeping.
+/// for its own bookkeeping: with small batches a checkpoint is the first that does not fit, with large ones a step.
 #[test]
 fn too_little_memory_is_an_error_wherever_it_runs_out() {
     let home = tempfile::tempdir().unwrap();
-    let train = "train -q --dataset digits --epochs 2 --hidden 3000 --validation-split 0.2 \
-                 --early-stopping 2 --restore-best --threads 1";
-    let mut runs = 0;
-    let mut with = |kilobytes: usize| {
-        runs += 1;
-        let train = format!("{train} --out r{runs}");
-        let said = run(&mut limited(home.path(), &format!("ulimit -v {kilobytes}"), &train));
-        (said, home.path().join(format!("r{runs}")))
-    };
-    // The least that is enough for everything.
-    let (mut low, mut high) = (100_000, 4_000_000);
-    assert_eq!(with(high).0.code, 0);
-    while high - low > 1000 {
-        let middle = usize::midpoint(low, high);
-        if with(middle).0.code == 0 { high = middle } else { low = middle }
-    }
-    // Below it, through where a checkpoint does not fit (16 to 20 MB here) and on to where a step does not; further
-    // down libtorch itself can hardly be loaded.
-    let is_of_a_step =
-        |end: &str| end.contains("with a batch size of 32 does not fit into the memory");
-    let mut ends = Vec::new();
-    for kilobytes in (high - 24_000..high).rev().step_by(800) {
-        let (said, folder) = with(kilobytes);
-        assert_readable(&folder);
-        assert!([0, 1].contains(&said.code), "{kilobytes}: {said:#?}");
-        let end = said.stderr.lines().last().unwrap_or("").to_owned();
-        match said.code {
-            0 => assert_eq!(end, ""),
-            _ => assert!(end.starts_with("error: ") && end.contains("memory"), "{end}"),
+    let first = [
+        (32, "a checkpoint cannot be made"),
+        (1149, "with a batch size of 1149 does not fit into the memory"),
+    ];
+    for (batch_size, first) in first {
+        let mut runs = 0;
+        let mut with = |kilobytes: usize| {
+            runs += 1;
+            let out = format!("batch-{batch_size}-{runs}");
+            let train = format!(
+                "train -q --dataset digits --epochs 2 --hidden 3000 --validation-split 0.2 --early-stopping 2 \
+                 --restore-best --threads 1 --batch-size {batch_size} --out {out}"
+            );
+            let said = run(&mut limited(home.path(), &format!("ulimit -v {kilobytes}"), &train));
+            (said, home.path().join(out))
+        };
+        // The least that is enough for everything.
+        let (mut low, mut high) = (100_000, 4_000_000);
+        assert_eq!(with(high).0.code, 0);
+        while high - low > 1000 {
+            let middle = usize::midpoint(low, high);
+            if with(middle).0.code == 0 { high = middle } else { low = middle }
         }
-        ends.push(end);
-        if ends.len() >= 20 && ends.iter().any(|end| is_of_a_step(end)) {
-            return;
+        // Below it; further down libtorch itself can hardly be loaded.
+        let mut ends = Vec::new();
+        for kilobytes in (high - 16_000..high).step_by(1000) {
+            let (said, folder) = with(kilobytes);
+            assert_readable(&folder);
+            assert!([0, 1].contains(&said.code), "{kilobytes}: {said:#?}");
+            let end = said.stderr.lines().last().unwrap_or("").to_owned();
+            match said.code {
+                0 => assert_eq!(end, ""),
+                _ => assert!(end.starts_with("error: ") && end.contains("memory"), "{end}"),
+            }
+            ends.push(end);
         }
+        assert!(ends.iter().any(|end| end.contains(first)), "{batch_size}: {ends:#?}");
     }
-    panic!("no limit was too low for a step: {ends:?}");
 }
 
 /// What glibc and the C++ runtime do where they find no memory, and nobody can ask them not to.

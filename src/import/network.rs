@@ -267,7 +267,10 @@ mod tests {
         let kernel: Vec<f32> = (0..8u8).map(f32::from).collect();
         let keras =
             file(Format::Npz, &[("arr_0", &[4, 2], &kernel), ("arr_1", &[2], &[0.5, -0.5])]);
-        let network = keras.network(&Wanted::default())?;
+        // A lone pair without names could be a kernel and a norm layer's scale.
+        assert!(matches!(keras.network(&Wanted::default()), Err(Problem::Unnamed(_))));
+        let relu = Wanted { activation: Some(Activation::Relu), ..Wanted::default() };
+        let network = keras.network(&relu)?;
         assert_eq!(network.spec, Spec::classifier(&[2, 2], &[], Activation::Relu, 0.0, 2));
         assert_eq!((&network.classes[..], network.guessed), (&["0".into(), "1".into()][..], false));
         assert_eq!(*network.weights["1.weight"].values, [0., 2., 4., 6., 1., 3., 5., 7.]);
@@ -275,7 +278,7 @@ mod tests {
         let flat = Spec { input_shape: vec![4], layers: vec![crate::layers::Dense::new(2).into()] };
         let card = Card { network: Some(flat), ..Card::default() };
         let told = Imported { card: Some(card), ..keras.clone() };
-        let wanted = Wanted { input_shape: Some(vec![1, 4]), ..Wanted::default() };
+        let wanted = Wanted { input_shape: Some(vec![1, 4]), ..relu.clone() };
         assert_eq!(told.network(&Wanted::default())?.spec.layers.len(), 1);
         assert_eq!(told.network(&wanted)?.spec, keras.network(&wanted)?.spec);
         assert_eq!(keras.network(&wanted)?.spec.input_shape, [1, 4]);

@@ -189,13 +189,29 @@ fn by_groups(layout: &Layout) -> Model {
     }
     let container = ["layers", "_layer_checkpoint_dependencies"];
     let container = container.into_iter().find(|name| layout.groups.contains_key(*name));
-    let Some(container) = container else { return Model::default() };
+    let Some(container) = container else {
+        // A custom model class: its layers' groups are called after its attributes.
+        let other = without_weights(layout).find(|name| !HARMLESS.contains(&numbered(name).0));
+        let named = |name: &str| format!("{:?}", name.chars().take(60).collect::<String>());
+        return Model { dense: None, network: other.map(|name| Err(named(name))) };
+    };
     let known = |name: &&str| [container, "vars", "optimizer"].contains(name);
     if let Some(other) = layout.children("").find(|name| !known(name)) {
         let what = format!("a custom model class, with {other:?}");
         return Model { dense: None, network: Some(Err(what)) };
     }
     by_classes(layout, container)
+}
+
+/// Returns the names of the layers that have a group without weights, as Keras 3.6 and later write them.
+fn without_weights(layout: &Layout) -> impl Iterator<Item = &str> {
+    layout.groups.keys().filter_map(|path| {
+        let inside = format!("{}/", path.strip_suffix("/vars")?);
+        let mut members = layout.groups.range(inside.clone()..).map(|(path, _)| path);
+        let alone = members.next() == Some(path)
+            && !members.next().is_some_and(|next| next.starts_with(&inside));
+        alone.then(|| layout.text(path, "name")).flatten()
+    })
 }
 
 /// Layers that change no answer, by their names in the groups of Keras 3.
