@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use seqfit::callback::{Callback, CallbackError, Flow, Moment, Plan, Training};
+use seqfit::callback::{Callback, CallbackError, Flow, Plan, SnapshotTrigger, Training};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::run::{CheckpointConfig, Identity, ModelCheckpoint};
 use seqfit::{Activation, Device, EpochRecord, FitConfig, Metric, Sequential, Snapshot, data};
@@ -45,8 +45,8 @@ impl Callback for EveryOther {
         flow
     }
 
-    fn wants_snapshot(&mut self, moment: Moment) -> bool {
-        moment == Moment::Epoch && self.epoch.is_multiple_of(2)
+    fn wants_snapshot(&mut self, moment: SnapshotTrigger) -> bool {
+        moment == SnapshotTrigger::Epoch && self.epoch.is_multiple_of(2)
     }
 
     fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::data::batches::{self, Feed, FeedError};
-use crate::data::share::Share;
+use crate::data::batches::{self, DataLoader, DataLoaderError};
+use crate::data::rank_shard::RankShard;
 use crate::data::{DataError, Dataset};
-use crate::group::{self, Alone, Group, GroupError};
+use crate::group::{self, Group, GroupError, SingleProcess};
 use crate::loss::Loss;
 use crate::model::{ModelError, Sequential};
 use crate::native::LibtorchError;
@@ -147,7 +147,7 @@ impl Sequential {
     /// A dataset that does not fit the network, or libtorch's own.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation, EvaluateError> {
         check_fit(self, dataset)?;
-        self.evaluate_feed(&Feed::new(dataset, self.device())?)
+        self.evaluate_feed(&DataLoader::new(dataset, self.device())?)
     }
 
     /// As [`evaluate`](Self::evaluate), each rank of `group` with its part of the samples: all get the figures
@@ -162,25 +162,25 @@ impl Sequential {
     ) -> Result<Evaluation, EvaluateError> {
         check_fit(self, dataset)?;
         if group.size() > 1 {
-            group::agree(group, &dataset.facts("data to evaluate on")?)?;
+            group::verify_consistent_across_ranks(group, &dataset.facts("data to evaluate on")?)?;
         }
-        self.evaluate_shared(group, &Feed::new(dataset, self.device())?)
+        self.evaluate_shared(group, &DataLoader::new(dataset, self.device())?)
     }
 
     /// As [`evaluate`](Self::evaluate), for data that is on the device already.
-    pub(crate) fn evaluate_feed(&self, feed: &Feed) -> Result<Evaluation, EvaluateError> {
-        self.evaluate_shared(&Alone, feed)
+    pub(crate) fn evaluate_feed(&self, feed: &DataLoader) -> Result<Evaluation, EvaluateError> {
+        self.evaluate_shared(&SingleProcess, feed)
     }
 
     /// As [`evaluate_distributed`](Self::evaluate_distributed), for data that is on the device already.
     pub(crate) fn evaluate_shared(
         &self,
         group: &dyn Group,
-        feed: &Feed,
+        feed: &DataLoader,
     ) -> Result<Evaluation, EvaluateError> {
-        let share = Share::of_rank(group);
+        let share = RankShard::of_rank(group);
         let own = self.tally(feed, share.of(feed.len()))?;
-        let parts = group.gather(&own.to_bytes())?;
+        let parts = group.all_gather(&own.to_bytes())?;
         let total = parts.iter().fold(Tally::default(), |sum, part| sum.with(&Tally::of(part)));
         let classes = self.outputs();
         let confusion: Vec<Vec<u64>> = total.counts.chunks(classes).map(<[u64]>::to_vec).collect();
@@ -195,7 +195,7 @@ impl Sequential {
     }
 
     /// What some of the samples add to the figures.
-    fn tally(&self, feed: &Feed, part: Range<usize>) -> Result<Tally, EvaluateError> {
+    fn tally(&self, feed: &DataLoader, part: Range<usize>) -> Result<Tally, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         let classes = self.outputs() as i64;
         let (int, double) = ((Kind::Int64, self.device()), (Kind::Double, self.device()));
@@ -227,7 +227,7 @@ impl Sequential {
     pub fn logits_of(&self, dataset: &Dataset) -> Result<Tensor, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         check_fit(self, dataset)?;
-        let feed = Feed::new(dataset, self.device())?;
+        let feed = DataLoader::new(dataset, self.device())?;
         let mut parts = Vec::new();
         self.for_each_batch(&feed, |logits, _| {
             parts.push(logits.f_to_device(tch::Device::Cpu)?);
@@ -283,7 +283,7 @@ impl Sequential {
     /// enough memory for as many: `what` must not have done anything when it fails.
     pub(crate) fn for_each_batch(
         &self,
-        feed: &Feed,
+        feed: &DataLoader,
         what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
     ) -> Result<(), EvaluateError> {
         self.for_each_batch_of(feed, 0..feed.len(), what)
@@ -292,7 +292,7 @@ impl Sequential {
     /// As [`for_each_batch`](Self::for_each_batch), with some of the samples.
     fn for_each_batch_of(
         &self,
-        feed: &Feed,
+        feed: &DataLoader,
         part: Range<usize>,
         mut what: impl FnMut(&Tensor, &Tensor) -> Result<(), LibtorchError>,
     ) -> Result<(), EvaluateError> {
@@ -300,8 +300,8 @@ impl Sequential {
         while done < part.end {
             for batch in feed.in_order(done..part.end, size)? {
                 let batch = match batch {
-                    Err(FeedError::Data(error)) => return Err(error.into()),
-                    Err(FeedError::Libtorch(error)) => Err(ModelError::from(error)),
+                    Err(DataLoaderError::Data(error)) => return Err(error.into()),
+                    Err(DataLoaderError::Libtorch(error)) => Err(ModelError::from(error)),
                     Ok(batch) => Ok(batch),
                 };
                 let taken = batch.and_then(|batch| {
@@ -383,7 +383,7 @@ mod tests {
         let (_, test) = crate::data::load("digits")?;
         let builder = Sequential::new(test.image_shape()).add(crate::layers::Flatten);
         let model = builder.add(crate::layers::Dense::new(10)).build(crate::Device::Cpu, 0)?;
-        let feed = Feed::new(&test, crate::Device::Cpu)?;
+        let feed = DataLoader::new(&test, crate::Device::Cpu)?;
         let (mut sizes, mut seen) = (Vec::new(), Vec::new());
         model.for_each_batch(&feed, |_, labels| {
             let samples = labels.numel();

@@ -80,16 +80,16 @@ fn curves_and_the_confusion_matrix_are_drawn_on_request() {
     let home = tempfile::tempdir().unwrap();
     let train = "train --dataset digits --epochs 4 --validation-split 0.2";
     let plain = said(home.path(), &format!("{train} --out first"));
-    assert!(!plain.stderr.contains("<- said") && !plain.stderr.contains("⠤"));
+    assert!(!plain.stderr.contains("<- predicted") && !plain.stderr.contains("⠤"));
     let drawn = said(home.path(), &format!("{train} --out second --plot"));
     assert!(drawn.stderr.contains("val_loss 0.") && drawn.stderr.contains("⠤"), "{}", drawn.stderr);
-    assert!(drawn.stderr.contains("<- said") && !drawn.stderr.contains('\u{1b}'));
+    assert!(drawn.stderr.contains("<- predicted") && !drawn.stderr.contains('\u{1b}'));
     // stdout is what it is without, but for the run's name.
     let without_name =
         |said: &common::Said, name: &str| said.stdout.replace(&format!(" {name}"), " r");
     assert_eq!(without_name(&drawn, "second"), without_name(&plain, "first"));
     let evaluated = said(home.path(), "evaluate first");
-    assert!(evaluated.stdout.contains("<- said"), "{}", evaluated.stdout);
+    assert!(evaluated.stdout.contains("<- predicted"), "{}", evaluated.stdout);
 }
 
 #[test]

@@ -184,21 +184,21 @@ impl Group for Reaching {
         self.0.size()
     }
 
-    fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
-        self.0.sum(values)
+    fn all_reduce(&self, values: &mut [f32]) -> Result<(), GroupError> {
+        self.0.all_reduce(values)
     }
 
-    fn reaches(&self, device: Device) -> bool {
+    fn is_device_aware(&self, device: Device) -> bool {
         device == Device::Cpu
     }
 
-    fn sum_tensor(&self, tensor: &tch::Tensor) -> Result<(), GroupError> {
+    fn all_reduce_tensor(&self, tensor: &tch::Tensor) -> Result<(), GroupError> {
         self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.sum_tensor(tensor)
+        self.0.all_reduce_tensor(tensor)
     }
 
-    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
-        self.0.gather(own)
+    fn all_gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+        self.0.all_gather(own)
     }
 
     fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), GroupError> {

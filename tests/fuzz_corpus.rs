@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use seqfit::data::{self, idx, images};
-use seqfit::import::{Imported, Wanted};
+use seqfit::import::{ImportOptions, Imported};
 use seqfit::run::{Checkpoint, RunConfig};
 use seqfit::tensors;
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -50,7 +50,7 @@ fn the_whole_corpus_is_read_or_refused() {
     let import = |bytes: Vec<u8>| {
         let file = Imported::from_bytes(bytes);
         // Of some only the tensors are read.
-        let _ = file.as_ref().map(|file| file.network(&Wanted::default()));
+        let _ = file.as_ref().map(|file| file.network(&ImportOptions::default()));
         file.is_ok()
     };
     // Behind the signature, or in the archive, that the targets put around them.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{Said, listing, run, seqfit, succeed};
-use seqfit::import::{Imported, Network, Wanted};
+use seqfit::import::{ImportOptions, Imported, Network};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::{Activation, Device, Sequential};
 use serde_json::Value;
@@ -59,7 +59,7 @@ fn every_format_gives_the_same_network() {
         let imported = Imported::open(fixture(name)).unwrap_or_else(|e| panic!("{e}"));
         // Arrays without names are weights and biases if the user says so.
         let activation = (name == "keras.npz").then_some(Activation::Relu);
-        let wanted = Wanted { activation, ..Wanted::default() };
+        let wanted = ImportOptions { activation, ..ImportOptions::default() };
         let network = imported.network(&wanted).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(is_the_fixture(&network), "{name}: {network:?}");
         assert_eq!(network.spec.input_shape, [4, 4], "{name}");
@@ -84,7 +84,10 @@ fn what_cannot_be_imported_says_why() {
     let onnx = Imported::open(fixture("tensors.onnx")).unwrap();
     assert_eq!(onnx.tensors.len(), 4);
     assert!(
-        onnx.network(&Wanted::default()).unwrap_err().to_string().contains("cannot be imported")
+        onnx.network(&ImportOptions::default())
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be imported")
     );
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use seqfit::import::{Imported, Wanted};
+use seqfit::import::{ImportOptions, Imported};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// A file of each format by `tests/fixtures/make_import.py`, and where its first bytes that describe
@@ -41,7 +41,7 @@ fn import(bytes: &[u8]) -> End {
         Err(problem) => return End::Error(problem.to_string()),
         Ok(imported) => imported,
     };
-    match imported.network(&Wanted::default()) {
+    match imported.network(&ImportOptions::default()) {
         Ok(network) => {
             let values: Vec<f32> =
                 network.weights.values().flat_map(|tensor| tensor.values.iter().copied()).collect();

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::{run, seqfit, succeed};
 use seqfit::data::{self, Dataset, idx};
-use seqfit::import::{Imported, Wanted};
+use seqfit::import::{ImportOptions, Imported};
 use seqfit::{Activation, Device, Sequential};
 use serde_json::Value;
 use tch::Tensor;
@@ -173,7 +173,7 @@ struct Case {
 fn outcome(folder: &Path, case: &Case) -> Result<f64, String> {
     let activation =
         case.activation.as_ref().map(|name| Activation::ALL.into_iter().find(|a| a.name() == name));
-    let wanted = Wanted { activation: activation.flatten(), ..Wanted::default() };
+    let wanted = ImportOptions { activation: activation.flatten(), ..ImportOptions::default() };
     let imported = Imported::open(folder.join(&case.file)).map_err(|error| error.to_string())?;
     let network = imported.network(&wanted).map_err(|error| error.to_string())?;
     let softmax = network.spec.ends_in_softmax();

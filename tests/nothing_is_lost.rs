@@ -483,7 +483,7 @@ fn a_checkpoint_that_does_not_fit_is_told_of_and_the_one_before_is_used() {
             |s| {
                 let mut anchor = s.clone();
                 anchor.moments[0].clear();
-                s.anchor = Some(Arc::new(anchor));
+                s.rollback_point = Some(Arc::new(anchor));
             },
             "the network needs the tensors",
         ),

@@ -6,8 +6,8 @@ mod common;
 use std::sync::Arc;
 
 use seqfit::callback::{
-    BatchInfo, Callback, CallbackError, EarlyStopping, EarlyStoppingConfig, Flow, Moment,
-    ReduceLrConfig, ReduceLrOnPlateau, Rollback, TerminateOnNan, Training,
+    BatchInfo, Callback, CallbackError, EarlyStopping, EarlyStoppingConfig, Flow, ReduceLrConfig,
+    ReduceLrOnPlateau, Rollback, SnapshotTrigger, TerminateOnNan, Training,
 };
 use seqfit::data::{self, Augment, Dataset};
 use seqfit::layers::{Dense, Dropout, Flatten};
@@ -82,8 +82,8 @@ impl Callback for Cut {
         let here = self.after == (batch.epoch, batch.batch);
         Ok(if here { Flow::Interrupt } else { Flow::Continue })
     }
-    fn wants_snapshot(&mut self, moment: Moment) -> bool {
-        moment == Moment::Epoch && self.snapshot.is_none()
+    fn wants_snapshot(&mut self, moment: SnapshotTrigger) -> bool {
+        moment == SnapshotTrigger::Epoch && self.snapshot.is_none()
     }
     fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
         let state = &snapshot.state;
@@ -242,7 +242,7 @@ fn a_rollback_halves_the_learning_rate_and_survives_an_interruption() {
     for after in [(1, 1), (1, 2), (1, 3), (1, 4)] {
         let (_, back) = run(after, None);
         let snapshot = through_a_file(&back.cut.snapshot.unwrap());
-        assert!(snapshot.anchor.is_some());
+        assert!(snapshot.rollback_point.is_some());
         let (got, _) = run((0, 0), Some(&snapshot));
         assert!(got.unwrap() == expected, "cut after {after:?}");
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{run, seqfit, succeed};
-use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Moment, Training};
+use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, SnapshotTrigger, Training};
 use seqfit::data::{self, Augment, Dataset, StreamMemory};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::{Activation, Device, Engine, FitConfig, Sequential, Snapshot, TrainError};
@@ -57,7 +57,7 @@ impl Callback for Cut {
     fn on_batch_end(&mut self, _: &mut Training, batch: &BatchInfo) -> Result<Flow, CallbackError> {
         Ok(if (batch.epoch, batch.batch) == (2, 7) { Flow::Interrupt } else { Flow::Continue })
     }
-    fn wants_snapshot(&mut self, _: Moment) -> bool {
+    fn wants_snapshot(&mut self, _: SnapshotTrigger) -> bool {
         true
     }
     fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqfit::import::{Imported, Wanted};
+use seqfit::import::{Imported, ImportOptions};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(imported) = Imported::from_bytes(bytes.to_vec()) {
-        let _ = imported.network(&Wanted::default());
+        let _ = imported.network(&ImportOptions::default());
     }
 });

@@ -4,7 +4,7 @@
 use std::io::{Cursor, Write};
 
 use libfuzzer_sys::fuzz_target;
-use seqfit::import::{Imported, Wanted};
+use seqfit::import::{Imported, ImportOptions};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,6 +20,6 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let file = writer.finish().expect("an archive").into_inner();
     if let Ok(imported) = Imported::from_bytes(file) {
-        let _ = imported.network(&Wanted::default());
+        let _ = imported.network(&ImportOptions::default());
     }
 });

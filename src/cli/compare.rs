@@ -8,7 +8,7 @@ use seqfit::files;
 use seqfit::report::Comparison;
 use seqfit::run::Run;
 
-use super::output::{self, tell};
+use super::output::{self, print_status};
 
 /// Options of `seqfit compare`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     if let Some(out) = &args.out {
         files::write(out, comparison.html()?.as_bytes()).context("the page")?;
-        tell(format_args!("wrote {}", out.display()));
+        print_status(format_args!("wrote {}", out.display()));
     }
     output::print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -51,7 +51,7 @@ pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
         seqfit::files::write(&folder.join(format!("{name}.1")), page(&command)?.as_bytes())?;
         all.extend(command.get_subcommands().filter(|c| c.get_name() != "help").cloned());
     }
-    output::tell(format_args!("wrote the pages into {}", folder.display()));
+    output::print_status(format_args!("wrote the pages into {}", folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 

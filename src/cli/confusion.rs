@@ -26,7 +26,7 @@ pub fn table(confusion: &[Vec<u64>], names: &[impl AsRef<str>], coloured: bool) 
     names.iter().for_each(|name| {
         let _ = write!(lines, " {}", padded(name));
     });
-    lines.push_str("  <- said\n");
+    lines.push_str("  <- predicted\n");
     for (row, (counts, name)) in confusion.iter().zip(&names).enumerate() {
         let _ = write!(lines, "{} ", padded(name));
         for (column, &count) in counts.iter().enumerate() {
@@ -52,7 +52,7 @@ mod tests {
     fn rows_are_what_is_shown_and_columns_what_is_said() {
         let confusion = [vec![980, 0], vec![3, 1132]];
         let text = table(&confusion, &["no", "yes"], false).unwrap();
-        assert_eq!(text, "        no  yes  <- said\n  no   980    ·\n yes     3 1132\n");
+        assert_eq!(text, "        no  yes  <- predicted\n  no   980    ·\n yes     3 1132\n");
         let coloured = table(&confusion, &["no", "yes"], true).unwrap();
         assert!(coloured.contains("\u{1b}[31m") && coloured.contains("\u{1b}[32m"));
         assert_eq!(console::strip_ansi_codes(&coloured), text);

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
-use super::output::tell;
+use super::output::print_status;
 
 /// Runs `work`; a panic in it, or in a thread of it, prints one line. A limit on the size of files
 /// becomes an error of the write that meets it, as a full disk does, instead of a signal that ends the
@@ -20,21 +20,23 @@ use super::output::tell;
 pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> ExitCode {
     let limit = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     if let Err(error) = limit {
-        tell(format_args!("note: a limit on the size of files would end seqfit: {error}"));
+        print_status(format_args!("note: a limit on the size of files would end seqfit: {error}"));
     }
     if let Err(error) = catch_aborts() {
-        tell(format_args!("note: an abort of a library would end seqfit without a word: {error}"));
+        print_status(format_args!(
+            "note: an abort of a library would end seqfit without a word: {error}"
+        ));
     }
     std::panic::set_hook(Box::new(|info| {
         let message = message(info);
         let first = message.lines().next().unwrap_or("");
         let short: String = first.chars().take(200).collect();
         match write_log(&log(info, &message)) {
-            Some(path) => tell(format_args!(
+            Some(path) => print_status(format_args!(
                 "error: seqfit has met a bug of its own ({short}): please report it with {}",
                 path.display()
             )),
-            None => tell(format_args!(
+            None => print_status(format_args!(
                 "error: seqfit has met a bug of its own ({short}): please report it"
             )),
         }

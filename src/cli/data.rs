@@ -187,7 +187,7 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
     let data = loading::asked(&args.data.request(), None, false)?;
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
     data::preview(&data.train, fit.augment, args.seed, samples, epochs).save_png(&args.out)?;
-    output::tell(format_args!("wrote {}", args.out.display()));
+    output::print_status(format_args!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -204,7 +204,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
         None => data::pack::suggest(&args.pictures, args.size.0)?,
     };
     if chosen.is_none() {
-        output::tell(pack_note(preparation));
+        output::print_status(pack_note(preparation));
     }
     let config = PackConfig {
         shape: args.size.0,
@@ -223,7 +223,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
         error => error.into(),
     })?;
     for (_, why) in &packed.skipped {
-        output::tell(format_args!("left out: {why}"));
+        output::print_status(format_args!("left out: {why}"));
     }
     loading::note(&packed.notes);
     data::save_dir(&packed.train, &packed.test, &args.out)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use seqfit::data::Request;
-use seqfit::group::rank_0s;
+use seqfit::group::broadcast_object;
 use seqfit::run::RunConfig;
 use seqfit::{ClassFigures, Device, Evaluation, Sequential, device};
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ fn ready(args: &Args) -> anyhow::Result<Device> {
 fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let group = ranks.group();
     let device = ready(args)?;
-    let Some(Work { config, own_data }) = rank_0s(group, None)? else {
+    let Some(Work { config, own_data }) = broadcast_object(group, None)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let mut weights = Vec::new();
@@ -111,7 +111,7 @@ fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let group = ranks.group();
     if group.size() > 1 {
         let own_data = args.data.request() == Request::Auto;
-        rank_0s(group, Some(Work { config: run.config().clone(), own_data }))?;
+        broadcast_object(group, Some(Work { config: run.config().clone(), own_data }))?;
         group.broadcast(&mut model.to_safetensors(Default::default())?)?;
     }
     let evaluation = model.evaluate_distributed(group, &loaded.test)?;

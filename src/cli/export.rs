@@ -9,7 +9,7 @@ use seqfit::export::{self, Format, Options};
 use seqfit::{Device, files};
 
 use super::options::RunOptions;
-use super::output::{self, Usage, tell};
+use super::output::{self, Usage, print_status};
 
 /// Options of `seqfit export`.
 #[derive(Debug, clap::Args)]
@@ -112,7 +112,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
     for ((_, path), bytes) in places.iter().zip(encoded) {
         files::write(path, &bytes)?;
-        tell(format_args!("wrote {}", path.display()));
+        print_status(format_args!("wrote {}", path.display()));
     }
     if args.python {
         let snippets = places.iter().map(|(format, path)| {

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use seqfit::import::{Card, Imported, Wanted};
+use seqfit::import::{Card, ImportOptions, Imported};
 use seqfit::run::{Origin, Run, RunConfig};
 use seqfit::{Device, Sequential, Spec};
 
 use super::options::HiddenActivation;
-use super::output::{self, Usage, tell};
+use super::output::{self, Usage, print_status};
 use super::preparation::Kind;
 
 /// Options of `seqfit import`.
@@ -58,7 +58,7 @@ fn shape(text: &str) -> Result<Shape, String> {
 /// Runs `seqfit import`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Run::check_vacant(&args.out, args.force)?;
-    let wanted = Wanted {
+    let wanted = ImportOptions {
         network: args.network.as_deref().map(network).transpose()?,
         activation: args.activation.map(|activation| activation.0),
         input_shape: args.input_shape.map(|shape| shape.0),
@@ -72,7 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // The numbers are copied by now.
     drop(imported);
     if network.guessed {
-        tell(
+        print_status(
             "note: the file does not say what is between its layers, and relu is taken: --activation names \
              another",
         );

@@ -3,7 +3,7 @@
 use seqfit::data::{self, ClassNames, Loaded, LoadedTest, Locations, Request, StreamMemory};
 use seqfit::run::{DataConfig, Run};
 
-use super::output::tell;
+use super::output::print_status;
 use super::progress;
 
 /// The data that was asked for, in memory or streamed; what there is to say about it is said, as when there
@@ -30,7 +30,7 @@ pub fn silent(request: &Request, stream: Option<StreamMemory>) -> anyhow::Result
 pub fn note(notes: &[String]) {
     for note in notes {
         let line = format!("note: {note}");
-        tell(line);
+        print_status(line);
     }
 }
 

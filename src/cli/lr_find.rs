@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::chart::{self, Curve};
 use super::loading;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
-use super::output::{self, Usage, tell};
+use super::output::{self, Usage, print_status};
 use super::train::FitOptions;
 
 /// Options of `seqfit lr-find`; without any it tests the tutorial's training.
@@ -73,7 +73,7 @@ struct Report<'a> {
 /// Runs `seqfit lr-find`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
-    if let Some(option) = args.fit.without_meaning_for_lr_find() {
+    if let Some(option) = args.fit.unsupported_by_lr_find() {
         let rule = format!(
             "{option} means nothing to lr-find, which chooses the rates itself: leave it out"
         );
@@ -89,11 +89,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let curve = model.lr_find(&data.train, &fit, &test)?;
     if let Some(path) = &args.csv {
         seqfit::files::write(path, csv(&curve).as_bytes())?;
-        tell(format_args!("wrote {}", path.display()));
+        print_status(format_args!("wrote {}", path.display()));
     }
     if let Some(PlotFile { path, format }) = &args.plot {
         seqfit::files::write(path, &report::lr_plot(&curve, *format)?)?;
-        tell(format_args!("wrote {}", path.display()));
+        print_status(format_args!("wrote {}", path.display()));
     }
     let suggestion = curve.suggestion();
     let text = match args.json {

@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use output::{StdoutError, Usage, tell};
+use output::{StdoutError, Usage, print_status};
 
 /// Train Keras-style Sequential networks on libtorch, from image files to a model that Python loads
 #[derive(Debug, Parser)]
@@ -123,7 +123,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }
     report_of(error, None);
     if error.is::<Usage>() {
-        tell("\nFor more information, try '--help'.");
+        print_status("\nFor more information, try '--help'.");
         return ExitCode::from(2);
     }
     ExitCode::FAILURE
@@ -132,7 +132,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 /// Prints an error with its causes: whose it is, where several could have it.
 fn report_of(error: &anyhow::Error, whose: Option<&str>) {
     let whose = whose.map(|whose| format!("{whose}: ")).unwrap_or_default();
-    tell(format_args!("error: {whose}{}", chain(error)));
+    print_status(format_args!("error: {whose}{}", chain(error)));
 }
 
 /// The causes, outermost first, without those that the one before has already told.

@@ -11,7 +11,7 @@ use seqfit::layers::Layer;
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
 
-use super::output::{Usage, quoted, tell};
+use super::output::{Usage, print_status, quoted};
 
 /// Which data set.
 #[derive(Clone, Debug, Args)]
@@ -92,7 +92,7 @@ impl RunOptions {
         let path = match self.checkpoint {
             None => {
                 if let Some(newer) = run.newer_checkpoint() {
-                    tell(format_args!(
+                    print_status(format_args!(
                         "note: the run has gone on to {} since its network was saved: --checkpoint last \
                          takes that",
                         newer.display()

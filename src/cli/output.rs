@@ -24,13 +24,13 @@ impl StdoutError {
 pub struct Usage(pub String);
 
 /// A line on stderr. Where nobody can read it any more it is lost, and the work goes on.
-pub fn tell(line: impl Display) {
+pub fn print_status(line: impl Display) {
     let _ = bar::aside(|| writeln!(io::stderr(), "{line}"));
 }
 
 /// The command that comes next on the way from pictures to a network in use, on stderr; it runs as it stands.
 pub fn next(command: impl Display) {
-    tell(format_args!("next: {command}"));
+    print_status(format_args!("next: {command}"));
 }
 
 /// A path as a shell takes it.

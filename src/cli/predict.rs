@@ -14,7 +14,7 @@ use seqfit::run::Run;
 use serde::Serialize;
 
 use super::options::{DeviceOptions, RunOptions, count};
-use super::output::{self, tell};
+use super::output::{self, print_status};
 use super::picture::half_blocks;
 use super::preparation::PrepareOptions;
 
@@ -69,7 +69,7 @@ struct Prediction<'a> {
     index: Option<usize>,
     class: &'a str,
     probability: f32,
-    top: Vec<Share<'a>>,
+    top: Vec<ClassProbability<'a>>,
 }
 
 /// A file that --skip-bad passed over.
@@ -80,7 +80,7 @@ struct LeftOut<'a> {
 }
 
 #[derive(Serialize)]
-struct Share<'a> {
+struct ClassProbability<'a> {
     class: &'a str,
     probability: f32,
 }
@@ -103,7 +103,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(images) => {
                 // The images of an IDX file are never changed.
                 if images.single {
-                    note.take().iter().for_each(tell);
+                    note.take().iter().for_each(print_status);
                 }
                 answers.print(path, &images)?;
             }
@@ -119,7 +119,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Says on standard error why a file is left out, and with --json in its place on standard output, too.
 fn leave_out(args: &Args, path: &Path, error: &DataError) -> anyhow::Result<()> {
-    tell(format_args!("left out: {error}"));
+    print_status(format_args!("left out: {error}"));
     if args.json {
         let left_out = LeftOut { image: &path.to_string_lossy(), error: error.to_string() };
         output::print(&(serde_json::to_string(&left_out)? + "\n"))?;
@@ -143,7 +143,7 @@ fn closing(bad: usize, files: usize) -> anyhow::Result<ExitCode> {
         _ if bad == files => {
             anyhow::bail!("no picture could be used: left out {bad} of {files} file{plural}")
         }
-        _ => tell(format_args!("left out {bad} of {files} files")),
+        _ => print_status(format_args!("left out {bad} of {files} files")),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -191,17 +191,17 @@ fn describe(
 ) -> serde_json::Result<String> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    let top: Vec<Share> = order
+    let top: Vec<ClassProbability> = order
         .iter()
         .take(args.top.get())
-        .map(|&class| Share {
+        .map(|&class| ClassProbability {
             class: &run.config().data.classes[class],
             probability: probabilities[class],
         })
         .collect();
     let image = path.to_string_lossy();
     if args.json {
-        let Share { class, probability } = top[0];
+        let ClassProbability { class, probability } = top[0];
         return serde_json::to_string(&Prediction {
             image: &image,
             index,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::bar;
 use super::chart::{self, Curve};
-use super::output::{self, StdoutError, tell};
+use super::output::{self, StdoutError, print_status};
 
 /// One line an epoch, and while it runs a bar if stderr is a terminal; with `plot` the curves so far above
 /// the bar, if they fit, and at the end.
@@ -128,7 +128,7 @@ impl Callback for Progress {
         bar::clear();
         let Rollback { epoch, batch, learning_rate, rollbacks } = rollback;
         let batch = batch.map(|batch| format!(" in batch {batch}")).unwrap_or_default();
-        tell(format_args!(
+        print_status(format_args!(
             "epoch {epoch} diverged{batch} and begins again with learning rate {learning_rate:?}, \
              rollback {rollbacks} of {}",
             OnNan::ROLLBACKS
@@ -137,7 +137,7 @@ impl Callback for Progress {
     }
 
     fn on_notice(&mut self, notice: &str) -> Result<(), CallbackError> {
-        tell(notice);
+        print_status(notice);
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl Callback for Progress {
             false => usize::MAX,
         };
         if let Some(curves) = self.curves(columns).filter(|_| self.plot) {
-            tell(curves);
+            print_status(curves);
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Callback for Progress {
         self.epochs_done += 1;
         if let (Some(plan), Some(started)) = (&self.plan, self.started) {
             let each = started.elapsed().as_secs_f64() / self.epochs_done as f64;
-            tell(line(plan, record, each * (plan.epochs - record.epoch) as f64));
+            print_status(line(plan, record, each * (plan.epochs - record.epoch) as f64));
         }
         Ok(Flow::Continue)
     }
@@ -257,7 +257,7 @@ pub fn with_downloads<T, E>(
             }
             bar.set_prefix(told.file.clone());
             if !terminal {
-                tell(format_args!("fetching {} ({})", told.file, bytes(told.total)));
+                print_status(format_args!("fetching {} ({})", told.file, bytes(told.total)));
             }
             current = Some((told.file.clone(), bar));
         }
@@ -306,12 +306,12 @@ pub fn notice(text: &str) {
         lines[last].push_str(word);
     }
     let bar = "*".repeat(WIDTH + 4);
-    tell(&bar);
+    print_status(&bar);
     for line in lines {
         let padding = " ".repeat(WIDTH.saturating_sub(line.chars().count()));
-        tell(format_args!("* {line}{padding} *"));
+        print_status(format_args!("* {line}{padding} *"));
     }
-    tell(&bar);
+    print_status(&bar);
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Args;
 #[cfg(feature = "mpi")]
 use seqfit::device;
-use seqfit::group::{Alone, Group};
+use seqfit::group::{Group, SingleProcess};
 #[cfg(feature = "mpi")]
 use seqfit::group::{
-    Neighbours,
+    LocalRanks,
     launcher::{self, Launched},
 };
 
@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// This process, and those that work with it.
 pub enum Ranks {
     /// There are no others.
-    One(Alone),
+    One(SingleProcess),
     #[cfg(feature = "mpi")]
     Mpi(Box<mpi::Watched>),
 }
@@ -42,7 +42,7 @@ impl RankOptions {
     /// Meets the others, if there are to be some; a machine is divided between those on it.
     pub fn meet(&self) -> anyhow::Result<Ranks> {
         if !self.distributed {
-            return Ok(Ranks::One(Alone));
+            return Ok(Ranks::One(SingleProcess));
         }
         Ranks::by_mpi(self.rank_timeout.unwrap_or(TIMEOUT))
     }
@@ -74,8 +74,8 @@ impl Ranks {
             ))
             .into());
         }
-        let &Neighbours { number, all, alike, .. } = mpi.neighbours();
-        device::share_machine(number, all, alike);
+        let &LocalRanks { local_rank, local_size, same_processors, .. } = mpi.local_ranks();
+        device::share_machine(local_rank, local_size, same_processors);
         Ok(Self::Mpi(Box::new(mpi::Watched::new(mpi))))
     }
 
@@ -124,7 +124,7 @@ impl Ranks {
             && watched.size() > 1
         {
             // MPI's own end would wait for ever for one that hangs before it.
-            let ended = done.as_ref().ok().map(|_| watched.gather(&[]));
+            let ended = done.as_ref().ok().map(|_| watched.all_gather(&[]));
             let error = match ended {
                 Some(Err(error)) => Err(error.into()),
                 _ => Ok(()),
@@ -190,20 +190,20 @@ mod mpi {
             self.mpi.size()
         }
 
-        fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
-            self.watch(size_of_val(values), || self.mpi.sum(values))
+        fn all_reduce(&self, values: &mut [f32]) -> Result<(), GroupError> {
+            self.watch(size_of_val(values), || self.mpi.all_reduce(values))
         }
 
-        fn reaches(&self, device: Device) -> bool {
-            self.mpi.reaches(device)
+        fn is_device_aware(&self, device: Device) -> bool {
+            self.mpi.is_device_aware(device)
         }
 
-        fn sum_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
-            self.watch(size_of::<f32>() * tensor.numel(), || self.mpi.sum_tensor(tensor))
+        fn all_reduce_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
+            self.watch(size_of::<f32>() * tensor.numel(), || self.mpi.all_reduce_tensor(tensor))
         }
 
-        fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
-            self.mpi.gather(own)
+        fn all_gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+            self.mpi.all_gather(own)
         }
 
         fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), GroupError> {
@@ -217,7 +217,7 @@ mod mpi {
         let patience = Mpi::patience(timeout) + Duration::from_secs(rank as u64);
         std::thread::spawn(move || {
             if watch.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-                super::super::output::tell(format_args!(
+                super::super::output::print_status(format_args!(
                     "error: rank {rank} has started, and MPI has not brought it together with all others within \
                      {} s: one of them may hang, or hosts may not reach each other; more --rank-timeout allows \
                      for more",

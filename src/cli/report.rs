@@ -11,7 +11,7 @@ use seqfit::{Device, Sequential};
 
 use super::loading;
 use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
-use super::output::{self, tell};
+use super::output::{self, print_status};
 
 /// Options of `seqfit report`.
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         output::print(&format!("{written}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    missing.iter().for_each(|what| tell(format_args!("note: {what}")));
+    missing.iter().for_each(|what| print_status(format_args!("note: {what}")));
     output::print(&format!("report: {}\n", page.display()))?;
     if model.is_some() {
         next(&args.run.quoted());

@@ -6,7 +6,7 @@ use anyhow::Context;
 use seqfit::serve::{Card, ServeConfig, Server};
 
 use super::options::{DeviceOptions, RunOptions};
-use super::output::{self, tell};
+use super::output::{self, print_status};
 use super::preparation::PrepareOptions;
 use super::signals::Signals;
 
@@ -54,21 +54,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{} cannot be served", run.path().display()))?;
     let address = server.address();
     if !address.ip().is_loopback() {
-        tell(
+        print_status(
             "note: everybody who reaches this machine can ask; there is no password and no encryption",
         );
     }
-    args.prepare.note(data).iter().for_each(tell);
-    tell(format_args!("serving {}; Ctrl-C ends it", run.path().display()));
+    args.prepare.note(data).iter().for_each(print_status);
+    print_status(format_args!("serving {}; Ctrl-C ends it", run.path().display()));
     output::print(&format!("http://{address}/\n"))?;
     let watched = signals.clone();
     let cut = server.run(move || watched.first().is_some())?;
     if cut > 0 {
         let connections = if cut == 1 { "connection" } else { "connections" };
-        tell(format_args!("warning: {cut} {connections} did not come to an end, and were cut off"));
+        print_status(format_args!(
+            "warning: {cut} {connections} did not come to an end, and were cut off"
+        ));
     }
     let Some((number, name)) = signals.first() else { return Ok(ExitCode::SUCCESS) };
-    tell(format_args!("ended by {name}"));
+    print_status(format_args!("ended by {name}"));
     output::next(format_args!("seqfit export {} --python", args.run.quoted()));
     Ok(ExitCode::from(128 + number as u8))
 }

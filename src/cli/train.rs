@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
-use seqfit::group::rank_0s;
+use seqfit::group::broadcast_object;
 use seqfit::report::TensorBoard;
 use seqfit::run::{self, CheckpointFailure, Figures, ModelCheckpoint, Run, RunResult};
 use seqfit::{Evaluation, History, Sequential, Snapshot, TrainError, data};
@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::confusion;
 use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
-use super::output::{self, quoted, tell};
+use super::output::{self, print_status, quoted};
 use super::progress::{JsonLines, Progress};
 use super::ranks::{RankOptions, Ranks};
 use super::report;
@@ -124,13 +124,13 @@ struct Job {
 }
 
 /// The callbacks that a run's checkpoints remember.
-struct Own {
+struct RunCallbacks {
     early_stopping: Option<EarlyStopping>,
     reduce_lr: Option<ReduceLrOnPlateau>,
     checkpoints: ModelCheckpoint,
 }
 
-impl Own {
+impl RunCallbacks {
     fn new(run: &Run) -> anyhow::Result<Self> {
         let config = run.config();
         let (folder, identity) = (run.checkpoints_path(), run.identity()?);
@@ -167,32 +167,36 @@ fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let job = match &args.resume {
         None => start::begin(args, timing.as_mut())?,
-        Some(path) => match start::go_on(args, path, timing.as_mut())? {
+        Some(path) => match start::resume(args, path, timing.as_mut())? {
             Some(job) => job,
             None => {
-                rank_0s(ranks.group(), Plan::Nothing)?;
+                broadcast_object(ranks.group(), Plan::Nothing)?;
                 return Ok(ExitCode::SUCCESS);
             }
         },
     };
-    rank_0s(ranks.group(), Plan::Train(Box::new(job.run.config().clone())))?;
+    broadcast_object(ranks.group(), Plan::Train(Box::new(job.run.config().clone())))?;
     if !args.quiet && !args.json {
         let data::Loaded { train, test, source, .. } = &job.data;
         let name = &source.name;
-        tell(format_args!("{name}: {} training and {} test images", train.len(), test.len()));
-        tell(job.model.summary());
+        print_status(format_args!(
+            "{name}: {} training and {} test images",
+            train.len(),
+            test.len()
+        ));
+        print_status(job.model.summary());
         if let size @ 2.. = ranks.group().size() {
-            tell(format_args!("{size} ranks train together"));
+            print_status(format_args!("{size} ranks train together"));
         }
     }
     if let Some(snapshot) = job.snapshot.as_deref().filter(|_| !args.quiet) {
-        tell(format_args!("going on with {}", snapshot.place()));
+        print_status(format_args!("going on with {}", snapshot.place()));
     }
     let code = job.train(args, ranks, Interruption::watch(deadline)?, &mut timing)?;
     if let Some(mut timing) = timing {
         timing.mark("the rest");
-        tell(timing.table());
-        ranks.exchanged().into_iter().for_each(tell);
+        print_status(timing.table());
+        ranks.exchanged().into_iter().for_each(print_status);
     }
     Ok(code)
 }
@@ -211,7 +215,7 @@ impl Job {
             // A path that cannot be written is told before training.
             CsvLogger::check(csv)?;
         }
-        let mut own = Own::new(&self.run)?;
+        let mut own = RunCallbacks::new(&self.run)?;
         let tables = [Some(self.run.path().join(run::HISTORY)), args.csv.clone()];
         let mut tables: Vec<CsvLogger> = tables.into_iter().flatten().map(CsvLogger::new).collect();
         let events = args.tensorboard.as_ref();
@@ -237,19 +241,19 @@ impl Job {
         let trained =
             self.model.resume_distributed(group, snapshot, &self.data.train, &fit, &mut callbacks);
         let seconds = before + started.elapsed().as_secs_f64();
-        let Own { early_stopping, checkpoints, .. } = own;
+        let RunCallbacks { early_stopping, checkpoints, .. } = own;
         let mut failures = std::mem::take(&mut self.failures);
         failures.extend(checkpoints.finish().iter().map(ToString::to_string));
         let mut mark = |phase| timing.iter_mut().for_each(|timing| timing.mark(phase));
         mark("checkpoints: waiting for the last");
         failures.extend(tables.iter().filter_map(|table| Some(table.failure()?.to_string())));
         failures.extend(events.and_then(|events| Some(events.failure()?.to_string())));
-        let history = trained.map_err(|error| self.with_way_on(error))?;
+        let history = trained.map_err(|error| self.with_resume_hint(error))?;
 
         if let Some((number, name)) = interruption.signal().filter(|_| interruption.stopped()) {
-            tell(format_args!("interrupted by {name}; {}", self.way_on()));
+            print_status(format_args!("interrupted by {name}; {}", self.resume_hint()));
             whole(&failures)?;
-            rank_0s(group, false)?;
+            broadcast_object(group, false)?;
             return Ok(ExitCode::from(128 + number as u8));
         }
         let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
@@ -257,7 +261,7 @@ impl Job {
         // The weights first: figures can be had later.
         self.run.save(&self.model, &history).inspect_err(|_| warn(&failures))?;
         mark("saving and exporting");
-        rank_0s(group, true)?;
+        broadcast_object(group, true)?;
         let evaluation = self.test(ranks)?;
         let test = Figures::from(&evaluation);
         mark("evaluation");
@@ -275,7 +279,7 @@ impl Job {
             },
         };
         let goes_on = interruption.stopped() && stopped.is_none();
-        let way_on = goes_on.then(|| self.way_on());
+        let resume_hint = goes_on.then(|| self.resume_hint());
         if args.plot
             && let Some(table) = confusion::table(
                 &evaluation.confusion,
@@ -283,7 +287,7 @@ impl Job {
                 console::colors_enabled_stderr(),
             )
         {
-            tell(table);
+            print_status(table);
         }
         let run = self.run.finish(&self.model, &result).inspect_err(|_| warn(&failures))?;
         mark("saving and exporting");
@@ -318,11 +322,9 @@ impl Job {
             None => {
                 let page = page.as_deref();
                 let next = (verdict.is_none() && !goes_on).then(|| run.path());
-                output::print(
-                    &verdict.unwrap_or_else(|| {
-                        conclusion(run.path(), &result, page, way_on.as_deref())
-                    }),
-                )?;
+                output::print(&verdict.unwrap_or_else(|| {
+                    conclusion(run.path(), &result, page, resume_hint.as_deref())
+                }))?;
                 if let Some(run) = next {
                     match page {
                         None => output::next(format_args!("seqfit report {}", quoted(run))),
@@ -348,12 +350,12 @@ impl Job {
         Ok(evaluation)
     }
 
-    fn way_on(&self) -> String {
+    fn resume_hint(&self) -> String {
         format!("go on with: seqfit train --resume {}", quoted(self.run.path()))
     }
 
     /// An error in training leaves the checkpoints before it.
-    fn with_way_on(&self, error: TrainError) -> anyhow::Error {
+    fn with_resume_hint(&self, error: TrainError) -> anyhow::Error {
         if matches!(error, TrainError::Snapshot(_)) {
             return error.into();
         }
@@ -375,14 +377,14 @@ fn warn_once() -> impl Fn(&CheckpointFailure) + Send + Sync {
     let told = AtomicBool::new(false);
     move |failure| {
         if !told.swap(true, Ordering::Relaxed) {
-            tell(format_args!("warning: {failure}; training goes on"));
+            print_status(format_args!("warning: {failure}; training goes on"));
         }
     }
 }
 
 /// What went wrong before the error that a command ends with.
 fn warn(failures: &[String]) {
-    failures.iter().for_each(|failure| tell(format_args!("warning: {failure}")));
+    failures.iter().for_each(|failure| print_status(format_args!("warning: {failure}")));
 }
 
 /// Files that could not be written are an error, if everything else went well.
@@ -423,7 +425,7 @@ fn conclusion(
     path: &Path,
     result: &RunResult,
     page: Option<&Path>,
-    way_on: Option<&str>,
+    resume_hint: Option<&str>,
 ) -> String {
     let Figures { loss, accuracy, samples } = result.test;
     let percent = 100.0 * accuracy;
@@ -435,6 +437,6 @@ fn conclusion(
     lines.push(format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images"));
     lines.push(format!("run:  {path}"));
     lines.extend(page.map(|page| format!("page: {}", page.display())));
-    lines.extend(way_on.map(ToOwned::to_owned));
+    lines.extend(resume_hint.map(ToOwned::to_owned));
     lines.join("\n") + "\n"
 }

@@ -12,18 +12,18 @@ use std::sync::Arc;
 use multiversion::multiversion;
 use tch::{Device, Tensor};
 
+pub(crate) use super::active_columns::ActiveColumns;
+use super::active_columns::Run;
 pub(crate) use super::augment::Scratch;
 use super::augment::device::DeviceMap;
 use super::augment::{Augment, Augmenter, Draw};
-pub(crate) use super::columns::Columns;
-use super::columns::Run;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::prefetch::Prefetch;
-use super::stream::Chunk;
 pub(crate) use super::stream::Epoch;
+use super::stream::SampleBlock;
 use crate::native::{LibtorchError, buffer};
-pub(crate) use streamed::Portion;
+pub(crate) use streamed::PrefetchedBatch;
 
 /// What a pixel of 255 is divided by: the whole scaling. Exports carry this number.
 pub const SCALE: f64 = 255.0;
@@ -39,7 +39,7 @@ pub struct Batch {
 
 /// Why there is no next batch.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FeedError {
+pub(crate) enum DataLoaderError {
     /// It cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -50,7 +50,7 @@ pub(crate) enum FeedError {
 
 /// A dataset at a device's side: on the CPU the dataset's own bytes, on a GPU one copy of them in
 /// its memory; of one that is streamed what is being read.
-pub(crate) struct Feed {
+pub(crate) struct DataLoader {
     dataset: Dataset,
     device: Device,
     resident: Option<Resident>,
@@ -61,7 +61,7 @@ pub(crate) struct Feed {
 
 /// Samples in the host's memory, one by one, as an epoch of training takes them.
 #[derive(Clone, Copy)]
-pub(crate) struct HostFeed<'a> {
+pub(crate) struct HostBatches<'a> {
     images: Images<'a>,
     augmenter: Option<&'a Augmenter>,
     epoch: usize,
@@ -71,21 +71,21 @@ pub(crate) struct HostFeed<'a> {
 #[derive(Clone, Copy)]
 enum Images<'a> {
     Set(&'a Dataset),
-    Chunk(&'a Chunk),
+    SampleBlock(&'a SampleBlock),
 }
 
 impl<'a> Images<'a> {
     fn image(self, place: u32) -> &'a [u8] {
         match self {
             Self::Set(dataset) => dataset.image(place as usize),
-            Self::Chunk(chunk) => chunk.image(place as usize),
+            Self::SampleBlock(chunk) => chunk.image(place as usize),
         }
     }
 
     fn label(self, place: u32) -> u8 {
         match self {
             Self::Set(dataset) => dataset.label(place as usize),
-            Self::Chunk(chunk) => chunk.label(place as usize),
+            Self::SampleBlock(chunk) => chunk.label(place as usize),
         }
     }
 
@@ -93,7 +93,7 @@ impl<'a> Images<'a> {
     fn sample(self, place: u32) -> u32 {
         match self {
             Self::Set(_) => place,
-            Self::Chunk(chunk) => chunk.sample(place as usize),
+            Self::SampleBlock(chunk) => chunk.sample(place as usize),
         }
     }
 
@@ -101,12 +101,12 @@ impl<'a> Images<'a> {
     fn shape(self) -> [usize; 2] {
         match self {
             Self::Set(dataset) => dataset.image_shape(),
-            Self::Chunk(chunk) => chunk.shape(),
+            Self::SampleBlock(chunk) => chunk.shape(),
         }
     }
 }
 
-impl HostFeed<'_> {
+impl HostBatches<'_> {
     /// The label of the sample at a place.
     pub fn label(&self, place: u32) -> u32 {
         u32::from(self.images.label(place))
@@ -152,7 +152,7 @@ fn scale(values: &mut [f32], pixels: &[u8]) {
 
 /// The pixels of some columns, side by side.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-pub(crate) fn scale_columns(values: &mut [f32], pixels: &[u8], columns: &Columns) {
+pub(crate) fn scale_columns(values: &mut [f32], pixels: &[u8], columns: &ActiveColumns) {
     /// As many at once as the widest registers hold.
     const WIDE: usize = 16;
     for Run { columns, place } in columns.runs() {
@@ -194,7 +194,7 @@ struct Resident {
     scale: Tensor,
 }
 
-impl Feed {
+impl DataLoader {
     /// How many samples.
     pub fn len(&self) -> usize {
         self.dataset.len()
@@ -248,10 +248,10 @@ impl Feed {
 
     /// The samples one by one as training takes them in `epoch`; none if they are on a GPU. Those of a
     /// streamed set come by [`portions`](Self::portions).
-    pub fn on_host(&self, epoch: usize) -> Option<HostFeed<'_>> {
+    pub fn on_host(&self, epoch: usize) -> Option<HostBatches<'_>> {
         let augmenter = self.augmenter.as_deref();
         let images = Images::Set(&self.dataset);
-        self.resident.is_none().then_some(HostFeed { images, augmenter, epoch })
+        self.resident.is_none().then_some(HostBatches { images, augmenter, epoch })
     }
 
     /// The samples of these parts of `order`, a batch each, as training takes them in `epoch`: augmented, and
@@ -270,7 +270,7 @@ impl Feed {
         let make = move |i: usize| {
             let chosen = &order[parts[i].clone()];
             let augmenter = augmenter.as_deref();
-            HostFeed { images: Images::Set(&dataset), augmenter, epoch }.batch(chosen)
+            HostBatches { images: Images::Set(&dataset), augmenter, epoch }.batch(chosen)
         };
         if workers == 0 {
             return Ok(Box::new((0..count).map(make)));
@@ -312,7 +312,7 @@ impl Resident {
 
 /// An epoch of training over samples that are in a GPU's memory.
 pub(crate) struct ResidentEpoch {
-    feed: Rc<Feed>,
+    feed: Rc<DataLoader>,
     chosen: Vec<u32>,
     /// The same, i64 there: one transfer an epoch, not one a batch.
     order: Tensor,
@@ -322,7 +322,7 @@ pub(crate) struct ResidentEpoch {
 impl ResidentEpoch {
     /// The samples of `order` as training takes them in `epoch`; none if they are in the host's memory.
     pub fn new(
-        feed: &Rc<Feed>,
+        feed: &Rc<DataLoader>,
         order: &[u32],
         epoch: usize,
     ) -> Result<Option<Rc<Self>>, LibtorchError> {
@@ -373,7 +373,7 @@ impl ResidentEpoch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::share::Share;
+    use crate::data::rank_shard::RankShard;
 
     #[test]
     fn every_pixel_is_divided_exactly() {
@@ -389,10 +389,10 @@ mod tests {
         let pixels: Vec<u8> = (0..200).map(|i| (i * 37 % 256) as u8).collect();
         for seed in 0..50usize {
             let marks: Vec<u8> = (0..200).map(|i| (i * (seed + 3) / 40 % 3) as u8).collect();
-            let columns = Columns::marked(&marks);
+            let columns = ActiveColumns::marked(&marks);
             let mut all = [0.0; 200];
             scale(&mut all, &pixels);
-            columns.bring_together(&mut all);
+            columns.compact(&mut all);
             let mut some = [f32::NAN; 200];
             scale_columns(&mut some, &pixels, &columns);
             assert_eq!(some[..columns.count()], all[..columns.count()]);
@@ -406,13 +406,13 @@ mod tests {
         let labels = (0..40).map(|i| i % 4).collect();
         let classes = (0..4).map(|c| c.to_string()).collect();
         let dataset = Dataset::new(pixels, [3, 3], labels, classes)?;
-        let host = Feed::new(&dataset, Device::Cpu)?;
-        let device = Rc::new(Feed::resident(&dataset, Device::Cpu)?);
+        let host = DataLoader::new(&dataset, Device::Cpu)?;
+        let device = Rc::new(DataLoader::resident(&dataset, Device::Cpu)?);
         let order: Vec<u32> = (0..40).rev().collect();
         let epoch = ResidentEpoch::new(&device, &order, 1)?.ok_or("it is resident")?;
         let mut sizes = Vec::new();
         for (i, a) in
-            host.training_batches(&order, Share::WHOLE.of_batches(40, 16), 1, 0)?.enumerate()
+            host.training_batches(&order, RankShard::WHOLE.of_batches(40, 16), 1, 0)?.enumerate()
         {
             let a = a?;
             let b = epoch.batch(16 * i, a.labels.numel())?;
@@ -437,10 +437,10 @@ mod tests {
         let (train, _) = crate::data::load("digits")?;
         let train = train.take(100);
         let augment = Augment { rotation: 20.0, elastic: 0.5, ..Augment::default() };
-        let feed = Feed::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
+        let feed = DataLoader::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
         let order: Vec<u32> = (0..100).rev().collect();
         let all = |size, workers, epoch| -> Result<Tensor, LibtorchError> {
-            let parts = Share::WHOLE.of_batches(order.len(), size);
+            let parts = RankShard::WHOLE.of_batches(order.len(), size);
             let batches = feed.training_batches(&order, parts, epoch, workers)?;
             let images = batches.map(|batch| Ok(batch?.images));
             Ok(Tensor::f_cat(&images.collect::<Result<Vec<_>, LibtorchError>>()?, 0)?)

@@ -12,7 +12,7 @@ use super::digest;
 use super::error::{DataError, DatasetProblem};
 use super::preparation::Preparation;
 use super::stream::{Shards, StreamMemory};
-use crate::group::Fact;
+use crate::group::RankSetting;
 use crate::rng::{self, Purpose};
 
 /// Labelled u8 images; clones, selections and splits share the pixels.
@@ -219,7 +219,7 @@ impl Dataset {
     ///
     /// # Errors
     /// A streamed one that cannot be read.
-    pub fn facts(&self, what: &str) -> Result<Vec<Fact>, DataError> {
+    pub fn facts(&self, what: &str) -> Result<Vec<RankSetting>, DataError> {
         const SOME: usize = 256;
         let mut sha256 = Sha256::new();
         (0..self.len()).for_each(|i| sha256.update([self.label(i)]));
@@ -270,7 +270,7 @@ impl Dataset {
         seed: u64,
     ) -> Result<(Dataset, Dataset), DataError> {
         if !(0.0..1.0).contains(&validation_fraction) {
-            return Err(DatasetProblem::Share(validation_fraction).into());
+            return Err(DatasetProblem::RankShard(validation_fraction).into());
         }
         let mut by_class = vec![Vec::new(); self.classes().len()];
         for i in 0..self.len() as u32 {

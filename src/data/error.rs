@@ -251,7 +251,7 @@ pub enum DatasetProblem {
     },
     /// A share of the samples that is none.
     #[error("the validation share must be at least 0 and below 1, found {0}")]
-    Share(f64),
+    RankShard(f64),
     /// A split that would leave one side without samples.
     #[error(
         "a validation share of {share} leaves {train} samples to train on and {validation} to \
@@ -342,7 +342,7 @@ pub enum FolderProblem {
     Description(String),
     /// The place for a new data set is taken.
     #[error("a data set is written into a folder of its own, and this one {0}: choose another")]
-    Taken(&'static str),
+    StepOutcome(&'static str),
     /// A file of a known set with other contents.
     #[error(
         "{dataset}'s file has another SHA-256 than this one ({found}): delete it and fetch it \

@@ -19,12 +19,12 @@
 //!
 //! Nothing here prints, and nothing here knows libtorch, but for the batches that training takes.
 
+mod active_columns;
 mod augment;
 pub(crate) mod batches;
 pub mod catalog;
 mod class_mapping;
 mod classes;
-mod columns;
 mod dataset;
 pub(crate) mod digest;
 mod digits;
@@ -43,9 +43,9 @@ mod prefetch;
 mod preparation;
 mod prepare;
 mod preview;
+pub(crate) mod rank_shard;
 mod resolve;
 mod save;
-pub(crate) mod share;
 mod source;
 pub(crate) mod stream;
 mod verify;

@@ -133,17 +133,19 @@ fn save(
 /// Whether a data set can be written here.
 ///
 /// # Errors
-/// [`FolderProblem::Taken`], or a folder that cannot be read.
+/// [`FolderProblem::StepOutcome`], or a folder that cannot be read.
 pub fn check_free(folder: &Path) -> Result<(), DataError> {
     match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(DataError::folder(folder, FolderProblem::Taken("is a file")))
+            Err(DataError::folder(folder, FolderProblem::StepOutcome("is a file")))
         }
         Err(source) => Err(DataError::read(folder, source)),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) => Err(DataError::folder(folder, FolderProblem::Taken("holds something"))),
+            Some(_) => {
+                Err(DataError::folder(folder, FolderProblem::StepOutcome("holds something")))
+            }
         },
     }
 }

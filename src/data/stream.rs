@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use problem::StreamProblem;
 
 pub(super) use names::{Part, has_shards};
-pub(crate) use reading::{Chunk, Epoch, Reading};
+pub(crate) use reading::{BlockReader, Epoch, SampleBlock};
 pub(super) use shards::Shards;
 
 use super::catalog::DatasetName;

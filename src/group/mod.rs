@@ -4,23 +4,23 @@
 //! the same order. Training knows nothing of what is behind it: [`threads`] of one process, or, with the
 //! feature `mpi`, processes on one machine or many.
 
-mod agreement;
+mod consistency;
 pub mod launcher;
 #[cfg(feature = "mpi")]
-mod mpi;
+mod local_ranks;
 #[cfg(feature = "mpi")]
-mod neighbours;
+mod mpi;
 mod threads;
 
 use std::time::Duration;
 
 use tch::{Device, Tensor};
 
-pub use agreement::{Fact, agree};
+pub use consistency::{RankSetting, verify_consistent_across_ranks};
+#[cfg(feature = "mpi")]
+pub use local_ranks::LocalRanks;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
-#[cfg(feature = "mpi")]
-pub use neighbours::Neighbours;
 pub use threads::{Threads, threads};
 
 use crate::native::LibtorchError;
@@ -36,32 +36,32 @@ pub trait Group {
 
     /// Whether this is one process that was not started to train with others: its steps need not be those
     /// that any number of ranks would take.
-    fn is_alone(&self) -> bool {
+    fn is_single_process(&self) -> bool {
         false
     }
 
     /// Replaces `values`, of which every rank has as many, by the sums over all ranks: the same, bit for bit, on
-    /// each of them. Up to 4 ranks are added up in pairs, as [`add_in_pairs`] does it.
+    /// each of them. Up to 4 ranks are added up in pairs, as [`tree_reduce`] does it.
     ///
     /// # Errors
     /// A rank that does not answer or has ended.
-    fn sum(&self, values: &mut [f32]) -> Result<(), GroupError>;
+    fn all_reduce(&self, values: &mut [f32]) -> Result<(), GroupError>;
 
-    /// Whether [`sum_tensor`](Self::sum_tensor) takes what lies in this device's memory from there, and not by
+    /// Whether [`all_reduce_tensor`](Self::all_reduce_tensor) takes what lies in this device's memory from there, and not by
     /// way of the host.
-    fn reaches(&self, device: Device) -> bool {
+    fn is_device_aware(&self, device: Device) -> bool {
         let _ = device;
         false
     }
 
-    /// As [`sum`](Self::sum), of the f32 values in a tensor, whose elements lie one behind the other.
+    /// As [`all_reduce`](Self::all_reduce), of the f32 values in a tensor, whose elements lie one behind the other.
     ///
     /// # Errors
     /// A rank that does not answer or has ended.
-    fn sum_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
+    fn all_reduce_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
         let HostTensor { shape, values } = HostTensor::copy_of(tensor)?;
         let mut values = values.to_vec();
-        self.sum(&mut values)?;
+        self.all_reduce(&mut values)?;
         Ok(HostTensor::new(shape, values).copy_into(&mut tensor.shallow_clone())?)
     }
 
@@ -69,7 +69,7 @@ pub trait Group {
     ///
     /// # Errors
     /// A rank that does not answer or has ended.
-    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError>;
+    fn all_gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError>;
 
     /// Replaces `bytes` by those of rank 0.
     ///
@@ -157,10 +157,10 @@ fn the_ranks(ranks: &[usize], one: &str, many: &str) -> String {
 
 /// The only rank.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Alone;
+pub struct SingleProcess;
 
-impl Group for Alone {
-    fn is_alone(&self) -> bool {
+impl Group for SingleProcess {
+    fn is_single_process(&self) -> bool {
         true
     }
 
@@ -172,11 +172,11 @@ impl Group for Alone {
         1
     }
 
-    fn sum(&self, _: &mut [f32]) -> Result<(), GroupError> {
+    fn all_reduce(&self, _: &mut [f32]) -> Result<(), GroupError> {
         Ok(())
     }
 
-    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+    fn all_gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
         Ok(vec![own.to_vec()])
     }
 
@@ -188,13 +188,13 @@ impl Group for Alone {
 /// Adds lists of the same length: the sum of the first half of them and that of the second, each found in the
 /// same way. So the sums of ranks that have added up their own pieces like this are those of all pieces. The
 /// sum is in the first list, the others are used up.
-pub fn add_in_pairs(lists: &mut [&mut [f32]]) {
+pub fn tree_reduce(lists: &mut [&mut [f32]]) {
     if lists.len() < 2 {
         return;
     }
     let (first, second) = lists.split_at_mut(lists.len() / 2);
-    add_in_pairs(first);
-    add_in_pairs(second);
+    tree_reduce(first);
+    tree_reduce(second);
     if let ([sum, ..], [other, ..]) = (first, second) {
         sum.iter_mut().zip(&**other).for_each(|(sum, &other)| *sum += other);
     }
@@ -204,7 +204,7 @@ pub fn add_in_pairs(lists: &mut [&mut [f32]]) {
 ///
 /// # Errors
 /// As [`Group::broadcast`]; [`GroupError::Unreadable`] for what cannot be sent as JSON.
-pub fn rank_0s<T>(group: &dyn Group, own: T) -> Result<T, GroupError>
+pub fn broadcast_object<T>(group: &dyn Group, own: T) -> Result<T, GroupError>
 where
     T: serde::Serialize + serde::de::DeserializeOwned,
 {
@@ -232,7 +232,7 @@ mod tests {
         let sum = |numbers: &[f32]| {
             let mut lists: Vec<[f32; 1]> = numbers.iter().map(|&number| [number]).collect();
             let mut lists: Vec<&mut [f32]> = lists.iter_mut().map(|list| &mut list[..]).collect();
-            add_in_pairs(&mut lists);
+            tree_reduce(&mut lists);
             lists[0][0]
         };
         let pieces = [1e8, 3.0, -1e8, 5.0];

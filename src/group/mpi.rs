@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use tch::{Cuda, Device, Kind, Tensor};
 
-use super::neighbours::{Neighbour, Neighbours};
+use super::local_ranks::{LocalRank, LocalRanks};
 use super::{Group, GroupError};
-use crate::data::share::PIECES;
-use crate::native::mpi::{Parcel, Pending, Word, World};
+use crate::data::rank_shard::MICROBATCHES;
+use crate::native::mpi::{Parcel, Pending, Tag, World};
 
 /// Elements of one operation at most: MPI counts them in 31 bits.
 const AT_ONCE: usize = 1 << 28;
@@ -32,7 +32,7 @@ const LONGEST_GAP: f64 = 0.05;
 #[derive(Debug)]
 pub struct Mpi {
     world: World,
-    neighbours: Neighbours,
+    local_ranks: LocalRanks,
     timeout: Duration,
     /// The number of the last operation.
     turn: Cell<u64>,
@@ -59,10 +59,10 @@ impl Mpi {
     /// # Errors
     /// MPI's own.
     pub fn start(timeout: Duration) -> Result<Self, GroupError> {
-        let (world, all) = World::start(Neighbour::this().numbers())?;
-        let all: Vec<Neighbour> = all.into_iter().map(Neighbour::of).collect();
+        let (world, all) = World::start(LocalRank::this().numbers())?;
+        let all: Vec<LocalRank> = all.into_iter().map(LocalRank::of).collect();
         Ok(Self {
-            neighbours: Neighbours::of(world.rank(), &all),
+            local_ranks: LocalRanks::of(world.rank(), &all),
             world,
             timeout,
             turn: Cell::new(0),
@@ -77,14 +77,14 @@ impl Mpi {
     }
 
     /// The ranks on this one's machine.
-    pub fn neighbours(&self) -> &Neighbours {
-        &self.neighbours
+    pub fn local_ranks(&self) -> &LocalRanks {
+        &self.local_ranks
     }
 
     /// Ends the processes of all ranks at once, with exit code 1.
     pub fn abort(&self) -> ! {
         if self.world.has_given_up() {
-            self.neighbours.end();
+            self.local_ranks.end();
         }
         self.world.abort()
     }
@@ -122,18 +122,18 @@ impl Mpi {
             }
             std::thread::sleep(nap(waited));
             let mut calls = waited >= call;
-            while let Some((rank, their_turn)) = world.heard(Word::Call)? {
-                world.tell(rank, Word::Answer, their_turn)?;
+            while let Some((rank, their_turn)) = world.heard(Tag::Call)? {
+                world.tell(rank, Tag::Answer, their_turn)?;
                 // So that both know the same when their time is over; older ones are of waiting that ended,
                 // or of ranks that will call this one again.
                 calls |= their_turn >= turn;
             }
-            let closed = world.heard(Word::Close)?.is_some();
+            let closed = world.heard(Tag::Close)?.is_some();
             if (calls || closed) && roll.is_none() {
-                others().try_for_each(|rank| world.tell(rank, Word::Call, turn))?;
+                others().try_for_each(|rank| world.tell(rank, Tag::Call, turn))?;
                 roll = Some((0..world.size()).map(|rank| rank == own).collect());
             }
-            while let Some((rank, answered)) = world.heard(Word::Answer)? {
+            while let Some((rank, answered)) = world.heard(Tag::Answer)? {
                 if let (true, Some(present)) = (answered == turn, &mut roll) {
                     present[rank] = true;
                 }
@@ -146,7 +146,7 @@ impl Mpi {
                 let ranks = others().filter(|&rank| !present[rank]).collect();
                 let teller = present.iter().position(|&present| present).unwrap_or(own);
                 if teller != own {
-                    world.tell(teller, Word::Close, turn)?;
+                    world.tell(teller, Tag::Close, turn)?;
                 }
                 return Err(GroupError::Silent { ranks, waited: self.timeout, teller });
             }
@@ -202,7 +202,7 @@ fn nap(waited: Duration) -> Duration {
     (waited / 20).clamp(Duration::from_micros(10), Duration::from_millis(1))
 }
 
-/// As [`add_in_pairs`](super::add_in_pairs).
+/// As [`tree_reduce`](super::tree_reduce).
 fn added_in_pairs(lists: &[Tensor]) -> Result<Tensor, GroupError> {
     let (first, second) = lists.split_at(lists.len() / 2);
     match (first, second) {
@@ -220,17 +220,17 @@ impl Group for Mpi {
         self.world.size()
     }
 
-    fn reaches(&self, device: Device) -> bool {
+    fn is_device_aware(&self, device: Device) -> bool {
         self.reaches_gpus && device.is_cuda()
     }
 
-    fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
+    fn all_reduce(&self, values: &mut [f32]) -> Result<(), GroupError> {
         if self.world.size() == 1 {
             return Ok(());
         }
         for part in values.chunks_mut(AT_ONCE) {
             // As many as may come to the same bits.
-            if self.world.size() <= PIECES {
+            if self.world.size() <= MICROBATCHES {
                 let list = Tensor::f_from_slice(part)?;
                 self.sum_in_pairs(&list)?;
                 list.f_copy_data(part, part.len())?;
@@ -246,7 +246,7 @@ impl Group for Mpi {
         Ok(())
     }
 
-    fn sum_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
+    fn all_reduce_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
         let list = tensor.f_view([-1])?;
         let parts = (0..tensor.numel()).step_by(AT_ONCE);
         parts.map(|first| (first, AT_ONCE.min(tensor.numel() - first))).try_for_each(
@@ -254,7 +254,7 @@ impl Group for Mpi {
         )
     }
 
-    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+    fn all_gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
         let length = (own.len() as u64).to_le_bytes();
         let each = vec![length.len(); self.world.size()];
         let [_, lengths] = self.wait(self.world.gather(length.to_vec(), &each))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Group, GroupError, add_in_pairs};
+use super::{Group, GroupError, tree_reduce};
 
 /// A rank that is a thread of this process; dropping it tells the others that it has ended.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Threads {
 ///     let ranks = group::threads(3, Duration::from_secs(60));
 ///     let work = |rank: group::Threads| {
 ///         let mut values = [rank.rank() as f32];
-///         rank.sum(&mut values).map(|()| values[0])
+///         rank.all_reduce(&mut values).map(|()| values[0])
 ///     };
 ///     let threads: Vec<_> = ranks.into_iter().map(|rank| scope.spawn(move || work(rank))).collect();
 ///     threads.into_iter().filter_map(|thread| thread.join().ok()?.ok()).collect()
@@ -134,21 +134,21 @@ impl Group for Threads {
         self.hall.size
     }
 
-    fn sum(&self, values: &mut [f32]) -> Result<(), GroupError> {
+    fn all_reduce(&self, values: &mut [f32]) -> Result<(), GroupError> {
         let all = self.meet(bytemuck::cast_slice(values).to_vec())?;
         let numbers = |bytes: &Vec<u8>| -> Vec<f32> {
             bytes.chunks_exact(size_of::<f32>()).map(bytemuck::pod_read_unaligned).collect()
         };
         let mut lists: Vec<Vec<f32>> = all.iter().map(numbers).collect();
         let mut lists: Vec<&mut [f32]> = lists.iter_mut().map(|list| &mut list[..]).collect();
-        add_in_pairs(&mut lists);
+        tree_reduce(&mut lists);
         for (value, &sum) in values.iter_mut().zip(lists.iter().flat_map(|list| list.iter())) {
             *value = sum;
         }
         Ok(())
     }
 
-    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+    fn all_gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
         Ok(self.meet(own.to_vec())?.to_vec())
     }
 
@@ -164,7 +164,7 @@ impl Group for Threads {
 
 #[cfg(test)]
 mod tests {
-    use super::super::agree;
+    use super::super::verify_consistent_across_ranks;
     use super::*;
 
     /// What `work` gives on each of so many ranks.
@@ -188,9 +188,9 @@ mod tests {
         let all = on_each(4, LONG, |group| {
             for round in 0..100 {
                 let mut values = [group.rank() as f32, round as f32];
-                group.sum(&mut values).unwrap();
+                group.all_reduce(&mut values).unwrap();
                 assert_eq!(values, [6.0, 4.0 * round as f32]);
-                let gathered = group.gather(&vec![group.rank() as u8; group.rank()]).unwrap();
+                let gathered = group.all_gather(&vec![group.rank() as u8; group.rank()]).unwrap();
                 assert_eq!(gathered, [vec![], vec![1], vec![2; 2], vec![3; 3]]);
                 let mut bytes = vec![group.rank() as u8 + round];
                 group.broadcast(&mut bytes).unwrap();
@@ -205,7 +205,7 @@ mod tests {
     fn one_that_ends_is_named_by_the_others() {
         let errors = on_each(3, LONG, |group| match group.rank() {
             1 => None,
-            _ => Some(group.sum(&mut [0.0]).unwrap_err()),
+            _ => Some(group.all_reduce(&mut [0.0]).unwrap_err()),
         });
         let ended = Some(GroupError::Ended(1));
         assert_eq!(errors, [ended.clone(), None, ended]);
@@ -217,7 +217,7 @@ mod tests {
             if group.rank() == 2 {
                 std::thread::sleep(Duration::from_millis(900));
             }
-            group.sum(&mut [0.0]).err()
+            group.all_reduce(&mut [0.0]).err()
         });
         let named = |error: &Option<GroupError>| match error {
             Some(GroupError::Silent { ranks, teller, .. }) => (ranks == &[2], *teller),
@@ -234,7 +234,7 @@ mod tests {
         let fact = |name: &str, value: usize| (name.to_owned(), value.to_string());
         let errors = on_each(3, LONG, |group| {
             let facts = [fact("seed", 7), fact("batch size", 32 + group.rank() / 2)];
-            agree(&group, &facts).map_err(|error| error.to_string())
+            verify_consistent_across_ranks(&group, &facts).map_err(|error| error.to_string())
         });
         for error in errors {
             let error = error.unwrap_err();
@@ -243,7 +243,8 @@ mod tests {
                 "{error}"
             );
         }
-        let same = on_each(3, LONG, |group| agree(&group, &[fact("seed", 7)]));
+        let same =
+            on_each(3, LONG, |group| verify_consistent_across_ranks(&group, &[fact("seed", 7)]));
         assert_eq!(same, [Ok(()), Ok(()), Ok(())]);
     }
 }

@@ -5,8 +5,8 @@ use std::io::{Cursor, Read};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::allowance::Allowance;
 use super::error::Problem;
+use super::memory_budget::MemoryBudget;
 
 /// The most records that an archive may have; a network of a thousand layers has a few thousand.
 const MOST_RECORDS: usize = 1 << 16;
@@ -47,7 +47,7 @@ impl<'a> Archive<'a> {
     pub(super) fn read(
         &mut self,
         name: &str,
-        allowance: &mut Allowance,
+        budget: &mut MemoryBudget,
     ) -> Result<Vec<u8>, Problem> {
         let at = |message: String| damaged(format!("record {name:?}: {message}"));
         let place = self.zip.index_for_name(name).ok_or_else(|| at("it is missing".to_owned()))?;
@@ -67,7 +67,7 @@ impl<'a> Archive<'a> {
         }
         let record = self.zip.by_index(place).map_err(|error| at(error.to_string()))?;
         let size = usize::try_from(record.size()).unwrap_or(usize::MAX);
-        let mut bytes = allowance.list(size)?;
+        let mut bytes = budget.list(size)?;
         // One more than it says: what lies about its size is noticed, and the checksum is compared at
         // the end.
         let read = record.take(size as u64 + 1).read_to_end(&mut bytes);
@@ -122,7 +122,7 @@ mod tests {
     fn records_come_whole_and_every_flipped_bit_is_noticed() -> Result<(), Problem> {
         let content = b"some content that is long enough";
         let whole = archive(CompressionMethod::Stored, content);
-        let read = |bytes: &[u8]| Archive::open(bytes)?.read("a", &mut Allowance::new(99, 1));
+        let read = |bytes: &[u8]| Archive::open(bytes)?.read("a", &mut MemoryBudget::new(99, 1));
         assert_eq!(read(&whole)?, content);
         let place = whole.windows(content.len()).position(|window| window == content).unwrap();
         for bit in 0..8 * content.len() {
@@ -137,7 +137,7 @@ mod tests {
     fn a_bomb_is_refused_before_it_is_unpacked() {
         let bytes = archive(CompressionMethod::Deflated, &vec![0; 8 << 20]);
         let mut archive = Archive::open(&bytes).unwrap();
-        let error = archive.read("a", &mut Allowance::new(bytes.len(), Allowance::PACKED));
+        let error = archive.read("a", &mut MemoryBudget::new(bytes.len(), MemoryBudget::PACKED));
         assert!(error.is_err_and(|e| e.to_string().contains("asks for more than")));
     }
 }

@@ -3,11 +3,11 @@
 use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
 use serde_json::Value;
 
-use super::allowance::Allowance;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
 use super::keras::{self, Attributes, Layout};
+use super::memory_budget::MemoryBudget;
 use super::numbers::{Dtype, Order, count};
 use super::{Imported, ImportedTensor};
 use crate::export::keras::datatype;
@@ -18,7 +18,7 @@ const MOST_OBJECTS: usize = 1 << 14;
 
 /// Reads a file, with the description of its network, if that lies elsewhere.
 pub(super) fn read(bytes: Vec<u8>, config: Option<Value>) -> Result<Imported, Problem> {
-    let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
+    let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     check_whole(&bytes)?;
     // The bytes are copied once more for each tensor, and the file's own tables are read of them.
     let file = File::from_bytes(bytes).map_err(damaged)?;
@@ -27,7 +27,7 @@ pub(super) fn read(bytes: Vec<u8>, config: Option<Value>) -> Result<Imported, Pr
         card: None,
         layout: Layout::default(),
         objects: 0,
-        allowance: &mut allowance,
+        budget: &mut budget,
     };
     walk.group(&file.root(), "", 0)?;
     let Walk { tensors, card, layout, .. } = walk;
@@ -59,7 +59,7 @@ struct Walk<'a> {
     card: Option<Card>,
     layout: Layout,
     objects: usize,
-    allowance: &'a mut Allowance,
+    budget: &'a mut MemoryBudget,
 }
 
 impl Walk<'_> {
@@ -89,7 +89,7 @@ impl Walk<'_> {
         for (name, value) in group.attrs().map_err(damaged)? {
             if let Some(list) = list(value) {
                 for text in &list {
-                    self.allowance.take::<u8>(text.len())?;
+                    self.budget.take::<u8>(text.len())?;
                 }
                 texts.insert(name, list);
             }
@@ -118,7 +118,7 @@ impl Walk<'_> {
     fn card(&mut self, dataset: &Dataset) -> Result<(), Problem> {
         if let Some(size) = stored(dataset)?.and_then(|size| usize::try_from(size).ok()) {
             // The library's two copies.
-            self.allowance.take::<u8>(2 * size.min(usize::MAX / 2))?;
+            self.budget.take::<u8>(2 * size.min(usize::MAX / 2))?;
             let texts = dataset.read_string().map_err(damaged)?;
             self.card = texts.first().and_then(|text| Card::read(text.as_bytes()));
         }
@@ -161,14 +161,14 @@ impl Walk<'_> {
             )));
         }
         // The library's own copy, and ours.
-        self.allowance.take::<u8>(numbers * size)?;
-        self.allowance.take::<f32>(numbers)?;
+        self.budget.take::<u8>(numbers * size)?;
+        self.budget.take::<f32>(numbers)?;
         let values = match (numbers, &dtype) {
             (0, _) => Vec::new(),
             (_, Dtype::F32) => dataset.read_f32().map_err(damaged)?,
             (_, Dtype::F16) => {
                 let bytes = dataset.read_raw().map_err(damaged)?;
-                dtype.decode(&bytes, Order::Little, self.allowance)?.unwrap_or_default()
+                dtype.decode(&bytes, Order::Little, self.budget)?.unwrap_or_default()
             }
             _ => {
                 dataset.read_f64().map_err(damaged)?.into_iter().map(|value| value as f32).collect()

@@ -16,9 +16,8 @@
 //!
 //! Nothing in a file is ever run: a pickle is read by a machine that knows lists, dictionaries and
 //! tensors, and refuses everything else by its name. The memory that a file takes is bounded by its own
-//! length: see [`Allowance`].
+//! length: see [`MemoryBudget`].
 
-mod allowance;
 mod archive;
 mod card;
 mod error;
@@ -26,6 +25,7 @@ mod format;
 mod hdf5;
 mod keras;
 mod layers;
+mod memory_budget;
 mod names;
 mod network;
 mod npy;
@@ -37,11 +37,11 @@ mod safetensors;
 mod statistics;
 mod torch;
 
-pub use allowance::Allowance;
 pub use card::{CARD, Card};
 pub use error::{ImportError, Problem};
 pub use format::Format;
-pub use network::{Network, Wanted};
+pub use memory_budget::MemoryBudget;
+pub use network::{ImportOptions, Network};
 pub use numbers::Dtype;
 pub use statistics::Statistics;
 

@@ -13,7 +13,7 @@ use crate::tensors::{HostTensor, Tensors};
 /// What is known of a network beside its file. What is not given is taken from the file's card, else
 /// from the shapes: relu between the layers, a square image if the first layer's inputs make one.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wanted {
+pub struct ImportOptions {
     /// The whole network.
     pub network: Option<Spec>,
     /// The activation of all Dense layers but the last.
@@ -43,7 +43,7 @@ impl Imported {
     /// # Errors
     /// Tensors that are not of Dense layers, or not of this network (each is listed with what is
     /// expected), that hold NaN or infinities, or class names that do not go with it.
-    pub fn network(&self, wanted: &Wanted) -> Result<Network, Problem> {
+    pub fn network(&self, wanted: &ImportOptions) -> Result<Network, Problem> {
         if self.format == super::Format::Onnx {
             return Err(Problem::OnlyInspected);
         }
@@ -268,8 +268,8 @@ mod tests {
         let keras =
             file(Format::Npz, &[("arr_0", &[4, 2], &kernel), ("arr_1", &[2], &[0.5, -0.5])]);
         // A lone pair without names could be a kernel and a norm layer's scale.
-        assert!(matches!(keras.network(&Wanted::default()), Err(Problem::Unnamed(_))));
-        let relu = Wanted { activation: Some(Activation::Relu), ..Wanted::default() };
+        assert!(matches!(keras.network(&ImportOptions::default()), Err(Problem::Unnamed(_))));
+        let relu = ImportOptions { activation: Some(Activation::Relu), ..ImportOptions::default() };
         let network = keras.network(&relu)?;
         assert_eq!(network.spec, Spec::classifier(&[2, 2], &[], Activation::Relu, 0.0, 2));
         assert_eq!((&network.classes[..], network.guessed), (&["0".into(), "1".into()][..], false));
@@ -278,8 +278,8 @@ mod tests {
         let flat = Spec { input_shape: vec![4], layers: vec![crate::layers::Dense::new(2).into()] };
         let card = Card { network: Some(flat), ..Card::default() };
         let told = Imported { card: Some(card), ..keras.clone() };
-        let wanted = Wanted { input_shape: Some(vec![1, 4]), ..relu.clone() };
-        assert_eq!(told.network(&Wanted::default())?.spec.layers.len(), 1);
+        let wanted = ImportOptions { input_shape: Some(vec![1, 4]), ..relu.clone() };
+        assert_eq!(told.network(&ImportOptions::default())?.spec.layers.len(), 1);
         assert_eq!(told.network(&wanted)?.spec, keras.network(&wanted)?.spec);
         assert_eq!(keras.network(&wanted)?.spec.input_shape, [1, 4]);
         Ok(())
@@ -288,13 +288,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_listed() {
         let error =
-            |file: &Imported, wanted: &Wanted| file.network(wanted).unwrap_err().to_string();
+            |file: &Imported, wanted: &ImportOptions| file.network(wanted).unwrap_err().to_string();
         let two = file(
             Format::TorchStateDict,
             &[("a.weight", &[2, 4], &[0.0; 8]), ("a.bias", &[2], &[0.0; 2])],
         );
         let network = Some(Spec::classifier(&[2, 2], &[3], Activation::Relu, 0.0, 2));
-        let wanted = Wanted { network, ..Wanted::default() };
+        let wanted = ImportOptions { network, ..ImportOptions::default() };
         assert_eq!(
             error(&two, &wanted),
             "its tensors are not those of the network:\n  \
@@ -303,12 +303,12 @@ mod tests {
              expected 3.weight [2, 3], found nothing\n  \
              expected 3.bias [2], found nothing"
         );
-        let wanted = Wanted { input_shape: Some(vec![5]), ..Wanted::default() };
+        let wanted = ImportOptions { input_shape: Some(vec![5]), ..ImportOptions::default() };
         assert!(error(&two, &wanted).contains("takes 4 values, found input shape [5]"));
-        let wanted = Wanted { classes: Some(vec!["a".into()]), ..Wanted::default() };
+        let wanted = ImportOptions { classes: Some(vec!["a".into()]), ..ImportOptions::default() };
         assert!(error(&two, &wanted).contains("has 2 classes, found 1"));
         let nan = file(Format::Npz, &[("weight", &[2, 2], &[0.0, 1.0, f32::NAN, 2.0])]);
         let message = "tensor \"weight\" must hold finite numbers, found NaN at position 2";
-        assert!(error(&nan, &Wanted::default()).contains(message));
+        assert!(error(&nan, &ImportOptions::default()).contains(message));
     }
 }

@@ -1,26 +1,26 @@
 //! NumPy's arrays: `.npy` records in a `.npz` archive, by
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
-use super::allowance::Allowance;
 use super::archive::Archive;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
+use super::memory_budget::MemoryBudget;
 use super::numbers::{Dtype, Order, count};
 use super::{Imported, ImportedTensor};
 
 /// Reads an archive of arrays, whatever wrote it.
 pub(super) fn read_npz(bytes: &[u8]) -> Result<Imported, Problem> {
     let mut archive = Archive::open(bytes)?;
-    let mut allowance = Allowance::new(bytes.len(), Allowance::PACKED);
+    let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::PACKED);
     let names: Vec<String> = archive.names().map(ToOwned::to_owned).collect();
     let (mut tensors, mut card) = (Vec::new(), None);
     for record in names {
         if let Some(name) = record.strip_suffix(".npy") {
-            let bytes = archive.read(&record, &mut allowance)?;
-            tensors.push(array(name, &bytes, &mut allowance)?);
+            let bytes = archive.read(&record, &mut budget)?;
+            tensors.push(array(name, &bytes, &mut budget)?);
         } else if record == CARD {
-            card = Card::read(&archive.read(&record, &mut allowance)?);
+            card = Card::read(&archive.read(&record, &mut budget)?);
         } else if !record.ends_with('/') {
             let message = format!("record {record:?}, which is no array: save the arrays alone");
             return Err(Problem::Unsupported { format: ".npz", message });
@@ -39,7 +39,7 @@ struct Header {
     shape: Vec<usize>,
 }
 
-fn array(name: &str, bytes: &[u8], allowance: &mut Allowance) -> Result<ImportedTensor, Problem> {
+fn array(name: &str, bytes: &[u8], budget: &mut MemoryBudget) -> Result<ImportedTensor, Problem> {
     let damaged = |message: String| Problem::Damaged {
         format: ".npz",
         message: format!("array {name:?}: {message}"),
@@ -55,9 +55,9 @@ fn array(name: &str, bytes: &[u8], allowance: &mut Allowance) -> Result<Imported
             "{numbers} numbers of {size} bytes are needed, found {found} bytes"
         )));
     }
-    let mut values = dtype.decode(data, order, allowance)?;
+    let mut values = dtype.decode(data, order, budget)?;
     if let (Some(columns), true, 2..) = (&values, fortran, shape.len()) {
-        values = Some(by_rows(columns, &shape, allowance)?);
+        values = Some(by_rows(columns, &shape, budget)?);
     }
     Ok(ImportedTensor { name: name.to_owned(), dtype, shape, values })
 }
@@ -66,9 +66,9 @@ fn array(name: &str, bytes: &[u8], allowance: &mut Allowance) -> Result<Imported
 fn by_rows(
     columns: &[f32],
     shape: &[usize],
-    allowance: &mut Allowance,
+    budget: &mut MemoryBudget,
 ) -> Result<Vec<f32>, Problem> {
-    let mut rows = allowance.list(columns.len())?;
+    let mut rows = budget.list(columns.len())?;
     for position in 0..columns.len() {
         let (mut rest, mut place, mut stride) = (position, 0, columns.len());
         for &size in shape.iter().rev() {
@@ -234,9 +234,9 @@ mod tests {
             0., 12., 4., 16., 8., 20., 1., 13., 5., 17., 9., 21., 2., 14., 6., 18., 10., 22., 3.,
             15., 7., 19., 11., 23.,
         ];
-        let rows = by_rows(&columns, &[2, 3, 4], &mut Allowance::new(0, 1))?;
+        let rows = by_rows(&columns, &[2, 3, 4], &mut MemoryBudget::new(0, 1))?;
         assert!(rows.iter().enumerate().all(|(i, &value)| value == i as f32), "{rows:?}");
-        assert!(by_rows(&[], &[0, 3], &mut Allowance::new(0, 1))?.is_empty());
+        assert!(by_rows(&[], &[0, 3], &mut MemoryBudget::new(0, 1))?.is_empty());
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use half::{bf16, f16};
 
-use super::allowance::Allowance;
 use super::error::Problem;
+use super::memory_budget::MemoryBudget;
 
 /// The type of a tensor's numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +42,10 @@ impl Dtype {
         &self,
         bytes: &[u8],
         order: Order,
-        allowance: &mut Allowance,
+        budget: &mut MemoryBudget,
     ) -> Result<Option<Vec<f32>>, Problem> {
         let Some(size) = self.size() else { return Ok(None) };
-        let mut values = allowance.list(bytes.len() / size)?;
+        let mut values = budget.list(bytes.len() / size)?;
         match self {
             Self::F32 => extend(&mut values, bytes, order, f32::from_le_bytes),
             Self::F16 => extend(&mut values, bytes, order, |b| f16::from_le_bytes(b).to_f32()),
@@ -115,16 +115,12 @@ mod tests {
         for (dtype, little) in cases {
             let big: Vec<u8> = little.iter().rev().copied().collect();
             for (bytes, order) in [(little, Order::Little), (&big[..], Order::Big)] {
-                let mut allowance = Allowance::new(8, 1);
-                assert_eq!(
-                    dtype.decode(bytes, order, &mut allowance)?,
-                    Some(vec![-1.5]),
-                    "{dtype}"
-                );
+                let mut budget = MemoryBudget::new(8, 1);
+                assert_eq!(dtype.decode(bytes, order, &mut budget)?, Some(vec![-1.5]), "{dtype}");
             }
         }
         let other = Dtype::Other("I64".to_owned());
-        assert_eq!(other.decode(&[0; 8], Order::Little, &mut Allowance::new(8, 1))?, None);
+        assert_eq!(other.decode(&[0; 8], Order::Little, &mut MemoryBudget::new(8, 1))?, None);
         Ok(())
     }
 }

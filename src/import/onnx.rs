@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-use super::allowance::Allowance;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
+use super::memory_budget::MemoryBudget;
 use super::numbers::{Dtype, Order, count};
 use super::{Imported, ImportedTensor};
 
 /// Reads a file.
 pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
-    let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
+    let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
     for model in Fields(bytes) {
         match model? {
@@ -25,8 +25,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
                 for field in Fields(graph) {
                     // initializer
                     if let (5, Field::Bytes(tensor)) = field? {
-                        allowance.take::<ImportedTensor>(1)?;
-                        tensors.push(initializer(tensor, &mut allowance)?);
+                        budget.take::<ImportedTensor>(1)?;
+                        tensors.push(initializer(tensor, &mut budget)?);
                     }
                 }
             }
@@ -37,7 +37,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
             }
             // metadata_props
             (14, Field::Bytes(entry)) => {
-                allowance.take::<[String; 2]>(1)?;
+                budget.take::<[String; 2]>(1)?;
                 let (mut key, mut value) = (String::new(), String::new());
                 for field in Fields(entry) {
                     match field? {
@@ -55,7 +55,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     Ok(Imported { card, metadata, ..Imported::new(Format::Onnx, tensors) })
 }
 
-fn initializer(bytes: &[u8], allowance: &mut Allowance) -> Result<ImportedTensor, Problem> {
+fn initializer(bytes: &[u8], budget: &mut MemoryBudget) -> Result<ImportedTensor, Problem> {
     let (mut name, mut shape, mut kind) = (String::new(), Vec::new(), 0);
     let (mut raw, mut floats) = (None, None);
     for field in Fields(bytes) {
@@ -92,7 +92,7 @@ fn initializer(bytes: &[u8], allowance: &mut Allowance) -> Result<ImportedTensor
             let found = data.len();
             return Err(damaged(format!("tensor {name:?} of shape {shape:?} has {found} bytes")));
         }
-        values = dtype.decode(data, Order::Little, allowance)?;
+        values = dtype.decode(data, Order::Little, budget)?;
     }
     Ok(ImportedTensor { name, dtype, shape, values })
 }

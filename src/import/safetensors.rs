@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype as Type, SafeTensors};
 
-use super::allowance::Allowance;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
+use super::memory_budget::MemoryBudget;
 use super::numbers::{Dtype, Order};
 use super::{Imported, ImportedTensor};
 
@@ -60,7 +60,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let (_, header) = SafeTensors::read_metadata(bytes)
         .map_err(|error| cut(bytes).unwrap_or_else(|| damaged(error)))?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-    let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
+    let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     let mut tensors = Vec::new();
     for name in header.offset_keys() {
         let view = file.tensor(&name).map_err(damaged)?;
@@ -71,7 +71,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
             Type::F64 => Dtype::F64,
             other => Dtype::Other(format!("{other:?}")),
         };
-        let values = dtype.decode(view.data(), Order::Little, &mut allowance)?;
+        let values = dtype.decode(view.data(), Order::Little, &mut budget)?;
         tensors.push(ImportedTensor { name, dtype, shape: view.shape().to_vec(), values });
     }
     let mut metadata = header.metadata().clone().unwrap_or_default();

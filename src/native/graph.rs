@@ -11,13 +11,13 @@ use super::{LibtorchError, check, ffi};
 /// Makes another CUDA stream than the default one, which cannot be recorded, this thread's own for as
 /// long as it lives. Both ends wait for what the stream before has to do.
 #[derive(Debug)]
-pub struct OwnStream {
+pub struct SideStream {
     before: ffi::Stream,
     /// It belongs to its thread.
     _thread: PhantomData<*const ()>,
 }
 
-impl OwnStream {
+impl SideStream {
     /// On the GPU of this number, which is in use already.
     pub fn enter(device: usize) -> Result<Self, LibtorchError> {
         let mut stream = ffi::Stream { id: 0, device: 0 };
@@ -28,7 +28,7 @@ impl OwnStream {
     }
 }
 
-impl Drop for OwnStream {
+impl Drop for SideStream {
     fn drop(&mut self) {
         // What fails here fails again at the next operation, where it can be told.
         let _ = check(unsafe { ffi::seqfit_stream_exchange(&mut self.before) });
@@ -45,7 +45,7 @@ pub struct Graph(*mut ffi::Graph);
 
 impl Graph {
     /// Records what `work` has this thread's stream do; none of it is done. The stream must be an
-    /// [`OwnStream`], and the operations must have run on it before, so that libtorch has loaded what
+    /// [`SideStream`], and the operations must have run on it before, so that libtorch has loaded what
     /// they need.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ mod tests {
             let work =
                 || -> Result<(), LibtorchError> { unreachable!("there is nothing to record") };
             assert!(Graph::record(0, work).is_err());
-            assert!(OwnStream::enter(0).is_err());
+            assert!(SideStream::enter(0).is_err());
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
         if crate::device::require(Device::Cuda(0)).is_err() {
             return Ok(());
         }
-        let _stream = OwnStream::enter(0)?;
+        let _stream = SideStream::enter(0)?;
         let ones = Tensor::f_ones([3], (Kind::Float, Device::Cuda(0)))?;
         let mut sum = Tensor::f_zeros([], (Kind::Float, Device::Cuda(0)))?;
         for _ in 0..3 {

@@ -6,6 +6,7 @@
 pub(crate) mod buffer;
 pub(crate) mod driver;
 mod ffi;
+pub(crate) mod gemm;
 pub(crate) mod graph;
 pub(crate) mod kernels;
 pub(crate) mod library;
@@ -14,7 +15,6 @@ pub(crate) mod module;
 pub(crate) mod mpi;
 pub(crate) mod optimizer;
 pub(crate) mod precision;
-pub(crate) mod products;
 pub(crate) mod random;
 pub(crate) mod team;
 

@@ -69,14 +69,17 @@ impl Module {
     /// module gives the same bytes.
     pub fn archive(&self, extra: (&str, &str)) -> Result<Vec<u8>, LibtorchError> {
         #[derive(Default)]
-        struct Taken {
+        struct StepOutcome {
             bytes: Vec<u8>,
             missing: Option<usize>,
         }
         extern "C" fn take(context: *mut c_void, data: *const c_char, n: usize) {
             // SAFETY: the context given below, and n live bytes of the C++ side's.
             let (taken, data) = unsafe {
-                (&mut *context.cast::<Taken>(), std::slice::from_raw_parts(data.cast::<u8>(), n))
+                (
+                    &mut *context.cast::<StepOutcome>(),
+                    std::slice::from_raw_parts(data.cast::<u8>(), n),
+                )
             };
             match reserved(n) {
                 Ok(bytes) => {
@@ -87,7 +90,7 @@ impl Module {
             }
         }
         let (name, content) = (c_string(extra.0)?, c_string(extra.1)?);
-        let mut taken = Taken::default();
+        let mut taken = StepOutcome::default();
         let context = (&raw mut taken).cast();
         check(unsafe {
             ffi::seqfit_module_archive(self.0, name.as_ptr(), content.as_ptr(), take, context)

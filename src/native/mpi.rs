@@ -18,7 +18,7 @@ const TRADE: c_int = 1;
 
 /// What ranks tell each other beside their work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum Tag {
     /// Who waits as well?
     Call = 2,
     /// I do.
@@ -264,7 +264,7 @@ impl World {
     }
 
     /// Sends a word and a number to one rank, whenever that may take it.
-    pub fn tell(&self, rank: usize, word: Word, number: u64) -> Result<(), String> {
+    pub fn tell(&self, rank: usize, tag: Tag, number: u64) -> Result<(), String> {
         // For as long as the process lives: nobody waits for such a message to be taken.
         let number: &'static mut u64 = Box::leak(Box::new(number));
         let place = std::ptr::from_mut(number).cast::<c_void>();
@@ -273,13 +273,13 @@ impl World {
             let mut request = ffi::RSMPI_REQUEST_NULL;
             let to = count(rank)?;
             let (kind, request) = (ffi::RSMPI_UINT64_T, &raw mut request);
-            check(ffi::MPI_Isend(place, 1, kind, to, word as c_int, self.pairs, request))
+            check(ffi::MPI_Isend(place, 1, kind, to, tag as c_int, self.pairs, request))
         }
     }
 
     /// A number that some rank has sent here with that word, and its sender, if one has come.
-    pub fn heard(&self, word: Word) -> Result<Option<(usize, u64)>, String> {
-        let tag = word as c_int;
+    pub fn heard(&self, tag: Tag) -> Result<Option<(usize, u64)>, String> {
+        let tag = tag as c_int;
         let (mut is_there, mut number) = (0, 0u64);
         // SAFETY: a status is plain numbers, which MPI writes; all places are of this function.
         let sender = unsafe {

@@ -6,7 +6,7 @@ use tch::{Device, Kind};
 use super::ReportError;
 use super::calibration::{Calibration, likeliest};
 use crate::data::Dataset;
-use crate::data::batches::Feed;
+use crate::data::batches::DataLoader;
 use crate::evaluate::{Evaluation, check_fit};
 use crate::model::Sequential;
 use crate::native::LibtorchError;
@@ -51,7 +51,7 @@ impl Assessment {
     /// A dataset that does not fit the network, answers that are no numbers, or libtorch's own.
     pub fn of(model: &Sequential, dataset: &Dataset, most: usize) -> Result<Self, ReportError> {
         check_fit(model, dataset)?;
-        let feed = Feed::new(dataset, model.device()).map_err(crate::EvaluateError::from)?;
+        let feed = DataLoader::new(dataset, model.device()).map_err(crate::EvaluateError::from)?;
         let evaluation = model.evaluate_feed(&feed)?;
         let classes = model.outputs();
         let mut calibration = Calibration::default();

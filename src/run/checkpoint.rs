@@ -23,7 +23,7 @@ const SHA256: &str = "sha256";
 const DIGEST: usize = 64;
 /// Some hundred thousands of epochs; parsed JSON takes many times its text's memory.
 const MOST_STATE: usize = 64 << 20;
-const ANCHOR: &str = "anchor.";
+const ROLLBACK_POINT: &str = "anchor.";
 
 /// A snapshot and what it belongs to.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +104,7 @@ impl Part {
             callbacks: callbacks
                 .map(|(key, value)| (key, CallbackState { value, tensors: Tensors::new() }))
                 .collect(),
-            anchor: None,
+            rollback_point: None,
         };
         for (name, tensor) in tensors {
             let place = match name.split_once('.') {
@@ -149,15 +149,15 @@ impl Checkpoint {
     /// # Errors
     /// Numbers that are not finite.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
-        let anchor = self.snapshot.anchor.as_deref();
+        let rollback_point = self.snapshot.rollback_point.as_deref();
         let header = Header {
             format: FORMAT,
             identity: self.identity.clone(),
             snapshot: Part::of(&self.snapshot),
-            anchor: anchor.map(Part::of),
+            anchor: rollback_point.map(Part::of),
         };
         let mut all = named(&self.snapshot, "");
-        all.extend(anchor.into_iter().flat_map(|anchor| named(anchor, ANCHOR)));
+        all.extend(rollback_point.into_iter().flat_map(|snapshot| named(snapshot, ROLLBACK_POINT)));
         let state = serde_json::to_string(&header)?;
         if state.len() > MOST_STATE {
             return Err(CheckpointError::Long(state.len()));
@@ -197,18 +197,18 @@ impl Checkpoint {
         let header: Header = serde_json::from_str(&text)?;
         let behind: Tensors = {
             let names: Vec<String> =
-                tensors.keys().filter(|name| name.starts_with(ANCHOR)).cloned().collect();
+                tensors.keys().filter(|name| name.starts_with(ROLLBACK_POINT)).cloned().collect();
             let taken = names.into_iter().filter_map(|name| {
                 let tensor = tensors.remove(&name)?;
-                Some((name[ANCHOR.len()..].to_owned(), tensor))
+                Some((name[ROLLBACK_POINT.len()..].to_owned(), tensor))
             });
             taken.collect()
         };
         let mut snapshot = header.snapshot.with(tensors)?;
-        snapshot.anchor = match header.anchor {
+        snapshot.rollback_point = match header.anchor {
             Some(anchor) => Some(Arc::new(anchor.with(behind)?)),
             None => match behind.into_keys().next() {
-                Some(name) => return Err(CheckpointError::Name(format!("{ANCHOR}{name}"))),
+                Some(name) => return Err(CheckpointError::Name(format!("{ROLLBACK_POINT}{name}"))),
                 None => None,
             },
         };
@@ -251,7 +251,7 @@ mod tests {
         HostTensor::new(vec![values.len()], values.to_vec())
     }
 
-    fn snapshot(step: u64, anchor: Option<Arc<Snapshot>>) -> Snapshot {
+    fn snapshot(step: u64, rollback_point: Option<Arc<Snapshot>>) -> Snapshot {
         let tensors = |x: f32| Tensors::from([("1.weight".to_owned(), tensor(&[x, -0.0]))]);
         let state = State { step, learning_rate: 0.1 + 0.2, ..State::default() };
         let remembered =
@@ -262,14 +262,14 @@ mod tests {
             average: tensors(0.5),
             moments: [tensors(1e-30), Tensors::new()],
             callbacks: BTreeMap::from([("early_stopping".to_owned(), remembered)]),
-            anchor,
+            rollback_point,
         }
     }
 
     fn checkpoint() -> Checkpoint {
-        let anchor = Some(Arc::new(snapshot(3, None)));
+        let rollback_point = Some(Arc::new(snapshot(3, None)));
         let identity = Identity::from_value(serde_json::json!({"note": "\"sha256\":\"x"}));
-        Checkpoint { identity, snapshot: Arc::new(snapshot(7, anchor)) }
+        Checkpoint { identity, snapshot: Arc::new(snapshot(7, rollback_point)) }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub enum Problem {
 
 impl Problem {
     /// Whether nothing is wrong with the file itself: another seqfit reads it, or it may be readable again.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Read(_) | Self::Contents(CheckpointError::Format(_)))
     }
 }
@@ -130,7 +130,7 @@ pub(super) fn candidates(folder: &Path) -> io::Result<impl Iterator<Item = PathB
 
 /// Gives a file that cannot be used another name, so that it is in nobody's way. The caller holds the
 /// run's lock.
-pub(super) fn put_aside(path: PathBuf, problem: Problem) -> Result<Damaged, RunError> {
+pub(super) fn quarantine(path: PathBuf, problem: Problem) -> Result<Damaged, RunError> {
     let aside = PathBuf::from(format!("{}{DAMAGED}", path.display()));
     match fs::rename(&path, &aside) {
         Ok(()) => Ok(Damaged { path: aside, problem }),
@@ -208,7 +208,7 @@ pub(super) fn prune(folder: &Path, keep: usize) -> io::Result<usize> {
 
 /// Writes with `write`; if the disk is full, once more after all checkpoints in `folder` but the
 /// newest have made room.
-pub(super) fn making_room(
+pub(super) fn retry_after_pruning(
     folder: &Path,
     write: impl Fn() -> Result<(), WriteError>,
 ) -> Result<(), WriteError> {

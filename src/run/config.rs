@@ -172,7 +172,7 @@ impl RunConfig {
 
     /// Begins a config for a run that starts now, in this process.
     pub fn now(device: Device, data: DataConfig, fit: FitConfig, network: Spec) -> Self {
-        let fit = fit.settled(&network, device);
+        let fit = fit.resolved(&network, device);
         let device = device::name(device);
         Self {
             created: Self::timestamp(),

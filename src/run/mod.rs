@@ -14,9 +14,9 @@ mod identity;
 mod lock;
 mod model_checkpoint;
 mod origin;
+mod output_dir;
 mod replacement;
 mod result;
-mod vacancy;
 
 pub use crate::evaluate::Figures;
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -25,8 +25,8 @@ pub use error::RunError;
 pub use identity::{Difference, Identity};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
 pub use origin::Origin;
+pub use output_dir::OutputDirState;
 pub use result::RunResult;
-pub use vacancy::Vacancy;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -83,8 +83,8 @@ impl Run {
     /// A folder that holds something (unless `force` and it is a run), or that cannot be written.
     pub fn create(path: &Path, force: bool, config: RunConfig) -> Result<Self, RunError> {
         let (folder, replaces) = match Self::check_vacant(path, force)? {
-            Vacancy::Free => (path.to_owned(), None),
-            Vacancy::Replace => {
+            OutputDirState::Free => (path.to_owned(), None),
+            OutputDirState::Replace => {
                 let (replaces, folder) = Replacement::begin(path)?;
                 (folder, Some(replaces))
             }
@@ -234,7 +234,7 @@ impl Run {
         for path in checkpoints::candidates(&folder).map_err(unreadable)? {
             let checkpoint = match checkpoints::read(&path) {
                 Ok(checkpoint) => checkpoint,
-                Err(problem) if problem.may_pass() => {
+                Err(problem) if problem.is_transient() => {
                     return Err(RunError::Checkpoint { path, source: problem }.into());
                 }
                 Err(problem) => {
@@ -259,7 +259,7 @@ impl Run {
             let (path, source) = aside.swap_remove(newest);
             return Err(RunError::Checkpoint { path, source }.into());
         }
-        let aside = aside.into_iter().map(|(path, problem)| checkpoints::put_aside(path, problem));
+        let aside = aside.into_iter().map(|(path, problem)| checkpoints::quarantine(path, problem));
         Ok((found, aside.collect::<Result<_, _>>()?))
     }
 
@@ -357,7 +357,7 @@ impl Run {
             fs::create_dir_all(&self.path).map_err(prepare)?;
             files::write(&self.path.join(CONFIG), self.config.to_toml()?.as_bytes())?;
         }
-        Ok(checkpoints::making_room(&folder, || files::write(&path, bytes))?)
+        Ok(checkpoints::retry_after_pruning(&folder, || files::write(&path, bytes))?)
     }
 
     /// Writes the network for Python, whose card has the final figures, and those; and puts the run

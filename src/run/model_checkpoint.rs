@@ -15,7 +15,9 @@ use super::checkpoints::{self, BEST};
 use super::config::CheckpointConfig;
 use super::identity::Identity;
 use crate::files::WriteError;
-use crate::train::callback::{Callback, CallbackError, Flow, Moment, Plan, Rollback, Training};
+use crate::train::callback::{
+    Callback, CallbackError, Flow, Plan, Rollback, SnapshotTrigger, Training,
+};
 use crate::train::{CallbackState, EpochRecord, Snapshot};
 
 /// Keeps checkpoints of a run in a folder: one after every epoch, one every so many seconds within
@@ -55,7 +57,7 @@ struct Job {
 
 /// Leaves the processors to the training's own threads, if they want all: one that is put aside within a
 /// task holds up the whole step. Whoever waits for a checkpoint makes room for this thread.
-fn step_back() {
+fn lower_priority() {
     // On Linux it is the calling thread's alone. What the system refuses costs speed and no more.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(19);
@@ -115,7 +117,7 @@ impl ModelCheckpoint {
         let (sender, receiver) = sync_channel::<Option<Job>>(0);
         let own = Arc::clone(&shared);
         let work = move || {
-            step_back();
+            lower_priority();
             for job in receiver.into_iter().flatten() {
                 own.busy.store(true, Ordering::Release);
                 if let Err(failure) = own.write(&job) {
@@ -194,7 +196,7 @@ impl Shared {
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
         let path = self.folder.join(name);
-        checkpoints::making_room(&self.folder, || checkpoints::write(&path, bytes))
+        checkpoints::retry_after_pruning(&self.folder, || checkpoints::write(&path, bytes))
     }
 
     fn failed(&self, failure: CheckpointFailure) {
@@ -226,11 +228,11 @@ impl Callback for ModelCheckpoint {
         Ok(Flow::Continue)
     }
 
-    fn wants_snapshot(&mut self, moment: Moment) -> bool {
-        match moment {
-            Moment::Epoch => true,
+    fn wants_snapshot(&mut self, trigger: SnapshotTrigger) -> bool {
+        match trigger {
+            SnapshotTrigger::Epoch => true,
             // While one is being written, the next can wait.
-            Moment::Batch => {
+            SnapshotTrigger::Batch => {
                 let interval = Duration::try_from_secs_f64(self.config.seconds);
                 interval.is_ok_and(|interval| self.last.elapsed() >= interval)
                     && !self.shared.busy.load(Ordering::Acquire)

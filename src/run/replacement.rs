@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::RunError;
 use super::lock::Lock;
-use super::vacancy::Vacancy;
+use super::output_dir::OutputDirState;
 use super::{Run, beside, read};
 use crate::files;
 
@@ -54,7 +54,8 @@ impl Replacement {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     // One of ours that never got anywhere is no loss.
-                    let vacant = matches!(Run::check_vacant(&folder, false), Ok(Vacancy::Free));
+                    let vacant =
+                        matches!(Run::check_vacant(&folder, false), Ok(OutputDirState::Free));
                     if !vacant || !folder.join(MARKER).is_file() {
                         continue;
                     }
@@ -106,8 +107,8 @@ impl Replacement {
         }
         // What has come there since is not replaced unless it is a run.
         let lock = match Run::check_vacant(&place, true)? {
-            Vacancy::Replace => Some(Lock::take(&place)?),
-            Vacancy::Free => None,
+            OutputDirState::Replace => Some(Lock::take(&place)?),
+            OutputDirState::Free => None,
         };
         Ok(Some(Self { place, moved, lock }))
     }
@@ -119,7 +120,7 @@ impl Replacement {
         let prepare = |source| RunError::Prepare { path: place.clone(), source };
         // Somebody may have put something of theirs there since.
         let found = Run::check_vacant(&place, true)?;
-        if found == Vacancy::Replace || place.exists() {
+        if found == OutputDirState::Replace || place.exists() {
             let numbered = (2u32..).map(|n| beside(&place, &format!(".old-{n}")));
             let mut names = std::iter::once(beside(&place, ".old")).chain(numbered);
             let old = names.find(|old| !old.exists());

@@ -20,7 +20,7 @@ use super::openapi;
 use super::page::Page;
 use super::predictor::Predictor;
 use super::problem::Problem;
-use super::request::{Images, Kind, Wanted};
+use super::request::{Images, ImportOptions, Kind};
 use super::{Card, Limits, ServeConfig};
 use crate::data::Preparation;
 use crate::model::Sequential;
@@ -262,7 +262,7 @@ async fn predict(
     let kind = Kind::of(request.headers())?;
     let body = app.bodies.read(request.into_body()).await?;
     let answer = timeout(app.limits.answer, async {
-        let wanted = Wanted { shape: app.model.input, preparation };
+        let wanted = ImportOptions { shape: app.model.input, preparation };
         let images = app.images(kind, body, wanted).await?;
         let shown = (options.prepared == Switch::On).then(|| images.pixels.clone());
         let probabilities = app.predictor.predict(images.pixels, images.count).await?;
@@ -280,7 +280,7 @@ impl App {
         &self,
         kind: Kind,
         body: super::body::Read,
-        to: Wanted,
+        to: ImportOptions,
     ) -> Result<Images, Problem> {
         // Pictures are read by threads that may take their time, and so are long lists.
         let is_pixels = kind == Kind::Json && body.bytes.starts_with(b"{\"pixels\"");

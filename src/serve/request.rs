@@ -22,7 +22,7 @@ pub enum Kind {
 
 /// What the images are made from and for.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct ImportOptions {
     /// [height, width] of the network's images.
     pub shape: [usize; 2],
     /// How pictures become such images.
@@ -81,7 +81,12 @@ impl Images {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn read(bytes: &[u8], kind: Kind, to: &Wanted, limits: &Limits) -> Result<Self, Problem> {
+    pub fn read(
+        bytes: &[u8],
+        kind: Kind,
+        to: &ImportOptions,
+        limits: &Limits,
+    ) -> Result<Self, Problem> {
         match kind {
             Kind::Picture => {
                 let pixels = prepared(bytes, to, limits)?;
@@ -91,7 +96,7 @@ impl Images {
         }
     }
 
-    fn from_json(bytes: &[u8], to: &Wanted, limits: &Limits) -> Result<Self, Problem> {
+    fn from_json(bytes: &[u8], to: &ImportOptions, limits: &Limits) -> Result<Self, Problem> {
         let given = serde_json::from_slice(bytes).map_err(|error| {
             let form =
                 "{\"image\": BASE64}, {\"images\": [BASE64, …]} or {\"pixels\": [[0, …], …]}";
@@ -140,12 +145,12 @@ impl Images {
 /// # Errors
 /// The answer's message.
 pub fn read_json(bytes: &[u8], shape: [usize; 2]) -> Result<Vec<u8>, String> {
-    let wanted = Wanted { shape, preparation: Preparation::Digit };
+    let wanted = ImportOptions { shape, preparation: Preparation::Digit };
     let images = Images::from_json(bytes, &wanted, &Limits::default());
     images.map(|images| images.pixels).map_err(|problem| problem.message().to_owned())
 }
 
-fn check_count(found: usize, to: &Wanted, limits: &Limits) -> Result<(), Problem> {
+fn check_count(found: usize, to: &ImportOptions, limits: &Limits) -> Result<(), Problem> {
     let most = limits.batch_of(to.shape);
     if (1..=most).contains(&found) {
         return Ok(());
@@ -166,7 +171,7 @@ fn decoded(base64: &str) -> Result<Vec<u8>, Problem> {
     })
 }
 
-fn prepared(bytes: &[u8], to: &Wanted, limits: &Limits) -> Result<Vec<u8>, Problem> {
+fn prepared(bytes: &[u8], to: &ImportOptions, limits: &Limits) -> Result<Vec<u8>, Problem> {
     let pixels = images::from_bytes_within(bytes, limits.picture)
         .and_then(|gray| to.preparation.apply(&gray, to.shape));
     pixels.map_err(|problem| {
@@ -194,7 +199,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<Images, Problem> {
-        let wanted = Wanted { shape: [2, 3], preparation: Preparation::Digit };
+        let wanted = ImportOptions { shape: [2, 3], preparation: Preparation::Digit };
         let limits = Limits { batch: (3, 100), ..Limits::default() };
         Images::read(json.as_bytes(), Kind::Json, &wanted, &limits)
     }

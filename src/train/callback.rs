@@ -90,7 +90,7 @@ pub struct Rollback {
 
 /// The moment after a batch or after an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum SnapshotTrigger {
     /// After a batch.
     Batch,
     /// After an epoch, its validation and every callback's `on_epoch_end`.
@@ -270,7 +270,7 @@ pub trait Callback {
 
     /// Whether [`on_snapshot`](Self::on_snapshot) should get a snapshot of this moment, asked after
     /// every batch and every epoch. Taking one waits for the device.
-    fn wants_snapshot(&mut self, moment: Moment) -> bool {
+    fn wants_snapshot(&mut self, moment: SnapshotTrigger) -> bool {
         false
     }
 
@@ -317,7 +317,7 @@ pub(super) mod made_up {
     use super::*;
     use crate::layers::Dense;
     use crate::train::FitConfig;
-    use crate::train::schedule::Course;
+    use crate::train::schedule::TrainingLength;
     use crate::{Device, Sequential};
 
     /// A plan with or without validation.
@@ -348,7 +348,7 @@ pub(super) mod made_up {
     pub fn with_training_after<T>(epochs: usize, work: impl FnOnce(&mut Training) -> T) -> T {
         let builder = Sequential::new([1]).add(Dense::new(2));
         let mut model = builder.build(Device::Cpu, 0).unwrap();
-        let course = Course { steps: 1, epoch_steps: 1 };
+        let course = TrainingLength { steps: 1, epoch_steps: 1 };
         let mut step = Step::new(&mut model, &FitConfig::default(), course, 1).unwrap();
         let epochs = (1..=epochs).map(|epoch| record(epoch, 1.0)).collect();
         work(&mut Training::new(&mut step, &History { epochs }))

@@ -144,7 +144,7 @@ impl FitConfig {
 
     /// The same with every choice made that is left to the network and the machine, so that they are
     /// written down and repeat the training elsewhere: the engine, and the threads where they matter.
-    pub fn settled(mut self, network: &Spec, device: Device) -> Self {
+    pub fn resolved(mut self, network: &Spec, device: Device) -> Self {
         self.engine = self.engine_for(network, device);
         if self.engine == Engine::Autograd && device == Device::Cpu {
             self.threads = Some(self.step_threads());

@@ -2,7 +2,7 @@
 //!
 //! The rate grows from step to step until the loss runs away; where the loss falls, rates are good.
 //! L. N. Smith, *Cyclical Learning Rates for Training Neural Networks* (2017); run, smoothed and read as
-//! fastai's `Learner.lr_find` does it, with its suggestion "valley".
+//! fastai's `AutogradStep.lr_find` does it, with its suggestion "valley".
 
 use serde::{Deserialize, Serialize};
 

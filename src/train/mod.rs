@@ -3,16 +3,16 @@
 //! The loop computes and tells its callbacks; it prints nothing and writes no file.
 
 pub mod callback;
+mod callback_list;
 mod config;
 mod history;
-mod inputs;
 mod lr_find;
 mod metric;
-mod observers;
 mod optimizer;
 mod ranks;
 pub mod recipe;
 mod rule;
+mod sample_order;
 mod schedule;
 mod session;
 mod snapshot;
@@ -27,11 +27,11 @@ pub use rule::ConfigError;
 pub use schedule::Schedule;
 pub use snapshot::{CallbackState, Snapshot, State, Sums};
 
-use crate::data::batches::FeedError;
+use crate::data::batches::DataLoaderError;
 use crate::data::{DataError, Dataset};
 use crate::device;
 use crate::evaluate::EvaluateError;
-use crate::group::{Alone, Group, GroupError};
+use crate::group::{Group, GroupError, SingleProcess};
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
 use callback::{Callback, CallbackError};
@@ -101,11 +101,11 @@ pub enum TrainError {
     Group(#[from] GroupError),
 }
 
-impl From<FeedError> for TrainError {
-    fn from(error: FeedError) -> Self {
+impl From<DataLoaderError> for TrainError {
+    fn from(error: DataLoaderError) -> Self {
         match error {
-            FeedError::Data(error) => error.into(),
-            FeedError::Libtorch(error) => error.into(),
+            DataLoaderError::Data(error) => error.into(),
+            DataLoaderError::Libtorch(error) => error.into(),
         }
     }
 }
@@ -143,7 +143,7 @@ pub enum SnapshotError {
 
 impl TrainError {
     /// Too little memory, wherever it was found out, is said with what the user can change.
-    fn in_words_of_memory(self, batch_size: usize, device: String) -> Self {
+    fn into_oom_error(self, batch_size: usize, device: String) -> Self {
         let shortage = match &self {
             Self::Libtorch(error)
             | Self::Model(ModelError::Libtorch(error))
@@ -205,7 +205,7 @@ impl Sequential {
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
-        self.train(&Alone, data.into(), config, None, callbacks)
+        self.train(&SingleProcess, data.into(), config, None, callbacks)
     }
 
     /// Goes on with a training from `snapshot`, which a callback got in
@@ -222,7 +222,7 @@ impl Sequential {
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
-        self.train(&Alone, data.into(), config, Some(snapshot), callbacks)
+        self.train(&SingleProcess, data.into(), config, Some(snapshot), callbacks)
     }
 
     /// As [`fit`](Self::fit), together with the other ranks of `group`, each of which calls this with the
@@ -273,8 +273,8 @@ impl Sequential {
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<(), TrainError> {
-        let look = |session: Session| session.try_snapshot(snapshot);
-        self.with_session(&Alone, data.into(), config, callbacks, look)
+        let look = |session: Session| session.validate_resume(snapshot);
+        self.with_session(&SingleProcess, data.into(), config, callbacks, look)
     }
 
     fn train(
@@ -285,7 +285,7 @@ impl Sequential {
         snapshot: Option<&Snapshot>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
-        ranks::agree(group, self, &data, config)?;
+        ranks::verify_consistent_across_ranks(group, self, &data, config)?;
         let is_first = group.rank() == 0;
         let snapshot = snapshot.filter(|_| is_first);
         let callbacks: &mut [&mut dyn Callback] = if is_first { callbacks } else { &mut [] };
@@ -327,6 +327,6 @@ impl Sequential {
         let (batch_size, device) = (config.batch_size, device::name(self.device()));
         Session::new(group, self, data, config, callbacks)
             .and_then(work)
-            .map_err(|error| error.in_words_of_memory(batch_size, device))
+            .map_err(|error| error.into_oom_error(batch_size, device))
     }
 }

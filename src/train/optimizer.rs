@@ -139,7 +139,7 @@ impl Optimizer {
     }
 
     /// Which of the two lists of moments it keeps.
-    pub(super) fn remembers(&self) -> [bool; 2] {
+    pub(super) fn state_slots(&self) -> [bool; 2] {
         match *self {
             Self::Adam(_) | Self::AdamW(_) => [true, true],
             Self::Sgd(Sgd { momentum, .. }) => [momentum > 0.0, false],
@@ -207,7 +207,7 @@ impl State {
             let needed = if needed { parameters } else { &[] };
             needed.iter().map(|p| Ok(p.f_zeros_like()?)).collect()
         };
-        let [first, second] = optimizer.remembers();
+        let [first, second] = optimizer.state_slots();
         let counter = Tensor::f_zeros([0i64; 0], (Kind::Float, device))?;
         Ok(Self { first: zeros(first)?, second: zeros(second)?, counter })
     }

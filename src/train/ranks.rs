@@ -9,14 +9,14 @@ use serde_json::Value;
 use super::snapshot::{Snapshot, State};
 use super::step::{Step, broadcast};
 use super::{FitConfig, FitData, TrainError};
-use crate::group::{self, Fact, Group, rank_0s};
+use crate::group::{self, Group, RankSetting, broadcast_object};
 use crate::libtorch;
 use crate::model::Sequential;
 use crate::tensors::Tensors;
 
 /// Checks that all ranks have the same program, data, settings and network. Weights may differ: those of rank 0
 /// count.
-pub(super) fn agree(
+pub(super) fn verify_consistent_across_ranks(
     group: &dyn Group,
     model: &Sequential,
     data: &FitData,
@@ -32,14 +32,14 @@ pub(super) fn agree(
         fact("kind of device", if model.device().is_cuda() { "cuda" } else { "cpu" }),
         fact(
             "MPI, as to GPU memory",
-            if group.reaches(model.device()) { "takes it" } else { "does not" },
+            if group.is_device_aware(model.device()) { "takes it" } else { "does not" },
         ),
     ];
-    let mut settled = config.clone().settled(model.spec(), model.device());
+    let mut resolved = config.clone().resolved(model.spec(), model.device());
     // A matter of the machine.
-    settled.threads = None;
+    resolved.threads = None;
     for (what, value) in [
-        ("setting", serde_json::to_value(&settled)),
+        ("setting", serde_json::to_value(&resolved)),
         ("network", serde_json::to_value(model.spec())),
     ] {
         let unwritable =
@@ -50,11 +50,11 @@ pub(super) fn agree(
     if let Some(validation) = data.validation {
         facts.extend(validation.facts("validation data")?);
     }
-    Ok(group::agree(group, &facts)?)
+    Ok(group::verify_consistent_across_ranks(group, &facts)?)
 }
 
 /// Every value in a tree of them, with the way to it.
-fn flatten(place: &str, value: &Value, facts: &mut Vec<Fact>) {
+fn flatten(place: &str, value: &Value, facts: &mut Vec<RankSetting>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -76,7 +76,7 @@ struct Outline {
     state: State,
     has_average: bool,
     has_moments: [bool; 2],
-    anchor: Option<Box<Outline>>,
+    rollback_point: Option<Box<Outline>>,
 }
 
 impl Outline {
@@ -85,7 +85,10 @@ impl Outline {
             state: snapshot.state.clone(),
             has_average: !snapshot.average.is_empty(),
             has_moments: snapshot.moments.each_ref().map(|tensors| !tensors.is_empty()),
-            anchor: snapshot.anchor.as_deref().map(|anchor| Box::new(Self::of(anchor))),
+            rollback_point: snapshot
+                .rollback_point
+                .as_deref()
+                .map(|rollback_point| Box::new(Self::of(rollback_point))),
         }
     }
 }
@@ -99,7 +102,9 @@ pub(super) fn from_rank_0(
     if group.size() == 1 {
         return Ok(None);
     }
-    let Some(outline) = rank_0s(group, snapshot.map(Outline::of))? else { return Ok(None) };
+    let Some(outline) = broadcast_object(group, snapshot.map(Outline::of))? else {
+        return Ok(None);
+    };
     let like = step.model()?.weights()?;
     let received = receive(group, outline, &like, snapshot)?;
     Ok((group.rank() > 0).then_some(received))
@@ -127,11 +132,11 @@ fn receive(
         tensors(first, own.map(|own| &own.moments[0]))?,
         tensors(second, own.map(|own| &own.moments[1]))?,
     ];
-    let own = own.and_then(|own| own.anchor.as_deref());
-    let anchor = match outline.anchor {
+    let own = own.and_then(|own| own.rollback_point.as_deref());
+    let rollback_point = match outline.rollback_point {
         None => None,
-        Some(anchor) => Some(Arc::new(receive(group, *anchor, like, own)?)),
+        Some(rollback_point) => Some(Arc::new(receive(group, *rollback_point, like, own)?)),
     };
     let callbacks = std::collections::BTreeMap::new();
-    Ok(Snapshot { state: outline.state, weights, average, moments, callbacks, anchor })
+    Ok(Snapshot { state: outline.state, weights, average, moments, callbacks, rollback_point })
 }

@@ -43,7 +43,7 @@ pub enum Schedule {
 
 /// Where a step is in its training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Course {
+pub(super) struct TrainingLength {
     /// Steps of the whole training.
     pub steps: u64,
     /// Steps of an epoch.
@@ -96,7 +96,7 @@ impl Schedule {
     }
 
     /// The share of the optimiser's rate that step `step` takes.
-    pub(super) fn share(&self, step: u64, course: Course) -> f64 {
+    pub(super) fn share(&self, step: u64, course: TrainingLength) -> f64 {
         let (step_at, steps) = (step as f64, course.steps as f64);
         // From `from` at progress 0 to `to` at progress 1.
         let half_cosine = |from: f64, to: f64, progress: f64| {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn shares(schedule: Schedule, steps: u64, epoch_steps: u64) -> Vec<f64> {
-        (0..steps).map(|step| schedule.share(step, Course { steps, epoch_steps })).collect()
+        (0..steps).map(|step| schedule.share(step, TrainingLength { steps, epoch_steps })).collect()
     }
 
     #[test]

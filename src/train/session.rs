@@ -9,19 +9,19 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::callback::{BatchInfo, Callback, Ending, Flow, Moment, Plan, Rollback};
+use super::callback::{BatchInfo, Callback, Ending, Flow, Plan, Rollback, SnapshotTrigger};
+use super::callback_list::CallbackList;
 use super::config::{FitConfig, OnNan};
 use super::history::EpochRecord;
-use super::observers::Observers;
-use super::schedule::Course;
+use super::schedule::TrainingLength;
 use super::snapshot::{Snapshot, State};
-use super::step::{Step, Taken};
-use super::{FitData, SnapshotError, TrainError, inputs, ranks};
-use crate::data::batches::{Epoch, Feed};
-use crate::data::share::Share;
+use super::step::{Step, StepOutcome};
+use super::{FitData, SnapshotError, TrainError, ranks, sample_order};
+use crate::data::batches::{DataLoader, Epoch};
+use crate::data::rank_shard::RankShard;
 use crate::device::{self, Device};
 use crate::evaluate;
-use crate::group::{Group, rank_0s};
+use crate::group::{Group, broadcast_object};
 use crate::model::Sequential;
 
 /// A training run that is going on.
@@ -31,22 +31,22 @@ pub(super) struct Session<'a, 'c, 'm> {
     config: &'a FitConfig,
     plan: Plan,
     step: Step<'m>,
-    train: Rc<Feed>,
-    validation: Option<Feed>,
-    callbacks: Observers<'a, 'c>,
+    train: Rc<DataLoader>,
+    validation: Option<DataLoader>,
+    callbacks: CallbackList<'a, 'c>,
     /// Where the run is, but for what `step` counts by itself: step, learning rate, sums.
     state: State,
     /// The wall-clock seconds before this session, and its start.
     started: (f64, Instant),
     /// Where a rollback goes back to, if the config wants any.
-    anchor: Option<Arc<Snapshot>>,
+    rollback_point: Option<Arc<Snapshot>>,
     /// Whether a snapshot of an interrupted training was refused, as its numbers were not finite.
     diverged: bool,
 }
 
 /// What rank 0's callbacks have said at the end of an epoch's batches or of the epoch.
 #[derive(Serialize, Deserialize)]
-struct Word {
+struct EndRequests {
     stop: bool,
     interrupt: bool,
     learning_rate: f64,
@@ -87,26 +87,26 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             group,
             config,
             plan,
-            train: Rc::new(Feed::new(data.train, device)?.augmented(
+            train: Rc::new(DataLoader::new(data.train, device)?.augmented(
                 config.augment,
                 config.seed,
                 config.epochs,
             )?),
-            validation: data.validation.map(|data| Feed::new(data, device)).transpose()?,
+            validation: data.validation.map(|data| DataLoader::new(data, device)).transpose()?,
             step: Step::shared_by(
                 group,
                 model,
                 config,
-                Course {
+                TrainingLength {
                     steps: config.epochs as u64 * plan.batches as u64,
                     epoch_steps: plan.batches as u64,
                 },
                 plan.samples,
             )?,
-            callbacks: Observers::new(callbacks),
+            callbacks: CallbackList::new(callbacks),
             state: State::default(),
             started: (0.0, Instant::now()),
-            anchor: None,
+            rollback_point: None,
             diverged: false,
         })
     }
@@ -121,16 +121,16 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         if let Some(snapshot) = snapshot {
             self.restore(snapshot)?;
         }
-        self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
+        self.callbacks.dispatch(&mut self.step, &self.state, |callback, training| {
             callback.on_train_begin(training, &self.plan)
         })?;
         if let Some(snapshot) = snapshot {
             self.restore_callbacks(snapshot)?;
         }
-        self.anchor = match (self.config.on_nan, snapshot) {
+        self.rollback_point = match (self.config.on_nan, snapshot) {
             (OnNan::Rollback, Some(snapshot)) if snapshot.state.batch > 0 => {
                 // One that was taken without rollbacks is itself the place to go back to.
-                Some(snapshot.anchor.clone().unwrap_or_else(|| Arc::new(snapshot.clone())))
+                Some(snapshot.rollback_point.clone().unwrap_or_else(|| Arc::new(snapshot.clone())))
             }
             (OnNan::Rollback, _) => self.snapshot()?,
             _ => None,
@@ -150,8 +150,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             ending = Ending::Stopped;
         }
         self.state.seconds = self.seconds();
-        self.step.exchange_average()?;
-        self.callbacks.tell(&mut self.step, &self.state, |callback, training| {
+        self.step.swap_ema_weights()?;
+        self.callbacks.dispatch(&mut self.step, &self.state, |callback, training| {
             callback.on_train_end(training, ending)
         })?;
         if self.group.size() > 1 {
@@ -163,7 +163,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     }
 
     /// Whether [`run`](Self::run) would take this snapshot.
-    pub fn try_snapshot(mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+    pub fn validate_resume(mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         self.check(snapshot)?;
         self.restore_callbacks(snapshot)
     }
@@ -176,15 +176,15 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         }
         self.callbacks.each(|callback| callback.on_epoch_begin(epoch))?;
         let flow = self.batches(epoch)?;
-        let word = self.rank_0s_word(flow == Flow::Stop, flow == Flow::Interrupt)?;
-        if word.diverged {
+        let control = self.sync_control(flow == Flow::Stop, flow == Flow::Interrupt)?;
+        if control.diverged {
             // The same error on every rank.
             self.snapshot()?;
         }
-        if word.interrupt {
+        if control.interrupt {
             return Ok(EpochEnd::Interrupted);
         }
-        let stopped = word.stop;
+        let stopped = control.stop;
         let waited = Instant::now();
         let sums = self.step.sums()?;
         // What a GPU was still computing belongs to the epoch.
@@ -201,7 +201,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             self.finite(found, what, None)?;
         }
         // What is validated, and what callbacks see, is what training would end with here.
-        self.step.exchange_average()?;
+        self.step.swap_ema_weights()?;
         let validated = match &self.validation {
             None => None,
             Some(validation) => Some(self.step.model()?.evaluate_shared(self.group, validation)?),
@@ -221,25 +221,27 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             seconds,
             samples_per_second: samples / seconds,
         };
-        let end = self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
-            callback.on_epoch_end(training, &record)
-        })?;
-        let end = self.rank_0s_word(end.stop, end.interrupt)?;
-        self.step.exchange_average()?;
+        let end = self.callbacks.dispatch_and_collect(
+            &mut self.step,
+            &self.state,
+            |callback, training| callback.on_epoch_end(training, &record),
+        )?;
+        let end = self.sync_control(end.stop, end.interrupt)?;
+        self.step.swap_ema_weights()?;
         self.state.history.epochs.push(record);
         self.state.epoch = epoch;
         self.state.batch = 0;
         self.state.epoch_seconds = 0.0;
         self.step.set_sums(Default::default())?;
         self.state.stopped = stopped || end.stop;
-        let wanted = self.callbacks.want_snapshot(Moment::Epoch) || end.interrupt;
+        let wanted = self.callbacks.want_snapshot(SnapshotTrigger::Epoch) || end.interrupt;
         let rolls_back = self.config.on_nan == OnNan::Rollback;
         if wanted || rolls_back {
             let snapshot = self.snapshot()?;
             if wanted {
-                self.callbacks.hand_over(snapshot.as_ref())?;
+                self.callbacks.send_snapshot(snapshot.as_ref())?;
             }
-            self.anchor = snapshot.filter(|_| rolls_back);
+            self.rollback_point = snapshot.filter(|_| rolls_back);
         }
         Ok(if end.interrupt { EpochEnd::Interrupted } else { EpochEnd::Finished })
     }
@@ -251,20 +253,20 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
         let (train, size) = (Rc::clone(&self.train), self.config.batch_size);
-        let share = Share::of_rank(self.group);
+        let share = RankShard::of_rank(self.group);
         let order = match train.is_streamed() {
             true => Vec::new(),
-            false => inputs::order(train.len(), self.config.seed, epoch),
+            false => sample_order::order(train.len(), self.config.seed, epoch),
         };
         let samples = match train.is_streamed() {
             true => {
                 let (seed, done) = (self.config.seed, self.state.batch);
                 let epoch = Epoch { seed, number: epoch, batch: size, done, share };
-                inputs::read(&train, self.step.takes(), self.config, epoch)?
+                sample_order::read(&train, self.step.input_kind(), self.config, epoch)?
             }
             false => {
                 let left = &order[order.len().min(self.state.batch * size)..];
-                inputs::held(&train, self.step.takes(), self.config, epoch, left, share)?
+                sample_order::held(&train, self.step.input_kind(), self.config, epoch, left, share)?
             }
         };
         for input in samples {
@@ -276,7 +278,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             match self.step.is_shared() {
                 false => self.step.run(&input?)?,
                 true => {
-                    if self.step.run_with(self.group, &input?, samples)? == Taken::Left {
+                    if self.step.run_distributed(self.group, &input?, samples)? == StepOutcome::Left
+                    {
                         // Why, rank 0 tells when the batches are over.
                         return Ok(Flow::Continue);
                     }
@@ -288,28 +291,32 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 let loss = self.step.sums()?.loss;
                 self.finite(loss, "loss", Some(number))?;
             }
-            let answer =
-                self.callbacks.ask(&mut self.step, &self.state, |callback, training| {
-                    callback.on_batch_end(training, &info)
-                })?;
+            let requests = self.callbacks.dispatch_and_collect(
+                &mut self.step,
+                &self.state,
+                |callback, training| callback.on_batch_end(training, &info),
+            )?;
             // The other ranks are about to take the next step.
-            if share.ranks > 1 && (answer.stop || answer.interrupt) && number < self.plan.batches {
+            if share.ranks > 1
+                && (requests.stop || requests.interrupt)
+                && number < self.plan.batches
+            {
                 self.step.leave(self.group)?;
             }
             // A stop would be lost in a snapshot of this moment: the epoch ends first.
-            if answer.stop {
+            if requests.stop {
                 return Ok(Flow::Stop);
             }
-            if self.callbacks.want_snapshot(Moment::Batch) || answer.interrupt {
+            if self.callbacks.want_snapshot(SnapshotTrigger::Batch) || requests.interrupt {
                 match self.snapshot() {
                     // The other ranks have not looked: all find it out at the next batch, or behind the last.
                     Err(TrainError::Diverged { .. }) if share.ranks > 1 => {
-                        self.diverged = answer.interrupt;
+                        self.diverged = requests.interrupt;
                     }
-                    snapshot => self.callbacks.hand_over(snapshot?.as_ref())?,
+                    snapshot => self.callbacks.send_snapshot(snapshot?.as_ref())?,
                 }
             }
-            if answer.interrupt {
+            if requests.interrupt {
                 return Ok(Flow::Interrupt);
             }
         }
@@ -317,16 +324,16 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     }
 
     /// What rank 0's callbacks have said, on every rank.
-    fn rank_0s_word(&mut self, stop: bool, interrupt: bool) -> Result<Word, TrainError> {
+    fn sync_control(&mut self, stop: bool, interrupt: bool) -> Result<EndRequests, TrainError> {
         let (learning_rate, replaced) = (self.step.learning_rate(), self.step.is_replaced());
         let diverged = std::mem::take(&mut self.diverged);
-        let own = Word { stop, interrupt, learning_rate, replaced, diverged };
-        let word = rank_0s(self.group, own)?;
-        self.step.set_learning_rate(word.learning_rate);
-        if word.replaced && self.group.size() > 1 {
+        let own = EndRequests { stop, interrupt, learning_rate, replaced, diverged };
+        let control = broadcast_object(self.group, own)?;
+        self.step.set_learning_rate(control.learning_rate);
+        if control.replaced && self.group.size() > 1 {
             self.step.follow_rank_0(self.group)?;
         }
-        Ok(word)
+        Ok(control)
     }
 
     /// Refuses a number that is not finite, unless the config ignores it.
@@ -358,26 +365,28 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     /// Goes back to the epoch's beginning with half the learning rate, if the error is that numbers
     /// were not finite and the config allows it; otherwise hands the error on.
     fn roll_back(&mut self, error: TrainError) -> Result<(), TrainError> {
-        let (&TrainError::Diverged { batch, .. }, Some(anchor)) = (&error, &self.anchor) else {
+        let (&TrainError::Diverged { batch, .. }, Some(rollback_point)) =
+            (&error, &self.rollback_point)
+        else {
             return Err(error);
         };
-        if anchor.state.rollbacks >= OnNan::ROLLBACKS {
+        if rollback_point.state.rollbacks >= OnNan::ROLLBACKS {
             return Err(error);
         }
-        let mut anchor = Snapshot::clone(anchor);
-        anchor.state.rollbacks += 1;
-        anchor.state.learning_rate /= 2.0;
-        self.restore(&anchor)?;
-        self.restore_callbacks(&anchor)?;
-        let State { rollbacks, learning_rate, epoch, .. } = anchor.state;
+        let mut rollback_point = Snapshot::clone(rollback_point);
+        rollback_point.state.rollbacks += 1;
+        rollback_point.state.learning_rate /= 2.0;
+        self.restore(&rollback_point)?;
+        self.restore_callbacks(&rollback_point)?;
+        let State { rollbacks, learning_rate, epoch, .. } = rollback_point.state;
         let rollback = Rollback { epoch: epoch + 1, batch, learning_rate, rollbacks };
-        let anchor = Arc::new(anchor);
+        let rollback_point = Arc::new(rollback_point);
         self.callbacks.each(|callback| callback.on_rollback(&rollback))?;
         // So that a rollback, too, survives whatever comes.
-        if self.callbacks.want_snapshot(Moment::Epoch) {
-            self.callbacks.hand_over(Some(&anchor))?;
+        if self.callbacks.want_snapshot(SnapshotTrigger::Epoch) {
+            self.callbacks.send_snapshot(Some(&rollback_point))?;
         }
-        self.anchor = Some(anchor);
+        self.rollback_point = Some(rollback_point);
         Ok(())
     }
 
@@ -398,7 +407,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             average,
             moments,
             callbacks: self.callbacks.states()?,
-            anchor: if self.state.batch > 0 { self.anchor.clone() } else { None },
+            rollback_point: if self.state.batch > 0 { self.rollback_point.clone() } else { None },
         };
         let mut finite = sums.loss.is_finite();
         for (what, tensors) in [
@@ -429,8 +438,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     fn restore_callbacks(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         // A rollback must not be the first to find out what is wrong with where it goes back to.
-        if let Some(anchor) = &snapshot.anchor {
-            self.restore_callbacks(anchor)?;
+        if let Some(rollback_point) = &snapshot.rollback_point {
+            self.restore_callbacks(rollback_point)?;
         }
         self.callbacks.restore(&mut self.step, &snapshot.state, &snapshot.callbacks)
     }
@@ -440,10 +449,11 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     fn check(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.check_state(&snapshot.state)?;
         self.step.check(snapshot).map_err(SnapshotError::Weights)?;
-        let Some(anchor) = &snapshot.anchor else { return Ok(()) };
-        let begins = anchor.state.batch == 0 && anchor.state.epoch == snapshot.state.epoch;
-        match begins && anchor.anchor.is_none() && !anchor.state.stopped {
-            true => self.check(anchor),
+        let Some(rollback_point) = &snapshot.rollback_point else { return Ok(()) };
+        let begins =
+            rollback_point.state.batch == 0 && rollback_point.state.epoch == snapshot.state.epoch;
+        match begins && rollback_point.rollback_point.is_none() && !rollback_point.state.stopped {
+            true => self.check(rollback_point),
             false => Err(SnapshotError::State("a rollback goes back to the epoch's beginning")),
         }
     }

@@ -27,7 +27,7 @@ pub struct Snapshot {
     /// What callbacks remember, by their keys.
     pub callbacks: BTreeMap<String, CallbackState>,
     /// Within an epoch, where a rollback goes back to: the state at its beginning.
-    pub anchor: Option<Arc<Snapshot>>,
+    pub rollback_point: Option<Arc<Snapshot>>,
 }
 
 /// Where a training run is.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 
 use hdf5_pure::{AttrValue, FileBuilder};
-use seqfit::import::{Imported, Network, Wanted};
+use seqfit::import::{ImportOptions, Imported, Network};
 use seqfit::{Activation, layers::Layer};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -91,13 +91,13 @@ fn config(names: &[&str], sizes: &[u64], activations: &[&str]) -> String {
     )
 }
 
-fn network(bytes: Vec<u8>, wanted: &Wanted) -> Result<Network, String> {
+fn network(bytes: Vec<u8>, wanted: &ImportOptions) -> Result<Network, String> {
     let imported = Imported::from_bytes(bytes).map_err(|error| error.to_string())?;
     imported.network(wanted).map_err(|error| error.to_string())
 }
 
 fn refusal(bytes: Vec<u8>) -> String {
-    network(bytes, &Wanted::default()).unwrap_err()
+    network(bytes, &ImportOptions::default()).unwrap_err()
 }
 
 /// The first bias of each Dense layer.
@@ -136,7 +136,7 @@ fn layers_of_a_legacy_h5_come_in_the_order_of_layer_names() {
     let (names, sizes) =
         (["hidden_one", "hidden_two", "hidden_three", "output"], [64, 16, 16, 16, 4]);
     for chunks in [false, true] {
-        let found = network(h5(&names, &sizes, None, chunks), &Wanted::default()).unwrap();
+        let found = network(h5(&names, &sizes, None, chunks), &ImportOptions::default()).unwrap();
         assert_eq!(biases(&found), [1.0, 2.0, 3.0, 4.0]);
         assert!(found.guessed);
     }
@@ -148,16 +148,16 @@ fn the_model_config_of_an_h5_is_obeyed() {
     let file = |activations: &[&str]| {
         h5(&names, &sizes, Some(&config(&names, &sizes, activations)), false)
     };
-    let found = network(file(&["tanh", "linear"]), &Wanted::default()).unwrap();
+    let found = network(file(&["tanh", "linear"]), &ImportOptions::default()).unwrap();
     assert_eq!(activations(&found), [Activation::Tanh, Activation::Linear]);
     assert_eq!((biases(&found), found.guessed), (vec![1.0, 2.0], false));
     assert_eq!(found.spec.input_shape, [64]);
     // An unknown layer is named, with or without an activation given; a network is not an activation.
     let strange = file(&["elu", "linear"]);
-    let wanted = Wanted { activation: Some(Activation::Relu), ..Wanted::default() };
+    let wanted = ImportOptions { activation: Some(Activation::Relu), ..ImportOptions::default() };
     let error = network(strange.clone(), &wanted).unwrap_err();
     assert!(error.contains("activation \"elu\" (\"zeta\")"), "{error}");
-    let wanted = Wanted { network: Some(found.spec.clone()), ..Wanted::default() };
+    let wanted = ImportOptions { network: Some(found.spec.clone()), ..ImportOptions::default() };
     assert_eq!(network(strange, &wanted).unwrap().spec, found.spec);
 }
 
@@ -177,7 +177,7 @@ fn neighbors_in_a_sequential_have_no_activation_between_them() {
     assert!(error.contains("\"2\" and \"3\"") && error.contains("--network"), "{error}");
     let list: [(&str, &[usize]); 2] = [("layers.0.weight", &[6, 9]), ("layers.1.weight", &[4, 6])];
     assert!(refusal(npz(&list)).contains("--activation"));
-    let wanted = Wanted { activation: Some(Activation::Relu), ..Wanted::default() };
+    let wanted = ImportOptions { activation: Some(Activation::Relu), ..ImportOptions::default() };
     assert!(network(npz(&list), &wanted).is_ok());
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use seqfit::data::Dataset;
-use seqfit::group::{Group, agree, rank_0s};
+use seqfit::group::{Group, broadcast_object, verify_consistent_across_ranks};
 use seqfit::run::RunConfig;
 use seqfit::{Device, FitConfig, Sequential, data, device};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,9 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     // Launchers hand a signal to all ranks. Rank 0 answers it, and this one goes on until it is told.
     let _signals = Signals::watch()?;
     let group = ranks.group();
-    let Plan::Train(plan) = rank_0s(group, Plan::Nothing)? else { return Ok(ExitCode::SUCCESS) };
+    let Plan::Train(plan) = broadcast_object(group, Plan::Nothing)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let goes_on = args.resume.is_some();
     let asked = match args.device.chosen() {
         None if goes_on => device::parse(&plan.device)?,
@@ -68,7 +70,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     agree_on_test(group, &data.test)?;
     model.resume_distributed(group, None, &data.train, &fit, &mut [])?;
     // Whether it has come to the test.
-    if rank_0s(group, false)? {
+    if broadcast_object(group, false)? {
         model.evaluate_distributed(group, &data.test)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -78,7 +80,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
 pub(super) fn agree_on_test(group: &dyn Group, test: &Dataset) -> anyhow::Result<()> {
     match group.size() {
         1 => Ok(()),
-        _ => Ok(agree(group, &test.facts("test data")?)?),
+        _ => Ok(verify_consistent_across_ranks(group, &test.facts("test data")?)?),
     }
 }
 

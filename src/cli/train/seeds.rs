@@ -14,7 +14,7 @@ use seqfit::run::{Figures, Run};
 use seqfit::{Engine, FitConfig, WriteError, device};
 use serde::Serialize;
 
-use super::super::output::{self, Usage, tell};
+use super::super::output::{self, Usage, print_status};
 use super::interruption::Interruption;
 use super::{Args, start};
 
@@ -157,7 +157,7 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             Some((_, name)) => format!("interrupted by {name}"),
             None => format!("seed {seed} did not come to its end"),
         };
-        tell(format_args!("{what}; the same command with --out {} goes on", out.display()));
+        print_status(format_args!("{what}; the same command with --out {} goes on", out.display()));
         return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     let seeds = (first..=last).map(|seed| finished(&out, seed)).collect::<anyhow::Result<_>>()?;
@@ -169,7 +169,7 @@ fn hand_on(name: &str, child: &Child) {
     let signal = name.trim_start_matches("SIG");
     let pid = child.id().to_string();
     if let Err(error) = Command::new("kill").args(["-s", signal, &pid]).status() {
-        tell(format_args!("warning: process {pid} could not be told of {name}: {error}"));
+        print_status(format_args!("warning: process {pid} could not be told of {name}: {error}"));
     }
 }
 
@@ -230,7 +230,9 @@ fn finished(out: &Path, seed: u64) -> anyhow::Result<Seed> {
 fn tell_of(out: &Path, seed: u64) -> anyhow::Result<()> {
     let Seed { test: Figures { loss, accuracy, .. }, seconds, .. } = finished(out, seed)?;
     let percent = 100.0 * accuracy;
-    tell(format_args!("seed {seed}: loss {loss:.4}, accuracy {percent:.2} %, {seconds:.1} s"));
+    print_status(format_args!(
+        "seed {seed}: loss {loss:.4}, accuracy {percent:.2} %, {seconds:.1} s"
+    ));
     Ok(())
 }
 

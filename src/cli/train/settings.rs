@@ -231,7 +231,7 @@ impl OptimizerOptions {
 
 impl FitOptions {
     /// An option that was given and that a learning rate test has no use for.
-    pub fn without_meaning_for_lr_find(&self) -> Option<&'static str> {
+    pub fn unsupported_by_lr_find(&self) -> Option<&'static str> {
         [
             (self.epochs.is_some(), "--epochs"),
             (self.optimizer.learning_rate.is_some(), "--learning-rate"),

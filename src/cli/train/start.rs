@@ -8,9 +8,9 @@ use seqfit::run::{DataConfig, Run, RunConfig, RunError};
 use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
 use super::super::loading;
-use super::super::output::tell;
+use super::super::output::print_status;
 use super::timing::Timing;
-use super::{Args, Job, Own, RUNS};
+use super::{Args, Job, RUNS, RunCallbacks};
 
 /// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
 /// made.
@@ -33,7 +33,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let data = resolve(args, &args.data.request(), args.stream.stream, timing)?;
     // With --seeds each run would repeat it, and none prints it: they are quiet.
     if let Some(note) = args.fit.note_on_recipe(&data.source)?.filter(|_| !args.quiet) {
-        tell(note);
+        print_status(note);
     }
     let mut data = args.trial.data(data, &fit)?;
     let (network, model, origin) = match other {
@@ -95,7 +95,7 @@ pub(super) fn for_network(
 
 /// A run that has begun; none if it has come to its end. Options that decide it must say what it
 /// began with.
-pub(super) fn go_on(
+pub(super) fn resume(
     args: &Args,
     path: &Path,
     timing: Option<&mut Timing>,
@@ -119,7 +119,7 @@ pub(super) fn go_on(
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
     let network = args.network.over_spec(&began.network);
-    let fit = fit.settled(&network, device);
+    let fit = fit.resolved(&network, device);
     let stream = args.stream.stream.or(began.data.stream);
     let mut config = RunConfig {
         device: device::name(device),
@@ -154,7 +154,7 @@ pub(super) fn go_on(
         if run.result().is_some() {
             return Err(RunError::NothingToGoOnFrom(path.to_owned()).into());
         }
-        tell("note: there is no checkpoint yet, so the run begins anew");
+        print_status("note: there is no checkpoint yet, so the run begins anew");
         if let Some(origin) = &run.config().origin {
             model.load_safetensors(&origin.read()?)?;
         }
@@ -187,7 +187,7 @@ pub(super) fn go_on(
         let run = run.settle()?;
         if !args.quiet {
             let path = run.path().display();
-            tell(match result.ended_by.filter(|_| stopped) {
+            print_status(match result.ended_by.filter(|_| stopped) {
                 Some(why) => {
                     format!("{path} has come to its end by {why}: more --epochs add nothing")
                 }
@@ -201,7 +201,7 @@ pub(super) fn go_on(
     }
     let now = seqfit::libtorch::version();
     if began.versions.libtorch != now {
-        tell(format_args!(
+        print_status(format_args!(
             "note: the run began with libtorch {}, and goes on with {now}: its weights may differ in \
              their last bits",
             began.versions.libtorch
@@ -211,7 +211,7 @@ pub(super) fn go_on(
     match run.set_config(config) {
         // On a full disk training goes on in memory.
         Err(RunError::Write(error)) if error.lacks_room() => {
-            tell(format_args!("warning: {error}; training goes on"));
+            print_status(format_args!("warning: {error}; training goes on"));
             failures.push(error.to_string());
         }
         set => set?,
@@ -226,7 +226,7 @@ fn newest_that_fits(
     data: &data::Loaded,
     fit: &FitConfig,
 ) -> anyhow::Result<Option<Arc<Snapshot>>> {
-    let mut own = Own::new(run)?;
+    let mut own = RunCallbacks::new(run)?;
     let (found, aside) = run.newest_that_fits::<anyhow::Error>(|snapshot| {
         match model.check_snapshot(snapshot, &data.train, fit, &mut own.callbacks()) {
             Err(TrainError::Snapshot(problem)) => Ok(Err(problem)),
@@ -235,7 +235,7 @@ fn newest_that_fits(
     })?;
     for damaged in aside {
         let (path, problem) = (damaged.path.display(), damaged.problem);
-        tell(format_args!("warning: {path} is put aside, it cannot be used: {problem}"));
+        print_status(format_args!("warning: {path} is put aside, it cannot be used: {problem}"));
     }
     Ok(found.map(|found| found.checkpoint.snapshot))
 }

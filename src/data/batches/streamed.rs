@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::Device;
 
-use super::{Batch, Feed, FeedError, HostFeed, Images};
+use super::{Batch, DataLoader, DataLoaderError, HostBatches, Images};
 use crate::data::augment::Augmenter;
 use crate::data::error::DataError;
 use crate::data::prefetch::Prefetch;
-use crate::data::stream::{Chunk, Epoch, Reading};
+use crate::data::stream::{BlockReader, Epoch, SampleBlock};
 use crate::native::LibtorchError;
 
 /// Small batches are handed over several at once, of so many bytes together: each time wakes a thread, which
@@ -17,22 +17,22 @@ use crate::native::LibtorchError;
 const AT_ONCE: usize = 256 << 10;
 
 /// The samples of a step as they were read, for an engine that makes its batches itself.
-pub(crate) struct Portion {
-    chunk: Chunk,
+pub(crate) struct PrefetchedBatch {
+    chunk: SampleBlock,
     places: Vec<u32>,
     augmenter: Option<Arc<Augmenter>>,
     epoch: usize,
 }
 
-impl Portion {
-    fn new(chunk: Chunk, augmenter: Option<Arc<Augmenter>>, epoch: usize) -> Self {
+impl PrefetchedBatch {
+    fn new(chunk: SampleBlock, augmenter: Option<Arc<Augmenter>>, epoch: usize) -> Self {
         Self { places: (0..chunk.len() as u32).collect(), chunk, augmenter, epoch }
     }
 
     /// The samples one by one, by their places in this portion.
-    pub fn feed(&self) -> HostFeed<'_> {
+    pub fn feed(&self) -> HostBatches<'_> {
         let augmenter = self.augmenter.as_deref();
-        HostFeed { images: Images::Chunk(&self.chunk), augmenter, epoch: self.epoch }
+        HostBatches { images: Images::SampleBlock(&self.chunk), augmenter, epoch: self.epoch }
     }
 
     /// All places.
@@ -41,7 +41,7 @@ impl Portion {
     }
 }
 
-impl Feed {
+impl DataLoader {
     /// Whether the samples are in files, and read when they are needed.
     pub fn is_streamed(&self) -> bool {
         self.dataset.is_streamed()
@@ -51,7 +51,7 @@ impl Feed {
     pub fn portions(
         &self,
         epoch: Epoch,
-    ) -> Result<impl Iterator<Item = Result<Portion, DataError>>, LibtorchError> {
+    ) -> Result<impl Iterator<Item = Result<PrefetchedBatch, DataError>>, LibtorchError> {
         self.read(epoch, 1, |portion| portion)
     }
 
@@ -61,7 +61,7 @@ impl Feed {
         &self,
         epoch: Epoch,
         workers: usize,
-    ) -> Result<impl Iterator<Item = Result<Batch, FeedError>>, LibtorchError> {
+    ) -> Result<impl Iterator<Item = Result<Batch, DataLoaderError>>, LibtorchError> {
         let device = self.device;
         let batches = self.read(epoch, workers, |portion| portion.feed().batch(&portion.places))?;
         Ok(batches.map(move |batch| Ok(batch??.on(device)?)))
@@ -72,11 +72,11 @@ impl Feed {
         &self,
         epoch: Epoch,
         workers: usize,
-        make: impl Fn(Portion) -> T + Send + Sync + 'static,
+        make: impl Fn(PrefetchedBatch) -> T + Send + Sync + 'static,
     ) -> Result<impl Iterator<Item = Result<T, DataError>>, LibtorchError> {
         let memory = self.dataset.stream_memory().unwrap_or_default();
         let batches = self.len().div_ceil(epoch.batch).saturating_sub(epoch.done);
-        let reading = Mutex::new(Reading::new(&self.dataset, memory.bytes(), epoch));
+        let reading = Mutex::new(BlockReader::new(&self.dataset, memory.bytes(), epoch));
         let augmenter = self.augmenter.clone();
         let bytes = epoch.batch.saturating_mul(self.dataset.image_bytes());
         let group = (AT_ONCE / bytes.max(1)).max(1);
@@ -86,7 +86,7 @@ impl Feed {
             let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
             let chunks: Vec<_> = numbers.map(|number| reading.take(number)).collect();
             drop(reading);
-            let portion = |chunk| Portion::new(chunk, augmenter.clone(), epoch.number);
+            let portion = |chunk| PrefetchedBatch::new(chunk, augmenter.clone(), epoch.number);
             let made = chunks.into_iter().map(|chunk| Ok(make(portion(chunk?))));
             made.collect::<Vec<_>>()
         };
@@ -100,7 +100,7 @@ impl Feed {
         &self,
         samples: Range<usize>,
         size: usize,
-    ) -> Result<Box<dyn Iterator<Item = Result<Batch, FeedError>> + '_>, LibtorchError> {
+    ) -> Result<Box<dyn Iterator<Item = Result<Batch, DataLoaderError>> + '_>, LibtorchError> {
         let (Range { start, end }, device) = (samples, self.device);
         let range = move |i: usize| start + i * size..end.min(start + (i + 1) * size);
         let count = end.saturating_sub(start).div_ceil(size);
@@ -108,7 +108,8 @@ impl Feed {
             return Ok(Box::new((0..count).map(move |i| Ok(resident.neighbours(range(i))?))));
         }
         if !self.is_streamed() {
-            let feed = HostFeed { images: Images::Set(&self.dataset), augmenter: None, epoch: 0 };
+            let feed =
+                HostBatches { images: Images::Set(&self.dataset), augmenter: None, epoch: 0 };
             return Ok(Box::new((0..count).map(move |i| {
                 let chosen: Vec<u32> = range(i).map(|i| i as u32).collect();
                 Ok(feed.batch(&chosen)?)
@@ -116,8 +117,8 @@ impl Feed {
         }
         let dataset = self.dataset.clone();
         let make = move |i| {
-            let portion = Portion::new(Chunk::in_order(&dataset, range(i))?, None, 0);
-            Ok::<_, FeedError>(portion.feed().batch(portion.places())?)
+            let portion = PrefetchedBatch::new(SampleBlock::in_order(&dataset, range(i))?, None, 0);
+            Ok::<_, DataLoaderError>(portion.feed().batch(portion.places())?)
         };
         let read = Prefetch::new(1, count, make).map_err(|error| LibtorchError::thread(&error))?;
         Ok(Box::new(read.map(move |batch| Ok(batch?.on(device)?))))

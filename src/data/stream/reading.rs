@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::order::{Layout, Order, Place};
 use crate::data::dataset::Dataset;
 use crate::data::error::{DataError, DatasetProblem};
-use crate::data::share::Share;
+use crate::data::rank_shard::RankShard;
 
 /// Which batches of which epoch are read.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +20,12 @@ pub(crate) struct Epoch {
     /// Batches that are done already.
     pub done: usize,
     /// What is read of each batch.
-    pub share: Share,
+    pub share: RankShard,
 }
 
 /// Samples that were read: pixels one behind the other, and what belongs to each.
 #[derive(Debug, Default)]
-pub(crate) struct Chunk {
+pub(crate) struct SampleBlock {
     pixels: Vec<u8>,
     labels: Vec<u8>,
     /// Their numbers in the data set.
@@ -34,7 +34,7 @@ pub(crate) struct Chunk {
     shape: [usize; 2],
 }
 
-impl Chunk {
+impl SampleBlock {
     /// Room for so many samples.
     fn with_room(dataset: &Dataset, samples: usize) -> Result<Self, DataError> {
         let pixels = room(samples.saturating_mul(dataset.image_bytes()))?;
@@ -84,23 +84,23 @@ impl Chunk {
 }
 
 /// Reads an epoch: holds the blocks that are open, and no more.
-pub(crate) struct Reading {
+pub(crate) struct BlockReader {
     dataset: Dataset,
     layout: Layout,
     order: Order,
     /// The block whose pixels each lane holds, and they.
     lanes: Vec<(Option<usize>, Vec<u8>)>,
     batch: usize,
-    share: Share,
+    share: RankShard,
     /// Samples of the epoch that are left, those of all shares.
     left: usize,
     /// The number of the next batch, from 0 for the first that is read.
     next: usize,
     /// Batches that were asked for before their turn, and came.
-    early: VecDeque<(usize, Result<Chunk, DataError>)>,
+    early: VecDeque<(usize, Result<SampleBlock, DataError>)>,
 }
 
-impl Reading {
+impl BlockReader {
     /// Of a data set that is read within so many bytes.
     pub fn new(dataset: &Dataset, memory: usize, epoch: Epoch) -> Self {
         let layout = Layout::new(dataset.len(), dataset.image_bytes(), memory);
@@ -123,7 +123,7 @@ impl Reading {
 
     /// The batch of a number, from 0 for the first that is read. Each is asked for once; it does not
     /// matter in which order several threads do that.
-    pub fn take(&mut self, number: usize) -> Result<Chunk, DataError> {
+    pub fn take(&mut self, number: usize) -> Result<SampleBlock, DataError> {
         while self.next <= number {
             let chunk = self.read();
             self.early.push_back((self.next, chunk));
@@ -132,7 +132,7 @@ impl Reading {
         let place = self.early.iter().position(|(early, _)| *early == number);
         match place.and_then(|place| self.early.remove(place)) {
             Some((_, chunk)) => chunk,
-            None => Ok(Chunk::default()),
+            None => Ok(SampleBlock::default()),
         }
     }
 
@@ -143,11 +143,11 @@ impl Reading {
     }
 
     /// The share of the next batch.
-    fn read(&mut self) -> Result<Chunk, DataError> {
+    fn read(&mut self) -> Result<SampleBlock, DataError> {
         let size = self.batch.min(self.left);
         self.left -= size;
         let own = self.share.of(size);
-        let mut chunk = Chunk::with_room(&self.dataset, own.len())?;
+        let mut chunk = SampleBlock::with_room(&self.dataset, own.len())?;
         for position in 0..size {
             let Some(place) = self.order.next() else { break };
             if own.contains(&position) {
@@ -160,7 +160,7 @@ impl Reading {
     fn add(
         &mut self,
         Place { lane, block, offset }: Place,
-        chunk: &mut Chunk,
+        chunk: &mut SampleBlock,
     ) -> Result<(), DataError> {
         let (range, image) = (self.layout.range(block), self.dataset.image_bytes());
         let (held, pixels) = &mut self.lanes[lane];

@@ -21,7 +21,7 @@ use crate::data::open::ordinary;
 /// before each training.
 const READ_WHOLE: u64 = 256 << 20;
 /// The samples of a file's bytes: so many pieces of so many bytes, the first and the last among them.
-const PIECES: u64 = 16;
+const MICROBATCHES: u64 = 16;
 const PIECE: u64 = 16 << 10;
 
 /// The images of a part of a data set, one shard behind the other.
@@ -121,9 +121,10 @@ fn whole(file: &mut File) -> io::Result<Sha256Hex> {
 fn sampled(file: &mut File, length: u64) -> io::Result<Sha256Hex> {
     let mut bytes = length.to_le_bytes().to_vec();
     let size = PIECE.min(length);
-    for piece in 0..PIECES {
+    for piece in 0..MICROBATCHES {
         // In 128 bits: the length may be any number.
-        let start = (u128::from(length - size) * u128::from(piece) / u128::from(PIECES - 1)) as u64;
+        let start =
+            (u128::from(length - size) * u128::from(piece) / u128::from(MICROBATCHES - 1)) as u64;
         file.seek(SeekFrom::Start(start))?;
         Read::take(&mut *file, size).read_to_end(&mut bytes)?;
     }

@@ -2,9 +2,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
 
-use super::reading::{Epoch, Reading};
+use super::reading::{BlockReader, Epoch};
 use super::*;
-use crate::data::share::Share;
+use crate::data::rank_shard::RankShard;
 use crate::data::{load, save_dir, save_shards};
 
 fn memory() -> StreamMemory {
@@ -25,13 +25,13 @@ fn message(result: Result<impl Sized, DataError>) -> String {
 }
 
 /// All batches of an epoch, of which some are done, read within some bytes.
-fn epoch(dataset: &Dataset, memory: usize, done: usize, share: Share) -> Vec<Chunk> {
+fn epoch(dataset: &Dataset, memory: usize, done: usize, share: RankShard) -> Vec<SampleBlock> {
     let epoch = Epoch { seed: 3, number: 2, batch: 50, done, share };
-    let mut reading = Reading::new(dataset, memory, epoch);
+    let mut reading = BlockReader::new(dataset, memory, epoch);
     (0..dataset.len().div_ceil(50) - done).map(|number| reading.take(number).unwrap()).collect()
 }
 
-fn numbers(chunks: &[Chunk]) -> Vec<u32> {
+fn numbers(chunks: &[SampleBlock]) -> Vec<u32> {
     chunks.iter().flat_map(|chunk| (0..chunk.len()).map(|place| chunk.sample(place))).collect()
 }
 
@@ -69,7 +69,7 @@ fn an_epoch_has_every_sample_once_with_its_own_pixels() {
         (files.split(0.3, 1).unwrap().0, train.split(0.3, 1).unwrap().0),
     ] {
         for memory in [1, 10_000, 1 << 20] {
-            let chunks = epoch(&files, memory, 0, Share::WHOLE);
+            let chunks = epoch(&files, memory, 0, RankShard::WHOLE);
             for chunk in &chunks {
                 for place in 0..chunk.len() {
                     let sample = chunk.sample(place) as usize;
@@ -88,13 +88,13 @@ fn an_epoch_has_every_sample_once_with_its_own_pixels() {
 fn the_middle_of_an_epoch_and_a_share_of_it_are_those_of_the_whole() {
     let (_folder, path) = sharded(3);
     let files = stream_dir(&path, memory()).unwrap().0;
-    let whole = epoch(&files, 20_000, 0, Share::WHOLE);
+    let whole = epoch(&files, 20_000, 0, RankShard::WHOLE);
     for done in [1, 13, 28] {
-        let rest = epoch(&files, 20_000, done, Share::WHOLE);
+        let rest = epoch(&files, 20_000, done, RankShard::WHOLE);
         assert_eq!(numbers(&rest), numbers(&whole[done..]));
     }
-    let shares: Vec<Vec<Chunk>> =
-        (0..3).map(|rank| epoch(&files, 20_000, 0, Share { rank, ranks: 3 })).collect();
+    let shares: Vec<Vec<SampleBlock>> =
+        (0..3).map(|rank| epoch(&files, 20_000, 0, RankShard { rank, ranks: 3 })).collect();
     for (i, batch) in whole.iter().enumerate() {
         let parts: Vec<u32> = shares.iter().flat_map(|share| numbers(&share[i..=i])).collect();
         assert_eq!(parts, numbers(std::slice::from_ref(batch)));
@@ -105,9 +105,9 @@ fn the_middle_of_an_epoch_and_a_share_of_it_are_those_of_the_whole() {
 fn it_does_not_matter_who_asks_first() {
     let (_folder, path) = sharded(3);
     let files = stream_dir(&path, memory()).unwrap().0;
-    let whole = epoch(&files, 20_000, 0, Share::WHOLE);
-    let ask = Epoch { seed: 3, number: 2, batch: 50, done: 0, share: Share::WHOLE };
-    let mut reading = Reading::new(&files, 20_000, ask);
+    let whole = epoch(&files, 20_000, 0, RankShard::WHOLE);
+    let ask = Epoch { seed: 3, number: 2, batch: 50, done: 0, share: RankShard::WHOLE };
+    let mut reading = BlockReader::new(&files, 20_000, ask);
     for number in [2, 0, 1, 5, 3, 4] {
         let chunk = reading.take(number).unwrap();
         assert_eq!(numbers(&[chunk]), numbers(&whole[number..=number]));
@@ -124,8 +124,8 @@ fn no_more_is_held_than_was_allowed() {
     let folder = tempfile::tempdir().unwrap();
     save_shards(&held, &held.take(3), 4, &folder.path().join("x")).unwrap();
     let files = stream_dir(folder.path().join("x"), memory()).unwrap().0;
-    let ask = Epoch { seed: 0, number: 1, batch: 64, done: 0, share: Share::WHOLE };
-    let mut reading = Reading::new(&files, 300 << 10, ask);
+    let ask = Epoch { seed: 0, number: 1, batch: 64, done: 0, share: RankShard::WHOLE };
+    let mut reading = BlockReader::new(&files, 300 << 10, ask);
     let mut most = 0;
     for number in 0..4000usize.div_ceil(64) {
         reading.take(number).unwrap();

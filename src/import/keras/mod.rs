@@ -8,11 +8,11 @@ mod weights;
 use serde_json::Value;
 
 use super::Imported;
-use super::allowance::Allowance;
 use super::archive::Archive;
 use super::error::Problem;
 use super::format::Format;
 use super::hdf5;
+use super::memory_budget::MemoryBudget;
 
 pub(super) use weights::{Attributes, Layout, describe};
 
@@ -25,13 +25,13 @@ const CONFIG: &str = "config.json";
 /// still be listed.
 pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let mut archive = Archive::open(bytes)?;
-    let mut allowance = Allowance::new(bytes.len(), Allowance::PACKED);
+    let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::PACKED);
     let mut config = None;
     if archive.has(CONFIG) {
-        let text = archive.read(CONFIG, &mut allowance)?;
+        let text = archive.read(CONFIG, &mut budget)?;
         config = Some(parsed(&text, ".keras", CONFIG)?);
     }
-    let weights = archive.read(WEIGHTS, &mut allowance)?;
+    let weights = archive.read(WEIGHTS, &mut budget)?;
     let imported = hdf5::read(weights, config)?;
     Ok(Imported { format: Format::Keras, ..imported })
 }

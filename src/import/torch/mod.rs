@@ -8,12 +8,12 @@ mod pickle;
 mod script;
 mod tensor;
 
-use super::allowance::Allowance;
 use super::archive::Archive;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
 use super::layers::Placed;
+use super::memory_budget::MemoryBudget;
 use super::numbers::Order;
 use super::{Imported, ImportedTensor};
 use crate::model::Spec;
@@ -23,44 +23,44 @@ use tensor::{Storages, View};
 /// Reads an archive of either kind.
 pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
     let mut archive = Archive::open(bytes)?;
-    let mut allowance = Allowance::new(bytes.len(), Allowance::TIMES);
+    let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     let place = archive.names().find(|name| name.ends_with("/data.pkl"));
     let folder =
         place.and_then(|name| name.strip_suffix("data.pkl")).unwrap_or_default().to_owned();
     let order = match archive.has(&format!("{folder}byteorder")) {
-        true => match &archive.read(&format!("{folder}byteorder"), &mut allowance)?[..] {
+        true => match &archive.read(&format!("{folder}byteorder"), &mut budget)?[..] {
             b"little" => Order::Little,
             b"big" => Order::Big,
             _ => return Err(damaged("its byte order is neither little nor big")),
         },
         false => Order::Little,
     };
-    let text = archive.read(&format!("{folder}data.pkl"), &mut allowance)?;
+    let text = archive.read(&format!("{folder}data.pkl"), &mut budget)?;
     let pickle = Pickle::read(&text)?;
     let named = match format {
         Format::TorchScript => names::parameters(&pickle)?,
         _ => names::state_dict(&pickle)?,
     };
     let storages = Storages::new(&mut archive, format!("{folder}data/"));
-    let mut tensors = load(&named, storages, order, &mut allowance)?;
+    let mut tensors = load(&named, storages, order, &mut budget)?;
     // A network that was traced after it was frozen has its weights among the constants.
     if tensors.is_empty() && format == Format::TorchScript {
-        let text = archive.read(&format!("{folder}constants.pkl"), &mut allowance)?;
+        let text = archive.read(&format!("{folder}constants.pkl"), &mut budget)?;
         let pickle = Pickle::read(&text)?;
         let named = names::constants(&pickle)?;
         let storages = Storages::new(&mut archive, format!("{folder}constants/"));
-        tensors = load(&named, storages, order, &mut allowance)?;
+        tensors = load(&named, storages, order, &mut budget)?;
     }
     let mut card = None;
     for place in [format!("{folder}extra/{CARD}"), format!("{folder}{CARD}")] {
         if card.is_none() && archive.has(&place) {
-            card = Card::read(&archive.read(&place, &mut allowance)?);
+            card = Card::read(&archive.read(&place, &mut budget)?);
         }
     }
     let mut imported = Imported { card, ..Imported::new(format, tensors) };
     let described = imported.card.as_ref().is_some_and(|card| card.network.is_some());
     if format == Format::TorchScript && !described {
-        let steps = script::steps(&pickle, &mut archive, &folder, &mut allowance);
+        let steps = script::steps(&pickle, &mut archive, &folder, &mut budget);
         match steps.and_then(|steps| placed(&mut imported, &steps)) {
             Ok(network) => imported.card.get_or_insert_default().network = Some(network),
             Err(layer) => imported.unsupported_layer = Some(layer),
@@ -95,11 +95,11 @@ fn load(
     named: &[(String, View<'_>)],
     mut storages: Storages<'_, '_>,
     order: Order,
-    allowance: &mut Allowance,
+    budget: &mut MemoryBudget,
 ) -> Result<Vec<ImportedTensor>, Problem> {
     let mut tensors = Vec::new();
     for (name, view) in named {
-        let values = view.load(&mut storages, order, allowance)?;
+        let values = view.load(&mut storages, order, budget)?;
         let (dtype, shape) = (view.dtype.clone(), view.shape.clone());
         tensors.push(ImportedTensor { name: name.clone(), dtype, shape, values });
     }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::super::allowance::Allowance;
 use super::super::archive::Archive;
+use super::super::memory_budget::MemoryBudget;
 use super::expression::{Expr, Statement, arguments, method, statement};
 use super::pickle::{Id, Pickle, Value};
 use super::tensor::View;
@@ -31,11 +31,10 @@ pub(super) fn steps(
     pickle: &Pickle<'_>,
     archive: &mut Archive<'_>,
     folder: &str,
-    allowance: &mut Allowance,
+    budget: &mut MemoryBudget,
 ) -> Result<Vec<Step>, String> {
     let files = HashMap::new();
-    let mut reader =
-        Reader { pickle, archive, folder, allowance, files, steps: Vec::new(), lines: 0 };
+    let mut reader = Reader { pickle, archive, folder, budget, files, steps: Vec::new(), lines: 0 };
     let input = Item::Value(0);
     match reader.forward(pickle.root, "", input, 0)? {
         Item::Value(last) if last == reader.steps.len() => Ok(reader.steps),
@@ -83,7 +82,7 @@ struct Reader<'a, 'b, 'c> {
     pickle: &'a Pickle<'b>,
     archive: &'a mut Archive<'c>,
     folder: &'a str,
-    allowance: &'a mut Allowance,
+    budget: &'a mut MemoryBudget,
     /// The code that has been read, by the names of its modules.
     files: HashMap<String, String>,
     steps: Vec<Step>,
@@ -144,7 +143,7 @@ impl Reader<'_, '_, '_> {
     fn code(&mut self, module: &str) -> Option<String> {
         if !self.files.contains_key(module) {
             let record = format!("{}code/{}.py", self.folder, module.replace('.', "/"));
-            let bytes = self.archive.read(&record, self.allowance).ok()?;
+            let bytes = self.archive.read(&record, self.budget).ok()?;
             self.files.insert(module.to_owned(), String::from_utf8(bytes).ok()?);
         }
         self.files.get(module).cloned()

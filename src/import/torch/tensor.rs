@@ -1,8 +1,8 @@
 //! A tensor as a pickle describes it: a view into a storage, which is a record of its own.
 
-use super::super::allowance::Allowance;
 use super::super::archive::Archive;
 use super::super::error::Problem;
+use super::super::memory_budget::MemoryBudget;
 use super::super::numbers::{Dtype, Order, count};
 use super::damaged;
 use super::pickle::{Id, Pickle, Value};
@@ -92,10 +92,10 @@ impl<'a> View<'a> {
         &self,
         storages: &mut Storages<'_, '_>,
         order: Order,
-        allowance: &mut Allowance,
+        budget: &mut MemoryBudget,
     ) -> Result<Option<Vec<f32>>, Problem> {
         let Some(size) = self.dtype.size() else { return Ok(None) };
-        let bytes = storages.read(self.key, allowance)?;
+        let bytes = storages.read(self.key, budget)?;
         if self.length.checked_mul(size) != Some(bytes.len()) {
             let Self { key, length, .. } = self;
             let found = bytes.len();
@@ -109,10 +109,10 @@ impl<'a> View<'a> {
         }
         if self.is_contiguous() {
             let from = self.offset * size;
-            return self.dtype.decode(&bytes[from..from + numbers * size], order, allowance);
+            return self.dtype.decode(&bytes[from..from + numbers * size], order, budget);
         }
-        let Some(stored) = self.dtype.decode(bytes, order, allowance)? else { return Ok(None) };
-        let mut values = allowance.list(numbers)?;
+        let Some(stored) = self.dtype.decode(bytes, order, budget)? else { return Ok(None) };
+        let mut values = budget.list(numbers)?;
         let mut place = vec![0; self.shape.len()];
         for _ in 0..numbers {
             let steps: usize =
@@ -181,12 +181,12 @@ impl<'a, 'b> Storages<'a, 'b> {
         Self { archive, folder, last: None }
     }
 
-    fn read(&mut self, key: &str, allowance: &mut Allowance) -> Result<&[u8], Problem> {
+    fn read(&mut self, key: &str, budget: &mut MemoryBudget) -> Result<&[u8], Problem> {
         let last = self.last.take().filter(|(last, _)| last == key);
         let last = match last {
             Some(last) => last,
             None => {
-                let bytes = self.archive.read(&format!("{}{key}", self.folder), allowance)?;
+                let bytes = self.archive.read(&format!("{}{key}", self.folder), budget)?;
                 (key.to_owned(), bytes)
             }
         };

@@ -2,9 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::learner::{Found, Learner};
-use super::totals::Totals;
-use super::{Engine, Gradients, Input, Part, Takes, Turn};
+use super::autograd_step::{AutogradStep, StepOutput};
+use super::metric_sums::MetricSums;
+use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::optimizer::Rate;
@@ -15,34 +15,34 @@ use crate::train::snapshot::{Snapshot, Sums};
 
 /// Trains a network batch by batch and keeps the sums of what it saw, on the device.
 pub(super) struct Autograd<'m> {
-    learner: Learner<'m>,
-    totals: Totals,
+    learner: AutogradStep<'m>,
+    totals: MetricSums,
 }
 
 impl<'m> Autograd<'m> {
     pub fn new(model: &'m mut Sequential, config: &FitConfig) -> Result<Self, LibtorchError> {
-        let totals = Totals::new(model.device(), Sums::default())?;
-        Ok(Self { learner: Learner::new(model, config)?, totals })
+        let totals = MetricSums::new(model.device(), Sums::default())?;
+        Ok(Self { learner: AutogradStep::new(model, config)?, totals })
     }
 }
 
 impl Engine for Autograd<'_> {
-    fn takes(&self) -> Takes {
-        Takes::Batches
+    fn input_kind(&self) -> InputKind {
+        InputKind::Batches
     }
 
-    fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError> {
+    fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError> {
         let Input::Batch(batch) = input else {
             unreachable!("an engine gets what it takes");
         };
-        step(&mut self.learner, &mut self.totals, batch, turn)
+        step(&mut self.learner, &mut self.totals, batch, context)
     }
 
     fn gradients(
         &mut self,
         input: &Input,
-        part: Part,
-        turn: Turn,
+        part: BatchPart,
+        context: StepContext,
         gradients: Gradients,
     ) -> Result<Sums, ModelError> {
         let Input::Batch(batch) = input else {
@@ -59,12 +59,13 @@ impl Engine for Autograd<'_> {
         let model = &*self.learner.model;
         let mut masks = model.empty_masks(part.batch as i64)?;
         // Those of the whole batch, so that they do not depend on how it is cut.
-        model.draw_masks(&mut masks, turn.seed, turn.number)?;
+        model.draw_masks(&mut masks, context.seed, context.number)?;
         let own = |mask: &Tensor| mask.f_narrow(0, part.first as i64, samples as i64);
         let masks: Result<Vec<Tensor>, _> = masks.iter().map(own).collect();
         let masks = masks.map_err(LibtorchError::from)?;
         let share = samples as f64 / part.batch as f64;
-        let (found, Found { logits, loss }) = self.learner.backward(batch, &masks, Some(share))?;
+        let (found, StepOutput { logits, loss }) =
+            self.learner.backward(batch, &masks, Some(share))?;
         match gradients {
             Gradients::Host(mut rest) => {
                 for tensor in found {
@@ -86,7 +87,12 @@ impl Engine for Autograd<'_> {
         })
     }
 
-    fn update(&mut self, gradients: Gradients, turn: Turn, sums: Sums) -> Result<(), ModelError> {
+    fn update(
+        &mut self,
+        gradients: Gradients,
+        context: StepContext,
+        sums: Sums,
+    ) -> Result<(), ModelError> {
         let parameters = self.learner.model.tensors();
         let tensors = match gradients {
             Gradients::Host(mut rest) => {
@@ -99,8 +105,8 @@ impl Engine for Autograd<'_> {
             }
             Gradients::Device(list) => cut(list, parameters)?,
         };
-        let rate = Rate::Number(turn.optimizer.learning_rate());
-        self.learner.update(tensors, (turn.optimizer, rate), turn.number)?;
+        let rate = Rate::Number(context.optimizer.learning_rate());
+        self.learner.update(tensors, (context.optimizer, rate), context.number)?;
         Ok(self.totals.add_sums(sums)?)
     }
 
@@ -112,8 +118,8 @@ impl Engine for Autograd<'_> {
         self.learner.model.set_weights(weights)
     }
 
-    fn exchange_average(&mut self) -> Result<(), LibtorchError> {
-        self.learner.exchange_average();
+    fn swap_ema_weights(&mut self) -> Result<(), LibtorchError> {
+        self.learner.swap_ema_weights();
         Ok(())
     }
 
@@ -178,16 +184,16 @@ fn fill_with_zeros(list: &Tensor) -> Result<(), LibtorchError> {
 
 /// A step on a batch of any size.
 pub(super) fn step(
-    learner: &mut Learner,
-    totals: &mut Totals,
+    learner: &mut AutogradStep,
+    totals: &mut MetricSums,
     batch: &Batch,
-    turn: Turn,
+    context: StepContext,
 ) -> Result<(), ModelError> {
     let samples = batch.labels.size().first().copied().unwrap_or(0);
     let mut masks = learner.model.empty_masks(samples)?;
-    learner.model.draw_masks(&mut masks, turn.seed, turn.number)?;
-    let rate = Rate::Number(turn.optimizer.learning_rate());
-    let found = learner.learn(batch, &masks, (turn.optimizer, rate), turn.number)?;
+    learner.model.draw_masks(&mut masks, context.seed, context.number)?;
+    let rate = Rate::Number(context.optimizer.learning_rate());
+    let found = learner.train_step(batch, &masks, (context.optimizer, rate), context.number)?;
     totals.count(samples as usize);
     Ok(totals.add(&batch.labels, &[found])?)
 }

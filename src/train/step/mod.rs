@@ -3,13 +3,13 @@
 //! each several times as fast there.
 
 mod autograd;
-mod fused;
-mod learner;
-mod replayed;
+mod autograd_step;
+mod cpu_dense;
+mod cuda_graph;
+mod data_parallel;
+mod metric_sums;
 #[cfg(test)]
 mod tests;
-mod together;
-mod totals;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -18,28 +18,28 @@ use tch::{Device, Tensor};
 
 use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
-use super::schedule::{Course, Schedule};
+use super::schedule::{Schedule, TrainingLength};
 use super::snapshot::{Snapshot, Sums};
-use crate::data::batches::{Batch, HostFeed, Portion, ResidentEpoch};
-use crate::data::share::Share;
-#[cfg(test)]
-use crate::group::Alone;
+use crate::data::batches::{Batch, HostBatches, PrefetchedBatch, ResidentEpoch};
+use crate::data::rank_shard::RankShard;
 use crate::group::Group;
+#[cfg(test)]
+use crate::group::SingleProcess;
 use crate::model::{ModelError, Sequential, WeightsError, check_like};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
 use autograd::Autograd;
-use fused::Fused;
-use replayed::Replayed;
+use cpu_dense::CpuDense;
+use cuda_graph::CudaGraph;
 
-use together::Shared;
+use data_parallel::Shared;
 
-pub(super) use fused::supports;
-pub(super) use together::{Taken, broadcast};
+pub(super) use cpu_dense::supports;
+pub(super) use data_parallel::{StepOutcome, broadcast};
 
 /// What an engine wants its samples as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(super) enum InputKind {
     /// [`Input::Batch`].
     Batches,
     /// [`Input::Chosen`] or [`Input::Read`].
@@ -53,11 +53,11 @@ pub(super) enum Input<'a> {
     /// Made already.
     Batch(Batch),
     /// Chosen, for an engine that makes them itself.
-    Chosen(HostFeed<'a>, &'a [u32]),
+    Chosen(HostBatches<'a>, &'a [u32]),
     /// The place of the first in the order of an epoch, and how many.
     Resident(Rc<ResidentEpoch>, usize, usize),
     /// As they were read from files, for an engine that makes its batches itself.
-    Read(Portion),
+    Read(PrefetchedBatch),
 }
 
 impl Input<'_> {
@@ -80,7 +80,7 @@ impl Input<'_> {
     }
 
     /// The samples that an engine makes a batch of itself: where they are, and which.
-    fn chosen(&self) -> Option<(HostFeed<'_>, &[u32])> {
+    fn chosen(&self) -> Option<(HostBatches<'_>, &[u32])> {
         match self {
             Self::Chosen(feed, chosen) => Some((*feed, chosen)),
             Self::Read(portion) => Some((portion.feed(), portion.places())),
@@ -91,7 +91,7 @@ impl Input<'_> {
 
 /// Where the samples of an input are in their batch.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct BatchPart {
     /// Samples of the batch before them.
     first: usize,
     /// Samples of the whole batch.
@@ -108,7 +108,7 @@ enum Gradients<'a> {
 
 /// One step's place in the training.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
+struct StepContext {
     /// The optimiser, with the learning rate of this step.
     optimizer: Optimizer,
     /// Steps before this one.
@@ -121,11 +121,11 @@ struct Turn {
 /// own, in whatever form it likes.
 trait Engine {
     /// What it wants its samples as.
-    fn takes(&self) -> Takes;
+    fn input_kind(&self) -> InputKind;
 
     /// Forward, backward and the optimiser's step, now or together with steps that follow; whoever asks
     /// for anything gets what there is behind all steps.
-    fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError>;
+    fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError>;
 
     /// The first half of a step on a part of a batch, which may be empty: writes what it adds to the gradients
     /// of the whole batch's mean loss into `gradients`, and gives the sums over its samples. Nothing is changed
@@ -133,13 +133,18 @@ trait Engine {
     fn gradients(
         &mut self,
         input: &Input,
-        part: Part,
-        turn: Turn,
+        part: BatchPart,
+        context: StepContext,
         gradients: Gradients,
     ) -> Result<Sums, ModelError>;
 
     /// The second half: the optimiser's step, with the gradients and sums of a whole batch.
-    fn update(&mut self, gradients: Gradients, turn: Turn, sums: Sums) -> Result<(), ModelError>;
+    fn update(
+        &mut self,
+        gradients: Gradients,
+        context: StepContext,
+        sums: Sums,
+    ) -> Result<(), ModelError>;
 
     /// The network with the parameters of this moment.
     fn model(&mut self) -> Result<&Sequential, LibtorchError>;
@@ -153,7 +158,7 @@ trait Engine {
     fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError>;
 
     /// Exchanges the weights for their moving average, if there is one; a second call takes that back.
-    fn exchange_average(&mut self) -> Result<(), LibtorchError>;
+    fn swap_ema_weights(&mut self) -> Result<(), LibtorchError>;
 
     /// A copy of the weights' average by the parameters' names; empty without one.
     fn average(&mut self) -> Result<Tensors, LibtorchError>;
@@ -191,11 +196,11 @@ pub(super) struct Step<'m> {
     optimizer: Optimizer,
     steps: u64,
     schedule: Schedule,
-    course: Course,
+    course: TrainingLength,
     seed: u64,
     keeps_average: bool,
     /// What of each batch is this rank's, computed one after the other; nothing where steps are taken alone.
-    pieces: Vec<Share>,
+    pieces: Vec<RankShard>,
     /// What is exchanged between ranks.
     shared: Shared,
     /// Whether somebody has replaced the weights since all ranks had the same.
@@ -208,10 +213,10 @@ impl<'m> Step<'m> {
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
-        course: Course,
+        course: TrainingLength,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
-        Self::shared_by(&Alone, model, config, course, samples)
+        Self::shared_by(&SingleProcess, model, config, course, samples)
     }
 
     /// For steps over a training set of so many samples, which these ranks take together.
@@ -219,24 +224,25 @@ impl<'m> Step<'m> {
         group: &dyn Group,
         model: &'m mut Sequential,
         config: &FitConfig,
-        course: Course,
+        course: TrainingLength,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
         let (ranks, batch) = (group.size(), config.batch_size.min(samples));
-        let (share, device) = (Share::of_rank(group), model.device());
-        let (pieces, batch) = if group.is_alone() || (ranks == 1 && device != Device::Cpu) {
+        let (share, device) = (RankShard::of_rank(group), model.device());
+        let (pieces, batch) = if group.is_single_process() || (ranks == 1 && device != Device::Cpu)
+        {
             (Vec::new(), batch)
-        } else if device == Device::Cpu && !group.reaches(device) {
-            (share.pieces(), batch.div_ceil(Share::pieces_of_all(ranks)))
+        } else if device == Device::Cpu && !group.is_device_aware(device) {
+            (share.pieces(), batch.div_ceil(RankShard::pieces_of_all(ranks)))
         } else {
             // A GPU is too fast to be given less than there is.
             (vec![share], batch.div_ceil(ranks))
         };
         let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), device) {
-            Choice::Fused => Box::new(Fused::new(model, config, batch)?),
+            Choice::Fused => Box::new(CpuDense::new(model, config, batch)?),
             // No graph records what ranks exchange.
             Choice::Graph if ranks > 1 => Box::new(Autograd::new(model, config)?),
-            Choice::Graph => Box::new(Replayed::new(model, config, batch, samples)?),
+            Choice::Graph => Box::new(CudaGraph::new(model, config, batch, samples)?),
             Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config)?),
         };
         Ok(Self {
@@ -253,7 +259,7 @@ impl<'m> Step<'m> {
         })
     }
 
-    /// Whether steps are taken [together](Self::run_with) with other ranks, or as they would be.
+    /// Whether steps are taken [together](Self::run_distributed) with other ranks, or as they would be.
     pub fn is_shared(&self) -> bool {
         !self.pieces.is_empty()
     }
@@ -264,8 +270,8 @@ impl<'m> Step<'m> {
     }
 
     /// What [`run`](Self::run) is to be given.
-    pub fn takes(&self) -> Takes {
-        self.engine.takes()
+    pub fn input_kind(&self) -> InputKind {
+        self.engine.input_kind()
     }
 
     /// What whoever trains should know, once.
@@ -275,15 +281,15 @@ impl<'m> Step<'m> {
 
     /// One step.
     pub fn run(&mut self, input: &Input) -> Result<(), ModelError> {
-        self.engine.run(input, self.turn())?;
+        self.engine.run(input, self.context())?;
         self.steps += 1;
         Ok(())
     }
 
     /// The next step's.
-    fn turn(&self) -> Turn {
+    fn context(&self) -> StepContext {
         let rate = self.schedule.share(self.steps, self.course) * self.optimizer.learning_rate();
-        Turn {
+        StepContext {
             optimizer: self.optimizer.with_learning_rate(rate),
             number: self.steps,
             seed: self.seed,
@@ -323,8 +329,8 @@ impl<'m> Step<'m> {
     }
 
     /// Exchanges the weights for their average, if there is one; a second call takes that back.
-    pub fn exchange_average(&mut self) -> Result<(), LibtorchError> {
-        self.engine.exchange_average()
+    pub fn swap_ema_weights(&mut self) -> Result<(), LibtorchError> {
+        self.engine.swap_ema_weights()
     }
 
     /// Copies of the weights, their average and the optimiser's moments, by the parameters' names.
@@ -356,7 +362,7 @@ impl<'m> Step<'m> {
     /// Checks that a snapshot's tensors are those of this network and its optimiser.
     pub fn check(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
         let Snapshot { state, weights, average, moments, .. } = snapshot;
-        let (keeps_average, remembers) = (self.keeps_average, self.optimizer.remembers());
+        let (keeps_average, remembers) = (self.keeps_average, self.optimizer.state_slots());
         let model = self.engine.model()?;
         check_like(model, weights)?;
         let like = |tensors: &Tensors, expected: bool| match expected {

@@ -1,7 +1,7 @@
 //! What the engines have in common: losses, gradients, weights.
 
 use super::*;
-use crate::data::batches::Feed;
+use crate::data::batches::DataLoader;
 use crate::data::{Augment, Dataset};
 use crate::loss::Loss;
 use crate::model::{Activation, Dense, Dropout, Flatten, Spec};
@@ -114,20 +114,20 @@ fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End
     let dataset = samples(*n, spec.outputs(), config.seed);
     let config = FitConfig { engine, optimizer, ..config.clone() };
     let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, config.seed).unwrap();
-    let feed = Feed::new(&dataset, Device::Cpu).unwrap();
+    let feed = DataLoader::new(&dataset, Device::Cpu).unwrap();
     let feed = feed.augmented(config.augment, config.seed, steps).unwrap();
-    let course = Course { steps: steps as u64, epoch_steps: 1 };
+    let course = TrainingLength { steps: steps as u64, epoch_steps: 1 };
     let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
     let order: Vec<u32> = (0..*n as u32).rev().collect();
     for epoch in 1..=steps {
         // The last batches of epochs are smaller.
         let chosen = if epoch % 3 == 2 { &order[..n.div_ceil(2)] } else { &order[..] };
         if engine == Choice::Fused {
-            assert_eq!(step.takes(), Takes::Chosen);
+            assert_eq!(step.input_kind(), InputKind::Chosen);
             step.run(&Input::Chosen(feed.on_host(epoch).unwrap(), chosen)).unwrap();
             continue;
         }
-        assert_eq!(step.takes(), Takes::Batches);
+        assert_eq!(step.input_kind(), InputKind::Batches);
         for batch in
             feed.training_batches(chosen, std::iter::once(0..chosen.len()), epoch, 0).unwrap()
         {
@@ -218,7 +218,7 @@ proptest! {
         }
         let mut model =
             Sequential::from_spec(case.spec.clone(), Device::Cpu, case.config.seed + 1).unwrap();
-        let course = Course { steps: 4, epoch_steps: 1 };
+        let course = TrainingLength { steps: 4, epoch_steps: 1 };
         let config = FitConfig { engine: Choice::Fused, ..case.config.clone() };
         let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
         let (weights, average, moments) = end.1.clone();
@@ -303,7 +303,7 @@ fn steps_that_are_put_off_are_those_of_autograd() {
     ];
     let dataset = samples(302, 3, 5);
     // 76 steps an epoch: two whole groups, some steps, and two samples.
-    let course = Course { steps: 152, epoch_steps: 76 };
+    let course = TrainingLength { steps: 152, epoch_steps: 76 };
     for optimizer in optimizers {
         let train = |engine| {
             let config = FitConfig {
@@ -318,7 +318,7 @@ fn steps_that_are_put_off_are_those_of_autograd() {
                 ..FitConfig::default()
             };
             let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 1).unwrap();
-            let feed = Rc::new(Feed::resident(&dataset, Device::Cpu).unwrap());
+            let feed = Rc::new(DataLoader::resident(&dataset, Device::Cpu).unwrap());
             let order: Vec<u32> = (0..302).rev().collect();
             let mut step = Step::new(&mut model, &config, course, 302).unwrap();
             let mut seen = Vec::new();
@@ -327,8 +327,8 @@ fn steps_that_are_put_off_are_those_of_autograd() {
                 let resident = ResidentEpoch::new(&feed, &order, epoch).unwrap().unwrap();
                 for start in (0..302).step_by(4) {
                     let count = 4.min(302 - start);
-                    let input = match step.takes() {
-                        Takes::Resident => Input::Resident(Rc::clone(&resident), start, count),
+                    let input = match step.input_kind() {
+                        InputKind::Resident => Input::Resident(Rc::clone(&resident), start, count),
                         _ => Input::Batch(resident.batch(start, count).unwrap()),
                     };
                     step.run(&input).unwrap();
@@ -337,9 +337,9 @@ fn steps_that_are_put_off_are_those_of_autograd() {
                     }
                 }
                 seen.push(step.sums().unwrap());
-                step.exchange_average().unwrap();
+                step.swap_ema_weights().unwrap();
                 let averaged = step.model().unwrap().weights().unwrap();
-                step.exchange_average().unwrap();
+                step.swap_ema_weights().unwrap();
                 let (weights, average, moments) = step.tensors().unwrap();
                 assert_eq!(averaged, average);
                 let state = State { step: step.steps(), learning_rate: 0.01, ..State::default() };
@@ -360,9 +360,9 @@ fn auto_takes_the_fused_engine_where_it_can() {
     let engine = |layers: Vec<crate::layers::Layer>| {
         let spec = Spec { input_shape: vec![4], layers };
         let mut model = Sequential::from_spec(spec, Device::Cpu, 0).unwrap();
-        let course = Course { steps: 1, epoch_steps: 1 };
+        let course = TrainingLength { steps: 1, epoch_steps: 1 };
         let step = Step::new(&mut model, &FitConfig::default(), course, 1000).unwrap();
-        step.takes() == Takes::Chosen
+        step.input_kind() == InputKind::Chosen
     };
     assert!(engine(vec![Dense::new(3).into()]));
     assert!(engine(vec![Dense::new(3).into(), Dropout::new(0.5).into(), Dense::new(2).into()]));

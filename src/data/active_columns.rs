@@ -11,7 +11,7 @@ const GAP: usize = 4;
 
 /// The columns in use, as runs of neighbours. A blank one may be among them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Columns {
+pub(crate) struct ActiveColumns {
     runs: Vec<Run>,
     width: usize,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Run {
     pub place: usize,
 }
 
-impl Columns {
+impl ActiveColumns {
     /// All of so many.
     pub fn all(width: usize) -> Self {
         let run = Run { columns: 0..width, place: 0 };
@@ -101,7 +101,7 @@ impl Columns {
     }
 
     /// Brings the columns in use to the front of a row that has all; what is behind them is left over.
-    pub fn bring_together(&self, row: &mut [f32]) {
+    pub fn compact(&self, row: &mut [f32]) {
         for run in &self.runs {
             row.copy_within(run.columns.clone(), run.place);
         }
@@ -119,10 +119,10 @@ mod tests {
             marks in prop::collection::vec(prop::sample::select(vec![0u8, 0, 0, 7]), 1..120),
             ends in any::<[prop::sample::Index; 2]>(),
         ) {
-            let columns = Columns::marked(&marks);
+            let columns = ActiveColumns::marked(&marks);
             let row: Vec<f32> = (0..marks.len()).map(|i| i as f32).collect();
             let mut together = row.clone();
-            columns.bring_together(&mut together);
+            columns.compact(&mut together);
             together.truncate(columns.count());
             prop_assert!(together.is_sorted_by(|a, b| a < b));
             for (i, &mark) in marks.iter().enumerate() {
@@ -156,11 +156,11 @@ mod tests {
 
     #[test]
     fn blank_and_full_batches() {
-        assert_eq!(Columns::marked(&[0; 5]).count(), 0);
-        assert_eq!(Columns::marked(&[1; 5]), Columns::all(5));
+        assert_eq!(ActiveColumns::marked(&[0; 5]).count(), 0);
+        assert_eq!(ActiveColumns::marked(&[1; 5]), ActiveColumns::all(5));
         let mut marks = [0; 100];
         marks[10..40].fill(1);
-        let columns = Columns::marked(&marks);
+        let columns = ActiveColumns::marked(&marks);
         assert_eq!((columns.count(), columns.is_all()), (30, false));
         assert_eq!(columns.runs(), [Run { columns: 10..40, place: 0 }]);
     }

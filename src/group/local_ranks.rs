@@ -6,19 +6,19 @@ use std::process::{Command, Stdio};
 
 /// The ranks on one machine, seen from one of them.
 #[derive(Clone, Debug)]
-pub struct Neighbours {
+pub struct LocalRanks {
     /// This one's number among them, from 0.
-    pub number: usize,
+    pub local_rank: usize,
     /// How many they are.
-    pub all: usize,
+    pub local_size: usize,
     /// How many of them may use the very processors that this one may.
-    pub alike: usize,
+    pub same_processors: usize,
     processes: Vec<Process>,
 }
 
 /// What a rank tells its neighbours of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Neighbour {
+pub(super) struct LocalRank {
     /// A number for the machine.
     machine: u64,
     process: Process,
@@ -34,17 +34,17 @@ struct Process {
     started: u64,
 }
 
-impl Neighbours {
+impl LocalRanks {
     /// Those of the rank of that number among all.
-    pub(super) fn of(rank: usize, all: &[Neighbour]) -> Self {
+    pub(super) fn of(rank: usize, all: &[LocalRank]) -> Self {
         let own = all.get(rank).copied().unwrap_or_default();
-        let is_near = |theirs: &&Neighbour| theirs.machine == own.machine;
-        let alike = |theirs: &&Neighbour| theirs.processors == own.processors;
+        let is_near = |theirs: &&LocalRank| theirs.machine == own.machine;
+        let alike = |theirs: &&LocalRank| theirs.processors == own.processors;
         let near = || all.iter().filter(is_near);
         Self {
-            number: all.iter().take(rank).filter(is_near).count(),
-            all: near().count(),
-            alike: near().filter(alike).count(),
+            local_rank: all.iter().take(rank).filter(is_near).count(),
+            local_size: near().count(),
+            same_processors: near().filter(alike).count(),
             processes: near().map(|theirs| theirs.process).collect(),
         }
     }
@@ -70,7 +70,7 @@ impl Neighbours {
     }
 }
 
-impl Neighbour {
+impl LocalRank {
     /// This process.
     pub fn this() -> Self {
         let number = |text: Option<&str>| {
@@ -146,15 +146,16 @@ mod tests {
 
     #[test]
     fn neighbours_are_those_on_the_same_machine() {
-        let rank = |machine, processors| Neighbour { machine, processors, ..Neighbour::default() };
+        let rank = |machine, processors| LocalRank { machine, processors, ..LocalRank::default() };
         let all = [rank(1, 7), rank(2, 7), rank(1, 8), rank(1, 7)];
         let seen = |rank| {
-            let Neighbours { number, all, alike, .. } = Neighbours::of(rank, &all);
-            (number, all, alike)
+            let LocalRanks { local_rank, local_size, same_processors, .. } =
+                LocalRanks::of(rank, &all);
+            (local_rank, local_size, same_processors)
         };
         assert_eq!([0, 1, 2, 3].map(seen), [(0, 3, 2), (0, 1, 1), (1, 3, 1), (2, 3, 2)]);
-        let this = Neighbour::this();
-        assert_eq!(Neighbour::of(this.numbers()), this);
+        let this = LocalRank::this();
+        assert_eq!(LocalRank::of(this.numbers()), this);
         assert_eq!(this.process.number, u64::from(std::process::id()));
         assert!(this.process.started > 0);
     }

@@ -2,21 +2,21 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Fused, Part, Rows, Turn, kernels, split_off};
-use crate::data::batches::{Columns, HostFeed, Scratch, scale_columns};
+use super::{Activations, BatchPart, CpuDense, StepContext, kernels, split_off};
+use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
 
-impl Fused<'_> {
+impl CpuDense<'_> {
     /// Draws the masks of all Dropout layers for so many samples: libtorch's own numbers, so that both
     /// engines drop the same; for the whole batch, so that they do not depend on how it is cut into parts.
     pub(super) fn draw_masks(
         &mut self,
-        turn: Turn,
-        part: Part,
+        context: StepContext,
+        part: BatchPart,
         samples: usize,
     ) -> Result<(), LibtorchError> {
-        let Turn { seed, number: step, .. } = turn;
+        let StepContext { seed, number: step, .. } = context;
         let layers = self.stack.units.iter().zip(self.stack.dropouts()).zip(&mut self.rows.layers);
         for ((unit, dropout), rows) in layers {
             let Some((layer, rate)) = dropout else { continue };
@@ -32,7 +32,7 @@ impl Fused<'_> {
 
     /// The samples' pixels and labels; before a wide layer only the columns in use, and the weights that
     /// belong to them.
-    pub(super) fn gather(&mut self, feed: HostFeed, chosen: &[u32]) {
+    pub(super) fn gather(&mut self, feed: HostBatches, chosen: &[u32]) {
         struct Task<'a> {
             chosen: &'a [u32],
             input: &'a mut [f32],
@@ -42,7 +42,7 @@ impl Fused<'_> {
             scratch: &'a mut Scratch,
         }
         let (inputs, at_once) = (self.stack.inputs, self.cut.samples);
-        let Rows { input, labels, layers, scratch, marks, columns, .. } = &mut self.rows;
+        let Activations { input, labels, layers, scratch, marks, columns, .. } = &mut self.rows;
         let mask = layers.first().map_or(&[][..], |layer| &layer.mask);
         let rate = self.stack.dropout.map_or(0.0, |(_, rate)| rate);
         let looks = !marks.is_empty();
@@ -81,22 +81,23 @@ impl Fused<'_> {
         let (seen, others) = marks.split_at_mut(inputs);
         let others = others.chunks_exact(inputs).take(chosen.len().div_ceil(at_once) - 1);
         others.for_each(|marks| kernels::mark_pixels(seen, marks));
-        *columns = Columns::marked(seen);
-        self.bring_together(feed, chosen);
+        *columns = ActiveColumns::marked(seen);
+        self.compact(feed, chosen);
     }
 
     /// Brings what belongs to the columns in use together: the rows of the batch, and the weights.
-    fn bring_together(&mut self, feed: HostFeed, chosen: &[u32]) {
+    fn compact(&mut self, feed: HostBatches, chosen: &[u32]) {
         enum Task<'a> {
-            Rows(&'a [u32], &'a mut [f32]),
+            Activations(&'a [u32], &'a mut [f32]),
             Weights(&'a [f32], usize, &'a mut [f32]),
         }
         let (inputs, at_once) = (self.stack.inputs, self.cut.samples);
-        let Rows { input, layers, columns, weights, .. } = &mut self.rows;
+        let Activations { input, layers, columns, weights, .. } = &mut self.rows;
         let columns = &*columns;
         let is_masked = layers.first().is_some_and(|layer| !layer.mask.is_empty());
         let rows = chosen.chunks(at_once).zip(input.chunks_mut(at_once * inputs));
-        let mut tasks: Vec<Task> = rows.map(|(chosen, input)| Task::Rows(chosen, input)).collect();
+        let mut tasks: Vec<Task> =
+            rows.map(|(chosen, input)| Task::Activations(chosen, input)).collect();
         let mut places = &mut weights[..];
         if let (Some(unit), false) = (self.stack.units.first(), columns.is_all()) {
             for (first, units) in unit.blocks() {
@@ -106,12 +107,12 @@ impl Fused<'_> {
             }
         }
         self.team.each(&mut tasks, |task| match task {
-            Task::Rows(chosen, input) => {
+            Task::Activations(chosen, input) => {
                 for (&sample, row) in chosen.iter().zip(input.chunks_exact_mut(inputs)) {
                     match feed.plain(sample).filter(|_| !is_masked) {
                         Some(pixels) => scale_columns(row, pixels, columns),
                         None if columns.is_all() => {}
-                        None => columns.bring_together(row),
+                        None => columns.compact(row),
                     }
                 }
             }

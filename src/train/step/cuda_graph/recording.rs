@@ -2,26 +2,26 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::own::{self, OwnKernels};
+use super::custom_kernels::{self, CustomKernels};
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential};
 use crate::native::graph::Graph;
 use crate::native::optimizer::Rate;
 use crate::native::{LibtorchError, buffer};
-use crate::train::step::Turn;
-use crate::train::step::learner::{Found, Learner};
-use crate::train::step::totals::Totals;
+use crate::train::step::StepContext;
+use crate::train::step::autograd_step::{AutogradStep, StepOutput};
+use crate::train::step::metric_sums::MetricSums;
 
 /// A number of steps with the places that they read.
 pub struct Recording {
     samples: Samples,
     /// For each step those of the Dropout layers.
     masks: Vec<Vec<Tensor>>,
-    /// f32 [steps, 3]: the learning rates as [`own::rates`] has them, and what is in there.
+    /// f32 [steps, 3]: the learning rates as [`custom_kernels::rates`] has them, and what is in there.
     rates: Tensor,
     known_rates: Vec<f32>,
     /// Nothing where steps are done one by one. What it works on is its own.
-    pub graph: Option<(Vec<Found>, Graph)>,
+    pub graph: Option<(Vec<StepOutput>, Graph)>,
 }
 
 /// What a group's steps learn from.
@@ -54,7 +54,7 @@ impl Recording {
         model: &Sequential,
         epoch: &ResidentEpoch,
         start: usize,
-        turns: &[Turn],
+        contexts: &[StepContext],
     ) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
         match &mut self.samples {
@@ -68,18 +68,20 @@ impl Recording {
                 labels.f_copy_(&made.labels)?;
             }
         }
-        self.fill_masks_and_rates(model, turns)
+        self.fill_masks_and_rates(model, contexts)
     }
 
     pub fn fill_masks_and_rates(
         &mut self,
         model: &Sequential,
-        turns: &[Turn],
+        contexts: &[StepContext],
     ) -> Result<(), LibtorchError> {
-        for (masks, turn) in self.masks.iter_mut().zip(turns) {
-            model.draw_masks(masks, turn.seed, turn.number)?;
+        for (masks, context) in self.masks.iter_mut().zip(contexts) {
+            model.draw_masks(masks, context.seed, context.number)?;
         }
-        let rates = turns.iter().flat_map(|turn| own::rates(turn.optimizer, turn.number + 1));
+        let rates = contexts
+            .iter()
+            .flat_map(|context| custom_kernels::rates(context.optimizer, context.number + 1));
         let rates: Vec<f32> = rates.collect();
         if rates != self.known_rates {
             let values = buffer::on_device(&rates, model.device())?;
@@ -93,11 +95,11 @@ impl Recording {
     pub fn run(
         &self,
         epoch: &ResidentEpoch,
-        learner: &mut Learner,
-        own: Option<&OwnKernels>,
-        totals: &mut Totals,
-        turns: &[Turn],
-    ) -> Result<Vec<Found>, ModelError> {
+        learner: &mut AutogradStep,
+        custom: Option<&CustomKernels>,
+        totals: &mut MetricSums,
+        contexts: &[StepContext],
+    ) -> Result<Vec<StepOutput>, ModelError> {
         let gathered;
         let samples = match &self.samples {
             Samples::Made(samples) => samples,
@@ -106,7 +108,9 @@ impl Recording {
                 &gathered
             }
         };
-        let steps = (0..).zip(turns).map(|(i, turn)| self.step(samples, i, learner, own, *turn));
+        let steps = (0..)
+            .zip(contexts)
+            .map(|(i, context)| self.step(samples, i, learner, custom, *context));
         let found = steps.collect::<Result<Vec<_>, _>>()?;
         totals.add(&samples.labels, &found)?;
         Ok(found)
@@ -117,10 +121,10 @@ impl Recording {
         &self,
         samples: &Batch,
         number: usize,
-        learner: &mut Learner,
-        own: Option<&OwnKernels>,
-        turn: Turn,
-    ) -> Result<Found, ModelError> {
+        learner: &mut AutogradStep,
+        custom: Option<&CustomKernels>,
+        context: StepContext,
+    ) -> Result<StepOutput, ModelError> {
         let (masks, steps) = (&self.masks[number], self.masks.len() as i64);
         let part = |all: &Tensor| -> Result<Tensor, LibtorchError> {
             let batch = all.size()[0] / steps;
@@ -128,15 +132,20 @@ impl Recording {
         };
         let batch = Batch { images: part(&samples.images)?, labels: part(&samples.labels)? };
         let rates = self.rates.f_select(0, number as i64).map_err(LibtorchError::from)?;
-        if let Some(own) = own {
-            return Ok(own.step(learner.places(), &batch, masks, (turn.optimizer, &rates))?);
+        if let Some(custom) = custom {
+            return Ok(custom.step(
+                learner.param_refs(),
+                &batch,
+                masks,
+                (context.optimizer, &rates),
+            )?);
         }
         let rate = rates.f_select(0, 0).map_err(LibtorchError::from)?;
         let rate = match learner.model.device() {
             // libtorch would read it back.
-            Device::Cpu => Rate::Number(turn.optimizer.learning_rate()),
+            Device::Cpu => Rate::Number(context.optimizer.learning_rate()),
             _ => Rate::Tensor(&rate),
         };
-        learner.learn(&batch, masks, (turn.optimizer, rate), turn.number)
+        learner.train_step(&batch, masks, (context.optimizer, rate), context.number)
     }
 }

@@ -5,24 +5,26 @@ use std::rc::Rc;
 use rand::seq::SliceRandom;
 
 use super::config::FitConfig;
-use super::step::{Input, Takes};
-use crate::data::batches::{Epoch, Feed, FeedError, ResidentEpoch};
-use crate::data::share::Share;
+use super::step::{Input, InputKind};
+use crate::data::batches::{DataLoader, DataLoaderError, Epoch, ResidentEpoch};
+use crate::data::rank_shard::RankShard;
 use crate::native::LibtorchError;
 use crate::rng::{self, Purpose};
 
 /// Samples, batch by batch, as the engine takes them.
-pub(super) type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, FeedError>> + 'a>;
+pub(super) type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, DataLoaderError>> + 'a>;
 
 /// The samples of an epoch that is read from files.
 pub(super) fn read<'a>(
-    train: &'a Feed,
-    takes: Takes,
+    train: &'a DataLoader,
+    takes: InputKind,
     config: &FitConfig,
     epoch: Epoch,
 ) -> Result<Inputs<'a>, LibtorchError> {
     match takes {
-        Takes::Chosen => Ok(Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?))))),
+        InputKind::Chosen => {
+            Ok(Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?)))))
+        }
         _ => {
             let batches = train.read_batches(epoch, config.workers())?;
             Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
@@ -32,23 +34,25 @@ pub(super) fn read<'a>(
 
 /// The samples of `order`, of a data set in memory; of every batch the part that is `share`'s.
 pub(super) fn held<'a>(
-    train: &'a Rc<Feed>,
-    takes: Takes,
+    train: &'a Rc<DataLoader>,
+    takes: InputKind,
     config: &FitConfig,
     epoch: usize,
     order: &'a [u32],
-    share: Share,
+    share: RankShard,
 ) -> Result<Inputs<'a>, LibtorchError> {
     let parts = share.of_batches(order.len(), config.batch_size);
     if let Some(resident) = ResidentEpoch::new(train, order, epoch)? {
         return Ok(Box::new(parts.map(move |part| {
             Ok(match takes {
-                Takes::Resident => Input::Resident(Rc::clone(&resident), part.start, part.len()),
+                InputKind::Resident => {
+                    Input::Resident(Rc::clone(&resident), part.start, part.len())
+                }
                 _ => Input::Batch(resident.batch(part.start, part.len())?),
             })
         })));
     }
-    match train.on_host(epoch).filter(|_| takes == Takes::Chosen) {
+    match train.on_host(epoch).filter(|_| takes == InputKind::Chosen) {
         Some(feed) => Ok(Box::new(parts.map(move |part| Ok(Input::Chosen(feed, &order[part]))))),
         None => {
             let batches = train.training_batches(order, parts, epoch, config.workers())?;

@@ -12,7 +12,7 @@ use crate::files;
 
 /// What [`Run::check_vacant`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vacancy {
+pub enum OutputDirState {
     /// Nothing that would be lost.
     Free,
     /// A run that is to be replaced.
@@ -25,10 +25,12 @@ impl Run {
     ///
     /// # Errors
     /// As [`create`](Self::create).
-    pub fn check_vacant(path: &Path, force: bool) -> Result<Vacancy, RunError> {
+    pub fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
         let prepare = |source| RunError::Prepare { path: path.to_owned(), source };
         let entries = match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vacancy::Free),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(OutputDirState::Free);
+            }
             entries => entries.map_err(prepare)?,
         };
         let names: Vec<_> = entries
@@ -36,7 +38,7 @@ impl Run {
             .collect::<io::Result<_>>()
             .map_err(prepare)?;
         if names.is_empty() {
-            return Ok(Vacancy::Free);
+            return Ok(OutputDirState::Free);
         }
         let is_run = Self::open(path).is_ok();
         // What a process leaves that is killed at its very start.
@@ -61,11 +63,11 @@ impl Run {
             Ok(none && checkpoints::is_empty(&path.join(checkpoints::FOLDER))?)
         };
         if names.iter().all(passing) || replaceable && began_in_vain().map_err(prepare)? {
-            return Ok(Vacancy::Free);
+            return Ok(OutputDirState::Free);
         }
         match (force, replaceable) {
             (false, _) => Err(RunError::Exists(path.to_owned())),
-            (true, true) => Ok(Vacancy::Replace),
+            (true, true) => Ok(OutputDirState::Replace),
             (true, false) => Err(RunError::NotARun(path.to_owned())),
         }
     }

@@ -3,7 +3,7 @@
 // `rows`: a block for each ROWS samples takes them through the network and back, from their pixels to the
 // loss's gradient at each layer's outputs before the activation. The weights come from the L2 cache, which
 // holds them all; everything of the samples stays in shared memory.
-// `renew`: a thread for each UNITS weights of an input sums their gradient over the batch and takes the
+// `apply_gradients`: a thread for each UNITS weights of an input sums their gradient over the batch and takes the
 // optimiser's step.
 //
 // Sums are in a fixed order: the same numbers give the same numbers. ROWS and LAYERS, the most that there
@@ -313,7 +313,7 @@ __device__ void update(const Step &step, const Rates &rates, Weight &weight, flo
   weight.average += step.follow * (weight.value - weight.average);
 }
 
-extern "C" __global__ void __launch_bounds__(256) renew(const __grid_constant__ Step step) {
+extern "C" __global__ void __launch_bounds__(256) apply_gradients(const __grid_constant__ Step step) {
   const Rates rates = {step.rates[0], step.rates[1], step.rates[2]};
   int own = blockIdx.x * blockDim.x + threadIdx.x, l = 0;
   const auto size = [&](const Layer &layer) {

@@ -13,8 +13,8 @@ use crate::native::kernels::{Kernel, Program, capability};
 use crate::precision::Precision;
 use crate::train::config::FitConfig;
 use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
-use crate::train::step::fused::Stack;
-use crate::train::step::learner::{Found, Places};
+use crate::train::step::autograd_step::{ParamRefs, StepOutput};
+use crate::train::step::cpu_dense::Mlp;
 
 /// Dense layers at most.
 const LAYERS: usize = 8;
@@ -31,20 +31,20 @@ const UNITS: usize = 4;
 const SHARED: usize = 48 << 10;
 
 /// The kernels for a network, and where they keep what they leave each other.
-pub struct OwnKernels {
+pub struct CustomKernels {
     program: Program,
     rows: Kernel,
-    renew: Kernel,
+    apply_gradients: Kernel,
     /// Samples of a block of `rows`.
     samples: usize,
     shared: usize,
-    layers: Vec<OwnLayer>,
+    layers: Vec<KernelLayer>,
     smoothing: f64,
     /// What is left of the weights' average after a step, 1 - its decay.
     follow: f64,
 }
 
-struct OwnLayer {
+struct KernelLayer {
     inputs: usize,
     units: usize,
     activation: Activation,
@@ -112,7 +112,7 @@ const NO_LAYER: LayerOf = LayerOf {
     activation: 0,
 };
 
-impl OwnKernels {
+impl CustomKernels {
     /// For steps of at most `batch` samples on the GPU of this number; none for what libtorch's operations
     /// are better at, or needed for.
     pub fn new(
@@ -121,11 +121,11 @@ impl OwnKernels {
         batch: usize,
         device: usize,
     ) -> Result<Option<Self>, LibtorchError> {
-        let small = |stack: &Stack| {
+        let small = |stack: &Mlp| {
             stack.units.len() <= LAYERS && stack.len() <= MOST_WEIGHTS && batch <= MOST_SAMPLES
         };
         let asked = config.precision == Precision::F32 && config.clip_norm.is_none();
-        let Some(stack) = Stack::of(model.spec()).filter(|stack| asked && small(stack)) else {
+        let Some(stack) = Mlp::of(model.spec()).filter(|stack| asked && small(stack)) else {
             return Ok(None);
         };
         let samples = batch.div_ceil(capability(device)?.processors).next_power_of_two().min(4);
@@ -140,7 +140,7 @@ impl OwnKernels {
         let mut layers = Vec::new();
         for (unit, dropout) in stack.units.iter().zip(stack.dropouts()) {
             let number = |layer| dropouts.iter().position(|&own| own == layer).unwrap_or(0);
-            layers.push(OwnLayer {
+            layers.push(KernelLayer {
                 inputs: unit.inputs,
                 units: unit.units,
                 activation: unit.activation,
@@ -151,7 +151,7 @@ impl OwnKernels {
         }
         Ok(Some(Self {
             rows: program.kernel("rows")?,
-            renew: program.kernel("renew")?,
+            apply_gradients: program.kernel("apply_gradients")?,
             program,
             samples,
             shared,
@@ -166,15 +166,15 @@ impl OwnKernels {
     /// [`rates`]. The losses found are those of the samples.
     pub fn step(
         &self,
-        places: Places,
+        places: ParamRefs,
         batch: &Batch,
         masks: &[Tensor],
         (optimizer, rates): (Optimizer, &Tensor),
-    ) -> Result<Found, LibtorchError> {
+    ) -> Result<StepOutput, LibtorchError> {
         let samples = batch.labels.numel();
         let options = (Kind::Float, batch.images.device());
         let classes = self.layers.last().map_or(0, |layer| layer.units) as i64;
-        let found = Found {
+        let found = StepOutput {
             logits: Tensor::f_empty([samples as i64, classes], options)?,
             loss: Tensor::f_empty([samples as i64], options)?,
         };
@@ -227,14 +227,18 @@ impl OwnKernels {
             batch: samples as i32,
             optimizer: code,
         };
-        let items = |layer: &OwnLayer| layer.units.div_ceil(UNITS) * (layer.inputs + 1);
+        let items = |layer: &KernelLayer| layer.units.div_ceil(UNITS) * (layer.inputs + 1);
         let items: usize = self.layers.iter().map(items).sum();
         let [first, second] = THREADS;
         let blocks = samples.div_ceil(self.samples);
         // SAFETY: the struct of kernels.cu; the caller and `self` keep what it points to.
         unsafe {
             self.program.launch(self.rows, (blocks, first, self.shared), &step)?;
-            self.program.launch(self.renew, (items.div_ceil(second), second, 0), &step)?;
+            self.program.launch(
+                self.apply_gradients,
+                (items.div_ceil(second), second, 0),
+                &step,
+            )?;
         }
         Ok(found)
     }
@@ -269,7 +273,7 @@ fn code_of_activation(activation: Activation) -> i32 {
 }
 
 /// Shared memory of a block of `rows`; none where it has not as much.
-fn shared_bytes(stack: &Stack, samples: usize) -> Option<usize> {
+fn shared_bytes(stack: &Mlp, samples: usize) -> Option<usize> {
     let padded = |values: usize| (samples * values).next_multiple_of(4);
     let each = stack.units.iter().map(|unit| padded(unit.inputs) + padded(unit.units));
     // The parts of sums that the warps share: those of a warp's lanes, or one of each input.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::kernels::{self, Target};
-use super::stack::Stack;
-use super::{Fused, Rows, split_off};
-use crate::native::products::{Matrix, multiply};
+use super::mlp::Mlp;
+use super::{Activations, CpuDense, split_off};
+use crate::native::gemm::{Matrix, multiply};
 
-impl Fused<'_> {
+impl CpuDense<'_> {
     /// The products of a wide layer, block by block.
     pub(super) fn products(&mut self, layer: usize, samples: usize) {
         struct Task<'a> {
@@ -61,7 +61,7 @@ impl Fused<'_> {
             labels: &'a [u32],
             layers: Vec<LayerTask<'a>>,
         }
-        let Rows { input, layers, labels, .. } = &mut self.rows;
+        let Activations { input, layers, labels, .. } = &mut self.rows;
         let (stack, at_once) = (&self.stack, self.cut.samples);
         let mut tasks: Vec<Task> = labels[..samples]
             .chunks(at_once)
@@ -119,7 +119,7 @@ struct LayerTask<'a> {
 
 /// Takes rows through a group of layers; `first` is their place in the batch of `samples`.
 fn forward(
-    stack: &Stack,
+    stack: &Mlp,
     group: &Range<usize>,
     parameters: &[f32],
     input: &[f32],
@@ -157,7 +157,7 @@ fn forward(
 /// From the logits back to the gradients of all layers' outputs; the sum of the losses, and how many
 /// rows are right.
 fn backward(
-    stack: &Stack,
+    stack: &Mlp,
     parameters: &[f32],
     layers: &mut [LayerTask],
     labels: &[u32],

@@ -2,12 +2,12 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::learner::Found;
+use super::autograd_step::StepOutput;
 use crate::native::LibtorchError;
 use crate::train::snapshot::Sums;
 
 /// Sums over the samples of the steps so far: 64 bit, so that no sample is lost to rounding.
-pub(super) struct Totals {
+pub(super) struct MetricSums {
     loss: Tensor,
     correct: Tensor,
     samples: usize,
@@ -16,7 +16,7 @@ pub(super) struct Totals {
     finite_steps: Option<Tensor>,
 }
 
-impl Totals {
+impl MetricSums {
     /// Begins with these sums.
     pub fn new(device: Device, sums: Sums) -> Result<Self, LibtorchError> {
         let (double, int) = ((Kind::Double, device), (Kind::Int64, device));
@@ -49,7 +49,7 @@ impl Totals {
 
     /// Adds one step or several, of as many samples each: all their labels, i64 [samples], and what each
     /// of them found. On the device alone, always in the same tensors, so that it can be recorded.
-    pub fn add(&mut self, labels: &Tensor, steps: &[Found]) -> Result<(), LibtorchError> {
+    pub fn add(&mut self, labels: &Tensor, steps: &[StepOutput]) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
         let samples = labels.numel();
         let losses: Vec<&Tensor> = steps.iter().map(|step| &step.loss).collect();

@@ -10,12 +10,12 @@ use crate::native::reserved;
 /// times where it packs them, and [`LEAST`](Self::LEAST) in any case. Whatever it claims beyond that is
 /// refused before memory is taken.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct MemoryBudget {
     left: usize,
     most: usize,
 }
 
-impl Allowance {
+impl MemoryBudget {
     /// What a file of stored numbers may take, in its own lengths.
     pub const TIMES: usize = 8;
     /// What a file of packed numbers may take.

@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::cut::{Cut, Part};
 use super::kernels::{self, Update};
-use super::stack::Stack;
-use super::{Fused, Rows, split_off};
-use crate::data::batches::Columns;
-use crate::native::products::{Matrix, multiply};
-use crate::train::step::Turn;
+use super::mlp::Mlp;
+use super::work_plan::{WeightTile, WorkPlan};
+use super::{Activations, CpuDense, split_off};
+use crate::data::batches::ActiveColumns;
+use crate::native::gemm::{Matrix, multiply};
+use crate::train::step::StepContext;
 
 thread_local! {
     /// The gradient of the part that a thread is about to renew.
@@ -18,7 +18,7 @@ thread_local! {
 
 /// A part of the weights, and what belongs to it.
 struct Task<'a> {
-    part: Part,
+    part: WeightTile,
     parameters: &'a mut [f32],
     /// Empty where nobody asks for it later.
     gradients: &'a mut [f32],
@@ -28,7 +28,7 @@ struct Task<'a> {
 }
 
 /// The rows of a part but for the bias.
-fn weights_of(stack: &Stack, part: &Part) -> usize {
+fn weights_of(stack: &Mlp, part: &WeightTile) -> usize {
     let (row, count) = part.rows;
     let inputs = stack.units[part.layer].inputs;
     count.min(inputs - row.min(inputs))
@@ -36,7 +36,7 @@ fn weights_of(stack: &Stack, part: &Part) -> usize {
 
 /// The gradient of a part, from so many rows of the batch. Those of weights whose columns are not in use are
 /// left out, and zeros stand behind the others.
-fn gradient(stack: &Stack, rows: &Rows, samples: usize, part: &Part, out: &mut [f32]) {
+fn gradient(stack: &Mlp, rows: &Activations, samples: usize, part: &WeightTile, out: &mut [f32]) {
     let (unit, (first, units)) = (stack.units[part.layer], part.block);
     let input = match part.layer {
         0 => &rows.input,
@@ -64,19 +64,19 @@ fn gradient(stack: &Stack, rows: &Rows, samples: usize, part: &Part, out: &mut [
 }
 
 /// How gradients become new weights.
-struct Renewal<'a> {
-    stack: &'a Stack,
+struct WeightUpdate<'a> {
+    stack: &'a Mlp,
     update: Update,
     /// The decay of the average.
     decay: f64,
     /// The columns whose weights have gradients; none if all have, in their places.
-    columns: Option<&'a Columns>,
+    columns: Option<&'a ActiveColumns>,
     blank: &'a [f32],
 }
 
-impl Renewal<'_> {
-    fn renew(&self, task: &mut Task, gradients: &[f32], scale: f32) {
-        let Part { layer, block: (_, units), rows: (row, _), .. } = task.part;
+impl WeightUpdate<'_> {
+    fn apply_gradients(&self, task: &mut Task, gradients: &[f32], scale: f32) {
+        let WeightTile { layer, block: (_, units), rows: (row, _), .. } = task.part;
         let weights = weights_of(self.stack, &task.part);
         match self.columns.filter(|columns| layer == 0 && !columns.is_all()) {
             Some(columns) => {
@@ -109,7 +109,7 @@ impl Renewal<'_> {
 
 /// The tasks of a step, in their order. Lists that are empty have no part for any of them.
 fn tasks<'a>(
-    cut: &Cut,
+    cut: &WorkPlan,
     mut parameters: &'a mut [f32],
     mut gradients: &'a mut [f32],
     [mut first, mut second]: [&'a mut [f32]; 2],
@@ -127,7 +127,7 @@ fn tasks<'a>(
             squares: 0.0,
         });
     }
-    tasks.sort_unstable_by_key(|task| task.part.turn);
+    tasks.sort_unstable_by_key(|task| task.part.context);
     tasks
 }
 
@@ -140,13 +140,13 @@ fn clipped(most: f64, squares: f64) -> f32 {
     if norm.is_nan() { f32::NAN } else { scale as f32 }
 }
 
-impl Fused<'_> {
+impl CpuDense<'_> {
     /// From these to the weights' own gradients, and to the new weights.
-    pub(super) fn renew(&mut self, samples: usize, turn: Turn) {
+    pub(super) fn apply_gradients(&mut self, samples: usize, context: StepContext) {
         let (stack, rows) = (&self.stack, &self.rows);
-        let renewal = Renewal {
+        let renewal = WeightUpdate {
             stack,
-            update: Update::new(turn.optimizer, turn.number),
+            update: Update::new(context.optimizer, context.number),
             decay: self.ema.as_ref().map_or(0.0, |(decay, _)| *decay),
             columns: Some(&rows.columns),
             blank: &self.blank,
@@ -164,7 +164,7 @@ impl Fused<'_> {
                 GRADIENT.with_borrow_mut(|own| {
                     own.resize(task.parameters.len(), 0.0);
                     gradient(stack, rows, samples, &task.part, own);
-                    renewal.renew(task, own, 1.0);
+                    renewal.apply_gradients(task, own, 1.0);
                 });
             }),
             Some(most) => {
@@ -175,11 +175,11 @@ impl Fused<'_> {
                 let scale = clipped(most, tasks.iter().map(|task| task.squares).sum());
                 self.team.each(&mut tasks, |task| {
                     let gradients = std::mem::take(&mut task.gradients);
-                    renewal.renew(task, gradients, scale);
+                    renewal.apply_gradients(task, gradients, scale);
                 });
             }
         }
-        self.begin_average();
+        self.start_ema();
     }
 
     /// The weights' gradients alone, each in the place of its weight.
@@ -215,10 +215,10 @@ impl Fused<'_> {
     }
 
     /// From gradients that came from elsewhere to the new weights.
-    pub(super) fn renew_with(&mut self, gradients: &mut [f32], turn: Turn) {
-        let renewal = Renewal {
+    pub(super) fn apply_reduced_gradients(&mut self, gradients: &mut [f32], context: StepContext) {
+        let renewal = WeightUpdate {
             stack: &self.stack,
-            update: Update::new(turn.optimizer, turn.number),
+            update: Update::new(context.optimizer, context.number),
             decay: self.ema.as_ref().map_or(0.0, |(decay, _)| *decay),
             columns: None,
             blank: &[],
@@ -236,13 +236,13 @@ impl Fused<'_> {
         });
         self.team.each(&mut tasks, |task| {
             let gradients = std::mem::take(&mut task.gradients);
-            renewal.renew(task, gradients, scale);
+            renewal.apply_gradients(task, gradients, scale);
         });
-        self.begin_average();
+        self.start_ema();
     }
 
     /// The average begins with the weights of the first step.
-    fn begin_average(&mut self) {
+    fn start_ema(&mut self) {
         if let Some((_, average)) = self.ema.as_mut().filter(|(_, average)| average.is_empty()) {
             average.extend_from_slice(&self.parameters);
         }

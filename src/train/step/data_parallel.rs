@@ -13,9 +13,9 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::{Gradients, Input, Part, Step, Takes, Turn};
-use crate::data::share::Share;
-use crate::group::{Group, GroupError, add_in_pairs};
+use super::{BatchPart, Gradients, Input, InputKind, Step, StepContext};
+use crate::data::rank_shard::RankShard;
+use crate::group::{Group, GroupError, tree_reduce};
 use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
@@ -25,7 +25,7 @@ use crate::train::snapshot::Sums;
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Taken {
+pub enum StepOutcome {
     /// It was taken.
     Yes,
     /// Rank 0 has left the epoch before it, and so do all.
@@ -34,17 +34,17 @@ pub enum Taken {
 
 /// Rank 0's word on a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
+enum ControlMessage {
     /// It is taken.
     Go,
     /// It is not, nor any that follows in this epoch.
     Leave,
     /// The weights are others now: it is taken again with those.
-    Renewed,
+    WeightsReplaced,
 }
 
-impl Word {
-    const ALL: [Self; 3] = [Self::Go, Self::Leave, Self::Renewed];
+impl ControlMessage {
+    const ALL: [Self; 3] = [Self::Go, Self::Leave, Self::WeightsReplaced];
 }
 
 /// Places behind the gradients: the loss, the right answers, rank 0's word and its learning rate.
@@ -75,11 +75,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(group: &dyn Group, model: &Sequential, takes: Takes) -> Result<Self, LibtorchError> {
+    fn new(group: &dyn Group, model: &Sequential, kind: InputKind) -> Result<Self, LibtorchError> {
         let parameters: usize = model.parameters().map(|(_, tensor)| tensor.numel()).sum();
         let device = model.device();
         // One that makes its batches itself computes on the host.
-        let there = match takes != Takes::Chosen && group.reaches(device) {
+        let there = match kind != InputKind::Chosen && group.is_device_aware(device) {
             true => Some(Tensor::f_zeros([parameters as i64], (Kind::Float, device))?),
             false => None,
         };
@@ -104,43 +104,44 @@ fn list(length: usize) -> Result<Vec<f32>, LibtorchError> {
 
 /// What a rank has of a batch.
 #[derive(Clone, Copy)]
-struct Own<'a> {
+struct LocalBatch<'a> {
     input: &'a Input<'a>,
     /// The place in the batch of the first sample of `input`.
     first: usize,
     /// Samples of the whole batch.
     batch: usize,
-    turn: Turn,
+    context: StepContext,
 }
 
 impl Step<'_> {
     /// A step of all ranks on a batch of so many samples, of which `input` has this rank's share.
-    pub fn run_with(
+    pub fn run_distributed(
         &mut self,
         group: &dyn Group,
         input: &Input,
         batch: usize,
-    ) -> Result<Taken, TrainError> {
-        let first = Share::of_rank(group).of(batch).start;
+    ) -> Result<StepOutcome, TrainError> {
+        let first = RankShard::of_rank(group).of(batch).start;
         loop {
             let mut shared = self.shared(group)?;
-            let word = if self.replaced { Word::Renewed } else { Word::Go };
-            if word == Word::Go {
-                let own = Own { input, first, batch, turn: self.turn() };
-                self.add_up(own, 0..self.pieces.len(), &mut shared)?;
+            let message =
+                if self.replaced { ControlMessage::WeightsReplaced } else { ControlMessage::Go };
+            if message == ControlMessage::Go {
+                let own = LocalBatch { input, first, batch, context: self.context() };
+                self.reduce_microbatches(own, 0..self.pieces.len(), &mut shared)?;
             }
-            let (word, sums) = self.exchange(group, &mut shared, word)?;
-            let taken = match word {
-                Word::Go => {
+            let (message, sums) = self.exchange(group, &mut shared, message)?;
+            let taken = match message {
+                ControlMessage::Go => {
                     let sums = Sums { samples: batch, ..sums };
                     // With rank 0's learning rate.
-                    let turn = self.turn();
-                    self.engine.update(shared.gradients(), turn, sums)?;
+                    let context = self.context();
+                    self.engine.update(shared.gradients(), context, sums)?;
                     self.steps += 1;
-                    Some(Taken::Yes)
+                    Some(StepOutcome::Yes)
                 }
-                Word::Leave => Some(Taken::Left),
-                Word::Renewed => None,
+                ControlMessage::Leave => Some(StepOutcome::Left),
+                ControlMessage::WeightsReplaced => None,
             };
             self.shared = shared;
             match taken {
@@ -153,7 +154,7 @@ impl Step<'_> {
     /// Tells the ranks, who are in the next step, that rank 0 has left the epoch.
     pub fn leave(&mut self, group: &dyn Group) -> Result<(), TrainError> {
         let mut shared = self.shared(group)?;
-        let (_word, _sums) = self.exchange(group, &mut shared, Word::Leave)?;
+        let (_word, _sums) = self.exchange(group, &mut shared, ControlMessage::Leave)?;
         self.shared = shared;
         Ok(())
     }
@@ -167,9 +168,9 @@ impl Step<'_> {
         if group.rank() > 0 {
             self.engine.set_weights(&weights).map_err(unlike)?;
             if !average.is_empty() {
-                self.engine.exchange_average()?;
+                self.engine.swap_ema_weights()?;
                 self.engine.set_weights(&average).map_err(unlike)?;
-                self.engine.exchange_average()?;
+                self.engine.swap_ema_weights()?;
             }
         }
         self.replaced = false;
@@ -177,28 +178,28 @@ impl Step<'_> {
     }
 
     /// The sums over some of this rank's pieces, added up in pairs.
-    fn add_up(
+    fn reduce_microbatches(
         &mut self,
-        own: Own,
+        own: LocalBatch,
         pieces: Range<usize>,
         shared: &mut Shared,
     ) -> Result<(), TrainError> {
         if pieces.len() > 1 {
             let middle = pieces.start + pieces.len() / 2;
-            self.add_up(own, pieces.start..middle, shared)?;
+            self.reduce_microbatches(own, pieces.start..middle, shared)?;
             let length = shared.list.len();
             let other = shared.spare.pop().map_or_else(|| list(length), Ok)?;
             let first = std::mem::replace(&mut shared.list, other);
-            self.add_up(own, middle..pieces.end, shared)?;
+            self.reduce_microbatches(own, middle..pieces.end, shared)?;
             let mut second = std::mem::replace(&mut shared.list, first);
-            add_in_pairs(&mut [&mut shared.list, &mut second]);
+            tree_reduce(&mut [&mut shared.list, &mut second]);
             shared.spare.push(second);
             return Ok(());
         }
         let places = self.pieces[pieces.start].of(own.batch);
-        let part = Part { first: places.start, batch: own.batch };
+        let part = BatchPart { first: places.start, batch: own.batch };
         let input = own.input.part(places.start - own.first..places.end - own.first)?;
-        let sums = self.engine.gradients(&input, part, own.turn, shared.gradients())?;
+        let sums = self.engine.gradients(&input, part, own.context, shared.gradients())?;
         let length = shared.list.len() - BEHIND;
         let behind = &mut shared.list[length..];
         behind.fill(0.0);
@@ -212,27 +213,28 @@ impl Step<'_> {
         &mut self,
         group: &dyn Group,
         shared: &mut Shared,
-        word: Word,
-    ) -> Result<(Word, Sums), GroupError> {
-        if word != Word::Go {
+        message: ControlMessage,
+    ) -> Result<(ControlMessage, Sums), GroupError> {
+        if message != ControlMessage::Go {
             shared.list.fill(0.0);
         }
         let length = shared.list.len() - BEHIND;
         if group.rank() == 0 {
             let behind = &mut shared.list[length..];
-            behind[2] = word as u8 as f32;
+            behind[2] = message as u8 as f32;
             behind[3..].copy_from_slice(&pieces(self.learning_rate()));
         }
-        group.sum(&mut shared.list)?;
+        group.all_reduce(&mut shared.list)?;
         let behind = &shared.list[length..];
         self.set_learning_rate(whole(&behind[3..]));
-        let word = Word::ALL.get(behind[2] as usize);
-        let word = *word.ok_or_else(|| GroupError::Unreadable(format!("word {}", behind[2])))?;
+        let message = ControlMessage::ALL.get(behind[2] as usize);
+        let message =
+            *message.ok_or_else(|| GroupError::Unreadable(format!("message {}", behind[2])))?;
         let (loss, correct) = (f64::from(behind[0]), behind[1] as i64);
-        if let (Word::Go, Some(there)) = (word, &shared.there) {
-            group.sum_tensor(there)?;
+        if let (ControlMessage::Go, Some(there)) = (message, &shared.there) {
+            group.all_reduce_tensor(there)?;
         }
-        Ok((word, Sums { loss, correct, samples: 0 }))
+        Ok((message, Sums { loss, correct, samples: 0 }))
     }
 
     /// What is exchanged, to be put back.
@@ -241,8 +243,8 @@ impl Step<'_> {
         if !shared.list.is_empty() {
             return Ok(shared);
         }
-        let takes = self.engine.takes();
-        Shared::new(group, self.engine.model()?, takes)
+        let kind = self.engine.input_kind();
+        Shared::new(group, self.engine.model()?, kind)
     }
 }
 

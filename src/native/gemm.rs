@@ -95,12 +95,12 @@ pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
 }
 
 /// Bytes of a thread's own room for products, at most: as much as its processor's caches hold.
-pub const ROOM: usize = 8 << 20;
+pub const SCRATCH_BYTES: usize = 8 << 20;
 
 /// Takes this thread's room for products, which the first of them would take: where there is no memory
-/// for it the process ends, so whoever has made sure of [`ROOM`] calls this. What a product copies of its
+/// for it the process ends, so whoever has made sure of [`SCRATCH_BYTES`] calls this. What a product copies of its
 /// operands, some 100 KB at most for those of a step, is taken for each.
-pub fn take_room() {
+pub fn warm_up_gemm() {
     let one = [1.0; 64 * 64];
     let all = Matrix::new(&one, 64, 64, 64);
     multiply(&mut [0.0; 64 * 64], all, all, false);

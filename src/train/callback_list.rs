@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::callback::{Callback, CallbackError, Flow, Moment, Training};
+use super::callback::{Callback, CallbackError, Flow, SnapshotTrigger, Training};
 use super::snapshot::{CallbackState, Snapshot, State};
 use super::step::Step;
 use super::{SnapshotError, TrainError};
 
 /// What the callbacks want together: each of them may want another thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Requests {
     /// At least one of them: [`Flow::Stop`].
     pub stop: bool,
     /// At least one of them: [`Flow::Interrupt`].
@@ -18,9 +18,9 @@ pub(super) struct Answer {
 }
 
 /// All callbacks of a run.
-pub(super) struct Observers<'a, 'c>(&'a mut [&'c mut dyn Callback]);
+pub(super) struct CallbackList<'a, 'c>(&'a mut [&'c mut dyn Callback]);
 
-impl<'a, 'c> Observers<'a, 'c> {
+impl<'a, 'c> CallbackList<'a, 'c> {
     pub fn new(callbacks: &'a mut [&'c mut dyn Callback]) -> Self {
         Self(callbacks)
     }
@@ -32,7 +32,7 @@ impl<'a, 'c> Observers<'a, 'c> {
         self.0.iter_mut().try_for_each(|callback| what(*callback)).map_err(TrainError::Callback)
     }
 
-    pub fn tell(
+    pub fn dispatch(
         &mut self,
         step: &mut Step,
         state: &State,
@@ -43,32 +43,32 @@ impl<'a, 'c> Observers<'a, 'c> {
     }
 
     /// Asks every callback, even when one has already said to stop.
-    pub fn ask(
+    pub fn dispatch_and_collect(
         &mut self,
         step: &mut Step,
         state: &State,
         mut what: impl FnMut(&mut dyn Callback, &mut Training) -> Result<Flow, CallbackError>,
-    ) -> Result<Answer, TrainError> {
-        let mut answer = Answer::default();
-        self.tell(step, state, |callback, training| {
+    ) -> Result<Requests, TrainError> {
+        let mut requests = Requests::default();
+        self.dispatch(step, state, |callback, training| {
             let flow = what(callback, training)?;
-            answer.stop |= flow == Flow::Stop;
-            answer.interrupt |= flow == Flow::Interrupt;
+            requests.stop |= flow == Flow::Stop;
+            requests.interrupt |= flow == Flow::Interrupt;
             Ok(())
         })?;
-        Ok(answer)
+        Ok(requests)
     }
 
-    pub fn hand_over(&mut self, snapshot: Option<&Arc<Snapshot>>) -> Result<(), TrainError> {
+    pub fn send_snapshot(&mut self, snapshot: Option<&Arc<Snapshot>>) -> Result<(), TrainError> {
         match snapshot {
             Some(snapshot) => self.each(|callback| callback.on_snapshot(snapshot)),
             None => Ok(()),
         }
     }
 
-    pub fn want_snapshot(&mut self, moment: Moment) -> bool {
+    pub fn want_snapshot(&mut self, trigger: SnapshotTrigger) -> bool {
         // Each is asked: one may count.
-        self.0.iter_mut().fold(false, |wanted, callback| callback.wants_snapshot(moment) | wanted)
+        self.0.iter_mut().fold(false, |wanted, callback| callback.wants_snapshot(trigger) | wanted)
     }
 
     /// The callbacks that remember something, each with a key of its own.

@@ -10,45 +10,45 @@
 //! changes no bit of the result.
 //!
 //! Before a wide first layer the columns of the input that are blank in the whole batch are left out, as
-//! most pictures have margins: see [`Columns`].
+//! most pictures have margins: see [`ActiveColumns`].
 //!
 //! The weights of a block lie as [inputs, units] here, the biases behind them as one more row, which is
 //! the order in which both products of a step read them; `torch.nn.Linear`'s [units, inputs] is made
 //! where somebody looks.
 
-mod cut;
+mod forward_backward;
 mod input;
 mod kernels;
-mod renew;
-mod rows;
-mod stack;
+mod mlp;
+mod weight_update;
+mod work_plan;
 
 use std::hint::black_box;
 
-use super::{Engine, Gradients, Input, Part, Takes, Turn};
-use crate::data::batches::{Columns, HostFeed, Scratch};
+use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
+use crate::data::batches::{ActiveColumns, HostBatches, Scratch};
 use crate::device;
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
-use crate::native::products::{ROOM, take_room};
+use crate::native::gemm::{SCRATCH_BYTES, warm_up_gemm};
 use crate::native::team::Team;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
-use cut::{Cut, useful_threads};
-pub(super) use stack::Stack;
+pub(super) use mlp::Mlp;
+use work_plan::{WorkPlan, useful_threads};
 
 /// Whether this engine can train such a network.
 pub(in crate::train) fn supports(spec: &Spec) -> bool {
-    Stack::of(spec).is_some()
+    Mlp::of(spec).is_some()
 }
 
 /// Trains a stack of Dense layers on the CPU.
-pub(super) struct Fused<'m> {
+pub(super) struct CpuDense<'m> {
     model: &'m mut Sequential,
     /// Whether the model's tensors are older than the parameters.
     stale: bool,
-    stack: Stack,
+    stack: Mlp,
     parameters: Vec<f32>,
     /// Only where their norm is limited.
     gradients: Vec<f32>,
@@ -57,31 +57,31 @@ pub(super) struct Fused<'m> {
     ema: Option<(f64, Vec<f32>)>,
     label_smoothing: f64,
     clip_norm: Option<f64>,
-    rows: Rows,
+    rows: Activations,
     /// As many zeros as a task has weights: the gradient of those whose columns are not in use.
     blank: Vec<f32>,
-    cut: Cut,
+    cut: WorkPlan,
     team: Team,
     totals: Sums,
 }
 
 /// What a batch leaves on its way, row by row for each sample.
-struct Rows {
+struct Activations {
     /// [batch, inputs], behind the first Dropout; only `columns` of it, in front, before a wide layer.
     input: Vec<f32>,
     /// The columns of the input that are in use.
-    columns: Columns,
+    columns: ActiveColumns,
     /// Those that each task has found in use.
     marks: Vec<u8>,
     /// A wide first layer's weights of the columns in use, block by block.
     weights: Vec<f32>,
-    layers: Vec<LayerRows>,
+    layers: Vec<LayerActivations>,
     labels: Vec<u32>,
     /// What augmentation needs, for each task.
     scratch: Vec<Scratch>,
 }
 
-struct LayerRows {
+struct LayerActivations {
     /// The products of a wide layer, [batch, units] for each block; empty for others.
     products: Vec<f32>,
     /// Outputs behind activation and Dropout, [batch, units].
@@ -94,30 +94,31 @@ struct LayerRows {
     mask: Vec<f32>,
 }
 
-impl<'m> Fused<'m> {
+impl<'m> CpuDense<'m> {
     /// For a network that [`supports`] says yes to, on the CPU, and steps of at most `batch` samples.
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
         batch: usize,
     ) -> Result<Self, LibtorchError> {
-        let Some(stack) = Stack::of(model.spec()) else {
+        let Some(stack) = Mlp::of(model.spec()) else {
             unreachable!("this engine is chosen for networks that it supports");
         };
-        let cut = Cut::new(&stack, batch);
+        let cut = WorkPlan::new(&stack, batch);
         let threads = config.threads.unwrap_or_else(device::all_threads);
         let threads = threads.min(useful_threads(&stack, &cut, batch));
         // Before the large lists, so that they are what there is no memory for. Asked for, and not written
         // to.
-        drop(black_box(reserved::<u8>(threads * ROOM).map_err(LibtorchError::memory)?));
-        let team = Team::new(threads, take_room).map_err(|error| LibtorchError::thread(&error))?;
+        drop(black_box(reserved::<u8>(threads * SCRATCH_BYTES).map_err(LibtorchError::memory)?));
+        let team =
+            Team::new(threads, warm_up_gemm).map_err(|error| LibtorchError::thread(&error))?;
         let length = stack.len();
-        let [first, second] = config.optimizer.remembers();
+        let [first, second] = config.optimizer.state_slots();
         let list = |needed: bool| zeros(if needed { length } else { 0 });
         let mut layers = Vec::new();
         for (unit, dropout) in stack.units.iter().zip(stack.dropouts()) {
             let outputs = batch.saturating_mul(unit.units);
-            layers.push(LayerRows {
+            layers.push(LayerActivations {
                 products: zeros(if unit.is_wide() { outputs } else { 0 })?,
                 outputs: zeros(outputs)?,
                 slopes: zeros(outputs)?,
@@ -143,9 +144,9 @@ impl<'m> Fused<'m> {
             },
             label_smoothing: config.label_smoothing,
             clip_norm: config.clip_norm,
-            rows: Rows {
+            rows: Activations {
                 input: zeros(batch.saturating_mul(stack.inputs))?,
-                columns: Columns::all(stack.inputs),
+                columns: ActiveColumns::all(stack.inputs),
                 marks,
                 weights: zeros(wide.map_or(0, |unit| unit.inputs * unit.units))?,
                 layers,
@@ -161,20 +162,20 @@ impl<'m> Fused<'m> {
             stack,
             model,
         };
-        own.take_over()?;
+        own.sync_from_model()?;
         Ok(own)
     }
 
     /// Forward to the loss, and back to the gradients of all layers' outputs; adds up what is seen.
     fn pass(
         &mut self,
-        feed: HostFeed,
+        feed: HostBatches,
         chosen: &[u32],
-        part: Part,
-        turn: Turn,
+        part: BatchPart,
+        context: StepContext,
     ) -> Result<(), LibtorchError> {
         let samples = chosen.len();
-        self.draw_masks(turn, part, samples)?;
+        self.draw_masks(context, part, samples)?;
         self.gather(feed, chosen);
         for group in self.cut.groups.clone() {
             if self.stack.units[group.start].is_wide() {
@@ -187,7 +188,7 @@ impl<'m> Fused<'m> {
     }
 
     /// Takes the parameters from the model's tensors.
-    fn take_over(&mut self) -> Result<(), LibtorchError> {
+    fn sync_from_model(&mut self) -> Result<(), LibtorchError> {
         let weights = self.model.weights()?;
         let mut parameters = std::mem::take(&mut self.parameters);
         self.pack(&weights, &mut parameters);
@@ -197,7 +198,7 @@ impl<'m> Fused<'m> {
     }
 
     /// Writes the parameters into the model's tensors, if they have changed since.
-    fn hand_back(&mut self) -> Result<(), LibtorchError> {
+    fn sync_to_model(&mut self) -> Result<(), LibtorchError> {
         if !self.stale {
             return Ok(());
         }
@@ -283,27 +284,27 @@ fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
     Ok(list)
 }
 
-impl Engine for Fused<'_> {
-    fn takes(&self) -> Takes {
-        Takes::Chosen
+impl Engine for CpuDense<'_> {
+    fn input_kind(&self) -> InputKind {
+        InputKind::Chosen
     }
 
-    fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError> {
+    fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError> {
         let Some((feed, chosen)) = input.chosen() else {
             unreachable!("an engine gets what it takes");
         };
         self.stale = true;
         let samples = chosen.len();
-        self.pass(feed, chosen, Part { first: 0, batch: samples }, turn)?;
-        self.renew(samples, turn);
+        self.pass(feed, chosen, BatchPart { first: 0, batch: samples }, context)?;
+        self.apply_gradients(samples, context);
         Ok(())
     }
 
     fn gradients(
         &mut self,
         input: &Input,
-        part: Part,
-        turn: Turn,
+        part: BatchPart,
+        context: StepContext,
         gradients: Gradients,
     ) -> Result<Sums, ModelError> {
         let gradients = on_host(gradients);
@@ -315,16 +316,21 @@ impl Engine for Fused<'_> {
             return Ok(Sums::default());
         }
         let totals = std::mem::take(&mut self.totals);
-        let passed = self.pass(feed, chosen, part, turn);
+        let passed = self.pass(feed, chosen, part, context);
         let own = std::mem::replace(&mut self.totals, totals);
         passed?;
         self.write_gradients(chosen.len(), gradients);
         Ok(own)
     }
 
-    fn update(&mut self, gradients: Gradients, turn: Turn, sums: Sums) -> Result<(), ModelError> {
+    fn update(
+        &mut self,
+        gradients: Gradients,
+        context: StepContext,
+        sums: Sums,
+    ) -> Result<(), ModelError> {
         self.stale = true;
-        self.renew_with(on_host(gradients), turn);
+        self.apply_reduced_gradients(on_host(gradients), context);
         self.totals.loss += sums.loss;
         self.totals.correct += sums.correct;
         self.totals.samples += sums.samples;
@@ -332,7 +338,7 @@ impl Engine for Fused<'_> {
     }
 
     fn model(&mut self) -> Result<&Sequential, LibtorchError> {
-        self.hand_back()?;
+        self.sync_to_model()?;
         Ok(self.model)
     }
 
@@ -342,10 +348,10 @@ impl Engine for Fused<'_> {
 
     fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
         self.model.set_weights(weights)?;
-        Ok(self.take_over()?)
+        Ok(self.sync_from_model()?)
     }
 
-    fn exchange_average(&mut self) -> Result<(), LibtorchError> {
+    fn swap_ema_weights(&mut self) -> Result<(), LibtorchError> {
         if let Some((_, average)) = self.ema.as_mut().filter(|(_, average)| !average.is_empty()) {
             std::mem::swap(&mut self.parameters, average);
             self.stale = true;
@@ -409,9 +415,9 @@ impl Engine for Fused<'_> {
     }
 }
 
-impl Drop for Fused<'_> {
+impl Drop for CpuDense<'_> {
     fn drop(&mut self) {
         // However training ends, the network has the weights of the last step.
-        let _ = self.hand_back();
+        let _ = self.sync_to_model();
     }
 }

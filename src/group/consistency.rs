@@ -3,23 +3,26 @@
 use super::{Group, GroupError};
 
 /// Something that must be the same on every rank: its name and its value, in words.
-pub type Fact = (String, String);
+pub type RankSetting = (String, String);
 
 /// Compares `facts` between all ranks; every rank gets the same answer.
 ///
 /// # Errors
 /// [`GroupError::Differs`]: the first fact, of the first rank, that is not rank 0's.
-pub fn agree(group: &dyn Group, facts: &[Fact]) -> Result<(), GroupError> {
+pub fn verify_consistent_across_ranks(
+    group: &dyn Group,
+    facts: &[RankSetting],
+) -> Result<(), GroupError> {
     if group.size() == 1 {
         return Ok(());
     }
     let unreadable = |error: serde_json::Error| GroupError::Unreadable(error.to_string());
     let own = serde_json::to_vec(facts).map_err(unreadable)?;
-    let all = group.gather(&own)?;
+    let all = group.all_gather(&own)?;
     let parsed = all.iter().map(|bytes| serde_json::from_slice(bytes).map_err(unreadable));
-    let all: Vec<Vec<Fact>> = parsed.collect::<Result<_, _>>()?;
+    let all: Vec<Vec<RankSetting>> = parsed.collect::<Result<_, _>>()?;
     let Some((first, others)) = all.split_first() else { return Ok(()) };
-    let value = |facts: &[Fact], what: &str| {
+    let value = |facts: &[RankSetting], what: &str| {
         let fact = facts.iter().find(|(name, _)| name == what);
         fact.map_or("nothing", |(_, value)| value).to_owned()
     };

@@ -1,5 +1,5 @@
 //! What a step by libtorch's autograd is made of, for the engines that take such steps one by one
-//! ([`Autograd`](super::autograd::Autograd)) or recorded ([`Replayed`](super::replayed::Replayed)).
+//! ([`Autograd`](super::autograd::Autograd)) or recorded ([`CudaGraph`](super::cuda_graph::CudaGraph)).
 
 use tch::Tensor;
 
@@ -16,7 +16,7 @@ use crate::train::optimizer::{self, Optimizer};
 use crate::train::snapshot::Snapshot;
 
 /// A network, what its optimiser remembers, and how both learn from a batch.
-pub(super) struct Learner<'m> {
+pub(super) struct AutogradStep<'m> {
     pub model: &'m mut Sequential,
     optimizer: optimizer::State,
     loss: Loss,
@@ -28,7 +28,7 @@ pub(super) struct Learner<'m> {
 }
 
 /// What a step found before it changed the weights, on the device.
-pub(super) struct Found {
+pub(super) struct StepOutput {
     /// f32 [batch, classes]
     pub logits: Tensor,
     /// f32: the mean loss, a scalar, or that of each sample, [batch].
@@ -36,13 +36,13 @@ pub(super) struct Found {
 }
 
 /// Where a step reads and writes: a tensor for each parameter, or none where there is nothing to remember.
-pub(super) struct Places<'a> {
+pub(super) struct ParamRefs<'a> {
     pub parameters: &'a [Tensor],
     pub moments: [&'a [Tensor]; 2],
     pub average: &'a [Tensor],
 }
 
-impl<'m> Learner<'m> {
+impl<'m> AutogradStep<'m> {
     pub fn new(model: &'m mut Sequential, config: &FitConfig) -> Result<Self, LibtorchError> {
         let device = model.device();
         Ok(Self {
@@ -57,13 +57,13 @@ impl<'m> Learner<'m> {
     }
 
     /// One step: forward, backward, optimiser, average. `before`: steps before this one.
-    pub fn learn(
+    pub fn train_step(
         &mut self,
         batch: &Batch,
         masks: &[Tensor],
         rate: (Optimizer, Rate<'_>),
         before: u64,
-    ) -> Result<Found, ModelError> {
+    ) -> Result<StepOutput, ModelError> {
         let (gradients, found) = self.backward(batch, masks, None)?;
         self.update(gradients, rate, before)?;
         Ok(found)
@@ -76,7 +76,7 @@ impl<'m> Learner<'m> {
         batch: &Batch,
         masks: &[Tensor],
         share: Option<f64>,
-    ) -> Result<(Vec<Tensor>, Found), ModelError> {
+    ) -> Result<(Vec<Tensor>, StepOutput), ModelError> {
         // Whatever the process allows: what a step computes is the config's to say.
         let _tf32 = match self.model.device().is_cuda() {
             true => Some(Tf32::allow(self.precision == Precision::Tf32)?),
@@ -90,7 +90,7 @@ impl<'m> Learner<'m> {
         let gradients = Tensor::f_run_backward(&[target], self.model.tensors(), false, false)
             .map_err(LibtorchError::from)?;
         let detached = |tensor: Tensor| tensor.f_detach().map_err(LibtorchError::from);
-        Ok((gradients, Found { logits: detached(logits)?, loss: detached(loss)? }))
+        Ok((gradients, StepOutput { logits: detached(logits)?, loss: detached(loss)? }))
     }
 
     /// The second half: optimiser and average.
@@ -105,14 +105,14 @@ impl<'m> Learner<'m> {
         }
         self.optimizer.step(self.model.tensors_mut(), &gradients, optimizer, rate, before)?;
         if let Some((decay, average)) = &mut self.ema {
-            follow(average, self.model.tensors(), *decay)?;
+            ema_update(average, self.model.tensors(), *decay)?;
         }
         Ok(())
     }
 
     /// Where the next step reads and writes, for who takes it in another way.
-    pub fn places(&self) -> Places<'_> {
-        Places {
+    pub fn param_refs(&self) -> ParamRefs<'_> {
+        ParamRefs {
             parameters: self.model.tensors(),
             moments: self.optimizer.moments(),
             average: self.ema.as_ref().map_or(&[], |(_, average)| average),
@@ -121,17 +121,17 @@ impl<'m> Learner<'m> {
 
     /// Begins the weights' average with what they are after the first step, if one is wanted and has not
     /// begun.
-    pub fn begin_average(&mut self) -> Result<(), LibtorchError> {
+    pub fn start_ema(&mut self) -> Result<(), LibtorchError> {
         match &mut self.ema {
             Some((decay, average)) if average.is_empty() => {
-                follow(average, self.model.tensors(), *decay)
+                ema_update(average, self.model.tensors(), *decay)
             }
             _ => Ok(()),
         }
     }
 
     /// Exchanges the weights for their average, if there is one.
-    pub fn exchange_average(&mut self) {
+    pub fn swap_ema_weights(&mut self) {
         if let Some((_, average)) = &mut self.ema {
             for (weight, average) in self.model.tensors_mut().iter_mut().zip(average) {
                 std::mem::swap(weight, average);
@@ -163,7 +163,7 @@ impl<'m> Learner<'m> {
         if let Some((_, own)) = &mut self.ema {
             own.clear();
             if !average.is_empty() {
-                follow(own, self.model.tensors(), 0.0)?;
+                ema_update(own, self.model.tensors(), 0.0)?;
             }
             for (name, tensor) in names.iter().zip(own) {
                 if let Some(saved) = average.get(name) {
@@ -225,7 +225,11 @@ fn clip(gradients: &mut [Tensor], most: f64) -> Result<(), LibtorchError> {
 }
 
 /// Moves an average towards `weights`; one that is empty becomes a copy of them.
-fn follow(average: &mut Vec<Tensor>, weights: &[Tensor], decay: f64) -> Result<(), LibtorchError> {
+fn ema_update(
+    average: &mut Vec<Tensor>,
+    weights: &[Tensor],
+    decay: f64,
+) -> Result<(), LibtorchError> {
     let _no_grad = tch::no_grad_guard();
     if average.is_empty() {
         for weight in weights {

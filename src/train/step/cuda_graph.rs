@@ -6,12 +6,12 @@
 //! group's samples, its Dropout masks and its learning rates are brought to fixed places beforehand, which
 //! the recorded operations read; they gather the samples, take the steps and sum up what was found.
 //!
-//! Nothing of this waits for the device. The operations are those of [`Learner`], so the numbers are
-//! autograd's; small stacks of Dense layers have two [kernels of our own](own) in their place, whose
+//! Nothing of this waits for the device. The operations are those of [`AutogradStep`], so the numbers are
+//! autograd's; small stacks of Dense layers have two [kernels of our own](custom_kernels) in their place, whose
 //! numbers are autograd's but for rounding. Where recording fails they are done one by one, from the
 //! same places.
 
-mod own;
+mod custom_kernels;
 mod recording;
 
 use std::rc::Rc;
@@ -19,17 +19,17 @@ use std::rc::Rc;
 use tch::Device;
 
 use super::autograd;
-use super::learner::Learner;
-use super::totals::Totals;
-use super::{Engine, Gradients, Input, Part, Takes, Turn};
+use super::autograd_step::AutogradStep;
+use super::metric_sums::MetricSums;
+use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
-use crate::native::graph::{Graph, OwnStream};
+use crate::native::graph::{Graph, SideStream};
 use crate::tensors::Tensors;
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
-use own::OwnKernels;
+use custom_kernels::CustomKernels;
 use recording::{Recording, Samples};
 
 /// Steps of a group at most: with more of them a replay saves no more.
@@ -38,11 +38,11 @@ const GROUP_STEPS: usize = 32;
 const GROUP_VALUES: usize = 64 << 20;
 
 /// Trains a network on a GPU by groups of recorded steps.
-pub(super) struct Replayed<'m> {
-    learner: Learner<'m>,
+pub(super) struct CudaGraph<'m> {
+    learner: AutogradStep<'m>,
     /// For networks that they serve.
-    own: Option<OwnKernels>,
-    totals: Totals,
+    custom: Option<CustomKernels>,
+    totals: MetricSums,
     /// Samples of a step that is recorded; a smaller one at an epoch's end is not.
     batch: usize,
     /// Steps of a group.
@@ -61,18 +61,18 @@ struct Pending {
     epoch: Rc<ResidentEpoch>,
     /// The first sample's place.
     start: usize,
-    turns: Vec<Turn>,
+    contexts: Vec<StepContext>,
 }
 
 /// How groups are done.
 enum Recorder {
     /// As graphs, on the GPU of this number and a stream of their own.
-    Graphs(usize, #[expect(dead_code, reason = "it ends with the engine")] OwnStream),
+    Graphs(usize, #[expect(dead_code, reason = "it ends with the engine")] SideStream),
     /// One step after the other.
     OneByOne,
 }
 
-impl<'m> Replayed<'m> {
+impl<'m> CudaGraph<'m> {
     /// For steps of at most `batch` samples, and epochs of so many. On the CPU the steps are done one by one.
     pub fn new(
         model: &'m mut Sequential,
@@ -83,11 +83,11 @@ impl<'m> Replayed<'m> {
         let device = model.device();
         let values: usize = model.spec().input_shape.iter().product();
         let room = GROUP_VALUES / (batch * values).max(1);
-        let (mut notice, mut own) = (None, None);
+        let (mut notice, mut custom) = (None, None);
         let recorder = match device {
             Device::Cuda(index) => {
-                match OwnKernels::new(model, config, batch, index) {
-                    Ok(kernels) => own = kernels,
+                match CustomKernels::new(model, config, batch, index) {
+                    Ok(kernels) => custom = kernels,
                     Err(error) if error.is_out_of_memory() => return Err(error),
                     Err(error) => {
                         let slower = "libtorch's operations take their place, which is slower";
@@ -95,14 +95,14 @@ impl<'m> Replayed<'m> {
                             Some(format!("note: seqfit's own kernels fail ({error}): {slower}"));
                     }
                 }
-                Recorder::Graphs(index, OwnStream::enter(index)?)
+                Recorder::Graphs(index, SideStream::enter(index)?)
             }
             _ => Recorder::OneByOne,
         };
         Ok(Self {
-            own,
-            totals: Totals::new(device, Sums::default())?,
-            learner: Learner::new(model, config)?,
+            custom,
+            totals: MetricSums::new(device, Sums::default())?,
+            learner: AutogradStep::new(model, config)?,
             batch,
             group: room.min(samples / batch.max(1)).clamp(1, GROUP_STEPS),
             pending: None,
@@ -115,14 +115,16 @@ impl<'m> Replayed<'m> {
 
     /// Does what was put off.
     fn flush(&mut self) -> Result<(), LibtorchError> {
-        let Some(Pending { epoch, mut start, turns }) = self.pending.take() else { return Ok(()) };
-        let mut turns = &turns[..];
-        while !turns.is_empty() {
-            let steps = if turns.len() >= self.group { self.group } else { 1 };
-            let (now, later) = turns.split_at(steps);
+        let Some(Pending { epoch, mut start, contexts }) = self.pending.take() else {
+            return Ok(());
+        };
+        let mut contexts = &contexts[..];
+        while !contexts.is_empty() {
+            let steps = if contexts.len() >= self.group { self.group } else { 1 };
+            let (now, later) = contexts.split_at(steps);
             self.run_together(&epoch, start, now).map_err(ModelError::into_libtorch)?;
             start += steps * self.batch;
-            turns = later;
+            contexts = later;
         }
         Ok(())
     }
@@ -132,22 +134,22 @@ impl<'m> Replayed<'m> {
         &mut self,
         epoch: &ResidentEpoch,
         start: usize,
-        turns: &[Turn],
+        contexts: &[StepContext],
     ) -> Result<(), ModelError> {
-        let place = usize::from(turns.len() < self.group);
+        let place = usize::from(contexts.len() < self.group);
         let mut recording = match self.recordings[place].take() {
             Some(recording) => recording,
-            None => self.record(epoch, turns)?,
+            None => self.record(epoch, contexts)?,
         };
-        recording.fill(self.learner.model, epoch, start, turns)?;
+        recording.fill(self.learner.model, epoch, start, contexts)?;
         match &mut recording.graph {
             Some((_, graph)) => graph.replay()?,
             None => {
-                let Self { learner, own, totals, .. } = self;
-                recording.run(epoch, learner, own.as_ref(), totals, turns)?;
+                let Self { learner, custom, totals, .. } = self;
+                recording.run(epoch, learner, custom.as_ref(), totals, contexts)?;
             }
         }
-        self.totals.count(turns.len() * self.batch);
+        self.totals.count(contexts.len() * self.batch);
         self.recordings[place] = Some(recording);
         Ok(())
     }
@@ -157,23 +159,27 @@ impl<'m> Replayed<'m> {
         &mut self,
         epoch: &ResidentEpoch,
         batch: Batch,
-        turn: Turn,
+        context: StepContext,
     ) -> Result<(), ModelError> {
-        if self.own.is_none() {
-            return autograd::step(&mut self.learner, &mut self.totals, &batch, turn);
+        if self.custom.is_none() {
+            return autograd::step(&mut self.learner, &mut self.totals, &batch, context);
         }
         let samples = batch.labels.numel();
         let mut recording = Recording::new(self.learner.model, Samples::Made(batch), 1, samples)?;
-        recording.fill_masks_and_rates(self.learner.model, &[turn])?;
-        let Self { learner, own, totals, .. } = self;
-        recording.run(epoch, learner, own.as_ref(), totals, &[turn])?;
+        recording.fill_masks_and_rates(self.learner.model, &[context])?;
+        let Self { learner, custom, totals, .. } = self;
+        recording.run(epoch, learner, custom.as_ref(), totals, &[context])?;
         self.totals.count(samples);
-        Ok(self.learner.begin_average()?)
+        Ok(self.learner.start_ema()?)
     }
 
     /// Makes the places for steps like these, and records them. Where that fails it is not tried again.
-    fn record(&mut self, epoch: &ResidentEpoch, turns: &[Turn]) -> Result<Recording, ModelError> {
-        let (steps, count) = (turns.len(), turns.len() * self.batch);
+    fn record(
+        &mut self,
+        epoch: &ResidentEpoch,
+        contexts: &[StepContext],
+    ) -> Result<Recording, ModelError> {
+        let (steps, count) = (contexts.len(), contexts.len() * self.batch);
         let samples = match epoch.is_plain() {
             true => {
                 let chosen = epoch.chosen(0, count)?;
@@ -183,8 +189,8 @@ impl<'m> Replayed<'m> {
         };
         let mut recording = Recording::new(self.learner.model, samples, steps, self.batch)?;
         if let Recorder::Graphs(device, _) = self.recorder {
-            let Self { learner, own, totals, .. } = self;
-            let work = || recording.run(epoch, learner, own.as_ref(), totals, turns);
+            let Self { learner, custom, totals, .. } = self;
+            let work = || recording.run(epoch, learner, custom.as_ref(), totals, contexts);
             match Graph::record(device, work) {
                 Ok((graph, found)) => recording.graph = Some((found, graph)),
                 Err(error) => {
@@ -209,17 +215,17 @@ impl<'m> Replayed<'m> {
     }
 }
 
-impl Engine for Replayed<'_> {
-    fn takes(&self) -> Takes {
-        Takes::Resident
+impl Engine for CudaGraph<'_> {
+    fn input_kind(&self) -> InputKind {
+        InputKind::Resident
     }
 
-    fn run(&mut self, input: &Input, turn: Turn) -> Result<(), ModelError> {
+    fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError> {
         let Input::Resident(epoch, start, samples) = input else {
             unreachable!("an engine gets what it takes");
         };
         let follows = |pending: &Pending| {
-            let behind = pending.start + pending.turns.len() * self.batch;
+            let behind = pending.start + pending.contexts.len() * self.batch;
             Rc::ptr_eq(&pending.epoch, epoch) && behind == *start
         };
         if !self.pending.as_ref().is_some_and(follows) {
@@ -231,27 +237,33 @@ impl Engine for Replayed<'_> {
         }
         // The first step is done at once: it is another one for SGD and for the weights' average, and
         // libtorch loads what the steps need.
-        if *samples != self.batch || turn.number == 0 {
+        if *samples != self.batch || context.number == 0 {
             self.flush()?;
-            return self.run_now(epoch, epoch.batch(*start, *samples)?, turn);
+            return self.run_now(epoch, epoch.batch(*start, *samples)?, context);
         }
         let pending = self.pending.get_or_insert_with(|| Pending {
             epoch: Rc::clone(epoch),
             start: *start,
-            turns: Vec::new(),
+            contexts: Vec::new(),
         });
-        pending.turns.push(turn);
-        if pending.turns.len() == self.group {
+        pending.contexts.push(context);
+        if pending.contexts.len() == self.group {
             self.flush()?;
         }
         Ok(())
     }
 
-    fn gradients(&mut self, _: &Input, _: Part, _: Turn, _: Gradients) -> Result<Sums, ModelError> {
+    fn gradients(
+        &mut self,
+        _: &Input,
+        _: BatchPart,
+        _: StepContext,
+        _: Gradients,
+    ) -> Result<Sums, ModelError> {
         unreachable!("ranks take autograd's steps")
     }
 
-    fn update(&mut self, _: Gradients, _: Turn, _: Sums) -> Result<(), ModelError> {
+    fn update(&mut self, _: Gradients, _: StepContext, _: Sums) -> Result<(), ModelError> {
         unreachable!("ranks take autograd's steps")
     }
 
@@ -265,10 +277,10 @@ impl Engine for Replayed<'_> {
         self.learner.model.set_weights(weights)
     }
 
-    fn exchange_average(&mut self) -> Result<(), LibtorchError> {
+    fn swap_ema_weights(&mut self) -> Result<(), LibtorchError> {
         self.flush()?;
         // A second call brings the tensors back that recorded steps write to, before the next step.
-        self.learner.exchange_average();
+        self.learner.swap_ema_weights();
         Ok(())
     }
 
@@ -313,7 +325,7 @@ impl Engine for Replayed<'_> {
     }
 }
 
-impl Drop for Replayed<'_> {
+impl Drop for CudaGraph<'_> {
     fn drop(&mut self) {
         // However training ends, the network has the weights of the last step.
         let _ = self.flush();

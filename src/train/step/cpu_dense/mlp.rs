@@ -1,7 +1,7 @@
 //! A network as the fused engine sees it: Dense layers in a row, and where their parameters lie.
 
 use crate::model::{Activation, Dense, Dropout, Layer, Spec};
-use crate::native::products::Matrix;
+use crate::native::gemm::Matrix;
 
 /// Units of a block of a layer with many weights: as many as the products need to be at full speed.
 const BLOCK: usize = 32;
@@ -9,7 +9,7 @@ const BLOCK: usize = 32;
 const MANY_WEIGHTS: usize = 32 << 10;
 /// A Dense layer, and the Dropout behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Unit {
+pub struct DenseLayer {
     pub inputs: usize,
     pub units: usize,
     pub activation: Activation,
@@ -19,7 +19,7 @@ pub struct Unit {
     pub start: usize,
 }
 
-impl Unit {
+impl DenseLayer {
     /// Weights and biases.
     pub fn len(&self) -> usize {
         (self.inputs + 1) * self.units
@@ -55,15 +55,15 @@ impl Unit {
 
 /// A network as this engine sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stack {
+pub struct Mlp {
     /// Values of a sample.
     pub inputs: usize,
     /// The Dropout before the first Dense layer.
     pub dropout: Option<(usize, f64)>,
-    pub units: Vec<Unit>,
+    pub units: Vec<DenseLayer>,
 }
 
-impl Stack {
+impl Mlp {
     /// None for a network that is another kind of stack.
     pub fn of(spec: &Spec) -> Option<Self> {
         let inputs = spec.input_shape.iter().product();
@@ -75,7 +75,7 @@ impl Stack {
                     let inputs = stack.units.last().map_or(inputs, |unit| unit.units);
                     let start = stack.len();
                     let dropout = None;
-                    stack.units.push(Unit { inputs, units, activation, dropout, start });
+                    stack.units.push(DenseLayer { inputs, units, activation, dropout, start });
                 }
                 Layer::Dropout(Dropout { rate: 0.0 }) => {}
                 Layer::Dropout(Dropout { rate }) => {
