@@ -1,5 +1,5 @@
-//! Compiles `csrc/` against the libtorch that torch-sys was built with, and tells the linker where
-//! the binary finds it at run time.
+//! Compiles `csrc/` against the libtorch that torch-sys was built with, and passes the linker the path where
+//! the binary finds libtorch at run time.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -36,28 +36,28 @@ fn main() {
         .std("c++17")
         .includes([root.join("include"), root.join("include/torch/csrc/api/include")])
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        // libtorch's headers warn by the hundred.
+        // libtorch's headers produce hundreds of warnings.
         .warnings(false)
         .files(SOURCES.map(|name| Path::new("csrc").join(name)))
         .compile("seqfit_native");
 
     let argument = linker_argument(&lib);
     println!("cargo::rustc-link-arg={argument}");
-    // Cargo passes a linker argument on to no other crate. One that depends on this one takes it from
-    // here, as DEP_SEQFIT_LINK_ARG in its build script (README, "Use it as a library").
+    // Cargo does not pass a linker argument on to other crates. A crate that depends on this one reads it as
+    // DEP_SEQFIT_LINK_ARG in its build script (README, "Use it as a library").
     println!("cargo::metadata=link_arg={argument}");
     println!("cargo::metadata=libtorch_lib={}", lib.display());
 }
 
-/// The one argument with which a program finds libtorch at run time, outside cargo too.
+/// Returns the single argument with which a program finds libtorch at run time, even outside cargo.
 fn linker_argument(lib: &Path) -> String {
     let rpath = format!("-rpath,{}", lib.display());
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
         return format!("-Wl,{rpath}");
     }
-    // RUNPATH, not RPATH: LD_LIBRARY_PATH can still point it at another libtorch of the same version,
-    // such as the one inside a PyTorch with CUDA. And functions are looked up at their first call, so
-    // that a libtorch of another version is met by our own check (native/library.rs), not by a loader
-    // that misses a mangled name.
+    // RUNPATH, not RPATH, so that LD_LIBRARY_PATH can still select another libtorch of the same version, such
+    // as the one inside a PyTorch with CUDA. Functions are resolved at their first call, so that a libtorch
+    // of another version is caught by our own check (native/library.rs), not by a loader that misses a
+    // mangled name.
     format!("-Wl,--enable-new-dtags,-z,lazy,{rpath}")
 }

@@ -1,12 +1,12 @@
-//! What checkpoints cost: epochs of MNIST with and without one, in turn within one training.
+//! The cost of checkpoints: alternating epochs of MNIST with and without one, within one training.
 //!
 //! ```text
 //! SEQFIT_DATA=DIR cargo bench --bench checkpoint
 //! ```
 //!
-//! Not a harness of repeated calls: a checkpoint is written beside the epoch that follows it, so that epoch
-//! is what it costs. Neighbouring epochs are a quarter of a second apart, and a machine's other work
-//! and moods last longer. Prints the median of the ratios of neighbours.
+//! This does not use a harness of repeated calls: a checkpoint is written in the background of the next
+//! epoch, so its cost is the slowdown of that epoch. Adjacent epochs are a quarter of a second apart, and
+//! other load on the machine lasts longer. Prints the median of the ratios of adjacent epochs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,10 +18,10 @@ use seqfit::{Activation, Device, EpochRecord, FitConfig, Metric, Sequential, Sna
 
 const PAIRS: usize = 100;
 
-/// Hands every other epoch to the writer, and notes when each begins and ends.
+/// Writes a checkpoint after every other epoch, and records when each epoch ends.
 struct EveryOther {
     writer: ModelCheckpoint,
-    /// Whether each epoch that is written is the best so far, whatever its figures.
+    /// Whether each written epoch counts as the best so far, regardless of its metrics.
     improves: bool,
     epoch: usize,
     ends: Vec<Instant>,
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (name, (train, _)) = match std::env::var_os("SEQFIT_DATA") {
         Some(folder) => ("mnist", data::load_dir(std::path::Path::new(&folder).join("mnist"))?),
         None => {
-            println!("SEQFIT_DATA is not set: the built-in digits, whose epochs are short");
+            println!("SEQFIT_DATA is not set: using the built-in digits, whose epochs are short");
             ("digits", data::load("digits")?)
         }
     };
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let validated = FitConfig { validation_split: 0.1, ..plain.clone() };
     for (what, config, improves) in [
         ("the tutorial", plain, false),
-        ("with validation, each time the best epoch besides", validated, true),
+        ("with validation, each checkpoint also the best epoch", validated, true),
     ] {
         let folder = tempfile::tempdir()?;
         let mut model = Sequential::new(train.image_shape())
@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         model.fit(&train, &config, &mut [&mut other])?;
         let seconds: Vec<f64> =
             other.ends.windows(2).map(|ends| (ends[1] - ends[0]).as_secs_f64()).collect();
-        // The first is of epoch 2, after whose end the first checkpoint is written.
+        // The first value is that of epoch 2, after which the first checkpoint is written.
         let pairs = seconds.as_chunks::<2>().0;
         let median = |values: &mut dyn Iterator<Item = f64>| {
             let mut values: Vec<f64> = values.collect();
@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let [low, ratio, high] = [1, 2, 3].map(|quarter| ratios[ratios.len() * quarter / 4]);
         println!(
             "{name}, batch 32, {what}, {PAIRS} pairs of epochs: {without:.4} s without and {with:.4} s \
-             with a checkpoint beside it, written and read back; median ratio {ratio:.4}, half of them \
+             while a checkpoint is written and read back; median ratio {ratio:.4}, half of them \
              from {low:.4} to {high:.4}"
         );
     }

@@ -1,12 +1,12 @@
-//! The parts of a training, each by itself:
+//! Benchmarks of the parts of training:
 //!
 //! ```text
 //! cargo bench --bench speed
 //! SEQFIT_DATA=DIR cargo bench --bench speed
 //! ```
 //!
-//! With `SEQFIT_DATA` (a folder with `mnist/` in it) on MNIST and with its files; otherwise on made-up
-//! images of the same size, and without reading files.
+//! With `SEQFIT_DATA` (a folder that contains `mnist/`), they use MNIST and its files; otherwise synthetic
+//! images of the same size, and the benchmark of reading files is skipped.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -46,7 +46,7 @@ fn network() -> Sequential {
         .expect("a network of the tutorial's shape")
 }
 
-/// An epoch over 10,000 images: steps of both engines, with one thread and with all.
+/// An epoch of 10,000 images with the fused engine, on one thread and on all (0).
 #[divan::bench(args = [32, 256], consts = [1, 0], max_time = 3)]
 fn fused<const THREADS: usize>(bencher: Bencher, batch_size: usize) {
     epoch(bencher, batch_size, Engine::Fused, THREADS);
@@ -67,7 +67,7 @@ fn epoch(bencher: Bencher, batch_size: usize, engine: Engine, threads: usize) {
     });
 }
 
-/// The deformations of the recipe `best`, on one thread.
+/// The augmentation of the recipe `best`, on one thread.
 #[divan::bench(max_time = 3)]
 fn augmentation(bencher: Bencher) {
     let augment = Augment {
@@ -100,7 +100,7 @@ fn export(bencher: Bencher) {
     bencher.bench_local(|| model.export(&path, IMAGES.classes()).expect("an export"));
 }
 
-/// All four files of MNIST: unpacked, checked and compared with their digests.
+/// Reading all four MNIST files: decompressed, validated and compared with their digests.
 #[divan::bench(max_time = 3)]
 fn idx(bencher: Bencher) {
     let Some(folder) = &*FOLDER else {

@@ -1,4 +1,4 @@
-// Tensors from the host's memory to a GPU's.
+// Copies tensors from host memory to a GPU.
 #include "guard.h"
 #include "seqfit.h"
 
@@ -7,8 +7,8 @@ extern "C" {
 char *seqfit_to_cuda(const at::Tensor *tensor, int32_t device, at::Tensor **copy) {
   return seqfit::guard([&] {
     const c10::Device to(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
-    // Pinned, or the copy would wait for all work that was given to the GPU before; libtorch keeps the
-    // memory until it has been copied.
+    // Pinned: otherwise the copy would wait for all work already queued on the GPU. libtorch keeps the memory
+    // until it has been copied.
     *copy = new at::Tensor(tensor->pin_memory().to(to, /*non_blocking=*/true));
   });
 }

@@ -1,7 +1,7 @@
-// Work of a CUDA stream, recorded once and replayed as one: at::cuda::CUDAGraph.
+// CUDA graphs: a CUDA stream's work, captured once and replayed as one operation (at::cuda::CUDAGraph).
 //
-// Its functions are looked up by name in the libtorch_cuda that is loaded, if one is: this library is
-// compiled without CUDA's headers and linked without libtorch_cuda, so that one binary serves both.
+// The functions are looked up by name in libtorch_cuda, if it is loaded. This library is compiled without
+// CUDA's headers and linked without libtorch_cuda, so that one binary serves both builds of libtorch.
 // tests/cuda_graph.rs compares what is assumed here with the headers.
 #include "guard.h"
 #include "seqfit.h"
@@ -15,14 +15,14 @@
 
 namespace {
 
-// c10::MempoolId_t. {0, 0}: the graph makes a pool of its own for what is allocated while it records.
+// c10::MempoolId_t. {0, 0}: the graph makes its own pool for what is allocated during capture.
 using Pool = std::pair<unsigned long long, unsigned long long>;
 static_assert(std::is_same_v<Pool, c10::MempoolId_t>);
 
-// cudaStreamCaptureModeThreadLocal: what other threads do meanwhile is their own affair.
+// cudaStreamCaptureModeThreadLocal: other threads may do anything during the capture.
 constexpr int THREAD_LOCAL = 1;
 
-// At least sizeof(at::cuda::CUDAGraph).
+// Bytes reserved for the object: at least sizeof(at::cuda::CUDAGraph).
 constexpr size_t ROOM = 4096;
 
 struct Functions {
@@ -117,7 +117,7 @@ char *seqfit_stream_exchange(SeqfitStream *stream) {
   return seqfit::guard([&] {
     const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
     const auto index = static_cast<c10::DeviceIndex>(stream->device);
-    // Neither waits for the other by itself.
+    // Neither stream waits for the other by itself.
     cuda.synchronizeStream(cuda.getStream(c10::Device(c10::DeviceType::CUDA, index)));
     const auto next = c10::Stream::unpack3(stream->id, index, c10::DeviceType::CUDA);
     const auto packed = cuda.exchangeStream(next).pack3();

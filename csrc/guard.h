@@ -1,4 +1,4 @@
-// Turns whatever a call throws into the message that seqfit.h promises.
+// Turns any exception that a call throws into the message that seqfit.h promises.
 #pragma once
 
 #include <cstdlib>
@@ -9,7 +9,7 @@
 
 namespace seqfit {
 
-// Null would mean success: without memory for a short text nothing can go on.
+// Returning null would mean success. Without memory for a short text the process cannot continue.
 inline char *message(const char *text) {
   char *copy = strdup(text);
   if (copy == nullptr) {
@@ -23,7 +23,7 @@ template <typename Body> char *guard(Body body) noexcept {
     body();
     return nullptr;
   } catch (const c10::Error &error) {
-    // Without the backtrace that what() carries.
+    // what() would also carry the backtrace.
     return message(error.what_without_backtrace());
   } catch (const std::exception &error) {
     return message(error.what());

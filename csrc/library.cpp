@@ -1,4 +1,4 @@
-// The libtorch in this process: where it lies and what it was compiled with.
+// Describes the libtorch in this process: its location and the version compiled against.
 #include "seqfit.h"
 
 #include <cstdlib>
@@ -16,7 +16,7 @@ const char *seqfit_built_against(void) { return TORCH_VERSION; }
 
 uint64_t seqfit_built_abi(void) { return TORCH_ABI_VERSION; }
 
-// The file that libtorch's own functions come from, null if the loader does not know.
+// Returns the file that libtorch's own functions come from, or null if the loader does not know it.
 char *seqfit_library_path(void) {
   Dl_info info;
   void *symbol = reinterpret_cast<void *>(&at::get_num_threads);

@@ -15,8 +15,8 @@ extern "C" {
 
 char *seqfit_module_new(const char *name, SeqfitModule **module) {
   return seqfit::guard([&] {
-    // Modules of one file share a compilation unit only through register_module; the name is
-    // mangled there if two classes have the same.
+    // Modules in one file share a compilation unit only through register_module, which mangles the name if
+    // two classes have the same one.
     auto qualified = c10::QualifiedName(std::string("__torch__.seqfit.") + name);
     *module = new SeqfitModule{torch::jit::Module(qualified)};
     (*module)->module.register_attribute("training", c10::BoolType::get(), false);
@@ -29,7 +29,7 @@ char *seqfit_module_free(SeqfitModule *module) {
 
 char *seqfit_module_parameter(SeqfitModule *module, const char *name, const at::Tensor *value) {
   return seqfit::guard([&] {
-    // A copy: the file's parameters must not change with ours, and must be trainable again.
+    // A copy, because the parameters in the file must not change with ours and must be trainable again.
     auto copy = value->detach().to(at::kCPU).contiguous().clone();
     copy.requires_grad_(true);
     module->module.register_parameter(name, copy, /*is_buffer=*/false);
@@ -76,7 +76,7 @@ char *seqfit_module_archive(const SeqfitModule *module, const char *extra_name,
   return seqfit::guard([&] {
     torch::jit::ExtraFilesMap extra;
     extra.emplace(extra_name, extra_content);
-    // Into a stream: saving to a path puts the file's name into the archive.
+    // Saved to a stream, because saving to a path puts the file's name into the archive.
     std::ostringstream out;
     module->module.save(out, extra);
     const std::string bytes = out.str();

@@ -1,4 +1,4 @@
-// libtorch's fused optimisers: one kernel over all parameters, on the CPU and on CUDA.
+// libtorch's fused optimizers: one kernel over all parameters, on the CPU and on CUDA.
 #include "guard.h"
 #include "seqfit.h"
 
@@ -12,12 +12,12 @@
 
 namespace {
 
-// The kernels give a block of threads 65,536 numbers, and take so many tensors at once: small networks
-// would be the work of two blocks. In as many pieces as one call takes, they are that of 36.
+// The kernels give each thread block 65,536 elements and take 36 tensors per call, so a small network would
+// occupy only two blocks. Split into as many pieces as one call takes, it occupies 36.
 constexpr int64_t PIECES = 36;
 constexpr int64_t BLOCK = 65536;
 
-// All of them in pieces of equal length, if that helps.
+// Splits all tensors into pieces of equal length, if that helps.
 void cut(std::initializer_list<std::vector<at::Tensor> *> lists) {
   int64_t total = 0;
   const auto &first = **lists.begin();
@@ -67,12 +67,12 @@ char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
                   double beta2, double epsilon, double weight_decay, bool decoupled) {
   return seqfit::guard([&] {
     c10::AutoGradMode no_grad(false);
-    // The kernels read the step for the bias correction and leave counting to the caller. One
-    // counter serves all parameters: they always step together.
+    // The kernels read the step for the bias correction and leave counting to the caller. One counter serves
+    // all parameters, because they always step together.
     step->add_(1);
     auto p = tensors(parameters, n), g = tensors(gradients, n), m = tensors(first_moments, n),
          v = tensors(second_moments, n);
-    // A step that is recorded is cut once; for others the cutting takes as long as it saves.
+    // A step that is captured is split once; for other steps splitting takes as long as it saves.
     if (rate != nullptr) {
       for (auto &gradient : g) {
         gradient = gradient.contiguous();

@@ -1,4 +1,4 @@
-// How exactly libtorch multiplies f32 matrices on a GPU.
+// The precision with which libtorch multiplies f32 matrices on a GPU.
 #include "guard.h"
 #include "seqfit.h"
 

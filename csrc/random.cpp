@@ -1,4 +1,4 @@
-// Random tensors from a generator of their own, so that no process-wide state is shared.
+// Random tensors from a separate generator, so that no process-wide state is shared.
 #include "guard.h"
 #include "seqfit.h"
 

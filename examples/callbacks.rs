@@ -1,4 +1,4 @@
-//! Every callback of the library and one of its own; docs/callbacks.md goes through it part by part.
+//! Every callback of the library and a custom one; docs/callbacks.md explains it step by step.
 //!
 //! It writes into the current folder: `epochs.csv`, `runs/callbacks/`.
 
@@ -64,7 +64,7 @@ fn csv_logger(train: &Dataset) -> Result<(), Box<dyn Error>> {
     let config = FitConfig { epochs: 3, validation_split: 0.2, ..Default::default() };
     network(train)?.fit(train, &config, &mut [&mut table])?;
     if let Some(failure) = table.failure() {
-        println!("the table is not whole: {failure}");
+        println!("the table is incomplete: {failure}");
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ fn terminate_on_nan(train: &Dataset) -> Result<(), Box<dyn Error>> {
     };
     network(train)?.fit(train, &config, &mut [&mut nan])?;
     if let Some((epoch, _)) = nan.at() {
-        println!("the loss was no number in epoch {epoch}");
+        println!("the loss was not finite in epoch {epoch}");
     }
     Ok(())
 }
@@ -90,19 +90,19 @@ fn model_checkpoint() -> Result<(), Box<dyn Error>> {
     let fit = FitConfig { epochs: 10, validation_split: 0.2, ..Default::default() };
     let mut model = network(&data.train)?;
 
-    // A run folder knows what its checkpoints are of: data, settings, network.
+    // A run folder identifies its checkpoints: data, settings, network.
     let about = DataConfig::of(&data);
     let config = RunConfig::now(Device::Cpu, about, fit.clone(), model.spec().clone());
     let run = Run::create(Path::new("runs/callbacks"), true, config)?;
 
     let keep = CheckpointConfig { keep: 2, monitor: Some(Metric::ValLoss), ..Default::default() };
-    let tell = |failure: &_| eprintln!("warning: {failure}");
-    let mut saved = ModelCheckpoint::new(&run.checkpoints_path(), run.identity()?, keep, tell)?;
+    let warn = |failure: &_| eprintln!("warning: {failure}");
+    let mut saved = ModelCheckpoint::new(&run.checkpoints_path(), run.identity()?, keep, warn)?;
     model.fit(&data.train, &fit, &mut [&mut saved])?;
     if let Some((loss, epoch)) = saved.best() {
         println!("the best epoch is {epoch}, val_loss {loss:.4}");
     }
-    // Checkpoints are written by a thread of their own: this waits for the last.
+    // Checkpoints are written by a separate thread: this waits for the last one.
     if let Some(failure) = saved.finish().first() {
         println!("a checkpoint is missing: {failure}");
     }
@@ -112,7 +112,7 @@ fn model_checkpoint() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Ends the training once it is good enough, and says what it saw.
+/// Stops training once the accuracy is good enough, and prints a summary.
 struct GoodEnough {
     accuracy: f64,
     batches: usize,
@@ -142,7 +142,7 @@ impl Callback for GoodEnough {
     }
 }
 
-fn one_of_its_own(train: &Dataset) -> Result<(), Box<dyn Error>> {
+fn custom_callback(train: &Dataset) -> Result<(), Box<dyn Error>> {
     let mut enough = GoodEnough { accuracy: 0.95, batches: 0 };
     let config = FitConfig { epochs: 50, ..Default::default() };
     network(train)?.fit(train, &config, &mut [&mut enough])?;
@@ -156,5 +156,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     csv_logger(&train)?;
     terminate_on_nan(&train)?;
     model_checkpoint()?;
-    one_of_its_own(&train)
+    custom_callback(&train)
 }

@@ -1,5 +1,5 @@
-//! A network for pictures of one's own: the folder that `seqfit data pack` wrote, and a picture to name;
-//! `cargo run --release --example own_data -- packed picture.png`. docs/custom-data.md has the story.
+//! Trains a network on a folder that `seqfit data pack` wrote, and classifies a picture:
+//! `cargo run --release --example own_data -- packed picture.png`. See docs/custom-data.md.
 
 use std::error::Error;
 use std::path::Path;
@@ -10,7 +10,7 @@ use seqfit::{Activation, Device, FitConfig, Sequential, data};
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, picture] = &arguments[..] else {
-        return Err("name a folder of seqfit data pack and a picture".into());
+        return Err("pass a folder that seqfit data pack wrote, and a picture".into());
     };
     let (train, test) = data::load_dir(folder)?;
     let shape = train.image_shape();
@@ -23,8 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{:.1} % of the test pictures", 100.0 * model.evaluate(&test)?.accuracy);
 
     let prepared = data::images::read(Path::new(picture), shape, train.preparation())?;
-    let answers = model.predict_images(&prepared.pixels, shape)?;
-    for (class, probability) in train.classes().iter().zip(&answers[0]) {
+    let predictions = model.predict_images(&prepared.pixels, shape)?;
+    for (class, probability) in train.classes().iter().zip(&predictions[0]) {
         println!("{class}: {:.0} %", 100.0 * probability);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Writes the seeds in `corpus/`: real files, small.
+//! Writes the seeds in `corpus/`: small valid files.
 //!
 //! ```text
 //! cargo run --release --manifest-path fuzz/Cargo.toml --bin make_seeds
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, bytes) in [("images", &images), ("labels", &labels)] {
         seed("idx", name, bytes)?;
         seed("idx", &format!("{name}.gz"), &gzip(bytes)?)?;
-        // Behind the level and the length that the target takes off first.
+        // After the level and the length, which the target reads first.
         seed("idx_gzip", name, &[&[6, 0, 0], &bytes[..]].concat())?;
     }
     pictures(&some)?;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     run(&some)
 }
 
-/// Files of other programs, from the tests; pickles and arrays without the archive around them.
+/// Writes files of other programs from the test fixtures; pickles and arrays without their archives.
 fn imports() -> Result<(), Box<dyn Error>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/import");
     for entry in fs::read_dir(fixtures)? {
@@ -78,7 +78,7 @@ fn imports() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// For a network that takes 4 rows of 3 pixels.
+/// Writes requests for a network with an input of 4 rows of 3 pixels.
 fn requests(digits: &Dataset) -> Result<(), Box<dyn Error>> {
     seed("serve_json", "pixels", br#"{"pixels": [[0,1,2],[3,4,5],[6,7,8],[9,10,255]]}"#)?;
     seed("serve_json", "list", br#"{"pixels": [[[0,1,2],[3,4,5],[6,7,8],[9,10,255.0]]]}"#)?;
@@ -112,7 +112,7 @@ fn pictures(digits: &Dataset) -> Result<(), Box<dyn Error>> {
     seed("images", "photo.jpg", &encoded(photo.into(), ImageFormat::Jpeg)?)
 }
 
-/// A small run with everything that a checkpoint can hold.
+/// Writes the files of a small run whose checkpoints have all optional parts.
 fn run(digits: &Dataset) -> Result<(), Box<dyn Error>> {
     let folder: PathBuf = tempfile::tempdir()?.path().join("run");
     let mut model =

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the same sources with tch 0.24 against libtorch 2.11.0; `--help` says the rest.
+# Builds the same sources with tch 0.24 against libtorch 2.11.0; see `--help`.
 set -euo pipefail
 
 readonly TORCH_VERSION=2.11.0
@@ -15,16 +15,16 @@ usage() {
     cat <<USAGE
 Usage: scripts/build_torch_2_11.sh [CARGO_ARGUMENT...]
 
-Builds seqfit with tch $TCH_VERSION against libtorch $TORCH_VERSION, for hosts that carry PyTorch 2.11.
-A program built for one libtorch crashes on another, so the default build does not serve there.
+Builds seqfit with tch $TCH_VERSION against libtorch $TORCH_VERSION, for hosts with PyTorch 2.11.
+A program built for one libtorch crashes with another, so the default build does not run there.
 
-Without arguments: cargo build --release --bin seqfit, and the stripped program is left at
-target/torch-2.11/seqfit. Arguments take the place of these, for instance
+Without arguments: runs cargo build --release --bin seqfit, and puts the stripped program at
+target/torch-2.11/seqfit. Arguments replace these, for instance
   scripts/build_torch_2_11.sh test --release
 
-Cargo.lock and vendor/libtorch are left alone: libtorch $TORCH_VERSION goes to
-vendor/libtorch-$TORCH_VERSION (make that a link to use one of your own), a copy of the sources with
-a lock file of its own to target/torch-2.11/src.
+Cargo.lock and vendor/libtorch are not changed: libtorch $TORCH_VERSION goes to
+vendor/libtorch-$TORCH_VERSION (make that a link to use your own), and a copy of the sources with
+a separate lock file to target/torch-2.11/src.
 USAGE
 }
 
@@ -35,9 +35,9 @@ die() {
     exit 1
 }
 
-# The files of the working tree that git does not ignore, committed or not; outside a git checkout
-# (a source archive) everything but the build products. Times are kept, so that cargo rebuilds only
-# what has changed.
+# Copies the files of the working tree that git does not ignore, committed or not; outside a git checkout
+# (a source archive) everything except the build products. Modification times are kept, so that cargo
+# rebuilds only what has changed.
 copy_sources() {
     rm -rf "$SOURCES"
     mkdir -p "$SOURCES"
@@ -56,7 +56,7 @@ copy_sources() {
     cd "$SOURCES"
 }
 
-# tch first: it takes torch-sys along. The other way round cargo refuses, since tch 0.26 wants
+# tch comes first, which also updates torch-sys. In the other order cargo refuses, since tch 0.26 requires
 # torch-sys 0.26.
 pin_tch() {
     local package
@@ -74,13 +74,13 @@ pin_tch() {
 
 leave_program() {
     local built=$OUT/release/seqfit
-    # Moved into place, so that a program that is running is not overwritten.
+    # Renamed into place, so that a running program is not overwritten.
     strip -o "$OUT/seqfit.new" "$built" 2>/dev/null || cp "$built" "$OUT/seqfit.new"
     chmod 755 "$OUT/seqfit.new"
     mv -f "$OUT/seqfit.new" "$OUT/seqfit"
     cat <<NEXT
 built: $OUT/seqfit
-It finds libtorch $TORCH_VERSION in vendor/. On a host with PyTorch 2.11 (and CUDA), run it on that one:
+It uses libtorch $TORCH_VERSION in vendor/. On a host with PyTorch 2.11 (and CUDA), run it with that one:
   torch_lib=\$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__file__), "lib"))')
   LD_LIBRARY_PATH=\$torch_lib ./seqfit train
 NEXT
@@ -103,7 +103,7 @@ main() {
     copy_sources
     pin_tch
     export LIBTORCH=$LIBTORCH_2_11 CARGO_TARGET_DIR=$OUT
-    # These would lead torch-sys to another libtorch.
+    # These would make torch-sys use another libtorch.
     unset LIBTORCH_USE_PYTORCH LIBTORCH_LIB LIBTORCH_INCLUDE
     if [ $# -gt 0 ]; then
         cargo "$@"

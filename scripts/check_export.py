@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Proves with real PyTorch that a run's TorchScript file is what it says it is.
+"""Checks a run's TorchScript file with PyTorch.
 
     check_export.py RUN/model.pt --logits LOGITS.npy --images IMAGES [--labels LABELS]
 
-LOGITS.npy holds seqfit's own outputs for the images (`seqfit evaluate RUN --logits LOGITS.npy`);
-IMAGES and LABELS are IDX files, gzipped or not. Checks, each named on its own line:
+LOGITS.npy contains seqfit's outputs for the images (`seqfit evaluate RUN --logits LOGITS.npy`);
+IMAGES and LABELS are IDX files, gzipped or not. The checks, each printed on its own line:
 
-- `torch.jit.load` gives a module whose outputs equal seqfit's within 1e-6 on every image, for
+- `torch.jit.load` returns a module whose outputs equal seqfit's within 1e-6 on every image, for
   float input [N, H, W] and [N, H*W];
-- its `state_dict()` loads into the matching `torch.nn.Sequential` under that model's own keys, and
+- its `state_dict()` loads into the matching `torch.nn.Sequential` with that model's keys, and
   that model's outputs equal the module's;
-- class names, input shape and scaling travel along;
-- it can be trained further: a few steps of SGD lower its loss.
+- class names, input shape and scaling are included;
+- it can be trained further: a few steps of SGD reduce its loss.
 
-Exits with 1 if any of them fails. Needs: torch, numpy.
+Exits with 1 if any check fails. Needs: torch, numpy.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import warnings
 
 import numpy as np
 
-# torch.jit is deprecated in favour of torch.export; this file is about torch.jit.
+# torch.jit is deprecated in favor of torch.export; this file is about torch.jit.
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 warnings.filterwarnings("ignore", category=FutureWarning)
 
@@ -35,7 +35,7 @@ TOLERANCE = 1e-6
 
 
 def read_idx(path):
-    """The array of u8 in an IDX file."""
+    """Returns the u8 array in an IDX file."""
     with open(path, "rb") as file:
         raw = file.read()
     if raw[:2] == b"\x1f\x8b":
@@ -56,7 +56,7 @@ ACTIVATIONS = {
 
 
 def matching_sequential(network):
-    """The nn.Sequential that a PyTorch user would write for the description in the card."""
+    """Returns the nn.Sequential that a PyTorch user would write for the network in the card."""
     modules, width = [], int(np.prod(network["input_shape"]))
     for layer in network["layers"]:
         if layer["type"] == "flatten":
@@ -133,7 +133,7 @@ def main():
         batch = images[:1000], labels[:1000]
 
         def loss_now():
-            # Without dropout, whose noise would hide a small gain.
+            # Without dropout, whose noise would hide a small improvement.
             module.eval()
             with torch.no_grad():
                 return nn.functional.cross_entropy(module(batch[0]), batch[1]).item()

@@ -1,10 +1,10 @@
-"""Checks what `seqfit serve` says of itself: its OpenAPI document against the standard, its answers against
-the document's schemas, and its metrics as Prometheus reads them.
+"""Checks the self-description of `seqfit serve`: its OpenAPI document against the standard, its responses
+against the document's schemas, and its metrics with the Prometheus parser.
 
     check_openapi.py FOLDER
 
-FOLDER holds openapi.json, metrics.txt, and NAME.json with answers, where NAME begins with the schema's
-name: Prediction-1.json.
+FOLDER contains openapi.json, metrics.txt, and responses in NAME.json, where NAME begins with the name of the
+schema: Prediction-1.json.
 """
 
 import json

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Puts the libtorch that this checkout builds against into vendor/libtorch; `--help` says the rest.
-# Here are the command line and the order of the sources; the parts are in scripts/libtorch/.
-# Written for bash 3.2 too (macOS), hence no associative arrays and no mapfile.
+# Puts the libtorch that this checkout builds against into vendor/libtorch; see `--help`.
+# This file has the command line and the order of the sources; the other parts are in scripts/libtorch/.
+# Compatible with bash 3.2 (macOS), hence no associative arrays and no mapfile.
 set -euo pipefail
 
 readonly DEFAULT_VERSION=2.13.0
 readonly CUDA_TAG=cu130
-# Peak need of a run, download and unpacked files together, in KiB.
+# Peak disk space of a run in KiB, download and unpacked files together.
 readonly CPU_KB=1250000
 readonly CUDA_KB=8000000
 readonly VENV_CPU_KB=1500000
@@ -18,7 +18,7 @@ readonly PARTS=$ROOT/scripts/libtorch
 readonly VENV=$ROOT/.venv
 
 VERSION=$DEFAULT_VERSION
-VARIANT=""     # cpu, cuda, or empty: keep what is there, fetch cpu if nothing is
+VARIANT=""     # cpu, cuda, or empty: keep an existing one, else fetch cpu
 DIR=""         # --dir as given
 WITH_PYTHON="" # set by --python
 
@@ -45,35 +45,35 @@ usage() {
     cat <<USAGE
 Usage: scripts/fetch_libtorch.sh [--cpu | --cuda] [--python] [--version V] [--dir D]
 
-Puts libtorch into vendor/libtorch, where cargo looks for it. Run it again at any time: a complete
-folder is recognised without the network, an interrupted download of the zip goes on where it
-stopped (from wheels, those that were complete are kept).
+Puts libtorch into vendor/libtorch, where cargo looks for it. It can be run again at any time: a
+complete folder is recognized without the network, and an interrupted download of the zip resumes
+where it stopped (of wheels, the complete ones are kept).
 
-  --cpu        the CPU build (the default where nothing is in place yet)
+    --cpu        the CPU build (the default if nothing is installed yet)
   --cuda       the CUDA build ($CUDA_TAG, Linux x86-64 only, several GB); it computes on the CPU too
   --python     also make .venv with the same PyTorch, numpy and tests/requirements.txt, for the tests
-  --version V  libtorch V in place of $DEFAULT_VERSION (which tch 0.26 wants; tch 0.24 wants 2.11.0)
-  --dir D      fill D in place of vendor/libtorch (then build with LIBTORCH=<absolute path of D>)
+    --version V  libtorch V instead of $DEFAULT_VERSION (which tch 0.26 needs; tch 0.24 needs 2.11.0)
+    --dir D      install into D instead of vendor/libtorch (then build with LIBTORCH=<absolute path of D>)
   --help       this text
 
 Sources, in this order:
-  1. LIBTORCH, where it is set already: the folder is checked and nothing is fetched
-     (not looked at with --dir)
+    1. LIBTORCH, if it is set: the folder is checked and nothing is fetched
+       (ignored with --dir)
   2. the official zip from download.pytorch.org
   3. the PyTorch wheel, through pip and its configuration
 
 Environment:
   LIBTORCH                 a libtorch to use as it is (absolute path)
-  SEQFIT_LIBTORCH_URL      base address of the zips in place of https://download.pytorch.org/libtorch
-  SEQFIT_LIBTORCH_SHA256   the zip must have this SHA-256
+    SEQFIT_LIBTORCH_URL      base URL of the zips instead of https://download.pytorch.org/libtorch
+    SEQFIT_LIBTORCH_SHA256   the required SHA-256 of the zip
   SEQFIT_TORCH_INDEX       package index tried first for .venv
-                           in place of https://download.pytorch.org/whl/cpu
+                           instead of https://download.pytorch.org/whl/cpu
   SEQFIT_FETCH_NO_WHEEL=1  do not fall back on the PyTorch wheel
-  SEQFIT_FETCH_FREE_KB     take this for the free disk space (tests)
+  SEQFIT_FETCH_FREE_KB     assume this much free disk space (for tests)
 
-Linux x86-64 (glibc 2.28 or newer) is tested. Linux aarch64 and macOS arm64 are written for, but not
-tested. An NVIDIA driver too old for CUDA 13 needs another libtorch of the same version: unpack it
-and set LIBTORCH.
+Linux x86-64 (glibc 2.28 or newer) is tested. Linux aarch64 and macOS arm64 are implemented, but not
+tested. An NVIDIA driver too old for CUDA 13 needs another build of the same libtorch version: unpack
+it and set LIBTORCH.
 USAGE
 }
 
@@ -88,15 +88,15 @@ parse_arguments() {
             ;;
         --python) WITH_PYTHON=yes ;;
         --version | --dir)
-            [ $# -ge 2 ] || usage_error "$1 wants a value"
+            [ $# -ge 2 ] || usage_error "$1 needs a value"
             if [ "$1" = --version ]; then VERSION=$2; else DIR=$2; fi
-            [ -n "$2" ] || usage_error "$1 wants a value"
+            [ -n "$2" ] || usage_error "$1 needs a value"
             shift
             ;;
         --version=*) VERSION=${1#*=} ;;
         --dir=*)
             DIR=${1#*=}
-            [ -n "$DIR" ] || usage_error "--dir wants a value"
+            [ -n "$DIR" ] || usage_error "--dir needs a value"
             ;;
         --help | -h)
             usage
@@ -107,19 +107,19 @@ parse_arguments() {
         shift
     done
     if ! printf '%s' "$VERSION" | grep -Eqx '[0-9]+\.[0-9]+\.[0-9]+'; then
-        usage_error "--version wants three numbers such as $DEFAULT_VERSION, not '$VERSION'"
+        usage_error "--version needs three numbers such as $DEFAULT_VERSION, not '$VERSION'"
     fi
 }
 
 # --- source 1: LIBTORCH --------------------------------------------------------------------------
 
-# Succeeds if LIBTORCH is set and good. cargo prefers it to vendor/libtorch, so a wrong one is an
-# error and not a reason to fetch: the build would fail on it all the same.
+# Succeeds if LIBTORCH is set and usable. cargo prefers it to vendor/libtorch, so a wrong one is an
+# error and not a reason to fetch: the build would fail on it anyway.
 use_env_libtorch() {
     local dir=${LIBTORCH:-} found
     [ -n "$dir" ] || return 1
     if [ -n "$DIR" ]; then
-        say "note: LIBTORCH is set, but --dir asks for a folder of its own"
+        say "note: LIBTORCH is set, but ignored because of --dir"
         return 1
     fi
     if [ "${dir%/}" = "$ROOT/vendor/libtorch" ] || [ "$dir" -ef "$ROOT/vendor/libtorch" ]; then
@@ -133,10 +133,10 @@ use_env_libtorch() {
     esac
     found=$(version_of "$dir")
     if [ -n "$found" ] && [ "$found" != "$VERSION" ]; then
-        die "LIBTORCH=$dir holds libtorch $found, but this build wants $VERSION" \
+        die "LIBTORCH=$dir holds libtorch $found, but this build needs $VERSION" \
             "$cure" \
             "or set LIBTORCH to a libtorch $VERSION" \
-            "(for hosts that carry PyTorch 2.11: scripts/build_torch_2_11.sh)"
+            "(for hosts with PyTorch 2.11: scripts/build_torch_2_11.sh)"
     fi
     found=$(defect "$dir")
     [ -z "$found" ] || die "LIBTORCH=$dir cannot be used: $found" "$cure"
@@ -144,17 +144,17 @@ use_env_libtorch() {
 
 # --- sources 2 and 3: the official zip and the PyTorch wheel -------------------------------------
 
-# try SOURCE VARIANT: from_zip or from_wheel, and a look at what came out.
+# try SOURCE VARIANT: runs from_zip or from_wheel, and checks the result.
 try() {
     local wrong stage=$CACHE/stage
     REASON=""
     "$1" "$2" || return 1
-    # The CPU wheels do not name their version, nor have all zips for macOS.
+    # The CPU wheels do not include their version, nor do all zips for macOS.
     [ -f "$stage/build-version" ] || printf '%s\n' "$VERSION" >"$stage/build-version"
     wrong=$(VARIANT=$2 defect "$stage")
     rm -rf "$CACHE/tmp"
     [ -n "$wrong" ] || return 0
-    REASON="what came out is incomplete: $wrong"
+    REASON="the result is incomplete: $wrong"
     rm -rf "$stage" "$CACHE"/*.zip
     return 1
 }
@@ -174,7 +174,7 @@ fetch() {
         fi
         try from_wheel "$variant" || die "libtorch $VERSION ($variant) could not be fetched" \
             "official zip: $zip_reason" "PyTorch wheel: $REASON" \
-            "cure: connect to the network (or set https_proxy) and run it again," \
+            "cure: connect to the network (or set https_proxy) and run this again," \
             "or unpack a libtorch $VERSION yourself and set LIBTORCH to its absolute path"
     fi
     install_stage
@@ -187,7 +187,7 @@ ensure_libtorch() {
     if [ -n "$wrong" ]; then
         lock
         recover
-        # Another run may have done the work while this one waited.
+        # Another run may have finished the work while this one waited.
         wrong=$(target_defect)
     fi
     if [ -z "$wrong" ]; then
@@ -198,7 +198,7 @@ ensure_libtorch() {
     fetch
 }
 
-# --- the whole -----------------------------------------------------------------------------------
+# --- main --------------------------------------------------------------------------------------
 
 report() {
     local dir=$1 prefix=""
@@ -209,7 +209,7 @@ report() {
     esac
     printf 'libtorch %s (%s) is in place: %s\n' "$VERSION" "$(variant_of "$dir")" "$dir"
     if [ -n "$WITH_PYTHON" ]; then
-        printf 'PyTorch %s and what the tests need beside it are in place: %s\n' "$VERSION" "$VENV"
+        printf 'PyTorch %s and the other packages for the tests are in place: %s\n' "$VERSION" "$VENV"
     fi
     if [ "$VERSION" = 2.11.0 ]; then
         printf 'next: scripts/build_torch_2_11.sh\n'

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes src/data/digits/*.gz from the digits that scikit-learn ships; the same bytes each time.
+"""Creates src/data/digits/*.gz from the digits that scikit-learn ships; the output is reproducible.
 
     pip download --no-deps scikit-learn
     unzip -p scikit_learn-*.whl sklearn/datasets/data/digits.csv.gz > digits.csv.gz
@@ -21,7 +21,7 @@ SIDE = 8
 def write(name: str, sizes: list[int], values: bytes) -> None:
     header = struct.pack(f">BBBB{len(sizes)}I", 0, 0, 8, len(sizes), *sizes)
     packed = io.BytesIO()
-    # Neither a time nor a file name goes into the gzip header: it would differ at each run.
+    # No time or file name in the gzip header, so that every run writes the same bytes.
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as out:
         out.write(header + values)
     (FOLDER / name).write_bytes(packed.getvalue())
@@ -36,8 +36,8 @@ def main() -> None:
         for number, line in enumerate(lines, 1):
             *values, label = (int(value) for value in line.split(","))
             if len(values) != SIDE * SIDE or not all(0 <= v <= 16 for v in values) or not 0 <= label <= 9:
-                sys.exit(f"line {number}: 64 values from 0 to 16 and a label from 0 to 9 are wanted")
-            # Rounded half up, in whole numbers.
+                sys.exit(f"line {number}: expected 64 values from 0 to 16 and a label from 0 to 9")
+            # Rounded half up, in integers.
             pixels.extend((value * 255 + 8) // 16 for value in values)
             labels.append(label)
     write("images-idx3-ubyte.gz", [len(labels), SIDE, SIDE], bytes(pixels))

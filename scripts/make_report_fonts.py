@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Makes the fonts that a report's PNG plots are written in, from Open Sans 1.11 (Apache-2.0).
+"""Creates the fonts for the PNG plots of reports from Open Sans 1.11 (Apache-2.0).
 
     pip install fonttools
     scripts/make_report_fonts.py /usr/share/fonts/truetype/open-sans
 
-Debian's package fonts-open-sans has the originals. What is kept is Latin without hints and without
-layout features, 20 kB a weight. Three things are changed, so that a text lies in a bitmap where
-plotters' SVG has it: plotters takes 1.24 times the em for a font's height, puts the baseline of a
-bitmap 0.14 em higher than that of an SVG, and begins each glyph at the left edge of its outline,
-without the room that it keeps before it.
+Debian's package fonts-open-sans has the originals. Only Latin characters are kept, without hints and
+layout features: 20 kB per weight. Three things are changed, so that a text has the same position in a
+bitmap as in plotters' SVG: plotters takes 1.24 times the em as a font's height, puts the baseline of a
+bitmap 0.14 em higher than that of an SVG, and draws each glyph from the left edge of its outline,
+without its left side bearing.
 """
 
 import sys
@@ -24,7 +24,7 @@ OTHERS = "–—‘’“”…−×≤≥"
 
 
 def begin_at_zero(glyph):
-    """Adds a contour without an area, which moves the outline's left edge."""
+    """Adds a contour without area, which moves the left edge of the outline."""
     points = [(0, glyph.yMin), (0, glyph.yMax), (0, glyph.yMin)]
     glyph.coordinates.extend(GlyphCoordinates(points))
     glyph.flags.extend(b"\x01\x01\x01")
@@ -49,7 +49,7 @@ def make(source, target):
     glyf = font["glyf"]
     for name in font.getGlyphOrder():
         glyph = glyf[name]
-        # The parts of a composite move by themselves.
+        # The components of a composite are moved as glyphs.
         if glyph.numberOfContours > 0:
             glyph.coordinates.translate((0, -round(LOWER * em)))
             glyph.recalcBounds(glyf)

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Makes the pictures of the terminal in docs/ anew, from what seqfit really writes to one:
+# Recreates the terminal screenshots in docs/ from seqfit's real output:
 #
 #     scripts/terminal_pictures.sh DATA
 #
-# DATA is a folder with MNIST's four files. Wants a built target/release/seqfit, `script` (util-linux), node,
-# `npm ci` in tests/browser, a chromium, the font DejaVu Sans Mono, and .venv with tests/requirements.txt (Pillow comes
-# with TensorBoard).
+# DATA is a folder with MNIST's four files. Needs a built target/release/seqfit, `script` (util-linux), node,
+# `npm ci` in tests/browser, a chromium, the font DejaVu Sans Mono, and .venv with tests/requirements.txt (Pillow is
+# installed with TensorBoard).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-[[ $# -eq 1 ]] || { echo "name the folder that holds MNIST" >&2; exit 2; }
+[[ $# -eq 1 ]] || { echo "pass the folder with MNIST as the argument" >&2; exit 2; }
 data=$(cd "$1" && pwd)
 seqfit=$PWD/target/release/seqfit
 docs=$PWD/docs
@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 ln -s "$docs" "$work/docs"
 ln -s "$data" "$work/mnist"
 
-# record NAME COLUMNS SHOWN COMMAND: what COMMAND writes to a terminal that is so wide, below a prompt with SHOWN.
+# record NAME COLUMNS SHOWN COMMAND: records COMMAND in a terminal of that width, after a prompt with SHOWN.
 record() {
   local log=$work/$1.log
   (cd "$work" && TERM=xterm-256color COLORTERM=truecolor PATH=$(dirname "$seqfit"):$PATH \
@@ -28,7 +28,7 @@ record() {
 # picture NAME COLUMNS LOG [UNTIL]
 picture() {
   node tests/browser/terminal.mjs "$chromium" "$work/$3.log" "$2" "$docs/terminal-$1.png" "${@:4}"
-  # 64 colours are as good, and a third of the bytes.
+  # 64 colors look the same at a third of the size.
   .venv/bin/python - "$docs/terminal-$1.png" <<'PYTHON'
 import sys
 from PIL import Image
@@ -39,7 +39,7 @@ PYTHON
 
 training="--validation-split 0.1 --out runs/tutorial --plot"
 record train 124 "seqfit train $training" "seqfit train --data-dir mnist $training"
-# In the middle of an epoch, the curves above the bar.
+# In the middle of an epoch, with the curves above the progress bar.
 picture train 124 train 'epoch  8/10 [^\r\n]* [3-9][0-9] %[^\r\n]*left'
 record confusion 68 "seqfit evaluate runs/tutorial" "seqfit evaluate runs/tutorial"
 picture confusion 68 confusion

@@ -1,6 +1,6 @@
-//! Where tensors live and are computed: `"cpu"`, `"cuda"`, `"cuda:1"`.
+//! The device that holds tensors and computes on them: `"cpu"`, `"cuda"`, `"cuda:1"`.
 //!
-//! Asking for CUDA where there is none is an error that says why, never a silent fall-back.
+//! Requesting CUDA on a machine without it is an error that gives the reason, never a silent fallback.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -16,7 +16,7 @@ pub enum DeviceError {
     /// The text is not the name of a device.
     #[error("a device is \"cpu\", \"cuda\" or \"cuda:N\", found {0:?}")]
     Unknown(String),
-    /// The libtorch in use has no CUDA half.
+    /// The loaded libtorch has no CUDA half.
     #[error(
         "CUDA was asked for, and the libtorch in {folder} is built for the CPU only: run \
          scripts/fetch_libtorch.sh --cuda, or train on the CPU (leave --cuda out)"
@@ -25,7 +25,7 @@ pub enum DeviceError {
         /// The folder that libtorch was loaded from.
         folder: String,
     },
-    /// libtorch's CUDA half is there and cannot be loaded.
+    /// libtorch's CUDA half exists but cannot be loaded.
     #[error(
         "CUDA was asked for, and libtorch_cuda cannot be loaded ({0}): run \
          scripts/fetch_libtorch.sh --cuda again, which brings the NVIDIA libraries it needs"
@@ -37,33 +37,32 @@ pub enum DeviceError {
          (in a container: start it with --gpus all), or train on the CPU (leave --cuda out)"
     )]
     NoDriver,
-    /// The driver is installed and does not work.
+    /// The driver is installed but does not work.
     #[error(
-        "CUDA was asked for, and the NVIDIA driver fails with CUDA error {0}: see what nvidia-smi \
-         says; error 100 means no GPU is visible, 803 or 804 a driver that does not match its \
-         kernel module"
+        "CUDA was asked for, and the NVIDIA driver fails with CUDA error {0}: run nvidia-smi for details; error \
+         100 means that no GPU is visible, 803 or 804 that the driver does not match its kernel module"
     )]
     DriverFailed(i32),
-    /// The driver works and libtorch finds no device with it.
+    /// The driver works, but libtorch finds no device with it.
     #[error(
-        "CUDA was asked for, and libtorch finds no usable GPU (the driver shows {gpus} and serves \
-         CUDA {cuda}): check CUDA_VISIBLE_DEVICES and that the driver is as new as libtorch's CUDA"
+        "CUDA was asked for, and libtorch finds no usable GPU (the driver reports GPUs: {gpus}, \
+         CUDA: {cuda}): check CUDA_VISIBLE_DEVICES and that the driver is as new as libtorch's CUDA"
     )]
     NoGpu {
-        /// GPUs that the driver shows.
+        /// The number of GPUs that the driver reports.
         gpus: usize,
-        /// The newest CUDA version that the driver serves.
+        /// The newest CUDA version that the driver supports.
         cuda: String,
     },
-    /// The GPU's number is too high.
+    /// The GPU's index is too high.
     #[error("cuda:{index} was asked for, and there are {count} GPUs: use cuda:0 to cuda:{}", .count - 1)]
     NoSuchGpu {
-        /// The number asked for.
+        /// The index that was requested.
         index: usize,
-        /// How many GPUs there are.
+        /// The number of GPUs present.
         count: usize,
     },
-    /// CUDA was asked for after libtorch had settled without it.
+    /// CUDA was requested after libtorch had been set up without it.
     #[error(
         "CUDA must be asked for before the process first trains on the CPU: call \
          seqfit::device::require(Device::Cuda(0)) at the start"
@@ -74,7 +73,7 @@ pub enum DeviceError {
     Unsupported(String),
 }
 
-/// Reads a device's name.
+/// Parses a device's name.
 ///
 /// ```
 /// use seqfit::{Device, device};
@@ -84,7 +83,7 @@ pub enum DeviceError {
 /// ```
 ///
 /// # Errors
-/// [`DeviceError::Unknown`] for any other text. Whether the device is there is for [`require`].
+/// [`DeviceError::Unknown`] for any other text. [`require`] checks whether the device is present.
 pub fn parse(text: &str) -> Result<Device, DeviceError> {
     let unknown = || DeviceError::Unknown(text.to_owned());
     match text {
@@ -92,7 +91,7 @@ pub fn parse(text: &str) -> Result<Device, DeviceError> {
         "cuda" => Ok(Device::Cuda(0)),
         _ => {
             let index = text.strip_prefix("cuda:").ok_or_else(unknown)?;
-            // Only digits: `parse` alone would take "+1".
+            // Only digits: `parse` alone would accept "+1".
             if !index.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(unknown());
             }
@@ -101,7 +100,7 @@ pub fn parse(text: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// The name that [`parse`] reads: `cpu`, `cuda:0`.
+/// Returns the name that [`parse`] reads: `cpu`, `cuda:0`.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cpu => "cpu".to_owned(),
@@ -110,10 +109,10 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// Makes sure that `device` can be used, loading libtorch's CUDA half when CUDA is asked for.
+/// Makes sure that `device` can be used; for CUDA, this loads libtorch's CUDA half.
 ///
 /// # Errors
-/// The reason why it cannot: see [`DeviceError`].
+/// The reason why it cannot be used: see [`DeviceError`].
 pub fn require(device: Device) -> Result<(), DeviceError> {
     match device {
         Device::Cpu => Ok(()),
@@ -122,21 +121,22 @@ pub fn require(device: Device) -> Result<(), DeviceError> {
     }
 }
 
-/// The processes on this machine that work together, and which of them this one is.
+/// The number of cooperating processes on this machine, and this process's index among them.
 static PROCESSES: AtomicUsize = AtomicUsize::new(1);
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
-/// Those that this one's processors are divided between.
+/// The number of processes that share this one's processors.
 static SHARERS: AtomicUsize = AtomicUsize::new(1);
 
-/// Processors that this process may use.
+/// Returns the number of processors that this process may use.
 pub fn all_threads() -> usize {
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     (all / SHARERS.load(Ordering::Relaxed)).max(1)
 }
 
-/// Divides this machine between so many processes, of which this is the one of that number, from 0: each has a
-/// GPU of its own, as far as there are enough ([`own`]); and an equal part of its processors, which so many of
-/// them may use, as threads of two processes on one processor wait for each other at every operation.
+/// Divides this machine among `processes` processes, of which this is number `number`, from 0. Each gets a
+/// separate GPU, as far as there are enough ([`own`]), and an equal part of its processors, which `sharers`
+/// processes may use: threads of two processes on the same processor would wait for each other at every
+/// operation.
 pub fn share_machine(number: usize, processes: usize, sharers: usize) {
     NUMBER.store(number, Ordering::Relaxed);
     PROCESSES.store(processes.max(1), Ordering::Relaxed);
@@ -144,10 +144,11 @@ pub fn share_machine(number: usize, processes: usize, sharers: usize) {
     set_threads(all_threads());
 }
 
-/// This process's device, where `asked` is: the GPU of its number, if it [shares](share_machine) the machine.
+/// Returns this process's device for the requested one: the GPU with its number, if it
+/// [shares](share_machine) the machine.
 ///
 /// # Errors
-/// As [`require`], where there is no GPU.
+/// Like [`require`], if there is no GPU.
 pub fn own(asked: Device) -> Result<Device, DeviceError> {
     if !asked.is_cuda() || PROCESSES.load(Ordering::Relaxed) == 1 {
         return Ok(asked);
@@ -157,14 +158,14 @@ pub fn own(asked: Device) -> Result<Device, DeviceError> {
     Ok(Device::Cuda(NUMBER.load(Ordering::Relaxed) % count))
 }
 
-/// Sets how many threads libtorch uses inside one operation on the CPU, for the whole process.
+/// Sets the number of threads that libtorch uses within one CPU operation, for the whole process.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
 static CPU_USED: AtomicBool = AtomicBool::new(false);
 
-/// Sets libtorch's threads for as long as it lives, and then what it was before.
+/// Sets libtorch's number of threads and restores the previous one when it is dropped.
 pub(crate) struct Threads(usize);
 
 impl Threads {
@@ -181,8 +182,8 @@ impl Drop for Threads {
     }
 }
 
-/// Notes that libtorch has begun to compute on the CPU: its autograd threads are laid out for the
-/// devices known by then, so CUDA's half can no longer be loaded.
+/// Records that libtorch has started to compute on the CPU. Its autograd threads are created for the devices
+/// known at that time, so CUDA's half can no longer be loaded.
 pub(crate) fn note_cpu_use() {
     CPU_USED.store(true, Ordering::Relaxed);
 }
@@ -247,7 +248,7 @@ mod tests {
                     DeviceError::CpuOnlyLibtorch { .. } => library::cuda_library().is_none(),
                     DeviceError::NoDriver => driver::query() == Driver::Missing,
                     DeviceError::DriverFailed(code) => driver::query() == Driver::Failed(code),
-                    // Other tests of this process train on the CPU.
+                    // Other tests in this process train on the CPU.
                     DeviceError::TooLate | DeviceError::NoGpu { .. } => true,
                     _ => false,
                 },

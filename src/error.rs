@@ -1,6 +1,6 @@
-//! Everything that can go wrong, in one type for those who need no difference.
+//! One error type for the whole crate, for callers that do not distinguish errors.
 
-/// Any error of this crate; each part has its own, which this one holds.
+/// Any error of this crate; each module has its own type, which this one wraps.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,13 +16,13 @@ pub enum Error {
     /// Files of networks.
     #[error(transparent)]
     ModelFile(#[from] crate::model::ModelFileError),
-    /// Weights from elsewhere.
+    /// Weights imported from other programs.
     #[error(transparent)]
     Import(#[from] crate::import::ImportError),
     /// Devices.
     #[error(transparent)]
     Device(#[from] crate::device::DeviceError),
-    /// Another libtorch than expected.
+    /// The loaded libtorch is not the expected version.
     #[error(transparent)]
     Version(#[from] crate::libtorch::VersionError),
     /// Training.

@@ -1,4 +1,4 @@
-//! How good a network is on a dataset: loss, accuracy, confusion matrix, per-class figures.
+//! Evaluation of a network on a dataset: loss, accuracy, confusion matrix, per-class metrics.
 
 use std::ops::Range;
 
@@ -6,38 +6,37 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::data::batches::{self, DataLoader, DataLoaderError};
-use crate::data::rank_shard::RankShard;
 use crate::data::{DataError, Dataset};
+use crate::group::rank_shard::RankShard;
 use crate::group::{self, Group, GroupError, SingleProcess};
 use crate::loss::Loss;
 use crate::model::{ModelError, Sequential};
 use crate::native::LibtorchError;
 
-/// Samples that go through the network at once; large enough to be fast, small enough to need
-/// little memory (MNIST: 6 MB).
+/// Samples per forward pass: large enough to be fast, small enough to need little memory (MNIST: 6 MB).
 const BATCH: usize = 2048;
 
-/// Figures over a whole dataset.
+/// Metrics over a whole dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Share of samples whose class got the highest logit.
+    /// Fraction of samples whose true class has the highest logit.
     pub accuracy: f64,
-    /// How many samples.
+    /// Number of samples.
     pub samples: usize,
     /// Counts by true class (row) and predicted class (column).
     pub confusion: Vec<Vec<u64>>,
 }
 
-/// The short form of an [`Evaluation`].
+/// The summary of an [`Evaluation`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Share of right answers.
+    /// Fraction of correct predictions.
     pub accuracy: f64,
-    /// Samples.
+    /// Number of samples.
     pub samples: usize,
 }
 
@@ -48,21 +47,20 @@ impl From<&Evaluation> for Figures {
     }
 }
 
-/// How well one class is told from the others. A figure whose denominator is 0 is 0, as
-/// scikit-learn has it.
+/// Classification metrics of one class. A metric whose denominator is 0 is 0, as in scikit-learn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassFigures {
-    /// Of the samples called this class, the share that is.
+    /// The fraction of the samples predicted as this class that belong to it.
     pub precision: f64,
-    /// Of the samples of this class, the share that is called so.
+    /// The fraction of the samples of this class that are predicted as it.
     pub recall: f64,
-    /// The harmonic mean of both.
+    /// The harmonic mean of precision and recall.
     pub f1: f64,
-    /// Samples of this class.
+    /// Number of samples of this class.
     pub support: u64,
 }
 
-/// Why a dataset cannot be put through a network.
+/// Why a dataset cannot be run through a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluateError {
@@ -77,10 +75,10 @@ pub enum EvaluateError {
         /// The dataset's images.
         images: [usize; 2],
     },
-    /// The number of classes differs.
+    /// The numbers of classes differ.
     #[error(
-        "the network tells {outputs} classes apart, and the dataset has {classes}: its last Dense \
-         layer needs {classes} units for this dataset"
+        "the network has {outputs} outputs, and the dataset has {classes} classes: its last Dense layer needs \
+         {classes} units for this dataset"
     )]
     Classes {
         /// The network's outputs.
@@ -88,42 +86,42 @@ pub enum EvaluateError {
         /// The dataset's classes.
         classes: usize,
     },
-    /// A network of other things than images.
+    /// The network does not take images.
     #[error(
         "images need a network that takes [height, width], found {0:?}: train one that begins with \
          Flatten"
     )]
     NoImages(Vec<usize>),
-    /// Pixels of half an image.
+    /// The pixels do not form whole images.
     #[error(
         "images of {shape:?} need a multiple of {} pixels, found {found}: give whole images",
         .shape[0] * .shape[1]
     )]
     Pixels {
-        /// How many pixels were given.
+        /// The number of pixels given.
         found: usize,
         /// The images' shape.
         shape: [usize; 2],
     },
-    /// There is nothing to evaluate.
+    /// The dataset is empty.
     #[error("the dataset holds no samples")]
     Empty,
-    /// Samples that cannot be read: of a streamed data set.
+    /// Samples of a streamed data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The forward pass failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// libtorch refused.
+    /// A libtorch call failed.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
-    /// The ranks cannot go on together.
+    /// The ranks cannot continue together.
     #[error(transparent)]
     Group(#[from] GroupError),
 }
 
 impl Evaluation {
-    /// Precision, recall and F1 of each class, in the order of the classes.
+    /// Returns precision, recall and F1 of each class, in the order of the classes.
     pub fn per_class(&self) -> Vec<ClassFigures> {
         (0..self.confusion.len())
             .map(|class| {
@@ -141,20 +139,20 @@ impl Evaluation {
 }
 
 impl Sequential {
-    /// Loss, accuracy and confusion matrix on `dataset`: every sample once, dropout off.
+    /// Computes loss, accuracy and confusion matrix on `dataset`: every sample once, dropout off.
     ///
     /// # Errors
-    /// A dataset that does not fit the network, or libtorch's own.
+    /// A dataset that does not match the network, or libtorch's own errors.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation, EvaluateError> {
         check_fit(self, dataset)?;
         self.evaluate_feed(&DataLoader::new(dataset, self.device())?)
     }
 
-    /// As [`evaluate`](Self::evaluate), each rank of `group` with its part of the samples: all get the figures
-    /// of the whole. Every rank has the same network and the whole data set.
+    /// Like [`evaluate`](Self::evaluate), but each rank of `group` evaluates its part of the samples, and all
+    /// ranks get the metrics of the whole. Every rank has the same network and the whole data set.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate), another data set on some rank, or one that does not answer.
+    /// Like [`evaluate`](Self::evaluate); a different data set on some rank, or a rank that does not respond.
     pub fn evaluate_distributed(
         &self,
         group: &dyn Group,
@@ -167,12 +165,12 @@ impl Sequential {
         self.evaluate_shared(group, &DataLoader::new(dataset, self.device())?)
     }
 
-    /// As [`evaluate`](Self::evaluate), for data that is on the device already.
+    /// Like [`evaluate`](Self::evaluate), for data that is already on the device.
     pub(crate) fn evaluate_feed(&self, feed: &DataLoader) -> Result<Evaluation, EvaluateError> {
         self.evaluate_shared(&SingleProcess, feed)
     }
 
-    /// As [`evaluate_distributed`](Self::evaluate_distributed), for data that is on the device already.
+    /// Like [`evaluate_distributed`](Self::evaluate_distributed), for data that is already on the device.
     pub(crate) fn evaluate_shared(
         &self,
         group: &dyn Group,
@@ -194,7 +192,7 @@ impl Sequential {
         })
     }
 
-    /// What some of the samples add to the figures.
+    /// Computes the contribution of some of the samples to the metrics.
     fn tally(&self, feed: &DataLoader, part: Range<usize>) -> Result<Tally, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         let classes = self.outputs() as i64;
@@ -206,7 +204,7 @@ impl Sequential {
             let mean = Loss::Sparse.mean(logits, labels, 0.0)?.f_to_kind(Kind::Double)?;
             let sum = mean.f_mul_scalar(samples)?;
             let cell = labels.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
-            // Not bincount: on a GPU it would wait for the device at every batch.
+            // Not bincount, which on a GPU would wait for the device at every batch.
             let _ = counts.f_index_add_(0, &cell, &cell.f_ones_like()?)?;
             let _ = loss.f_add_(&sum)?;
             Ok(())
@@ -220,10 +218,10 @@ impl Sequential {
         Ok(Tally { loss, counts: flat.iter().map(|&count| count as u64).collect() })
     }
 
-    /// The logits of every sample in order: f32 [samples, classes] on the CPU.
+    /// Returns the logits of every sample in order: f32 [samples, classes] on the CPU.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate).
+    /// Like [`evaluate`](Self::evaluate).
     pub fn logits_of(&self, dataset: &Dataset) -> Result<Tensor, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         check_fit(self, dataset)?;
@@ -236,10 +234,10 @@ impl Sequential {
         Ok(Tensor::f_cat(&parts, 0).map_err(LibtorchError::from)?)
     }
 
-    /// The size of the images that the network takes: [height, width].
+    /// Returns the size of the images that the network takes: [height, width].
     ///
     /// # Errors
-    /// A network that takes something else.
+    /// A network that does not take images.
     pub fn image_shape(&self) -> Result<[usize; 2], EvaluateError> {
         match self.spec().input_shape[..] {
             [height, width] => Ok([height, width]),
@@ -247,12 +245,12 @@ impl Sequential {
         }
     }
 
-    /// The probabilities of each class for u8 images of `shape` ([height, width]) that lie one
-    /// behind the other in `pixels`.
+    /// Returns the probabilities of each class for u8 images of `shape` ([height, width]), which are stored
+    /// consecutively in `pixels`.
     ///
     /// # Errors
-    /// Images of another shape than the network takes, pixels that are no whole images, or
-    /// libtorch's own.
+    /// Images of another shape than the network takes, pixels that do not form whole images, or libtorch's
+    /// own errors.
     pub fn predict_images(
         &self,
         pixels: &[u8],
@@ -279,8 +277,8 @@ impl Sequential {
         Ok(all)
     }
 
-    /// Takes all samples in order through the network, [`BATCH`] at once, or fewer where there is not
-    /// enough memory for as many: `what` must not have done anything when it fails.
+    /// Runs all samples through the network in order, [`BATCH`] at a time, or fewer if there is not enough
+    /// memory: `what` must not have had any effect when it fails.
     pub(crate) fn for_each_batch(
         &self,
         feed: &DataLoader,
@@ -289,7 +287,7 @@ impl Sequential {
         self.for_each_batch_of(feed, 0..feed.len(), what)
     }
 
-    /// As [`for_each_batch`](Self::for_each_batch), with some of the samples.
+    /// Like [`for_each_batch`](Self::for_each_batch), restricted to some of the samples.
     fn for_each_batch_of(
         &self,
         feed: &DataLoader,
@@ -322,10 +320,10 @@ impl Sequential {
     }
 }
 
-/// What samples add to the figures of a data set.
+/// The contribution of some samples to the metrics of a data set.
 #[derive(Debug, Default)]
 struct Tally {
-    /// The sum of their losses.
+    /// The sum of the losses.
     loss: f64,
     /// The confusion matrix, row by row.
     counts: Vec<u64>,
@@ -352,7 +350,7 @@ impl Tally {
     }
 }
 
-/// Checks that images and classes of `dataset` are what `model` takes and gives.
+/// Checks that the images and classes of `dataset` match the input and output of `model`.
 pub(crate) fn check_fit(model: &Sequential, dataset: &Dataset) -> Result<(), EvaluateError> {
     if dataset.is_empty() {
         return Err(EvaluateError::Empty);
@@ -378,8 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn with_little_memory_fewer_samples_go_through_at_once()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn with_little_memory_batches_are_smaller() -> Result<(), Box<dyn std::error::Error>> {
         let (_, test) = crate::data::load("digits")?;
         let builder = Sequential::new(test.image_shape()).add(crate::layers::Flatten);
         let model = builder.add(crate::layers::Dense::new(10)).build(crate::Device::Cpu, 0)?;
@@ -387,7 +384,7 @@ mod tests {
         let (mut sizes, mut seen) = (Vec::new(), Vec::new());
         model.for_each_batch(&feed, |_, labels| {
             let samples = labels.numel();
-            // It shrinks once more on the way.
+            // The memory shrinks once more on the way.
             if samples > if seen.is_empty() { 200 } else { 100 } {
                 return Err(LibtorchError::memory(1));
             }

@@ -1,34 +1,34 @@
-//! Files that are whole or not there.
+//! Atomic file writes: a file is complete or not there.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that could not be written; the one that was there before still is.
+/// A file that could not be written; the previous file, if any, is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} cannot be written: {reason}", path = .path.display(), reason = reason(.source, *.bytes))]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
-    /// How many bytes were to be written; 0 where that is not known.
+    /// The number of bytes to be written; 0 if unknown.
     pub bytes: u64,
-    /// The system's reason.
+    /// The system's error.
     pub source: io::Error,
 }
 
 impl WriteError {
-    /// The failure to write so many bytes (0 where that is not known) to `path`.
+    /// Creates the error for a failure to write `bytes` bytes (0 if unknown) to `path`.
     pub fn new(path: &Path, bytes: u64, source: io::Error) -> Self {
         Self { path: path.to_owned(), bytes, source }
     }
 
-    /// Whether there is no room left on the disk.
+    /// Returns whether the disk is full.
     pub(crate) fn is_full_disk(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
-    /// Whether there is no room: on the disk, or within a limit on the size of files.
+    /// Returns whether there was no space, either on the disk or within a limit on the size of files.
     pub fn lacks_room(&self) -> bool {
         self.is_full_disk() || self.source.kind() == io::ErrorKind::FileTooLarge
     }
@@ -43,7 +43,7 @@ fn reason(error: &io::Error, bytes: u64) -> String {
         }
         io::ErrorKind::IsADirectory => "it is a folder: name a file in it".into(),
         io::ErrorKind::NotADirectory => {
-            "part of its path is no folder: choose a path that leads through folders".into()
+            "part of its path is not a folder: choose another path".into()
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("{error}{needed}: free some space, or choose another disk")
@@ -55,29 +55,29 @@ fn reason(error: &io::Error, bytes: u64) -> String {
     }
 }
 
-/// The end of a temporary file's name, which begins with a dot.
+/// The suffix of a temporary file's name, which begins with a dot.
 const TEMPORARY: &str = ".part";
 
-/// Whether a path's last part is the name of a temporary file, which a killed process has left.
+/// Returns whether a path's last component is the name of a temporary file, which a killed process has left.
 pub(crate) fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.starts_with('.') && name.ends_with(TEMPORARY))
 }
 
-/// Writes `bytes` to `path` in one go: whoever looks sees the old file or the new one, whole, also
-/// after a crash.
+/// Writes `bytes` to `path` atomically: readers see either the old file or the new one, complete, even after
+/// a crash.
 ///
 /// # Errors
-/// The system's reason; a temporary file is removed.
+/// The system's error; the temporary file is removed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write_verified(path, bytes, |_| Ok(()))
 }
 
-/// As [`write()`], and `verify` sees the new file under its temporary name before it takes the place
-/// of the old one.
+/// Like [`write()`], but `verify` is called with the new file under its temporary name before it replaces the
+/// old one.
 ///
 /// # Errors
-/// As [`write()`], or what `verify` says.
+/// Like [`write()`], or the error of `verify`.
 pub fn write_verified(
     path: &Path,
     bytes: &[u8],
@@ -95,10 +95,10 @@ pub fn write_verified(
     .map_err(sized)
 }
 
-/// As [`write()`], for content that another library puts into a file by its name.
+/// Like [`write()`], for content that another library writes to a file given its name.
 ///
 /// # Errors
-/// What `fill` returns, or the system's reason; a temporary file is removed.
+/// The error of `fill`, or the system's; the temporary file is removed.
 pub fn write_with<E: From<WriteError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
@@ -106,7 +106,7 @@ pub fn write_with<E: From<WriteError>>(
     let at = |source| E::from(WriteError::new(path, 0, source));
     // Without the temporary file's own name, which tempfile adds.
     let unmade = |error: io::Error| at(error.kind().into());
-    // Through a link to the file it stands for; and only files are replaced, no pipes, no devices.
+    // Follows a link to its target. Only regular files are replaced, not pipes or devices.
     let linked = path.canonicalize();
     let path = linked.as_deref().unwrap_or(path);
     if path.exists() && !path.is_file() {
@@ -114,7 +114,7 @@ pub fn write_with<E: From<WriteError>>(
         let special = io::Error::other("it is a pipe or a device, not a file");
         return Err(at(if path.is_dir() { directory } else { special }));
     }
-    // In the same folder: a rename across file systems would be a copy.
+    // In the same folder, because a rename across file systems would be a copy.
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -124,14 +124,15 @@ pub fn write_with<E: From<WriteError>>(
     prefix.push(name);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(TEMPORARY);
-    // Temporary files are for their owner's eyes alone; results follow the umask as any new file.
+    // By default, temporary files are readable only by their owner; results follow the umask like any new
+    // file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let temporary = builder.tempfile_in(folder).map_err(unmade)?.into_temp_path();
     fill(&temporary)?;
     File::open(&temporary).and_then(|file| file.sync_all()).map_err(at)?;
     temporary.persist(path).map_err(|error| at(error.error))?;
-    // The rename itself must survive a power cut.
+    // The rename itself must survive a power failure.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)
 }
 
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_file() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_folder_is_refused() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         assert!(write(folder.path(), b"x").is_err());
         assert!(write(Path::new("/dev/null"), b"x").is_err() && !Path::new("/dev/null").is_file());

@@ -26,23 +26,23 @@
 //! # }
 //! ```
 //!
-//! # Where things are
-//! Data flows down this list once, and a module knows only those above it:
+//! # Modules
+//! Data flows down this list once, and a module depends only on those above it:
 //! - [`data`]: files and downloads → [`Dataset`](data::Dataset) → batches on the device;
 //! - [`layers`], [`Sequential`]: the network, its [`Spec`] and parameters;
 //! - [`tensors`]: named tensors on the host and in files;
-//! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and going on with it;
+//! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and resuming it;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`export`]: files for other programs, each with a model card;
 //! - [`import`]: weights from other programs;
-//! - [`run`]: the folder that keeps a run;
-//! - [`report`]: a page about a run, and runs side by side;
-//! - `serve`, a feature that is on by default: predictions over HTTP;
+//! - [`run`]: the folder that holds a run;
+//! - [`report`]: a page about a run, and comparisons of runs;
+//! - `serve`, a feature that is enabled by default: predictions over HTTP;
 //! - [`device`], [`libtorch`], and [`group`], several processes or threads that train together (by MPI with
-//!   the feature `mpi`): what it all runs on, known to all.
+//!   the feature `mpi`): what everything runs on, available to all modules.
 //!
-//! Losses are in nats, accuracies are shares from 0 to 1, times are in seconds, pixels are u8 until
-//! a batch is taken and [0, 1] from there on.
+//! Losses are in nats, accuracies are fractions from 0 to 1, times are in seconds, and pixels are u8 until a
+//! batch is loaded and floats in [0, 1] from there on.
 
 mod error;
 mod evaluate;
@@ -83,7 +83,7 @@ pub use train::{
 };
 
 /// The bindings whose [`Tensor`](tch::Tensor) and [`Device`] this crate takes and returns. A program that
-/// names them by this path has the same version of them.
+/// uses them by this path has the same version of them.
 pub use tch;
 
 /// The layers of a [`Sequential`].

@@ -1,12 +1,12 @@
-//! The loss: cross-entropy, with targets written down in either of Keras's two ways.
+//! The loss: cross-entropy, with targets in either of Keras's two forms.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use crate::native::LibtorchError;
 
-/// The cross-entropy between the targets and the softmax of the logits,
-/// −(1/n) Σᵢ log p(yᵢ) with p = softmax(zᵢ), in nats. Both give the same numbers.
+/// The cross-entropy between the targets and the softmax of the logits, −(1/n) Σᵢ log p(yᵢ) with p =
+/// softmax(zᵢ), in nats. Both variants give the same values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -18,9 +18,9 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The mean cross-entropy of a batch: logits [batch, classes], labels i64 [batch]. With a
-    /// `smoothing` ε the target is (1 − ε) of the label and ε spread evenly over all classes (Szegedy
-    /// and others, 2016; `torch.nn.functional.cross_entropy`'s label_smoothing).
+    /// Returns the mean cross-entropy of a batch: logits [batch, classes], labels i64 [batch]. With a
+    /// `smoothing` ε, the target is (1 − ε) of the label plus ε spread evenly over all classes (Szegedy and
+    /// others, 2016; `torch.nn.functional.cross_entropy`'s label_smoothing).
     pub(crate) fn mean(
         self,
         logits: &Tensor,
@@ -32,7 +32,7 @@ impl Loss {
                 labels,
                 None,
                 Reduction::Mean,
-                // The default of `ignore_index`, which no label of ours has.
+                // The default of `ignore_index`, which is never a label here.
                 -100,
                 smoothing,
             )?,

@@ -6,9 +6,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[global_allocator]
-static MEMORY: cli::reserve::WithReserve = cli::reserve::WithReserve::new();
-
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     cli::crash::guarded(|| match cli::run(arguments) {

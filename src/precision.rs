@@ -1,24 +1,24 @@
-//! How exactly matrices are multiplied in training.
+//! The precision of matrix products in training.
 
 use serde::{Deserialize, Serialize};
 
-/// The numbers that a training step multiplies. Weights, gradients, what the optimiser remembers and the
-/// loss are f32 with each of them; so is everything outside of training.
+/// The number format of a training step's products. Weights, gradients, optimizer state and the loss are f32
+/// in each case, and so is everything outside of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// f32: 24 bits.
     #[default]
     F32,
-    /// f32 whose factors are rounded to the 11 bits of TF32 on the way into a product: for a GPU from
-    /// Ampere on (`torch.set_float32_matmul_precision("high")`).
+    /// f32 whose inputs are rounded to the 11 bits of TF32 for products: for GPUs from Ampere on
+    /// (`torch.set_float32_matmul_precision("high")`).
     Tf32,
     /// bfloat16, 8 bits: the layers compute in it, from copies of the f32 weights (`torch.autocast`).
     Bf16,
 }
 
 impl Precision {
-    /// Its name: "f32".
+    /// Returns its name: "f32".
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -27,7 +27,7 @@ impl Precision {
         }
     }
 
-    /// Whether it is the usual one.
+    /// Returns whether it is f32, the default.
     pub fn is_f32(&self) -> bool {
         *self == Self::F32
     }

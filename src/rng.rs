@@ -1,14 +1,14 @@
 //! Seeded random streams: one per purpose, never shared.
 //!
-//! Every random choice draws from a generator derived from (seed, purpose, position), so the
-//! result of a run depends neither on the number of threads nor on what was drawn before, and a
-//! run can be continued from any point without storing a generator's state.
+//! Every random choice uses a generator derived from (seed, purpose, position). The result of a run therefore
+//! depends neither on the number of threads nor on earlier draws, and a run can be resumed at any point
+//! without storing a generator's state.
 
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-/// What a stream of random numbers is used for. The discriminants are part of what makes a seed
-/// repeatable: never renumber them.
+/// The purpose of a random stream. The discriminants are part of what makes a seed reproducible: never
+/// renumber them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -24,12 +24,12 @@ pub enum Purpose {
     Augment = 5,
 }
 
-/// The generator for `purpose` at `position`, the same for the same arguments on every machine.
+/// Returns the generator for `purpose` at `position`, the same for the same arguments on every machine.
 pub fn stream(seed: u64, purpose: Purpose, position: &[u64]) -> Pcg64Mcg {
     Pcg64Mcg::seed_from_u64(derive(seed, purpose, position))
 }
 
-/// The 64-bit seed that [`stream`] starts from, for generators that are not ours (libtorch's).
+/// Returns the 64-bit seed that [`stream`] starts from, for generators other than ours (libtorch's).
 pub fn derive(seed: u64, purpose: Purpose, position: &[u64]) -> u64 {
     position.iter().fold(mix(mix(seed) ^ purpose as u64), |state, &p| mix(state ^ p))
 }
@@ -48,7 +48,7 @@ mod tests {
     use rand::Rng;
 
     #[test]
-    fn neighbouring_positions_and_purposes_give_different_streams() {
+    fn adjacent_positions_and_purposes_give_different_streams() {
         let mut seen = std::collections::HashSet::new();
         for seed in 0..8 {
             for purpose in [Purpose::Init, Purpose::Shuffle, Purpose::Split, Purpose::Dropout] {
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn mix_is_splitmix64() {
-        // First outputs of SplitMix64 seeded with 0, as published with the reference program
+        // The first outputs of SplitMix64 seeded with 0, as published with the reference implementation
         // (https://prng.di.unimi.it/splitmix64.c).
         assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
         assert_eq!(mix(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);

@@ -1,4 +1,4 @@
-//! Tensors on the host, and the safetensors files that hold them: written whole, read with every
+//! Tensors in host memory and the safetensors files that store them: written completely, read with every
 //! check.
 
 use std::borrow::Cow;
@@ -11,23 +11,23 @@ use tch::{Device, Kind, Tensor};
 
 use crate::native::{LibtorchError, reserved};
 
-/// Named tensors, in the order of their names.
+/// Named tensors, sorted by name.
 pub type Tensors = BTreeMap<String, HostTensor>;
 
-/// An f32 tensor in the host's memory, row by row.
+/// An f32 tensor in host memory, in row-major order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostTensor {
-    /// Its sizes; none for a scalar.
+    /// Its shape; empty for a scalar.
     pub shape: Vec<usize>,
-    /// As many values as the product of the sizes. Copies of the tensor share them.
+    /// The values, whose number is the product of the sizes. Copies of the tensor share them.
     pub values: Arc<Vec<f32>>,
 }
 
-/// What is wrong with a file of tensors, or with what should become one.
+/// Why tensors cannot be read from a file or written to one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorsError {
-    /// The bytes are no safetensors file.
+    /// The bytes are not a safetensors file.
     #[error("this is not a whole safetensors file ({0})")]
     Format(#[from] SafeTensorError),
     /// A tensor is not f32.
@@ -43,26 +43,26 @@ pub enum TensorsError {
     NotFinite {
         /// The tensor.
         name: String,
-        /// Where.
+        /// The position of the value.
         position: usize,
-        /// NaN or an infinity.
+        /// The value: NaN or an infinity.
         found: f32,
     },
-    /// Too little memory.
+    /// There is not enough memory.
     #[error("{bytes} bytes of memory are needed: use fewer units")]
     Memory {
-        /// How many bytes.
+        /// The number of bytes needed.
         bytes: usize,
     },
 }
 
 impl HostTensor {
-    /// A tensor of these sizes and as many values as their product.
+    /// Creates a tensor of this shape, with its values.
     pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Self {
         Self { shape, values: Arc::new(values) }
     }
 
-    /// A copy of a tensor that may lie on any device.
+    /// Copies a tensor that may be on any device.
     pub(crate) fn copy_of(tensor: &Tensor) -> Result<Self, LibtorchError> {
         let count = tensor.numel();
         let mut values = reserved(count).map_err(LibtorchError::memory)?;
@@ -71,7 +71,7 @@ impl HostTensor {
         Ok(Self::new(shape(tensor), values))
     }
 
-    /// Writes a tensor's values, which may lie on any device, to a place of their number.
+    /// Copies a tensor's values, which may be on any device, to a slice of the same length.
     pub(crate) fn copy_to(tensor: &Tensor, place: &mut [f32]) -> Result<(), LibtorchError> {
         let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
         Ok(tensor.f_contiguous()?.f_copy_data(place, tensor.numel())?)
@@ -85,17 +85,17 @@ impl HostTensor {
     }
 }
 
-/// The sizes of a tensor of libtorch's.
+/// Returns the shape of a libtorch tensor.
 pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
     tensor.size().into_iter().map(|size| size as usize).collect()
 }
 
-/// The bytes of a safetensors file with these tensors, and `metadata` beside them. The same input
-/// gives the same bytes.
+/// Encodes these tensors and `metadata` as the bytes of a safetensors file. The same input gives the same
+/// bytes.
 ///
 /// # Errors
-/// [`TensorsError::NotFinite`]: no file of ours holds NaN or infinities. [`TensorsError::Memory`]: too
-/// little of it.
+/// [`TensorsError::NotFinite`]: seqfit's files never contain NaN or infinities. [`TensorsError::Memory`]:
+/// there is not enough memory.
 pub fn encode<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a HostTensor)>,
     metadata: HashMap<String, String>,
@@ -108,27 +108,27 @@ pub fn encode<'a>(
     serialize(views, &metadata)
 }
 
-/// As [`encode`], for tensors of any type, whose numbers are not looked at.
+/// Like [`encode`], for tensors of any type, whose values are not checked.
 pub(crate) fn serialize<V: View>(
     views: Vec<(&str, V)>,
     metadata: &HashMap<String, String>,
 ) -> Result<Vec<u8>, TensorsError> {
-    // The header takes some of it: names, and the sizes and places of the tensors.
+    // The header needs memory, too, for names and for the shapes and offsets of the tensors.
     let room = |(name, view): &(&str, V)| 256 + name.len() + view.data_len();
-    let told: usize = metadata.iter().map(|(key, value)| key.len() + 2 * value.len()).sum();
-    // The library's own allocation would end the process where there is no memory.
-    reserved::<u8>(told + views.iter().map(room).sum::<usize>()).map_err(memory)?;
+    let entries: usize = metadata.iter().map(|(key, value)| key.len() + 2 * value.len()).sum();
+    // The library's own allocation would end the process if there were no memory.
+    reserved::<u8>(entries + views.iter().map(room).sum::<usize>()).map_err(memory)?;
     if metadata.len() < 2 {
         return Ok(safetensors::serialize(views, Some(metadata.clone()))?);
     }
-    // The library would write several in the random order of a HashMap: they go into its header in
-    // the order of their keys, in place of the brace that it begins with.
+    // The library would write several entries in the random order of a HashMap. They are therefore inserted
+    // into its header in the order of their keys, in place of its opening brace.
     let mut file = safetensors::serialize(views, None)?;
     let ordered: BTreeMap<_, _> = metadata.iter().collect();
     let text = serde_json::to_string(&ordered).map_err(SafeTensorError::from)?;
     let separator = if file.get(9) == Some(&b'"') { "," } else { "" };
     let mut text = format!("{{\"__metadata__\":{text}{separator}");
-    // The tensors stay aligned to 8 bytes.
+    // Keeps the tensors aligned to 8 bytes.
     text.extend(std::iter::repeat_n(' ', (text.len() - 1).next_multiple_of(8) + 1 - text.len()));
     if let Some((length, _)) = file.split_first_chunk_mut() {
         *length = (u64::from_le_bytes(*length) + text.len() as u64 - 1).to_le_bytes();
@@ -138,7 +138,7 @@ pub(crate) fn serialize<V: View>(
     Ok(file)
 }
 
-/// A tensor as a safetensors file has it: little-endian.
+/// A tensor in the representation of a safetensors file: little-endian.
 struct Bytes<'a>(&'a HostTensor);
 
 impl View for Bytes<'_> {
@@ -162,11 +162,11 @@ impl View for Bytes<'_> {
     }
 }
 
-/// Reads what [`encode`] writes: every tensor must be f32 and finite. The memory that it takes is
-/// bounded by the file's own length.
+/// Reads the output of [`encode`]: every tensor must be f32 and finite. The memory used is bounded by the
+/// length of the file.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first problem found.
 pub fn decode(bytes: &[u8]) -> Result<(Tensors, HashMap<String, String>), TensorsError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let metadata = header.metadata().clone().unwrap_or_default();
@@ -217,8 +217,8 @@ mod tests {
         let named = || tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let bytes = encode(named(), metadata.clone())?;
         assert_eq!(bytes, encode(named(), metadata.clone())?);
-        let (read, told) = decode(&bytes)?;
-        assert_eq!((&read, told), (&tensors, metadata));
+        let (read, header) = decode(&bytes)?;
+        assert_eq!((&read, header), (&tensors, metadata));
         assert_eq!(read["a"].values[1].to_bits(), (-0.0f32).to_bits());
         Ok(())
     }
@@ -232,8 +232,8 @@ mod tests {
                 let metadata = HashMap::from_iter(all[..count].iter().cloned());
                 let bytes = encode(tensors.iter().copied(), metadata.clone())?;
                 assert_eq!(bytes, encode(tensors.iter().copied(), metadata.clone())?);
-                let (read, told) = decode(&bytes)?;
-                assert_eq!((read.len(), told), (tensors.len(), metadata));
+                let (read, header) = decode(&bytes)?;
+                assert_eq!((read.len(), header), (tensors.len(), metadata));
                 let header = u64::from_le_bytes(*bytes.first_chunk().ok_or("short")?);
                 assert_eq!(header % 8, 0);
             }
@@ -242,13 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_an_error_and_no_abort() {
+    fn too_little_memory_is_an_error_not_an_abort() {
         let error = reserved::<f32>(usize::MAX / 8).map_err(memory).unwrap_err();
         assert!(error.to_string().ends_with("bytes of memory are needed: use fewer units"));
     }
 
     #[test]
-    fn what_libtorch_holds_comes_back() -> Result<(), LibtorchError> {
+    fn libtorch_tensors_round_trip() -> Result<(), LibtorchError> {
         let tensor = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape([2, 3]);
         let copy = HostTensor::copy_of(&tensor.tr())?;
         assert_eq!((&copy.shape[..], &copy.values[..2]), (&[3, 2][..], &[1.0, 4.0][..]));

@@ -1,5 +1,5 @@
-//! The promise: whatever a user types, the answer is clear, the exit code is right (2 for usage, 1
-//! for the rest) and nothing half-written stays behind. The texts are kept as snapshots.
+//! Tests that any wrong input gets a clear message and the right exit code (2 for usage errors, 1 for
+//! others), and that no partial files remain. The messages are kept as snapshots.
 
 mod common;
 
@@ -7,18 +7,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use common::{Said, idx, listing, run, seqfit, succeed, write_stripes};
+use common::{CommandOutput, idx, listing, run, seqfit, succeed, write_stripes};
 
-/// A command's answer as a snapshot shows it, paths shortened.
+/// Formats a command's output for a snapshot, with shortened paths.
 fn transcript(home: &Path, command: &[&str]) -> (i32, String) {
-    let said = run(seqfit(home).args(command));
-    let mut text = format!("$ seqfit {}\n[exit {}]\n", command.join(" "), said.code);
-    for (name, stream) in [("stdout", &said.stdout), ("stderr", &said.stderr)] {
+    let output = run(seqfit(home).args(command));
+    let mut text = format!("$ seqfit {}\n[exit {}]\n", command.join(" "), output.code);
+    for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !stream.is_empty() {
             let _ = writeln!(text, "[{name}]\n{}", stream.trim_end());
         }
     }
-    (said.code, text.replace(&home.display().to_string(), "HOME"))
+    (output.code, text.replace(&home.display().to_string(), "HOME"))
 }
 
 fn snapshot(name: &str, home: &Path, code: i32, commands: &[&[&str]]) {
@@ -28,7 +28,7 @@ fn snapshot(name: &str, home: &Path, code: i32, commands: &[&[&str]]) {
         let (got, text) = transcript(home, command);
         assert_eq!(got, code, "{text}");
         let _ = writeln!(all, "{text}");
-        assert_eq!(listing(home), before, "left something behind: {text}");
+        assert_eq!(listing(home), before, "files were left over: {text}");
     }
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, all) });
 }
@@ -184,14 +184,14 @@ fn wrong_data() {
         .iter()
         .map(|name| vec!["train", "--data-dir", name])
         .chain([
-            // Never falls back to anything else.
+            // There is no fallback to other data.
             vec!["train", "--dataset", "mnist"],
             vec!["data", "verify", "short"],
         ])
         .collect();
     let commands: Vec<&[&str]> = commands.iter().map(Vec::as_slice).collect();
     snapshot("wrong_data", home.path(), 1, &commands);
-    // The failed download left its folder, and nothing in it.
+    // The failed download left its folder empty.
     assert!(listing(&at("cache/data/mnist")).is_empty());
 }
 
@@ -232,9 +232,9 @@ fn wrong_files() {
 }
 
 #[test]
-fn cuda_that_is_not_there_is_an_error_and_never_the_cpu() {
+fn unavailable_cuda_is_an_error_and_never_falls_back_to_the_cpu() {
     let home = tempfile::tempdir().unwrap();
-    let said = run(seqfit(home.path()).args([
+    let output = run(seqfit(home.path()).args([
         "train",
         "--dataset",
         "digits",
@@ -245,20 +245,20 @@ fn cuda_that_is_not_there_is_an_error_and_never_the_cpu() {
         "r",
     ]));
     if seqfit::device::require(seqfit::Device::Cuda(0)).is_ok() {
-        assert_eq!(said.code, 0, "{said:#?}");
+        assert_eq!(output.code, 0, "{output:#?}");
         return;
     }
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.starts_with("error: CUDA was asked for, and "), "{}", said.stderr);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.starts_with("error: CUDA was asked for, and "), "{}", output.stderr);
     assert!(listing(home.path()).is_empty());
 }
 
 #[test]
-fn without_data_and_network_training_uses_the_digits_and_says_so() {
+fn training_without_data_or_network_uses_the_digits_with_a_note() {
     let home = tempfile::tempdir().unwrap();
-    let said = succeed(seqfit(home.path()).args(["train", "-q", "--epochs", "1", "--out", "r"]));
-    assert!(said.stderr.starts_with("*****"), "{}", said.stderr);
-    assert!(said.stderr.contains("built-in digits"), "{}", said.stderr);
+    let output = succeed(seqfit(home.path()).args(["train", "-q", "--epochs", "1", "--out", "r"]));
+    assert!(output.stderr.starts_with("*****"), "{}", output.stderr);
+    assert!(output.stderr.contains("built-in digits"), "{}", output.stderr);
     let config = fs::read_to_string(home.path().join("r/config.toml")).unwrap();
     let config: toml::Table = toml::from_str(&config).unwrap();
     let source = &config["data"]["source"];
@@ -272,25 +272,25 @@ fn without_data_and_network_training_uses_the_digits_and_says_so() {
             .map(|n| n.to_string())
             .collect::<Vec<_>>()
     );
-    // With MNIST in the data folder there is nothing to say.
+    // With MNIST in the data folder there is no note.
     if let Some(mnist) = common::mnist() {
         let data = mnist.parent().unwrap();
-        let said = succeed(
+        let output = succeed(
             seqfit(home.path())
                 .args(["train", "-q", "--epochs", "1", "--batch-size", "512", "--out", "m"])
                 .env("SEQFIT_DATA", data),
         );
-        assert_eq!(said.stderr, "");
+        assert_eq!(output.stderr, "");
         let config = fs::read_to_string(home.path().join("m/config.toml")).unwrap();
         assert!(config.contains("name = \"mnist\""));
     }
 }
 
 #[test]
-fn the_doctor_says_whether_training_works_here() {
+fn doctor_reports_whether_training_works() {
     let home = tempfile::tempdir().unwrap();
-    let said = succeed(seqfit(home.path()).args(["doctor", "--json"]));
-    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let output = succeed(seqfit(home.path()).args(["doctor", "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(report["ok"], true);
     assert_eq!(report["libtorch"]["found"], report["libtorch"]["expected"]);
     let usable = seqfit::device::require(seqfit::Device::Cuda(0)).is_ok();
@@ -298,11 +298,11 @@ fn the_doctor_says_whether_training_works_here() {
     assert_eq!(report["cuda"]["reason"].is_string(), !usable);
     assert!(report["threads"].as_u64().is_some_and(|n| n > 0));
     assert!(report["cache"]["free_bytes"].as_u64().is_some_and(|n| n > 0));
-    let said = succeed(seqfit(home.path()).arg("doctor"));
-    assert!(said.stdout.ends_with("training works here\n"), "{}", said.stdout);
+    let output = succeed(seqfit(home.path()).arg("doctor"));
+    assert!(output.stdout.ends_with("training works here\n"), "{}", output.stdout);
 }
 
-/// A place to train in: the cache, the working folder, and what else is set.
+/// An environment to train in: the cache, the working folder, and additional settings.
 struct Place {
     name: &'static str,
     variables: Vec<(&'static str, String)>,
@@ -329,7 +329,7 @@ fn places(home: &Path) -> Vec<Place> {
 }
 
 #[test]
-fn the_doctor_and_training_agree() {
+fn doctor_agrees_with_training() {
     let home = tempfile::tempdir().unwrap();
     for Place { name, variables, works } in places(home.path()) {
         let with = |arguments: &[&str]| {
@@ -358,11 +358,11 @@ fn the_doctor_and_training_agree() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_doctor_finds_that_a_user_without_rights_cannot_train() {
+fn doctor_detects_missing_write_permission() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     let home = tempfile::tempdir().unwrap();
-    // As HOME=/ is for a user of a container: to be read by all, and written to by none.
+    // Like HOME=/ for a user of a container: readable by all, writable by no one.
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let as_user = |arguments: &[&str]| {
         let mut command = seqfit(home.path());
@@ -373,11 +373,11 @@ fn the_doctor_finds_that_a_user_without_rights_cannot_train() {
         }
         command.output().map(|output| (output.status.code(), output.stdout))
     };
-    let Ok((code, said)) = as_user(&["doctor", "--json"]) else {
+    let Ok((code, stdout)) = as_user(&["doctor", "--json"]) else {
         common::not_here("a test as another user (its way to the program is closed)");
         return;
     };
-    let report: serde_json::Value = serde_json::from_slice(&said).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
     let problems = report["problems"].as_array().unwrap();
     assert_eq!((code, problems.len()), (Some(1), 2), "{report}");
     for (problem, cure) in problems.iter().zip(["SEQFIT_CACHE", "train --out"]) {
@@ -389,18 +389,18 @@ fn the_doctor_finds_that_a_user_without_rights_cannot_train() {
 }
 
 #[test]
-fn summaries_are_kerass_tables() {
+fn summaries_match_keras_tables() {
     let home = tempfile::tempdir().unwrap();
-    let Said { stdout, .. } = succeed(seqfit(home.path()).arg("summary"));
+    let CommandOutput { stdout, .. } = succeed(seqfit(home.path()).arg("summary"));
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("summary", stdout) });
-    let said = succeed(seqfit(home.path()).args(["summary", "--hidden", "", "--json"]));
-    let summary: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let output = succeed(seqfit(home.path()).args(["summary", "--hidden", "", "--json"]));
+    let summary: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(summary["parameters"], 7850);
 }
 
 #[test]
 #[cfg(unix)]
-fn training_goes_on_when_nobody_reads_its_lines() {
+fn training_continues_after_its_output_pipe_closes() {
     use std::process::Stdio;
     let home = tempfile::tempdir().unwrap();
     for (name, closed) in [("out", ["stdout"].as_slice()), ("both", &["stdout", "stderr"])] {
@@ -414,7 +414,7 @@ fn training_goes_on_when_nobody_reads_its_lines() {
         assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0), "{name}");
         assert!(home.path().join(name).join("model.pt").is_file(), "{name}");
     }
-    // A full disk behind stdout is an error, and the run is there all the same.
+    // A stdout on a full disk is an error, but the run is complete.
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = seqfit(home.path());
     command.args([
@@ -430,13 +430,13 @@ fn training_goes_on_when_nobody_reads_its_lines() {
     ]);
     let output = command.stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("error: standard output cannot be written"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.starts_with("error: standard output cannot be written"), "{stderr}");
     assert!(home.path().join("full/model.pt").is_file());
 }
 
 #[test]
-fn output_that_nobody_reads_is_no_error() {
+fn closed_output_pipe_is_not_an_error() {
     let home = tempfile::tempdir().unwrap();
     let mut child = seqfit(home.path())
         .args(["data", "list"])

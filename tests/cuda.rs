@@ -1,6 +1,7 @@
-//! The promise: the same program trains on CUDA. Runs where a GPU is, and says so where none is.
+//! Tests that the same program trains on CUDA. Reports the tests as left out if there is no GPU.
 //!
-//! A file of its own: a process that has trained on the CPU can no longer load libtorch's CUDA half.
+//! This is a separate file because a process that has trained on the CPU can no longer load libtorch's CUDA
+//! libraries.
 
 mod common;
 
@@ -25,7 +26,7 @@ fn network(device: Device, dropout: f64) -> Sequential {
         .unwrap()
 }
 
-/// CUDA, or none after saying that the test is left out.
+/// Returns the CUDA device, or `None` after reporting the test as left out.
 fn cuda() -> Option<Device> {
     let cuda = Device::Cuda(0);
     match device::require(cuda) {
@@ -37,7 +38,7 @@ fn cuda() -> Option<Device> {
     }
 }
 
-/// Fails if the steps could not be recorded.
+/// Asserts that the steps could be recorded.
 struct NoNotice;
 
 impl Callback for NoNotice {
@@ -46,7 +47,7 @@ impl Callback for NoNotice {
     }
 }
 
-/// The largest difference of two networks' weights, as a share of the largest weight.
+/// Returns the largest difference between two networks' weights, relative to the largest weight.
 fn apart(a: &Sequential, b: &Sequential) -> f64 {
     let each = a.parameters().zip(b.parameters()).map(|((_, a), (_, b))| {
         (a - b).abs().max().double_value(&[]) / a.abs().max().double_value(&[])
@@ -55,7 +56,7 @@ fn apart(a: &Sequential, b: &Sequential) -> f64 {
 }
 
 #[test]
-fn recorded_steps_are_those_of_autograd() {
+fn recorded_steps_match_autograd() {
     let Some(cuda) = cuda() else { return };
     let (train, test) = data::load("digits").unwrap();
     let optimizers = [
@@ -67,9 +68,9 @@ fn recorded_steps_are_those_of_autograd() {
     ];
     let augment = Augment { rotation: 9.0, shift: 1.0, elastic: 0.2, ..Augment::default() };
     for (i, optimizer) in optimizers.into_iter().enumerate() {
-        // Batches of 16: groups of 32 steps, steps that fill none, and a smaller batch at the end.
+        // Batches of 16: full groups of 32 steps, an incomplete group, and a smaller last batch.
         let cosine = Schedule::Cosine { warm_up: 0.1, end: 0.0 };
-        // With a limit to the gradients the operations are libtorch's, without it our own kernels.
+        // With gradient clipping the operations are libtorch's, without it seqfit's own kernels.
         for (dropout, augment, loss, schedule, clip_norm) in [
             (0.0, Augment::default(), Loss::Sparse, Schedule::Constant, Some(1.0)),
             (0.3, augment, Loss::Categorical, cosine, Some(1.0)),
@@ -99,8 +100,8 @@ fn recorded_steps_are_those_of_autograd() {
             let ((graph, recorded), (eager, done)) =
                 (train_with(Engine::Graph), train_with(Engine::Autograd));
             let name = format!("{i} {dropout} {clip_norm:?}");
-            // Our own kernels sum in another order; Adam's steps where a gradient is next to nothing are
-            // as large as any.
+            // seqfit's kernels sum in another order, and Adam takes full-size steps even for
+            // gradients close to 0.
             let apart = apart(&graph, &eager);
             eprintln!("{name}: weights differ by {apart:.1e} of the largest");
             assert!(apart < if clip_norm.is_some() { 1e-6 } else { 1e-2 }, "{name}: {apart}");
@@ -112,7 +113,7 @@ fn recorded_steps_are_those_of_autograd() {
             assert_eq!(recorded.epochs.len(), 3);
         }
     }
-    // And they learn.
+    // Training also learns.
     let mut model = network(cuda, 0.1);
     let config = FitConfig { epochs: 40, engine: Engine::Graph, ..FitConfig::default() };
     model.fit(&train, &config, &mut [&mut NoNotice]).unwrap();
@@ -120,7 +121,7 @@ fn recorded_steps_are_those_of_autograd() {
     assert!(accuracy > 0.85, "{accuracy}");
 }
 
-/// Interrupts after a number of batches, and keeps the snapshot.
+/// Interrupts training after a number of batches, and keeps the snapshot.
 struct Interrupt(usize, Option<Arc<Snapshot>>);
 
 impl Callback for Interrupt {
@@ -136,7 +137,7 @@ impl Callback for Interrupt {
 }
 
 #[test]
-fn recorded_training_goes_on_where_it_was() {
+fn resume_of_recorded_training_reproduces_the_uninterrupted_run() {
     let Some(cuda) = cuda() else { return };
     let (train, _) = data::load("digits").unwrap();
     let config =
@@ -144,7 +145,7 @@ fn recorded_training_goes_on_where_it_was() {
     let mut whole = network(cuda, 0.2);
     whole.fit(&train, &config, &mut []).unwrap();
     let mut first = network(cuda, 0.2);
-    // In the middle of a group, in the second epoch.
+    // In the middle of a group of steps, in the second epoch.
     let mut interrupt = Interrupt(train.len().div_ceil(16) + 40, None);
     first.fit(&train, &config, &mut [&mut interrupt]).unwrap();
     let mut second = network(cuda, 0.2);
@@ -169,7 +170,7 @@ fn every_precision_learns_on_cuda() {
             ends.push(model);
         }
     }
-    // Each computes other numbers than the one before it.
+    // Each precision computes different numbers than the previous one.
     for precisions in ends.chunks(3) {
         assert!(apart(&precisions[0], &precisions[1]) > 1e-6);
         assert!(apart(&precisions[1], &precisions[2]) > 1e-6);
@@ -180,14 +181,14 @@ fn every_precision_learns_on_cuda() {
 fn cuda_trains_evaluates_exports_and_agrees_with_the_cpu() {
     let Some(cuda) = cuda() else { return };
     let (train, test) = data::load("digits").unwrap();
-    // The same seed gives the same weights on both devices, and the same order of the samples.
+    // The same seed gives the same initial weights and the same sample order on both devices.
     let optimizer = Optimizer::Sgd(Sgd { learning_rate: 0.05, ..Sgd::default() });
     let config = FitConfig { epochs: 3, optimizer, ..FitConfig::default() };
     let (mut on_cuda, mut on_cpu) = (network(cuda, 0.0), network(Device::Cpu, 0.0));
     let theirs = on_cuda.fit(&train, &config, &mut []).unwrap();
     let ours = on_cpu.fit(&train, &config, &mut []).unwrap();
     for (a, b) in theirs.epochs.iter().zip(&ours.epochs) {
-        // float32 sums in another order, over 135 steps.
+        // float32 sums differ by their order, over 135 steps.
         assert!(
             (a.loss - b.loss).abs() < 1e-3 * b.loss,
             "{} on CUDA, {} on the CPU",
@@ -195,18 +196,18 @@ fn cuda_trains_evaluates_exports_and_agrees_with_the_cpu() {
             b.loss
         );
     }
-    // The weights that CUDA found give the same logits on the CPU.
+    // The weights trained on CUDA give the same logits on the CPU.
     on_cpu.load_safetensors(&on_cuda.to_safetensors(Default::default()).unwrap()).unwrap();
     let difference = on_cuda.logits_of(&test).unwrap() - on_cpu.logits_of(&test).unwrap();
     let largest = difference.abs().max().double_value(&[]);
     assert!(largest < 1e-4, "{largest}");
 
-    // The same seed repeats there, too, as far as CUDA's own sums do.
+    // The same seed is reproducible on CUDA, as far as CUDA's own sums are.
     let mut again = network(cuda, 0.0);
     let repeated = again.fit(&train, &config, &mut []).unwrap();
     assert!((repeated.epochs[2].loss - theirs.epochs[2].loss).abs() < 1e-5);
 
-    // Every optimiser, with dropout, validation and one-hot targets, learns there.
+    // Every optimizer learns on CUDA, with dropout, validation and one-hot targets.
     for name in ["adam", "adamw", "sgd", "rmsprop"] {
         let home = tempfile::tempdir().unwrap();
         let learning_rate = if name == "sgd" { "0.1" } else { "0.003" };
@@ -220,12 +221,12 @@ fn cuda_trains_evaluates_exports_and_agrees_with_the_cpu() {
         succeed(command.args(options).args(more).args(["--learning-rate", learning_rate]));
         for place in [&["--cuda"][..], &[]] {
             let mut command = common::seqfit(home.path());
-            let said = succeed(command.args(["evaluate", "r", "--json"]).args(place));
-            let figures: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+            let output = succeed(command.args(["evaluate", "r", "--json"]).args(place));
+            let figures: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
             let accuracy = figures["accuracy"].as_f64().unwrap();
             assert!(accuracy > 0.8, "{name} {place:?}: {accuracy}");
         }
-        // A file without any trace of the GPU: libtorch on the CPU loads it.
+        // The exported file has no trace of the GPU: libtorch on the CPU loads it.
         assert!(tch::CModule::load(home.path().join("r/model.pt")).is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! What `csrc/graph.cpp` assumes of libtorch's CUDA graphs without its CUDA headers is what the headers say.
+//! Tests that the assumptions of `csrc/graph.cpp`, which uses libtorch's CUDA graphs without its CUDA headers,
+//! agree with the headers.
 
 mod common;
 
@@ -13,7 +14,7 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// CUDA's headers as `tests/requirements.txt` brings them.
+/// The CUDA headers installed by `tests/requirements.txt`.
 fn cuda_headers(root: &Path) -> Option<PathBuf> {
     let versions = fs::read_dir(root.join(".venv/lib")).ok()?;
     let folder = |entry: fs::DirEntry| entry.path().join("site-packages/nvidia/cu13/include");
@@ -22,7 +23,7 @@ fn cuda_headers(root: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-fn the_functions_that_are_looked_up_are_those_of_the_headers() {
+fn cuda_graph_symbols_match_the_headers() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let libtorch = std::env::var_os("LIBTORCH").map_or(root.join("vendor/libtorch"), PathBuf::from);
     let header = libtorch.join("include/ATen/cuda/CUDAGraph.h");

@@ -1,5 +1,5 @@
-//! Data sets from folders, from the cache, and from nowhere: each is right or an error that says
-//! why; only what was not asked for by name falls back, and then says so.
+//! Tests loading data sets from folders, from the cache, and without any source. Each is loaded
+//! correctly or is an error with a reason. Only an unnamed data set has a fallback, with a note.
 
 #[path = "data_loading/class_matching.rs"]
 mod class_matching;
@@ -21,7 +21,7 @@ use seqfit::data::{
 };
 use tempfile::TempDir;
 
-/// Two classes of 2x3 images: 3 to train, 2 to test.
+/// Writes 2x3 images in two classes: 3 for training, 2 for testing.
 fn write_set(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let file = |name: &str, bytes: Vec<u8>| fs::write(folder.join(name), bytes).unwrap();
@@ -44,7 +44,7 @@ fn set() -> TempDir {
     folder
 }
 
-/// The error of a folder in which one file was changed.
+/// Returns the error for a folder in which one file was changed.
 fn error_with(name: &str, bytes: impl AsRef<[u8]>) -> String {
     let folder = set();
     fs::write(folder.path().join(name), bytes).unwrap();
@@ -55,12 +55,12 @@ fn contents(dataset: &Dataset) -> Vec<(Vec<u8>, u8)> {
     (0..dataset.len()).map(|i| (dataset.image(i).to_vec(), dataset.label(i))).collect()
 }
 
-/// No data folder, an empty cache, and a mirror that is not there.
+/// No data folder, an empty cache, and an unreachable mirror.
 fn offline(cache: &Path) -> Locations {
     Locations { data: None, cache: Some(cache.to_owned()), mirrors: Some(vec![http::closed()]) }
 }
 
-/// No data folder, and none for downloads.
+/// No data folder, and no folder for downloads.
 fn nowhere() -> Locations {
     Locations { data: None, cache: None, mirrors: Some(vec![http::closed()]) }
 }
@@ -70,7 +70,7 @@ fn resolve(request: &Request, locations: &Locations) -> Result<Loaded, DataError
 }
 
 #[test]
-fn a_folder_is_loaded_whatever_its_files_are_called() {
+fn data_folder_loads_with_any_supported_file_names() {
     let plain = set();
     let (train, test) = data::load_dir(plain.path()).unwrap();
     assert_eq!((train.len(), test.len(), train.image_shape()), (3, 2, [2, 3]));
@@ -94,14 +94,14 @@ fn a_folder_is_loaded_whatever_its_files_are_called() {
 }
 
 #[test]
-fn a_plain_file_goes_before_a_compressed_one() {
+fn uncompressed_file_is_preferred_to_a_compressed_one() {
     let folder = set();
     fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), b"never read").unwrap();
     assert!(data::load_dir(folder.path()).is_ok());
 }
 
 #[test]
-fn a_missing_file_is_named_with_what_there_is() {
+fn missing_file_error_lists_the_existing_files() {
     let folder = set();
     fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte")).unwrap();
     let error = data::load_dir(folder.path()).unwrap_err().to_string();
@@ -115,7 +115,7 @@ fn a_missing_file_is_named_with_what_there_is() {
 }
 
 #[test]
-fn files_that_do_not_go_together_are_refused() {
+fn inconsistent_data_files_are_refused() {
     let error = error_with("train-labels-idx1-ubyte", common::idx(&[2], &[0, 1]));
     assert!(error.contains("found 3 images and 2 labels in train-labels-idx1-ubyte"), "{error}");
     let error = error_with("t10k-images-idx3-ubyte", common::idx(&[2, 3, 2], &[0; 12]));
@@ -128,7 +128,7 @@ fn files_that_do_not_go_together_are_refused() {
 }
 
 #[test]
-fn classes_are_named_in_a_file_or_numbered() {
+fn classes_are_named_by_a_file_or_numbered() {
     let folder = set();
     let names = folder.path().join("classes.txt");
     fs::write(&names, "cat\ndog\nbird\n").unwrap();
@@ -150,7 +150,7 @@ fn classes_are_named_in_a_file_or_numbered() {
         (&b""[..], "found 0 names"),
         (b"cat\n\ndog", "an empty line 2"),
         (b"cat\ncat", "\"cat\" again in line 2"),
-        (b"cat\n\xff", "no UTF-8 at position 4"),
+        (b"cat\n\xff", "not UTF-8 at position 4"),
     ] {
         let error = error_with("classes.txt", text);
         assert!(error.contains("classes.txt: ") && error.contains(part), "{error}");
@@ -158,7 +158,7 @@ fn classes_are_named_in_a_file_or_numbered() {
 }
 
 #[test]
-fn the_preparation_is_read_from_the_folder_or_known_or_raw() {
+fn preparation_comes_from_the_folder_or_the_known_set_or_is_raw() {
     let folder = set();
     let of = |path: &Path| {
         let (train, test) = data::load_dir(path).unwrap();
@@ -172,7 +172,7 @@ fn the_preparation_is_read_from_the_folder_or_known_or_raw() {
         let text = format!("preparation = \"{preparation}\"\n");
         fs::write(folder.path().join("dataset.toml"), text).unwrap();
         assert_eq!(of(folder.path()), preparation);
-        // It is written down again wherever the data go.
+        // It is saved with every copy of the data.
         let (train, test) = data::load_dir(folder.path()).unwrap();
         let (whole, shards) = (folder.path().join("whole"), folder.path().join("shards"));
         data::save_dir(&train, &test, &whole).unwrap();
@@ -187,7 +187,7 @@ fn the_preparation_is_read_from_the_folder_or_known_or_raw() {
 }
 
 #[test]
-fn a_description_of_something_else_is_refused_with_its_path() {
+fn invalid_dataset_toml_is_refused_with_its_path() {
     for bytes in [&b"preparation = \"crop\""[..], b"name = \"cats\"", b"\xff", &[b' '; 5000]] {
         let error = error_with("dataset.toml", bytes);
         assert!(error.contains("dataset.toml: dataset.toml holds one line"), "{error}");
@@ -201,7 +201,7 @@ fn a_description_of_something_else_is_refused_with_its_path() {
 }
 
 #[test]
-fn names_in_no_ordinary_file_are_refused() {
+fn class_names_outside_a_regular_file_are_refused() {
     let folder = set();
     fs::create_dir(folder.path().join("classes.txt")).unwrap();
     let error = data::load_dir(folder.path()).unwrap_err();
@@ -213,7 +213,7 @@ fn names_in_no_ordinary_file_are_refused() {
         symlink("/dev/zero", folder.path().join("classes.txt")).unwrap();
         let error = data::load_dir(folder.path()).unwrap_err().to_string();
         assert!(error.contains("classes.txt must be an ordinary file"), "{error}");
-        // Opening a pipe that nobody writes to waits forever.
+        // Opening a pipe without a writer would block forever.
         let folder = set();
         let pipe = folder.path().join("classes.txt");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
@@ -224,7 +224,7 @@ fn names_in_no_ordinary_file_are_refused() {
 }
 
 #[test]
-fn without_a_network_only_what_was_not_named_falls_back() {
+fn only_an_unnamed_data_set_falls_back_without_a_network() {
     let cache = tempfile::tempdir().unwrap();
     let locations = offline(cache.path());
     let loaded = resolve(&Request::Auto, &locations).unwrap();
@@ -243,7 +243,7 @@ fn without_a_network_only_what_was_not_named_falls_back() {
         assert!(text.contains(&format!("/{name}/train-images")), "{text}");
         assert!(!text.contains('\n') && !text.contains("SEQFIT_DATA"), "{text}");
     }
-    // Asked for, they come without a word.
+    // Requested by name, they are loaded without a note.
     let digits = resolve(&Request::Named(DatasetName::Digits), &locations).unwrap();
     assert_eq!(digits.source.notice, None);
     assert_eq!(contents(&digits.test), contents(&loaded.test));
@@ -273,23 +273,23 @@ fn only_a_download_needs_a_cache_folder() {
 }
 
 #[test]
-fn a_data_folder_without_the_set_is_named_when_the_download_fails() {
+fn data_folder_without_the_set_is_named_if_the_download_fails() {
     let folder = tempfile::tempdir().unwrap();
     for data in [folder.path().to_owned(), folder.path().join("none")] {
-        let said = format!("; SEQFIT_DATA={} holds no folder mnist", data.display());
+        let ending = format!("; SEQFIT_DATA={} holds no folder mnist", data.display());
         let of = |other: Locations| Locations { data: Some(data.clone()), ..other };
         for locations in [of(offline(&folder.path().join("cache"))), of(nowhere())] {
             let error = resolve(&Request::Named(DatasetName::Mnist), &locations).unwrap_err();
             let text = error.to_string();
-            assert!(text.ends_with(&said) && !text.contains('\n'), "{text}");
+            assert!(text.ends_with(&ending) && !text.contains('\n'), "{text}");
             let notice = resolve(&Request::Auto, &locations).unwrap().source.notice.unwrap();
-            assert!(notice.contains(&said) && !notice.contains('\n'), "{notice}");
+            assert!(notice.contains(&ending) && !notice.contains('\n'), "{notice}");
         }
     }
 }
 
 #[test]
-fn a_run_s_folder_that_is_gone_is_replaced_from_this_machine_or_named() {
+fn missing_data_folder_of_a_run_is_replaced_or_named() {
     let root = tempfile::tempdir().unwrap();
     let gone = root.path().join("gone");
     let source = |name: &str| Source {
@@ -316,18 +316,18 @@ fn a_run_s_folder_that_is_gone_is_replaced_from_this_machine_or_named() {
     write_set(&at("cache/data/mnist"));
     assert_eq!(request("mnist").unwrap(), Request::Dir(at("cache/data/mnist")));
     assert!(matches!(request("kmnist"), Err(DataError::Gone { .. })));
-    // Half a set is none.
+    // An incomplete set does not count.
     fs::create_dir_all(at("own/mnist")).unwrap();
     assert_eq!(request("mnist").unwrap(), Request::Dir(at("cache/data/mnist")));
     write_set(&at("own/mnist"));
     assert_eq!(request("mnist").unwrap(), Request::Dir(at("own/mnist")));
-    // While the folder is there, it is the one.
+    // While the folder exists, it is used.
     fs::create_dir(&gone).unwrap();
     assert_eq!(request("mnist").unwrap(), Request::Dir(gone.clone()));
 }
 
 #[test]
-fn a_report_s_reason_leaves_out_the_path() {
+fn report_reason_omits_the_path() {
     let wrong = |change: &dyn Fn(&Path)| {
         let folder = set();
         change(folder.path());
@@ -361,7 +361,7 @@ fn a_report_s_reason_leaves_out_the_path() {
 }
 
 #[test]
-fn a_source_is_kept_in_toml_and_leads_back_to_the_same_data() {
+fn data_source_round_trips_through_toml() {
     let folder = set();
     let loaded = resolve(&Request::Dir(folder.path().to_owned()), &offline(folder.path())).unwrap();
     let text = toml::to_string(&loaded.source).unwrap();
@@ -384,7 +384,7 @@ fn a_source_is_kept_in_toml_and_leads_back_to_the_same_data() {
 }
 
 #[test]
-fn another_file_is_not_taken_for_a_known_data_set() {
+fn other_files_are_not_mistaken_for_a_known_data_set() {
     let folder = tempfile::tempdir().unwrap();
     write_set(&folder.path().join("mnist"));
     let locations = Locations { data: Some(folder.path().to_owned()), ..offline(folder.path()) };
@@ -406,18 +406,18 @@ fn another_file_is_not_taken_for_a_known_data_set() {
 
 /// Debian's `dataset-fashion-mnist`: the published contents, compressed by another program.
 #[test]
-fn the_contents_of_a_known_file_count_and_not_its_gzip() {
+fn known_files_are_recognized_by_contents_and_not_by_gzip() {
     let package = Path::new("/usr/share/datasets/fashion-mnist");
     if !package.is_dir() {
         return common::not_here("a test with Debian's dataset-fashion-mnist");
     }
     let home = tempfile::tempdir().unwrap();
     let data = package.parent().unwrap();
-    let said = |arguments: &[&str]| {
+    let stdout_of = |arguments: &[&str]| {
         common::succeed(common::seqfit(home.path()).args(arguments).env("SEQFIT_DATA", data)).stdout
     };
-    assert!(said(&["data", "list"]).contains(&format!("here: {}\n", package.display())));
-    let verified = said(&["data", "verify", "fashion-mnist"]);
+    assert!(stdout_of(&["data", "list"]).contains(&format!("here: {}\n", package.display())));
+    let verified = stdout_of(&["data", "verify", "fashion-mnist"]);
     assert_eq!(verified.matches("as published for fashion-mnist").count(), 4, "{verified}");
     let locations = Locations { data: Some(data.to_owned()), ..nowhere() };
     let loaded = resolve(&Request::Named(DatasetName::FashionMnist), &locations).unwrap();
@@ -426,9 +426,9 @@ fn the_contents_of_a_known_file_count_and_not_its_gzip() {
     assert_eq!(by_folder.source.name, "fashion-mnist");
 }
 
-/// Of KMNIST only the checksums of the published gzips are on record.
+/// For KMNIST only the checksums of the published gzip files are recorded.
 #[test]
-fn what_cannot_be_checked_is_not_called_wrong() {
+fn unverifiable_file_is_not_reported_as_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("kmnist");
     fs::create_dir(&own).unwrap();
@@ -449,7 +449,7 @@ fn what_cannot_be_checked_is_not_called_wrong() {
     let mut list = common::seqfit(folder.path());
     let list = common::succeed(list.args(["data", "list"]).env("SEQFIT_DATA", folder.path()));
     assert!(list.stdout.contains("kmnist (cannot be checked"), "{}", list.stdout);
-    // Another number of images is no KMNIST.
+    // A different number of images is not KMNIST.
     fs::write(own.join("t10k-labels-idx1-ubyte.gz"), gzip(&common::idx(&[2], &[0, 1]))).unwrap();
     let reports = data::verify(&Request::Named(DatasetName::Kmnist), &locations).unwrap();
     assert!(matches!(reports[3].verdict, Verdict::Wrong(_)), "{reports:?}");
@@ -459,7 +459,7 @@ fn what_cannot_be_checked_is_not_called_wrong() {
 }
 
 #[test]
-fn the_real_mnist_is_recognised_fetched_and_mended() {
+fn real_mnist_is_recognized_fetched_and_repaired() {
     let Some(mnist) = common::mnist() else { return };
     let found = resolve(&Request::Dir(mnist.clone()), &offline(&mnist)).unwrap();
     assert_eq!(found.source.name, "mnist");
@@ -473,7 +473,7 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
         found.source.check_same(&own.source).unwrap();
     }
 
-    // A mirror that serves these files, which another program compressed.
+    // A mirror that serves these files, compressed by another program.
     let names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
     let files = names
         .iter()
@@ -483,7 +483,7 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
         })
         .collect::<Vec<_>>();
     if files.len() < 4 {
-        return; // the folder holds them plain
+        return; // the folder holds uncompressed files
     }
     let server = Server::files(files);
     let cache = tempfile::tempdir().unwrap();
@@ -494,14 +494,14 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
     found.source.check_same(&fetched.source).unwrap();
     assert_eq!(server.asked().len(), 4);
 
-    // From the cache now, without a question.
+    // Now they come from the cache, without a download.
     assert!(resolve(&Request::Named(DatasetName::Mnist), &offline(cache.path())).is_ok());
     let right = |reports: Vec<data::FileReport>| {
         reports.iter().filter(|report| report.verdict == Verdict::Known(DatasetName::Mnist)).count()
     };
     assert_eq!(right(data::verify(&Request::Auto, &locations).unwrap()), 4);
 
-    // Put there by hand, decompressed.
+    // Decompressed files, put there by hand.
     let other = tempfile::tempdir().unwrap();
     let by_hand = offline(other.path());
     let folder = by_hand.cached(DatasetName::Mnist).unwrap();
@@ -514,7 +514,7 @@ fn the_real_mnist_is_recognised_fetched_and_mended() {
     }
     assert_eq!(resolve(&Request::Auto, &by_hand).unwrap().source.name, "mnist");
 
-    // A file that went bad is fetched again, alone.
+    // Only a corrupted file is downloaded again.
     let bad = locations.cached(DatasetName::Mnist).unwrap().join("t10k-labels-idx1-ubyte.gz");
     fs::write(&bad, gzip(&common::idx(&[10_000], &[0; 10_000]))).unwrap();
     assert_eq!(right(data::verify(&Request::Auto, &locations).unwrap()), 3);

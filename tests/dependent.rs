@@ -1,4 +1,4 @@
-//! A crate outside this repository that depends on seqfit, made of the README's own section, builds and
+//! Tests that a crate outside this repository, written from the README's section on dependencies, builds and
 //! starts without `LD_LIBRARY_PATH`.
 
 mod common;
@@ -13,7 +13,7 @@ use common::{pages, succeed};
 
 const SECTION: &str = "\n## Use it as a library\n";
 
-/// The section's files: each block is named by the code span that begins the paragraph before it.
+/// Returns the section's files: the code span at the start of the paragraph before a block is its file name.
 fn files() -> Vec<(String, String)> {
     let readme = include_str!("../README.md");
     let section = readme.split_once(SECTION).unwrap().1.split("\n## ").next().unwrap();
@@ -27,7 +27,7 @@ fn files() -> Vec<(String, String)> {
     pages::blocks(section).into_iter().map(named).collect()
 }
 
-/// Writes the crate, with this repository and this libtorch in place of the README's paths.
+/// Writes the crate, replacing the README's paths by this repository and this libtorch.
 fn write_crate(folder: &Path, libtorch: &str) {
     let root = env!("CARGO_MANIFEST_DIR");
     for (name, text) in files() {
@@ -40,8 +40,8 @@ fn write_crate(folder: &Path, libtorch: &str) {
     fs::copy(Path::new(root).join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
 }
 
-/// The folder that this test was built into, `target/release` or `target/debug`. The crate is built into the
-/// same, so that cargo takes libtorch's bindings from there: compiling them again takes minutes.
+/// Returns the folder that this test was built into, `target/release` or `target/debug`. The crate is built
+/// into the same folder, so that cargo reuses libtorch's bindings: compiling them again takes minutes.
 fn profile() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_seqfit")).parent().unwrap().to_owned()
 }
@@ -51,11 +51,11 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Command {
     command.current_dir(folder).args(arguments).arg("--offline");
     if profile().file_name() == Some(OsStr::new("release")) {
         command.arg("--release");
-        // seqfit itself is compiled once more, as part of another workspace: quickly, then.
+        // seqfit itself is compiled again, as part of another workspace, so optimize for compile time.
         command.args(["--config", "profile.release.package.seqfit.opt-level=0"]);
     }
     command.env("CARGO_TARGET_DIR", profile().parent().unwrap());
-    // Those that the outer cargo has set for this crate.
+    // The variables that the outer cargo has set for this crate.
     for (name, _) in env::vars_os().filter(|(name, _)| is_of_cargo(name)) {
         command.env_remove(name);
     }
@@ -63,8 +63,8 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Whether a variable is about the package whose test this is. Build scripts of dependencies that look at these
-/// would run again, and all that depends on them be compiled again.
+/// Returns whether a variable describes the package of this test. Build scripts of dependencies that read these
+/// would run again, and everything that depends on them would be compiled again.
 fn is_of_cargo(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name == "OUT_DIR"
@@ -72,7 +72,7 @@ fn is_of_cargo(name: &OsStr) -> bool {
 }
 
 #[test]
-fn a_dependent_crate_builds_and_starts_without_ld_library_path() {
+fn dependent_crate_builds_and_starts_without_ld_library_path() {
     let Some(libtorch) = env::var("LIBTORCH").ok().filter(|_| has_cargo()) else {
         common::left_out("a crate that depends on seqfit (run this by cargo test)");
         return;
@@ -90,11 +90,11 @@ fn has_cargo() -> bool {
     Command::new(cargo).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// Each class is a tenth of the digits: a network that has learned nothing gets 0.1.
+/// Each class is a tenth of the digits, so an untrained network reaches an accuracy of 0.1.
 fn check(stdout: &str) {
-    let figure =
+    let metric =
         |name| stdout.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    let (accuracy, classes): (Option<f64>, Option<f64>) = (figure("accuracy"), figure("classes"));
+    let (accuracy, classes): (Option<f64>, Option<f64>) = (metric("accuracy"), metric("classes"));
     assert!(accuracy.is_some_and(|accuracy| accuracy > 0.85), "{stdout}");
     assert_eq!(classes, Some(10.0), "{stdout}");
 }

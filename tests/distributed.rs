@@ -1,5 +1,5 @@
-//! The promise: ranks that train together come to what one process comes to, but for rounding, whatever their
-//! number, and hear what rank 0's callbacks decide. The ranks are threads here; tests/mpi.rs has processes.
+//! Tests that any number of ranks reach the same result as one process, up to rounding, and that all ranks
+//! follow the decisions of rank 0's callbacks. The ranks are threads here; tests/mpi.rs uses processes.
 
 mod common;
 
@@ -28,7 +28,7 @@ fn ranks_under_mpirun() {
     );
 }
 
-/// What a rank ends with.
+/// A rank's final history and weights.
 type End = (History, Tensors);
 
 fn network(dropout: f64) -> Sequential {
@@ -42,7 +42,7 @@ fn samples() -> Dataset {
     data::load("digits").unwrap().0.take(1003)
 }
 
-/// What `work` gives on each of so many ranks.
+/// Runs `work` on each of `size` ranks and returns the results in rank order.
 fn on_each<T: Send>(size: usize, work: impl Fn(Threads) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let work = &work;
@@ -52,14 +52,14 @@ fn on_each<T: Send>(size: usize, work: impl Fn(Threads) -> T + Sync) -> Vec<T> {
     })
 }
 
-fn alone(config: &FitConfig, dropout: f64, callbacks: &mut [&mut dyn Callback]) -> End {
+fn train_alone(config: &FitConfig, dropout: f64, callbacks: &mut [&mut dyn Callback]) -> End {
     let mut model = network(dropout);
     let history = model.fit(&samples(), config, callbacks).unwrap();
     (history, model.weights().unwrap())
 }
 
-/// The end on every rank.
-fn together(
+/// Trains on `size` ranks and returns every rank's history and weights.
+fn train_on_ranks(
     size: usize,
     config: &FitConfig,
     dropout: f64,
@@ -79,7 +79,7 @@ fn no_callbacks(train: &mut dyn FnMut(&mut [&mut dyn Callback])) {
     train(&mut []);
 }
 
-/// The largest relative difference between the losses of two histories of as many epochs.
+/// Returns the largest relative difference between the losses of two histories with the same number of epochs.
 fn difference(a: &History, b: &History) -> f64 {
     assert_eq!(a.epochs.len(), b.epochs.len());
     let losses = |record: &EpochRecord| [Some(record.loss), record.val_loss];
@@ -93,7 +93,7 @@ fn difference(a: &History, b: &History) -> f64 {
     })
 }
 
-/// Checks that all ranks have the same, and gives rank 0's.
+/// Checks that all ranks have the same history and weights, and returns rank 0's.
 fn same_on_all(ends: Vec<End>) -> End {
     let (history, weights) = &ends[0];
     for (other, others) in &ends[1..] {
@@ -148,19 +148,20 @@ fn recipes() -> Vec<(&'static str, FitConfig, f64)> {
 }
 
 #[test]
-fn ranks_come_to_what_one_process_comes_to() {
+fn ranks_reach_the_weights_of_one_process() {
     for engine in [Engine::Fused, Engine::Autograd] {
         for (name, config, dropout) in recipes() {
             let config = FitConfig { engine, threads: Some(1), ..config };
-            let (expected, _) = alone(&config, dropout, &mut []);
+            let (expected, _) = train_alone(&config, dropout, &mut []);
             let mut of_one = None;
             for size in [1, 2, 4, 3, 5] {
-                let (history, own) = same_on_all(together(size, &config, dropout, no_callbacks));
+                let (history, own) =
+                    same_on_all(train_on_ranks(size, &config, dropout, no_callbacks));
                 let difference = difference(&expected, &history);
                 eprintln!("{name}, {engine:?}, {size} ranks: {difference:.1e}");
                 assert!(difference < 1e-4, "{name}, {engine:?}, {size} ranks: {difference}");
                 if [1, 2, 4].contains(&size) {
-                    // To the last bit, so that nothing grows from it in longer trainings.
+                    // Equal to the last bit, so that no difference can grow in longer training runs.
                     let of_one = of_one.get_or_insert_with(|| own.clone());
                     assert!(
                         *of_one == own,
@@ -172,10 +173,10 @@ fn ranks_come_to_what_one_process_comes_to() {
     }
 }
 
-/// Ranks that exchange what lies on their device, as CUDA-aware MPI does it, from there.
-struct Reaching(Threads, AtomicUsize);
+/// Ranks that reduce tensors directly on their device, like CUDA-aware MPI.
+struct DeviceAware(Threads, AtomicUsize);
 
-impl Group for Reaching {
+impl Group for DeviceAware {
     fn rank(&self) -> usize {
         self.0.rank()
     }
@@ -207,16 +208,16 @@ impl Group for Reaching {
 }
 
 #[test]
-fn gradients_may_be_exchanged_from_where_they_are() {
+fn gradients_can_be_reduced_on_their_device() {
     let (_, config, dropout) = recipes().swap_remove(2);
     for engine in [Engine::Fused, Engine::Autograd] {
         let config = FitConfig { engine, ..config.clone() };
-        let (expected, _) = alone(&config, dropout, &mut []);
+        let (expected, _) = train_alone(&config, dropout, &mut []);
         let ends = on_each(3, |group| {
-            let group = Reaching(group, AtomicUsize::new(0));
+            let group = DeviceAware(group, AtomicUsize::new(0));
             let mut model = network(dropout);
             let history = model.fit_distributed(&group, &samples(), &config, &mut []).unwrap();
-            // The fused engine has its gradients in lists of its own.
+            // The fused engine keeps its gradients in its own vectors, not in tensors.
             let steps = 3 * samples().split(0.2, 3).unwrap().0.len().div_ceil(100);
             let expected = if engine == Engine::Autograd { steps } else { 0 };
             assert_eq!(group.1.into_inner(), expected);
@@ -228,18 +229,18 @@ fn gradients_may_be_exchanged_from_where_they_are() {
 }
 
 #[test]
-fn a_batch_may_have_fewer_samples_than_there_are_ranks() {
+fn batch_may_have_fewer_samples_than_ranks() {
     for engine in [Engine::Fused, Engine::Autograd] {
         let config = FitConfig { engine, batch_size: 2, epochs: 1, ..FitConfig::default() };
-        let (expected, _) = alone(&config, 0.3, &mut []);
-        let (history, _) = same_on_all(together(5, &config, 0.3, no_callbacks));
+        let (expected, _) = train_alone(&config, 0.3, &mut []);
+        let (history, _) = same_on_all(train_on_ranks(5, &config, 0.3, no_callbacks));
         assert!(difference(&expected, &history) < 1e-4);
     }
 }
 
 #[test]
-fn streamed_data_is_shared_like_data_in_memory() {
-    // More than the memory holds, so that blocks are opened one after the other.
+fn ranks_shard_streamed_data_like_data_in_memory() {
+    // More data than the memory holds, so that blocks are opened one after the other.
     let repeated: Vec<u32> = (0..40_000).map(|i| i % 1003).collect();
     let (train, test) = (samples().select(&repeated).unwrap(), samples().take(10));
     let folder = tempfile::tempdir().unwrap();
@@ -263,7 +264,7 @@ fn streamed_data_is_shared_like_data_in_memory() {
     }
 }
 
-/// Ends the training at a batch, and keeps the snapshot.
+/// Stops or interrupts training at a batch, and keeps the snapshot.
 struct EndAt(usize, Flow, Option<Arc<Snapshot>>);
 
 impl Callback for EndAt {
@@ -278,13 +279,13 @@ impl Callback for EndAt {
 }
 
 #[test]
-fn another_number_of_ranks_goes_on() {
+fn resume_with_another_number_of_ranks_matches_one_process() {
     let (_, config, dropout) = recipes().swap_remove(2);
-    let (expected, _) = alone(&config, dropout, &mut []);
-    // In the middle of an epoch, and behind its last batch.
+    let (expected, _) = train_alone(&config, dropout, &mut []);
+    // In the middle of an epoch, and after its last batch.
     for batch in [4, 9] {
         let snapshot = Mutex::new(None);
-        let ends = together(3, &config, dropout, |train| {
+        let ends = train_on_ranks(3, &config, dropout, |train| {
             let mut end = EndAt(batch, Flow::Interrupt, None);
             train(&mut [&mut end]);
             if end.2.is_some() {
@@ -297,7 +298,7 @@ fn another_number_of_ranks_goes_on() {
         for size in [1, 2, 4] {
             let ends = on_each(size, |group| {
                 let mut model = network(dropout);
-                // What other ranks have counts for nothing.
+                // Only rank 0's snapshot is used.
                 let own = (group.rank() == 0).then_some(&*snapshot);
                 let history =
                     model.resume_distributed(&group, own, &samples(), &config, &mut []).unwrap();
@@ -311,12 +312,13 @@ fn another_number_of_ranks_goes_on() {
 }
 
 #[test]
-fn all_ranks_stop_where_rank_0_stops() {
+fn all_ranks_stop_at_the_batch_of_rank_0() {
     let (_, config, dropout) = recipes().swap_remove(1);
     for batch in [4, 11] {
-        let (expected, _) = alone(&config, dropout, &mut [&mut EndAt(batch, Flow::Stop, None)]);
+        let (expected, _) =
+            train_alone(&config, dropout, &mut [&mut EndAt(batch, Flow::Stop, None)]);
         assert_eq!(expected.epochs.len(), 2);
-        let ends = together(3, &config, dropout, |train| {
+        let ends = train_on_ranks(3, &config, dropout, |train| {
             train(&mut [&mut EndAt(batch, Flow::Stop, None)]);
         });
         assert!(difference(&expected, &same_on_all(ends).0) < 1e-4);
@@ -324,10 +326,10 @@ fn all_ranks_stop_where_rank_0_stops() {
 }
 
 #[test]
-fn what_callbacks_change_is_changed_on_all_ranks() {
+fn callback_changes_apply_to_all_ranks() {
     let config =
         FitConfig { epochs: 8, batch_size: 100, validation_split: 0.3, ..FitConfig::default() };
-    // Impatient, so that they do something.
+    // Low patience, so that both callbacks act.
     let early = || {
         EarlyStopping::new(EarlyStoppingConfig {
             monitor: Metric::Accuracy,
@@ -346,20 +348,20 @@ fn what_callbacks_change_is_changed_on_all_ranks() {
         })
     };
     let (mut a, mut b) = (early().unwrap(), reduce().unwrap());
-    let (expected, _) = alone(&config, 0.0, &mut [&mut a, &mut b]);
+    let (expected, _) = train_alone(&config, 0.0, &mut [&mut a, &mut b]);
     assert!(a.stopped_epoch().is_some() && expected.epochs.len() < 8, "{:?}", expected.epochs);
     assert!(expected.epochs.last().unwrap().learning_rate < 1e-3);
-    let ends = together(3, &config, 0.0, |train| {
+    let ends = train_on_ranks(3, &config, 0.0, |train| {
         let (mut a, mut b) = (early().unwrap(), reduce().unwrap());
         train(&mut [&mut a, &mut b]);
     });
     assert!(difference(&expected, &same_on_all(ends).0) < 1e-4);
 }
 
-/// Puts other weights in and halves the learning rate behind a batch.
-struct Meddler(usize);
+/// Replaces the weights and halves the learning rate after a batch.
+struct ReplaceWeights(usize);
 
-impl Callback for Meddler {
+impl Callback for ReplaceWeights {
     fn on_batch_end(
         &mut self,
         training: &mut Training,
@@ -382,16 +384,17 @@ fn weights_that_a_callback_replaces_reach_all_ranks() {
         validation_split: 0.2,
         ..FitConfig::default()
     };
-    // In the middle of an epoch, and behind the last batch, before the validation.
+    // In the middle of an epoch, and after the last batch, before validation.
     for batch in [3, 9] {
-        let (expected, _) = alone(&config, 0.0, &mut [&mut Meddler(batch)]);
-        let ends = together(3, &config, 0.0, |train| train(&mut [&mut Meddler(batch)]));
+        let (expected, _) = train_alone(&config, 0.0, &mut [&mut ReplaceWeights(batch)]);
+        let ends =
+            train_on_ranks(3, &config, 0.0, |train| train(&mut [&mut ReplaceWeights(batch)]));
         assert!(difference(&expected, &same_on_all(ends).0) < 1e-4, "batch {batch}");
     }
 }
 
 #[test]
-fn a_rollback_is_one_of_all_ranks() {
+fn rollback_applies_to_all_ranks() {
     let optimizer = Optimizer::Sgd(Sgd { learning_rate: 1e30, ..Sgd::default() });
     let config =
         FitConfig { epochs: 1, optimizer, on_nan: OnNan::Rollback, ..FitConfig::default() };
@@ -404,7 +407,7 @@ fn a_rollback_is_one_of_all_ranks() {
 }
 
 #[test]
-fn ranks_with_something_else_are_refused() {
+fn ranks_with_different_settings_or_data_are_refused() {
     let refused = |change: &(dyn Fn(&mut FitConfig, &mut Dataset) + Sync)| {
         let errors = on_each(3, |group| {
             let (mut config, mut data) =
@@ -435,7 +438,7 @@ fn ranks_with_something_else_are_refused() {
     assert!(error.contains("training data (SHA-256)") && error.contains("on rank 2"), "{error}");
 }
 
-/// Fails in the middle.
+/// A callback that fails in the middle of an epoch.
 struct Fails;
 
 impl Callback for Fails {
@@ -445,20 +448,20 @@ impl Callback for Fails {
 }
 
 #[test]
-fn an_error_of_one_rank_ends_the_others() {
+fn error_of_one_rank_ends_the_others() {
     let config = FitConfig { epochs: 1, ..FitConfig::default() };
     let errors = on_each(3, |group| {
         network(0.0).fit_distributed(&group, &samples(), &config, &mut [&mut Fails]).unwrap_err()
     });
     assert!(errors[0].to_string().contains("the disk is gone"));
     for error in &errors[1..] {
-        // Of the two one may hear it from the other.
+        // One of the two may learn of it from the other.
         assert!(matches!(error, TrainError::Group(GroupError::Ended(_))), "{error}");
     }
 }
 
 #[test]
-fn figures_are_those_of_the_whole_data_set() {
+fn distributed_metrics_cover_the_whole_data_set() {
     let (_, test) = data::load("digits").unwrap();
     let expected = network(0.0).evaluate(&test).unwrap();
     for size in [1, 2, 7] {
@@ -480,11 +483,11 @@ fn figures_are_those_of_the_whole_data_set() {
 
 #[cfg(not(feature = "mpi"))]
 #[test]
-fn without_mpi_the_program_says_how_to_get_it() {
+fn distributed_without_mpi_explains_how_to_build_with_it() {
     let home = tempfile::tempdir().unwrap();
     for command in [&["train", "--distributed"][..], &["evaluate", "runs/x", "--distributed"]] {
-        let said = common::run(common::seqfit(home.path()).args(command));
-        assert_eq!(said.code, 2, "{said:?}");
-        assert!(said.stderr.contains("cargo build --release --features mpi"), "{said:?}");
+        let output = common::run(common::seqfit(home.path()).args(command));
+        assert_eq!(output.code, 2, "{output:?}");
+        assert!(output.stderr.contains("cargo build --release --features mpi"), "{output:?}");
     }
 }

@@ -1,9 +1,9 @@
-//! The promise: the documentation says what is. Every command in the guide and its pages runs and prints what
-//! stands below it; the Python in them and in the README runs, and their Rust is that of examples/.
-//! tests/common/pages.rs says how, tests/common/likeness.rs how close is close.
+//! Tests that the documentation is correct. Every command in the guide and its pages runs and prints the output
+//! shown below it; the Python in them and in the README runs, and their Rust is part of examples/.
+//! tests/common/pages.rs documents the format, tests/common/likeness.rs the tolerances.
 //!
-//! `SEQFIT_DOCS=update SEQFIT_DATA=… cargo test --release --test docs` writes the outputs anew: read the
-//! difference before committing it.
+//! `SEQFIT_DOCS=update SEQFIT_DATA=… cargo test --release --test docs` updates the outputs: review the diff
+//! before committing it.
 
 mod common;
 
@@ -20,25 +20,25 @@ fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
-/// Follows a page that trains on MNIST; without the data set or Python the page is left out whole.
+/// Tests a page that trains on MNIST; without the data set or Python the whole page is left out.
 fn follow_with_mnist(name: &str) {
     let (Some(mnist), Some(python)) = (common::mnist(), common::exports::python()) else { return };
     Reader::new(Some(mnist), python).follow(&page(name));
 }
 
-/// Follows a page that brings its data with it; without Python the page is left out whole.
+/// Tests a page that needs no external data; without Python the whole page is left out.
 fn follow(name: &str) {
     let Some(python) = common::exports::python() else { return };
     Reader::new(None, python).follow(&page(name));
 }
 
 #[test]
-fn the_guide_does_what_it_says() {
+fn guide_commands_print_the_documented_output() {
     follow_with_mnist("guide.md");
 }
 
 #[test]
-fn own_data_goes_as_the_page_says() {
+fn custom_data_page_is_correct() {
     let Some(python) = common::exports::python() else { return };
     let mut reader = Reader::new(None, python);
     common::write_shapes(&reader.home().join("shapes"));
@@ -46,29 +46,62 @@ fn own_data_goes_as_the_page_says() {
 }
 
 #[test]
-fn python_takes_networks_as_the_page_says() {
+fn python_page_is_correct() {
     follow_with_mnist("python.md");
 }
 
 #[test]
-fn callbacks_do_what_the_page_says() {
+fn callbacks_page_is_correct() {
     follow("callbacks.md");
 }
 
 #[test]
-fn cuda_is_asked_for_as_the_page_says() {
+fn cuda_page_is_correct() {
     follow("cuda.md");
 }
 
 #[test]
-fn what_is_not_as_the_page_says_is_found() {
-    use common::likeness::{Closeness, Figures, agree};
+fn command_line_page_is_correct() {
+    Reader::new(None, PathBuf::new()).follow(&page("cli.md"));
+}
+
+#[test]
+fn command_line_page_has_the_help_of_every_command() {
+    let text = fs::read_to_string(page("cli.md")).unwrap();
+    let blocks = pages::blocks(&text).into_iter().filter(|block| block.language == "console");
+    let steps: Vec<pages::Step> = blocks.flat_map(|block| pages::steps(&block)).collect();
+    let home = tempfile::tempdir().unwrap();
+    let (mut commands, mut count) = (vec!["seqfit".to_owned()], 0);
+    while let Some(command) = commands.pop() {
+        let mut arguments = command.split(' ').skip(1).collect::<Vec<_>>();
+        arguments.push("--help");
+        let help = succeed(seqfit(home.path()).args(arguments)).stdout;
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        let typed = format!("{command} --help");
+        let shown = steps.iter().find(|step| step.command.trim() == typed);
+        let shown = shown.unwrap_or_else(|| panic!("docs/cli.md lacks $ {typed}"));
+        let expected = shown.expected.iter().map(|line| line.trim_end());
+        assert!(expected.eq(lines.iter().copied()), "docs/cli.md, $ {typed}:\n{help}");
+        count += 1;
+        let listed = lines.iter().skip_while(|line| **line != "Commands:").skip(1);
+        let listed = listed.take_while(|line| !line.is_empty());
+        let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        let names = names.filter(|name| !["", "help"].contains(name));
+        commands.extend(names.map(|name| format!("{command} {name}")));
+    }
+    let on_page = steps.iter().filter(|step| step.command.trim().ends_with(" --help")).count();
+    assert_eq!(count, on_page, "docs/cli.md has the help of unknown commands");
+}
+
+#[test]
+fn output_that_differs_from_the_page_is_detected() {
+    use common::likeness::{Closeness, Metrics, agree};
     let lines = |text: &str| text.split('|').map(ToOwned::to_owned).collect::<Vec<_>>();
     let epoch = "epoch  1/10  loss 0.2450  accuracy 0.9274  246839 samples/s  2s left";
     let slower = "epoch  1/10  loss 0.2450  accuracy 0.9274  9 samples/s  1m left";
     let elsewhere = "epoch  1/10  loss 0.2461  accuracy 0.9270  246839 samples/s  2s left";
     let broken = "epoch  1/10  loss 2.3026  accuracy 0.1135  246839 samples/s  2s left";
-    // What stands there, what is printed, and whether it is the same, near, and of the same words.
+    // The page's text, the output, and whether they are identical, near, and equal in words.
     let cases = [
         (epoch, epoch, [true, true, true]),
         (epoch, slower, [true, true, true]),
@@ -102,19 +135,19 @@ fn what_is_not_as_the_page_says_is_found() {
         let agreed = closenesses.map(|closeness| agree(&expected, &found, closeness));
         assert_eq!(agreed, wanted, "{expected:?} {found:?}");
     }
-    // Training and evaluation of a run speak of one accuracy.
-    let mut figures = Figures::default();
-    let mut add = |said: &str, found: &str| {
-        figures.add(&lines(said), &lines(found), Closeness::Words).is_ok()
+    // Training and evaluation of a run report the same accuracy.
+    let mut metrics = Metrics::default();
+    let mut add = |expected: &str, found: &str| {
+        metrics.add(&lines(expected), &lines(found), Closeness::Words).is_ok()
     };
     assert!(add("test: loss 0.0831, accuracy 97.94 %", "test: loss 0.3102, accuracy 91.11 %"));
     assert!(add("mnist: loss 0.0831, accuracy 97.94 %", "mnist: loss 0.3102, accuracy 91.11 %"));
     assert!(!add("PyTorch: accuracy 97.94%", "PyTorch: accuracy 91.39%"));
 }
 
-/// Each page is reached from the README or the guide, and each link between them leads somewhere.
+/// Checks that each page is linked from the README or the guide, and that each link has a target.
 #[test]
-fn links_lead_somewhere() {
+fn documentation_links_have_targets() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
     let docs = common::listing(&root.join("docs"));
@@ -144,30 +177,14 @@ fn links_lead_somewhere() {
     }
 }
 
-/// What GitHub makes of a heading.
+/// Returns GitHub's anchor for a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase().chars().collect::<Vec<_>>();
     let kept = kept.into_iter().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-#[test]
-fn the_rust_in_the_readme_is_a_program_that_runs() {
-    // That of the section on the library is built and run by tests/dependent.rs.
-    let readme = include_str!("../README.md");
-    let (before, section) = readme.split_once("\n## Use it as a library\n").unwrap();
-    let after = &section[section.find("\n## ").unwrap()..];
-    let blocks = [before, after].map(pages::blocks).concat();
-    let rust: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
-    assert!(!rust.is_empty());
-    for block in rust {
-        assert!(pages::in_an_example(&block.lines), "README.md:{}", block.line);
-    }
-}
-
-const SECTION: &str = "\n## Use it from Python and elsewhere\n";
-
-/// Executes each block on the same pixels, and compares what they make of them.
+/// Executes each block on the same pixels, and compares their outputs.
 const PROGRAM: &str = r#"
 import json, os, sys
 os.environ["KERAS_BACKEND"] = "torch"
@@ -187,7 +204,7 @@ print(max(np.abs(answer - answers[0]).max() for answer in answers))
 "#;
 
 #[test]
-fn the_python_in_the_readme_runs() {
+fn readme_python_runs() {
     let Some(python) = common::exports::python() else {
         return;
     };
@@ -199,11 +216,11 @@ fn the_python_in_the_readme_runs() {
     succeed(seqfit(home.path()).args(["export", "runs/tutorial", "--format", formats]));
     succeed(seqfit(home.path()).args(["export", "runs/tutorial", "--with", "preprocessing"]));
 
-    let readme = include_str!("../README.md");
-    let section = readme.split_once(SECTION).unwrap().1.split("\n## ").next().unwrap();
-    let blocks = pages::blocks(section).into_iter().filter(|block| block.language == "python");
+    let texts = [include_str!("../README.md"), include_str!("../docs/interop.md")];
+    let blocks = texts.map(pages::blocks).concat().into_iter();
+    let blocks = blocks.filter(|block| block.language == "python");
     let blocks: Vec<String> = blocks.map(|block| block.lines.join("\n")).collect();
-    assert_eq!(blocks.len(), 6, "{section}");
+    assert_eq!(blocks.len(), 7);
     let mut child = Command::new(python)
         .args(["-W", "ignore", "-c", PROGRAM])
         .current_dir(home.path())
@@ -215,8 +232,8 @@ fn the_python_in_the_readme_runs() {
     child.stdin.take().unwrap().write_all(&serde_json::to_vec(&blocks).unwrap()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    let difference: f64 = said.lines().last().unwrap().parse().unwrap();
-    // Probabilities of four programs.
-    assert!(difference <= 2e-6, "{said}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let difference: f64 = stdout.lines().last().unwrap().parse().unwrap();
+    // Probabilities from four programs.
+    assert!(difference <= 2e-6, "{stdout}");
 }

@@ -1,4 +1,4 @@
-//! A download is right, whole and resumed, or it is an error that says what each mirror did.
+//! Tests that a download is correct, complete and resumable, or an error that reports each mirror's failure.
 
 mod common;
 
@@ -12,7 +12,7 @@ use seqfit::data::download::{Progress, fetch_file};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// Long enough to be cut into pieces, and to differ everywhere.
+/// Contents long enough to be cut into pieces, and different at every position.
 fn body() -> Vec<u8> {
     (0..300_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
@@ -45,20 +45,20 @@ impl Case {
         let sha256 = hex(&self.body);
         let bytes = self.body.len() as u64;
         let file = RemoteFile { name: "file.gz", bytes, sha256: &sha256, contents: None };
-        let mut told = Vec::new();
+        let mut progress = Vec::new();
         let path =
-            fetch_file(&file, mirrors, &self.folder.path().join("set"), &mut |p| told.push(p))?;
+            fetch_file(&file, mirrors, &self.folder.path().join("set"), &mut |p| progress.push(p))?;
         assert_eq!(path, self.path());
         assert_eq!(fs::read(path).unwrap(), self.body);
         assert_eq!(self.listing(), ["file.gz"]);
-        Ok(told)
+        Ok(progress)
     }
 
     fn listing(&self) -> Vec<String> {
         common::listing(&self.folder.path().join("set"))
     }
 
-    /// What an earlier process left.
+    /// The partial file of an earlier process.
     fn leave(&self, name: &str, bytes: &[u8]) {
         fs::create_dir_all(self.folder.path().join("set")).unwrap();
         fs::write(self.folder.path().join("set").join(name), bytes).unwrap();
@@ -70,17 +70,17 @@ impl Case {
 }
 
 #[test]
-fn progress_reaches_the_end() {
+fn download_progress_reaches_the_total() {
     let case = Case::new();
-    let told = case.fetch(&[&case.serving()]).unwrap();
+    let progress = case.fetch(&[&case.serving()]).unwrap();
     let total = case.body.len() as u64;
-    assert!(told.iter().all(|p| p.total == total && p.file == "file.gz"));
-    assert!(told.is_sorted_by_key(|p| p.done));
-    assert_eq!(told.last().unwrap().done, total);
+    assert!(progress.iter().all(|p| p.total == total && p.file == "file.gz"));
+    assert!(progress.is_sorted_by_key(|p| p.done));
+    assert_eq!(progress.last().unwrap().done, total);
 }
 
 #[test]
-fn a_missing_file_is_fetched_from_the_next_mirror() {
+fn download_of_a_missing_file_tries_the_next_mirror() {
     let case = Case::new();
     let missing = Server::start(|_, _| Answer::Status(404));
     case.fetch(&[&missing, &case.serving()]).unwrap();
@@ -88,7 +88,7 @@ fn a_missing_file_is_fetched_from_the_next_mirror() {
 }
 
 #[test]
-fn a_wrong_file_is_fetched_from_the_next_mirror() {
+fn download_of_a_wrong_file_tries_the_next_mirror() {
     let case = Case::new();
     let mut wrong = case.body.clone();
     wrong[1000] ^= 1;
@@ -97,7 +97,7 @@ fn a_wrong_file_is_fetched_from_the_next_mirror() {
 }
 
 #[test]
-fn a_cut_connection_is_resumed() {
+fn download_resumes_after_a_cut_connection() {
     let case = Case::new();
     let body = case.body.clone();
     let server = Server::start(move |_, count| match count {
@@ -111,7 +111,7 @@ fn a_cut_connection_is_resumed() {
 }
 
 #[test]
-fn another_mirror_goes_on_where_one_broke_off() {
+fn download_resumes_from_another_mirror() {
     let case = Case::new();
     let body = case.body.clone();
     let broken = Server::start(move |_, count| match count {
@@ -124,13 +124,13 @@ fn another_mirror_goes_on_where_one_broke_off() {
 }
 
 #[test]
-fn an_earlier_process_s_part_is_continued() {
+fn download_resumes_the_partial_file_of_an_earlier_process() {
     let case = Case::new();
     case.leave("file.gz.part", &case.body[..700_000]);
     let server = case.serving();
     case.fetch(&[&server]).unwrap();
     assert_eq!(server.asked()[0].from, Some(700_000));
-    // A complete one needs no mirror.
+    // A complete file needs no mirror.
     let case = Case::new();
     case.leave("file.gz.part", &case.body);
     let server = case.serving();
@@ -139,7 +139,7 @@ fn an_earlier_process_s_part_is_continued() {
 }
 
 #[test]
-fn a_wrong_part_costs_a_new_start_and_no_mirror() {
+fn download_with_a_wrong_partial_file_starts_over_from_the_same_mirror() {
     for length in [10, 1_200_000, 1_200_001] {
         let case = Case::new();
         case.leave("file.gz.part", &vec![7; length]);
@@ -148,7 +148,7 @@ fn a_wrong_part_costs_a_new_start_and_no_mirror() {
 }
 
 #[test]
-fn a_server_that_does_not_resume_sends_all_again() {
+fn download_starts_over_if_the_server_ignores_ranges() {
     let case = Case::new();
     case.leave("file.gz.part", &case.body[..700_000]);
     let body = case.body.clone();
@@ -158,7 +158,7 @@ fn a_server_that_does_not_resume_sends_all_again() {
 }
 
 #[test]
-fn a_range_that_was_not_asked_for_is_not_taken() {
+fn download_refuses_a_range_that_was_not_requested() {
     let case = Case::new();
     case.leave("file.gz.part", &case.body[..700_000]);
     let body = case.body.clone();
@@ -171,7 +171,7 @@ fn a_range_that_was_not_asked_for_is_not_taken() {
 }
 
 #[test]
-fn nothing_beyond_the_known_length_is_written() {
+fn download_writes_nothing_beyond_the_known_length() {
     let case = Case::new();
     let mut longer = case.body.clone();
     longer.extend([0; 100_000]);
@@ -190,7 +190,7 @@ fn nothing_beyond_the_known_length_is_written() {
 }
 
 #[test]
-fn when_all_fail_the_error_says_what_each_did_and_no_file_is_left() {
+fn download_error_lists_every_mirror_and_leaves_no_file() {
     let case = Case::new();
     let mut wrong = case.body.clone();
     wrong.truncate(1000);
@@ -223,7 +223,7 @@ fn when_all_fail_the_error_says_what_each_did_and_no_file_is_left() {
 }
 
 #[test]
-fn what_was_fetched_stays_for_the_next_time() {
+fn partial_download_is_kept_for_the_next_run() {
     let case = Case::new();
     let body = case.body.clone();
     let broken = Server::start(move |_, count| match count {
@@ -236,7 +236,7 @@ fn what_was_fetched_stays_for_the_next_time() {
 }
 
 #[test]
-fn a_file_that_is_there_is_checked_and_kept_until_a_right_one_comes() {
+fn existing_file_is_checked_and_kept_until_it_is_replaced() {
     let case = Case::new();
     case.leave("file.gz", &case.body);
     case.fetch(&[]).unwrap();
@@ -248,7 +248,7 @@ fn a_file_that_is_there_is_checked_and_kept_until_a_right_one_comes() {
 }
 
 #[test]
-fn the_contents_may_be_compressed_by_another_program() {
+fn download_accepts_contents_compressed_by_another_program() {
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
     let contents = vec![5; 10_000];
@@ -272,8 +272,12 @@ fn the_contents_may_be_compressed_by_another_program() {
     }
 }
 
-/// `seqfit data fetch mnist` from a mirror that only a proxy can find.
-fn fetch_through(home: &std::path::Path, mirror: &str, variables: &[(&str, &str)]) -> common::Said {
+/// Runs `seqfit data fetch mnist` with a mirror that only a proxy can reach.
+fn fetch_through(
+    home: &std::path::Path,
+    mirror: &str,
+    variables: &[(&str, &str)],
+) -> common::CommandOutput {
     let mut command = common::seqfit(home);
     command.args(["data", "fetch", "mnist"]).env("SEQFIT_MIRROR", mirror).env_remove("NO_PROXY");
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
@@ -284,15 +288,15 @@ fn fetch_through(home: &std::path::Path, mirror: &str, variables: &[(&str, &str)
 }
 
 #[test]
-fn plain_http_is_sent_to_an_http_proxy_with_the_whole_address() {
+fn http_proxy_gets_the_absolute_url_for_plain_http() {
     let home = tempfile::tempdir().unwrap();
     let file = "http://mirror.invalid:81/x/mnist/train-images-idx3-ubyte.gz";
     for variable in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         let proxy = Server::start(|_, _| Answer::Status(404));
         let address = proxy.address().replace("://", "://me:se%3Acret@");
-        let said =
+        let output =
             fetch_through(home.path(), "http://mirror.invalid:81/x", &[(variable, &address)]);
-        assert!(said.code == 1 && said.stderr.contains("status 404"), "{said:?}");
+        assert!(output.code == 1 && output.stderr.contains("status 404"), "{output:?}");
         let asked = proxy.asked();
         assert_eq!(asked.len(), 1, "{variable}: {asked:?}");
         assert_eq!(asked[0].path, file);
@@ -302,15 +306,15 @@ fn plain_http_is_sent_to_an_http_proxy_with_the_whole_address() {
 }
 
 #[test]
-fn https_asks_an_http_proxy_for_a_tunnel() {
+fn http_proxy_is_asked_for_a_tunnel_for_https() {
     let home = tempfile::tempdir().unwrap();
     for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         let proxy = Server::start(|_, _| Answer::Status(407));
         let address = proxy.address().replace("://", "://me:secret@");
-        let said = fetch_through(home.path(), "https://mirror.invalid", &[(variable, &address)]);
-        assert_eq!(said.code, 1, "{said:?}");
-        assert!(said.stderr.contains("407") && said.stderr.contains(variable), "{said:?}");
-        assert!(!said.stderr.contains("secret"), "{said:?}");
+        let output = fetch_through(home.path(), "https://mirror.invalid", &[(variable, &address)]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains("407") && output.stderr.contains(variable), "{output:?}");
+        assert!(!output.stderr.contains("secret"), "{output:?}");
         let asked = proxy.asked();
         assert_eq!(asked[0].path, "mirror.invalid:443");
         assert_eq!(asked[0].authorization.as_deref(), Some("Basic bWU6c2VjcmV0"));
@@ -318,49 +322,49 @@ fn https_asks_an_http_proxy_for_a_tunnel() {
 }
 
 #[test]
-fn a_socks_proxy_is_asked_for_every_scheme() {
+fn socks_proxy_is_used_for_every_scheme() {
     let home = tempfile::tempdir().unwrap();
     for (scheme, port) in [("http", 80), ("https", 443)] {
         let (address, served) = http::socks5();
         let proxy = format!("socks5h://{address}");
         let mirror = format!("{scheme}://mirror.invalid");
-        let said = fetch_through(home.path(), &mirror, &[("ALL_PROXY", &proxy)]);
-        assert!(said.code == 1 && said.stderr.contains("of ALL_PROXY"), "{said:?}");
+        let output = fetch_through(home.path(), &mirror, &[("ALL_PROXY", &proxy)]);
+        assert!(output.code == 1 && output.stderr.contains("of ALL_PROXY"), "{output:?}");
         assert_eq!(served.join().unwrap().unwrap(), ("mirror.invalid".to_owned(), port));
     }
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_an_error_and_never_left_out() {
+fn unreachable_proxy_is_an_error_and_is_never_bypassed() {
     let home = tempfile::tempdir().unwrap();
     let closed = http::closed();
     for scheme in ["http", "https", "socks4", "socks4a", "socks5", "socks5h"] {
         let proxy = closed.replace("http", scheme);
-        // An address that this machine could reach itself, if it did not take the proxy.
+        // An address that this machine could reach without the proxy.
         let mirror = "http://192.0.2.1:9";
-        let said = fetch_through(home.path(), mirror, &[("ALL_PROXY", &proxy)]);
-        let words = format!("through the proxy {proxy} of ALL_PROXY");
-        assert!(said.code == 1 && said.stderr.contains(&words), "{said:?}");
+        let output = fetch_through(home.path(), mirror, &[("ALL_PROXY", &proxy)]);
+        let message = format!("through the proxy {proxy} of ALL_PROXY");
+        assert!(output.code == 1 && output.stderr.contains(&message), "{output:?}");
     }
 }
 
 #[test]
-fn a_malformed_proxy_names_its_variable() {
+fn malformed_proxy_error_names_its_variable() {
     let home = tempfile::tempdir().unwrap();
     for value in ["socks6://me:secret@host", "http://host:port", "://", "http:/me:secret@host"] {
         for command in [&["data", "fetch", "mnist"][..], &["train", "-q"], &["doctor"]] {
             let mut run = common::seqfit(home.path());
             run.args(command).env("SEQFIT_MIRROR", "http://mirror.invalid").env_remove("NO_PROXY");
-            let said = common::run(run.env("http_proxy", value));
-            let text = said.stdout + &said.stderr;
-            assert!(said.code == 1 && text.contains("http_proxy must be the address"), "{text}");
+            let output = common::run(run.env("http_proxy", value));
+            let text = output.stdout + &output.stderr;
+            assert!(output.code == 1 && text.contains("http_proxy must be the address"), "{text}");
             assert!(!text.contains("secret"), "{text}");
         }
     }
 }
 
 #[test]
-fn a_mirror_on_this_machine_is_asked_without_the_proxy() {
+fn local_mirror_is_reached_without_the_proxy() {
     let home = tempfile::tempdir().unwrap();
     let mirror = Server::start(|_, _| Answer::Status(404));
     fetch_through(home.path(), mirror.address(), &[("ALL_PROXY", &http::closed())]);
@@ -368,7 +372,7 @@ fn a_mirror_on_this_machine_is_asked_without_the_proxy() {
 }
 
 #[test]
-fn mnist_comes_through_a_proxy() {
+fn mnist_downloads_through_a_proxy() {
     let Some(mnist) = common::mnist() else { return };
     let home = tempfile::tempdir().unwrap();
     let files = common::listing(&mnist).into_iter().filter(|name| name.ends_with(".gz"));
@@ -376,8 +380,8 @@ fn mnist_comes_through_a_proxy() {
     let proxy = Server::files(
         files.map(|name| (at(&name), fs::read(mnist.join(&name)).unwrap())).collect(),
     );
-    let said =
+    let output =
         fetch_through(home.path(), "http://mirror.invalid", &[("http_proxy", proxy.address())]);
-    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(proxy.asked().len(), 4);
 }

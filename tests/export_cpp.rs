@@ -1,5 +1,4 @@
-//! The promise: a program in C++ loads what `export` writes with `torch::jit::load`, and computes the
-//! same.
+//! Tests that a C++ program loads exported files with `torch::jit::load` and computes the same outputs.
 
 mod common;
 
@@ -13,7 +12,7 @@ use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{Activation, Device, Sequential, data};
 use tch::Tensor;
 
-/// libtorch 2.13 as this crate was built with it, and 2.11, the oldest supported, where it is there.
+/// libtorch 2.13, which this crate was built with, and 2.11, the oldest supported, if it is available.
 fn libtorchs() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = std::env::var_os("LIBTORCH").map_or(root.join("vendor/libtorch"), PathBuf::from);
@@ -34,10 +33,10 @@ fn compile(libtorch: &Path, program: &Path) {
 }
 
 #[test]
-fn a_program_in_cpp_computes_the_same() {
+fn cpp_program_computes_the_same_outputs() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
-    // The real test images where they are, else the digits.
+    // The real test images if available, else the digits.
     let (_, test) = match common::mnist() {
         Some(mnist) => data::load_dir(&mnist).unwrap(),
         None => data::load("digits").unwrap(),
@@ -61,8 +60,8 @@ fn a_program_in_cpp_computes_the_same() {
             let mut program = Command::new(at("program"));
             program.arg(at("model.pt")).arg(at("pixels"));
             program.args([test.len(), height, width].map(|size| size.to_string()));
-            let said = common::succeed(program.arg(at("outputs")).env_remove("LD_LIBRARY_PATH"));
-            let (version, text) = said.stdout.split_once(' ').unwrap();
+            let output = common::succeed(program.arg(at("outputs")).env_remove("LD_LIBRARY_PATH"));
+            let (version, text) = output.stdout.split_once(' ').unwrap();
             assert_eq!(Card::from_json(text).unwrap().classes, test.classes());
             let bytes = fs::read(at("outputs")).unwrap();
             let values: Vec<f32> =
@@ -71,7 +70,7 @@ fn a_program_in_cpp_computes_the_same() {
             let difference =
                 (outputs - expected(&model, &test, options)).abs().max().double_value(&[]);
             println!("{options:?}, libtorch {version}: largest difference {difference:.1e}");
-            // The same kernels on a batch of another size; 2.11 has older ones.
+            // The same kernels on another batch size; 2.11 has older kernels.
             assert!(difference <= 1e-6, "{options:?}, {version}: {difference}");
         }
     }

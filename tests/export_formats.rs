@@ -1,5 +1,5 @@
-//! The promise: whatever a network is exported to, the program it is for loads it with the lines that
-//! `--python` prints, and computes the same on every test image.
+//! Tests that each export format is loaded by its target program with the lines that `--python` prints,
+//! and that it computes the same outputs on every test image.
 
 mod common;
 
@@ -13,11 +13,11 @@ use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::run::Run;
 use seqfit::{Activation, Device, FitConfig, Sequential, data};
 
-/// The largest difference that may be between a format's outputs and ours. PyTorch's kernels are our
-/// own, on batches of another size. Others sum in another order: of logits of up to 51, where floats are
-/// 4e-6 apart, ours differ by 1.1e-5 from those of the same network in f64, and onnxruntime's by 1.3e-5.
-/// Hence in shares of an image's largest logit; probabilities differ by no more than half of what logits
-/// do.
+/// Returns the largest allowed difference between a format's outputs and seqfit's. PyTorch uses the same
+/// kernels as seqfit, on another batch size. Others sum in another order: for logits of up to 51, where
+/// floats are 4e-6 apart, seqfit's differ by 1.1e-5 from those of the same network in f64, and
+/// onnxruntime's by 1.3e-5. The tolerance is therefore relative to an image's largest logit.
+/// Probabilities differ by at most half as much as logits.
 fn check(title: &str, format: Format, outcome: &Outcome) {
     let (difference, relative) = (outcome.difference, outcome.relative);
     println!("{title}: largest difference {difference:.1e}, relative {relative:.1e}");
@@ -46,13 +46,13 @@ fn save_expected(home: &Path, model: &Sequential, test: &data::Dataset) -> Vec<P
     OPTIONS.into_iter().enumerate().map(save).collect()
 }
 
-/// The tutorial's run, in the folder `run`.
+/// Trains the tutorial's run into the folder `run`.
 fn tutorial(home: &Path, mnist: &Path) -> Run {
     succeed(seqfit(home).args(["train", "-q", "--out", "run", "--data-dir"]).arg(mnist));
     Run::open(&home.join("run")).unwrap()
 }
 
-/// Exports with every combination of options, and takes what `--python` prints.
+/// Exports with every combination of options, and collects the output of `--python`.
 fn export_all(home: &Path, run: &Run, formats: &[Format], npys: &[PathBuf]) -> Vec<Made> {
     let mut all = Vec::new();
     for (options, expected) in OPTIONS.into_iter().zip(npys) {
@@ -67,7 +67,7 @@ fn export_all(home: &Path, run: &Run, formats: &[Format], npys: &[PathBuf]) -> V
         let snippets: Vec<&str> = printed.split("# images: ").skip(1).collect();
         assert_eq!(snippets.len(), formats.len(), "{printed}");
         for (format, snippet) in formats.into_iter().zip(snippets) {
-            // The printed path is relative to where the command ran.
+            // The printed path is relative to the command's working folder.
             let place = format!("\"{}/run/", home.display());
             let snippet = format!("# images: {}", snippet.replace("\"run/", &place));
             let file = run.export_path(format, options, None);
@@ -87,7 +87,7 @@ struct Made {
 }
 
 #[test]
-fn every_format_gives_the_same_logits_on_all_of_mnist() {
+fn export_formats_give_the_same_logits_on_mnist() {
     let (Some(mnist), Some(python)) = (common::mnist(), python()) else {
         return;
     };
@@ -103,7 +103,7 @@ fn every_format_gives_the_same_logits_on_all_of_mnist() {
     for (outcome, made) in outcomes(&python, &mnist, cases).iter().zip(&made) {
         let Made { title, format, options, .. } = made;
         check(title, *format, outcome);
-        // Weights in f16 may turn over an answer or two.
+        // Weights in f16 may change one or two predictions.
         let far = if options.half { 5e-4 } else { 1e-9 };
         assert!((outcome.accuracy - accuracy).abs() < far, "{title}: {outcome:?} for {accuracy}");
         assert_eq!(outcome.output, if options.preprocessing { "probabilities" } else { "logits" });
@@ -114,13 +114,13 @@ fn every_format_gives_the_same_logits_on_all_of_mnist() {
     let training = own.training.unwrap();
     assert_eq!(training.test.unwrap().accuracy, accuracy);
     assert_eq!(training.data.sha256.len(), 4);
-    // And what does f16 cost?
+    // Report the accuracy lost to f16.
     let [full, half] = [OPTIONS[0], OPTIONS[2]].map(|options| expected(&model, &test, options));
     println!("f16 for f32: largest difference {:.1e}", (full - half).abs().max().double_value(&[]));
 }
 
 #[test]
-fn the_tutorials_own_keras_model_takes_the_weights() {
+fn tutorial_keras_model_loads_the_exported_weights() {
     let (Some(mnist), Some(python)) = (common::mnist(), python()) else {
         return;
     };
@@ -131,7 +131,7 @@ fn the_tutorials_own_keras_model_takes_the_weights() {
     let [_, expected, ..] = &save_expected(home.path(), &model, &test)[..] else { panic!() };
     succeed(seqfit(home.path()).args(["export", "run", "--format", "keras"]));
     let file = run.export_path(Format::Keras, Options::default(), None);
-    // It ends in a softmax, which has no weights.
+    // Its last layer is a softmax, which has no weights.
     let snippet = format!(
         "from keras import Input, Sequential
 from keras.layers import Dense, Flatten
@@ -147,7 +147,7 @@ probabilities = model.predict(images, verbose=0)"
 }
 
 #[test]
-fn the_oldest_pytorch_gives_the_same() {
+fn oldest_supported_pytorch_gives_the_same_outputs() {
     let Some(python) = std::env::var_os("SEQFIT_OLDEST_PYTHON") else {
         common::not_here(
             "a test with PyTorch 2.11 (set SEQFIT_OLDEST_PYTHON to a Python that has it, numpy and \
@@ -170,7 +170,7 @@ fn the_oldest_pytorch_gives_the_same() {
 }
 
 #[test]
-fn every_format_knows_every_layer_and_activation() {
+fn export_formats_support_every_layer_and_activation() {
     let Some(python) = python() else {
         return;
     };
@@ -210,7 +210,7 @@ fn every_format_knows_every_layer_and_activation() {
             }
         }
         for (outcome, title) in outcomes(&python, &stripes, &cases).iter().zip(titles) {
-            // Few values of about 1.
+            // Few values, of about 1.
             assert!(outcome.difference <= 2e-6, "{title}, {last:?}: {outcome:?}");
             assert_eq!(Card::from_json(&outcome.card).unwrap().classes, card.classes, "{title}");
         }
@@ -218,7 +218,7 @@ fn every_format_knows_every_layer_and_activation() {
 }
 
 #[test]
-fn exports_go_where_they_are_told_to_go() {
+fn exports_are_written_to_the_given_paths() {
     let home = tempfile::tempdir().unwrap();
     common::write_stripes(&home.path().join("stripes"), 4, 4, 3);
     let mut train = vec!["train", "-q", "--epochs", "2", "--validation-split", "0.2"];
@@ -226,20 +226,20 @@ fn exports_go_where_they_are_told_to_go() {
     succeed(seqfit(home.path()).args(&train));
     let all = "torchscript,state-dict,safetensors,onnx,keras";
     let before = fs::read(home.path().join("r/model.pt")).unwrap();
-    let said = succeed(seqfit(home.path()).args(["export", "r", "--format", all]));
+    let output = succeed(seqfit(home.path()).args(["export", "r", "--format", all]));
     let names = ["pt", "state_dict.pt", "export.safetensors", "onnx", "weights.h5"];
     let wrote: String = names.map(|name| format!("wrote r/model.{name}\n")).concat();
-    assert_eq!(said.stderr, format!("{wrote}next: seqfit export r --format {all} --python\n"));
-    // Nothing but the same again in the place of what training wrote.
+    assert_eq!(output.stderr, format!("{wrote}next: seqfit export r --format {all} --python\n"));
+    // Exporting over the file that training wrote gives the same bytes.
     assert!(fs::read(home.path().join("r/model.pt")).unwrap() == before);
     let repeated = ["--half", "--format", "onnx", "--format", "keras,onnx", "--checkpoint", "best"];
-    let said = succeed(seqfit(home.path()).args(["export", "r"]).args(repeated));
+    let output = succeed(seqfit(home.path()).args(["export", "r"]).args(repeated));
     let wrote = "wrote r/model.best.half.onnx\nwrote r/model.best.half.weights.h5\n\
                  next: seqfit export r --checkpoint best --format onnx,keras --half --python\n";
-    assert_eq!(said.stderr, wrote);
+    assert_eq!(output.stderr, wrote);
     assert!(fs::read(home.path().join("r/model.pt")).unwrap() == before);
 
-    // A file with one format, a folder with several.
+    // --out is a file for one format, a folder for several.
     succeed(seqfit(home.path()).args(["export", "r", "--format", "onnx", "--out", "a.onnx"]));
     fs::create_dir(home.path().join("out")).unwrap();
     succeed(seqfit(home.path()).args(["export", "r", "--format", "onnx,keras", "--out", "out"]));
@@ -247,18 +247,18 @@ fn exports_go_where_they_are_told_to_go() {
     let onnx = |name: &str| fs::read(home.path().join(name)).unwrap();
     assert!(onnx("a.onnx") == onnx("out/model.onnx") && onnx("a.onnx") == onnx("r/model.onnx"));
 
-    // A checkpoint was never tested.
+    // A checkpoint has no test accuracy.
     let run = Run::open(&home.path().join("r")).unwrap();
     assert!(run.card().unwrap().training.unwrap().test.is_some());
     assert!(run.checkpoint_card().unwrap().training.unwrap().test.is_none());
 
-    // They go with the run that they are of.
+    // Exports are removed together with their run.
     succeed(seqfit(home.path()).args(&train).arg("--force"));
     assert!(!home.path().join("r/model.onnx").exists());
 }
 
 #[test]
-fn what_cannot_be_exported_is_said_before_anything_is_written() {
+fn export_errors_are_reported_before_writing() {
     let home = tempfile::tempdir().unwrap();
     common::write_stripes(&home.path().join("stripes"), 4, 4, 3);
     let train = ["train", "-q", "--epochs", "1", "--out", "r", "--data-dir", "stripes"];
@@ -269,17 +269,20 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
         (
             &["--format", "onnx,keras", "--with", "preprocessing"],
             2,
-            "keras files hold weights alone",
+            "keras files hold only weights",
         ),
         (&["--format", "keras", "--out", "w.h5"], 2, "must end in \".weights.h5\", found \"w.h5\""),
-        (&["--format", "onnx,keras", "--out", "none"], 2, "--out names a folder that is there"),
-        (&["--format", "onnx,keras", "--out", "r/config.toml"], 2, "--out names a folder"),
+        (&["--format", "onnx,keras", "--out", "none"], 2, "--out must name an existing folder"),
+        (&["--format", "onnx,keras", "--out", "r/config.toml"], 2, "--out must name an existing"),
         (&["--format", "onnx", "--out", "r/model.safetensors"], 1, "belongs to the run"),
         (&["--format", "onnx", "--out", "none/m.onnx"], 1, "its folder does not exist"),
     ];
     for (options, code, expected) in cases {
-        let said = run(seqfit(home.path()).args(["export", "r"]).args(options));
-        assert!(said.code == code && said.stderr.contains(expected), "{options:?}: {said:#?}");
+        let output = run(seqfit(home.path()).args(["export", "r"]).args(options));
+        assert!(
+            output.code == code && output.stderr.contains(expected),
+            "{options:?}: {output:#?}"
+        );
         assert_eq!(all(), before, "{options:?}");
     }
 }

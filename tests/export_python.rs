@@ -1,4 +1,4 @@
-//! The promise: real PyTorch loads what `train` and `export` write, and computes the same.
+//! Tests that real PyTorch loads the files that `train` and `export` write, and computes the same outputs.
 
 mod common;
 
@@ -6,24 +6,30 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Said, run, seqfit, succeed};
+use common::{CommandOutput, run, seqfit, succeed};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{Activation, Device, FitConfig, Sequential, data};
 
-/// Lets real PyTorch compare a model file with seqfit's own outputs.
-fn check_export(python: &Path, model: &Path, outputs: &Path, images: &Path, labels: &Path) -> Said {
+/// Compares a model file with seqfit's own outputs in real PyTorch.
+fn check_export(
+    python: &Path,
+    model: &Path,
+    outputs: &Path,
+    images: &Path,
+    labels: &Path,
+) -> CommandOutput {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_export.py");
     let mut check = Command::new(python);
     check.arg(script).arg(model).arg("--logits").arg(outputs);
     run(check.arg("--images").arg(images).arg("--labels").arg(labels))
 }
 
-fn all_passed(said: &Said) {
-    assert!(said.code == 0 && said.stdout.ends_with("all checks passed\n"), "{said:#?}");
+fn all_passed(output: &CommandOutput) {
+    assert!(output.code == 0 && output.stdout.ends_with("all checks passed\n"), "{output:#?}");
 }
 
 #[test]
-fn pytorch_agrees_on_every_layer_and_activation() {
+fn pytorch_outputs_match_for_every_layer_and_activation() {
     let Some(python) = common::python() else {
         return;
     };
@@ -63,7 +69,7 @@ fn pytorch_agrees_on_every_layer_and_activation() {
 const TEST_FILES: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 #[test]
-fn pytorch_agrees_on_all_of_mnist() {
+fn pytorch_outputs_match_on_all_of_mnist() {
     let (Some(data), Some(python)) = (common::mnist(), common::python()) else {
         return;
     };
@@ -72,7 +78,7 @@ fn pytorch_agrees_on_all_of_mnist() {
     train.args(["train", "-q", "--out", "run", "--epochs", "1", "--data-dir"]);
     succeed(train.arg(&data));
     succeed(seqfit(home.path()).args(["evaluate", "run", "--logits", "logits.npy"]));
-    // The file that training wrote and the one that export writes are the same.
+    // `train` and `export` write identical files.
     succeed(seqfit(home.path()).args(["export", "run", "--out", "model.pt"]));
     let [model, exported, logits] =
         ["run/model.pt", "model.pt", "logits.npy"].map(|name| home.path().join(name));
@@ -81,16 +87,20 @@ fn pytorch_agrees_on_all_of_mnist() {
         let plain = data.join(stem);
         if plain.exists() { plain } else { data.join(format!("{stem}.gz")) }
     });
-    let said = check_export(&python, &model, &logits, &images, &labels);
-    all_passed(&said);
+    let output = check_export(&python, &model, &logits, &images, &labels);
+    all_passed(&output);
     let result = fs::read_to_string(home.path().join("run/result.json")).unwrap();
     let result: serde_json::Value = serde_json::from_str(&result).unwrap();
     let accuracy = result["test"]["accuracy"].as_f64().unwrap();
-    assert!(said.stdout.contains(&format!("accuracy in Python: {accuracy:.4}")), "{}", said.stdout);
+    assert!(
+        output.stdout.contains(&format!("accuracy in Python: {accuracy:.4}")),
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]
-fn the_check_itself_fails_on_a_wrong_model() {
+fn export_check_fails_on_a_wrong_model() {
     let Some(python) = common::python() else {
         return;
     };
@@ -105,7 +115,7 @@ fn the_check_itself_fails_on_a_wrong_model() {
     succeed(seqfit(home.path()).args(["evaluate", "a", "--logits", "a.npy"]));
     let [images, labels] = TEST_FILES.map(|name| data.join(name));
     let (model, outputs) = (home.path().join("b/model.pt"), home.path().join("a.npy"));
-    let said = check_export(&python, &model, &outputs, &images, &labels);
-    assert_eq!(said.code, 1, "{said:#?}");
-    assert!(said.stdout.contains("FAIL  outputs equal seqfit's"), "{}", said.stdout);
+    let output = check_export(&python, &model, &outputs, &images, &labels);
+    assert_eq!(output.code, 1, "{output:#?}");
+    assert!(output.stdout.contains("FAIL  outputs equal seqfit's"), "{}", output.stdout);
 }

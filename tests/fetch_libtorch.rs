@@ -1,5 +1,5 @@
-//! Drives `scripts/fetch_libtorch.sh` without the network: a small HTTP server in this process
-//! serves made-up libtorch zips, and each test has a repository of its own in a temporary folder.
+//! Tests `scripts/fetch_libtorch.sh` without the network: a small HTTP server in this process
+//! serves fake libtorch zips, and each test has its own repository in a temporary folder.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -18,18 +18,18 @@ use std::time::{Duration, Instant};
 
 const VERSION: &str = "2.13.0";
 const CPU_ZIP: &str = "/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip";
-/// Where a download of it waits to be continued.
+/// Path of its partial download.
 const CPU_PART: &str = "vendor/.fetch-libtorch/libtorch-shared-with-deps-2.13.0%2Bcpu.zip.part";
 const CUDA_ZIP: &str = "/cu130/libtorch-shared-with-deps-2.13.0%2Bcu130.zip";
 
-// --- a libtorch in miniature ---------------------------------------------------------------------
+// --- a miniature libtorch ------------------------------------------------------------------------
 
 const TORCH_H: &str = "include/torch/csrc/api/include/torch/torch.h";
 
 type Files = Vec<(&'static str, Vec<u8>)>;
 
 fn libtorch_files(version: &str, cuda: bool) -> Files {
-    // Not a run of one byte: a download that is continued at the wrong place must not pass.
+    // Varying bytes, so that a download resumed at a wrong offset cannot pass.
     let big: Vec<u8> =
         (0..200_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     let mut files = vec![
@@ -52,7 +52,7 @@ fn write_libtorch(folder: &Path, version: &str, cuda: bool) {
     }
 }
 
-/// Writes a file and makes the folders above it.
+/// Writes a file and creates its parent folders.
 fn write(path: &Path, data: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, data).unwrap();
@@ -62,7 +62,7 @@ fn libtorch_zip(version: &str, cuda: bool) -> Vec<u8> {
     zip_of(&libtorch_files(version, cuda))
 }
 
-/// A zip without compression that holds the files below `libtorch/`.
+/// Returns an uncompressed zip with the files below `libtorch/`.
 fn zip_of(files: &Files) -> Vec<u8> {
     let (mut out, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
     for (name, data) in files {
@@ -109,7 +109,7 @@ fn crc32(data: &[u8]) -> u32 {
 
 // --- a server ------------------------------------------------------------------------------------
 
-/// Serves files, continues downloads (`Range`) and remembers what was asked for.
+/// Serves files, resumes downloads (`Range`) and records the requests.
 struct Server {
     address: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -120,17 +120,17 @@ impl Server {
         Self::stalling(files, usize::MAX)
     }
 
-    /// Has nothing but this as the CPU zip.
+    /// Serves only these bytes, as the CPU zip.
     fn with_cpu_zip(zip: Vec<u8>) -> Self {
         Self::new(vec![(CPU_ZIP, zip)])
     }
 
-    /// Has the CPU zip.
+    /// Serves a valid CPU zip.
     fn good() -> Self {
         Self::with_cpu_zip(libtorch_zip(VERSION, false))
     }
 
-    /// Sends only so many bytes of a file, and then nothing until the client gives up.
+    /// Sends only `bytes` bytes of a file, and then nothing until the client gives up.
     fn stalling(files: Files, limit: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -140,14 +140,14 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (files, seen) = (Arc::clone(&files), Arc::clone(&seen));
-                // A client that hangs up early is part of the tests.
+                // Some tests make the client hang up early.
                 thread::spawn(move || drop(answer(&stream, &files, &seen, limit)));
             }
         });
         Self { address, requests }
     }
 
-    /// An address where nobody listens.
+    /// Returns an address that nothing listens on.
     fn closed() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
@@ -226,7 +226,7 @@ fn answer(
 
 // --- a repository --------------------------------------------------------------------------------
 
-/// A temporary folder with the script in `scripts/` and a `uname` of its own; removed on drop.
+/// A temporary folder with the script in `scripts/` and its own `uname`; removed on drop.
 struct Repo {
     root: PathBuf,
 }
@@ -238,7 +238,7 @@ impl Repo {
         let name = format!("seqfit-fetch-{}-{number}", std::process::id());
         let root = std::env::temp_dir().join(name);
         fs::create_dir_all(root.join("scripts/libtorch")).unwrap();
-        // The script prints the real path of what it made.
+        // The script prints the canonical path of its result.
         let root = root.canonicalize().unwrap();
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
         let script = scripts.join("fetch_libtorch.sh");
@@ -269,12 +269,12 @@ impl Repo {
         self.path("vendor/libtorch")
     }
 
-    /// The text of a file below the target.
+    /// Returns the text of a file below the target.
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.target().join(name)).unwrap()
     }
 
-    /// What lies in a folder, sorted; nothing if there is no such folder.
+    /// Returns the sorted names in a folder, or none if the folder does not exist.
     fn names(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(folder)).into_iter().flatten();
         let mut names: Vec<String> =
@@ -283,7 +283,7 @@ impl Repo {
         names
     }
 
-    /// The script with zips from `server`, without the PyTorch wheel.
+    /// Returns the script with zips from `server`, without the PyTorch wheel.
     fn script(&self, server: &Server, arguments: &[&str]) -> Script {
         let mut command = Command::new("bash");
         let path = std::env::var("PATH").unwrap();
@@ -300,7 +300,7 @@ impl Repo {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // cargo sets LIBTORCH for tests, too.
+        // cargo also sets LIBTORCH for tests.
         for name in ["LIBTORCH", "SEQFIT_LIBTORCH_SHA256", "LD_LIBRARY_PATH"] {
             command.env_remove(name);
         }
@@ -324,12 +324,12 @@ impl Repo {
     #[track_caller]
     fn assert_only_libtorch(&self) {
         let names = self.names("vendor");
-        assert_eq!(names, ["libtorch"], "something was left behind");
+        assert_eq!(names, ["libtorch"], "files were left over");
     }
 
     #[track_caller]
     fn assert_nothing_left(&self) {
-        assert_eq!(self.names("vendor"), [""; 0], "something was left behind");
+        assert_eq!(self.names("vendor"), [""; 0], "files were left over");
     }
 }
 
@@ -357,7 +357,7 @@ impl Script {
     }
 }
 
-/// How a run ended, and what it said.
+/// The exit status and output of a run.
 struct Outcome(Output);
 
 impl Outcome {
@@ -393,7 +393,7 @@ impl Outcome {
 // --- the official zip ----------------------------------------------------------------------------
 
 #[test]
-fn fetches_once_and_then_recognises() {
+fn fetches_once_and_then_recognizes_libtorch() {
     let (repo, server) = (Repo::new(), Server::good());
     repo.run(&server, &[])
         .succeeds(&["libtorch 2.13.0 (cpu) is in place", "next: cargo run --release -- train"]);
@@ -409,7 +409,7 @@ fn fetches_once_and_then_recognises() {
 }
 
 #[test]
-fn a_folder_of_ones_own_is_named_for_cargo() {
+fn custom_folder_is_named_for_cargo() {
     let (repo, server) = (Repo::new(), Server::good());
     let folder = repo.path("elsewhere/torch");
     let next = format!("LIBTORCH={} cargo run", folder.display());
@@ -430,7 +430,7 @@ fn continues_a_partial_download() {
 }
 
 #[test]
-fn starts_over_when_the_first_part_does_not_fit() {
+fn starts_over_if_the_partial_download_is_wrong() {
     let (repo, server) = (Repo::new(), Server::good());
     write(&repo.path(CPU_PART), vec![7; 50_000]);
     repo.run(&server, &[]).succeeds(&["starting over", "is in place"]);
@@ -440,7 +440,7 @@ fn starts_over_when_the_first_part_does_not_fit() {
 }
 
 #[test]
-fn an_interrupted_run_leaves_only_what_helps_the_next() {
+fn interrupted_run_leaves_only_the_partial_download() {
     let repo = Repo::new();
     let slow = Server::stalling(vec![(CPU_ZIP, libtorch_zip(VERSION, false))], 60_000);
     let child = repo.script(&slow, &[]).start();
@@ -475,7 +475,7 @@ fn two_runs_at_once_fetch_once() {
     repo.assert_complete(false);
 }
 
-/// A run with this in place of the CPU zip fails, says so and leaves nothing.
+/// Checks that a run with these bytes as the CPU zip fails with an error and leaves no files.
 #[track_caller]
 fn assert_refused(zip: Vec<u8>, says: &[&str]) {
     let (repo, server) = (Repo::new(), Server::with_cpu_zip(zip));
@@ -491,7 +491,7 @@ fn a_damaged_zip_is_an_error() {
 }
 
 #[test]
-fn a_page_in_place_of_a_zip_is_an_error() {
+fn html_page_instead_of_a_zip_is_an_error() {
     assert_refused(b"<html>please log in</html>".to_vec(), &["not a zip"]);
 }
 
@@ -520,7 +520,7 @@ fn an_expected_digest_is_checked() {
 }
 
 #[test]
-fn an_unreachable_server_is_an_error_with_a_cure() {
+fn unreachable_server_is_an_error_with_a_cure() {
     let repo = Repo::new();
     let start = Instant::now();
     repo.run(&Server::closed(), &[]).fails(&[
@@ -541,7 +541,7 @@ fn a_missing_zip_is_an_error() {
     repo.assert_nothing_left();
 }
 
-// --- what is there already -----------------------------------------------------------------------
+// --- existing installations ----------------------------------------------------------------------
 
 #[test]
 fn replaces_another_version() {
@@ -555,7 +555,7 @@ fn replaces_another_version() {
 }
 
 #[test]
-fn a_failed_replacement_keeps_what_was_there() {
+fn failed_replacement_keeps_the_previous_libtorch() {
     let repo = Repo::new();
     write_libtorch(&repo.target(), "2.12.0", false);
     repo.run(&Server::closed(), &[]).fails(&["could not be fetched"]);
@@ -572,7 +572,7 @@ fn switches_between_cpu_and_cuda() {
     ]);
     for (arguments, cuda, says) in [
         (&["--cuda"][..], true, &["2.13.0 (cuda) is in place"][..]),
-        // Without a word about it, what is there is kept.
+        // Without an option, the existing variant is kept.
         (&[], true, &["nothing to fetch", "(cuda)"]),
         (&["--cpu"], false, &["replacing", "(cpu)"]),
         (&["--cuda"], true, &["replacing", "(cuda)"]),
@@ -583,7 +583,7 @@ fn switches_between_cpu_and_cuda() {
 }
 
 #[test]
-fn a_folder_that_is_no_libtorch_is_not_replaced() {
+fn folder_that_is_not_a_libtorch_is_not_replaced() {
     let (repo, server) = (Repo::new(), Server::good());
     let diary = repo.path("notes/diary.txt");
     write(&diary, "dear diary");
@@ -594,7 +594,7 @@ fn a_folder_that_is_no_libtorch_is_not_replaced() {
 }
 
 #[test]
-fn the_former_folder_comes_back_after_a_kill_between_the_renames() {
+fn previous_folder_is_restored_after_a_kill_between_the_renames() {
     let repo = Repo::new();
     let cache = repo.path("vendor/.fetch-libtorch");
     write_libtorch(&cache.join("old"), VERSION, false);
@@ -650,7 +650,7 @@ fn a_wrong_libtorch_in_the_environment_is_an_error() {
     assert!(!repo.path("vendor").exists());
 }
 
-// --- refused from the start ----------------------------------------------------------------------
+// --- refused before fetching ---------------------------------------------------------------------
 
 #[test]
 fn wrong_arguments_are_usage_errors() {
@@ -677,7 +677,7 @@ fn wrong_arguments_are_usage_errors() {
 }
 
 #[test]
-fn too_little_space_is_said_beforehand() {
+fn too_little_disk_space_is_reported_before_fetching() {
     let (repo, server) = (Repo::new(), Server::good());
     for (argument, needed) in [("--cpu", "1250 MB needed"), ("--cuda", "8000 MB needed")] {
         repo.script(&server, &[argument]).env("SEQFIT_FETCH_FREE_KB", "50000").run().fails(&[
@@ -708,8 +708,8 @@ fn other_platforms_are_refused() {
 
 // --- the PyTorch wheel and .venv -----------------------------------------------------------------
 
-/// Made-up wheels for pip. torch is shaped like the Linux wheel: a CUDA build whose CPU half needs
-/// two of NVIDIA's libraries, which it names through `cuda-toolkit`.
+/// Fake wheels for pip. torch has the layout of the Linux wheel: a CUDA build whose CPU part needs
+/// two of NVIDIA's libraries, which it requires through `cuda-toolkit`.
 const WHEELS: &str = r##"
 import base64, hashlib, os, sys, zipfile
 
@@ -759,7 +759,7 @@ wheel("numpy", "2.0", {"numpy/__init__.py": ""})
 wheel("needed_by_tests", "1.5", {"needed_by_tests.py": ""})
 "##;
 
-/// A repository with the made-up wheels; none on a host without pip.
+/// A repository with the fake wheels; none on a host without pip.
 fn wheel_repo(spoil: Option<&str>) -> Option<Repo> {
     let mut pip = Command::new("python3");
     let pip = pip.args(["-m", "pip", "--version"]).output();
@@ -778,7 +778,7 @@ fn wheel_repo(spoil: Option<&str>) -> Option<Repo> {
 }
 
 impl Repo {
-    /// No zip, and a pip that knows the made-up wheels and nothing else.
+    /// Returns the script without any zip, and with a pip that finds only the fake wheels.
     fn run_with_wheels(&self, arguments: &[&str]) -> Outcome {
         let mut script = self.script(&Server::closed(), arguments);
         script.0.env_remove("SEQFIT_FETCH_NO_WHEEL");
@@ -791,7 +791,7 @@ impl Repo {
 }
 
 #[test]
-fn falls_back_on_the_wheel() {
+fn falls_back_to_the_wheel() {
     let Some(repo) = wheel_repo(None) else { return };
     repo.run_with_wheels(&[]).succeeds(&[
         "official zip not usable (curl",
@@ -818,7 +818,7 @@ fn falls_back_on_the_wheel() {
 fn a_cuda_wheel_keeps_its_layout() {
     let Some(repo) = wheel_repo(None) else { return };
     repo.run_with_wheels(&["--cuda"]).succeeds(&["(cuda) is in place"]);
-    // As the RPATH of the libraries has it.
+    // The layout that the RPATH of the libraries expects.
     for name in ["cu13/lib/libcublas.so.13", "cu13/lib/libcudart.so.13", "nccl/lib/libnccl.so.2"] {
         let path = repo.target().join("lib/../../nvidia").join(name);
         assert!(path.exists(), "{}", path.display());
@@ -836,7 +836,7 @@ fn a_wheel_that_contradicts_its_record_is_an_error() {
         return;
     };
     repo.run_with_wheels(&[])
-        .fails(&["torch/lib/libtorch_cpu.so is not what RECORD says", "could not be fetched"]);
+        .fails(&["torch/lib/libtorch_cpu.so differs from RECORD", "could not be fetched"]);
     repo.assert_nothing_left();
 }
 
@@ -848,7 +848,7 @@ fn a_wheel_that_pip_cannot_find_is_an_error() {
 }
 
 #[test]
-fn makes_the_python_environment_and_keeps_it() {
+fn creates_the_python_environment_and_keeps_it() {
     let Some(repo) = wheel_repo(None) else { return };
     repo.run_with_wheels(&["--python"])
         .succeeds(&["CPU index not reachable", "PyTorch 2.13.0 and what the tests need"]);
@@ -860,7 +860,7 @@ fn makes_the_python_environment_and_keeps_it() {
     repo.run_with_wheels(&["--python"]).succeeds(&["nothing to install"]);
     assert!(mark.exists());
 
-    // A requirement that is missing or of another version is installed, and the rest is kept.
+    // Requirements that are missing or have another version are installed; the rest is kept.
     let uninstall = ["-m", "pip", "uninstall", "--yes", "needed-by-tests"];
     let uninstalled = Command::new(repo.path(".venv/bin/python")).args(uninstall).output().unwrap();
     Outcome(uninstalled).succeeds(&[]);
@@ -872,7 +872,7 @@ fn makes_the_python_environment_and_keeps_it() {
     assert!(mark.exists());
     write(&repo.path("tests/requirements.txt"), "needed-by-tests==1.5\n");
 
-    // What a killed run leaves is not taken for finished.
+    // The leftovers of a killed run are not mistaken for a complete environment.
     let incomplete = repo.path(".venv/.incomplete");
     write(&incomplete, "");
     repo.run_with_wheels(&["--python"])

@@ -1,5 +1,5 @@
-//! The promise: `fit` trains as the guide says. Seeds repeat, no sample is lost, the test set is
-//! never touched, callbacks see everything in order.
+//! Tests that `fit` trains as documented in the guide: seeds are reproducible, no sample is lost, the
+//! test set is never used, and callbacks see all events in order.
 
 mod common;
 
@@ -34,10 +34,10 @@ fn sgd(learning_rate: f64) -> Optimizer {
 }
 
 #[test]
-fn the_tutorials_recipe_learns_the_digits() {
+fn tutorial_settings_learn_the_digits() {
     let (train, test) = digits();
     let mut model = network(0, 0.0);
-    // 40 epochs of 45 steps; MNIST has 1,875 steps in one.
+    // 40 epochs of 45 steps; MNIST has 1,875 steps per epoch.
     let config = FitConfig { epochs: 40, ..FitConfig::default() };
     let history = model.fit(&train, &config, &mut []).unwrap();
     let losses: Vec<f64> = history.epochs.iter().map(|e| e.loss).collect();
@@ -51,7 +51,7 @@ fn the_tutorials_recipe_learns_the_digits() {
 }
 
 #[test]
-fn a_seed_means_the_same_weights_bit_for_bit_with_dropout_and_validation() {
+fn seed_reproduces_the_weights_with_dropout_and_validation() {
     let (train, _) = digits();
     let run = |seed, threads| {
         let mut model = network(seed, 0.2);
@@ -73,9 +73,10 @@ fn a_seed_means_the_same_weights_bit_for_bit_with_dropout_and_validation() {
     assert!(run(5, 1).0 != run(6, 1).0);
 }
 
-/// bfloat16 has 8 bits: a step's gradients are those of f32 within some of its roundings, 2⁻⁸ each.
+/// bfloat16 has 8 bits of precision, so a step's gradients differ from those of f32 by a few rounding
+/// errors of 2⁻⁸ each.
 #[test]
-fn bf16_is_f32_but_for_its_rounding_and_learns() {
+fn bf16_matches_f32_up_to_rounding_and_learns() {
     let (train, test) = digits();
     let step = |precision| {
         let config = FitConfig {
@@ -105,7 +106,7 @@ fn bf16_is_f32_but_for_its_rounding_and_learns() {
 }
 
 #[test]
-fn engines_and_precisions_that_the_cpu_has_not_are_refused() {
+fn engines_and_precisions_unsupported_on_the_cpu_are_refused() {
     let (train, _) = digits();
     let refused =
         |config: FitConfig| network(0, 0.0).fit(&train, &config, &mut []).unwrap_err().to_string();
@@ -121,7 +122,7 @@ fn engines_and_precisions_that_the_cpu_has_not_are_refused() {
         ),
         (
             FitConfig { precision: Precision::Bf16, ..fused },
-            "precision must be f32 with the fused engine: take autograd, found bf16",
+            "precision must be f32 with the fused engine: use autograd, found bf16",
         ),
     ] {
         assert_eq!(refused(config), message);
@@ -129,9 +130,9 @@ fn engines_and_precisions_that_the_cpu_has_not_are_refused() {
 }
 
 #[test]
-fn means_are_weighted_by_samples_and_the_partial_batch_counts() {
+fn metrics_are_weighted_by_samples_including_the_partial_batch() {
     let (train, _) = digits();
-    // 100 samples in batches of 64 and 36, with steps too small to change anything.
+    // 100 samples in batches of 64 and 36, with steps too small to change the weights.
     let train = train.take(100);
     let mut model = network(1, 0.0);
     let whole = model.evaluate(&train).unwrap();
@@ -143,9 +144,9 @@ fn means_are_weighted_by_samples_and_the_partial_batch_counts() {
 }
 
 #[test]
-fn every_sample_is_seen_once_an_epoch() {
-    // Each sample is its own class with a lone pixel: a step of SGD moves the biases of exactly
-    // the classes in the batch, so the counts show in the bias after an epoch of tiny steps.
+fn every_sample_is_seen_once_per_epoch() {
+    // Each sample has its own class and a single lit pixel: a step of SGD moves the biases of exactly
+    // the classes in the batch, so the biases after an epoch of tiny steps show the counts.
     let n = 10u8;
     let mut pixels = vec![0u8; 100];
     (0..10).for_each(|i| pixels[11 * i] = 255);
@@ -162,7 +163,7 @@ fn every_sample_is_seen_once_an_epoch() {
         FitConfig { epochs: 1, batch_size: 3, optimizer: sgd(1e-4), ..FitConfig::default() };
     model.fit(&dataset, &config, &mut []).unwrap();
     let (_, bias) = model.parameters().nth(1).unwrap();
-    // Batches of 3, 3, 3, 1: the gradient is a mean over the batch, so the lone sample weighs 3.
+    // Batches of 3, 3, 3, 1: the gradient is a mean over the batch, so the single sample has weight 3.
     let mut heavy = 0;
     for class in 0..10 {
         let got = bias.double_value(&[class]) / 1e-4;
@@ -174,10 +175,10 @@ fn every_sample_is_seen_once_an_epoch() {
 }
 
 #[test]
-fn the_seed_decides_the_order_of_the_samples() {
+fn seed_determines_the_sample_order() {
     let (train, _) = digits();
     let run = |seed| {
-        // The same initial weights: only the order differs.
+        // The initial weights are the same; only the order differs.
         let mut model = network(0, 0.0);
         model.fit(&train, &FitConfig { epochs: 1, seed, ..FitConfig::default() }, &mut []).unwrap();
         bytes(&model)
@@ -191,7 +192,7 @@ fn validation_is_held_out_of_training() {
     let config = FitConfig { epochs: 3, validation_split: 0.25, seed: 3, ..FitConfig::default() };
     let mut split = network(0, 0.0);
     let history = split.fit(&train, &config, &mut []).unwrap();
-    // The same by hand: the held-out part is never trained on, and is what val_ figures are from.
+    // The same by hand: the held-out part is never trained on, and the val_ metrics are computed from it.
     let (rest, held_out) = train.split(0.25, 3).unwrap();
     assert_eq!(rest.len() + held_out.len(), train.len());
     let mut by_hand = network(0, 0.0);
@@ -204,7 +205,7 @@ fn validation_is_held_out_of_training() {
     assert_eq!(last.val_accuracy, Some(evaluation.accuracy));
 }
 
-/// Writes down what it is told, and stops where it is told to.
+/// Records every event, and stops or fails at the configured places.
 #[derive(Default)]
 struct Log {
     lines: Vec<String>,
@@ -255,7 +256,7 @@ fn fit_logged(mut log: Log) -> (Log, Result<History, seqfit::TrainError>) {
 }
 
 #[test]
-fn callbacks_hear_of_everything_in_order() {
+fn callbacks_get_all_events_in_order() {
     let (log, _) = fit_logged(Log::default());
     let expected = [
         "train Plan { epochs: 2, batches: 2, samples: 50, validation_samples: 0 }",
@@ -277,28 +278,28 @@ fn callbacks_hear_of_everything_in_order() {
 }
 
 #[test]
-fn a_callback_can_stop_after_an_epoch_or_inside_one() {
+fn callback_can_stop_after_or_within_an_epoch() {
     let (log, result) = fit_logged(Log { stop_at_epoch: Some(1), ..Log::default() });
     assert_eq!(result.unwrap().epochs.len(), 1);
     assert_eq!(log.lines.last().map(String::as_str), Some("finished 1 Stopped"));
     let (log, result) = fit_logged(Log { stop_at_batch: Some((2, 1)), ..Log::default() });
     let history = result.unwrap();
     assert_eq!(history.epochs.len(), 2);
-    // The record of the cut epoch covers its 40 samples: a share of fortieths.
+    // The record of the stopped epoch covers its 40 samples: its accuracy is a multiple of 1/40.
     let fortieths = history.epochs[1].accuracy * 40.0;
     assert!((fortieths - fortieths.round()).abs() < 1e-9, "{fortieths}");
     assert!(!log.lines.contains(&"batch 2.2 of 10".to_owned()));
 }
 
 #[test]
-fn a_failing_callback_ends_the_training_with_its_words() {
+fn failing_callback_ends_training_with_its_message() {
     let (log, result) = fit_logged(Log { fail_at_epoch: Some(1), ..Log::default() });
     assert_eq!(result.map_err(|e| e.to_string()), Err("a callback failed: no ink left".into()));
     assert_eq!(log.lines.last().map(String::as_str), Some("end 1"));
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_the_training() {
+fn nan_loss_ends_training() {
     let (train, _) = digits();
     let optimizer = Optimizer::Adam(Adam { learning_rate: 1e30, ..Adam::default() });
     let config = FitConfig { optimizer, ..FitConfig::default() };
@@ -311,7 +312,7 @@ fn a_loss_that_is_no_number_ends_the_training() {
 }
 
 #[test]
-fn weights_that_only_the_last_step_ruined_are_noticed() {
+fn non_finite_weights_after_the_last_step_are_detected() {
     let (train, _) = digits();
     let optimizer = Optimizer::Sgd(Sgd { learning_rate: 1e39, ..Sgd::default() });
     let config = FitConfig { optimizer, epochs: 1, batch_size: 2000, ..FitConfig::default() };
@@ -321,7 +322,7 @@ fn weights_that_only_the_last_step_ruined_are_noticed() {
 }
 
 #[test]
-fn data_that_does_not_fit_the_network_is_refused_before_training() {
+fn mismatched_data_is_refused_before_training() {
     let (train, _) = digits();
     let config = FitConfig::default();
     let mut wrong_shape =
@@ -331,8 +332,8 @@ fn data_that_does_not_fit_the_network_is_refused_before_training() {
     let mut wrong_classes =
         Sequential::new([8, 8]).add(Flatten).add(Dense::new(3)).build(Device::Cpu, 0).unwrap();
     let error = wrong_classes.fit(&train, &config, &mut []).map_err(|e| e.to_string());
-    assert!(error.is_err_and(|e| e.contains("tells 3 classes apart, and the dataset has 10")));
-    // A network of flat samples takes images of as many pixels.
+    assert!(error.is_err_and(|e| e.contains("has 3 outputs, and the dataset has 10 classes")));
+    // A network with flat inputs accepts images with the same number of pixels.
     let mut flat = Sequential::new([64]).add(Dense::new(10)).build(Device::Cpu, 0).unwrap();
     assert!(flat.fit(&train.take(64), &FitConfig { epochs: 1, ..config }, &mut []).is_ok());
 }

@@ -1,5 +1,5 @@
-//! The promise: what fuzzing has found stays mended. Every file of the corpus goes through the same
-//! function as in its target, without a sanitizer.
+//! Tests that the bugs found by fuzzing stay fixed. Every file of the corpus goes through the same
+//! function as in its fuzz target, without a sanitizer.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -12,7 +12,7 @@ use seqfit::run::{Checkpoint, RunConfig};
 use seqfit::tensors;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-/// Runs `read` on each file; returns how many there are and how many it takes.
+/// Runs `read` on each file; returns the number of files and of accepted files.
 fn replay(target: &str, mut read: impl FnMut(&[u8]) -> bool) -> (usize, usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
@@ -21,7 +21,7 @@ fn replay(target: &str, mut read: impl FnMut(&[u8]) -> bool) -> (usize, usize) {
     (files.len(), taken)
 }
 
-/// A zip archive of stored records.
+/// Returns a zip archive of stored records.
 fn archive(records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in records {
@@ -32,7 +32,7 @@ fn archive(records: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn the_whole_corpus_is_read_or_refused() {
+fn fuzz_corpus_is_read_or_refused_without_a_crash() {
     let name = Path::new("corpus");
     let idx = |bytes: &[u8]| {
         let length = bytes.len() as u64;
@@ -49,11 +49,11 @@ fn the_whole_corpus_is_read_or_refused() {
     };
     let import = |bytes: Vec<u8>| {
         let file = Imported::from_bytes(bytes);
-        // Of some only the tensors are read.
+        // Some targets read only the tensors.
         let _ = file.as_ref().map(|file| file.network(&ImportOptions::default()));
         file.is_ok()
     };
-    // Behind the signature, or in the archive, that the targets put around them.
+    // The targets put these after a signature or into an archive.
     let hdf5 = |bytes: &[u8]| import([b"\x89HDF\r\n\x1a\n", bytes].concat());
     let npy = |bytes: &[u8]| import(archive(&[("a.npy", bytes)]));
     let storages = [80, 5, 15, 3].map(|numbers| vec![0; 4 * numbers]);
@@ -82,7 +82,7 @@ fn the_whole_corpus_is_read_or_refused() {
         ("classes", replay("classes", |bytes| data::parse_class_names(bytes).is_ok()), 2),
     ] {
         let (files, taken) = counts;
-        // The seeds are real files, and right.
+        // The seeds are real, valid files.
         assert!(taken >= seeds, "{target}: {taken} of {files} are taken");
     }
 }

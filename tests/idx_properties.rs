@@ -1,5 +1,5 @@
-//! The IDX reader: whatever the bytes are, it reads what is right, refuses what is not, and takes
-//! no more memory than the file gives reason for.
+//! Tests that the IDX reader reads valid files, refuses invalid ones, and uses memory in proportion to
+//! the file's length, for arbitrary bytes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use seqfit::data::{DataError, IdxProblem, idx};
 
-/// Keeps the largest single piece of memory that this thread asked for.
+/// An allocator that records the largest single allocation of this thread.
 struct Watching;
 
 thread_local! {
@@ -19,11 +19,11 @@ thread_local! {
 }
 
 fn note(size: usize) {
-    // At a thread's end there is nobody to tell.
+    // While a thread exits, its thread-local record may be gone.
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
 }
 
-// SAFETY: everything is handed on to the system's allocator as it is.
+// SAFETY: every call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
@@ -48,14 +48,14 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
 
-/// Buffers and the gzip decoder's tables, whatever the file.
+/// Fixed size of buffers and the gzip decoder's tables, for any file.
 const FIXED: usize = 128 << 10;
 
 fn images(bytes: &[u8]) -> Result<idx::Images, DataError> {
     LARGEST.set(0);
     let result = idx::images_from(bytes, bytes.len() as u64, Path::new("some/file"));
     let largest = LARGEST.get();
-    // 16 times the file's length is taken at once; what has come out of a gzip may be doubled.
+    // 16 times the file's length may be allocated at once; the buffer of inflated bytes may double.
     let decoded = result.as_ref().map_or(0, |images| images.pixels.len());
     let reason = FIXED.max(32 * bytes.len()).max(2 * decoded);
     assert!(largest <= reason, "{largest} bytes for a file of {}", bytes.len());
@@ -89,7 +89,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read((count, shape, pixels) in any_images()) {
+    fn written_images_are_read_back((count, shape, pixels) in any_images()) {
         let plain = idx::encode_images(count, shape, &pixels);
         let compressed = gzip(&plain);
         let (a, b) = (images(&plain)?, images(&compressed)?);
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_behind_the_data_are_refused(
+    fn bytes_after_the_data_are_refused(
         (count, shape, pixels) in any_images(),
         tail in prop::collection::vec(any::<u8>(), 1..600),
     ) {
@@ -138,7 +138,7 @@ proptest! {
         }
     }
 
-    /// As gzip(1) has it: what tapes and copies in blocks leave.
+    /// gzip(1) ignores such padding, which tapes and block copies leave.
     #[test]
     fn zero_bytes_after_a_gzip_are_padding(
         (count, shape, pixels) in any_images(),
@@ -152,13 +152,13 @@ proptest! {
         padded.push(garbage);
         let error = images(&padded).unwrap_err().to_string();
         prop_assert!(error.contains("found other bytes after its end"), "{}", error);
-        // Another member belongs right after the first.
+        // Another member must follow the first immediately.
         padded.pop();
         prop_assert!(images(&[padded, member].concat()).is_err());
     }
 
     #[test]
-    fn mutated_bytes_never_panic_nor_take_memory(
+    fn mutated_bytes_never_panic_or_exceed_the_memory_limit(
         (count, shape, pixels) in any_images(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn a_lying_header_is_refused_without_memory(sizes in any::<[u32; 3]>(), length in 0usize..4000) {
+    fn false_header_is_refused_without_allocating(sizes in any::<[u32; 3]>(), length in 0usize..4000) {
         let mut bytes = vec![0, 0, 8, 3];
         sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
         bytes.extend(vec![0; length]);
@@ -184,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = images(&bytes);
         let _ = images(&[&[0x1f, 0x8b][..], &bytes].concat());
         let _ = images(&gzip(&bytes));
@@ -192,16 +192,16 @@ proptest! {
 }
 
 #[test]
-fn a_bomb_is_refused_before_and_while_it_unpacks() {
+fn gzip_bomb_is_refused_before_and_during_inflation() {
     // 64 MiB of zeros in 64 KiB.
     let zeros = vec![0; 64 << 20];
     let claims = |side: u32| idx::encode_images(side, [1024, 1024], &zeros);
     let honest = gzip(&claims(64));
     assert_eq!(images(&honest).unwrap().count, 64);
-    // More than deflate could hold.
+    // More than deflate could compress into this length.
     let text = problem(&gzip(&claims(4095))[..]).to_string();
     assert!(text.contains("cannot hold more than 1032 times its length"), "{text}");
-    // Less than it holds: nothing is unpacked past the claim.
+    // Less than the actual size: nothing is inflated beyond the claim.
     assert_eq!(problem(&gzip(&claims(1))), IdxProblem::Surplus { claimed: (1 << 20) + 16 });
 }
 
@@ -249,7 +249,7 @@ fn common_mistakes_are_named() {
         (with(&|b| b[15] = 0), &["at least 1, found [1, 2, 0]"]),
         (with(&|b| b[4..16].fill(255)), &["less than 2^64", "4294967295"]),
         (with(&|b| b[7] = 2), &["asks for 24 bytes in all, found 20", "cut off"]),
-        (with(&|b| b.push(0)), &["asks for 20 bytes in all, found 21", "behind the data"]),
+        (with(&|b| b.push(0)), &["asks for 20 bytes in all, found 21", "after the data"]),
         (with(&|b| b.truncate(9)), &["header of an IDX file has 16 bytes, found 9"]),
         (gzip(&with(&|b| b.truncate(19))), &["asks for 20 bytes in all, found 19"]),
         (cut[..cut.len() - 4].to_vec(), &["the gzip ends too early", "cut off"]),
@@ -268,7 +268,7 @@ fn common_mistakes_are_named() {
 }
 
 #[test]
-fn paths_that_are_no_files_are_named() {
+fn paths_that_are_not_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = idx::read_images(&folder.path().join("none")).unwrap_err().to_string();
     assert!(
@@ -277,7 +277,7 @@ fn paths_that_are_no_files_are_named() {
     );
     assert!(idx::read_labels(folder.path()).is_err());
     let path = folder.path().join("images.gz");
-    // The name says gzip, the content decides.
+    // The name says gzip, but the contents decide.
     fs::write(&path, idx::encode_images(1, [1, 1], &[7])).unwrap();
     assert_eq!(idx::read_images(&path).unwrap().pixels, [7]);
 }

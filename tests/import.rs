@@ -1,4 +1,4 @@
-//! The promise: weights from elsewhere become a run that every command takes, or a clear error.
+//! Tests that weights from other programs become a run that every command accepts, or a clear error.
 
 mod common;
 #[path = "import/kinds.rs"]
@@ -7,32 +7,32 @@ mod kinds;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Said, listing, run, seqfit, succeed};
+use common::{CommandOutput, listing, run, seqfit, succeed};
 use seqfit::import::{ImportOptions, Imported, Network};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::{Activation, Device, Sequential};
 use serde_json::Value;
 
-/// The files that `tests/fixtures/make_import.py` wrote.
+/// Returns a file written by `tests/fixtures/make_import.py`.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import").join(name)
 }
 
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|e| panic!("{e}: {said:#?}"))
+fn json(output: &CommandOutput) -> Value {
+    serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:#?}"))
 }
 
-/// The numbers that every fixture holds, by `make_import.py`.
+/// The values that `make_import.py` writes into every fixture.
 fn is_the_fixture(network: &Network) -> bool {
     let numbers = |count: u16| (0..count).map(|i| f32::from(7 * i % 23) - 11.0).map(|x| x / 16.0);
     let expected: Vec<Vec<f32>> = [5, 80, 3, 15].map(|count| numbers(count).collect()).into();
-    // Biases come before weights in the order of the names.
+    // In name order, biases come before weights.
     let found = network.weights.values().map(|tensor| tensor.values.as_ref());
     found.eq(&expected)
 }
 
 #[test]
-fn every_format_gives_the_same_network() {
+fn every_import_format_gives_the_same_network() {
     for name in [
         "state_dict.pt",
         "checkpoint.pt",
@@ -57,14 +57,14 @@ fn every_format_gives_the_same_network() {
         "legacy.h5",
     ] {
         let imported = Imported::open(fixture(name)).unwrap_or_else(|e| panic!("{e}"));
-        // Arrays without names are weights and biases if the user says so.
+        // Unnamed arrays become weights and biases if the user says so.
         let activation = (name == "keras.npz").then_some(Activation::Relu);
         let wanted = ImportOptions { activation, ..ImportOptions::default() };
         let network = imported.network(&wanted).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(is_the_fixture(&network), "{name}: {network:?}");
         assert_eq!(network.spec.input_shape, [4, 4], "{name}");
         assert_eq!(network.classes, ["0", "1", "2"], "{name}");
-        // Keras's descriptions and TorchScript's code say what is between the layers.
+        // Keras's configs and TorchScript's code state the activations between the layers.
         let described = ["network.keras", "legacy.h5", "script.pt", "frozen.pt"].contains(&name);
         assert_eq!(network.guessed, !described && name != "keras.npz", "{name}");
         let keras = ["network.keras", "legacy.h5"].contains(&name);
@@ -73,9 +73,9 @@ fn every_format_gives_the_same_network() {
 }
 
 #[test]
-fn what_cannot_be_imported_says_why() {
+fn import_errors_explain_the_reason() {
     for (name, message) in [
-        ("legacy.pt", "save it anew in Python"),
+        ("legacy.pt", "save it again in Python"),
         ("module.pt", "asks for \"torch.nn.modules.container.Sequential\""),
     ] {
         let error = Imported::open(fixture(name)).unwrap_err().to_string();
@@ -92,18 +92,21 @@ fn what_cannot_be_imported_says_why() {
 }
 
 #[test]
-fn an_import_evaluates_predicts_exports_and_trains_on() {
+fn imported_run_evaluates_predicts_exports_and_trains_further() {
     let home = tempfile::tempdir().unwrap();
     let seqfit = || seqfit(home.path());
     common::write_stripes(&home.path().join("stripes"), 4, 4, 3);
     let file = fixture("state_dict.pt");
-    let said =
+    let output =
         succeed(seqfit().arg("import").arg(&file).args(["--out", "r", "--classes", "a,b,c"]));
     assert!(
-        said.stdout.ends_with("run: r\n") && said.stdout.contains("Total params: 103"),
-        "{said:#?}"
+        output.stdout.ends_with("run: r\n") && output.stdout.contains("Total params: 103"),
+        "{output:#?}"
     );
-    assert!(said.stderr.starts_with("note: the file does not say what is between"), "{said:#?}");
+    assert!(
+        output.stderr.starts_with("note: the file does not say which activation"),
+        "{output:#?}"
+    );
     let text = fs::read_to_string(home.path().join("r/config.toml")).unwrap();
     let config: toml::Table = toml::from_str(&text).unwrap();
     for absent in ["fit", "callbacks", "checkpoints"] {
@@ -112,45 +115,46 @@ fn an_import_evaluates_predicts_exports_and_trains_on() {
     assert_eq!(config["origin"]["file"].as_str(), file.to_str());
     assert_eq!(config["origin"]["sha256"].as_str().map(str::len), Some(64));
 
-    // Nothing is known of its data, which has to be given.
-    let said = run(seqfit().args(["evaluate", "r"]));
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("add --dataset or --data-dir"), "{said:#?}");
+    // The run has no data source, so the data must be given.
+    let output = run(seqfit().args(["evaluate", "r"]));
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("add --dataset or --data-dir"), "{output:#?}");
     let evaluate = |of: &str| {
         json(&succeed(seqfit().args(["evaluate", of, "--json", "--data-dir", "stripes"])))
     };
     let before = evaluate("r");
     assert_eq!(before["samples"], 15);
     let images = home.path().join("stripes/t10k-images-idx3-ubyte");
-    let said = succeed(seqfit().args(["predict", "r", "--raw"]).arg(images));
-    assert_eq!(said.stdout.lines().count(), 15);
-    assert!(["a", "b", "c"].iter().any(|class| said.stdout.contains(class)), "{said:#?}");
-    // What it exports is imported again, with its classes and without a guess.
+    let output = succeed(seqfit().args(["predict", "r", "--raw"]).arg(images));
+    assert_eq!(output.stdout.lines().count(), 15);
+    assert!(["a", "b", "c"].iter().any(|class| output.stdout.contains(class)), "{output:#?}");
+    // Its export is imported again, with its classes and without guessing.
     succeed(seqfit().args(["export", "r", "--out", "again.pt"]));
-    let said = succeed(seqfit().args(["import", "again.pt", "--out", "again"]));
-    assert_eq!(said.stderr, "");
+    let output = succeed(seqfit().args(["import", "again.pt", "--out", "again"]));
+    assert_eq!(output.stderr, "");
     assert_eq!(evaluate("again"), before);
     let weights = |of: &str| fs::read(home.path().join(of).join("model.safetensors")).unwrap();
     assert_eq!(weights("again"), weights("r"));
 
-    // There is no training to go on with; there is one to begin.
-    let said = run(seqfit().args(["train", "--resume", "r"]));
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("train --init-from r"), "{said:#?}");
+    // An import has no training run to resume, but a new one can start from it.
+    let output = run(seqfit().args(["train", "--resume", "r"]));
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("train --init-from r"), "{output:#?}");
     let train = ["train", "-q", "--data-dir", "stripes", "--init-from", "r", "--batch-size", "5"];
     succeed(seqfit().args(train).args(["--epochs", "4", "--out", "on"]));
     let after = evaluate("on");
     assert!(after["loss"].as_f64() < before["loss"].as_f64(), "{after} {before}");
-    // And its training goes on exactly.
+    // That run resumes exactly.
     succeed(seqfit().args(train).args(["--epochs", "2", "--out", "parts"]));
     succeed(seqfit().args(["train", "-q", "--resume", "parts", "--epochs", "4"]));
     assert_eq!(weights("parts"), weights("on"));
     assert_ne!(weights("on"), weights("r"));
 }
 
-/// Every door out leads in again, with the classes, the network and, but for f16, the very weights.
+/// Every export format can be imported again, with the same classes, network and, except for f16, identical
+/// weights.
 #[test]
-fn what_seqfit_exports_comes_back() {
+fn exports_can_be_imported_again() {
     let home = tempfile::tempdir().unwrap();
     let seqfit = || seqfit(home.path());
     common::write_stripes(&home.path().join("stripes"), 5, 5, 3);
@@ -180,20 +184,20 @@ fn what_seqfit_exports_comes_back() {
         let (file, run) = (format!("out{number}.weights.h5"), format!("in{number}"));
         let export = format!("export r --format {format}{options} --out {file}");
         succeed(seqfit().args(export.split(' ')));
-        let said = succeed(seqfit().args(["import", &file, "--out", &run]));
-        assert_eq!(said.stderr, "", "{export}");
+        let output = succeed(seqfit().args(["import", &file, "--out", &run]));
+        assert_eq!(output.stderr, "", "{export}");
         assert_eq!(config(&run)["network"], config("r")["network"], "{export}");
         assert_eq!(config(&run)["data"]["classes"], config("r")["data"]["classes"], "{export}");
         assert_eq!(config(&run)["data"]["preparation"].as_str(), Some("resize"), "{export}");
         assert_eq!(weights(&run) == weights("r"), !options.contains("half"), "{export}");
     }
-    // All that are rounded are rounded alike.
+    // All f16 formats round identically.
     assert!(weights("in1") == weights("in4") && weights("in4") == weights("in6"));
     assert!(weights("in6") == weights("in8"));
 }
 
 #[test]
-fn the_preparation_goes_into_every_export_and_comes_back() {
+fn preparation_survives_export_and_import() {
     let home = tempfile::tempdir().unwrap();
     let seqfit = || seqfit(home.path());
     let train = "train -q --dataset digits --epochs 1 --out r";
@@ -208,7 +212,7 @@ fn the_preparation_goes_into_every_export_and_comes_back() {
         assert_eq!(input("file.weights.h5")["preparation"], "digit", "{format}");
         fs::remove_file(home.path().join("file.weights.h5")).unwrap();
     }
-    // It can be stated, of a file that says it and of one that does not.
+    // --prepare sets it for files with and without a stored preparation.
     succeed(seqfit().args(["export", "r", "--format", "safetensors", "--out", "own"]));
     for (file, options, expected) in [
         ("own".into(), &[][..], serde_json::json!("digit")),
@@ -223,7 +227,7 @@ fn the_preparation_goes_into_every_export_and_comes_back() {
 }
 
 #[test]
-fn a_training_that_never_got_to_a_checkpoint_begins_with_the_same_weights() {
+fn resume_without_a_checkpoint_starts_from_the_same_weights() {
     let home = tempfile::tempdir().unwrap();
     let seqfit = || seqfit(home.path());
     common::write_stripes(&home.path().join("stripes"), 4, 4, 3);
@@ -242,16 +246,16 @@ fn a_training_that_never_got_to_a_checkpoint_begins_with_the_same_weights() {
     back_to_the_start();
     succeed(seqfit().args(["train", "-q", "--resume", "cut"]));
     assert_eq!(weights(&cut), weights(&home.path().join("whole")));
-    // Other weights in the same place would make another run.
+    // Other weights at the same path would give a different run.
     succeed(seqfit().arg("import").arg(fixture("plain.safetensors")).args(["--out", "s"]));
     back_to_the_start();
     other().save(home.path().join("r/model.safetensors")).unwrap();
-    let said = run(seqfit().args(["train", "-q", "--resume", "cut"]));
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("whose SHA-256 was"), "{said:#?}");
+    let output = run(seqfit().args(["train", "-q", "--resume", "cut"]));
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("whose SHA-256 was"), "{output:#?}");
 }
 
-/// A network of the fixtures' shape with other weights.
+/// Returns a network of the fixtures' shape with other weights.
 fn other() -> Sequential {
     let builder = Sequential::new([4, 4]).add(Flatten);
     let builder = builder.add(Dense::new(5).activation(Activation::Relu)).add(Dense::new(3));
@@ -259,7 +263,7 @@ fn other() -> Sequential {
 }
 
 #[test]
-fn networks_that_do_not_go_together_are_listed() {
+fn mismatched_networks_are_listed() {
     let home = tempfile::tempdir().unwrap();
     let seqfit = || seqfit(home.path());
     common::write_stripes(&home.path().join("wide"), 4, 5, 3);
@@ -286,22 +290,22 @@ fn networks_that_do_not_go_together_are_listed() {
         (&["--out", "n", "--input-shape", "5x5"], 1, "takes 16 values, found input shape [5, 5]"),
         (&["--out", "n", "--input-shape", "0"], 2, "a shape is sizes such as"),
     ] {
-        let said = import(more);
-        assert!(said.code == code && said.stderr.contains(message), "{more:?}: {said:#?}");
+        let output = import(more);
+        assert!(output.code == code && output.stderr.contains(message), "{more:?}: {output:#?}");
     }
     for (data, message) in
         [("wide", "takes samples of shape [4, 4]"), ("two", "has 3 classes, found data of 2")]
     {
         let train = ["train", "--init-from", "r", "--out", "n", "--data-dir", data];
-        let said = run(seqfit().args(train));
-        assert!(said.code == 1 && said.stderr.contains(message), "{said:#?}");
+        let output = run(seqfit().args(train));
+        assert!(output.code == 1 && output.stderr.contains(message), "{output:#?}");
     }
     assert_eq!(
         listing(home.path()),
         ["network.toml", "r", "two", "wide"],
-        "nothing is left behind"
+        "no files are left over"
     );
-    // A network given is a network taken, and so is that of a run.
+    // Networks can be given as files and as runs.
     succeed(seqfit().arg("import").arg(fixture("plain.safetensors")).args([
         "--out",
         "tanh",
@@ -322,17 +326,17 @@ fn networks_that_do_not_go_together_are_listed() {
     };
     assert_eq!(network("n"), network("tanh"));
     assert_eq!(network("n")["layers"][1]["activation"].as_str(), Some("tanh"));
-    // --force replaces the one, whole.
-    let said = import(&["--out", "n", "--force", "--classes", "x,y,z"]);
-    assert_eq!(said.code, 0, "{said:#?}");
+    // --force replaces the whole run.
+    let output = import(&["--out", "n", "--force", "--classes", "x,y,z"]);
+    assert_eq!(output.code, 0, "{output:#?}");
     assert_eq!(network("n"), network("r"));
 }
 
 #[test]
-fn inspect_prints_what_is_there_in_every_format() {
+fn inspect_prints_the_contents_of_every_format() {
     let home = tempfile::tempdir().unwrap();
     let seqfit = || seqfit(home.path());
-    // One of each way through the readers; all of them are read in the first test.
+    // One file per reader; the first test reads all of them.
     for name in
         ["state_dict.pt", "frozen.pt", "packed.npz", "legacy.h5", "network.keras", "tensors.onnx"]
     {
@@ -347,26 +351,26 @@ fn inspect_prints_what_is_there_in_every_format() {
         let figures = [&matrix["min"], &matrix["max"], &matrix["nan"], &matrix["infinite"]];
         assert_eq!(figures.map(Value::as_f64), [Some(-0.6875), Some(0.6875), Some(0.0), Some(0.0)]);
     }
-    // A run, with its card; a file of its own; numbers that are none.
+    // A run with its card, a seqfit export, and non-finite numbers.
     let keras = ["--out", "r", "--classes", "x,y,z", "--activation", "relu"];
     succeed(seqfit().arg("import").arg(fixture("keras.npz")).args(keras));
     let report = json(&succeed(seqfit().args(["inspect", "r", "--json"])));
     assert_eq!(report["card"]["classes"], serde_json::json!(["x", "y", "z"]));
     other().save(home.path().join("own.safetensors")).unwrap();
-    let said = succeed(seqfit().args(["inspect", "own.safetensors"]));
-    assert!(said.stdout.contains("\n  network: {\"input_shape\":[4,4]"), "{said:#?}");
-    let said = succeed(seqfit().args(["inspect", "r/model.pt"]));
-    assert!(said.stdout.contains("  classes: [\"x\",\"y\",\"z\"]"), "{said:#?}");
+    let output = succeed(seqfit().args(["inspect", "own.safetensors"]));
+    assert!(output.stdout.contains("\n  network: {\"input_shape\":[4,4]"), "{output:#?}");
+    let output = succeed(seqfit().args(["inspect", "r/model.pt"]));
+    assert!(output.stdout.contains("  classes: [\"x\",\"y\",\"z\"]"), "{output:#?}");
     let numbers: Vec<u8> =
         [1.0f32, f32::NAN, f32::INFINITY, -1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
     let view =
         safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4], &numbers).unwrap();
     let bytes = safetensors::serialize([("odd\x1b[31m", view)], None).unwrap();
     fs::write(home.path().join("odd.safetensors"), bytes).unwrap();
-    let said = succeed(seqfit().args(["inspect", "odd.safetensors"]));
+    let output = succeed(seqfit().args(["inspect", "odd.safetensors"]));
     assert!(
-        said.stdout.ends_with("[4]        1.4142     -1.0000      1.0000    1    1\n"),
-        "{said:#?}"
+        output.stdout.ends_with("[4]        1.4142     -1.0000      1.0000    1    1\n"),
+        "{output:#?}"
     );
-    assert!(!said.stdout.contains('\x1b'), "{said:#?}");
+    assert!(!output.stdout.contains('\x1b'), "{output:#?}");
 }

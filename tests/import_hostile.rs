@@ -1,7 +1,7 @@
-//! The promise: a damaged or hostile file is an error, or a network of finite numbers; nothing in it is
-//! run, nothing crashes, and the memory that it takes is bounded by its own length.
+//! Tests that a damaged or hostile file is an error or a network of finite numbers. Nothing in it is
+//! executed, nothing crashes, and memory use is bounded by the file's length.
 //!
-//! One test alone, since it measures the memory of its process.
+//! This is a single test because it measures the memory of its process.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -12,8 +12,7 @@ use rand_pcg::Pcg64;
 use seqfit::import::{ImportOptions, Imported};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// A file of each format by `tests/fixtures/make_import.py`, and where its first bytes that describe
-/// shapes lie.
+/// A file of each format written by `tests/fixtures/make_import.py`.
 const FORMATS: [&str; 8] = [
     "state_dict.pt",
     "script.pt",
@@ -27,12 +26,12 @@ const FORMATS: [&str; 8] = [
 
 const EACH: usize = 100;
 
-/// What a file comes to: an error, or numbers; never anything else.
+/// The outcome of reading a file: an error or numbers.
 #[derive(Debug, PartialEq)]
 enum End {
     Error(String),
     Network(Vec<f32>),
-    /// What only inspect reads.
+    /// Tensors that only `inspect` can read.
     Tensors,
 }
 
@@ -53,22 +52,22 @@ fn import(bytes: &[u8]) -> End {
     }
 }
 
-/// The file in one of the ways that files are damaged.
+/// Returns the file with one of five kinds of damage.
 fn damaged(whole: &[u8], kind: usize, random: &mut Pcg64) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     let place = random.random_range(0..bytes.len());
     match kind % 5 {
-        // Cut.
+        // Truncated.
         0 => bytes.truncate(place),
         // A flipped bit.
         1 => bytes[place] ^= 1 << random.random_range(0..8),
-        // A number that is too large, or of the other sign.
+        // A number that is too large or negative.
         2 => {
             let number = [u64::MAX, 1 << 63, 1 << 40, 0x7fff_ffff, 0][random.random_range(0..5)];
             let end = bytes.len().min(place + 8);
             bytes[place..end].copy_from_slice(&number.to_le_bytes()[..end - place]);
         }
-        // A piece that is missing, or twice there.
+        // A missing or duplicated piece.
         3 => drop(bytes.drain(place..whole.len().min(place + random.random_range(1..64)))),
         _ => {
             let piece = whole[place..whole.len().min(place + random.random_range(1..64))].to_vec();
@@ -78,7 +77,7 @@ fn damaged(whole: &[u8], kind: usize, random: &mut Pcg64) -> Vec<u8> {
     bytes
 }
 
-/// An archive of records.
+/// Returns an archive of records.
 fn archive(records: &[(&str, &[u8])], compression: CompressionMethod) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(compression);
@@ -93,7 +92,7 @@ fn torch(pickle: &[u8]) -> Vec<u8> {
     archive(&[("a/data.pkl", pickle), ("a/data/0", &[0; 16])], CompressionMethod::Stored)
 }
 
-/// A `.npy` array that claims a shape.
+/// Returns a `.npy` array that claims a shape.
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -127,7 +126,7 @@ fn tensor(storage: &str, offset: &[u8], sizes: &[u8], strides: &[u8]) -> Vec<u8>
     torch(&pickle.concat())
 }
 
-/// Files that are made to do harm, each with a part of what has to be said.
+/// Returns malicious files, each with a part of the expected error.
 fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let command = format!("touch {}", marker.display());
     let text = [&b"\x8c"[..], &[command.len() as u8], command.as_bytes()].concat();
@@ -140,7 +139,7 @@ fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let most = 1 << 19;
     let ok = &b"K\x04\x85K\x01\x85"[..];
     let mut lying = npz(CompressionMethod::Deflated, "<f4", "(4194304,)", &zeros);
-    // Both of its places that say how long the record is inflated: it says 100.
+    // Set both fields of the record's inflated length to 100.
     let size = (zeros.len() + npy("<f4", "(4194304,)", &[]).len()) as u32;
     while let Some(at) = lying.windows(4).position(|four| four == size.to_le_bytes()) {
         lying[at..at + 4].copy_from_slice(&100u32.to_le_bytes());
@@ -173,7 +172,7 @@ fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("torch.load", torch(&call(b"torch\nload\n")), "asks for \"torch.load\""),
         ("inst", torch(&[b"\x80\x02(", &text[..], b"ios\nsystem\n."].concat()), "opcode 0x69"),
         (
-            "hidden in an optimiser",
+            "hidden in an optimizer",
             torch(&[b"\x80\x02}(\x8c\x05model}\x8c\x03opt", &call(b"os\nsystem\n")[2..]].concat()),
             "asks for \"os.system\"",
         ),
@@ -192,7 +191,7 @@ fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
             torch(&[b"\x80\x02N", &b"\x94".repeat(4 << 20)[..], b"."].concat()),
             "at most",
         ),
-        // Ten lists, each with ten times the one before: 10^10 values for who unfolds them.
+        // Ten lists, each with ten references to the previous one: 10^10 values when expanded.
         (
             "laughs",
             torch(
@@ -266,7 +265,7 @@ fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("zip bomb that lies", lying, "larger than its declared"),
         ("zip in a zip", archive(&[("w.npy", &inner)], stored), "does not begin as an array"),
         ("two of a name", twice, "duplicate file names"),
-        ("no records", archive(&[], stored), "no file of weights"),
+        ("no records", archive(&[], stored), "not a file of weights"),
         (
             "Keras bomb",
             archive(
@@ -297,18 +296,18 @@ fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "safetensors",
         ),
         ("a header that never ends", safetensors(&"{".repeat(1 << 20), 0), "safetensors"),
-        // 300,000 empty initialisers of two bytes.
+        // 300,000 empty initializers of two bytes.
         (
             "empty messages",
             [&b"\x08\x08\x3a\xc0\xcf\x24"[..], &b"\x2a\x00".repeat(300_000)].concat(),
             "asks for more than",
         ),
-        ("nothing", Vec::new(), "no file of weights"),
-        ("a page", b"<!DOCTYPE html><html></html>".to_vec(), "no file of weights"),
+        ("nothing", Vec::new(), "not a file of weights"),
+        ("a page", b"<!DOCTYPE html><html></html>".to_vec(), "not a file of weights"),
     ]
 }
 
-/// The most memory that this process has had, in MiB.
+/// Returns the peak memory of this process in MiB.
 fn peak() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -322,7 +321,7 @@ fn damaged_and_hostile_files_are_errors_in_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
     let marker = folder.path().join("marker");
     let hostile = hostile(&marker);
-    // The files lie in memory already; a first one has shown what libraries need for themselves.
+    // The files are already in memory, and a first import has allocated what libraries need for themselves.
     import(&whole[0]);
     let before = peak();
 
@@ -336,7 +335,7 @@ fn damaged_and_hostile_files_are_errors_in_bounded_memory() {
             let bytes = damaged(bytes, i, &mut random);
             match import(&bytes) {
                 End::Error(_) => errors += 1,
-                // Archives have checksums: what is taken is what was written.
+                // Archives have checksums, so accepted data equals the original data.
                 found if checked => assert_eq!(found, right, "{name}, {i}"),
                 End::Network(values) => assert_eq!(values.len(), 103, "{name}, {i}"),
                 End::Tensors => {}
@@ -354,7 +353,7 @@ fn damaged_and_hostile_files_are_errors_in_bounded_memory() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(!marker.exists(), "code in a file was run");
-    // What a file may ask for is 8 times its length, packed 64 times, and 1 MiB; half a million values of a
+    // A file may allocate 8 times its length (64 times if compressed) plus 1 MiB; half a million values of a
     // pickle take 32 MiB. The largest file here has 16 MiB.
     let grown = peak() - before;
     println!("memory grew by {grown} MiB");

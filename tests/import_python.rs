@@ -1,5 +1,5 @@
-//! The promise: what real PyTorch and Keras have trained answers here as it does there, on every test
-//! image. On the built-in digits, and on MNIST where it is at hand.
+//! Tests that networks trained by real PyTorch and Keras give the same outputs after import, on every test
+//! image of the built-in digits and, if available, of MNIST.
 
 mod common;
 
@@ -14,10 +14,10 @@ use seqfit::{Activation, Device, Sequential};
 use serde_json::Value;
 use tch::Tensor;
 
-/// The largest difference of two logits: sums of at most 784 products in another order, in f32.
+/// Largest allowed difference between two logits: f32 sums of at most 784 products in another order.
 const TOLERANCE: f64 = 1e-4;
 
-/// The built-in digits as a folder of IDX files.
+/// Writes the built-in digits as a folder of IDX files.
 fn digits(folder: &Path) -> PathBuf {
     let folder = folder.join("digits");
     fs::create_dir_all(&folder).unwrap();
@@ -39,21 +39,21 @@ fn digits(folder: &Path) -> PathBuf {
 fn partner(python: &Path, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import_partner.py");
     let mut command = Command::new(python);
-    // Several at once on a few processors wait for each other with more.
+    // With more threads, several processes on a few processors wait for each other.
     command.arg(script).args(arguments).env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1");
-    let said = run(&mut command);
-    assert_eq!(said.code, 0, "{said:#?}");
+    let output = run(&mut command);
+    assert_eq!(output.code, 0, "{output:#?}");
 }
 
-/// Imports a file and compares what the run says with what `there` said, image by image; returns the
-/// largest difference of two logits.
+/// Imports a file and compares the run's predictions with those in `there`, image by image; returns the
+/// largest difference between two logits.
 fn same_answers(home: &Path, data: &Path, file: &str, there: &str, options: &[&str]) -> f64 {
     let import = ["import", file, "--out", "imported", "--force"];
     succeed(seqfit(home).args(import).args(options));
     let mut evaluate = seqfit(home);
     evaluate.args(["evaluate", "imported", "--json", "--logits", "logits.npy", "--data-dir"]);
-    let said = succeed(evaluate.arg(data));
-    let here: Value = serde_json::from_str(&said.stdout).unwrap();
+    let output = succeed(evaluate.arg(data));
+    let here: Value = serde_json::from_str(&output.stdout).unwrap();
     let figures = fs::read_to_string(home.join(format!("{there}.json"))).unwrap();
     let figures: Value = serde_json::from_str(&figures).unwrap();
     let (right, images) = (figures["right"].as_f64().unwrap(), figures["images"].as_f64().unwrap());
@@ -75,7 +75,7 @@ fn same_answers(home: &Path, data: &Path, file: &str, there: &str, options: &[&s
     difference
 }
 
-/// One after the other with each data set: the digits, and MNIST.
+/// Runs `test` with each data set in turn: the digits, and MNIST.
 fn with_data(what: impl Fn(&Path, &Path, &Path)) {
     let Some(python) = common::python() else { return };
     let home = tempfile::tempdir().unwrap();
@@ -87,7 +87,7 @@ fn with_data(what: impl Fn(&Path, &Path, &Path)) {
 }
 
 #[test]
-fn what_pytorch_trained_answers_the_same() {
+fn pytorch_models_give_the_same_outputs_after_import() {
     with_data(|python, home, data| {
         let out = home.join("torch");
         partner(python, &["torch", data.to_str().unwrap(), out.to_str().unwrap()]);
@@ -96,14 +96,14 @@ fn what_pytorch_trained_answers_the_same() {
         {
             same_answers(home, data, file, "torch", &[]);
         }
-        // Our own TorchScript, of the network that was imported last.
+        // seqfit's own TorchScript export of the last imported network.
         succeed(seqfit(home).args(["export", "imported", "--out", "own.pt"]));
         same_answers(home, data, "own.pt", "torch", &[]);
     });
 }
 
 #[test]
-fn what_keras_trained_answers_the_same() {
+fn keras_models_give_the_same_outputs_after_import() {
     with_data(|python, home, data| {
         let out = home.join("keras");
         partner(python, &["keras", data.to_str().unwrap(), out.to_str().unwrap()]);
@@ -115,7 +115,7 @@ fn what_keras_trained_answers_the_same() {
 }
 
 #[test]
-fn a_network_goes_to_pytorch_for_an_epoch_and_comes_back() {
+fn network_trained_further_in_pytorch_can_be_imported_again() {
     with_data(|python, home, data| {
         let mut train = seqfit(home);
         train.args([
@@ -134,7 +134,7 @@ fn a_network_goes_to_pytorch_for_an_epoch_and_comes_back() {
         let there = [data, &weights, &out].map(|path| path.to_str().unwrap());
         partner(python, &["go-on", there[0], there[1], there[2]]);
         same_answers(home, data, "back.pt", "back", &[]);
-        // And it trains on here.
+        // Training continues in seqfit.
         let mut train = seqfit(home);
         train.args([
             "train",
@@ -151,7 +151,7 @@ fn a_network_goes_to_pytorch_for_an_epoch_and_comes_back() {
     });
 }
 
-/// The largest difference of an output from PyTorch's or Keras's, in fractions of the largest output, or of 1.
+/// Largest difference from PyTorch's or Keras's outputs, relative to the largest output or to 1.
 const EXACT: f64 = 1e-5;
 
 /// A file of `tests/fixtures/import_networks.py`.
@@ -162,14 +162,14 @@ struct Case {
     outputs: Vec<f32>,
     width: i64,
     rows: i64,
-    /// The user's choice on the command line.
+    /// The activation given on the command line.
     activation: Option<String>,
-    /// The names that a refusal may use.
+    /// The names that a refusal may mention.
     names: Vec<String>,
     strange: bool,
 }
 
-/// The outcome for a file: the largest difference of the outputs, or why it is refused.
+/// Returns the largest difference of the outputs for a file, or the reason for refusing it.
 fn outcome(folder: &Path, case: &Case) -> Result<f64, String> {
     let activation =
         case.activation.as_ref().map(|name| Activation::ALL.into_iter().find(|a| a.name() == name));
@@ -191,15 +191,15 @@ fn outcome(folder: &Path, case: &Case) -> Result<f64, String> {
     Ok((y - expected).abs().max().double_value(&[]) / largest)
 }
 
-/// "SEED:COUNT" in SEQFIT_IMPORT_CASES tries others by hand.
+/// Generates the cases; SEQFIT_IMPORT_CASES="SEED:COUNT" selects others.
 fn cases(python: &Path, home: &Path) -> Vec<Case> {
     let chosen = std::env::var("SEQFIT_IMPORT_CASES").unwrap_or_else(|_| "1:240".to_owned());
     let (seed, count) = chosen.split_once(':').unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import_networks.py");
     let mut command = Command::new(python);
     command.arg(script).arg(home).args([seed, count]);
-    let said = run(command.env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1"));
-    assert_eq!(said.code, 0, "{said:#?}");
+    let output = run(command.env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1"));
+    assert_eq!(output.code, 0, "{output:#?}");
     serde_json::from_str(&fs::read_to_string(home.join("cases.json")).unwrap()).unwrap()
 }
 
@@ -238,19 +238,22 @@ fn networks_are_imported_exactly_or_refused_by_name() {
     );
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(cases.len() >= 200);
-    // Every format has some networks; unnamed arrays where the user says what they are.
+    // Every format accepts some networks; unnamed arrays do if the user describes them.
     assert!(formats.len() >= 13, "{formats:?}");
-    // A reader that refuses everything, or that knows everything, is wrong, too.
+    // A reader that refuses everything or accepts everything is wrong too.
     assert!(plain[0] * 3 >= cases.len() / 2, "too few are imported: {plain:?}");
     assert!(strange[1] * 3 >= cases.len() / 2, "too few are refused: {strange:?}");
-    // The program does as the library.
+    // The program behaves like the library.
     for case in cases.iter().filter(|case| case.activation.is_none()).step_by(40) {
-        let said = run(seqfit(home.path()).args(["import", &case.file, "--out", "r", "--force"]));
+        let output = run(seqfit(home.path()).args(["import", &case.file, "--out", "r", "--force"]));
         let refused = outcome(home.path(), case).err();
-        assert_eq!(said.code, i32::from(refused.is_some()), "{}: {said:#?}", case.file);
+        assert_eq!(output.code, i32::from(refused.is_some()), "{}: {output:#?}", case.file);
         if let Some(reason) = refused {
             let line = reason.lines().next().unwrap();
-            assert!(said.stderr.contains(line.split(": ").last().unwrap()), "{line}: {said:#?}");
+            assert!(
+                output.stderr.contains(line.split(": ").last().unwrap()),
+                "{line}: {output:#?}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The promise of tests/distributed.rs with real processes under OpenMPI's mpirun, on one host and on two with
-//! a network between them; and that a process that is killed, stopped or cut off ends the whole job in time.
+//! Repeats tests/distributed.rs with real processes under OpenMPI's mpirun, on one host and on two hosts with a
+//! network between them. Also tests that a killed, stopped or disconnected process ends the whole job in time.
 
 mod common;
 
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use common::{Said, not_here, run, seqfit, succeed};
+use common::{CommandOutput, not_here, run, seqfit, succeed};
 use seqfit::run::Run;
 use seqfit::{Device, History, data};
 
-/// `mpirun -n RANKS`, to be followed by a program; in a container its user is root.
+/// Returns `mpirun -n RANKS`, to be followed by a program. It allows root, the user in a container.
 fn mpirun(home: &Path, ranks: usize) -> Command {
     let environment = seqfit(home);
     let mut command = Command::new("mpirun");
@@ -32,15 +32,15 @@ fn mpirun(home: &Path, ranks: usize) -> Command {
     command
 }
 
-/// The program with `arguments` on so many ranks.
+/// Returns a command for the program with `arguments` on this number of ranks.
 fn ranks<S: AsRef<OsStr>>(home: &Path, ranks: usize, arguments: &[S]) -> Command {
     let mut command = mpirun(home, ranks);
     command.arg(env!("CARGO_BIN_EXE_seqfit")).args(arguments);
     command
 }
 
-/// Some lists of words as one.
-fn words(lists: &[&[&str]]) -> Vec<String> {
+/// Concatenates lists of arguments.
+fn concat_arguments(lists: &[&[&str]]) -> Vec<String> {
     lists.concat().into_iter().map(ToOwned::to_owned).collect()
 }
 
@@ -48,33 +48,33 @@ fn history(home: &Path, run: &str) -> History {
     Run::open(&home.join(run)).unwrap().history().unwrap()
 }
 
-/// Test accuracy of a finished run.
+/// Returns the test accuracy of a finished run.
 fn accuracy(home: &Path, run: &str) -> f64 {
     Run::open(&home.join(run)).unwrap().result().unwrap().test.accuracy
 }
 
-/// The largest relative difference between the losses of two histories.
+/// Returns the largest relative difference between the losses of two histories.
 fn difference(a: &History, b: &History) -> f64 {
     assert_eq!(a.epochs.len(), b.epochs.len());
     let losses = a.epochs.iter().zip(&b.epochs).map(|(a, b)| (a.loss - b.loss).abs() / a.loss);
     losses.fold(0.0, f64::max)
 }
 
-/// How far a process that knows nothing of ranks may be from them: relative differences between losses, and
+/// Tolerances between a single process and the ranks: relative differences between losses, and absolute
 /// differences between accuracies.
 #[derive(Clone, Copy)]
-struct Apart(f64, f64);
+struct Tolerance(f64, f64);
 
-/// What rounding alone makes of some dozen steps.
-const ROUNDING: Apart = Apart(1e-4, 1e-3);
+/// Differences caused by rounding alone over a few dozen steps.
+const ROUNDING: Tolerance = Tolerance(1e-4, 1e-3);
 
-/// Checks that 1, 2 and 4 ranks come to the same, and not further than that from a process that knows nothing
-/// of ranks.
-fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: Apart) {
+/// Checks that 1, 2 and 4 ranks reach the same weights, and that they are within `most` of a single process
+/// that does not use ranks.
+fn check_ranks_match_one_process(data: &[&str], settings: &[&str], most: Tolerance) {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let options = [data, settings, &["--epochs", "3", "--quiet"]].concat();
-    let arguments = |out: &str| words(&[&["train", "--out", out], &options]);
+    let arguments = |out: &str| concat_arguments(&[&["train", "--out", out], &options]);
     succeed(seqfit(home).args(arguments("alone")));
     let (expected, right) = (history(home, "alone"), accuracy(home, "alone"));
     for size in [1, 2, 4] {
@@ -97,17 +97,17 @@ fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: Apart) {
             weights("1") == weights(&out),
             "{settings:?}, {size} ranks: other weights than 1 rank"
         );
-        // One that evaluates by itself finds the same figures as all together.
+        // A single process evaluates to the same metrics as all ranks together.
         let evaluate = ["evaluate", &out, "--json"];
         let one = succeed(seqfit(home).args(evaluate)).stdout;
         let distributed = [&evaluate[..], &["--distributed"]].concat();
         let all = succeed(&mut ranks(home, size, &distributed)).stdout;
         assert_eq!(all.lines().count(), 1, "{all}");
-        let figure = |text: &str, name: &str| {
+        let metric = |text: &str, name: &str| {
             serde_json::from_str::<serde_json::Value>(text).unwrap()[name].clone()
         };
         for name in ["accuracy", "samples", "confusion"] {
-            assert_eq!(figure(&one, name), figure(&all, name), "{name}");
+            assert_eq!(metric(&one, name), metric(&all, name), "{name}");
         }
     }
 }
@@ -115,7 +115,7 @@ fn all_numbers_of_ranks_agree(data: &[&str], settings: &[&str], most: Apart) {
 const DIGITS: [&str; 2] = ["--dataset", "digits"];
 
 #[test]
-fn all_numbers_of_ranks_agree_on_digits() {
+fn mpi_ranks_match_one_process_on_digits() {
     let everything = "--recipe fast99 --validation-split 0.2 --dropout 0.1 --ema 0.9 --clip-norm 1";
     for settings in [
         "--optimizer sgd --momentum 0.9 --batch-size 100",
@@ -124,12 +124,12 @@ fn all_numbers_of_ranks_agree_on_digits() {
         everything,
     ] {
         let settings: Vec<&str> = settings.split(' ').collect();
-        all_numbers_of_ranks_agree(&DIGITS, &settings, ROUNDING);
+        check_ranks_match_one_process(&DIGITS, &settings, ROUNDING);
     }
 }
 
 #[test]
-fn all_numbers_of_ranks_agree_on_streamed_data() {
+fn mpi_ranks_match_one_process_on_streamed_data() {
     let folder = tempfile::tempdir().unwrap();
     let shards = folder.path().join("shards");
     let shards = shards.to_str().unwrap();
@@ -138,31 +138,31 @@ fn all_numbers_of_ranks_agree_on_streamed_data() {
             .args([&["data", "shard", "--shards", "3", "--out", shards], &DIGITS[..]].concat()),
     );
     let data = ["--stream=1", "--data-dir", shards];
-    all_numbers_of_ranks_agree(&data, &["--batch-size", "100"], ROUNDING);
+    check_ranks_match_one_process(&data, &["--batch-size", "100"], ROUNDING);
 }
 
 #[test]
-fn all_numbers_of_ranks_agree_on_mnist() {
+fn mpi_ranks_match_one_process_on_mnist() {
     let Some(mnist) = common::mnist() else { return };
     let data = ["--data-dir", mnist.to_str().unwrap()];
-    // In a process that adds the samples of a batch in one go the last bits are others, and Adam makes more of
-    // them from step to step: in 5,625 of them with the tutorial's batches.
-    let adam = Apart(0.1, 1e-2);
+    // A single process sums the samples of a batch in one go, so the last bits differ, and Adam amplifies these
+    // differences from step to step: over 5,625 steps with the tutorial's batches.
+    let adam = Tolerance(0.1, 1e-2);
     for (settings, most) in
         [("--optimizer sgd --batch-size 512", ROUNDING), ("--batch-size 512", adam), ("", adam)]
     {
         let settings: Vec<&str> = settings.split_terminator(' ').collect();
-        all_numbers_of_ranks_agree(&data, &settings, most);
+        check_ranks_match_one_process(&data, &settings, most);
     }
 }
 
 #[test]
-fn another_number_of_ranks_goes_on_with_a_run() {
+fn resume_with_another_number_of_processes_matches_one_process() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let train = |out: &str, epochs: &str| {
         let options = ["--out", out, "--epochs", epochs, "--quiet", "--batch-size", "100"];
-        words(&[&["train"], &DIGITS, &options])
+        concat_arguments(&[&["train"], &DIGITS, &options])
     };
     succeed(seqfit(home).args(train("alone", "4")));
     succeed(ranks(home, 3, &train("run", "1")).arg("--distributed"));
@@ -171,9 +171,9 @@ fn another_number_of_ranks_goes_on_with_a_run() {
     succeed(seqfit(home).args([&go_on[..], &["4"]].concat()));
     let found = difference(&history(home, "alone"), &history(home, "run"));
     assert!(found < 1e-4, "{found}");
-    // There is nothing left to do, and all ranks end well.
-    let said = succeed(&mut ranks(home, 2, &[&go_on[..5], &["4", "--distributed"]].concat()));
-    assert_eq!(said.stdout, "");
+    // Nothing is left to do, and all ranks exit with success.
+    let output = succeed(&mut ranks(home, 2, &[&go_on[..5], &["4", "--distributed"]].concat()));
+    assert_eq!(output.stdout, "");
 }
 
 #[test]
@@ -181,9 +181,9 @@ fn rank_0_alone_prints_and_writes() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let train = ["train", "--distributed", "--dataset", "digits", "--epochs", "2", "--out", "run"];
-    let said = succeed(&mut ranks(home, 3, &train));
-    assert_eq!(said.stderr.matches("3 ranks train together").count(), 1, "{said:?}");
-    assert_eq!(said.stdout.matches("test: loss").count(), 1, "{said:?}");
+    let output = succeed(&mut ranks(home, 3, &train));
+    assert_eq!(output.stderr.matches("3 ranks train together").count(), 1, "{output:?}");
+    assert_eq!(output.stdout.matches("test: loss").count(), 1, "{output:?}");
     let mut names: Vec<OsString> =
         fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.retain(|name| name != "cache");
@@ -191,10 +191,10 @@ fn rank_0_alone_prints_and_writes() {
 }
 
 #[test]
-fn other_settings_and_data_are_refused_in_one_line() {
+fn different_settings_and_data_are_refused_in_one_line() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    for (other, word) in [
+    for (other, message) in [
         (&["--seed", "8"][..], "same setting seed, found 0 on rank 0 and 8 on rank 1"),
         (&["--hidden", "32"], "same network"),
         (&["--data-dir", "train"], "same training data"),
@@ -213,49 +213,50 @@ fn other_settings_and_data_are_refused_in_one_line() {
         let data = if other[0] == "--data-dir" { &[][..] } else { &DIGITS };
         command.args([":", "-n", "1", env!("CARGO_BIN_EXE_seqfit")]);
         command.args([&options[..], data, other].concat());
-        let said = run(&mut command);
-        assert_ne!(said.code, 0);
-        assert_eq!(errors(&said).len(), 1, "{said:#?}");
-        assert!(errors(&said)[0].contains(word), "{said:#?}");
+        let output = run(&mut command);
+        assert_ne!(output.code, 0);
+        assert_eq!(errors(&output).len(), 1, "{output:#?}");
+        assert!(errors(&output)[0].contains(message), "{output:#?}");
         fs::remove_dir_all(home.join("run")).unwrap();
     }
 }
 
-/// Our own lines about errors; mpirun has a few of its own.
-fn errors(said: &Said) -> Vec<&str> {
-    said.stderr.lines().filter(|line| line.starts_with("error: ")).collect()
+/// Returns seqfit's own error lines; mpirun adds a few more.
+fn errors(output: &CommandOutput) -> Vec<&str> {
+    output.stderr.lines().filter(|line| line.starts_with("error: ")).collect()
 }
 
 #[test]
-fn without_mpirun_the_program_says_what_to_do() {
+fn distributed_without_mpirun_suggests_mpirun() {
     let home = tempfile::tempdir().unwrap();
-    let said = run(seqfit(home.path()).args(["train", "--distributed"]));
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("mpirun -n 4 seqfit train --distributed"), "{said:?}");
+    let output = run(seqfit(home.path()).args(["train", "--distributed"]));
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("mpirun -n 4 seqfit train --distributed"), "{output:?}");
 }
 
 #[test]
-fn a_launcher_that_mpi_does_not_know_is_an_error() {
-    // As of another MPI than the one that the program is built with.
+fn launcher_of_another_mpi_is_an_error() {
+    // These variables are set by a different MPI than the one that the program is built with.
     let home = tempfile::tempdir().unwrap();
     for (rank, lines) in [("0", 1), ("1", 0)] {
         let mut command = seqfit(home.path());
         command.env("PMI_RANK", rank).env("PMI_SIZE", "2");
-        let said = run(command.args(["train", "--distributed", "--dataset", "digits"]));
-        assert_eq!((said.code, errors(&said).len()), (2, lines), "{said:?}");
-        let known =
-            said.stderr.contains("started 2 processes, and MPI, which must find as many, found 1");
-        assert_eq!(known, lines == 1, "{said:?}");
+        let output = run(command.args(["train", "--distributed", "--dataset", "digits"]));
+        assert_eq!((output.code, errors(&output).len()), (2, lines), "{output:?}");
+        let known = output
+            .stderr
+            .contains("started 2 processes, and MPI must find the same number, found 1");
+        assert_eq!(known, lines == 1, "{output:?}");
     }
 }
 
-/// A training that goes on for longer than any test waits, with a checkpoint every half second.
+/// A training run that lasts longer than any test, with a checkpoint every half second.
 struct Job {
     mpirun: Child,
     run: PathBuf,
     begun: Instant,
-    /// What it says: files, of which there is none that somebody must read for it to go on.
-    said: [PathBuf; 2],
+    /// Its stdout and stderr. These are files and not pipes, so that it never blocks on a reader.
+    files: [PathBuf; 2],
 }
 
 const TIMEOUT: &str = "6s";
@@ -264,10 +265,10 @@ impl Job {
     fn start(mut command: Command, run: PathBuf) -> Self {
         command.args(["train", "--distributed", "--rank-timeout", TIMEOUT, "--dataset", "digits"]);
         command.args(["--epochs", "1000000", "--checkpoint-seconds", "0.5", "--quiet", "--out"]);
-        let said = ["stdout", "stderr"].map(|name| run.with_extension(name));
-        let [stdout, stderr] = said.each_ref().map(|path| fs::File::create(path).unwrap());
+        let files = ["stdout", "stderr"].map(|name| run.with_extension(name));
+        let [stdout, stderr] = files.each_ref().map(|path| fs::File::create(path).unwrap());
         let mpirun = command.arg(&run).stdout(stdout).stderr(stderr).spawn().unwrap();
-        let job = Self { mpirun, run, begun: Instant::now(), said };
+        let job = Self { mpirun, run, begun: Instant::now(), files };
         job.wait_for("a checkpoint", || {
             let names = fs::read_dir(job.run.join("checkpoints")).into_iter().flatten();
             let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -283,7 +284,7 @@ impl Job {
         }
     }
 
-    /// The process of a rank.
+    /// Returns the process ID of a rank.
     fn process(&self, rank: usize) -> u32 {
         let mark = format!("OMPI_COMM_WORLD_RANK={rank}\0");
         let run = self.run.to_str().unwrap();
@@ -302,8 +303,8 @@ impl Job {
         succeed(Command::new("kill").args([signal, &self.process(rank).to_string()]));
     }
 
-    /// What it said when it ended, within `limit`, and that the run can go on.
-    fn end(mut self, limit: Duration) -> Said {
+    /// Waits until the job ends, at most `limit`, checks that the run can be resumed, and returns the output.
+    fn end(mut self, limit: Duration) -> CommandOutput {
         let begun = Instant::now();
         let status = loop {
             match self.mpirun.try_wait().unwrap() {
@@ -311,24 +312,24 @@ impl Job {
                 status => break status,
             }
         };
-        let [stdout, stderr] = self.said.each_ref().map(|path| fs::read_to_string(path).unwrap());
+        let [stdout, stderr] = self.files.each_ref().map(|path| fs::read_to_string(path).unwrap());
         let Some(status) = status else {
             self.mpirun.kill().unwrap();
-            panic!("it has not ended in {limit:?}: {stdout}{stderr}");
+            panic!("it did not end within {limit:?}: {stdout}{stderr}");
         };
         eprintln!("it took {:.1} s", begun.elapsed().as_secs_f64());
-        let said = Said { code: status.code().unwrap_or(-1), stdout, stderr };
-        assert_ne!(said.code, 0, "{said:#?}");
+        let output = CommandOutput { code: status.code().unwrap_or(-1), stdout, stderr };
+        assert_ne!(output.code, 0, "{output:#?}");
         let left = Run::open(&self.run).unwrap().newest_checkpoint().unwrap();
         assert!(left.0.is_some() && left.1.is_empty(), "{left:?}");
         let run = self.run.to_str().unwrap();
         let deadline = ["train", "--resume", run, "--max-time", "1s", "--quiet"];
         succeed(seqfit(self.run.parent().unwrap()).args(deadline));
-        said
+        output
     }
 }
 
-/// The timeout, and as much again as two busy processors may take to notice and to end.
+/// The timeout, plus the same time again for two busy processors to detect it and to exit.
 const LIMIT: Duration = Duration::from_secs(12);
 
 #[test]
@@ -338,25 +339,25 @@ fn a_rank_that_is_killed_ends_the_job() {
         let run = home.path().join(format!("run-{rank}"));
         let job = Job::start(ranks::<&str>(home.path(), 3, &[]), run);
         job.signal(rank, "-KILL");
-        let said = job.end(LIMIT);
-        // In mpirun's words, who sees it first.
-        assert!(said.stderr.contains(&format!("process rank {rank} ")), "{said:#?}");
-        assert!(errors(&said).len() <= 1, "{said:#?}");
+        let output = job.end(LIMIT);
+        // mpirun detects it first and reports it in its own words.
+        assert!(output.stderr.contains(&format!("process rank {rank} ")), "{output:#?}");
+        assert!(errors(&output).len() <= 1, "{output:#?}");
     }
 }
 
 #[test]
 fn a_rank_that_hangs_ends_the_job() {
     let home = tempfile::tempdir().unwrap();
-    // Sums of more than four ranks are MPI's own.
+    // With more than four ranks, MPI's own reduction is used.
     for (rank, size) in [(0, 3), (1, 3), (4, 6)] {
         let run = home.path().join(format!("run-{rank}"));
         let job = Job::start(ranks::<&str>(home.path(), size, &[]), run);
         job.signal(rank, "-STOP");
-        let said = job.end(LIMIT);
-        assert_eq!(errors(&said).len(), 1, "{said:#?}");
-        let word = format!("error: rank {rank} has not answered within 6 s");
-        assert!(errors(&said)[0].starts_with(&word), "{said:#?}");
+        let output = job.end(LIMIT);
+        assert_eq!(errors(&output).len(), 1, "{output:#?}");
+        let message = format!("error: rank {rank} has not answered within 6 s");
+        assert!(errors(&output)[0].starts_with(&message), "{output:#?}");
     }
 }
 
@@ -375,37 +376,37 @@ fn a_rank_that_hangs_before_it_begins_ends_the_job() {
         "--distributed",
     ]);
     let begun = Instant::now();
-    let said = run(command.args(["--rank-timeout", TIMEOUT, "--dataset", "digits"]));
+    let output = run(command.args(["--rank-timeout", TIMEOUT, "--dataset", "digits"]));
     eprintln!("it took {:.1} s", begun.elapsed().as_secs_f64());
-    assert!(said.code != 0 && begun.elapsed() < LIMIT, "{:?}: {said:#?}", begun.elapsed());
-    assert_eq!(errors(&said).len(), 1, "{said:#?}");
+    assert!(output.code != 0 && begun.elapsed() < LIMIT, "{:?}: {output:#?}", begun.elapsed());
+    assert_eq!(errors(&output).len(), 1, "{output:#?}");
     assert!(
-        errors(&said)[0].contains("rank 0 has started, and MPI has not brought it"),
-        "{said:#?}"
+        errors(&output)[0].contains("rank 0 has started, and MPI could not connect it"),
+        "{output:#?}"
     );
 }
 
 #[test]
-fn a_training_that_diverges_says_so_once() {
+fn divergence_is_reported_by_one_rank() {
     let home = tempfile::tempdir().unwrap();
     let train = ["train", "--distributed", "--dataset", "digits", "--quiet", "--out", "run"];
     let wild = ["--optimizer", "sgd", "--learning-rate", "1e30"];
-    let said = run(&mut ranks(home.path(), 3, &[&train[..], &wild].concat()));
-    assert_eq!(said.code, 1, "{said:#?}");
-    assert_eq!(errors(&said).len(), 1, "{said:#?}");
+    let output = run(&mut ranks(home.path(), 3, &[&train[..], &wild].concat()));
+    assert_eq!(output.code, 1, "{output:#?}");
+    assert_eq!(errors(&output).len(), 1, "{output:#?}");
     assert!(
-        errors(&said)[0].contains("diverged") && !errors(&said)[0].contains("rank"),
-        "{said:#?}"
+        errors(&output)[0].contains("diverged") && !errors(&output)[0].contains("rank"),
+        "{output:#?}"
     );
 }
 
 #[test]
-fn six_ranks_come_to_what_one_process_comes_to() {
+fn six_ranks_match_one_process() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let train = |out: &str| {
         let options = ["--epochs", "3", "--quiet", "--batch-size", "100", "--out", out];
-        words(&[&["train"], &DIGITS, &options])
+        concat_arguments(&[&["train"], &DIGITS, &options])
     };
     succeed(seqfit(home).args(train("alone")));
     succeed(ranks(home, 6, &train("six")).arg("--distributed"));
@@ -413,7 +414,7 @@ fn six_ranks_come_to_what_one_process_comes_to() {
     assert!(found < ROUNDING.0, "{found}");
 }
 
-/// Two hosts, as far as the network can tell: namespaces with a link between them.
+/// Two simulated hosts: network namespaces with a link between them.
 struct Hosts {
     names: [String; 2],
     agent: PathBuf,
@@ -421,8 +422,8 @@ struct Hosts {
 }
 
 impl Hosts {
-    /// None, after saying so, where hosts cannot be made up: that is for root, and in a container for one that
-    /// may change its networks.
+    /// Creates the hosts, or returns `None` after reporting the test as left out if that is not allowed: it
+    /// needs root, and in a container the permission to change its networks.
     fn new(name: &str) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let names = [format!("{name}-a"), format!("{name}-b")];
@@ -434,9 +435,9 @@ impl Hosts {
         }
         let [a, b] = hosts.names.each_ref().map(String::as_str);
         for host in [a, b] {
-            let said = run(Command::new("ip").args(["netns", "add", host]));
-            if said.code != 0 {
-                not_here(&format!("a test with two hosts ({})", said.stderr.trim()));
+            let output = run(Command::new("ip").args(["netns", "add", host]));
+            if output.code != 0 {
+                not_here(&format!("a test with two hosts ({})", output.stderr.trim()));
                 return None;
             }
         }
@@ -448,14 +449,14 @@ impl Hosts {
             ip(&["-n", host, "link", "set", "veth0", "up"]);
             ip(&["-n", host, "link", "set", "lo", "up"]);
         }
-        // What mpirun takes for ssh: it is called with a host, and a command for a shell there.
+        // Replaces ssh for mpirun, which calls it with a host and a shell command.
         let script = format!("#!/bin/sh\nshift\nexec ip netns exec {b} sh -c \"$*\"\n");
         fs::write(&hosts.agent, script).unwrap();
         succeed(Command::new("chmod").arg("+x").arg(&hosts.agent));
         Some(hosts)
     }
 
-    /// So many ranks, half of them on each host.
+    /// Returns a command for this number of ranks, half of them on each host.
     fn mpirun(&self, home: &Path, ranks: usize) -> Command {
         let inner = mpirun(home, ranks);
         let mut command = Command::new("ip");
@@ -504,18 +505,18 @@ fn ip(arguments: &[&str]) {
     succeed(Command::new("ip").args(arguments));
 }
 
-/// Not the name of another test's, nor of another run's of this one.
+/// Returns a name that no other test and no other run of this test uses.
 fn unique(name: &str) -> String {
     format!("seqfit-{name}-{}", std::process::id())
 }
 
 #[test]
-fn two_hosts_agree() {
+fn two_hosts_match_one_process() {
     let Some(hosts) = Hosts::new(&unique("agree")) else { return };
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let options = ["--epochs", "3", "--quiet", "--batch-size", "100", "--out"];
-    let train = |out: &str| words(&[&["train"], &DIGITS, &options, &[out]]);
+    let train = |out: &str| concat_arguments(&[&["train"], &DIGITS, &options, &[out]]);
     succeed(seqfit(home).args(train("alone")));
     for size in [2, 4] {
         let out = size.to_string();
@@ -535,13 +536,13 @@ fn a_cut_link_ends_the_job() {
     let far = job.process(3);
     hosts.cut();
     let run = job.run.clone();
-    let said = job.end(LIMIT);
-    assert_eq!(errors(&said).len(), 1, "{said:#?}");
-    assert!(errors(&said)[0].contains("ranks 2 and 3 have not answered"), "{said:#?}");
-    // Those beyond the cut end, too.
+    let output = job.end(LIMIT);
+    assert_eq!(errors(&output).len(), 1, "{output:#?}");
+    assert!(errors(&output)[0].contains("ranks 2 and 3 have not answered"), "{output:#?}");
+    // The ranks beyond the cut link exit too.
     let begun = Instant::now();
     while fs::read(format!("/proc/{far}/cmdline")).is_ok_and(|line| !line.is_empty()) {
-        assert!(begun.elapsed() < LIMIT, "rank 3 of {} lives on", run.display());
+        assert!(begun.elapsed() < LIMIT, "rank 3 of {} still runs", run.display());
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -552,6 +553,6 @@ fn a_rank_killed_on_another_host_ends_the_job() {
     let home = tempfile::tempdir().unwrap();
     let job = Job::start(hosts.mpirun(home.path(), 4), home.path().join("run"));
     job.signal(3, "-KILL");
-    let said = job.end(LIMIT);
-    assert!(said.stderr.contains("rank 3"), "{said:#?}");
+    let output = job.end(LIMIT);
+    assert!(output.stderr.contains("rank 3"), "{output:#?}");
 }

@@ -1,5 +1,5 @@
-//! The promise: who has a folder of pictures and nothing else gets to a network that answers over HTTP and in
-//! Python by doing what each command says comes next, word for word.
+//! Tests that a user with only a folder of pictures gets a network that is served over HTTP and runs in Python
+//! by typing exactly the next command that each command prints.
 
 mod common;
 
@@ -9,9 +9,9 @@ use std::process::Command;
 
 use common::python::Python;
 use common::server::Server;
-use common::{Said, exports, listing, run, signals_are_heard};
+use common::{CommandOutput, exports, listing, run, signals_are_heard};
 
-/// A shell with `seqfit` on its path, as after `cargo install`.
+/// Returns a shell with `seqfit` on its path, as after `cargo install`.
 fn shell(home: &Path, line: &str) -> Command {
     signals_are_heard();
     let seqfit = Path::new(env!("CARGO_BIN_EXE_seqfit")).parent().unwrap().display();
@@ -23,13 +23,13 @@ fn shell(home: &Path, line: &str) -> Command {
     command
 }
 
-fn typed(home: &Path, line: &str) -> Said {
-    let said = run(&mut shell(home, line));
-    assert_eq!(said.code, 0, "{line}: {said:#?}");
-    said
+fn typed(home: &Path, line: &str) -> CommandOutput {
+    let output = run(&mut shell(home, line));
+    assert_eq!(output.code, 0, "{line}: {output:#?}");
+    output
 }
 
-/// The command that the output says comes next: there is one, on its last line.
+/// Returns the suggested next command, which must occur once, on the last line.
 fn next(stderr: &str) -> String {
     let last = stderr.lines().last().unwrap_or_default();
     let next = last.strip_prefix("next: ").unwrap_or_else(|| panic!("nothing is next: {stderr}"));
@@ -38,35 +38,36 @@ fn next(stderr: &str) -> String {
 }
 
 #[test]
-fn pictures_become_a_network_in_use_by_what_each_command_says() {
+fn new_user_gets_a_served_and_exported_network_from_the_printed_next_commands() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     common::write_shapes(&home.join("my pictures"));
 
-    // A path that a shell has to be told of.
-    let said = typed(home, "seqfit data pack 'my pictures' --out \"Ann's shapes\"");
-    assert!(said.stdout.ends_with("Ann's shapes: 120 images of 28x28\n"), "{}", said.stdout);
-    let train = next(&said.stderr);
+    // A path that has to be quoted in a shell.
+    let output = typed(home, "seqfit data pack 'my pictures' --out \"Ann's shapes\"");
+    assert!(output.stdout.ends_with("Ann's shapes: 120 images of 28x28\n"), "{}", output.stdout);
+    let train = next(&output.stderr);
     assert!(train.starts_with("seqfit train "), "{train}");
 
-    let said = typed(home, &train);
-    let name = said.stdout.lines().find_map(|line| line.strip_prefix("run:  ")).unwrap().to_owned();
+    let output = typed(home, &train);
+    let name =
+        output.stdout.lines().find_map(|line| line.strip_prefix("run:  ")).unwrap().to_owned();
     assert_eq!(listing(&home.join("runs")), [name.trim_start_matches("runs/")]);
-    let report = next(&said.stderr);
+    let report = next(&output.stderr);
     assert!(report.starts_with("seqfit report "), "{report}");
 
-    let said = typed(home, &report);
-    let page = said.stdout.trim().strip_prefix("report: ").unwrap();
+    let output = typed(home, &report);
+    let page = output.stdout.trim().strip_prefix("report: ").unwrap();
     let page = fs::read_to_string(home.join(page)).unwrap();
     assert!(["circle", "square", "triangle"].iter().all(|class| page.contains(class)));
-    let serve = next(&said.stderr);
+    let serve = next(&output.stderr);
     assert!(serve.starts_with("seqfit serve "), "{serve}");
 
     let errors = home.join("serve.err");
     let begin = |line: String| Server::begin(&mut shell(home, &format!("exec {line}")), &errors);
-    let mut server = begin(serve.clone()).unwrap_or_else(|said| {
-        // Somebody else's port is no fault of what was printed.
-        assert!(said.contains("8000") && said.contains("in use"), "{said}");
+    let mut server = begin(serve.clone()).unwrap_or_else(|stderr| {
+        // If the port is in use by another program, the printed command is not at fault.
+        assert!(stderr.contains("8000") && stderr.contains("in use"), "{stderr}");
         begin(format!("{serve} --port 0")).unwrap()
     });
     for picture in ["circle/3.png", "square/20.png", "triangle/39.png"] {
@@ -80,10 +81,10 @@ fn pictures_become_a_network_in_use_by_what_each_command_says() {
     let export = next(&fs::read_to_string(&errors).unwrap());
     assert!(export.starts_with("seqfit export "), "{export}");
 
-    // The end of the way: lines for Python, which do as they are.
-    let said = typed(home, &export);
-    assert!(!said.stderr.contains("next: "), "{}", said.stderr);
-    let lines = said.stdout;
+    // The last step prints lines for Python, which run unchanged.
+    let output = typed(home, &export);
+    assert!(!output.stderr.contains("next: "), "{}", output.stderr);
+    let lines = output.stdout;
     let Some(python) = exports::python() else { return };
     typed(home, &format!("seqfit evaluate {name} --logits logits.npy"));
     let mut command = Command::new(python);
@@ -97,15 +98,15 @@ fn pictures_become_a_network_in_use_by_what_each_command_says() {
                     found = logits.detach().numpy()\n\
                     assert found.shape == expected.shape == (len(labels), 3)\n\
                     print(numpy.abs(found - expected).max(), (found.argmax(1) == labels).mean())";
-    let said = python.run(compared, "logits", 1);
-    let figures: Vec<f64> = said.split_whitespace().map(|text| text.parse().unwrap()).collect();
-    // The same libtorch, asked in Python.
-    assert!(figures[0] <= 1e-5 && figures[1] >= 0.9, "{said}");
+    let output = python.run(compared, "logits", 1);
+    let printed: Vec<f64> = output.split_whitespace().map(|text| text.parse().unwrap()).collect();
+    // Python uses the same libtorch.
+    assert!(printed[0] <= 1e-5 && printed[1] >= 0.9, "{output}");
 }
 
-/// What a script reads or has asked to be spared is not told what is next.
+/// Output for scripts, and quiet output, has no suggested next command.
 #[test]
-fn scripts_are_not_told_what_is_next() {
+fn quiet_json_and_scripted_commands_print_no_next_command() {
     let home = tempfile::tempdir().unwrap();
     let train = "seqfit train --dataset digits --epochs 1 --out r";
     for line in [
@@ -116,10 +117,10 @@ fn scripts_are_not_told_what_is_next() {
         "seqfit export r --python",
         "seqfit evaluate r",
     ] {
-        let said = typed(home.path(), line);
+        let output = typed(home.path(), line);
         assert!(
-            !said.stderr.contains("next: ") && !said.stdout.contains("next: "),
-            "{line}: {said:?}"
+            !output.stderr.contains("next: ") && !output.stdout.contains("next: "),
+            "{line}: {output:?}"
         );
     }
 }

@@ -1,22 +1,22 @@
-//! The promise: `predict` names what a picture shows, whatever way the picture comes.
+//! Tests that `predict` recognizes pictures in every supported form.
 
 mod common;
 
 use std::path::Path;
 
 use common::pictures::{evaluated, fashion_mnist, predicted, save_images, write_marks};
-use common::{Said, idx, run, seqfit, succeed, write_stripes};
+use common::{CommandOutput, idx, run, seqfit, succeed, write_stripes};
 use image::{GrayImage, Luma, imageops};
 use seqfit::data::{self, Dataset};
 use serde_json::Value;
 
-/// A test image as a picture: its pixels, `k` times enlarged on a sheet, brightness by `paint`.
+/// Returns a test image as a picture: enlarged `k` times on a sheet, with brightness by `paint`.
 fn picture(dataset: &Dataset, i: usize, k: u32, paint: impl Fn(u32, u32, u8) -> u8) -> GrayImage {
     let [height, width] = dataset.image_shape().map(|side| side as u32);
     let pixels = dataset.image(i).to_vec();
     let image = GrayImage::from_raw(width, height, pixels).unwrap();
     let large = imageops::resize(&image, k * width, k * height, imageops::FilterType::CatmullRom);
-    // Not in the middle: preparing must find it.
+    // Off center, so that the preparation must find it.
     GrayImage::from_fn(k * width * 3 / 2, k * height * 2, |x, y| {
         let (dx, dy) = (x.wrapping_sub(k * width / 3), y.wrapping_sub(k * height / 5));
         let ink = large.get_pixel_checked(dx, dy).map_or(0, |pixel| pixel.0[0]);
@@ -25,12 +25,12 @@ fn picture(dataset: &Dataset, i: usize, k: u32, paint: impl Fn(u32, u32, u8) -> 
 }
 
 fn predict(home: &Path, arguments: &[&str]) -> Vec<Value> {
-    let said = succeed(seqfit(home).args(["predict", "run", "--json"]).args(arguments));
-    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let output = succeed(seqfit(home).args(["predict", "run", "--json"]).args(arguments));
+    output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
-fn pictures_of_the_networks_size_and_idx_files_give_the_same_answers() {
+fn pictures_of_the_networks_size_and_idx_files_give_the_same_predictions() {
     let home = tempfile::tempdir().unwrap();
     let train = ["train", "-q", "--dataset", "digits", "--epochs", "20", "--out", "run"];
     succeed(seqfit(home.path()).args(train));
@@ -51,7 +51,7 @@ fn pictures_of_the_networks_size_and_idx_files_give_the_same_answers() {
     let mut right = 0;
     for (i, (a, b)) in from_idx.iter().zip(&from_png).enumerate() {
         assert_eq!((&a["class"], &a["top"][0]["class"]), (&b["class"], &b["class"]));
-        // In float32 a batch of 20 and one image alone differ in the last digits.
+        // In float32 a batch of 20 and a single image differ in the last digits.
         let probability = |p: &Value| p["probability"].as_f64().unwrap();
         assert!((probability(a) - probability(b)).abs() < 1e-5, "{a} {b}");
         assert_eq!((a["index"].as_u64(), b.get("index")), (Some(i as u64), None));
@@ -66,14 +66,14 @@ fn pictures_of_the_networks_size_and_idx_files_give_the_same_answers() {
         right += usize::from(a["class"] == test.classes()[usize::from(test.label(i))]);
     }
     assert!(right >= 16, "{right} of {n}");
-    // For people: a line an image.
-    let said = succeed(seqfit(home.path()).args(["predict", "run", "--top", "1", "images.idx"]));
-    assert!(said.stdout.starts_with("images.idx[0]: "), "{}", said.stdout);
-    assert_eq!(said.stdout.lines().count(), n);
+    // The human-readable output has one line per image.
+    let output = succeed(seqfit(home.path()).args(["predict", "run", "--top", "1", "images.idx"]));
+    assert!(output.stdout.starts_with("images.idx[0]: "), "{}", output.stdout);
+    assert_eq!(output.stdout.lines().count(), n);
 }
 
 #[test]
-fn photos_of_mnist_digits_are_read() {
+fn photos_of_mnist_digits_are_recognized() {
     let Some(folder) = common::mnist() else {
         return;
     };
@@ -82,7 +82,7 @@ fn photos_of_mnist_digits_are_read() {
     train.args(["train", "-q", "--epochs", "3", "--out", "run", "--data-dir"]);
     succeed(train.arg(&folder));
     let (_, test) = data::load_dir(&folder).unwrap();
-    // A hash of the place: noise that repeats.
+    // A hash of the position gives reproducible noise.
     let noise = |x: u32, y: u32| {
         let hash = x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(2_246_822_519);
         f64::from((hash ^ (hash >> 15)) % 13)
@@ -110,7 +110,7 @@ fn photos_of_mnist_digits_are_read() {
     assert!(right >= 93, "{right} of {n}");
 }
 
-/// The classes that a run's `evaluate` gives for its test images, by name.
+/// Returns the class names that a run's `evaluate` predicts for its test images.
 fn evaluated_names(home: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(home.join("run/config.toml")).unwrap();
     let config = seqfit::run::RunConfig::from_toml(text.as_bytes()).unwrap();
@@ -122,14 +122,14 @@ fn train_on(home: &Path, folder: &str) {
     succeed(seqfit(home).args(train));
 }
 
-/// How many answers are the class whose folder the picture lies in.
+/// Returns the number of predictions equal to the name of the picture's folder.
 fn right(answers: &[String], pictures: &[String]) -> usize {
     let class = |path: &String| Path::new(path).parent().unwrap().file_name().unwrap().to_owned();
     answers.iter().zip(pictures).filter(|(answer, path)| class(path) == answer.as_str()).count()
 }
 
 #[test]
-fn packed_pictures_are_answered_as_evaluate_answers_them() {
+fn predictions_for_packed_pictures_match_evaluate() {
     for (kind, size) in [("raw", [28, 28]), ("resize", [70, 42])] {
         let home = tempfile::tempdir().unwrap();
         let tests = write_marks(&home.path().join("marks"), size);
@@ -139,11 +139,11 @@ fn packed_pictures_are_answered_as_evaluate_answers_them() {
         let answers = predicted(home.path(), &tests, &[]);
         assert_eq!(answers, evaluated_names(home.path()), "{kind}");
         assert!(right(&answers, &tests) >= 98, "{kind}: {} of 100", right(&answers, &tests));
-        // They are of the kind that a search for a digit makes alike.
+        // The digit preparation makes these pictures identical.
         let options = ["--prepare", "digit", "--skip-bad"];
         let mut command = seqfit(home.path());
-        let said = run(command.args(["predict", "run", "--top", "1"]).args(options).args(&tests));
-        let right = said.stdout.lines().filter(|line| {
+        let output = run(command.args(["predict", "run", "--top", "1"]).args(options).args(&tests));
+        let right = output.stdout.lines().filter(|line| {
             let (path, answer) = line.split_once(": ").unwrap();
             path.contains(&format!("/{}/", answer.split(' ').next().unwrap()))
         });
@@ -153,7 +153,7 @@ fn packed_pictures_are_answered_as_evaluate_answers_them() {
 }
 
 #[test]
-fn pictures_for_idx_data_of_which_nothing_is_known_are_taken_unchanged() {
+fn pictures_for_unknown_idx_data_are_unchanged() {
     let home = tempfile::tempdir().unwrap();
     let tests = write_marks(&home.path().join("marks"), [28, 28]);
     succeed(seqfit(home.path()).args(["data", "pack", "marks", "--out", "packed", "--raw"]));
@@ -165,7 +165,7 @@ fn pictures_for_idx_data_of_which_nothing_is_known_are_taken_unchanged() {
 }
 
 #[test]
-fn sharded_data_keep_their_preparation() {
+fn sharded_data_keeps_its_preparation() {
     let home = tempfile::tempdir().unwrap();
     let tests = write_marks(&home.path().join("marks"), [56, 56]);
     let pack = ["data", "pack", "marks", "--out", "packed", "--prepare", "resize"];
@@ -181,7 +181,7 @@ fn sharded_data_keep_their_preparation() {
 }
 
 #[test]
-fn fashion_mnist_pictures_are_answered_as_evaluate_answers_them() {
+fn predictions_for_fashion_mnist_pictures_match_evaluate() {
     let Some(folder) = fashion_mnist() else {
         return;
     };
@@ -199,7 +199,7 @@ fn fashion_mnist_pictures_are_answered_as_evaluate_answers_them() {
     assert!(right >= 1200, "{right} of 1500");
 }
 
-/// A run on stripes of 4x4, and a picture that it takes.
+/// Trains a run on 4x4 stripes, and writes a picture that it accepts.
 fn striped() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     write_stripes(&home.path().join("stripes"), 4, 4, 3);
@@ -214,52 +214,52 @@ fn striped() -> tempfile::TempDir {
     home
 }
 
-fn ask(home: &Path, arguments: &[&str]) -> Said {
+fn ask(home: &Path, arguments: &[&str]) -> CommandOutput {
     run(seqfit(home).args(["predict", "run"]).args(arguments))
 }
 
 #[test]
-fn predict_says_how_pictures_are_prepared_unless_it_was_told() {
+fn predict_notes_the_preparation_unless_it_was_given() {
     let home = striped();
     let config = home.path().join("run/config.toml");
     let with = std::fs::read_to_string(&config).unwrap();
-    let said = ask(home.path(), &["good.png", "good.png"]);
+    let output = ask(home.path(), &["good.png", "good.png"]);
     let note = "note: pictures are taken unchanged, as the run's data were (--prepare digit|resize changes \
                 that)\n";
-    assert_eq!((said.code, said.stderr.as_str()), (0, note));
+    assert_eq!((output.code, output.stderr.as_str()), (0, note));
     for options in [&["--prepare", "raw"][..], &["--raw"], &["--prepare", "resize"]] {
-        let said = ask(home.path(), &[options, &["good.png"]].concat());
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{options:?}");
+        let output = ask(home.path(), &[options, &["good.png"]].concat());
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{options:?}");
     }
     assert_eq!(ask(home.path(), &["good.png", "--json"]).stderr, note);
-    // The images of IDX files are never changed.
+    // Images in IDX files are never changed.
     std::fs::write(home.path().join("images.idx"), idx(&[1, 4, 4], &[9; 16])).unwrap();
     assert_eq!(ask(home.path(), &["images.idx"]).stderr, "");
-    let said = ask(home.path(), &["--raw", "--prepare", "digit", "good.png"]);
-    assert_eq!(said.code, 2);
-    // Of a picture of another size it names the way out.
-    let said = ask(home.path(), &["large.png"]);
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("found 9x9: give one of this size, or choose --prepare resize"));
+    let output = ask(home.path(), &["--raw", "--prepare", "digit", "good.png"]);
+    assert_eq!(output.code, 2);
+    // For a picture of another size the error names the cure.
+    let output = ask(home.path(), &["large.png"]);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("found 9x9: give one of this size, or choose --prepare resize"));
     assert_eq!(ask(home.path(), &["large.png", "--prepare", "resize"]).code, 0);
-    // Runs from before it was written down go by the name of their data.
+    // Older runs do not store the preparation: it follows from the name of their data.
     let line = "preparation = \"raw\"\n";
     assert_eq!(with.matches(line).count(), 1);
     let without = with.replace(line, "");
     std::fs::write(&config, &without).unwrap();
-    let said = ask(home.path(), &["good.png"]);
+    let output = ask(home.path(), &["good.png"]);
     let note = "note: pictures are taken unchanged, because nothing is known of how the run's data were made";
-    assert!(said.code == 0 && said.stderr.starts_with(note), "{said:#?}");
+    assert!(output.code == 0 && output.stderr.starts_with(note), "{output:#?}");
     std::fs::write(&config, without.replace("name = \"stripes\"", "name = \"mnist\"")).unwrap();
-    let said = ask(home.path(), &["cross.png"]);
+    let output = ask(home.path(), &["cross.png"]);
     assert!(
-        said.stderr.starts_with("note: pictures are prepared as digits, as the run's"),
-        "{said:#?}"
+        output.stderr.starts_with("note: pictures are prepared as digits, as the run's"),
+        "{output:#?}"
     );
 }
 
 #[test]
-fn bad_files_are_left_out_with_skip_bad_and_named() {
+fn skip_bad_skips_and_names_bad_files() {
     let home = striped();
     let at = |name: &str| home.path().join(name);
     std::fs::write(at("text.png"), "no picture").unwrap();
@@ -286,42 +286,42 @@ fn bad_files_are_left_out_with_skip_bad_and_named() {
         let stopped = ask(home.path(), &["good.png", name, "good.png"]);
         assert_eq!((stopped.code, stopped.stdout.lines().count()), (1, 1), "{name}");
         assert!(stopped.stderr.contains("; --skip-bad leaves out"), "{}", stopped.stderr);
-        let said = ask(home.path(), &["good.png", name, "good.png", "--skip-bad"]);
-        assert_eq!((said.code, said.stdout.lines().count()), (0, 2), "{name}: {said:#?}");
-        assert_eq!(said.stderr.lines().filter(|line| line.starts_with("left out: ")).count(), 1);
-        assert!(said.stderr.contains(name) && said.stderr.ends_with("left out 1 of 3 files\n"));
+        let output = ask(home.path(), &["good.png", name, "good.png", "--skip-bad"]);
+        assert_eq!((output.code, output.stdout.lines().count()), (0, 2), "{name}: {output:#?}");
+        assert_eq!(output.stderr.lines().filter(|line| line.starts_with("left out: ")).count(), 1);
+        assert!(output.stderr.contains(name) && output.stderr.ends_with("left out 1 of 3 files\n"));
         let none = ask(home.path(), &[name, "--skip-bad"]);
         assert_eq!((none.code, none.stdout.as_str()), (1, ""), "{name}");
         assert!(none.stderr.ends_with("error: no picture could be used: left out 1 of 1 file\n"));
     }
-    let said = ask(home.path(), &[&["good.png", "--skip-bad", "--json"], &bad[..]].concat());
-    assert_eq!(said.code, 0);
+    let output = ask(home.path(), &[&["good.png", "--skip-bad", "--json"], &bad[..]].concat());
+    assert_eq!(output.code, 0);
     let lines: Vec<Value> =
-        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 1 + bad.len());
     assert!(lines[0]["error"].is_null() && lines[0]["class"].is_string());
     for (line, name) in lines[1..].iter().zip(bad) {
         assert_eq!((line["image"].as_str(), line.get("class")), (Some(name), None));
         assert!(line["error"].as_str().unwrap().contains(name), "{line}");
     }
-    assert!(said.stderr.ends_with("left out 8 of 9 files\n"), "{}", said.stderr);
+    assert!(output.stderr.ends_with("left out 8 of 9 files\n"), "{}", output.stderr);
 }
 
 #[test]
-fn an_even_picture_shows_no_digit_and_is_left_out() {
+fn uniform_picture_has_no_digit_and_is_skipped() {
     let home = striped();
     GrayImage::from_pixel(40, 40, Luma([200])).save(home.path().join("blank.png")).unwrap();
     let arguments = ["cross.png", "blank.png", "--prepare", "digit", "--skip-bad"];
-    let said = ask(home.path(), &arguments);
-    assert_eq!((said.code, said.stdout.lines().count()), (0, 1), "{said:#?}");
+    let output = ask(home.path(), &arguments);
+    assert_eq!((output.code, output.stdout.lines().count()), (0, 1), "{output:#?}");
     assert!(
-        said.stderr.contains("left out: blank.png: a picture must show something"),
-        "{said:#?}"
+        output.stderr.contains("left out: blank.png: a picture must show something"),
+        "{output:#?}"
     );
 }
 
-/// Returns a picture of a digit's sheet. `paint` gives a pixel's brightness from its place on the
-/// sheet (both from 0 to 1 within it) and its ink (from 0 to 1).
+/// Returns a picture of a digit's sheet. `paint` gives a pixel's brightness from its position on the
+/// sheet (both coordinates are from 0 to 1 within it) and its ink (from 0 to 1).
 fn painted(
     dataset: &Dataset,
     i: usize,
@@ -342,14 +342,14 @@ fn painted(
     })
 }
 
-/// How a sheet lies in the picture: the picture's size in sheets, and the angle.
+/// A sheet's placement in the picture: the picture's size in sheets, and the angle.
 #[derive(Clone, Copy)]
 struct Sheet {
     around: f64,
     degrees: f64,
 }
 
-/// A sheet of paper with its digit, and a dark table around it.
+/// A sheet of paper with its digit, surrounded by a dark table.
 fn on_a_table(x: f64, y: f64, ink: f64) -> f64 {
     let inside = x.min(1.0 - x).min(y).min(1.0 - y);
     if inside < 0.0 { 60.0 } else { 230.0 - 190.0 * ink }
@@ -404,7 +404,7 @@ fn digits_in_frames_and_on_tables_are_recognized() {
 }
 
 #[test]
-fn pictures_without_a_sign_are_errors() {
+fn pictures_without_a_digit_are_errors() {
     let home = tempfile::tempdir().unwrap();
     let train = ["train", "-q", "--dataset", "digits", "--epochs", "1", "--out", "run"];
     succeed(seqfit(home.path()).args(train));
@@ -425,8 +425,8 @@ fn pictures_without_a_sign_are_errors() {
     for (kind, picture) in pictures {
         let name = format!("{kind}.png");
         picture.save(home.path().join(&name)).unwrap();
-        let said = common::run(seqfit(home.path()).args(["predict", "run", &name]));
-        assert_eq!(said.code, 1, "{kind}: {said:#?}");
-        assert!(said.stderr.contains("a picture must show"), "{kind}: {}", said.stderr);
+        let output = common::run(seqfit(home.path()).args(["predict", "run", &name]));
+        assert_eq!(output.code, 1, "{kind}: {output:#?}");
+        assert!(output.stderr.contains("a picture must show"), "{kind}: {}", output.stderr);
     }
 }

@@ -1,5 +1,5 @@
-//! The promise: a recipe is a file of settings that can be shown, changed and repeated, several seeds
-//! are summed up honestly, and the best recipe does what the tutorial only claims.
+//! Tests that recipes are files of settings that can be shown, changed and repeated, that several seeds
+//! are summarized correctly, and that the best recipe reaches the accuracy that the tutorial only claims.
 
 mod common;
 
@@ -10,7 +10,7 @@ use seqfit::run::Run;
 use serde_json::Value;
 
 #[test]
-fn a_recipe_is_shown_changed_and_taken_from_a_file() {
+fn recipe_can_be_shown_changed_and_read_from_a_file() {
     let home = tempfile::tempdir().unwrap();
     let listed = succeed(seqfit(home.path()).args(["recipe", "list"])).stdout;
     let first = |line: &str| line.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
@@ -44,7 +44,7 @@ fn a_recipe_is_shown_changed_and_taken_from_a_file() {
 }
 
 #[test]
-fn a_recipe_for_digits_says_so_on_other_pictures() {
+fn digit_recipe_notes_other_pictures() {
     let home = tempfile::tempdir().unwrap();
     common::write_stripes(&home.path().join("stripes"), 8, 8, 3);
     let own = "description = \"mine\"\ntuned_for = \"digits\"\n";
@@ -53,8 +53,8 @@ fn a_recipe_for_digits_says_so_on_other_pictures() {
     assert!(shown.starts_with(own), "{shown}");
     let note = |recipe: &str, data: &[&str]| {
         let train = ["train", "--fast-dev-run", "--recipe", recipe];
-        let said = succeed(seqfit(home.path()).args(train).args(data)).stderr;
-        said.contains("was tuned for digits, and stripes is not known to be digits")
+        let output = succeed(seqfit(home.path()).args(train).args(data)).stderr;
+        output.contains("was tuned for digits, and stripes is not known to be digits")
     };
     for recipe in ["ten", "fast99", "best", "mine.toml"] {
         assert!(note(recipe, &["--data-dir", "stripes"]), "{recipe}");
@@ -64,7 +64,7 @@ fn a_recipe_for_digits_says_so_on_other_pictures() {
 }
 
 #[test]
-fn without_a_recipe_it_is_the_tutorial() {
+fn training_without_a_recipe_uses_the_tutorial_settings() {
     let home = tempfile::tempdir().unwrap();
     let train = ["train", "-q", "--dataset", "digits", "--epochs", "1", "--out"];
     succeed(seqfit(home.path()).args(train).arg("plain"));
@@ -75,11 +75,11 @@ fn without_a_recipe_it_is_the_tutorial() {
 }
 
 #[test]
-fn several_seeds_are_summed_up_and_go_on_where_they_were() {
+fn several_seeds_are_summarized_and_resumed() {
     let home = tempfile::tempdir().unwrap();
     let train = ["train", "--dataset", "digits", "--epochs", "3", "--seed", "7", "--seeds", "3"];
-    let said = succeed(seqfit(home.path()).args(train).args(["--out", "s"]));
-    assert!(said.stdout.starts_with("test accuracy of 3 seeds: mean "), "{}", said.stdout);
+    let output = succeed(seqfit(home.path()).args(train).args(["--out", "s"]));
+    assert!(output.stdout.starts_with("test accuracy of 3 seeds: mean "), "{}", output.stdout);
     let report = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
     let first = report(&fs::read_to_string(home.path().join("s/seeds.json")).unwrap());
     let accuracies: Vec<f64> = (7..10)
@@ -91,27 +91,27 @@ fn several_seeds_are_summed_up_and_go_on_where_they_were() {
         .collect();
     let mean = accuracies.iter().sum::<f64>() / 3.0;
     assert!((first["accuracy"]["mean"].as_f64().unwrap() - mean).abs() < 1e-12);
-    // The same as one by one.
+    // The same results as one by one.
     let alone =
         ["train", "-q", "--dataset", "digits", "--epochs", "3", "--seed", "8", "--out", "a"];
     succeed(seqfit(home.path()).args(alone));
     let weights = |name: &str| fs::read(home.path().join(name).join("model.safetensors")).unwrap();
     assert!(weights("a") == weights("s/seed-8"));
 
-    // One is missing: it alone is trained, and the figures are the same.
+    // One run is missing: only that one is trained, and the metrics are the same.
     fs::remove_dir_all(home.path().join("s/seed-8")).unwrap();
-    let said = succeed(seqfit(home.path()).args(train).args(["--out", "s", "--json"]));
-    assert_eq!(report(&said.stdout)["accuracy"], first["accuracy"]);
-    // Other settings are refused, not mixed in.
+    let output = succeed(seqfit(home.path()).args(train).args(["--out", "s", "--json"]));
+    assert_eq!(report(&output.stdout)["accuracy"], first["accuracy"]);
+    // Other settings are refused instead of mixed in.
     let other = ["--batch-size", "64", "--out", "s"];
-    let said = run(seqfit(home.path()).args(train).args(other));
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("fit.batch_size was 32, found 64"), "{}", said.stderr);
+    let output = run(seqfit(home.path()).args(train).args(other));
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("fit.batch_size was 32, found 64"), "{}", output.stderr);
 }
 
 #[test]
 #[cfg(unix)]
-fn a_signal_reaches_every_seed_and_the_same_command_goes_on() {
+fn signal_interrupts_every_seed_and_the_same_command_resumes() {
     use std::process::{Command, Stdio};
     let home = tempfile::tempdir().unwrap();
     let train =
@@ -129,11 +129,11 @@ fn a_signal_reaches_every_seed_and_the_same_command_goes_on() {
     let pid = parent.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let output = parent.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(143), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(143), "{stderr}");
     assert!(
-        said.contains("interrupted by SIGTERM; the same command with --out s goes on"),
-        "{said}"
+        stderr.contains("interrupted by SIGTERM; the same command with --out s resumes"),
+        "{stderr}"
     );
     for run in &runs {
         let run = run.parent().unwrap();
@@ -148,24 +148,24 @@ fn a_signal_reaches_every_seed_and_the_same_command_goes_on() {
 }
 
 #[test]
-fn augmented_images_can_be_looked_at() {
+fn augmented_images_can_be_inspected() {
     let home = tempfile::tempdir().unwrap();
     let preview = ["data", "preview", "--dataset", "digits", "--samples", "3", "--epochs", "4"];
     succeed(seqfit(home.path()).args(preview).args(["--out", "sheet.png"]));
     let sheet = image::open(home.path().join("sheet.png")).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (5 * 28 + 4, 3 * 28 + 4));
-    let said = run(seqfit(home.path()).args(preview).args(["--out", "missing/sheet.png"]));
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("missing/sheet.png cannot be written"), "{}", said.stderr);
+    let output = run(seqfit(home.path()).args(preview).args(["--out", "missing/sheet.png"]));
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("missing/sheet.png cannot be written"), "{}", output.stderr);
 }
 
 #[test]
-fn a_fast_recipe_passes_98_7_percent_on_mnist() {
+fn fast_recipe_exceeds_98_7_percent_on_mnist() {
     let Some(folder) = common::mnist() else {
         return;
     };
     let home = tempfile::tempdir().unwrap();
-    // A tenth of the recipe's way to 99 %: docs/accuracy.md has the whole of it, over 5 seeds.
+    // A tenth of the recipe's training to 99 %; docs/accuracy.md has the full result over 5 seeds.
     let train = ["train", "-q", "--recipe", "fast99", "--epochs", "12", "--out", "r", "--data-dir"];
     succeed(seqfit(home.path()).args(train).arg(folder));
     let result = Run::open(&home.path().join("r")).unwrap().result().unwrap();

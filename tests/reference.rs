@@ -1,5 +1,5 @@
-//! The promise: training computes what PyTorch computes. tests/fixtures/make_reference.py made the
-//! numbers.
+//! Tests that training computes the same numbers as PyTorch. tests/fixtures/make_reference.py wrote the
+//! expected values.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -55,7 +55,7 @@ impl Values {
     }
 }
 
-/// The file of weights that a case starts from.
+/// Returns the file with a case's initial weights.
 fn safetensors(values: &BTreeMap<String, Values>) -> Vec<u8> {
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = values
         .iter()
@@ -75,7 +75,7 @@ fn close(got: f64, expected: f64) -> bool {
 }
 
 #[test]
-fn losses_rates_and_weights_equal_pytorchs_for_every_method() {
+fn losses_learning_rates_and_weights_match_pytorch_for_every_method() {
     let reference: Reference =
         serde_json::from_str(include_str!("fixtures/reference.json")).unwrap();
     let pixels = reference.pixels.concat().concat();

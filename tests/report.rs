@@ -1,5 +1,5 @@
-//! The promise: a run's page shows all there is to see in one file that needs nothing else, says what it
-//! lacks, and trusts no name; runs are compared by what is written down about them.
+//! Tests that a run's report is one complete, self-contained file, lists what is missing, and escapes all
+//! names, and that runs are compared by their saved files.
 
 mod common;
 
@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use common::{Said, listing, run, seqfit, succeed, write_stripes};
+use common::{CommandOutput, listing, run, seqfit, succeed, write_stripes};
 use scraper::{ElementRef, Html, Selector};
 use seqfit::report::Calibration;
 use serde_json::Value;
 
-fn train(home: &Path, out: &str, options: &[&str]) -> Said {
+fn train(home: &Path, out: &str, options: &[&str]) -> CommandOutput {
     let quick = ["train", "--dataset", "digits", "--epochs", "3", "--out", out];
     succeed(seqfit(home).args(quick).args(options))
 }
@@ -29,15 +29,15 @@ fn text(element: &ElementRef) -> String {
     element.text().collect()
 }
 
-/// The page, after all that is true of every page.
+/// Parses a page after checking the rules for every page.
 fn page(path: &Path) -> Html {
     let source = read(path);
     let page = Html::parse_document(&source);
     assert_eq!(page.errors, Vec::<&str>::new(), "{}", path.display());
-    // Nothing comes from elsewhere, and nothing runs.
+    // Nothing is loaded from outside, and no script runs.
     for forbidden in ["http:", "https:", "//", "url(", "@import", "javascript:", "srcset", "style="]
     {
-        // In base64 anything may stand.
+        // Base64 data may contain any text.
         let rest: String = source.split('"').filter(|part| !part.starts_with("data:")).collect();
         assert!(!rest.contains(forbidden), "{forbidden} in {}", path.display());
     }
@@ -52,7 +52,7 @@ fn page(path: &Path) -> Html {
     }
     let ids: Vec<_> = all(&page, "[id]").iter().map(|e| e.attr("id").unwrap()).collect();
     assert_eq!(ids.len(), ids.iter().collect::<HashSet<_>>().len(), "{ids:?}");
-    // Every picture is told in words, every table has its heads and says what it is.
+    // Every picture has a text alternative, and every table has headers and a caption.
     for image in all(&page, "img") {
         assert!(image.attr("alt").is_some_and(|alt| alt.len() > 10));
     }
@@ -78,7 +78,7 @@ fn sections(page: &Html) -> Vec<String> {
     all(page, "section > h2").iter().map(|h2| h2.attr("id").unwrap().to_owned()).collect()
 }
 
-/// The names of the plots, after every one of them has been read.
+/// Returns the names of the plots, after reading each of them.
 fn plots(run: &Path) -> Vec<String> {
     let names = listing(&run.join("plots"));
     for name in &names {
@@ -101,13 +101,13 @@ fn plots(run: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_run_has_every_section() {
+fn report_of_a_run_has_every_section() {
     let home = tempfile::tempdir().unwrap();
-    let said = train(home.path(), "r", &["--validation-split", "0.1"]);
-    assert!(said.stdout.ends_with("run:  r\n"), "{said:?}");
-    assert!(said.stderr.ends_with("next: seqfit report r\n"), "{said:?}");
-    let said = succeed(seqfit(home.path()).args(["report", "r"]));
-    assert_eq!(said.stdout, "report: r/report.html\n");
+    let output = train(home.path(), "r", &["--validation-split", "0.1"]);
+    assert!(output.stdout.ends_with("run:  r\n"), "{output:?}");
+    assert!(output.stderr.ends_with("next: seqfit report r\n"), "{output:?}");
+    let output = succeed(seqfit(home.path()).args(["report", "r"]));
+    assert_eq!(output.stdout, "report: r/report.html\n");
     let run = home.path().join("r");
     let page = page(&run.join("report.html"));
     let expected = ["curves", "confusion", "mistakes", "calibration", "weights", "repeat"];
@@ -130,34 +130,34 @@ fn a_run_has_every_section() {
     ];
     assert_eq!(plots(&run), expected);
 
-    // The figures are those that training has written down, and those that evaluate gives.
+    // The metrics are those saved by training, and those of `evaluate`.
     let result: Value = serde_json::from_str(&read(&run.join("result.json"))).unwrap();
     let accuracy = result["test"]["accuracy"].as_f64().unwrap();
-    let percent = format!("digits: {:.2} % right", 100.0 * accuracy);
+    let percent = format!("digits: {:.2} % accuracy", 100.0 * accuracy);
     assert_eq!(text(&all(&page, "h1")[0]), percent);
-    let said = succeed(seqfit(home.path()).args(["evaluate", "r", "--json"]));
-    let evaluated: Value = serde_json::from_str(&said.stdout).unwrap();
-    let rows = all(&page, "[aria-label='Figures of each class'] tbody tr");
+    let output = succeed(seqfit(home.path()).args(["evaluate", "r", "--json"]));
+    let evaluated: Value = serde_json::from_str(&output.stdout).unwrap();
+    let rows = all(&page, "[aria-label='Metrics of each class'] tbody tr");
     assert_eq!(rows.len(), 10);
     for (row, class) in rows.iter().zip(evaluated["classes"].as_array().unwrap()) {
         let cells: Vec<String> = row.child_elements().map(|cell| text(&cell)).collect();
-        let figure = |name: &str| format!("{:.4}", class[name].as_f64().unwrap());
+        let metric = |name: &str| format!("{:.4}", class[name].as_f64().unwrap());
         assert_eq!(cells[0], class["name"].as_str().unwrap());
-        assert_eq!(cells[1..4], ["precision", "recall", "f1"].map(figure));
+        assert_eq!(cells[1..4], ["precision", "recall", "f1"].map(metric));
     }
-    // Mistakes are those of the matrix, the surest first.
+    // The mistakes agree with the matrix, with the most confident first.
     let wrong = (360.0 * (1.0 - accuracy)).round() as usize;
     let shown = all(&page, ".gallery li");
     assert_eq!(shown.len(), wrong.min(24));
     let sure: Vec<f64> = shown
         .iter()
         .map(|item| {
-            let said = text(&item.select(&Selector::parse("p").unwrap()).next().unwrap());
-            said.trim_end_matches(" %").rsplit(' ').next().unwrap().parse().unwrap()
+            let summary = text(&item.select(&Selector::parse("p").unwrap()).next().unwrap());
+            summary.trim_end_matches(" %").rsplit(' ').next().unwrap().parse().unwrap()
         })
         .collect();
     assert!(sure.is_sorted_by(|a, b| a >= b), "{sure:?}");
-    // The command and the config are there as they are on the disk.
+    // The command and the config are shown as saved on disk.
     let config = read(&run.join("config.toml"));
     assert!(all(&page, "pre code").iter().any(|code| text(code) == config));
     let command = "seqfit train --dataset digits --epochs 3 --out r --validation-split 0.1";
@@ -165,21 +165,21 @@ fn a_run_has_every_section() {
 }
 
 #[test]
-fn the_shortest_run_has_a_page() {
+fn shortest_run_has_a_report() {
     let home = tempfile::tempdir().unwrap();
     let options = ["--epochs", "1", "--hidden", "", "--report"];
     let quick = ["train", "--dataset", "digits", "--out", "r"];
-    let said = succeed(seqfit(home.path()).args(quick).args(options));
-    assert!(said.stdout.ends_with("page: r/report.html\n"), "{said:?}");
+    let output = succeed(seqfit(home.path()).args(quick).args(options));
+    assert!(output.stdout.ends_with("page: r/report.html\n"), "{output:?}");
     let page = page(&home.path().join("r/report.html"));
     assert_eq!(sections(&page).len(), 6);
-    assert_eq!(all(&page, "[aria-label='Figures of every epoch'] tbody tr").len(), 1);
+    assert_eq!(all(&page, "[aria-label='Metrics of every epoch'] tbody tr").len(), 1);
     assert!(!text(&page.root_element()).contains("validation accuracy"));
     plots(&home.path().join("r"));
 }
 
 #[test]
-fn names_are_text_whatever_they_hold() {
+fn report_escapes_all_names() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("<i>data");
     let names = [
@@ -199,12 +199,12 @@ fn names_are_text_whatever_they_hold() {
     succeed(seqfit(home.path()).args(options));
     let run = home.path().join("it's <b>");
     let page = page(&run.join("report.html"));
-    let rows = all(&page, "[aria-label='Figures of each class'] tbody th");
+    let rows = all(&page, "[aria-label='Metrics of each class'] tbody th");
     assert_eq!(rows.iter().map(text).collect::<Vec<_>>(), names);
     assert!(text(&all(&page, "h1")[0]).starts_with("<i>data: "));
     assert!(all(&page, "b, i").is_empty());
     plots(&run);
-    // Names are text in the SVG, too, and no colours.
+    // Names are also text in the SVG, and not colors.
     let svg = read(&run.join("plots/confusion.svg"));
     let svg = roxmltree::Document::parse(&svg).unwrap();
     let shown: Vec<_> = svg.descendants().filter(|node| node.has_tag_name("text")).collect();
@@ -216,14 +216,14 @@ fn names_are_text_whatever_they_hold() {
 }
 
 #[test]
-fn many_classes_have_a_matrix_too() {
+fn report_has_a_matrix_for_many_classes() {
     let home = tempfile::tempdir().unwrap();
     for classes in [20, 50, 120, 200] {
         write_stripes(&home.path().join("data"), u32::from(classes), 2, classes);
         let options = ["--epochs", "1", "--out", "r", "--force", "--report"];
         succeed(seqfit(home.path()).args(["train", "--data-dir", "data"]).args(options));
         let page = page(&home.path().join("r/report.html"));
-        let rows = all(&page, "[aria-label='Figures of each class'] tbody tr");
+        let rows = all(&page, "[aria-label='Metrics of each class'] tbody tr");
         assert_eq!(rows.len(), usize::from(classes));
         plots(&home.path().join("r"));
         let (width, height) =
@@ -233,16 +233,16 @@ fn many_classes_have_a_matrix_too() {
 }
 
 #[test]
-fn what_is_missing_is_told_in_the_page() {
+fn report_lists_what_is_missing() {
     let home = tempfile::tempdir().unwrap();
     write_stripes(&home.path().join("data"), 6, 6, 3);
     let options = ["--epochs", "4", "--out", "r"];
     succeed(seqfit(home.path()).args(["train", "--data-dir", "data"]).args(options));
     let run = home.path().join("r");
     let again = || {
-        let said = succeed(seqfit(home.path()).args(["report", "r", "--json"]));
-        let told: Value = serde_json::from_str(&said.stdout).unwrap();
-        let missing = told["missing"].as_array().unwrap().clone();
+        let output = succeed(seqfit(home.path()).args(["report", "r", "--json"]));
+        let summary: Value = serde_json::from_str(&output.stdout).unwrap();
+        let missing = summary["missing"].as_array().unwrap().clone();
         let page = page(&run.join("report.html"));
         let listed = all(&page, ".missing li").iter().map(text).collect::<Vec<_>>();
         assert_eq!(listed, missing.iter().map(|m| m.as_str().unwrap()).collect::<Vec<_>>());
@@ -250,7 +250,7 @@ fn what_is_missing_is_told_in_the_page() {
     };
     assert_eq!(again().0, Vec::<String>::new());
 
-    // Without its data, and with another's.
+    // Without its data, and with other data.
     let hidden = home.path().join("elsewhere");
     fs::rename(home.path().join("data"), &hidden).unwrap();
     let (missing, found, title) = again();
@@ -259,16 +259,16 @@ fn what_is_missing_is_told_in_the_page() {
         "{missing:?}"
     );
     assert_eq!(found, ["curves", "weights", "repeat"]);
-    assert!(title.ends_with("% right"), "{title}");
+    assert!(title.ends_with("% accuracy"), "{title}");
     write_stripes(&home.path().join("data"), 6, 6, 2);
     let (missing, ..) = again();
     assert!(missing.len() == 1 && missing[0].contains("cannot be read"), "{missing:?}");
-    let said = run_in(home.path(), &["report", "r", "--data-dir", "nowhere"]);
-    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
-    let said = run_in(home.path(), &["report", "r", "--data-dir", "elsewhere"]);
-    assert_eq!((said.code, said.stderr.contains("note: ")), (0, false), "{}", said.stderr);
+    let output = run_in(home.path(), &["report", "r", "--data-dir", "nowhere"]);
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    let output = run_in(home.path(), &["report", "r", "--data-dir", "elsewhere"]);
+    assert_eq!((output.code, output.stderr.contains("note: ")), (0, false), "{}", output.stderr);
 
-    // In progress: checkpoints and a line that is being written.
+    // In progress: with checkpoints and a partially written line.
     fs::remove_dir_all(home.path().join("data")).unwrap();
     fs::rename(&hidden, home.path().join("data")).unwrap();
     for file in ["model.safetensors", "model.pt", "result.json"] {
@@ -281,82 +281,87 @@ fn what_is_missing_is_told_in_the_page() {
     assert!(missing.len() == 1 && missing[0].contains("newest checkpoint"), "{missing:?}");
     assert_eq!(found.len(), 6);
 
-    // Just begun.
+    // Just started.
     fs::remove_dir_all(run.join("checkpoints")).unwrap();
     fs::remove_file(run.join("history.csv")).unwrap();
     let (missing, found, title) = again();
     assert!(missing.len() == 1 && missing[0].contains("no network yet"), "{missing:?}");
     assert_eq!((found, title.as_str()), (vec!["repeat".to_owned()], "data: not evaluated yet"));
 
-    // A history that is none is an error, and the page stays.
+    // An invalid history is an error, and the page stays.
     let before = read(&run.join("report.html"));
     fs::write(run.join("history.csv"), "epoch\n1\n").unwrap();
-    let said = run_in(home.path(), &["report", "r"]);
-    assert!(said.code == 1 && said.stderr.contains("is no history of a run's"), "{said:?}");
+    let output = run_in(home.path(), &["report", "r"]);
+    assert!(output.code == 1 && output.stderr.contains("is not a run's history"), "{output:?}");
     assert_eq!(read(&run.join("report.html")), before);
-    let said = run_in(home.path(), &["report", "nowhere"]);
-    assert!(said.code == 1 && said.stderr.contains("is no run folder"), "{said:?}");
+    let output = run_in(home.path(), &["report", "nowhere"]);
+    assert!(output.code == 1 && output.stderr.contains("is not a run folder"), "{output:?}");
 }
 
-fn run_in(home: &Path, arguments: &[&str]) -> Said {
+fn run_in(home: &Path, arguments: &[&str]) -> CommandOutput {
     run(seqfit(home).args(arguments))
 }
 
 #[test]
-fn a_report_belongs_to_its_run() {
+fn report_is_updated_and_removed_with_its_run() {
     let home = tempfile::tempdir().unwrap();
     train(home.path(), "r", &["--report"]);
     let run = home.path().join("r");
     let page = || read(&run.join("report.html"));
     assert!(page().contains("3 epochs"));
-    // Going on makes it anew, so that it never tells of other weights.
+    // Resuming rewrites it, so that it never shows other weights.
     succeed(seqfit(home.path()).args(["train", "--resume", "r", "--epochs", "4"]));
     assert!(page().contains("4 epochs") && !page().contains("3 epochs"));
-    // Nothing else is written over it, and it goes with its run.
+    // No other file overwrites it, and it is removed with its run.
     for file in ["r/report.html", "r/plots/loss.png"] {
-        let said = run_in(home.path(), &["export", "r", "--format", "torchscript", "--out", file]);
-        assert!(said.code == 1 && said.stderr.contains("belongs to the run"), "{said:?}");
+        let output =
+            run_in(home.path(), &["export", "r", "--format", "torchscript", "--out", file]);
+        assert!(output.code == 1 && output.stderr.contains("belongs to the run"), "{output:?}");
     }
     let begin = ["train", "--dataset", "digits", "--epochs", "1", "--out", "r"];
     assert_eq!(run_in(home.path(), &begin).code, 1);
     fs::write(run.join("plots/mine.txt"), "mine").unwrap();
-    let said = run_in(home.path(), &[&begin[..], &["--force"]].concat());
-    assert!(said.code == 1 && said.stderr.contains("holds something else"), "{said:?}");
+    let output = run_in(home.path(), &[&begin[..], &["--force"]].concat());
+    assert!(output.code == 1 && output.stderr.contains("holds something else"), "{output:?}");
     fs::remove_file(run.join("plots/mine.txt")).unwrap();
     succeed(seqfit(home.path()).args(begin).arg("--force"));
     assert!(!run.join("report.html").exists() && !run.join("plots").exists());
-    // A file where the folder should be: nothing is half there.
+    // A file at the path of the folder: nothing is written partially.
     fs::write(run.join("plots"), "a file").unwrap();
-    let said = run_in(home.path(), &["report", "r"]);
-    assert!(said.code == 1 && !run.join("report.html").exists(), "{said:?}");
+    let output = run_in(home.path(), &["report", "r"]);
+    assert!(output.code == 1 && !run.join("report.html").exists(), "{output:?}");
 }
 
 #[test]
-fn runs_stand_side_by_side() {
+fn compare_shows_runs_side_by_side() {
     let home = tempfile::tempdir().unwrap();
     let data = ["--validation-split", "0.2"];
     train(home.path(), "small", &[&data[..], &["--hidden", "8"]].concat());
     let wide = ["--hidden", "32,16", "--activation", "tanh", "--batch-size", "64", "--epochs", "6"];
     let begin = ["train", "--dataset", "digits", "--out", "wide"];
     succeed(seqfit(home.path()).args(begin).args(wide));
-    let said = succeed(seqfit(home.path()).args(["compare", "small", "wide"]));
+    let output = succeed(seqfit(home.path()).args(["compare", "small", "wide"]));
     let line = |name: &str| {
-        let line = said.stdout.lines().find(|line| line.starts_with(name));
-        let line = line.unwrap_or_else(|| panic!("{name}: {}", said.stdout));
+        let line = output.stdout.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name}: {}", output.stdout));
         line[name.len()..].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(line("network"), ["64-8-10", "relu", "64-32-16-10", "tanh"]);
     assert_eq!(line("fit.batch_size"), ["32", "64"]);
     assert_eq!(line("fit.epochs"), ["3", "6"]);
     assert_eq!(line("parameters"), ["610", "2,778"]);
-    assert!(!said.stdout.contains("fit.seed") && !said.stdout.contains("data "), "{}", said.stdout);
+    assert!(
+        !output.stdout.contains("fit.seed") && !output.stdout.contains("data "),
+        "{}",
+        output.stdout
+    );
     assert_eq!(line("validation loss").len(), 2);
     let better = line("test accuracy");
     assert_eq!(better.iter().filter(|word| *word == "*").count(), 1, "{better:?}");
 
     let arguments = ["compare", "wide", "small", "--json", "--out", "c.html"];
-    let said = succeed(seqfit(home.path()).args(arguments));
-    let json: Value = serde_json::from_str(&said.stdout).unwrap();
+    let output = succeed(seqfit(home.path()).args(arguments));
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((&json["runs"][0]["epochs"], &json["same_data"]), (&6.into(), &true.into()));
     assert!(json["runs"][0]["validation_loss"].is_null());
     assert!(json["runs"][1]["validation_loss"].is_f64());
@@ -364,13 +369,13 @@ fn runs_stand_side_by_side() {
     assert_eq!(sections(&page), ["figures", "settings", "curves"]);
     assert_eq!(all(&page, "svg").len(), 6);
 
-    // Tested on other data, nothing is best.
+    // With different test data, no run is the best.
     write_stripes(&home.path().join("stripes"), 8, 8, 10);
     let begin = ["train", "--data-dir", "stripes", "--epochs", "1", "--out", "other"];
     succeed(seqfit(home.path()).args(begin));
-    let said = succeed(seqfit(home.path()).args(["compare", "small", "other"]));
-    assert!(said.stdout.contains("tested on different data"), "{}", said.stdout);
-    let line = said.stdout.lines().find(|line| line.starts_with("test accuracy")).unwrap();
+    let output = succeed(seqfit(home.path()).args(["compare", "small", "other"]));
+    assert!(output.stdout.contains("tested on different data"), "{}", output.stdout);
+    let line = output.stdout.lines().find(|line| line.starts_with("test accuracy")).unwrap();
     assert!(!line.contains('*'), "{line}");
 
     for (arguments, code) in [
@@ -379,22 +384,22 @@ fn runs_stand_side_by_side() {
         (&["compare", "small", "wide", "--out", "wide/config.toml"], 1),
         (&["compare", "small", "wide", "--out", "no/such/c.html"], 1),
     ] {
-        let said = run_in(home.path(), arguments);
-        assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{arguments:?}");
+        let output = run_in(home.path(), arguments);
+        assert_eq!((output.code, output.stdout.as_str()), (code, ""), "{arguments:?}");
     }
 }
 
-/// What would pass for a page if this file's checks could not fail.
+/// Checks that a broken page fails this file's checks.
 #[test]
-fn a_broken_page_is_found() {
+fn broken_page_fails_the_checks() {
     let broken = "<!DOCTYPE html><html><body><p><div></p></b></body></html>";
     assert!(!Html::parse_document(broken).errors.is_empty());
     assert!(roxmltree::Document::parse("<svg><text>&nbsp;</svg>").is_err());
 }
 
-/// tests/fixtures/make_calibration.py has the formulas.
+/// The formulas are in tests/fixtures/make_calibration.py.
 #[test]
-fn calibration_is_what_numpy_says() {
+fn calibration_matches_numpy() {
     let fixture: Value = serde_json::from_str(include_str!("fixtures/calibration.json")).unwrap();
     for case in fixture["cases"].as_array().unwrap() {
         let numbers = |value: &Value| -> Vec<f64> {

@@ -1,6 +1,6 @@
-//! The promise: a report and a comparison are read by everybody, in a real browser: axe-core finds no
-//! serious fault in light or dark, nothing is asked for from outside, and nothing is cut, hidden or written
-//! over on a narrow screen and a wide one, for any number of classes and runs and any length of names.
+//! Tests in a real browser that reports and comparisons are accessible: axe-core finds no serious violation
+//! in light or dark mode, nothing is requested from outside, and no text is cut, hidden or overlapped on a
+//! narrow or a wide screen, for any number of classes and runs and any length of names.
 
 mod common;
 
@@ -11,7 +11,7 @@ use common::{browser, succeed, write_stripes};
 use serde_json::Value;
 
 #[test]
-fn pages_are_for_everybody() {
+fn report_pages_are_accessible() {
     let Some(chromium) = browser() else { return };
     let home = tempfile::tempdir().unwrap();
     let data = match common::mnist() {
@@ -34,9 +34,9 @@ fn pages_are_for_everybody() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report.mjs");
     command.current_dir(home.path()).arg(script).arg(chromium);
     command.args(["a/report.html", "compare.html", "broken.html"]);
-    let said = succeed(&mut command);
-    let told: Vec<Value> =
-        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let output = succeed(&mut command);
+    let results: Vec<Value> =
+        output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let serious = |page: &Value| -> Vec<String> {
         let both = ["light", "dark"].map(|scheme| page["violations"][scheme].as_array().unwrap());
         let all = both.into_iter().flatten();
@@ -44,20 +44,20 @@ fn pages_are_for_everybody() {
             .filter(|found| ["serious", "critical"].contains(&found["impact"].as_str().unwrap()));
         serious.map(ToString::to_string).collect()
     };
-    for page in &told[..2] {
+    for page in &results[..2] {
         assert_eq!(serious(page), Vec::<String>::new());
         assert_eq!(page["requests"], Value::Array(vec![]));
         assert_eq!(page["complaints"], Value::Array(vec![]));
         assert_eq!((&page["broken"], &page["contrast"]), (&0.into(), &2.into()));
-        // The page's style is allowed by its own policy.
+        // The page's own policy allows its style.
         assert_eq!(page["padding"], "12px");
         assert!(page["narrow"].as_u64() <= Some(320), "{}", page["narrow"]);
         for part in ["paper", "ink", "plot"] {
             assert_ne!(page["light"][part], page["dark"][part], "{part}");
         }
     }
-    // The same eyes find fault where there is fault.
-    let broken = &told[2];
+    // The same check finds an existing fault.
+    let broken = &results[2];
     assert!(!serious(broken).is_empty() && broken["narrow"].as_u64() > Some(320), "{broken}");
     assert!(
         !broken["requests"].as_array().unwrap().is_empty() && broken["broken"] == 1,
@@ -73,7 +73,7 @@ fn pages_are_for_everybody() {
     }
 }
 
-/// Names as people give them, and as they should not.
+/// Names of every kind, including bad ones.
 fn names(classes: usize) -> Vec<String> {
     let long = [
         "x".repeat(100),
@@ -87,12 +87,12 @@ fn names(classes: usize) -> Vec<String> {
         .collect()
 }
 
-/// 0 to 9, A to Z, a to z: the classes of EMNIST.
+/// Returns 0 to 9, A to Z, a to z: the classes of EMNIST.
 fn characters() -> Vec<String> {
     ('0'..='9').chain('A'..='Z').chain('a'..='z').map(String::from).collect()
 }
 
-/// Trains shortly on stripes of these classes, and writes the report.
+/// Trains briefly on stripes of these classes, and writes the report.
 fn report_on(home: &Path, out: &str, names: &[String]) {
     let data = home.join(format!("data-{out}"));
     write_stripes(&data, names.len() as u32, 6, names.len() as u8);
@@ -101,7 +101,7 @@ fn report_on(home: &Path, out: &str, names: &[String]) {
     succeed(common::seqfit(home).args(begin).arg("--data-dir").arg(data));
 }
 
-/// Runs on the digits that differ in many settings; `name` makes their folders' names.
+/// Trains runs on the digits that differ in many settings; `name` returns their folder names.
 fn compare(home: &Path, out: &str, runs: usize, name: impl Fn(usize) -> String) {
     let names: Vec<String> = (0..runs).map(name).collect();
     for (i, name) in names.iter().enumerate() {
@@ -119,7 +119,7 @@ fn compare(home: &Path, out: &str, runs: usize, name: impl Fn(usize) -> String) 
     succeed(common::seqfit(home).arg("compare").args(&names).args(["--out", out]));
 }
 
-/// What tests/browser/measure.mjs finds in each page: view by view, its faults.
+/// Returns the faults that tests/browser/measure.mjs finds in each page, view by view.
 fn measured(home: &Path, chromium: &Path, pages: &[&str]) -> Vec<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/measure.mjs");
     let mut command = Command::new("node");
@@ -127,12 +127,12 @@ fn measured(home: &Path, chromium: &Path, pages: &[&str]) -> Vec<Value> {
     if let Some(folder) = std::env::var_os("SEQFIT_SCREENSHOTS") {
         command.arg("--screenshots").arg(folder);
     }
-    let said = succeed(&mut command);
-    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let output = succeed(&mut command);
+    output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
-fn nothing_is_cut_or_written_over_at_either_width() {
+fn report_text_is_never_cut_or_overlapped() {
     let Some(chromium) = browser() else { return };
     let home = tempfile::tempdir().unwrap();
     report_on(home.path(), "classes-2", &["cat".to_owned(), "dog".to_owned()]);
@@ -174,9 +174,9 @@ fn nothing_is_cut_or_written_over_at_either_width() {
     }
 }
 
-/// The same page with one fault each: what is measured can be wrong.
+/// Checks that the measurement finds a fault: each page has one.
 #[test]
-fn a_fault_in_the_layout_is_found() {
+fn layout_check_finds_faults() {
     let Some(chromium) = browser() else { return };
     let home = tempfile::tempdir().unwrap();
     report_on(home.path(), "r", &["cat".to_owned(), "dog".to_owned()]);
@@ -223,7 +223,7 @@ fn a_fault_in_the_layout_is_found() {
     let files: Vec<String> = (0..cases.len()).map(|i| format!("fault-{i}.html")).collect();
     for (file, (_, page)) in files.iter().zip(&cases) {
         assert_ne!(page, &sound);
-        // The page's own policy would not let these styles through.
+        // The page's own policy would block these styles.
         let page = page.replacen("Content-Security-Policy", "x", 1);
         std::fs::write(home.path().join(file), page).unwrap();
     }

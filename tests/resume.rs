@@ -1,5 +1,5 @@
-//! The promise: a training that was interrupted ends with the very weights of one that was not, bit
-//! for bit, wherever it was interrupted and whatever remembers something.
+//! Tests that an interrupted and resumed training run ends with the weights of an uninterrupted one, bit
+//! for bit, wherever it was interrupted and with any stateful option.
 
 mod common;
 
@@ -17,7 +17,7 @@ use seqfit::{
     Optimizer, RmsProp, Schedule, Sequential, Sgd, Snapshot,
 };
 
-/// 3 batches an epoch, the last of them with 5 samples.
+/// Returns data with 3 batches per epoch, the last of them with 5 samples.
 const BATCHES: usize = 3;
 
 fn samples() -> Dataset {
@@ -55,7 +55,7 @@ fn config(optimizer: Optimizer) -> FitConfig {
 }
 
 fn callbacks() -> (EarlyStopping, ReduceLrOnPlateau) {
-    // Impatient, so that they have something to remember.
+    // Low patience, so that they have state to save.
     let early = EarlyStoppingConfig {
         monitor: Metric::ValLoss,
         patience: 3,
@@ -94,7 +94,7 @@ impl Callback for Cut {
     }
 }
 
-/// Weights, and the history without its times.
+/// The weights, and the history without its times.
 type End = (Vec<u8>, Vec<EpochRecord>);
 
 fn end(model: &Sequential, history: History) -> End {
@@ -110,7 +110,7 @@ fn whole(config: &FitConfig) -> End {
     end(&model, history)
 }
 
-/// A checkpoint's way to the disk and back.
+/// Saves and loads a checkpoint.
 fn through_a_file(snapshot: &Arc<Snapshot>) -> Snapshot {
     let identity: Identity = serde_json::from_str("{}").unwrap();
     let bytes = Checkpoint { identity, snapshot: Arc::clone(snapshot) }.to_bytes().unwrap();
@@ -130,7 +130,7 @@ fn optimizers() -> [Optimizer; 6] {
 }
 
 #[test]
-fn wherever_it_was_interrupted_the_end_is_the_same_bit_for_bit() {
+fn resume_reproduces_the_uninterrupted_weights() {
     let engines = [Engine::Autograd, Engine::Fused];
     for (optimizer, engine) in optimizers().map(|o| engines.map(|e| (o, e))).concat() {
         let config = FitConfig { engine, ..config(optimizer) };
@@ -149,7 +149,7 @@ fn wherever_it_was_interrupted_the_end_is_the_same_bit_for_bit() {
             };
             let snapshot = through_a_file(&snapshot);
             let (mut early, mut reduce) = callbacks();
-            // Other weights: all must come from the snapshot.
+            // Different weights: all of them must come from the snapshot.
             let mut model = network(4);
             let history = model
                 .resume(&snapshot, &samples(), &config, &mut [&mut early, &mut reduce])
@@ -160,7 +160,7 @@ fn wherever_it_was_interrupted_the_end_is_the_same_bit_for_bit() {
 }
 
 #[test]
-fn twice_interrupted_and_with_more_epochs_it_is_the_same_too() {
+fn resume_twice_with_more_epochs_reproduces_the_uninterrupted_weights() {
     let long = FitConfig { validation_split: 0.0, ..config(Optimizer::default()) };
     let short = FitConfig { epochs: 2, ..long.clone() };
     let mut model = network(3);
@@ -180,7 +180,7 @@ fn twice_interrupted_and_with_more_epochs_it_is_the_same_too() {
     assert!(end(&model, history) == expected);
 }
 
-/// Counts rollbacks, and interrupts as [`Cut`] does.
+/// Counts rollbacks, and interrupts like [`Cut`].
 struct Back {
     rollbacks: Vec<Rollback>,
     cut: Cut,
@@ -203,8 +203,8 @@ impl Callback for Back {
     }
 }
 
-/// One layer and one epoch, with a learning rate at which logits pass the largest f32; a few times
-/// halved they do not.
+/// One layer and one epoch, with a learning rate at which logits overflow f32; after a few halvings they do
+/// not.
 fn at_the_edge(learning_rate: f64, on_nan: OnNan) -> (Sequential, FitConfig) {
     let model =
         Sequential::new([8, 8]).add(Flatten).add(Dense::new(10)).build(Device::Cpu, 0).unwrap();
@@ -222,7 +222,7 @@ fn at_the_edge(learning_rate: f64, on_nan: OnNan) -> (Sequential, FitConfig) {
 }
 
 #[test]
-fn a_rollback_halves_the_learning_rate_and_survives_an_interruption() {
+fn rollback_halves_the_learning_rate_and_survives_resume() {
     let run = |after, from: Option<&Snapshot>| {
         let (mut model, config) = at_the_edge(4e37, OnNan::Rollback);
         let mut back = Back { rollbacks: Vec::new(), cut: Cut { after, snapshot: None } };
@@ -249,7 +249,7 @@ fn a_rollback_halves_the_learning_rate_and_survives_an_interruption() {
 }
 
 #[test]
-fn three_rollbacks_are_the_most_and_the_error_says_so() {
+fn divergence_after_three_rollbacks_is_an_error() {
     let (mut model, config) = at_the_edge(1e300, OnNan::Rollback);
     let error = model.fit(&samples(), &config, &mut []).unwrap_err().to_string();
     assert!(error.starts_with("training diverged in epoch 1, batch "), "{error}");
@@ -260,18 +260,18 @@ fn three_rollbacks_are_the_most_and_the_error_says_so() {
 }
 
 #[test]
-fn who_ignores_nan_can_end_the_training_without_an_error() {
+fn training_that_ignores_nan_ends_without_an_error() {
     let (mut model, config) = at_the_edge(1e300, OnNan::Ignore);
     let mut terminate = TerminateOnNan::default();
     let mut cut = Cut { after: (1, 0), snapshot: None };
     let history = model.fit(&samples(), &config, &mut [&mut terminate, &mut cut]).unwrap();
     assert_eq!(terminate.at(), Some((1, Some(2))));
     assert_eq!(history.epochs.len(), 1);
-    assert!(cut.snapshot.is_none(), "what is not finite is no place to go on from");
+    assert!(cut.snapshot.is_none(), "there is no snapshot of non-finite weights");
 }
 
 #[test]
-fn a_snapshot_of_something_else_is_refused() {
+fn resume_refuses_a_mismatched_snapshot() {
     let base = config(Optimizer::default());
     let mut cut = Cut { after: (2, 1), snapshot: None };
     network(3).fit(&samples(), &base, &mut [&mut cut]).unwrap();
@@ -286,12 +286,12 @@ fn a_snapshot_of_something_else_is_refused() {
         Sequential::new([8, 8]).add(Flatten).add(Dense::new(10)).build(Device::Cpu, 0).unwrap();
     let error = resume(&snapshot, &mut other, &base).unwrap_err();
     assert!(
-        error.contains("another network or optimiser: the network needs the tensors"),
+        error.contains("another network or optimizer: the network needs the tensors"),
         "{error}"
     );
     let sgd = config(Optimizer::Sgd(Sgd::default()));
     let error = resume(&snapshot, &mut network(3), &sgd).unwrap_err();
-    assert!(error.contains("another network or optimiser"), "{error}");
+    assert!(error.contains("another network or optimizer"), "{error}");
     let batch = FitConfig { batch_size: 20, ..base.clone() };
     let error = resume(&snapshot, &mut network(3), &batch).unwrap_err();
     assert!(
@@ -302,7 +302,7 @@ fn a_snapshot_of_something_else_is_refused() {
     type Change = fn(&mut Snapshot);
     let changes: [(Change, &str); 6] = [
         (|s| s.state.batch = usize::MAX, "an epoch has fewer batches"),
-        (|s| s.state.epoch = 7, "a line an epoch"),
+        (|s| s.state.epoch = 7, "one line per epoch"),
         (|s| s.state.step += 1, "the steps must be"),
         (|s| s.state.learning_rate = -1.0, "learning rate"),
         (|s| s.state.sums.loss = f64::INFINITY, "the loss must be finite"),
@@ -316,10 +316,10 @@ fn a_snapshot_of_something_else_is_refused() {
     }
 }
 
-/// One callback stops the training in the epoch at whose end another interrupts it: what goes on from
-/// the snapshot must not train on.
+/// One callback stops training in an epoch, and another interrupts it at the end of the same epoch:
+/// resuming from the snapshot must not continue training.
 #[test]
-fn a_stop_is_not_lost_in_an_interruption() {
+fn resume_keeps_an_early_stop() {
     struct At(usize, Flow, Option<Arc<Snapshot>>);
     impl Callback for At {
         fn on_epoch_end(
@@ -348,7 +348,7 @@ fn a_stop_is_not_lost_in_an_interruption() {
 }
 
 #[test]
-fn a_config_of_before_there_were_checkpoints_is_still_read() {
+fn config_written_before_checkpoints_existed_is_still_read() {
     let home = tempfile::tempdir().unwrap();
     let train = ["train", "-q", "--dataset", "digits", "--epochs", "1", "--out", "r"];
     common::succeed(common::seqfit(home.path()).args(train));

@@ -1,19 +1,19 @@
-//! The promise: a run folder holds everything, is never overwritten by mistake, and every later
-//! command reads it back.
+//! Tests that a run folder is complete, is never overwritten by mistake, and is readable by every
+//! later command.
 
 mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{Said, listing, run, seqfit, succeed};
+use common::{CommandOutput, listing, run, seqfit, succeed};
 use seqfit::run::{Run, RunConfig};
 use serde_json::Value;
 
 const FILES: [&str; 6] =
     ["checkpoints", "config.toml", "history.csv", "model.pt", "model.safetensors", "result.json"];
 
-fn train(home: &Path, options: &[&str]) -> Said {
+fn train(home: &Path, options: &[&str]) -> CommandOutput {
     run(seqfit(home).args(["train", "--dataset", "digits", "--epochs", "2"]).args(options))
 }
 
@@ -22,13 +22,13 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn training_leaves_a_whole_run_that_evaluates_to_the_same() {
+fn train_writes_a_complete_run_and_evaluate_gives_the_same_metrics() {
     let home = tempfile::tempdir().unwrap();
-    let said = train(home.path(), &["--out", "r", "--json", "--validation-split", "0.1"]);
-    assert_eq!(said.code, 0, "{said:#?}");
+    let output = train(home.path(), &["--out", "r", "--json", "--validation-split", "0.1"]);
+    assert_eq!(output.code, 0, "{output:#?}");
     assert_eq!(listing(&home.path().join("r")), FILES);
 
-    let lines: Vec<Value> = said.stdout.lines().map(json).collect();
+    let lines: Vec<Value> = output.stdout.lines().map(json).collect();
     assert_eq!(lines.len(), 3);
     assert_eq!((&lines[0]["epoch"], &lines[1]["epoch"]), (&Value::from(1), &Value::from(2)));
     assert!(lines[1]["val_accuracy"].as_f64().is_some());
@@ -53,7 +53,7 @@ fn training_leaves_a_whole_run_that_evaluates_to_the_same() {
 }
 
 #[test]
-fn the_config_alone_repeats_the_run() {
+fn config_alone_reproduces_the_run() {
     let home = tempfile::tempdir().unwrap();
     let options = [
         "--out",
@@ -88,35 +88,35 @@ fn the_config_alone_repeats_the_run() {
 }
 
 #[test]
-fn a_run_is_never_overwritten_without_force() {
+fn run_is_never_overwritten_without_force() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(train(home.path(), &["--out", "r", "--seed", "1"]).code, 0);
     let before = fs::read(home.path().join("r/model.safetensors")).unwrap();
-    let said = train(home.path(), &["--out", "r", "--seed", "2"]);
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("is not empty"), "{}", said.stderr);
+    let output = train(home.path(), &["--out", "r", "--seed", "2"]);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("is not empty"), "{}", output.stderr);
     assert_eq!(fs::read(home.path().join("r/model.safetensors")).unwrap(), before);
     assert_eq!(train(home.path(), &["--out", "r", "--seed", "2", "--force"]).code, 0);
     assert!(fs::read(home.path().join("r/model.safetensors")).unwrap() != before);
     assert_eq!(listing(&home.path().join("r")), FILES);
-    // A new run that fails leaves the old one as it was.
+    // A failed new run leaves the old one unchanged.
     let before = fs::read(home.path().join("r/model.safetensors")).unwrap();
-    let said = train(home.path(), &["--out", "r", "--force", "--learning-rate", "1e30"]);
-    assert_eq!(said.code, 1);
+    let output = train(home.path(), &["--out", "r", "--force", "--learning-rate", "1e30"]);
+    assert_eq!(output.code, 1);
     assert_eq!(listing(&home.path().join("r")), FILES);
     assert_eq!(fs::read(home.path().join("r/model.safetensors")).unwrap(), before);
-    // And one that succeeds takes its place, and that of the failed one.
+    // A successful one replaces it, and the failed one.
     assert_eq!(train(home.path(), &["--out", "r", "--force", "--seed", "3"]).code, 0);
     assert_eq!(listing(home.path()), ["r"]);
     assert!(fs::read(home.path().join("r/model.safetensors")).unwrap() != before);
 }
 
 #[test]
-fn a_replacement_never_touches_other_runs_and_can_go_on_later() {
+fn force_never_touches_other_runs_and_a_killed_replacement_resumes() {
     let home = tempfile::tempdir().unwrap();
     let weights = |name: &str| fs::read(home.path().join(name).join("model.safetensors")).unwrap();
     assert_eq!(train(home.path(), &["--out", "a", "--seed", "1"]).code, 0);
-    // Other runs, of names that a replacement might want.
+    // Other runs, with names that a replacement might use.
     for (name, seed) in [("a.new", "2"), ("a.old", "3")] {
         assert_eq!(train(home.path(), &["--out", name, "--seed", seed]).code, 0);
     }
@@ -128,7 +128,7 @@ fn a_replacement_never_touches_other_runs_and_can_go_on_later() {
     assert!(weights("a") == weights("b"));
     assert_eq!(listing(&home.path().join("a")), FILES);
 
-    // Killed, it goes on where it grows, and takes its place then.
+    // After a kill it resumes in its temporary folder, and then replaces the old run.
     let before = weights("b");
     let mut child = seqfit(home.path())
         .args(["train", "-q", "--dataset", "digits", "--epochs", "3000", "--out", "b", "--force"])
@@ -147,9 +147,9 @@ fn a_replacement_never_touches_other_runs_and_can_go_on_later() {
     assert_eq!(listing(&home.path().join("b")), FILES);
 }
 
-/// A process that is killed between the steps of a replacement: the next one ends it.
+/// If a process is killed between the steps of a replacement, the next one completes it.
 #[test]
-fn a_replacement_that_was_cut_short_is_ended() {
+fn interrupted_replacement_is_completed_by_the_next_process() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let real = |name: &str| home.path().canonicalize().unwrap().join(name).display().to_string();
@@ -177,7 +177,7 @@ fn a_replacement_that_was_cut_short_is_ended() {
     fs::rename(at("a"), at("a.old")).unwrap();
     fs::rename(at("a.new"), at("a")).unwrap();
     ended("a", &new);
-    // What is no run is never removed, whatever the marker says.
+    // A folder that is not a run is never removed, even if the marker names it.
     begin();
     fs::create_dir(at("a.old")).unwrap();
     fs::write(at("a.old/letter"), "precious").unwrap();
@@ -185,7 +185,7 @@ fn a_replacement_that_was_cut_short_is_ended() {
     fs::rename(at("a.new"), at("a")).unwrap();
     assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 1);
     assert!(at("a.old/letter").is_file());
-    // Nor are other runs, nor one that another process trains.
+    // The same for other runs, and for a run that another process is training.
     fs::remove_dir_all(at("a.old")).unwrap();
     for name in ["victim", "a.old"] {
         assert_eq!(train(home.path(), &["--out", name, "--seed", "3"]).code, 0);
@@ -200,10 +200,10 @@ fn a_replacement_that_was_cut_short_is_ended() {
     assert!(at("a.old/model.safetensors").is_file());
 }
 
-/// Links and the place of a run that is to be replaced are the runs' own, too.
+/// Links into a run, and the path of a run to be replaced, also belong to the runs.
 #[test]
 #[cfg(unix)]
-fn output_never_overwrites_a_run_in_a_roundabout_way() {
+fn output_through_links_never_overwrites_a_run() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
     let before = fs::read(home.path().join("r/config.toml")).unwrap();
@@ -219,9 +219,9 @@ fn output_never_overwrites_a_run_in_a_roundabout_way() {
         &["train", "--dataset", "digits", "--out", "s", "--csv", "."],
         &["train", "--dataset", "digits", "--out", "t", "--csv", "/dev/null"],
     ] {
-        let said = run(seqfit(home.path()).args(command));
-        assert_eq!(said.code, 1, "{command:?}: {said:#?}");
-        assert!(!said.stderr.contains("epoch 1"), "told before training: {}", said.stderr);
+        let output = run(seqfit(home.path()).args(command));
+        assert_eq!(output.code, 1, "{command:?}: {output:#?}");
+        assert!(!output.stderr.contains("epoch 1"), "reported before training: {}", output.stderr);
         assert_eq!(fs::read(home.path().join("r/config.toml")).unwrap(), before, "{command:?}");
     }
 }
@@ -242,7 +242,7 @@ fn force_replaces_runs_and_nothing_else() {
 }
 
 #[test]
-fn output_never_overwrites_what_the_run_is_made_of() {
+fn output_never_overwrites_the_files_of_its_run() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
     let config = fs::read(home.path().join("r/config.toml")).unwrap();
@@ -253,9 +253,9 @@ fn output_never_overwrites_what_the_run_is_made_of() {
         &["evaluate", "r", "--logits", "r/checkpoints/epoch-0002.safetensors"],
         &["train", "--resume", "r", "--epochs", "3", "--csv", "r/history.csv"],
     ] {
-        let said = run(seqfit(home.path()).args(command));
-        assert_eq!(said.code, 1, "{said:#?}");
-        assert!(said.stderr.contains("belongs to the run"), "{}", said.stderr);
+        let output = run(seqfit(home.path()).args(command));
+        assert_eq!(output.code, 1, "{output:#?}");
+        assert!(output.stderr.contains("belongs to the run"), "{}", output.stderr);
     }
     assert_eq!(fs::read(home.path().join("r/config.toml")).unwrap(), config);
     assert_eq!(run(seqfit(home.path()).args(["export", "r", "--out", "r/model.pt"])).code, 0);
@@ -263,15 +263,15 @@ fn output_never_overwrites_what_the_run_is_made_of() {
 
 #[test]
 #[cfg(unix)]
-fn pipes_and_devices_in_a_run_are_refused_at_once() {
+fn pipes_and_devices_in_a_run_are_refused_immediately() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
     let weights = home.path().join("r/model.safetensors");
     fs::remove_file(&weights).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &weights).unwrap();
-    let said = run(seqfit(home.path()).args(["evaluate", "r"]));
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("must be an ordinary file"), "{}", said.stderr);
+    let output = run(seqfit(home.path()).args(["evaluate", "r"]));
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("must be an ordinary file"), "{}", output.stderr);
 }
 
 #[test]
@@ -279,9 +279,9 @@ fn runs_without_a_name_get_their_own_folders() {
     let home = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         assert_eq!(train(home.path(), &["--epochs", "1", "-q"]).code, 2, "--epochs twice");
-        let said =
+        let output =
             run(seqfit(home.path()).args(["train", "-q", "--dataset", "digits", "--epochs", "1"]));
-        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "", ""));
+        assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (0, "", ""));
     }
     let names = listing(&home.path().join("runs"));
     assert_eq!(names.len(), 2, "{names:?}");
@@ -349,18 +349,18 @@ fn damaged_runs_are_refused_by_every_command() {
             #[cfg(feature = "serve")]
             &["serve", "bad", "--port", "0"],
         ] {
-            let said = run(seqfit(home.path()).args(command));
-            assert_eq!(said.code, 1, "{what} {command:?}: {said:#?}");
-            assert!(said.stderr.contains(message), "{what} {command:?}: {}", said.stderr);
-            assert!(said.stderr.contains("bad/"), "{what} names no path: {}", said.stderr);
-            assert_eq!(said.stderr.lines().count(), 1, "{what}: {}", said.stderr);
+            let output = run(seqfit(home.path()).args(command));
+            assert_eq!(output.code, 1, "{what} {command:?}: {output:#?}");
+            assert!(output.stderr.contains(message), "{what} {command:?}: {}", output.stderr);
+            assert!(output.stderr.contains("bad/"), "{what} names no path: {}", output.stderr);
+            assert_eq!(output.stderr.lines().count(), 1, "{what}: {}", output.stderr);
         }
         assert!(!home.path().join("out.pt").exists());
     }
 }
 
 #[test]
-fn evaluating_notices_that_the_data_changed() {
+fn evaluate_detects_changed_data() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("stripes");
     common::write_stripes(&data, 4, 4, 2);
@@ -379,21 +379,21 @@ fn evaluating_notices_that_the_data_changed() {
     let mut bytes = fs::read(&labels).unwrap();
     bytes[8] ^= 1;
     fs::write(&labels, bytes).unwrap();
-    let said = run(seqfit(home.path()).args(["evaluate", "r"]));
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("t10k-labels-idx1-ubyte"), "{}", said.stderr);
-    // Asked for by name it is evaluated all the same: the figures are of that data.
+    let output = run(seqfit(home.path()).args(["evaluate", "r"]));
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("t10k-labels-idx1-ubyte"), "{}", output.stderr);
+    // Requested by name, the changed data is evaluated: the metrics are for that data.
     succeed(seqfit(home.path()).args(["evaluate", "r", "--data-dir", "stripes"]));
 }
 
 #[test]
-fn the_config_is_there_before_training_ends() {
+fn config_is_written_before_training_ends() {
     let home = tempfile::tempdir().unwrap();
-    // A learning rate that diverges: the run ends with an error, and says what it was.
-    let said = train(home.path(), &["--out", "r", "--learning-rate", "1e30"]);
-    assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("training diverged"), "{}", said.stderr);
+    // With this learning rate training diverges: the run ends with an error and keeps its config.
+    let output = train(home.path(), &["--out", "r", "--learning-rate", "1e30"]);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("training diverged"), "{}", output.stderr);
     assert_eq!(listing(&home.path().join("r")), ["checkpoints", "config.toml", "history.csv"]);
-    // Nothing is lost with it: its place is free.
+    // It holds no network, so its folder may be reused.
     assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
 }

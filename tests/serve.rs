@@ -1,5 +1,5 @@
-//! The promise: `seqfit serve` gives the answers of `seqfit predict` over HTTP, whatever else is sent to
-//! it meanwhile, and ends in good order.
+//! Tests that `seqfit serve` gives the predictions of `seqfit predict` over HTTP, no matter what else is
+//! sent to it at the same time, and shuts down cleanly.
 
 mod common;
 
@@ -40,7 +40,7 @@ fn file(picture: &GrayImage, format: ImageFormat) -> Vec<u8> {
     bytes
 }
 
-/// A digit of the built-in set's test images on a sheet of paper, and its pixels.
+/// Returns a built-in test digit on a sheet of paper, and its pixels.
 fn digit(i: usize) -> (GrayImage, Vec<u8>) {
     let (_, test) = data::load("digits").unwrap();
     let pixels = test.image(i).to_vec();
@@ -57,7 +57,7 @@ fn rows(pixels: &[u8]) -> Vec<&[u8]> {
     pixels.chunks(8).collect()
 }
 
-/// A request that is answered wherever the server is well.
+/// Checks that the server responds to a valid request.
 fn check_well(server: &Server) {
     let body = json!({ "pixels": rows(&digit(0).1) }).to_string();
     let answer = server.ask("POST", "/predict", JSON, body.as_bytes());
@@ -65,7 +65,7 @@ fn check_well(server: &Server) {
 }
 
 #[test]
-fn the_answers_are_those_of_predict_whatever_way_an_image_comes() {
+fn serve_predictions_match_predict_for_every_input_form() {
     let home = trained();
     let server = Server::start(home.path(), &[]);
     let mut bases = Vec::new();
@@ -76,32 +76,32 @@ fn the_answers_are_those_of_predict_whatever_way_an_image_comes() {
         {
             let bytes = file(&sheet, format);
             fs::write(home.path().join(name), &bytes).unwrap();
-            let said = succeed(seqfit(home.path()).args(["predict", "run", "--json", name]));
-            let told: Value = serde_json::from_str(&said.stdout).unwrap();
+            let output = succeed(seqfit(home.path()).args(["predict", "run", "--json", name]));
+            let predicted: Value = serde_json::from_str(&output.stdout).unwrap();
             let direct = server.ask("POST", "/predict?prepared=1", kind, &bytes).json();
             let base = json!({ "image": STANDARD.encode(&bytes) }).to_string();
             let packed = server.ask("POST", "/predict?prepared=1", JSON, base.as_bytes()).json();
             assert_eq!(direct, packed);
-            assert_eq!(direct["label"], told["class"]);
+            assert_eq!(direct["label"], predicted["class"]);
             let class = direct["class"].as_u64().unwrap() as usize;
             let probability = direct["probabilities"][class].as_f64().unwrap();
-            assert!((probability - told["probability"].as_f64().unwrap()).abs() < 1e-6);
+            assert!((probability - predicted["probability"].as_f64().unwrap()).abs() < 1e-6);
             let prepared = direct["prepared"].as_array().unwrap();
             assert!(
                 prepared.len() == 8 && prepared.iter().all(|r| r.as_array().unwrap().len() == 8)
             );
-            // The prepared image is what the network saw.
+            // The prepared image is the network's input.
             let again = json!({ "pixels": prepared }).to_string();
             let again = server.ask("POST", "/predict", JSON, again.as_bytes()).json();
             assert_eq!(again["class"], direct["class"]);
             bases.push(STANDARD.encode(&bytes));
         }
-        // A PNG of the network's own size, unchanged, is its pixels.
+        // With raw=1, a PNG of the network's size gives its own pixels.
         let own = file(&GrayImage::from_raw(8, 8, pixels.clone()).unwrap(), ImageFormat::Png);
         let raw = server.ask("POST", "/predict?raw=1&prepared=1", "image/png", &own).json();
         assert_eq!(raw["prepared"], json!(rows(&pixels)));
     }
-    // A list has the answers of its images in order.
+    // A list gets the predictions for its images in order.
     let many = json!({ "images": bases }).to_string();
     let many = server.ask("POST", "/predict", JSON, many.as_bytes()).json();
     let many = many["predictions"].as_array().unwrap();
@@ -119,7 +119,7 @@ fn the_answers_are_those_of_predict_whatever_way_an_image_comes() {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_json() {
+fn serve_reports_errors_in_json() {
     let home = trained();
     let server = Server::start(home.path(), &[]);
     let png = file(&digit(0).0, ImageFormat::Png);
@@ -168,7 +168,7 @@ fn what_is_wrong_is_said_in_json() {
     let cut = format!("{head}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
     let cut = server.raw(cut.as_bytes()).expect("an answer");
     assert_eq!((cut.status, cut.rule().as_str()), (400, "body"));
-    // What is not even HTTP has no answer of ours, and does no harm.
+    // Bytes that are not HTTP get no response from seqfit, and do no harm.
     assert!(server.raw(b"hello\r\n\r\n").is_none_or(|answer| answer.status == 400));
     let page = server.ask("GET", "/", "", b"");
     assert!(
@@ -177,7 +177,7 @@ fn what_is_wrong_is_said_in_json() {
     check_well(&server);
 }
 
-/// A PNG's header that claims millions of pixels.
+/// Returns a PNG header that claims millions of pixels.
 fn bomb() -> Vec<u8> {
     let mut png = file(&GrayImage::from_pixel(1, 1, Luma([0])), ImageFormat::Png);
     png[16..24].copy_from_slice(&[0, 0, 0x3f, 0xff, 0, 0, 0x3f, 0xff]);
@@ -190,7 +190,7 @@ fn bomb() -> Vec<u8> {
     png
 }
 
-/// The `i`-th of many requests that nobody should send.
+/// Returns the `i`-th malformed request.
 fn hostile(i: usize, png: &[u8]) -> Vec<u8> {
     let noise: Vec<u8> =
         (0..500u32).map(|k| (k.wrapping_mul(2_654_435_761) >> (i % 24)) as u8).collect();
@@ -210,7 +210,7 @@ fn hostile(i: usize, png: &[u8]) -> Vec<u8> {
         }
         9 => b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 18446744073709551615\r\n\r\nabc".to_vec(),
         10 => {
-            // Longer than may be, without a word about it beforehand.
+            // Longer than allowed, without a declared length.
             let head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n";
             let chunk = format!("100000\r\n{}\r\n", "y".repeat(1 << 20));
             [head, &chunk.repeat(if i.is_multiple_of(50) { 5 } else { 0 }), "0\r\n\r\n"].concat().into_bytes()
@@ -220,7 +220,7 @@ fn hostile(i: usize, png: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
+fn serve_survives_malformed_slow_and_cut_requests_with_constant_memory() {
     let malformed = common::all_or_few("malformed requests", 10_000, 1_200);
     let slow = common::all_or_few("slow requests", 1_000, 200);
     let home = trained();
@@ -245,7 +245,7 @@ fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
             }
         });
     };
-    // What libraries set up once is there after a good part of all.
+    // After a third of the requests, libraries have done their one-time allocations.
     let first = malformed / 3;
     send(0..first);
     check_well(&server);
@@ -253,7 +253,7 @@ fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
     send(first..malformed);
     check_well(&server);
     let grown = server.memory().saturating_sub(before);
-    // The allocator's own, as measured: some MB up and down. A leak of 2 KB a request would be more.
+    // The allocator's measured fluctuation is a few MB. A leak of 2 KB per request would be more.
     assert!(grown < 16 << 20, "{grown} bytes more after {malformed} requests");
 
     let begin = |i: usize| {
@@ -262,7 +262,7 @@ fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
             0 => b"",
             1 => b"POST /predict HTTP/1.1\r\nHost:",
             2 => b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n\r\n\x89PNG",
-            // Cut off: a request whose answer nobody reads.
+            // Disconnected: the response to this request is never read.
             _ => b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
         };
         let _ = stream.write_all(part);
@@ -270,13 +270,13 @@ fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
     };
     let open: Vec<_> = (0..slow).filter_map(begin).collect();
     assert_eq!(open.len(), slow / 4 * 3);
-    // They are all there, and others are answered at once.
+    // All are connected, and other requests are served at once.
     check_well(&server);
     let metrics = server.ask("GET", "/metrics", "", b"");
     let metrics = String::from_utf8(metrics.body).unwrap();
     let connections = metrics.lines().find_map(|line| line.strip_prefix("seqfit_connections "));
     assert!(connections.unwrap().parse::<usize>().unwrap() > slow / 2, "{connections:?}");
-    // Each is told that it was too slow, or just hung up on.
+    // Each gets status 408 or is disconnected.
     for mut stream in open {
         if let Some(answer) = answer(&mut stream) {
             assert_eq!(answer.status, 408, "{answer:?}");
@@ -287,7 +287,8 @@ fn malformed_slow_and_cut_requests_leave_it_answering_with_flat_memory() {
     assert!(grown < 24 << 20, "{grown} bytes more after {slow} slow connections");
 }
 
-/// The class that a server gives for each picture as a body and, in lists, in JSON; both must agree.
+/// Returns the class that a server predicts for each picture. Each is sent as a body and in a JSON list, and
+/// both must agree.
 fn served(server: &Server, pictures: &[String]) -> Vec<usize> {
     let class = |value: &Value| value["class"].as_u64().unwrap() as usize;
     let bodies: Vec<Vec<u8>> = pictures.iter().map(|path| fs::read(path).unwrap()).collect();
@@ -306,7 +307,7 @@ fn served(server: &Server, pictures: &[String]) -> Vec<usize> {
 }
 
 #[test]
-fn pictures_are_prepared_as_the_runs_data_were() {
+fn serve_prepares_pictures_like_the_data_of_the_run() {
     for (kind, size) in [("raw", [28, 28]), ("resize", [70, 42])] {
         let home = tempfile::tempdir().unwrap();
         let tests = write_marks(&home.path().join("marks"), size);
@@ -323,13 +324,15 @@ fn pictures_are_prepared_as_the_runs_data_were() {
         let openapi = server.ask("GET", "/openapi.json", "", b"").json();
         let parameters = &openapi["paths"]["/predict"]["post"]["parameters"];
         assert_eq!(parameters[1]["schema"]["default"], kind, "{parameters}");
-        let said = fs::read_to_string(home.path().join("serve.err")).unwrap();
-        assert!(said.starts_with("note: pictures are ") && said.contains("as the run's data were"));
+        let stderr = fs::read_to_string(home.path().join("serve.err")).unwrap();
+        assert!(
+            stderr.starts_with("note: pictures are ") && stderr.contains("as the run's data were")
+        );
     }
 }
 
 #[test]
-fn a_request_or_an_option_prepares_pictures_otherwise() {
+fn serve_preparation_can_be_overridden() {
     let home = trained();
     let server = Server::start(home.path(), &["--prepare", "raw"]);
     let health = server.ask("GET", "/health", "", b"").json();
@@ -345,7 +348,7 @@ fn a_request_or_an_option_prepares_pictures_otherwise() {
     let refused = ask("", &sheet);
     assert_eq!((refused.status, refused.rule().as_str()), (400, "picture"));
     let message = refused.json()["error"]["message"].to_string();
-    assert!(message.contains("found 120x140: send one of this size, or ask with ?prepare=resize"));
+    assert!(message.contains("found 120x140: send one of this size, or use ?prepare=resize"));
     let by = |kind: Preparation| {
         let gray = data::images::from_bytes(&sheet).unwrap();
         json!(rows(&kind.apply(&gray, [8, 8]).unwrap()))
@@ -361,7 +364,7 @@ fn a_request_or_an_option_prepares_pictures_otherwise() {
 }
 
 #[test]
-fn fashion_mnist_pictures_are_answered_as_evaluate_answers_them() {
+fn serve_predictions_for_fashion_mnist_pictures_match_evaluate() {
     let Some(folder) = fashion_mnist() else {
         return;
     };
@@ -379,7 +382,7 @@ fn fashion_mnist_pictures_are_answered_as_evaluate_answers_them() {
     assert!(right >= 960, "{right} of 1200");
 }
 
-/// A server in this process with limits of its own.
+/// Runs `test` against a server in this process with these limits.
 fn with_limits(limits: Limits, test: impl FnOnce(std::net::SocketAddr)) {
     let model = Sequential::new([8, 8]).add(Flatten).add(Dense::new(2));
     let model = model.build(Device::Cpu, 0).unwrap();
@@ -407,7 +410,7 @@ fn ask(address: std::net::SocketAddr, bytes: &[u8]) -> Option<Answer> {
 }
 
 #[test]
-fn limits_of_time_memory_and_number_hold() {
+fn serve_enforces_time_memory_and_connection_limits() {
     let body = json!({ "pixels": vec![vec![0; 8]; 8] }).to_string();
     let whole = request("POST", "/predict", JSON, body.as_bytes());
     let short = Duration::from_millis(300);
@@ -415,11 +418,11 @@ fn limits_of_time_memory_and_number_hold() {
     with_limits(limits, |address| {
         let slow = ask(address, &whole[..whole.len() - 1]).expect("an answer");
         assert_eq!((slow.status, slow.rule().as_str()), (408, "time"));
-        // The head: hung up on without a word, as hyper does it.
+        // A slow request head: hyper closes the connection without a response.
         let began = Instant::now();
         assert!(ask(address, &whole[..20]).is_none_or(|answer| answer.status == 408));
         assert!(began.elapsed() >= short);
-        // A third connection is turned away while two are open.
+        // A third connection is refused while two are open.
         let open = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
         thread::sleep(short / 3);
         let third = ask(address, b"").expect("an answer");
@@ -433,14 +436,14 @@ fn limits_of_time_memory_and_number_hold() {
         assert_eq!((full.status, full.rule().as_str()), (503, "busy"));
         assert!(full.head.contains("retry-after: 1"), "{full:?}");
     });
-    // A picture of 16 million pixels takes longer than that.
+    // A picture of 16 million pixels takes longer than 1 ms.
     let limits = Limits { answer: Duration::from_millis(1), ..Limits::default() };
     with_limits(limits, |address| {
         let large = file(&GrayImage::from_pixel(4000, 4000, Luma([9])), ImageFormat::Png);
         let late = ask(address, &request("POST", "/predict", "image/png", &large)).unwrap();
         assert_eq!((late.status, late.rule().as_str()), (503, "busy"));
     });
-    // A batch of one at most; a short connection.
+    // At most one image per batch, and a short connection timeout.
     let limits = Limits { batch: (256, 64), connection: short, ..Limits::default() };
     with_limits(limits, |address| {
         let two = json!({ "pixels": vec![vec![vec![0; 8]; 8]; 2] }).to_string();
@@ -452,7 +455,7 @@ fn limits_of_time_memory_and_number_hold() {
 }
 
 #[test]
-fn signals_end_it_in_good_order() {
+fn serve_shuts_down_cleanly_on_signals() {
     let home = trained();
     let body = json!({ "pixels": rows(&digit(0).1) }).to_string();
     let whole = request("POST", "/predict", JSON, body.as_bytes());
@@ -463,18 +466,19 @@ fn signals_end_it_in_good_order() {
         check_well(&server);
         server.signal(name);
         thread::sleep(Duration::from_millis(200));
-        // Nothing new; what has begun is ended; who only holds a connection hinders nobody.
+        // New connections are refused, started requests are completed, and idle connections do not delay
+        // the exit.
         let address = server.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
         assert!(std::net::TcpStream::connect(address).is_err());
         begun.write_all(&whole[whole.len() - 5..]).unwrap();
         assert_eq!(answer(&mut begun).map(|answer| answer.status), Some(200));
         assert_eq!(server.wait().code(), Some(code));
-        let said = fs::read_to_string(home.path().join("serve.err")).unwrap();
+        let stderr = fs::read_to_string(home.path().join("serve.err")).unwrap();
         let end = format!("ended by SIG{name}\nnext: seqfit export run --python\n");
-        assert!(said.ends_with(&end), "{said}");
+        assert!(stderr.ends_with(&end), "{stderr}");
         drop(idle);
     }
-    // A request that does not come to its end is cut off; a second signal does not wait for that.
+    // A request that is never completed is cut off; a second signal exits without waiting for that.
     let mut server = Server::start(home.path(), &[]);
     let mut begun = server.connect();
     begun.write_all(&whole[..whole.len() - 5]).unwrap();
@@ -489,22 +493,22 @@ fn signals_end_it_in_good_order() {
     check_well(&server);
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(143));
-    let said = fs::read_to_string(home.path().join("serve.err")).unwrap();
-    assert!(said.contains("warning: 1 connection "), "{said}");
+    let stderr = fs::read_to_string(home.path().join("serve.err")).unwrap();
+    assert!(stderr.contains("warning: 1 connection "), "{stderr}");
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_an_error() {
+fn serve_address_that_cannot_be_bound_is_an_error() {
     let home = trained();
     let server = Server::start(home.path(), &[]);
     let port = server.url().trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
-    for (options, words) in [
+    for (options, message) in [
         (["--port", port.as_str()], "choose another --port"),
         (["--host", "192.0.2.1"], "choose another --host"),
     ] {
-        let said = common::run(seqfit(home.path()).args(["serve", "run"]).args(options));
-        assert_eq!(said.code, 1, "{said:?}");
-        assert!(said.stderr.contains(words) && said.stdout.is_empty(), "{said:?}");
+        let output = common::run(seqfit(home.path()).args(["serve", "run"]).args(options));
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains(message) && output.stdout.is_empty(), "{output:?}");
     }
     let flat = Sequential::new([64]).add(Dense::new(2)).build(Device::Cpu, 0).unwrap();
     let card = Card {
@@ -522,7 +526,7 @@ fn an_address_that_cannot_be_had_is_an_error() {
 }
 
 #[test]
-fn openapi_metrics_and_answers_are_what_others_read() {
+fn serve_openapi_metrics_and_responses_are_valid() {
     let needed = ["openapi_spec_validator", "prometheus_client"];
     let Some(python) = common::python_with(&needed) else { return };
     let home = trained();
@@ -543,8 +547,8 @@ fn openapi_metrics_and_answers_are_what_others_read() {
     write("openapi.json", server.ask("GET", "/openapi.json", "", b""));
     write("metrics.txt", server.ask("GET", "/metrics", "", b""));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_openapi.py");
-    let said = succeed(Command::new(python).arg(script).arg(&folder));
-    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    let output = succeed(Command::new(python).arg(script).arg(&folder));
+    let found: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(found["answers"], 8, "{found}");
     assert_eq!(found["metrics"].as_array().map(Vec::len), Some(7), "{found}");
 }

@@ -1,7 +1,7 @@
-//! The promise: the page of `seqfit serve` works in a real browser, for everybody: all ten digits drawn by
-//! pointer events get their right answer, by mouse, finger and keyboard, and axe-core finds no serious
-//! fault in light and dark. Pictures that the server refuses have its reason below them, and nothing is cut or
-//! written over. tests/browser/check_page.mjs and check_pictures.mjs are what opens it.
+//! Tests the page of `seqfit serve` in a real browser. All ten digits drawn by pointer events are predicted
+//! correctly, mouse, touch and keyboard work, and axe-core finds no serious violation in light or dark mode.
+//! Refused pictures have the server's reason below them, and no text is cut or overlapped.
+//! tests/browser/check_page.mjs and check_pictures.mjs drive the browser.
 
 mod common;
 
@@ -14,7 +14,7 @@ use common::{seqfit, succeed, write_stripes};
 use seqfit::data::{self, Dataset};
 use serde_json::{Value, json};
 
-/// The first image of each digit, as the browser's script wants them.
+/// Returns the first image of each digit in the format of the browser script.
 fn digits(test: &Dataset, right: bool) -> Value {
     let [_, width] = test.image_shape();
     let one = |digit: u8| {
@@ -26,12 +26,12 @@ fn digits(test: &Dataset, right: bool) -> Value {
 }
 
 #[test]
-fn the_page_works_in_a_real_browser() {
+fn serve_page_works_in_a_browser() {
     let Some(chromium) = common::browser() else { return };
     let Some(node) = common::program(&["node"]) else { return };
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let home = tempfile::tempdir().unwrap();
-    // The small digits make a network that need not be right about what is drawn; MNIST's must be.
+    // A network trained on the small digits may mispredict drawings; MNIST's must be correct.
     let mut train = seqfit(home.path());
     train.args(["train", "-q", "--out", "run", "--recipe", "fast99", "--epochs", "12"]);
     let (test, right) = match common::mnist() {
@@ -55,13 +55,13 @@ fn the_page_works_in_a_real_browser() {
         .arg(chromium)
         .arg(&file)
         .args(shots);
-    let said = succeed(&mut check);
-    let found: Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!(found["told"].as_object().map(|told| told.len()), Some(10), "{found}");
+    let output = succeed(&mut check);
+    let found: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(found["predicted"].as_object().map(|digits| digits.len()), Some(10), "{found}");
     assert_eq!(found["violations"].as_object().map(|pages| pages.len()), Some(6), "{found}");
 }
 
-/// Shows pictures to the page of home/run, and returns what tests/browser/check_pictures.mjs found.
+/// Shows pictures to the page of home/run, and returns the result of tests/browser/check_pictures.mjs.
 fn shown_pictures(home: &Path, refused: &str, name: &str) -> Option<Value> {
     let chromium = common::browser()?;
     let node = common::program(&["node"])?;
@@ -78,12 +78,12 @@ fn shown_pictures(home: &Path, refused: &str, name: &str) -> Option<Value> {
     let mut check = Command::new(node);
     check.current_dir(home).arg(script).arg(server.url()).arg(chromium);
     check.args(["picture.png", refused, name]).args(std::env::var_os("SEQFIT_SCREENSHOTS"));
-    let said = succeed(&mut check);
-    Some(serde_json::from_str(&said.stdout).unwrap())
+    let output = succeed(&mut check);
+    Some(serde_json::from_str(&output.stdout).unwrap())
 }
 
 #[test]
-fn a_refusal_has_the_servers_reason_below_the_picture() {
+fn serve_page_shows_the_reason_below_a_refused_picture() {
     let home = tempfile::tempdir().unwrap();
     let train = ["train", "-q", "--dataset", "digits", "--epochs", "2", "--out", "run"];
     succeed(seqfit(home.path()).args(train));
@@ -93,7 +93,7 @@ fn a_refusal_has_the_servers_reason_below_the_picture() {
 }
 
 #[test]
-fn networks_of_pictures_are_shown_pictures_alone() {
+fn serve_page_for_pictures_offers_only_pictures() {
     let home = tempfile::tempdir().unwrap();
     write_stripes(&home.path().join("data"), 62, 62, 62);
     let mut names: Vec<String> = (0..62).map(|i| format!("class number {i}")).collect();

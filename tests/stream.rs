@@ -1,5 +1,5 @@
-//! The promise: data that stays in its files is trained on as data in memory is, within a bound of memory,
-//! and a training that was interrupted ends with the very weights of one that was not.
+//! Tests that streamed data is trained on like data in memory, within a memory limit, and that an interrupted
+//! and resumed training run ends with the weights of an uninterrupted one.
 
 mod common;
 
@@ -13,7 +13,7 @@ use seqfit::data::{self, Augment, Dataset, StreamMemory};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::{Activation, Device, Engine, FitConfig, Sequential, Snapshot, TrainError};
 
-/// The digits in a folder of shards.
+/// Writes the digits into a folder of shards.
 fn shards(folder: &Path, count: usize) -> PathBuf {
     let (train, test) = data::load("digits").unwrap();
     let path = folder.join("shards");
@@ -49,7 +49,7 @@ fn config(engine: Engine) -> FitConfig {
     }
 }
 
-/// Interrupts in a batch of the second epoch.
+/// Interrupts training in a batch of the second epoch.
 #[derive(Default)]
 struct Cut(Option<Arc<Snapshot>>);
 
@@ -67,7 +67,7 @@ impl Callback for Cut {
 }
 
 #[test]
-fn an_interrupted_training_ends_with_the_same_weights() {
+fn resume_of_streamed_training_reproduces_the_uninterrupted_weights() {
     let folder = tempfile::tempdir().unwrap();
     let train = streamed(&shards(folder.path(), 4));
     for engine in [Engine::Autograd, Engine::Fused] {
@@ -80,7 +80,7 @@ fn an_interrupted_training_ends_with_the_same_weights() {
         model.fit(&train, &config, &mut [&mut cut]).unwrap();
         let snapshot = cut.0.take().unwrap();
         assert_eq!((snapshot.state.epoch, snapshot.state.batch), (1, 7));
-        // Nor do threads change a bit where the engine says so.
+        // The number of threads changes no bit either, for an engine that guarantees this.
         let config = FitConfig { threads: Some(1), ..config };
         if engine == Engine::Fused {
             let mut other = network();
@@ -94,7 +94,7 @@ fn an_interrupted_training_ends_with_the_same_weights() {
 }
 
 #[test]
-fn both_engines_see_the_same_samples() {
+fn both_engines_stream_the_same_samples() {
     let folder = tempfile::tempdir().unwrap();
     let train = streamed(&shards(folder.path(), 3));
     let loss = |engine| {
@@ -107,7 +107,7 @@ fn both_engines_see_the_same_samples() {
 }
 
 #[test]
-fn evaluation_is_that_of_memory() {
+fn streamed_evaluation_matches_evaluation_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let (train, _) = data::load("digits").unwrap();
     let files = streamed(&shards(folder.path(), 3));
@@ -116,7 +116,7 @@ fn evaluation_is_that_of_memory() {
 }
 
 #[test]
-fn a_file_that_is_cut_while_training_is_an_error() {
+fn file_truncated_during_training_is_an_error() {
     struct Cutting(PathBuf);
     impl Callback for Cutting {
         fn on_epoch_begin(&mut self, epoch: usize) -> Result<(), CallbackError> {
@@ -142,20 +142,20 @@ fn a_file_that_is_cut_while_training_is_an_error() {
 }
 
 #[test]
-fn the_commands_stream() {
+fn train_evaluate_and_report_accept_streamed_data() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
     let done = |arguments: &[&str]| succeed(seqfit(home).args(arguments)).stdout;
     let refused = |arguments: &[&str]| {
-        let said = run(seqfit(home).args(arguments));
-        assert_ne!(said.code, 0, "{said:#?}");
-        said.stderr
+        let output = run(seqfit(home).args(arguments));
+        assert_ne!(output.code, 0, "{output:#?}");
+        output.stderr
     };
     let shard = ["data", "shard", "--dataset", "digits", "--shards", "3", "--out", "data"];
     let out = done(&shard);
     assert!(out.contains("1437 training images in 3 shards, 360 test images"), "{out}");
     assert!(refused(&shard).contains("holds something"));
-    // In memory they are not for.
+    // Shards are refused without --stream.
     assert!(refused(&["train", "--data-dir", "data"]).contains("add --stream"));
 
     let stream = ["--stream=1", "--data-dir", "data"];
@@ -164,7 +164,7 @@ fn the_commands_stream() {
     done(&with(&train));
     let config = fs::read_to_string(home.join("run/config.toml")).unwrap();
     assert!(config.contains("stream = 1\n"), "{config}");
-    // The run knows that its data is streamed.
+    // The run records that its data is streamed.
     assert_eq!(done(&["evaluate", "run"]), done(&with(&["evaluate", "run"])));
     done(&["report", "run"]);
     done(&["train", "--resume", "run", "--epochs", "3"]);

@@ -1,4 +1,4 @@
-//! The promise: the real TensorBoard reads the event files that training writes.
+//! Tests that the real TensorBoard reads the event files that training writes.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use common::{run, seqfit, succeed};
 
-/// Prints what TensorBoard's own reader finds in a folder of event files.
+/// Prints the contents of a folder of event files, read by TensorBoard's own reader.
 const READER: &str = r#"
 import json, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -32,14 +32,14 @@ fn tensorboard_reads_curves_histograms_and_pictures() {
     let train =
         ["train", "-q", "--dataset", "digits", "--epochs", "3", "--validation-split", "0.2"];
     succeed(seqfit(home.path()).args(train).args(["--out", "r", "--tensorboard"]));
-    // A run that goes on adds a file.
+    // A resumed run adds a file.
     let on = ["train", "-q", "--resume", "r", "--epochs", "4", "--tensorboard"];
     succeed(seqfit(home.path()).args(on));
     let folder = home.path().join("r/tensorboard");
-    let said = run(Command::new(python).args(["-c", READER]).arg(&folder));
-    assert_eq!(said.code, 0, "{said:#?}");
+    let output = run(Command::new(python).args(["-c", READER]).arg(&folder));
+    assert_eq!(output.code, 0, "{output:#?}");
     let found: serde_json::Value =
-        serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+        serde_json::from_str(output.stdout.lines().last().unwrap()).unwrap();
     let history = std::fs::read_to_string(home.path().join("r/history.csv")).unwrap();
     let columns: Vec<&str> = history.lines().next().unwrap().split(',').collect();
     for (part, tag, column) in [
@@ -65,20 +65,21 @@ fn tensorboard_reads_curves_histograms_and_pictures() {
         assert_eq!((point[1].as_f64(), point[2].as_f64()), (Some(8192.0), Some(8192.0)));
     }
     assert_eq!(found["train"]["images"]["first layer's weights"].as_array().unwrap().len(), 4);
-    // They are part of the run, and go with it.
+    // They are part of the run, and are removed with it.
     succeed(seqfit(home.path()).args(train).args(["--out", "r", "--force"]));
     assert!(!folder.exists());
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_at_the_end() {
+fn tensorboard_folder_that_cannot_be_written_is_reported_at_the_end() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("file"), "").unwrap();
     let train = "train -q --dataset digits --epochs 1 --out r --tensorboard file/events";
-    let said = run(seqfit(home.path()).args(train.split(' ')));
-    assert_eq!(said.code, 1);
+    let output = run(seqfit(home.path()).args(train.split(' ')));
+    assert_eq!(output.code, 1);
     assert!(
-        said.stderr.contains("not everything could be kept") && said.stderr.contains("file/events")
+        output.stderr.contains("not everything could be kept")
+            && output.stderr.contains("file/events")
     );
     assert!(home.path().join("r/model.pt").is_file());
 }

@@ -1,4 +1,4 @@
-//! Checkpoints: as they come, and with a right checksum, which anybody can compute.
+//! Checkpoints, with the input's checksum and with the correct one, which anyone can compute.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,8 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
     let digest: String = Sha256::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
     signed[place..place + 64].copy_from_slice(digest.as_bytes());
     if let Ok(checkpoint) = Checkpoint::from_bytes(&signed) {
-        // What is read can be written, and comes back.
-        let again = checkpoint.to_bytes().expect("what was read is finite");
-        assert_eq!(Checkpoint::from_bytes(&again).expect("our own"), checkpoint);
+        // A checkpoint that was read can be written and read back.
+        let again = checkpoint.to_bytes().expect("a checkpoint that was read is finite");
+        assert_eq!(Checkpoint::from_bytes(&again).expect("a written checkpoint"), checkpoint);
     }
 });

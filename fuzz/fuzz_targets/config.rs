@@ -7,7 +7,7 @@ use seqfit::run::{Identity, RunConfig};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(config) = RunConfig::from_toml(bytes) {
-        // Whatever is accepted can be worked with.
+        // Everything that is accepted must be usable.
         Summary::new(&config.network).expect("a checked network");
         config.fit.check().expect("checked settings");
         Identity::of(&config).expect("plain data");

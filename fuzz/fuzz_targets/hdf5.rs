@@ -1,4 +1,4 @@
-//! Keras's weights: HDF5 behind its signature, which changes would only break.
+//! Keras weights in HDF5: the input follows the signature, which mutations would only break.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! IDX files as they come: plain or gzip, told apart by their first bytes.
+//! IDX files, plain or gzip, which the reader distinguishes by their first bytes.
 #![no_main]
 
 use std::path::Path;

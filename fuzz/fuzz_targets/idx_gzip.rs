@@ -1,5 +1,5 @@
-//! What is inside a gzip: the input is compressed first, and may be cut, so that mutations reach the
-//! reader behind the decompressor and its checksum.
+//! IDX files in gzip: the input is compressed first, and may be truncated, so that mutations pass the
+//! decompressor and its checksum and reach the reader.
 #![no_main]
 
 use std::io::Write;
@@ -12,8 +12,8 @@ use seqfit::data::idx;
 fuzz_target!(|input: (u8, u16, Vec<u8>)| {
     let (level, keep, contents) = input;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(u32::from(level % 10)));
-    encoder.write_all(&contents).expect("memory takes everything");
-    let mut gzip = encoder.finish().expect("memory takes everything");
+    encoder.write_all(&contents).expect("writing to memory succeeds");
+    let mut gzip = encoder.finish().expect("writing to memory succeeds");
     if level >= 128 {
         gzip.truncate(usize::from(keep));
     }

@@ -1,4 +1,4 @@
-//! Files of weights in any format, as they are.
+//! Weight files in any format, as raw bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! An array in a .npz archive, whose checksum is right whatever it holds.
+//! An array in a .npz archive with a correct checksum for any content.
 #![no_main]
 
 use std::io::{Cursor, Write};

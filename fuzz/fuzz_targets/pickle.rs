@@ -1,4 +1,4 @@
-//! The pickle of a torch.save archive, whose checksum is right whatever it says.
+//! The pickle in a torch.save archive with a correct checksum for any content.
 #![no_main]
 
 use std::io::{Cursor, Write};
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         writer.write_all(content).expect("memory");
     };
     record("a/data.pkl", bytes);
-    // The storages of the seeds: 5 by 16 numbers, 5, 3 by 5 and 3.
+    // The storages of the seeds: 5 by 16 values, 5, 3 by 5 and 3.
     for (i, numbers) in [80, 5, 15, 3].into_iter().enumerate() {
         record(&format!("a/data/{i}"), &vec![0; 4 * numbers]);
     }

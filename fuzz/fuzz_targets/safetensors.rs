@@ -1,4 +1,4 @@
-//! Files of weights.
+//! Weight files in safetensors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The JSON of requests to `seqfit serve`: lists of pixels, and pictures in base64.
+//! JSON requests to `seqfit serve`: lists of pixels, and pictures in base64.
 
 #![no_main]
 

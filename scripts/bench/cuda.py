@@ -4,12 +4,12 @@
     python scripts/bench/cuda.py --data-dir DIR [--seqfit PROGRAM] [--batch-size 32 4096] [--rounds 3]
 
 Run it with the Python that has PyTorch with CUDA; JAX is timed where it is installed. All train the
-tutorial's network (784-128-64-10, relu, Adam 1e-3) on the MNIST files in DIR, each in a process of its own,
-A B C A B C …. Printed are the seconds of all epochs, the first with its warm-up included, the median of
-samples a second of the others, and how often the program has to be run to take seqfit's time. The peers
-have all images as float32 on the card before their clocks start.
+tutorial's network (784-128-64-10, relu, Adam 1e-3) on the MNIST files in DIR, each in a separate process, in
+the order A B C A B C …. Prints the seconds of all epochs, including the first with its warm-up, the median of
+samples per second of the other epochs, and the ratio of seqfit's speed to that of each program. The peers have
+all images as float32 on the card before their clocks start.
 
-With --widths, precisions are compared as well: networks of two hidden layers that wide, batch 4096.
+With --widths, also compares precisions: networks with two hidden layers of each width, batch 4096.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def peer(name, samples):
     def run(args, batch_size):
         own = ["--data-dir", args.data_dir, "--batch-size", str(batch_size), "--epochs", str(args.epochs)]
         command = [sys.executable, __file__, "--peer", name, *own]
-        # Each takes a part of the card's memory, not all of it.
+        # Without preallocation JAX does not take all of the card's memory.
         environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -72,8 +72,7 @@ def seqfit(*options):
 
 
 def compare(programs, args, batch_size, samples):
-    """A table of the programs, each as often as there are rounds, in turn; the first is what others are
-    compared with."""
+    """Prints a table of the programs, run alternately for all rounds, with their ratios to the first one."""
     runs = {name: [] for name in programs}
     for _ in range(args.rounds):
         for name, run in programs.items():
@@ -105,7 +104,7 @@ def main():
     parser.add_argument("--batch-size", type=int, nargs="+", default=[32, 4096])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without", nargs="*", default=[], help="programs to leave out")
+    parser.add_argument("--without", nargs="*", default=[], help="programs to skip")
     parser.add_argument("--widths", type=int, nargs="*", default=[])
     parser.add_argument("--peer", choices=OWN, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -121,10 +120,10 @@ def main():
         programs["JAX, jitted scan"] = peer("jax", samples)
     programs = {name: run for name, run in programs.items() if name not in args.without}
     for batch_size in args.batch_size:
-        print(f"batch {batch_size}, {args.rounds} rounds in turn, medians (least to most)")
+        print(f"batch {batch_size}, {args.rounds} alternating rounds, medians (minimum to maximum)")
         compare(programs, args, batch_size, samples)
     for width in args.widths:
-        print(f"two hidden layers of {width}, batch 4096, {args.rounds} rounds in turn")
+        print(f"two hidden layers of {width}, batch 4096, {args.rounds} alternating rounds")
         own = lambda precision: seqfit("--hidden", f"{width},{width}", "--precision", precision)
         compare({name: own(name) for name in ("f32", "tf32", "bf16")}, args, 4096, samples)
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Counts how often a training on a GPU makes the host wait for it, an epoch:
+# Counts how often per epoch a training makes the host wait for the GPU:
 #
 #   scripts/bench/cuda_waits.sh PROGRAM DATA_DIR [OPTION...]
 #
-# A library between the program and CUDA's runtime counts the calls that wait. A training of 3 epochs is
-# taken from one of 13; what is left is 10 epochs', whatever the start and the end wait for. The number must
-# not depend on the number of steps: all of them are counted at two batch sizes.
+# A library between the program and the CUDA runtime counts the calls that wait. The count of a training of 3
+# epochs is subtracted from that of 13, which leaves the waits of 10 epochs without those of start and end. The
+# number must not depend on the number of steps, so it is measured at two batch sizes.
 set -euo pipefail
 
 program=$1 data=$2
@@ -34,7 +34,7 @@ COUNTED(cudaDeviceSynchronize, (void), ())
 COUNTED(cudaEventSynchronize, (void *event), (event))
 COUNTED(cudaMemcpy, (void *to, const void *from, size_t size, int kind), (to, from, size, kind))
 
-__attribute__((destructor)) static void tell(void) { fprintf(stderr, "waits %ld\n", (long)count); }
+__attribute__((destructor)) static void print_count(void) { fprintf(stderr, "waits %ld\n", (long)count); }
 C
 cc -shared -fPIC -O1 -o "$folder/waits.so" "$folder/waits.c" -ldl
 
@@ -50,5 +50,5 @@ waits() {
 for batch in 32 4096; do
   few=$(waits 3 "$batch" "$@")
   many=$(waits 13 "$batch" "$@")
-  echo "batch $batch: $few waits in 3 epochs, $many in 13: $(((many - few) / 10)) an epoch"
+  echo "batch $batch: $few waits in 3 epochs, $many in 13: $(((many - few) / 10)) per epoch"
 done

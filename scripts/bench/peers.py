@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Times seqfit's training against other programs that do the same, in turn, and prints the ratios.
+"""Times seqfit's training alternately with other programs that do the same, and prints the ratios.
 
     scripts/bench/peers.sh --data-dir DIR [--batch-size 32 256] [--rounds 5] [--picture FILE.svg]
 
-is how it is called: that makes the peers first. All train the tutorial's network (784-128-64-10, relu,
-Adam 1e-3) on the MNIST files in DIR, each in a process of its own, A B C A B C …. The first epoch warms
-up, and the median of the others counts. The peers have all images as float32 in memory before their
-clocks start; seqfit converts them batch by batch. Quote the ratios: single figures move with the
-machine's other work.
+builds the peers first and calls this script. All train the tutorial's network (784-128-64-10, relu, Adam
+1e-3) on the MNIST files in DIR, each in a separate process, in the order A B C A B C …. The first epoch is
+the warm-up, and the median of the others counts. The peers have all images as float32 in memory before their
+clocks start; seqfit converts them batch by batch. Quote the ratios: absolute speeds vary with the machine's
+other work.
 """
 
 import argparse
@@ -29,7 +29,7 @@ WIDTHS = (784, 128, 64, 10)
 
 
 def read_idx(folder, stem):
-    """The array of u8 in an IDX file, gzipped or not."""
+    """Returns the u8 array in an IDX file, gzipped or not."""
     import numpy as np
 
     plain = folder / stem
@@ -48,7 +48,7 @@ def mnist(folder):
 
 
 def pytorch(folder, batch_size, fused, device="cpu"):
-    """What a PyTorch user would write, with everything on the device."""
+    """Trains as a PyTorch user would, with all data on the device."""
     import torch
     from torch import nn
 
@@ -73,7 +73,7 @@ def pytorch(folder, batch_size, fused, device="cpu"):
 
 
 def jax(folder, batch_size):
-    """A whole epoch as one compiled scan, the fastest way to say it in JAX."""
+    """Trains a whole epoch as one compiled scan, the fastest way in JAX."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -120,7 +120,7 @@ def jax(folder, batch_size):
 
 
 def keras(folder, batch_size):
-    """The tutorial's own program."""
+    """Trains with the tutorial's program."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
 
@@ -179,7 +179,7 @@ def run_seqfit(data_dir, batch_size):
 
 
 def picture(path, results):
-    """Bars of samples per second, a panel for each batch size."""
+    """Draws bars of samples per second, one panel per batch size."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -188,13 +188,13 @@ def picture(path, results):
     figure, panels = pyplot.subplots(1, len(results), figsize=(5 * len(results), 3.2), squeeze=False)
     for panel, (batch, speeds) in zip(panels[0], results.items()):
         medians = sorted((statistics.median(values), name) for name, values in speeds.items())
-        colours = ["#d1495b" if name == "seqfit" else "#9aa5b1" for _, name in medians]
+        colors = ["#d1495b" if name == "seqfit" else "#9aa5b1" for _, name in medians]
         bars = panel.barh([name for _, name in medians], [value / 1000 for value, _ in medians])
-        for bar, colour, (value, _) in zip(bars, colours, medians):
-            bar.set_color(colour)
+        for bar, color, (value, _) in zip(bars, colors, medians):
+            bar.set_color(color)
             panel.text(bar.get_width(), bar.get_y() + 0.4, f" {value / 1000:.0f}", va="center", fontsize=8)
         panel.set_title(f"batch {batch}", fontsize=10)
-        panel.set_xlabel("thousand samples a second", fontsize=9)
+        panel.set_xlabel("thousand samples per second", fontsize=9)
         panel.tick_params(labelsize=8)
         panel.margins(x=0.12)
         panel.spines[["top", "right"]].set_visible(False)
@@ -210,7 +210,7 @@ def main():
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch and numpy")
     parser.add_argument("--other-python", default=sys.executable, help="one with jax, optax and keras")
     parser.add_argument("--only", nargs="+", help="names of peers to run")
-    parser.add_argument("--picture", help="an SVG file of the result")
+    parser.add_argument("--picture", help="an SVG file to draw the results to")
     parser.add_argument("--peer", choices=PEERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
@@ -223,7 +223,7 @@ def main():
         "PyTorch": python_peer(args.torch_python, "pytorch"),
         "PyTorch, fused Adam": python_peer(args.torch_python, "pytorch-fused"),
         "tch loop": rust_peer("tch_loop"),
-        # Its products take all threads, and small ones are slower for it.
+        # Its matrix products use all threads, which makes small ones slower.
         "candle, one thread": rust_peer("candle_loop", RAYON_NUM_THREADS="1"),
         "burn on flex": rust_peer("burn_loop"),
         "Keras on TensorFlow": python_peer(args.other_python, "keras"),
@@ -238,7 +238,7 @@ def main():
                 speeds[name].append(statistics.median(run(args.data_dir, batch)[1:]))
         results[batch] = speeds
         ours = speeds["seqfit"]
-        print(f"batch {batch}, {args.rounds} rounds in turn: median samples/s (least to most)")
+        print(f"batch {batch}, {args.rounds} alternating rounds: median samples/s (minimum to maximum)")
         for name, theirs in speeds.items():
             ratio = statistics.median(a / b for a, b in zip(ours, theirs))
             low, middle, high = min(theirs), statistics.median(theirs), max(theirs)

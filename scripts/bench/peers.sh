@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Times seqfit against PyTorch, JAX, Keras, tch, candle and burn in turn on this machine:
+# Times seqfit alternately with PyTorch, JAX, Keras, tch, candle and burn on this machine:
 #
 #   scripts/bench/peers.sh --data-dir DIR [--batch-size 32 256] [--rounds 5] [--picture FILE.svg]
 #
-# Makes what it needs: .venv (scripts/fetch_libtorch.sh --python), .venv-bench with JAX and Keras, the
-# release build and the Rust peers in target/peers. Nothing else should run meanwhile.
+# Sets up what it needs: .venv (scripts/fetch_libtorch.sh --python), .venv-bench with JAX and Keras, the
+# release build and the Rust peers in target/peers. Nothing else should run at the same time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -3,14 +3,13 @@
 
     python scripts/bench/ranks.py [--seqfit target/release/seqfit] [--rounds 3]
 
-The program must be built with --features mpi. Everything runs on this machine: one process alone, and ranks 1, 2
-and 4, over shared memory and over TCP on the loopback interface, where the bytes that are sent can be counted. The
-data is made up (784 random pixels an image), as only its size matters.
+The program must be built with --features mpi. Everything runs on this machine: a single process without MPI, and 1,
+2 and 4 ranks, over shared memory and over TCP on the loopback interface, where the sent bytes can be counted. The
+data is synthetic (784 random pixels per image), as only its size matters.
 
-The model is fitted to steps of one process, which has the whole machine: a step of P parameters and b samples
-takes a·P·b + c·P + d seconds, and what N ranks exchange takes 2·(N-1)·(latency + 4·P/N/bandwidth) as a ring does
-it: the least that any exchange takes. It says nothing about slow ranks, and nothing about networks that share their
-links.
+The model is fitted to steps of one process, which has the whole machine: a step with P parameters and b samples
+takes a·P·b + c·P + d seconds, and the all-reduce of N ranks takes 2·(N-1)·(latency + 4·P/N/bandwidth) as a ring,
+the minimum for any all-reduce. It does not cover slow ranks or networks with shared links.
 """
 
 import argparse
@@ -28,7 +27,7 @@ SAMPLES = 8192
 PIXELS = 784
 CLASSES = 10
 
-# Bits a second, and seconds for a message: what such networks are known for, not measured here.
+# Bits per second, and seconds per message: typical values of such networks, not measured here.
 NETWORKS = {"1 Gbit/s": (1e9, 50e-6), "10 Gbit/s": (1e10, 20e-6), "100 Gbit/s": (1e11, 2e-6)}
 RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 WIDTHS = [128, 512, 2048, 8192]
@@ -36,7 +35,7 @@ BATCHES = [512, 8192]
 
 
 def parameters(width):
-    """Of 784 - width - width - 10."""
+    """Returns the number of parameters of 784 - width - width - 10."""
     return (PIXELS + 1) * width + (width + 1) * width + (width + 1) * CLASSES
 
 
@@ -50,14 +49,14 @@ def write_data(folder):
 
 
 def sent():
-    """Bytes that the loopback interface has sent."""
+    """Returns the bytes that the loopback interface has sent."""
     return int(Path("/sys/class/net/lo/statistics/tx_bytes").read_text())
 
 
 def train(options, data, ranks, width, batch, epochs, transport, threads=None):
-    """Seconds a step of the last epoch, seconds of exchange a step over all, bytes sent a step over all.
+    """Returns seconds per step of the last epoch, seconds of all-reduce per step, and bytes sent per step.
 
-    No ranks are a process that is alone.
+    `ranks` of 0 means a single process without MPI.
     """
     with tempfile.TemporaryDirectory() as home:
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
@@ -90,7 +89,7 @@ def median(rounds, work):
 def measure(options, data):
     print("## Measured\n")
     print(f"{os.cpu_count()} processors, medians of {options.rounds} rounds, global batches\n")
-    print("| hidden layers | batch | ranks | over | step, ms | exchange of it, ms | gradients, KB | sent a step, KB |")
+    print("| hidden layers | batch | ranks | transport | step, ms | all-reduce, ms | gradients, KB | sent per step, KB |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for width, batch in [(128, 128), (128, 1024), (1024, 1024)]:
         for ranks, transport in [(0, "-"), (1, "-"), (2, "shared memory"), (2, "tcp"), (4, "shared memory"), (4, "tcp")]:
@@ -99,14 +98,14 @@ def measure(options, data):
             )
             traffic = f"{traffic / 1e3:,.0f}" if transport == "tcp" else ""
             print(
-                f"| {width}, {width} | {batch} | {ranks or 'alone'} | {transport} | {1e3 * step:.2f} | {1e3 * apart:.2f} "
+                f"| {width}, {width} | {batch} | {ranks or 'no MPI'} | {transport} | {1e3 * step:.2f} | {1e3 * apart:.2f} "
                 f"| {4 * parameters(width) / 1e3:,.0f} | {traffic} |",
                 flush=True,
             )
 
 
 def solve(rows, values):
-    """Least squares by the normal equations, each row weighted by its value; no result is below 0."""
+    """Solves least squares by the normal equations, each row weighted by its value, with results >= 0."""
     count = len(rows[0])
     rows = [[x / value for x in row] for row, value in zip(rows, values)]
     used = list(range(count))
@@ -120,35 +119,35 @@ def solve(rows, values):
         found = {i: row[-1] for i, row in zip(used, matrix)}
         if min(found.values()) >= 0:
             return [found.get(i, 0.0) for i in range(count)]
-        # What comes out below 0 is not there, and the others are found without it.
+        # Drop the coefficient that is most negative, and solve again without it.
         used.remove(min(found, key=found.get))
 
 
 def fit(options, data):
     print("\n## Fitted\n")
-    rows, values, told = [], [], []
+    rows, values, settings = [], [], []
     for width in [128, 512, 2048]:
         for batch in [64, 256, 1024]:
             (step, _, _) = median(options.rounds, lambda: train(options, data, 0, width, batch, 2, "-"))
             size = parameters(width)
             rows.append([size * batch, size, 1.0])
             values.append(step)
-            told.append((width, batch))
+            settings.append((width, batch))
     a, c, d = solve(rows, values)
-    print(f"a = {a:.3e} s a parameter and sample, c = {c:.3e} s a parameter, d = {d:.3e} s\n")
+    print(f"a = {a:.3e} s per parameter and sample, c = {c:.3e} s per parameter, d = {d:.3e} s\n")
     print("| hidden layers | batch | measured, ms | model, ms |")
     print("| --- | --- | --- | --- |")
-    for (width, batch), row, value in zip(told, rows, values):
+    for (width, batch), row, value in zip(settings, rows, values):
         print(f"| {width}, {width} | {batch} | {1e3 * value:.2f} | {1e3 * (a * row[0] + c * row[1] + d):.2f} |")
     return a, c, d
 
 
 def model(constants):
     a, c, d = constants
-    print("\n## Modelled\n")
-    print("Milliseconds a step, where a rank has a machine like this one to itself; in bold the fastest, from where")
-    print("on more ranks no longer pay.\n")
-    print("| hidden layers | batch | network | " + " | ".join(map(str, RANKS)) + " | fastest is |")
+    print("\n## Modeled\n")
+    print("Milliseconds per step if each rank has a machine like this one to itself. The fastest is in bold: beyond")
+    print("it more ranks do not help.\n")
+    print("| hidden layers | batch | network | " + " | ".join(map(str, RANKS)) + " | best speedup |")
     print("| --- | --- | --- | " + " | ".join("---" for _ in RANKS) + " | --- |")
     for width in WIDTHS:
         size = parameters(width)

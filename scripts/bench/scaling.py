@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How time and memory of seqfit grow with the batch, the width of the network and the data.
+"""Measures how seqfit's time and memory scale with the batch size, the width of the network and the data.
 
     scripts/bench/scaling.sh --data-dir DIR [--engine auto] [--copies 1 2 4 8 16]
 
 trains on the MNIST files in DIR, one setting after the other: batches of 8 to 4096 samples, hidden layers
-of 32 to 2048 units (W, W/2), and 1 to 16 copies of the training set. Prints samples a second of the last
+of 32 to 2048 units (W, W/2), and 1 to 16 copies of the training set. Prints samples per second of the last
 epoch, seconds of the whole command, and its peak memory.
 """
 
@@ -27,7 +27,7 @@ def read(folder, stem):
 
 
 def copies(source, target, n):
-    """The files of `source` with the training set n times in a row."""
+    """Writes the files of `source` with the training set repeated n times."""
     for stem, header in [("train-images-idx3-ubyte", 16), ("train-labels-idx1-ubyte", 8)]:
         raw = read(source, stem)
         count = n * int.from_bytes(raw[4:8], "big")
@@ -40,7 +40,7 @@ def copies(source, target, n):
 
 
 def records_of(folder, *options):
-    """The records of --json, and the peak memory in MiB, of one training."""
+    """Trains once; returns the records of --json and the peak memory in MiB."""
     with tempfile.TemporaryDirectory() as out:
         command = [SEQFIT, "train", "--json", "--data-dir", folder, "--out", f"{out}/run", *options]
         with open(f"{out}/lines", "w+") as lines:
@@ -54,7 +54,7 @@ def records_of(folder, *options):
 
 
 def train(folder, *options):
-    """Samples a second, seconds and megabytes of one training."""
+    """Trains once; returns samples per second, seconds and megabytes."""
     records, peak = records_of(folder, *options)
     speed = [record["samples_per_second"] for record in records if "epoch" in record][-1]
     return speed, records[-1]["result"]["seconds"], peak

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How time and memory grow with batch, width and data; see scaling.py for the options.
+# Measures how time and memory scale with batch size, width and data; see scaling.py for the options.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cargo build --release

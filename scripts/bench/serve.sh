@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# How many single images a second `seqfit serve RUN` answers over loopback at 32 connections, and how fast:
-# an MNIST digit as JSON of pixels and as a PNG file, in turn. wrk (apt-get install wrk), which asks, takes
-# its share of the same processors.
+# Measures the throughput and latency of `seqfit serve RUN` for single images over loopback at 32 connections:
+# an MNIST digit as JSON pixels and as a PNG file, alternately. The client wrk (apt-get install wrk) runs on the
+# same processors.
 #
 #   scripts/bench/serve.sh RUN [SECONDS] [ROUNDS]
 set -euo pipefail
@@ -19,7 +19,7 @@ for _ in $(seq 100); do [[ -s $work/url ]] && break; sleep 0.1; done
 url=$(<"$work/url")
 [[ -n $url ]] || { cat "$work/err" >&2; exit 1; }
 
-# A 7 of 28x28 in both forms, and wrk's scripts that send them.
+# A 28x28 image of a 7 in both forms, and the wrk scripts that send them.
 python3 - "$work" <<'PYTHON'
 import json, struct, sys, zlib
 work = sys.argv[1]

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""What training from files costs, and how close its order comes to a full shuffle.
+"""Measures the cost of streaming the training data, and how close its order is to a full shuffle.
 
     scripts/bench/stream.sh memory [--gigabytes 20] [--stream 64]
     scripts/bench/stream.sh order --data-dir DIR [--seeds 3]
     scripts/bench/stream.sh speed --data-dir DIR [--rounds 5]
 
-`memory` makes up a data set of so many gigabytes (shards of 256 MiB that are links to one file, so that the
-disk needs no more than that), trains an epoch on it, and prints the peak memory. `order` sorts the MNIST
-files in DIR by class, the worst there is for an order by blocks, and prints the test accuracy by the memory
-for the open blocks, beside that of data in memory. `speed` prints samples a second, streamed and in memory,
-in alternating runs.
+`memory` creates a synthetic data set of that size (shards of 256 MiB that are links to one file, so that it
+needs only that much disk space), trains one epoch on it, and prints the peak memory. `order` sorts the MNIST
+files in DIR by class, the worst case for a shuffle by blocks, and prints the test accuracy by the memory for
+the open blocks, compared with that of data in memory. `speed` prints samples per second, streamed and in
+memory, in alternating runs.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def idx(path, sizes, parts):
 
 
 def made_up(generator, label):
-    """A picture of 28 by 28 with a blank margin, noise within it, and a bright bar that tells the label."""
+    """Returns an image of 28 by 28 with a black margin, noise inside, and a bright bar whose row is the label."""
     rows = []
     for row in range(20):
         noise = bytes(value // 4 for value in generator.randbytes(20))
@@ -67,7 +67,7 @@ def memory(args):
 
 
 def plain(source, target, by_class):
-    """The four MNIST files, uncompressed; the training samples sorted by class, or as they are."""
+    """Writes the four MNIST files uncompressed, with the training samples sorted by class or unchanged."""
     for stem in ["train", "t10k"]:
         images, labels = [read(source, f"{stem}-{what}") for what in ["images-idx3-ubyte", "labels-idx1-ubyte"]]
         pixels, values = images[16:], labels[8:]
@@ -116,7 +116,7 @@ def main():
         if run is memory:
             command.add_argument("--gigabytes", type=float, default=20)
             command.add_argument("--stream", type=int, default=64)
-            command.add_argument("--scratch", help="where the files are made")
+            command.add_argument("--scratch", help="folder for the files")
         else:
             command.add_argument("--data-dir", required=True, type=Path)
         if run is order:

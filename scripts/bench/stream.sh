@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What training from files costs, and how good its order is; see stream.py for the options.
+# Measures the cost of streaming the training data and the quality of its order; see stream.py for the options.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cargo build --release

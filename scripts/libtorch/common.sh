@@ -1,10 +1,10 @@
-# Part of scripts/fetch_libtorch.sh: what the other parts have in common. Messages, long steps and
+# Part of scripts/fetch_libtorch.sh: common functions of the other parts. Messages, long steps and
 # signals, the cache folder with its lock, disk space.
 # shellcheck shell=bash disable=SC2034 # other parts use the variables
 
-CACHE=""    # beside the target: unfinished downloads, the folder being assembled, the lock
-LOCKED=""   # set while CACHE is ours
-CHILD=""    # process id of the step under way
+CACHE=""    # next to the target: unfinished downloads, the folder being assembled, the lock
+LOCKED=""   # set while this process holds the lock of CACHE
+CHILD=""    # process id of the running step
 REASON=""   # why the last source failed
 
 # --- messages ------------------------------------------------------------------------------------
@@ -27,13 +27,13 @@ usage_error() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# exists PATH: also where it is a link that leads nowhere.
+# exists PATH: true also for a dangling link.
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
 
 # --- long steps and signals ----------------------------------------------------------------------
 
-# Long steps run in the background and are waited for, so that a signal ends them at once; bash
-# itself would run the trap only after a foreground command had ended.
+# Long steps run in the background and are waited for, so that a signal ends them at once: bash
+# runs a trap only after the foreground command has ended.
 run() {
     local status=0
     "$@" <&0 &
@@ -49,53 +49,53 @@ on_signal() {
         kill "$CHILD" 2>/dev/null || true
         wait "$CHILD" 2>/dev/null || true
     fi
-    say "interrupted; run it again to continue"
+    say "interrupted; run this again to continue"
     exit "$1"
 }
 
 # --- the cache folder ----------------------------------------------------------------------------
 
-# One run at a time per cache folder, and so per target.
+# Allows only one run at a time per cache folder, and so per target.
 lock() {
     mkdir -p "$CACHE" || die "cannot write to $(dirname "$CACHE")" "choose another place with --dir"
     if have flock; then lock_by_file; else lock_by_folder; fi
     LOCKED=yes
 }
 
-# The cache folder is deleted at the end of a good run, hence the look whether the file that was
-# locked is still the one that others see.
+# The cache folder is deleted at the end of a successful run, hence the check that the locked file is
+# still the one at that path.
 lock_by_file() {
-    local told=""
+    local announced=""
     while :; do
         mkdir -p "$CACHE"
         exec 9>>"$CACHE/lock" || continue
         if ! flock -n 9; then
-            [ -n "$told" ] || say "another run is at work here; waiting for it"
-            told=yes
+            [ -n "$announced" ] || say "another run is in progress here; waiting for it"
+            announced=yes
             flock 9
         fi
         if [ "/dev/fd/9" -ef "$CACHE/lock" ]; then return; fi
     done
 }
 
-# No flock (macOS): a folder is made by one process only. A dead owner's is taken over.
+# Without flock (macOS): only one process succeeds in creating a folder. One of a dead process is taken over.
 lock_by_folder() {
-    local told="" owner
+    local announced="" owner
     while mkdir -p "$CACHE" && ! mkdir "$CACHE/lock.d" 2>/dev/null; do
         owner=$(cat "$CACHE/lock.d/pid" 2>/dev/null || true)
         if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
             rm -rf "$CACHE/lock.d"
             continue
         fi
-        [ -n "$told" ] || say "another run (process ${owner:-unknown}) is at work here; waiting for it"
-        told=yes
+        [ -n "$announced" ] || say "another run (process ${owner:-unknown}) is in progress here; waiting for it"
+        announced=yes
         sleep 1
     done
     echo $$ >"$CACHE/lock.d/pid"
 }
 
-# Gives the cache folder back: what is worth keeping for the next run (finished and partial
-# downloads) stays, half-assembled folders go. Without the lock the folder is another run's.
+# Releases the cache folder: finished and partial downloads are kept for the next run, partially
+# assembled folders are deleted. Without the lock the folder belongs to another run.
 release() {
     [ -n "$LOCKED" ] || return 0
     LOCKED=""
@@ -108,7 +108,7 @@ release() {
     exec 9>&-
 }
 
-# need_space KIB WHAT: what earlier runs have left in the cache counts as free.
+# need_space KIB WHAT: space used by the cache counts as free.
 need_space() {
     local free used
     free=${SEQFIT_FETCH_FREE_KB:-$(df -Pk "$CACHE" | awk 'NR == 2 { print $4 }')}

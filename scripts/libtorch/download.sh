@@ -1,12 +1,12 @@
-# Part of scripts/fetch_libtorch.sh: one file over HTTP with curl, continued where it broke off.
+# Part of scripts/fetch_libtorch.sh: download of one file over HTTP with curl, with resume.
 # shellcheck shell=bash disable=SC2034 # other parts use the variables
 
-# headers_of URL: fails fast if the server does not answer; then curl_reason says why.
+# headers_of URL: fails fast if the server does not respond; then curl_reason prints the reason.
 headers_of() { curl -fsSIL --connect-timeout 10 --max-time 30 "$1" 2>"$CACHE/curl.log"; }
 
 curl_reason() { tail -n 1 "$CACHE/curl.log" 2>/dev/null || true; }
 
-# remote_size URL: the Content-Length, nothing if the server does not say.
+# remote_size URL: prints the Content-Length, nothing if the server does not send it.
 remote_size() {
     headers_of "$1" | tr -d '\r' |
         awk 'tolower($1) == "content-length:" { size = $2 } END { print size }'
@@ -22,7 +22,7 @@ curl_into() {
         -C - -o "$1" "$2"
 }
 
-# download URL FILE: FILE.part is continued. Call it in a condition; sets REASON.
+# download URL FILE: resumes FILE.part. Call it in a condition; sets REASON.
 download() {
     local url=$1 file=$2 part=$2.part size status=0 progress=-sS
     size=$(remote_size "$url") || { REASON=$(curl_reason); return 1; }
@@ -35,14 +35,14 @@ download() {
             say "downloading $url${size:+ ($((size / 1000)) kB)}"
         fi
         curl_into "$part" "$url" "$progress" || status=$?
-        # 33: the server cannot continue a download. 36: nor can curl.
+        # 33: the server cannot resume a download. 36: curl cannot.
         if [ "$status" -eq 33 ] || [ "$status" -eq 36 ]; then
             rm -f "$part"
             status=0
             curl_into "$part" "$url" "$progress" || status=$?
         fi
         if [ "$status" -ne 0 ]; then
-            REASON="the download broke off (curl error $status); run it again to continue"
+            REASON="the download was interrupted (curl error $status); run this again to resume it"
             return 1
         fi
     fi

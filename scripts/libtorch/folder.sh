@@ -1,16 +1,16 @@
-# Part of scripts/fetch_libtorch.sh: folders that hold a libtorch. What is in one, which one is to
-# be filled, and how a new one takes the place of an old one.
+# Part of scripts/fetch_libtorch.sh: libtorch folders. Their contents, the target folder, and the
+# replacement of an old one by a new one.
 # shellcheck shell=bash
 
-TARGET="" # absolute path of the folder to fill
+TARGET="" # absolute path of the target folder
 
-# --- what is in a folder? ------------------------------------------------------------------------
+# --- contents of a folder ------------------------------------------------------------------------
 
-# python_version FILE: the full version in a torch/version.py, such as 2.13.0+cu130.
+# python_version FILE: prints the full version in a torch/version.py, such as 2.13.0+cu130.
 python_version() { sed -n "s/^__version__ = '\([^']*\)'.*/\1/p" "$1"; }
 
-# version_of DIR: the bare version, or nothing. Official zips have build-version ("2.13.0+cpu"),
-# Python's torch folder has version.py; every libtorch has the header.
+# version_of DIR: prints the version without suffix, or nothing. Official zips have build-version
+# ("2.13.0+cpu"), Python's torch folder has version.py; every libtorch has the header.
 version_of() {
     local dir=$1 text=""
     if [ -f "$dir/build-version" ]; then
@@ -29,17 +29,17 @@ variant_of() {
     if [ -e "$1/lib/libtorch_cuda.so" ]; then printf cuda; else printf cpu; fi
 }
 
-# Shared libraries that the given library needs and the loader does not find. The NVIDIA driver is
-# not counted: it is the host's, and a build host may have none.
+# Prints the shared libraries that the given library needs and the loader does not find. The NVIDIA
+# driver is ignored: it belongs to the host, and a build host may have none.
 missing_libraries() {
     [ "$OS" = Linux ] && have ldd || return 0
     { ldd "$1" 2>/dev/null || true; } |
         awk '/not found/ && $1 != "libcuda.so.1" { printf "%s%s", sep, $1; sep = ", " }'
 }
 
-# defect DIR: the first thing that is missing from DIR, or nothing if DIR is a complete libtorch of
-# the wanted version and variant. Looks at the content, not at a marker of ours, so that a folder
-# made by hand or unpacked from a zip counts as well.
+# defect DIR: prints the first defect of DIR, or nothing if DIR is a complete libtorch of the required
+# version and variant. Checks the contents rather than a marker file, so that a folder made by hand or
+# unpacked from a zip is accepted as well.
 defect() {
     local dir=$1 file found missing
     [ -d "$dir" ] || { printf 'there is no such folder'; return; }
@@ -66,7 +66,7 @@ defect() {
     fi
 }
 
-# --- the folder to fill --------------------------------------------------------------------------
+# --- the target folder ----------------------------------------------------------------------------
 
 # Makes the target absolute: cargo's build scripts run in other folders.
 set_target() {
@@ -74,17 +74,17 @@ set_target() {
     while [ "${#path}" -gt 1 ] && [ "${path%/}" != "$path" ]; do path=${path%/}; done
     name=$(basename -- "$path")
     case $name in
-    / | . | ..) usage_error "--dir wants the name of a folder to make, not '$DIR'" ;;
+    / | . | ..) usage_error "--dir needs the name of a folder to create, not '$DIR'" ;;
     esac
     parent=$(dirname -- "$path")
     mkdir -p -- "$parent" ||
-        die "cannot make the folder $parent" "choose another place with --dir"
+        die "cannot create the folder $parent" "choose another place with --dir"
     TARGET=$(cd -- "$parent" && pwd -P)/$name
     CACHE=$(dirname -- "$TARGET")/.fetch-$name
 }
 
-# As defect, but a CUDA build in place of the wanted CPU build is also a defect: in vendor/ the
-# variant asked for is the variant that is put there.
+# Like defect, but a CUDA build instead of a requested CPU build is also a defect: the target must
+# have exactly the requested variant.
 target_defect() {
     local found
     found=$(defect "$TARGET")
@@ -94,7 +94,7 @@ target_defect() {
     printf '%s' "$found"
 }
 
-# Only what looks like a libtorch (or is empty) may be replaced: --dir could name anything.
+# Only a folder that looks like a libtorch (or is empty) may be replaced: --dir could be any folder.
 check_replaceable() {
     exists "$TARGET" || return 0
     if [ -L "$TARGET" ] || [ -e "$TARGET/build-version" ] || [ -e "$TARGET/include/ATen" ] ||
@@ -106,8 +106,8 @@ check_replaceable() {
     fi
 }
 
-# A run that was killed between the two renames of install_stage has left the former folder in the
-# cache.
+# Restores the previous folder from the cache if a run was killed between the two renames of
+# install_stage.
 recover() {
     rm -rf "$CACHE/stage" "$CACHE/tmp" "$CACHE/wheel.part"
     if exists "$CACHE/old"; then
@@ -119,7 +119,7 @@ recover() {
     fi
 }
 
-# What was assembled in the cache, on the same disk, takes its place in one rename.
+# Renames the folder that was assembled in the cache, on the same disk, to the target.
 install_stage() {
     if exists "$TARGET"; then mv "$TARGET" "$CACHE/old"; fi
     mv "$CACHE/stage" "$TARGET"

@@ -6,7 +6,8 @@ PYTHON_WITH_PIP="" # the Python that run_pip uses
 # has_pip PYTHON
 has_pip() { "$1" -m pip --version >/dev/null 2>&1; }
 
-# Finds a pip: python3's, that of an earlier --python, or a throw-away one. Sets REASON on failure.
+# Finds a pip: python3's, that of an earlier --python, or one in a temporary environment. Sets REASON on
+# failure.
 find_pip() {
     if ! have python3; then
         REASON="python3 is not installed"
@@ -22,8 +23,8 @@ find_pip() {
     fi
 }
 
-# run_pip COMMAND ARGUMENT...: pip downloads into TMPDIR first; /tmp may be small. Older versions
-# pass over PIP_RESUME_RETRIES, newer ones go on after a broken connection.
+# run_pip COMMAND ARGUMENT...: pip downloads into TMPDIR first, because /tmp may be small. Older versions
+# ignore PIP_RESUME_RETRIES, newer ones resume after a broken connection.
 run_pip() {
     local command=$1
     shift

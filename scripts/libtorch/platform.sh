@@ -1,9 +1,9 @@
-# Part of scripts/fetch_libtorch.sh: is there a libtorch for this system?
+# Part of scripts/fetch_libtorch.sh: checks whether there is a libtorch for this system.
 # shellcheck shell=bash disable=SC2034 # other parts use the variables
 
-OS=""         # as uname says: Linux or Darwin
+OS=""         # as printed by uname: Linux or Darwin
 MACHINE=""    # x86_64, aarch64 (Linux) or arm64 (macOS)
-LIB_SUFFIX=so # of shared libraries
+LIB_SUFFIX=so # extension of shared libraries
 
 check_platform() {
     OS=$(uname -s)
@@ -13,11 +13,11 @@ check_platform() {
     Linux-x86_64) check_glibc ;;
     Linux-aarch64)
         check_glibc
-        say "note: Linux aarch64 is written for, but not tested"
+        say "note: Linux aarch64 is implemented, but not tested"
         ;;
     Darwin-arm64)
         LIB_SUFFIX=dylib
-        say "note: macOS arm64 is written for, but not tested"
+        say "note: macOS arm64 is implemented, but not tested"
         ;;
     *)
         die "there is no libtorch $VERSION for $OS on $MACHINE" \
@@ -30,14 +30,14 @@ check_platform() {
     fi
 }
 
-# The prebuilt libraries are made for glibc 2.28; musl (Alpine) cannot load them.
+# The prebuilt libraries are built for glibc 2.28; musl (Alpine) cannot load them.
 check_glibc() {
     local libc minor
     libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || true)
     minor=${libc#glibc 2.}
     minor=${minor%%.*}
     if ! [ "$minor" -ge 28 ] 2>/dev/null; then
-        die "libtorch wants glibc 2.28 or newer, this system has ${libc:-another C library}" \
+        die "libtorch needs glibc 2.28 or newer, this system has ${libc:-another C library}" \
             "use a newer distribution or a container based on one"
     fi
 }

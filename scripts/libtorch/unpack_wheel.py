@@ -1,8 +1,8 @@
 """Unpacks parts of a wheel and checks them, for scripts/libtorch/wheel.sh.
 
-Arguments: wheel, destination, rules. "a/b/=c/" takes what lies under a/b/ to c/, "a/*.so=c/" takes
-matching files into c/, "!a/*" leaves files out. Each file is compared with the size and SHA-256 in
-the wheel's RECORD. Exit status: 1 for a damaged wheel, 3 where reading or writing a file failed.
+Arguments: wheel, destination, rules. "a/b/=c/" unpacks everything under a/b/ to c/, "a/*.so=c/" unpacks
+matching files into c/, "!a/*" skips files. Each file is compared with the size and SHA-256 in the wheel's
+RECORD. Exit status: 1 for a damaged wheel, 3 if reading or writing a file failed.
 """
 
 import base64, csv, fnmatch, hashlib, io, os, re, sys, zipfile
@@ -31,7 +31,7 @@ def main():
         if target is None:
             continue
         if ".." in target.split("/"):
-            raise ValueError(f"{info.filename}: a path that leads out of the folder")
+            raise ValueError(f"{info.filename}: a path outside of the folder")
         path = os.path.join(destination, target)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         digest, size = hashlib.sha256(), 0
@@ -42,12 +42,12 @@ def main():
                 out.write(block)
         found = "sha256=" + base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
         if record.get(info.filename) != [found, str(size)]:
-            raise ValueError(f"{info.filename} is not what RECORD says")
+            raise ValueError(f"{info.filename} differs from RECORD")
         if info.external_attr >> 16 & 0o111:
             os.chmod(path, 0o755)
         count += 1
     if count == 0:
-        raise ValueError("none of the wanted files is in it")
+        raise ValueError("it contains none of the required files")
 
 try:
     main()

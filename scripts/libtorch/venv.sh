@@ -1,10 +1,10 @@
-# Part of scripts/fetch_libtorch.sh, for --python: .venv with PyTorch, numpy and what the tests need from PyPI.
+# Part of scripts/fetch_libtorch.sh, for --python: .venv with PyTorch, numpy and the tests' packages from PyPI.
 # shellcheck shell=bash disable=SC2034 # other parts use the variables
 
 readonly CPU_INDEX=${SEQFIT_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
-# Keras, onnxruntime and others, with their versions: without them README's test command would leave tests out.
+# Keras, onnxruntime and others, with their versions: without them the README's test command would skip tests.
 readonly REQUIREMENTS=$ROOT/tests/requirements.txt
-# Prints the first requirement that .venv does not have in this version; those for some systems alone are not checked.
+# Prints the first requirement that .venv lacks in this version; those for only some systems are not checked.
 readonly UNMET='
 import sys
 from importlib import metadata
@@ -21,8 +21,8 @@ for line in open(sys.argv[1], encoding="utf-8"):
         break
 '
 
-# What is wrong with .venv, or nothing. An import is the only proof that pip got to the end; the
-# marker covers a torch that is half unpacked and imports all the same.
+# Prints the defect of .venv, or nothing. Only an import proves that pip finished; the marker file covers
+# a partially unpacked torch that can be imported nevertheless.
 venv_defect() {
     local found
     [ -x "$VENV/bin/python" ] || { printf 'there is none'; return; }
@@ -40,7 +40,7 @@ make_venv() {
     if [ -e "$VENV" ] && [ ! -e "$VENV/pyvenv.cfg" ] && [ ! -e "$VENV/.incomplete" ]; then
         die ".venv exists and is not a Python environment" "remove it and run this again"
     fi
-    # An environment of the user's own with another PyTorch is changed in place, not thrown away.
+    # An environment of the user with another PyTorch is changed in place, not deleted.
     if [ -e "$VENV/.incomplete" ] || ! has_pip "$VENV/bin/python"; then
         rm -rf "$VENV"
     fi
@@ -75,23 +75,23 @@ install_torch() {
     [ "$OS" = Darwin ] || need=$VENV_CUDA_KB
     need_space "$need" .venv
     venv_install || die "pip could not install PyTorch $VERSION into .venv (see above)" \
-        "connect to the network and run it again"
+        "connect to the network and run this again"
 }
 
 install_requirements() {
     run_pip install -r "$REQUIREMENTS" && return
-    # pip takes back what it began, so PyTorch is whole: the next run only installs what is missing.
+    # pip rolls back a failed install, so PyTorch is complete: the next run installs only what is missing.
     rm -f "$VENV/.incomplete"
     die "pip could not install tests/requirements.txt into .venv (see above)" \
-        "connect to the network and run it again"
+        "connect to the network and run this again"
 }
 
-# A .venv that is there already and has what is wanted is left as it is.
+# An existing .venv with everything that is needed is not changed.
 ensure_venv() {
     local wrong
-    have python3 || die "--python wants python3" "on Debian and Ubuntu: apt-get install python3-venv"
+    have python3 || die "--python needs python3" "on Debian and Ubuntu: apt-get install python3-venv"
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        die "PyTorch $VERSION wants Python 3.10 or newer, python3 is $(python3 -V 2>&1)" \
+        die "PyTorch $VERSION needs Python 3.10 or newer, python3 is $(python3 -V 2>&1)" \
             "install a newer Python and put it first in PATH"
     CACHE=$ROOT/vendor/.fetch-venv
     wrong=$(venv_defect)

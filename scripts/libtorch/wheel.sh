@@ -1,12 +1,12 @@
-# Part of scripts/fetch_libtorch.sh, source 3: a libtorch made of the PyTorch wheel.
+# Part of scripts/fetch_libtorch.sh, source 3: a libtorch assembled from the PyTorch wheel.
 # shellcheck shell=bash disable=SC2034 # other parts use the variables
 
 WHEEL="" # result of get_wheel
 
 # --- fetching and unpacking ----------------------------------------------------------------------
 
-# download_wheel FOLDER REQUIREMENT: the wheel's C++ libraries are the same for each Python, so a
-# fixed one is named and the host's python3 may be older or newer than PyTorch supports.
+# download_wheel FOLDER REQUIREMENT: the wheel's C++ libraries are the same for each Python version, so a
+# fixed one is requested and the host's python3 may be older or newer than PyTorch supports.
 download_wheel() {
     local options=(--no-deps --only-binary=:all: --python-version 3.12 --no-cache-dir) tag
     case $OS in
@@ -22,8 +22,8 @@ download_wheel() {
     run_pip download "${options[@]}" --timeout 30 --retries 2 -d "$1" "$2"
 }
 
-# get_wheel REQUIREMENT: sets WHEEL. Whole wheels are kept until the end, so an interrupted run
-# fetches only the missing ones.
+# get_wheel REQUIREMENT: sets WHEEL. Complete wheels are kept until the end, so after an interruption a run
+# downloads only the missing ones.
 get_wheel() {
     local folder
     folder=$CACHE/wheels/$(printf '%s' "$1" | tr -c 'A-Za-z0-9._=-' _)
@@ -40,7 +40,7 @@ get_wheel() {
     WHEEL=$(find "$folder" -name '*.whl')
 }
 
-# unpack_wheel WHEEL RULE...: into the stage; unpack_wheel.py explains the rules.
+# unpack_wheel WHEEL RULE...: unpacks into the stage folder; unpack_wheel.py explains the rules.
 unpack_wheel() {
     local wheel=$1 status=0
     shift
@@ -48,7 +48,7 @@ unpack_wheel() {
     run python3 "$PARTS/unpack_wheel.py" "$wheel" "$CACHE/stage" "$@" || status=$?
     [ "$status" -eq 0 ] && return
     if [ "$status" -eq 3 ]; then
-        die "unpacking failed (see above)" "is the disk full? Make room and run it again"
+        die "unpacking failed (see above)" "is the disk full? Free some space and run this again"
     fi
     rm -rf "$(dirname "$wheel")"
     REASON="$(basename "$wheel") is damaged (see above)"
@@ -57,11 +57,11 @@ unpack_wheel() {
 
 # --- NVIDIA's wheels -----------------------------------------------------------------------------
 
-# nvidia_requirements WHEEL EXTRAS: a line per package; wheel_requirements.py explains them.
+# nvidia_requirements WHEEL EXTRAS: prints one line per package; wheel_requirements.py explains them.
 nvidia_requirements() { python3 "$PARTS/wheel_requirements.py" "$1" "$2" "$MACHINE"; }
 
-# nvidia_wheels TORCH_WHEEL EXTRAS NAMES: fetches the NVIDIA wheels that PyTorch needs, of the
-# cuda-toolkit only the given extras ("" for all that PyTorch wants), and unpacks those whose name
+# nvidia_wheels TORCH_WHEEL EXTRAS NAMES: downloads the NVIDIA wheels that PyTorch needs, of the
+# cuda-toolkit only the given extras ("" for all that PyTorch requires), and unpacks those whose name
 # matches the extended regular expression NAMES. The remaining arguments are unpack rules.
 nvidia_wheels() {
     local torch=$1 only=$2 names=$3 direct pinned="" requirement extras
@@ -87,9 +87,9 @@ nvidia_wheels() {
 
 # --- the layouts ---------------------------------------------------------------------------------
 
-# The Linux wheel is a CUDA build, but its CPU half stands alone: beside its own libraries it needs
-# two small ones of NVIDIA's. libtorch.so of the wheel would pull in the CUDA half, so a linker
-# script stands in for it.
+# The Linux wheel is a CUDA build, but its CPU libraries work separately: they need only two small
+# NVIDIA libraries in addition. libtorch.so of the wheel would load the CUDA libraries, so a linker
+# script replaces it.
 cpu_layout_linux() {
     local left_out=() name
     for name in libtorch.so 'libtorch_cuda*' libtorch_python.so libtorch_global_deps.so \
@@ -108,7 +108,7 @@ cpu_layout_macos() {
         '!torch/lib/libtorch_python*'
 }
 
-# The CUDA libraries find NVIDIA's by $ORIGIN/../../nvidia/*/lib: the folders keep their places under
+# The CUDA libraries find NVIDIA's by $ORIGIN/../../nvidia/*/lib: the folders keep their layout under
 # wheel/, and lib and include are links into it.
 cuda_layout() {
     local full
@@ -125,7 +125,7 @@ cuda_layout() {
 # from_wheel VARIANT: leaves the folder in $CACHE/stage. Sets REASON on failure.
 from_wheel() {
     if [ -n "${SEQFIT_FETCH_NO_WHEEL:-}" ]; then
-        REASON="switched off by SEQFIT_FETCH_NO_WHEEL"
+        REASON="disabled by SEQFIT_FETCH_NO_WHEEL"
         return 1
     fi
     find_pip || return 1

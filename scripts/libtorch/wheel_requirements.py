@@ -1,8 +1,8 @@
 """Prints the NVIDIA packages that a wheel needs on Linux, for scripts/libtorch/wheel.sh.
 
-Arguments: wheel, wanted extras of it (comma-separated, may be empty), machine as uname -m says.
-Output, a line per package: requirement, blank, extras of that package. PyTorch names most of them
-through cuda-toolkit[cublas,…]==13.0.3, a package without content that pins the others.
+Arguments: wheel, its requested extras (comma-separated, may be empty), machine as printed by uname -m.
+Output, one line per package: requirement, space, extras of that package. PyTorch requires most of them
+through cuda-toolkit[cublas,…]==13.0.3, an empty package that pins the others.
 """
 
 import re, sys, zipfile

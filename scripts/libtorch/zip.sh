@@ -3,7 +3,7 @@
 
 readonly ZIP_BASE=${SEQFIT_LIBTORCH_URL:-https://download.pytorch.org/libtorch}
 
-# zip_name VARIANT: below ZIP_BASE; nothing if no zip is published.
+# zip_name VARIANT: prints the path below ZIP_BASE; nothing if no zip is published.
 zip_name() {
     case $OS-$MACHINE-$1 in
     Linux-x86_64-cpu) printf 'cpu/libtorch-shared-with-deps-%s%%2Bcpu.zip' "$VERSION" ;;
@@ -21,8 +21,8 @@ sha256_of() {
     fi | cut -d ' ' -f 1
 }
 
-# zip_is_sound ZIP: sets REASON if not. No checksums are published beside the zips: without
-# SEQFIT_LIBTORCH_SHA256 it is the length, the CRC-32 of each file and the version that is checked.
+# zip_is_sound ZIP: sets REASON if not. No checksums are published for the zips: without
+# SEQFIT_LIBTORCH_SHA256 only the length, the CRC-32 of each file and the version are checked.
 zip_is_sound() {
     local zip=$1 want=${SEQFIT_LIBTORCH_SHA256:-}
     if [ -n "$want" ] && [ "$(sha256_of "$zip")" != "$want" ]; then
@@ -43,7 +43,7 @@ unpack_zip() {
     if have unzip; then
         run unzip -qo "$1" -d "$2"
     else
-        # extractall() forgets the permissions.
+        # extractall() does not restore the permissions.
         run python3 -c 'import os, sys, zipfile
 archive = zipfile.ZipFile(sys.argv[1])
 for info in archive.infolist():
@@ -75,14 +75,14 @@ from_zip() {
         say "checking $(basename "$zip")"
         if zip_is_sound "$zip"; then break; fi
         rm -f "$zip"
-        # The first part may be from another time or server: one more try from the start.
+        # The first part may be from another version or server: try once more from the start.
         [ -n "$continued" ] || return 1
-        say "the continued download is damaged; starting over"
+        say "the resumed download is damaged; starting over"
     done
     say "unpacking"
     mkdir -p "$CACHE/tmp"
     unpack_zip "$zip" "$CACHE/tmp" ||
-        die "unpacking $(basename "$zip") failed" "is the disk full? Make room and run it again"
+        die "unpacking $(basename "$zip") failed" "is the disk full? Free some space and run this again"
     if [ ! -d "$CACHE/tmp/libtorch" ]; then
         rm -f "$zip"
         REASON="the zip holds no folder libtorch/"

@@ -1,4 +1,4 @@
-//! The bar that is on the screen: lines that are told meanwhile go above it.
+//! The progress bar on the screen: lines printed while it is shown go above it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,21 +10,21 @@ fn shown() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says that `bar` is on the screen from here on.
+/// Registers `bar` as the one on the screen.
 pub fn show(bar: &ProgressBar) {
     *shown() = Some(bar.clone());
 }
 
-/// Takes it off the screen.
+/// Removes the bar from the screen.
 pub fn clear() {
     if let Some(bar) = shown().take() {
         bar.finish_and_clear();
     }
 }
 
-/// Does something to the screen that the bar must not be in the way of.
+/// Hides the bar while `work` writes to the screen.
 pub fn aside<T>(work: impl FnOnce() -> T) -> T {
-    // Nobody else draws meanwhile.
+    // The lock keeps others from drawing in the meantime.
     match &*shown() {
         Some(bar) => bar.suspend(work),
         None => work(),

@@ -1,4 +1,4 @@
-//! `seqfit bench`: how fast this machine is, in some seconds.
+//! `seqfit bench`: measures the speed of this machine, in some seconds.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::options::{DataOptions, DeviceOptions, NetworkOptions};
 use super::{loading, output};
 
-/// Options of `seqfit bench`; without any it is the tutorial's network on MNIST.
+/// Options of `seqfit bench`; the default is the tutorial's network on MNIST.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -37,12 +37,12 @@ struct Report {
 #[derive(Serialize)]
 struct Figure {
     what: String,
-    /// Samples or files a second: the median of some rounds.
+    /// Samples or files per second: the median over the rounds.
     per_second: f64,
     unit: &'static str,
 }
 
-/// Samples of a round, and rounds that count behind one that warms up.
+/// Samples per round, and the measured rounds that follow one warm-up round.
 const SAMPLES: usize = 20_000;
 const ROUNDS: usize = 3;
 

@@ -1,4 +1,4 @@
-//! Curves for a terminal, in braille dots.
+//! Curves for a terminal, drawn in braille dots.
 
 use std::fmt::Write as _;
 
@@ -7,21 +7,21 @@ use textplots::{
     TickDisplayBuilder,
 };
 
-/// Columns that a chart needs, its figures at the side included.
+/// Columns that a chart needs, including the numbers at its side.
 pub const WIDTH: usize = 60;
-/// Dots of a chart; two side by side and four above each other are a character.
+/// Dots of a chart, horizontally and vertically; one character holds 2 x 4 of them.
 const DOTS: (u32, u32) = (96, 40);
 
-/// A curve, its name, and its colour (red, green, blue).
+/// A curve, its name, and its color (red, green, blue).
 pub struct Curve {
     pub name: &'static str,
-    pub colour: (u8, u8, u8),
+    pub color: (u8, u8, u8),
     pub points: Vec<(f64, f64)>,
 }
 
-/// The curves in one chart, and a line above it that names them; `figure` writes the figures of the x axis.
-/// Points that are not finite are left out; with none left there is no chart.
-pub fn chart(curves: &[Curve], figure: fn(f32) -> String, coloured: bool) -> Option<String> {
+/// Draws the curves in one chart, with a line above it that names them; `figure` formats the numbers of the x axis.
+/// Points that are not finite are left out. Returns `None` if no points are left.
+pub fn chart(curves: &[Curve], figure: fn(f32) -> String, colored: bool) -> Option<String> {
     let finite = |points: &[(f64, f64)]| -> Vec<(f32, f32)> {
         let finite = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
         finite.map(|&(x, y)| (x as f32, y as f32)).collect()
@@ -32,7 +32,7 @@ pub fn chart(curves: &[Curve], figure: fn(f32) -> String, coloured: bool) -> Opt
     let range = |of: fn(&(f32, f32)) -> f32| {
         let low = all.iter().map(of).fold(f32::INFINITY, f32::min);
         let high = all.iter().map(of).fold(f32::NEG_INFINITY, f32::max);
-        // One point, or a level line, is in the middle.
+        // A single point, or a horizontal line, is drawn in the middle.
         if low == high { (low - 0.5, high + 0.5) } else { (low, high) }
     };
     let ((left, right), (low, high)) = (range(|point| point.0), range(|point| point.1));
@@ -44,17 +44,17 @@ pub fn chart(curves: &[Curve], figure: fn(f32) -> String, coloured: bool) -> Opt
         .x_label_format(LabelFormat::Custom(Box::new(figure)))
         .y_label_format(LabelFormat::Custom(Box::new(|y| format!("{y:.4}"))))
         .y_tick_display(TickDisplay::Sparse);
-    let drawn = shapes.iter().zip(curves).fold(begun, |chart, (shape, curve)| match coloured {
-        true => chart.linecolorplot(shape, curve.colour.into()),
+    let drawn = shapes.iter().zip(curves).fold(begun, |chart, (shape, curve)| match colored {
+        true => chart.linecolorplot(shape, curve.color.into()),
         false => chart.lineplot(shape),
     });
     drawn.axis();
     drawn.figures();
     let mut text = String::new();
     for (curve, points) in curves.iter().zip(&points).filter(|(_, points)| !points.is_empty()) {
-        let (r, g, b) = curve.colour;
+        let (r, g, b) = curve.color;
         let name = console::style(format!("{} {:.4}", curve.name, points[points.len() - 1].1));
-        let name = name.force_styling(coloured).true_color(r, g, b);
+        let name = name.force_styling(colored).true_color(r, g, b);
         // Writing to a String cannot fail.
         let _ = write!(text, "{name}  ");
     }
@@ -66,8 +66,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chart_has_the_names_the_ends_and_fits() {
-        let curve = |name, points| Curve { name, colour: (200, 60, 60), points };
+    fn chart_shows_names_and_range_and_fits_its_width() {
+        let curve = |name, points| Curve { name, color: (200, 60, 60), points };
         let falling = (1..=10).map(|i| (f64::from(i), 1.0 / f64::from(i))).collect();
         let broken = vec![(1.0, f64::NAN), (2.0, f64::INFINITY), (3.0, 0.25)];
         let curves = [curve("loss", falling), curve("val_loss", broken)];
@@ -78,8 +78,8 @@ mod tests {
         }
         assert!(!text.contains('\u{1b}'), "{text}");
         assert!(text.lines().all(|line| console::measure_text_width(line) <= WIDTH), "{text}");
-        let coloured = chart(&curves, |x| format!("{x:.0}"), true).unwrap();
-        assert!(coloured.contains("\u{1b}["));
+        let colored = chart(&curves, |x| format!("{x:.0}"), true).unwrap();
+        assert!(colored.contains("\u{1b}["));
         assert!(chart(&[curve("loss", vec![(1.0, f64::NAN)])], |x| x.to_string(), false).is_none());
         assert!(chart(&[curve("loss", vec![(1.0, 0.5)])], |x| x.to_string(), false).is_some());
     }

@@ -1,4 +1,4 @@
-//! `seqfit compare`: runs side by side.
+//! `seqfit compare`: compares runs side by side.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ pub struct Args {
     /// The run folders
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Also write a page with the runs' curves over each other to this file
+    /// Also write a page that overlays the runs' curves to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print one JSON object
@@ -67,7 +67,7 @@ fn table(comparison: &Comparison) -> String {
     let text = lines.iter().map(|line| {
         let cells = line.iter().zip(&widths).enumerate().map(|(i, (cell, &width))| match i {
             0 => format!("{cell:<width$}"),
-            // The marks stand behind the figures, which so end in one column.
+            // The marks follow the numbers, so that the numbers are aligned in one column.
             _ => format!("  {cell:>width$}", width = width + 2),
         });
         cells.collect::<String>().trim_end().to_owned()
@@ -76,7 +76,7 @@ fn table(comparison: &Comparison) -> String {
     text.push(match comparison.same_data {
         true => "* best".to_owned(),
         false => {
-            "the runs were tested on different data: their figures cannot be compared".to_owned()
+            "the runs were tested on different data: their metrics cannot be compared".to_owned()
         }
     });
     text.join("\n")

@@ -1,4 +1,4 @@
-//! `seqfit completions` and `seqfit man`: for shells and for `man`, made from the very options.
+//! `seqfit completions` and `seqfit man`: shell completions and manual pages, generated from the clap options.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ pub struct Args {
 /// Options of `seqfit man`.
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// A folder to write a page a command into, such as ~/.local/share/man/man1; without it the main
+    /// A folder to write one page per command into, such as ~/.local/share/man/man1; without it the main
     /// page is printed
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

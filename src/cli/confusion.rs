@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 
 use console::style;
 
-/// Most classes that a table is readable with.
+/// The most classes that a table stays readable with.
 const MOST: usize = 20;
-/// Most characters of a name above its column.
+/// The most characters of a name above its column.
 const NAME: usize = 10;
 
-/// The matrix (rows: what the images show; columns: what the network says), zeros as dots; nothing where
-/// there are too many classes. With colours what is right is green, and what is wrong red.
-pub fn table(confusion: &[Vec<u64>], names: &[impl AsRef<str>], coloured: bool) -> Option<String> {
+/// Formats the confusion matrix (rows: true classes; columns: predictions), with zeros as dots.
+///
+/// Returns `None` if there are too many classes. With `colored`, correct predictions are green and wrong ones red.
+pub fn table(confusion: &[Vec<u64>], names: &[impl AsRef<str>], colored: bool) -> Option<String> {
     if names.len() > MOST || confusion.len() != names.len() {
         return None;
     }
@@ -31,7 +32,7 @@ pub fn table(confusion: &[Vec<u64>], names: &[impl AsRef<str>], coloured: bool) 
         let _ = write!(lines, "{} ", padded(name));
         for (column, &count) in counts.iter().enumerate() {
             let text = padded(&if count == 0 { "·".to_owned() } else { count.to_string() });
-            let cell = style(text).force_styling(coloured);
+            let cell = style(text).force_styling(colored);
             let cell = match (count, row == column) {
                 (0, _) => cell.dim(),
                 (_, true) => cell.green(),
@@ -49,13 +50,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_what_is_shown_and_columns_what_is_said() {
+    fn rows_are_true_classes_and_columns_are_predictions() {
         let confusion = [vec![980, 0], vec![3, 1132]];
         let text = table(&confusion, &["no", "yes"], false).unwrap();
         assert_eq!(text, "        no  yes  <- predicted\n  no   980    ·\n yes     3 1132\n");
-        let coloured = table(&confusion, &["no", "yes"], true).unwrap();
-        assert!(coloured.contains("\u{1b}[31m") && coloured.contains("\u{1b}[32m"));
-        assert_eq!(console::strip_ansi_codes(&coloured), text);
+        let colored = table(&confusion, &["no", "yes"], true).unwrap();
+        assert!(colored.contains("\u{1b}[31m") && colored.contains("\u{1b}[32m"));
+        assert_eq!(console::strip_ansi_codes(&colored), text);
         assert!(table(&vec![vec![1; 21]; 21], &["x"; 21], false).is_none());
         let long = table(&[vec![1, 0], vec![0, 1]], &["a very long name", "日本"], false).unwrap();
         let widths: Vec<usize> = long.lines().map(console::measure_text_width).collect();

@@ -1,31 +1,26 @@
-//! The last resort: a panic is a bug of ours, and is told in one line; a file has the rest. An abort of a
-//! library's becomes an error.
+//! The last resort: a panic is a bug in seqfit, and is reported in one line; a file has the details.
 
 use std::backtrace::Backtrace;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGABRT, SIGXFSZ};
+use signal_hook::consts::SIGXFSZ;
 
 use super::output::print_status;
 
-/// Runs `work`; a panic in it, or in a thread of it, prints one line. A limit on the size of files
-/// becomes an error of the write that meets it, as a full disk does, instead of a signal that ends the
-/// process.
+/// Runs `work`; a panic in it, or in one of its threads, prints one line.
+///
+/// Exceeding a limit on the size of files becomes an error of the write that exceeds it, like a full disk, instead
+/// of a signal that ends the process.
 pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> ExitCode {
     let limit = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     if let Err(error) = limit {
         print_status(format_args!("note: a limit on the size of files would end seqfit: {error}"));
-    }
-    if let Err(error) = catch_aborts() {
-        print_status(format_args!(
-            "note: an abort of a library would end seqfit without a word: {error}"
-        ));
     }
     std::panic::set_hook(Box::new(|info| {
         let message = message(info);
@@ -33,32 +28,15 @@ pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> Exit
         let short: String = first.chars().take(200).collect();
         match write_log(&log(info, &message)) {
             Some(path) => print_status(format_args!(
-                "error: seqfit has met a bug of its own ({short}): please report it with {}",
+                "error: this is a bug in seqfit ({short}): please report it with {}",
                 path.display()
             )),
             None => print_status(format_args!(
-                "error: seqfit has met a bug of its own ({short}): please report it"
+                "error: this is a bug in seqfit ({short}): please report it"
             )),
         }
     }));
     std::panic::catch_unwind(work).unwrap_or(ExitCode::FAILURE)
-}
-
-/// What an abort says behind the library's own line.
-const LAST_WORDS: &[u8] = b"error: a library has ended seqfit (the line above is its own), most likely for \
-want of memory: use a smaller batch, or fewer units; what was saved up to here is whole, and 'seqfit train \
---resume RUN' goes on from its last checkpoint\n";
-
-/// glibc and the C++ runtime abort where they have no memory for a few bytes of their own, and nobody can
-/// ask them not to: that becomes an error, too.
-fn catch_aborts() -> io::Result<()> {
-    let say = || {
-        #[cfg(target_os = "linux")]
-        let _ = rustix::io::write(rustix::stdio::stderr(), LAST_WORDS);
-        signal_hook::low_level::exit(1);
-    };
-    // SAFETY: a write and an exit are all that it does, and a signal handler may do both.
-    unsafe { signal_hook::low_level::register(SIGABRT, say) }.map(drop)
 }
 
 fn message(info: &PanicHookInfo) -> String {
@@ -80,8 +58,8 @@ fn log(info: &PanicHookInfo, message: &str) -> String {
     log
 }
 
-/// Into the folder for temporary files: whatever the bug is, no run's folder gets more files. The file
-/// is a new one, whatever links others have put there.
+/// Writes the log into the folder for temporary files, so that no bug adds files to a run's folder. The file is
+/// always a new one, even if another user has put links there.
 fn write_log(log: &str) -> Option<PathBuf> {
     let mut file = tempfile::Builder::new().prefix("seqfit-").suffix(".log").tempfile().ok()?;
     file.write_all(log.as_bytes()).ok()?;

@@ -1,4 +1,4 @@
-//! `seqfit data`: which data sets there are, and whether those here are whole.
+//! `seqfit data`: lists, downloads, prepares and verifies data sets.
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;
@@ -31,15 +31,15 @@ enum Command {
         /// mnist, fashion-mnist or kmnist (digits are built in)
         name: DatasetName,
     },
-    /// Draw training images beside what augmentation makes of them
+    /// Draw training images beside their augmented versions
     Preview(PreviewArgs),
-    /// Make a data set of own pictures: a folder for each class, PNG or JPEG files of any size
+    /// Make a data set from your pictures: a folder per class, PNG or JPEG files of any size
     Pack(PackArgs),
-    /// Write a data set into shards, which train --stream reads without holding them in memory
+    /// Write a data set as shards, which train --stream reads without loading them into memory
     Shard(ShardArgs),
     /// Check every file of a data set: its format, and its checksum where one is known
     Verify {
-        /// A known data set or a folder; ./mnist is a folder [default: all known ones that are here]
+        /// A known data set or a folder; ./mnist is a folder [default: all known ones on this machine]
         #[arg(value_name = "NAME|DIR")]
         what: Option<PathBuf>,
     },
@@ -53,19 +53,19 @@ struct PreviewArgs {
     /// The recipe whose augmentation is shown
     #[arg(long, value_name = "NAME|FILE", default_value = "best")]
     recipe: PathBuf,
-    /// Other numbers than the recipe's: rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
+    /// Override the recipe's numbers: rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
     #[arg(long, value_name = "KEY=X,…", value_parser = options::numbers)]
     augment: Option<Numbers>,
     /// The training's seed
     #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
     seed: u64,
-    /// How many images
+    /// Number of images
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     samples: u16,
-    /// How many epochs of each
+    /// Number of epochs shown for each image
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=100))]
     epochs: u16,
-    /// The PNG file to write; one that is there is replaced
+    /// The PNG file to write; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -73,22 +73,22 @@ struct PreviewArgs {
 /// Options of `seqfit data pack`.
 #[derive(Debug, clap::Args)]
 struct PackArgs {
-    /// The folder with a folder of pictures for each class; or with train and test, which have those
+    /// The folder with a subfolder of pictures for each class; or with the folders train and test, which have those
     #[arg(value_name = "DIR")]
     pictures: PathBuf,
-    /// The folder to write, which seqfit train --data-dir takes; a new or an empty one
+    /// The folder to write, for seqfit train --data-dir; it must be new or empty
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Height and width of the images
     #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = options::picture_size)]
     size: options::Size,
-    /// The share of each class to test with, where there is no train and test; the seed draws them
+    /// Fraction of each class used for testing, if there are no train and test folders; drawn by the seed
     #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = options::share)]
     test_share: f64,
-    /// Decides which pictures are for testing
+    /// Seed that selects the pictures for testing
     #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
     seed: u64,
-    /// How pictures become images, which train, predict and serve go by later: raw (of --size, taken
+    /// How pictures become images, which train, predict and serve follow later: raw (of --size, taken
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
     /// picture in gray, scaled to --size) [default: digit if four of five pictures show a single sign, else
     /// resize]
@@ -97,7 +97,7 @@ struct PackArgs {
     /// The same as --prepare raw
     #[arg(long, conflicts_with = "prepare")]
     raw: bool,
-    /// Leave out pictures that cannot be used, and name them
+    /// Skip pictures that cannot be used, and name them
     #[arg(long)]
     skip_bad: bool,
 }
@@ -107,10 +107,10 @@ struct PackArgs {
 struct ShardArgs {
     #[command(flatten)]
     data: DataOptions,
-    /// The folder to write, which seqfit train --stream --data-dir takes; a new or an empty one
+    /// The folder to write, for seqfit train --stream --data-dir; it must be new or empty
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// How many shards the training images are cut into [default: as many as have 256 MiB each]
+    /// Number of shards for the training images [default: one per 256 MiB]
     #[arg(long, value_name = "N", value_parser = options::count)]
     shards: Option<NonZeroUsize>,
 }
@@ -142,7 +142,7 @@ fn list(locations: &Locations) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where a known data set is, and what verify says of it there.
+/// Returns where a known data set is, and whether verification finds it usable.
 fn place(entry: &catalog::Entry, locations: &Locations) -> anyhow::Result<String> {
     let here = [locations.own(entry.name), locations.cached(entry.name)];
     let folder = match here.into_iter().flatten().find(|folder| folder.is_dir()) {
@@ -166,7 +166,7 @@ fn place(entry: &catalog::Entry, locations: &Locations) -> anyhow::Result<String
 }
 
 fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
-    let fetched = progress::with_downloads(false, |told| data::fetch(name, locations, told))?;
+    let fetched = progress::with_downloads(false, |update| data::fetch(name, locations, update))?;
     let mut out = String::new();
     match fetched {
         Some(folder) => writeln!(out, "{name} is in {}", folder.display())?,
@@ -195,8 +195,8 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     data::check_free(&args.out)?;
     let chosen = args.prepare.map(|kind| kind.0).or(args.raw.then_some(Preparation::Raw));
     if args.test_share == 0.0 {
-        let rule = "--test-share must be above 0, found 0: without test images nobody knows how good a \
-                    network is";
+        let rule = "--test-share must be above 0, found 0: without test images a network cannot be \
+                    evaluated";
         return Err(Usage(rule.to_owned()).into());
     }
     let preparation = match chosen {
@@ -213,8 +213,8 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
         preparation,
         skip: args.skip_bad,
     };
-    let packed = progress::with_bar("pictures", |told| {
-        data::pack::from_pictures(&args.pictures, &config, told)
+    let packed = progress::with_bar("pictures", |update| {
+        data::pack::from_pictures(&args.pictures, &config, update)
     });
     let packed = packed.map_err(|error| match error {
         data::DataError::Image { .. } => {
@@ -267,7 +267,7 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
     let mut out = String::new();
     match (&request, reports.is_empty()) {
         (Request::Named(name), true) => {
-            writeln!(out, "{name} is built in, and whole if seqfit is")?
+            writeln!(out, "{name} is built in, and intact if seqfit is")?
         }
         (_, true) => writeln!(out, "no data set is here: seqfit data fetch mnist gets one")?,
         (_, false) => {}

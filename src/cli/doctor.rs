@@ -1,4 +1,4 @@
-//! `seqfit doctor`: tries in small what `train` does, and says what cures it where that fails.
+//! `seqfit doctor`: tries what `train` does on a small scale, and prints how to fix what fails.
 
 mod memory;
 mod trial;
@@ -25,9 +25,9 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
     ok: bool,
-    /// What keeps training from working, each with its cure.
+    /// The problems that keep training from working, each with its fix.
     problems: Vec<String>,
-    /// What training does otherwise than may be expected.
+    /// Where training behaves differently than may be expected.
     notes: Vec<String>,
     libtorch: Libtorch,
     cuda: Cuda,
@@ -48,14 +48,14 @@ struct Libtorch {
 
 #[derive(Serialize)]
 struct Cuda {
-    /// libtorch has its CUDA half.
+    /// Whether libtorch includes its CUDA libraries.
     built: bool,
-    /// seqfit can train on it.
+    /// Whether seqfit can train on the GPU.
     usable: bool,
-    /// "none", or the newest CUDA version that the driver serves, or how it fails.
+    /// "none", or the newest CUDA version that the driver supports, or how the driver fails.
     driver: String,
     devices: Vec<Gpu>,
-    /// Why it cannot be used, with the cure.
+    /// Why CUDA cannot be used, with the fix.
     reason: Option<String>,
 }
 
@@ -112,7 +112,7 @@ fn examine() -> Report {
     }
 }
 
-/// What there is to say at the end.
+/// Problems and notes collected for the end of the report.
 #[derive(Default)]
 struct Findings {
     problems: Vec<String>,
@@ -120,7 +120,7 @@ struct Findings {
 }
 
 impl Findings {
-    /// The value, or an error that becomes a problem.
+    /// Returns the value, or records the error as a problem.
     fn take<T>(&mut self, what: &str, tried: anyhow::Result<T>) -> Option<T> {
         let separator = if what.is_empty() { "" } else { ": " };
         tried
@@ -130,7 +130,7 @@ impl Findings {
             .ok()
     }
 
-    /// Where `train` without options takes its data from.
+    /// Returns where `train` without options takes its data from.
     fn data(&mut self, locations: &data::Locations) -> Option<String> {
         let data::DryRun { found, notice } =
             self.take("", trial::data(locations).map_err(Into::into))?;
@@ -162,7 +162,7 @@ fn cuda(is_right_libtorch: bool) -> Cuda {
     Cuda { built, usable: reason.is_none(), driver, devices, reason }
 }
 
-/// A folder and the free space of its disk; of the nearest folder above that exists, if need be.
+/// Returns a folder and the free space of its disk, or of the nearest existing parent's disk.
 fn folder(path: &std::path::Path) -> Folder {
     let existing = path.ancestors().find(|path| path.is_dir());
     Folder {

@@ -1,4 +1,4 @@
-//! `seqfit evaluate`: how good a run's network is.
+//! `seqfit evaluate`: evaluates a run's network on a test set.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ pub struct Args {
     /// Threads of libtorch on the CPU [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Also write the logits of every test image, [images, classes], as NumPy's .npy
+    /// Also write the logits of every test image, [images, classes], as a NumPy .npy file
     #[arg(long, value_name = "FILE", conflicts_with = "distributed")]
     logits: Option<PathBuf>,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What rank 0 evaluates, for those that cannot read its run folder.
+/// The work of rank 0, sent to the ranks that cannot read its run folder.
 #[derive(Serialize, Deserialize)]
 struct Work {
     config: RunConfig,
@@ -66,12 +66,12 @@ struct Class<'a> {
 /// Runs `seqfit evaluate`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.ranks.meet()?.together(|ranks| match ranks.is_first() {
-        true => lead(args, ranks),
-        false => follow(args, ranks),
+        true => run_rank0(args, ranks),
+        false => run_worker(args, ranks),
     })
 }
 
-/// The device, as asked for.
+/// Returns the requested device, after setting the number of threads.
 fn ready(args: &Args) -> anyhow::Result<Device> {
     let device = device::own(args.device.chosen().unwrap_or(Device::Cpu))?;
     device::require(device)?;
@@ -81,8 +81,8 @@ fn ready(args: &Args) -> anyhow::Result<Device> {
     Ok(device)
 }
 
-/// A part of the work, without a word.
-fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
+/// Evaluates one part on a rank other than 0, and prints nothing.
+fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let group = ranks.group();
     let device = ready(args)?;
     let Some(Work { config, own_data }) = broadcast_object(group, None)? else {
@@ -98,8 +98,8 @@ fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The whole of it, as the process that reads the run and prints.
-fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
+/// Runs the command on rank 0, which reads the run and prints the result.
+fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     if let Some(path) = &args.logits {
         run.check_output(path)?;
@@ -127,8 +127,8 @@ fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let text = match args.json {
         true => serde_json::to_string(&report)?,
         false => {
-            let coloured = console::colors_enabled();
-            let confusion = confusion::table(&evaluation.confusion, &trained_on.classes, coloured);
+            let colored = console::colors_enabled();
+            let confusion = confusion::table(&evaluation.confusion, &trained_on.classes, colored);
             let confusion = confusion.map(|table| format!("\n{table}")).unwrap_or_default();
             format!("{}\n{confusion}", table(&report)).trim_end().to_owned()
         }

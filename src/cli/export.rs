@@ -1,4 +1,4 @@
-//! `seqfit export`: a run's network as files for other programs.
+//! `seqfit export`: writes a run's network as files for other programs.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,25 +25,25 @@ pub struct Args {
         default_value = "torchscript"
     )]
     format: Vec<FormatName>,
-    /// The file to write, or with several formats the folder to write them into; a file that is there
-    /// is replaced [default: model.pt, model.state_dict.pt, model.export.safetensors, model.onnx or
+    /// The file to write, or with several formats the folder to write them into; an existing file is
+    /// replaced [default: model.pt, model.state_dict.pt, model.export.safetensors, model.onnx or
     /// model.weights.h5 in the run folder]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// What becomes part of the model besides the network; for torchscript and onnx
+    /// What to include in the model besides the network; for torchscript and onnx
     #[arg(long, value_enum, value_name = "WHAT")]
     with: Option<Extra>,
     /// Write the weights as f16: half the size
     #[arg(long)]
     half: bool,
-    /// Print the lines of Python that load what was written
+    /// Print the Python code that loads the written files
     #[arg(long)]
     python: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Extra {
-    /// Takes raw pixels, u8 from 0 to 255, and gives probabilities
+    /// The model takes raw pixels, u8 from 0 to 255, and returns probabilities
     Preprocessing,
 }
 
@@ -93,14 +93,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let places: Vec<(Format, PathBuf)> = formats.iter().map(|&f| (f, place(f))).collect();
-    // Everything that can be known is said before the first file is written.
+    // Every error that can be detected is reported before the first file is written.
     for (format, path) in &places {
         format.check(options, path).map_err(|error| Usage(error.to_string()))?;
         run.check_output(path)?;
     }
     if let Some(folder) = args.out.as_ref().filter(|out| formats.len() > 1 && !out.is_dir()) {
         let folder = folder.display();
-        let rule = "with several formats --out names a folder that is there";
+        let rule = "with several formats --out must name an existing folder";
         return Err(Usage(format!("{rule}, found {folder}: create it, or leave --out out")).into());
     }
     let model = args.run.load(&run, Device::Cpu)?;

@@ -1,4 +1,4 @@
-//! `seqfit import`: weights from elsewhere as a run.
+//! `seqfit import`: imports weights from other programs as a run.
 
 use std::fs::File;
 use std::io::Read;
@@ -29,23 +29,23 @@ pub struct Args {
     /// Names of the classes, comma-separated [default: those in the file, or 0, 1, 2, …]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     classes: Option<Vec<String>>,
-    /// The network: that of a run, or a TOML file with its input_shape and layers as a run's config.toml
-    /// has them under [network] [default: the file's own, or by the shapes of its tensors]
+    /// The network: that of a run, or a TOML file with input_shape and layers as under [network] in a run's
+    /// config.toml [default: the file's own, or inferred from the shapes of its tensors]
     #[arg(long, value_name = "RUN|FILE")]
     network: Option<PathBuf>,
-    /// Activation of all Dense layers but the last [default: the file's own, or relu]
+    /// Activation of all Dense layers except the last [default: the file's own, or relu]
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "network")]
     activation: Option<HiddenActivation>,
     /// The shape of one sample, such as 28x28 or 784 [default: the file's own, or a square image]
     #[arg(long, value_name = "HxW", value_parser = shape, conflicts_with = "network")]
     input_shape: Option<Shape>,
-    /// How pictures become the network's images: raw, digit or resize, as predict takes it [default: the
-    /// file's own, or raw]
+    /// How pictures become the network's images: raw, digit or resize, as for predict [default: the file's
+    /// own, or raw]
     #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
     prepare: Option<Kind>,
 }
 
-/// Sizes in one argument.
+/// The sizes of a shape, in one argument.
 #[derive(Clone, Debug)]
 struct Shape(Vec<usize>);
 
@@ -69,12 +69,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let at = || args.file.display().to_string();
     let network = imported.network(&wanted).with_context(at)?;
     let recorded = imported.card.as_ref().and_then(Card::preparation);
-    // The numbers are copied by now.
+    // The weights have been copied by now.
     drop(imported);
     if network.guessed {
         print_status(
-            "note: the file does not say what is between its layers, and relu is taken: --activation names \
-             another",
+            "note: the file does not say which activation is between its layers, so relu is used: --activation \
+             names another",
         );
     }
     let mut model = Sequential::from_spec(network.spec.clone(), Device::Cpu, 0)?;
@@ -88,13 +88,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The network of a run, or that a file describes.
+/// Returns the network of a run, or the one that a TOML file describes.
 fn network(path: &Path) -> anyhow::Result<Spec> {
     if path.is_dir() {
         return Ok(Run::open(path)?.config().network.clone());
     }
     let at = || path.display().to_string();
-    // A description has a few lines; whatever is longer is something else.
+    // A description has a few lines; a longer file is something else.
     let mut text = String::new();
     let file = File::open(path).with_context(at)?;
     file.take(1 << 16).read_to_string(&mut text).with_context(at)?;

@@ -1,4 +1,4 @@
-//! `seqfit inspect`: what is in a file of weights, or in a run.
+//! `seqfit inspect`: prints the contents of a weights file or a run.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use super::output;
 /// Options of `seqfit inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A run folder, or a file of any of the formats that import takes, or ONNX
+    /// A run folder, or a file in any format that import reads, or in ONNX
     path: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -34,7 +34,7 @@ struct Line<'a> {
     name: &'a str,
     dtype: String,
     shape: &'a [usize],
-    /// None for numbers that are no weights.
+    /// `None` for numbers that are not weights.
     #[serde(flatten)]
     statistics: Option<Statistics>,
 }
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A run's weights, with a card made of its config.
+/// Opens a run's weights, with a card made from its config.
 fn of_run(run: &Run) -> anyhow::Result<(PathBuf, Imported)> {
     let file = run.path().join(run::WEIGHTS);
     let mut imported = Imported::open(&file)?;
@@ -116,7 +116,7 @@ fn table(report: &Report<'_>) -> serde_json::Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// Text from a file, on one line and without what would steer a terminal.
+/// Returns text from a file on one line, without control characters, which could steer a terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

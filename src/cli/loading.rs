@@ -1,4 +1,4 @@
-//! Data for the commands that need some: with bars while it comes, and the notice that it may carry.
+//! Loads data for the commands that need it, with progress bars during downloads and any notice that the data has.
 
 use seqfit::data::{self, ClassNames, Loaded, LoadedTest, Locations, Request, StreamMemory};
 use seqfit::run::{DataConfig, Run};
@@ -6,8 +6,8 @@ use seqfit::run::{DataConfig, Run};
 use super::output::print_status;
 use super::progress;
 
-/// The data that was asked for, in memory or streamed; what there is to say about it is said, as when there
-/// is no network and it is the digits.
+/// Loads the requested data, into memory or streamed, and prints its notice and notes. There is a notice, for
+/// example, when there is no network and the digits are used instead.
 pub fn asked(
     request: &Request,
     stream: Option<StreamMemory>,
@@ -21,12 +21,12 @@ pub fn asked(
     Ok(loaded)
 }
 
-/// The same without a word, for processes beside the one that prints.
+/// Like [`asked`], but prints nothing, for the processes besides the one that prints.
 pub fn silent(request: &Request, stream: Option<StreamMemory>) -> anyhow::Result<Loaded> {
     resolve(request, stream, true)
 }
 
-/// Prints remarks on data.
+/// Prints notes about data.
 pub fn note(notes: &[String]) {
     for note in notes {
         let line = format!("note: {note}");
@@ -34,8 +34,9 @@ pub fn note(notes: &[String]) {
     }
 }
 
-/// The test data to look at a run with: of what was asked for, or without a word about it the run's own, which
-/// must be the very same, and is streamed if it was in training.
+/// Loads the test data for a run: the requested data, or by default the run's own.
+///
+/// The run's own data must be identical to that of training, and is streamed if it was streamed in training.
 pub fn of_run(
     run: &Run,
     asked: Request,
@@ -53,7 +54,7 @@ pub fn of_run(
     Ok(loaded)
 }
 
-/// As [`of_run`], from the run's records, without printing the remarks.
+/// Like [`of_run`], but takes the run's data config, and does not print the notes.
 pub fn test_of(
     trained_on: &DataConfig,
     asked: Request,
@@ -75,7 +76,7 @@ pub fn test_of(
     Ok(loaded.as_trained(&trained_on.classes, Some(own))?.into())
 }
 
-/// The classes that a run's network answers with.
+/// Returns the names of the classes that a run's network predicts.
 pub fn names_of(trained_on: &DataConfig) -> ClassNames<'_> {
     ClassNames::new(&trained_on.classes, trained_on.source.as_ref())
 }

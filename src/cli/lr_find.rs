@@ -1,4 +1,4 @@
-//! `seqfit lr-find`: which learning rate to train with.
+//! `seqfit lr-find`: suggests a learning rate.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOpt
 use super::output::{self, Usage, print_status};
 use super::train::FitOptions;
 
-/// Options of `seqfit lr-find`; without any it tests the tutorial's training.
+/// Options of `seqfit lr-find`; the default is the tutorial's training.
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
@@ -31,10 +31,10 @@ pub struct Args {
     /// The first learning rate of the test
     #[arg(long, value_name = "X", default_value_t = LrFind::default().start, value_parser = options::positive)]
     start: f64,
-    /// The last one, if the loss has not run away before
+    /// The last learning rate of the test, which ends earlier if the loss diverges
     #[arg(long, value_name = "X", default_value_t = LrFind::default().end, value_parser = options::positive)]
     end: f64,
-    /// Steps from one to the other
+    /// Number of steps from the first to the last
     #[arg(long, value_name = "N", default_value = "100", value_parser = options::count)]
     steps: NonZeroUsize,
     /// Also write the steps to this CSV file: learning_rate,loss,smoothed
@@ -48,7 +48,7 @@ pub struct Args {
     json: bool,
 }
 
-/// A file to draw into, and what its ending says it is.
+/// A file to draw into, and the format that its extension selects.
 #[derive(Clone, Debug)]
 struct PlotFile {
     path: PathBuf,
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
     if let Some(option) = args.fit.unsupported_by_lr_find() {
         let rule = format!(
-            "{option} means nothing to lr-find, which chooses the rates itself: leave it out"
+            "{option} does not apply to lr-find, which chooses the rates itself: leave it out"
         );
         return Err(Usage(rule).into());
     }
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let suggestion = curve.suggestion();
     let text = match args.json {
         true => serde_json::to_string(&Report { suggestion, curve: &curve })?,
-        false => told(&curve, suggestion),
+        false => text_report(&curve, suggestion),
     };
     output::print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
@@ -112,9 +112,9 @@ fn csv(curve: &LrCurve) -> String {
     lines
 }
 
-fn told(curve: &LrCurve, suggestion: Option<f64>) -> String {
+fn text_report(curve: &LrCurve, suggestion: Option<f64>) -> String {
     let points = curve.points.iter().map(|p| (p.learning_rate.log10(), p.smoothed)).collect();
-    let curves = [Curve { name: "smoothed loss", colour: (0, 114, 178), points }];
+    let curves = [Curve { name: "smoothed loss", color: (0, 114, 178), points }];
     let figure = |exponent: f32| format!("{:.0e}", 10f64.powf(exponent.into()));
     let chart = chart::chart(&curves, figure, console::colors_enabled());
     let suggested = match suggestion {

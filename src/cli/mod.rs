@@ -1,5 +1,5 @@
-//! The command line: one file a command. clap lives here alone; what goes further is the library's
-//! plain configs.
+//! The command line: one file per command. Only this module uses clap; it passes the library's plain configs to the
+//! library.
 
 mod bar;
 mod bench;
@@ -25,7 +25,6 @@ mod progress;
 mod ranks;
 mod recipe;
 mod report;
-pub mod reserve;
 #[cfg(feature = "serve")]
 mod serve;
 mod signals;
@@ -50,11 +49,11 @@ pub struct Arguments {
 enum Command {
     /// Train a network, evaluate it on the test set and write a run folder
     Train(Box<train::Args>),
-    /// Evaluate a run on a test set: loss, accuracy, figures by class
+    /// Evaluate a run on a test set: loss, accuracy, per-class metrics
     Evaluate(evaluate::Args),
     /// Write a page about a run, with its plots: curves, confusion, mistakes, calibration
     Report(report::Args),
-    /// Lay runs side by side: settings that differ, figures, curves
+    /// Compare runs side by side: settings that differ, metrics, curves
     Compare(compare::Args),
     /// Classify images: PNG, JPEG or IDX
     Predict(predict::Args),
@@ -63,9 +62,9 @@ enum Command {
     Serve(serve::Args),
     /// Write a run's network as a file for other programs
     Export(export::Args),
-    /// Make a run of weights from elsewhere: PyTorch, safetensors, NumPy, Keras
+    /// Make a run from weights of other programs: PyTorch, safetensors, NumPy, Keras
     Import(import::Args),
-    /// Print what is in a file of weights or a run: its card, tensors, norms, NaN
+    /// Print the contents of a weights file or a run: its card, tensors, norms, NaN
     Inspect(inspect::Args),
     /// List, fetch and verify data sets
     Data(data::Args),
@@ -78,7 +77,7 @@ enum Command {
     LrFind(Box<lr_find::Args>),
     /// Measure how fast this machine trains, evaluates and exports
     Bench(Box<bench::Args>),
-    /// Check libtorch, CUDA, threads, cache folder and disk, and say how to mend what is wrong
+    /// Check libtorch, CUDA, threads, cache folder and disk, and say how to fix problems
     Doctor(doctor::Args),
     /// Print a script that completes seqfit's commands and options in a shell
     Completions(completions::Args),
@@ -86,9 +85,9 @@ enum Command {
     Man(completions::ManArgs),
 }
 
-/// Does what was asked.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    // Before libtorch's first use: a wrong version crashes there. The doctor reports it itself.
+    // Before libtorch's first use, where a wrong version would crash. The doctor reports it itself.
     let needs_none =
         matches!(arguments.command, Command::Doctor(_) | Command::Completions(_) | Command::Man(_));
     if !needs_none {
@@ -116,7 +115,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints an error with its causes and gives the exit code: 2 for usage, 1 for the rest.
+/// Prints an error with its causes and returns the exit code: 2 for usage errors, 1 for all others.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<StdoutError>().is_some_and(StdoutError::is_closed_pipe) {
         return ExitCode::SUCCESS;
@@ -129,17 +128,17 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints an error with its causes: whose it is, where several could have it.
+/// Prints an error with its causes, prefixed by `whose` it is where several processes could have it.
 fn report_of(error: &anyhow::Error, whose: Option<&str>) {
     let whose = whose.map(|whose| format!("{whose}: ")).unwrap_or_default();
     print_status(format_args!("error: {whose}{}", chain(error)));
 }
 
-/// The causes, outermost first, without those that the one before has already told.
+/// Joins the causes, outermost first, without those whose text the previous ones already contain.
 fn chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,
-        told if told.contains(&cause) => text,
-        told => format!("{told}: {cause}"),
+        outer if outer.contains(&cause) => text,
+        outer => format!("{outer}: {cause}"),
     })
 }

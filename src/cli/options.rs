@@ -13,20 +13,20 @@ use seqfit::{Activation, Device, Sequential, Spec, device};
 
 use super::output::{Usage, print_status, quoted};
 
-/// Which data set.
+/// Selects the data set.
 #[derive(Clone, Debug, Args)]
 pub struct DataOptions {
     /// A known data set: mnist, fashion-mnist, kmnist or digits (built in)
     #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
     pub dataset: Option<seqfit::data::DatasetName>,
     /// A folder of IDX files: {train,t10k}-{images-idx3,labels-idx1}-ubyte, .gz or not, and
-    /// optionally classes.txt with a class name a line
+    /// optionally classes.txt with one class name per line
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 
 impl DataOptions {
-    /// What was asked for, `Auto` if nothing.
+    /// Returns the requested data, `Auto` by default.
     pub fn request(&self) -> seqfit::data::Request {
         use seqfit::data::Request;
         match (&self.dataset, &self.data_dir) {
@@ -37,22 +37,22 @@ impl DataOptions {
     }
 }
 
-/// Whether the data stays in its files.
+/// Selects whether the data is streamed from its files.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct StreamOptions {
-    /// Read the images from their files when they are needed, and hold no more than MIB of them: for data
-    /// larger than memory, in shards (see seqfit data shard) or four plain IDX files [default MIB: 64]
+    /// Read the images from their files when they are needed, with at most MIB in memory: for data larger
+    /// than memory, in shards (see seqfit data shard) or four plain IDX files [default MIB: 64]
     #[arg(long, value_name = "MIB", num_args = 0..=1, require_equals = true, default_missing_value = "64")]
     pub stream: Option<StreamMemory>,
 }
 
-/// A run, and which of its weights.
+/// Selects a run, and which of its weights to use.
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
     /// The run folder
     pub run: PathBuf,
-    /// The weights of a checkpoint: the newest, or the best by validation [default: those that
-    /// training ended with]
+    /// Use the weights of a checkpoint: the newest, or the best by validation [default: the final
+    /// weights of the training]
     #[arg(long, value_enum)]
     checkpoint: Option<CheckpointName>,
 }
@@ -69,7 +69,7 @@ impl RunOptions {
         Run::open(&self.run)
     }
 
-    /// The name of the checkpoint whose weights are wanted, if it is one: "last" or "best".
+    /// Returns the name of the checkpoint whose weights are requested, if any: "last" or "best".
     pub fn checkpoint(&self) -> Option<&'static str> {
         self.checkpoint.map(|name| match name {
             CheckpointName::Last => "last",
@@ -77,7 +77,7 @@ impl RunOptions {
         })
     }
 
-    /// These options as a shell takes them.
+    /// Returns these options quoted for a shell.
     pub fn quoted(&self) -> String {
         let run = quoted(&self.run);
         match self.checkpoint() {
@@ -86,15 +86,15 @@ impl RunOptions {
         }
     }
 
-    /// The run's network on a device.
+    /// Loads the run's network onto a device.
     pub fn load(&self, run: &Run, device: Device) -> Result<Sequential, RunError> {
         let folder = run.checkpoints_path();
         let path = match self.checkpoint {
             None => {
                 if let Some(newer) = run.newer_checkpoint() {
                     print_status(format_args!(
-                        "note: the run has gone on to {} since its network was saved: --checkpoint last \
-                         takes that",
+                        "note: the run has continued to {} since its network was saved: --checkpoint last \
+                         uses that",
                         newer.display()
                     ));
                 }
@@ -109,7 +109,7 @@ impl RunOptions {
         }
     }
 
-    /// Which weights were asked for, in words, where it is not the final ones.
+    /// Describes the requested weights, if they are not the final ones.
     pub fn which(&self) -> Option<&'static str> {
         self.checkpoint.map(|name| match name {
             CheckpointName::Last => "those of the newest checkpoint",
@@ -117,13 +117,13 @@ impl RunOptions {
         })
     }
 
-    /// The network of the newest checkpoint; none if there is no checkpoint.
+    /// Loads the network of the newest checkpoint; returns `None` if there is no checkpoint.
     pub fn load_newest(&self, run: &Run, device: Device) -> Result<Option<Sequential>, RunError> {
         newest(run)?.map(|path| run.load_checkpoint(&path, device)).transpose()
     }
 }
 
-/// The newest checkpoint of a run.
+/// Returns the path of a run's newest checkpoint.
 fn newest(run: &Run) -> Result<Option<PathBuf>, RunError> {
     let folder = run.checkpoints_path();
     let all = checkpoints::list(&folder);
@@ -131,7 +131,7 @@ fn newest(run: &Run) -> Result<Option<PathBuf>, RunError> {
     Ok(all.into_iter().next_back().map(|(_, path)| path))
 }
 
-/// Where to compute.
+/// Selects the device.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceOptions {
     /// Compute on the first GPU, the same as --device cuda
@@ -143,25 +143,25 @@ pub struct DeviceOptions {
 }
 
 impl DeviceOptions {
-    /// The device that was asked for, if one was.
+    /// Returns the requested device, if any.
     pub fn chosen(&self) -> Option<Device> {
         if self.cuda { Some(Device::Cuda(0)) } else { self.device }
     }
 
-    /// The device, which is there; the CPU if none was asked for.
+    /// Returns the requested device, by default the CPU, after checking that it is available.
     pub fn require(&self) -> Result<Device, device::DeviceError> {
         let chosen = self.chosen().unwrap_or(Device::Cpu);
         device::require(chosen)?;
         Ok(chosen)
     }
 
-    /// Whether a GPU was asked for.
+    /// Returns whether a GPU was requested.
     pub fn is_cuda(&self) -> bool {
         self.chosen().is_some_and(|device| device.is_cuda())
     }
 }
 
-/// The network.
+/// Describes the network.
 #[derive(Clone, Debug, Args)]
 pub struct NetworkOptions {
     /// Widths of the hidden Dense layers, comma-separated; "" for none [default: 128,64]
@@ -170,12 +170,12 @@ pub struct NetworkOptions {
     /// Activation of the hidden layers [default: relu]
     #[arg(long, value_enum, value_name = "NAME")]
     activation: Option<HiddenActivation>,
-    /// Share of each hidden layer's outputs that is dropped while training [default: 0]
+    /// Fraction of each hidden layer's outputs that is dropped in training [default: 0]
     #[arg(long, value_name = "RATE", value_parser = share)]
     dropout: Option<f64>,
 }
 
-/// What the options describe: the tutorial's network, unless they say otherwise.
+/// A network as the options describe it; the default is the tutorial's.
 #[derive(Clone, Debug)]
 pub struct Network {
     hidden: Vec<usize>,
@@ -190,12 +190,12 @@ impl Default for Network {
 }
 
 impl Network {
-    /// The network for samples of `shape`.
+    /// Returns the layers of the network for samples of `shape`.
     pub fn spec(&self, shape: &[usize], classes: usize) -> Spec {
         Spec::classifier(shape, &self.hidden, self.activation, self.dropout, classes)
     }
 
-    /// What options would have described `spec`.
+    /// Returns the options that would describe `spec`.
     fn of(spec: &Spec) -> Self {
         let mut network = Self { hidden: Vec::new(), ..Self::default() };
         let dense = spec.layers.iter().filter_map(|layer| match layer {
@@ -218,7 +218,7 @@ impl Network {
 }
 
 impl NetworkOptions {
-    /// `base` with what was asked for.
+    /// Returns `base` with the given options applied.
     pub fn over(&self, base: Network) -> Network {
         Network {
             hidden: self.hidden.clone().map_or(base.hidden, |widths| widths.0),
@@ -227,7 +227,7 @@ impl NetworkOptions {
         }
     }
 
-    /// The network that was asked for, for these images and classes.
+    /// Returns the requested network for these images and classes.
     pub fn of_data(&self, data: &Dataset) -> Result<Spec, Usage> {
         let network = self.over(Network::default());
         let spec = network.spec(&data.image_shape(), data.classes().len());
@@ -235,8 +235,8 @@ impl NetworkOptions {
         Ok(spec)
     }
 
-    /// As [`over`](Self::over), for a network that there is already: it stays as it is if nothing
-    /// was asked for.
+    /// Like [`over`](Self::over), applied to an existing network, which is returned unchanged if no option
+    /// was given.
     pub fn over_spec(&self, base: &Spec) -> Spec {
         let Self { hidden: None, activation: None, dropout: None } = self else {
             let network = self.over(Network::of(base));
@@ -246,7 +246,7 @@ impl NetworkOptions {
     }
 }
 
-/// A list in one argument; clap would take a bare Vec as repeated arguments.
+/// A list in one argument; clap would treat a bare Vec as repeated arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Widths(pub Vec<usize>);
 
@@ -261,7 +261,7 @@ fn widths(text: &str) -> Result<Widths, String> {
     text.split(',').map(width).collect::<Result<_, _>>().map(Widths)
 }
 
-/// An activation that may stand inside a network: all but softmax.
+/// An activation that is allowed inside a network: all except softmax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HiddenActivation(pub Activation);
 
@@ -283,7 +283,7 @@ impl ValueEnum for HiddenActivation {
     }
 }
 
-/// A whole number of at least 1.
+/// Parses a whole number of at least 1.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     let most = u32::MAX;
     match text.parse::<NonZeroU32>() {
@@ -292,7 +292,7 @@ pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     }
 }
 
-/// A whole number of at least 0.
+/// Parses a whole number of at least 0.
 pub fn whole(text: &str) -> Result<usize, String> {
     let most = u32::MAX;
     match text.parse::<u32>() {
@@ -301,7 +301,7 @@ pub fn whole(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A seed: what TOML, and so a run's config, holds of whole numbers that are not negative.
+/// Parses a seed: a non-negative whole number that TOML, and so a run's config, can hold.
 pub fn seed(text: &str) -> Result<u64, String> {
     let most = i64::MAX as u64;
     match text.parse() {
@@ -310,11 +310,11 @@ pub fn seed(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A share that leaves something: 0 ≤ x < 1.
+/// Parses a fraction that leaves something: 0 ≤ x < 1.
 pub fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
-        _ => Err(format!("a share is a number of at least 0 and below 1, found {text:?}")),
+        _ => Err(format!("a fraction is a number of at least 0 and below 1, found {text:?}")),
     }
 }
 
@@ -328,14 +328,14 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// A size of images: both sides at least 1.
+/// Parses a size of images: both sides are at least 1.
 pub fn size(text: &str) -> Result<Size, String> {
     let side = |text: &str| text.parse().ok().filter(|&side| side > 0);
     let sides = text.split_once('x').and_then(|(h, w)| Some([side(h)?, side(w)?]));
     sides.map(Size).ok_or_else(|| format!("a size is HEIGHTxWIDTH such as 28x28, found {text:?}"))
 }
 
-/// A size of images that pictures are made into: both sides at most 1024.
+/// Parses the size that pictures are converted to: both sides are at most 1024.
 pub fn picture_size(text: &str) -> Result<Size, String> {
     match size(text)? {
         Size([height, width]) if height.max(width) > 1024 => {
@@ -345,7 +345,7 @@ pub fn picture_size(text: &str) -> Result<Size, String> {
     }
 }
 
-/// A number above 0.
+/// Parses a number above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
@@ -353,7 +353,7 @@ pub fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A number of at least 0.
+/// Parses a number of at least 0.
 pub fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if x >= 0.0 && x.is_finite() => Ok(x),
@@ -361,11 +361,11 @@ pub fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Numbers by their names, as TOML has them.
+/// Named numbers, as a TOML table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Numbers(pub toml::Table);
 
-/// `rotation=9,scale=0.1`
+/// Parses named numbers such as `rotation=9,scale=0.1`.
 pub fn numbers(text: &str) -> Result<Numbers, String> {
     let number = |part: &str| {
         let (key, value) = part.split_once('=')?;
@@ -378,7 +378,7 @@ pub fn numbers(text: &str) -> Result<Numbers, String> {
     table.map(Numbers).map_err(|part| format!("numbers are written KEY=NUMBER, found {part:?}"))
 }
 
-/// `one-cycle`, `one-cycle:warm_up=0.15,start=0.04`
+/// Parses a name with optional numbers, such as `one-cycle` or `one-cycle:warm_up=0.15,start=0.04`.
 pub fn named_numbers(text: &str) -> Result<Numbers, String> {
     let (name, rest) = match text.split_once(':') {
         None => (text, None),
@@ -389,7 +389,7 @@ pub fn named_numbers(text: &str) -> Result<Numbers, String> {
     Ok(Numbers(table))
 }
 
-/// A time, such as 90s, 10m or 1h30m; a bare number is seconds.
+/// Parses a time such as 90s, 10m or 1h30m; a bare number is in seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let rule =
         || format!("a time is a number with a unit such as 90s, 10m or 1h30m, found {text:?}");
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_units() {
+    fn durations_parse_with_units() {
         for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_is_described_again_by_its_options() {
+    fn network_options_round_trip_through_a_spec() {
         let network = Network { hidden: vec![9, 8], activation: Activation::Silu, dropout: 0.25 };
         for network in
             [network, Network::default(), Network { hidden: vec![], ..Network::default() }]

@@ -1,4 +1,4 @@
-//! Lines for people and scripts: what happens to them never decides what happens to the work.
+//! Output for people and scripts: a failure to print never affects the work itself.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -12,28 +12,28 @@ use super::bar;
 pub struct StdoutError(pub io::Error);
 
 impl StdoutError {
-    /// Whether the reader has had enough, as in `seqfit data list | head -1`.
+    /// Returns whether the reader has closed the pipe, as in `seqfit data list | head -1`.
     pub fn is_closed_pipe(&self) -> bool {
         self.0.kind() == io::ErrorKind::BrokenPipe
     }
 }
 
-/// A mistake on the command line that clap cannot see; exit code 2, as clap's own.
+/// A mistake on the command line that clap cannot detect; exit code 2, like clap's own errors.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// A line on stderr. Where nobody can read it any more it is lost, and the work goes on.
+/// Prints a line on stderr. If stderr is closed, the line is lost and the work continues.
 pub fn print_status(line: impl Display) {
     let _ = bar::aside(|| writeln!(io::stderr(), "{line}"));
 }
 
-/// The command that comes next on the way from pictures to a network in use, on stderr; it runs as it stands.
+/// Prints on stderr the next command on the way from pictures to a network in use; it can be run as printed.
 pub fn next(command: impl Display) {
     print_status(format_args!("next: {command}"));
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 pub fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
@@ -43,7 +43,7 @@ pub fn quoted(path: &Path) -> String {
     }
 }
 
-/// Lines on stdout, complete with their end.
+/// Prints lines on stdout, which include their line ends.
 pub fn print(lines: &str) -> Result<(), StdoutError> {
     let write = || {
         let mut out = io::stdout().lock();

@@ -1,4 +1,4 @@
-//! `seqfit predict`: which class an image shows.
+//! `seqfit predict`: classifies images.
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -23,23 +23,23 @@ use super::preparation::PrepareOptions;
 pub struct Args {
     #[command(flatten)]
     run: RunOptions,
-    /// PNG or JPEG files, each one image; or IDX files, each image in them
+    /// PNG or JPEG files, one image each; or IDX files, all images in them
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// How many classes to name, the likeliest first
+    /// Number of classes to print, the most probable first
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
     top: NonZeroUsize,
     #[command(flatten)]
     prepare: PrepareOptions,
-    /// Leave out files that cannot be used, with the reason; exit code 0 if at least one can be
+    /// Skip files that cannot be used, and print the reason; exit code 0 if at least one can be used
     #[arg(long)]
     skip_bad: bool,
-    /// Show images as the network gets them: on a terminal up to 20 of them, all, or none
+    /// Show images as the network receives them: on a terminal up to 20 of them, all, or none
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     image: Shown,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Print a JSON object an image
+    /// Print one JSON object per image
     #[arg(long)]
     json: bool,
 }
@@ -72,7 +72,7 @@ struct Prediction<'a> {
     top: Vec<ClassProbability<'a>>,
 }
 
-/// A file that --skip-bad passed over.
+/// A file that --skip-bad has skipped.
 #[derive(Serialize)]
 struct LeftOut<'a> {
     image: &'a str,
@@ -85,7 +85,7 @@ struct ClassProbability<'a> {
     probability: f32,
 }
 
-/// Images that are answered at once: enough to be fast, few enough to need little memory.
+/// Images per prediction call: enough to be fast, few enough to need little memory.
 const CHUNK: usize = 1024;
 
 /// Runs `seqfit predict`.
@@ -117,7 +117,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     closing(bad, args.images.len())
 }
 
-/// Says on standard error why a file is left out, and with --json in its place on standard output, too.
+/// Prints on standard error why a file is skipped, and with --json also on standard output, in its place.
 fn leave_out(args: &Args, path: &Path, error: &DataError) -> anyhow::Result<()> {
     print_status(format_args!("left out: {error}"));
     if args.json {
@@ -127,7 +127,7 @@ fn leave_out(args: &Args, path: &Path, error: &DataError) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Names the option that leaves out bad files, where there are others.
+/// Adds the option that skips bad files to the error, if there are other files.
 fn with_hint(error: DataError, files: usize) -> anyhow::Error {
     match files {
         1 => error.into(),
@@ -135,7 +135,7 @@ fn with_hint(error: DataError, files: usize) -> anyhow::Error {
     }
 }
 
-/// Counts the files that were left out. Not one that could be used is an error.
+/// Prints how many files were skipped. If no file could be used, that is an error.
 fn closing(bad: usize, files: usize) -> anyhow::Result<ExitCode> {
     let plural = if files == 1 { "" } else { "s" };
     match bad {
@@ -148,18 +148,18 @@ fn closing(bad: usize, files: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the network, and prints what it says.
+/// Prints the network's predictions.
 struct Answers<'a> {
     args: &'a Args,
     run: &'a Run,
     model: Sequential,
     shape: [usize; 2],
-    /// How many images were drawn.
+    /// Number of images drawn so far.
     shown: usize,
 }
 
 impl Answers<'_> {
-    /// Prints the answers for the images of one file.
+    /// Prints the predictions for the images of one file.
     fn print(&mut self, path: &Path, images: &Prepared) -> anyhow::Result<()> {
         let [height, width] = self.shape;
         let chunks = images.pixels.chunks(CHUNK * height * width).enumerate();

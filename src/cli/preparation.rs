@@ -1,4 +1,4 @@
-//! The options that say how pictures become images, and the notes about it.
+//! The options that select how pictures become images, and the notes about it.
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -19,7 +19,7 @@ impl ValueEnum for Kind {
     }
 }
 
-/// How the pictures that a network is asked about become images.
+/// Selects how the pictures to classify become images.
 #[derive(Debug, Args)]
 pub struct PrepareOptions {
     /// How pictures become images: raw (of the network's size, taken unchanged), digit (one sign, found,
@@ -33,12 +33,12 @@ pub struct PrepareOptions {
 }
 
 impl PrepareOptions {
-    /// Returns what was chosen, else what the run's data say.
+    /// Returns the chosen preparation, by default that of the run's data.
     pub fn of(&self, data: &DataConfig) -> Preparation {
         self.chosen().unwrap_or_else(|| data.preparation())
     }
 
-    /// Returns the line that says what the run's data decide; `None` where it was chosen.
+    /// Returns the note about the preparation that follows from the run's data; `None` if it was chosen.
     pub fn note(&self, data: &DataConfig) -> Option<String> {
         if self.chosen().is_some() {
             return None;
@@ -57,7 +57,7 @@ impl PrepareOptions {
     }
 }
 
-/// Returns the line that says what `data pack` does where nothing was chosen.
+/// Returns the note about what `data pack` does where nothing was chosen.
 pub fn pack_note(preparation: Preparation) -> String {
     let (done, others) = described(preparation);
     let why = match preparation {

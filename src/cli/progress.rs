@@ -1,4 +1,4 @@
-//! The only place that draws: bars on a terminal, plain lines elsewhere, on stderr.
+//! Progress output on stderr: bars on a terminal, plain lines elsewhere. No other module draws bars.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -14,8 +14,9 @@ use super::bar;
 use super::chart::{self, Curve};
 use super::output::{self, StdoutError, print_status};
 
-/// One line an epoch, and while it runs a bar if stderr is a terminal; with `plot` the curves so far above
-/// the bar, if they fit, and at the end.
+/// Prints one line per epoch, and shows a bar during the epoch if stderr is a terminal.
+///
+/// With `plot` it draws the curves so far above the bar, if they fit, and at the end.
 #[derive(Default)]
 pub struct Progress {
     plot: bool,
@@ -27,25 +28,24 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// With curves, or without.
+    /// Creates the callback, with curves if `plot` is set.
     pub fn new(plot: bool) -> Self {
         Self { plot, ..Self::default() }
     }
 
-    /// The curves of the finished epochs, side by side if there is room for both; none if there is room
-    /// for no one.
+    /// Draws the curves of the finished epochs, side by side if there is room for both. Returns `None` if there
+    /// is no room even for one.
     fn curves(&self, columns: usize) -> Option<String> {
         let epoch = |record: &EpochRecord| record.epoch as f64;
-        let curve = |name, colour, of: fn(&EpochRecord) -> Option<f64>| Curve {
+        let curve = |name, color, of: fn(&EpochRecord) -> Option<f64>| Curve {
             name,
-            colour,
+            color,
             points: self.records.iter().filter_map(|r| Some((epoch(r), of(r)?))).collect(),
         };
-        // Told apart by who sees no red or green, too (Okabe and Ito).
+        // Distinguishable with red-green color blindness, too (Okabe and Ito).
         let (training, validation) = ((0, 114, 178), (230, 159, 0));
-        let coloured = console::colors_enabled_stderr();
-        let chart =
-            |curves: &[Curve]| chart::chart(curves, |epoch| format!("{epoch:.0}"), coloured);
+        let colored = console::colors_enabled_stderr();
+        let chart = |curves: &[Curve]| chart::chart(curves, |epoch| format!("{epoch:.0}"), colored);
         let loss = chart(&[
             curve("loss", training, |record| Some(record.loss)),
             curve("val_loss", validation, |record| record.val_loss),
@@ -61,7 +61,7 @@ impl Progress {
     }
 }
 
-/// Two texts side by side.
+/// Puts two texts side by side.
 fn beside(left: &str, right: &str) -> String {
     let lines: Vec<String> = left
         .lines()
@@ -117,7 +117,7 @@ impl Callback for Progress {
 
     fn on_batch_end(&mut self, _: &mut Training, batch: &BatchInfo) -> Result<Flow, CallbackError> {
         if let (Some(bar), Some(plan)) = (&self.bar, &self.plan) {
-            // To a batch's precision: an epoch may go on in its middle.
+            // Counted in batches: a resumed epoch may start in its middle.
             bar.set_position((plan.samples * batch.batch / plan.batches) as u64);
         }
         Ok(Flow::Continue)
@@ -143,7 +143,7 @@ impl Callback for Progress {
 
     fn on_train_end(&mut self, _: &mut Training, _: Ending) -> Result<(), CallbackError> {
         bar::clear();
-        // What is no terminal has as much room as there needs to be.
+        // Without a terminal there is no limit on the width.
         let columns = match std::io::stderr().is_terminal() {
             true => console::Term::stderr().size().1.into(),
             false => usize::MAX,
@@ -170,7 +170,7 @@ impl Callback for Progress {
     }
 }
 
-/// What is said of an epoch; `left` in seconds.
+/// Formats the line for an epoch; `left` is in seconds.
 fn line(plan: &Plan, record: &EpochRecord, left: f64) -> String {
     let width = plan.epochs.to_string().len();
     let mut line = format!(
@@ -182,22 +182,22 @@ fn line(plan: &Plan, record: &EpochRecord, left: f64) -> String {
     }
     line += &format!("  {:.0} samples/s", record.samples_per_second);
     if record.epoch < plan.epochs {
-        // A float too large for seconds becomes the most seconds there are.
+        // The conversion saturates if the number of seconds is too large.
         let left = Duration::from_secs(left.round() as u64);
         line += &format!("  {:#} left", HumanDuration(left));
     }
     line
 }
 
-/// One JSON object an epoch on stdout. When that can no longer be written the training goes on, and
-/// the error waits for its end.
+/// Prints one JSON object per epoch on stdout. If stdout can no longer be written, the training continues, and
+/// the error is reported at its end.
 #[derive(Default)]
 pub struct JsonLines {
     failed: Option<StdoutError>,
 }
 
 impl JsonLines {
-    /// What went wrong, other than that the reader had enough.
+    /// Returns the error that occurred, unless the reader has just closed the pipe.
     pub fn finish(self) -> Result<(), StdoutError> {
         match self.failed {
             Some(error) if !error.is_closed_pipe() => Err(error),
@@ -205,7 +205,7 @@ impl JsonLines {
         }
     }
 
-    /// A line of JSON, unless an earlier one failed.
+    /// Prints a line of JSON, unless an earlier one failed.
     pub fn write(&mut self, value: &impl Serialize) -> serde_json::Result<()> {
         if self.failed.is_none() {
             let line = serde_json::to_string(value)?;
@@ -226,28 +226,28 @@ impl Callback for JsonLines {
     }
 }
 
-/// Bytes for people: "67.5 GiB".
+/// Formats a number of bytes for people: "67.5 GiB".
 pub fn bytes(n: u64) -> String {
     HumanBytes(n).to_string()
 }
 
-/// Runs something that may download, with a bar for each file; lines where there is no terminal.
+/// Runs work that may download, with a bar for each file, or with lines where there is no terminal.
 pub fn with_downloads<T, E>(
     quiet: bool,
     work: impl FnOnce(&mut dyn FnMut(data::Progress)) -> Result<T, E>,
 ) -> Result<T, E> {
     let terminal = std::io::stderr().is_terminal();
     let mut current: Option<(String, ProgressBar)> = None;
-    let result = work(&mut |told: data::Progress| {
+    let result = work(&mut |update: data::Progress| {
         if quiet {
             return;
         }
-        if current.as_ref().is_none_or(|(file, _)| *file != told.file) {
+        if current.as_ref().is_none_or(|(file, _)| *file != update.file) {
             if let Some((_, bar)) = current.take() {
                 bar.finish_and_clear();
             }
             let bar = ProgressBar::with_draw_target(
-                Some(told.total),
+                Some(update.total),
                 if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
             );
             if let Ok(style) = ProgressStyle::with_template(
@@ -255,14 +255,14 @@ pub fn with_downloads<T, E>(
             ) {
                 bar.set_style(style);
             }
-            bar.set_prefix(told.file.clone());
+            bar.set_prefix(update.file.clone());
             if !terminal {
-                print_status(format_args!("fetching {} ({})", told.file, bytes(told.total)));
+                print_status(format_args!("fetching {} ({})", update.file, bytes(update.total)));
             }
-            current = Some((told.file.clone(), bar));
+            current = Some((update.file.clone(), bar));
         }
         if let Some((_, bar)) = &current {
-            bar.set_position(told.done);
+            bar.set_position(update.done);
         }
     });
     if let Some((_, bar)) = current {
@@ -271,7 +271,7 @@ pub fn with_downloads<T, E>(
     result
 }
 
-/// Runs something that has many parts, with a bar for them; silent where there is no terminal.
+/// Runs work that has many parts, with a bar for them; prints nothing where there is no terminal.
 pub fn with_bar<T>(what: &'static str, work: impl FnOnce(&mut dyn FnMut(usize, usize)) -> T) -> T {
     let target = match std::io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
@@ -290,7 +290,7 @@ pub fn with_bar<T>(what: &'static str, work: impl FnOnce(&mut dyn FnMut(usize, u
     result
 }
 
-/// A warning in a frame, which nobody can miss.
+/// Prints a warning in a frame, so that it is not overlooked.
 pub fn notice(text: &str) {
     const WIDTH: usize = 76;
     let mut lines = vec![String::new()];

@@ -1,4 +1,4 @@
-//! `--distributed`: this process as one of several that mpirun or srun has started.
+//! `--distributed`: runs this process as one of several that mpirun or srun has started.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use seqfit::group::{
 use super::options;
 use super::output::Usage;
 
-/// Options of commands that several processes can run together.
+/// Options of commands that can be distributed over several processes.
 #[derive(Clone, Debug, Args)]
 pub struct RankOptions {
-    /// Work together with the other processes that mpirun or srun has started, each with its part of every
+    /// Work data-parallel with the other processes that mpirun or srun has started, each on its part of every
     /// batch: mpirun -n 4 seqfit train --distributed
     #[arg(long)]
     pub distributed: bool,
-    /// End the whole job when a process keeps the others waiting for so long, such as 90s or 10m [default: 60s]
+    /// End the whole job when a process keeps the others waiting for this time, such as 90s or 10m [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = options::duration, requires = "distributed")]
     rank_timeout: Option<Duration>,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// This process, and those that work with it.
+/// This process, and the others that work with it.
 pub enum Ranks {
     /// There are no others.
     One(SingleProcess),
@@ -39,7 +39,7 @@ pub enum Ranks {
 }
 
 impl RankOptions {
-    /// Meets the others, if there are to be some; a machine is divided between those on it.
+    /// Connects to the other processes with `--distributed`; each machine's processors are divided between its ranks.
     pub fn meet(&self) -> anyhow::Result<Ranks> {
         if !self.distributed {
             return Ok(Ranks::One(SingleProcess));
@@ -64,12 +64,12 @@ impl Ranks {
         if found != ranks {
             drop(mpi);
             if rank > 0 {
-                // One of them says why.
+                // Rank 0 prints the reason.
                 std::process::exit(2);
             }
             return Err(Usage(format!(
-                "the launcher has started {ranks} processes, and MPI, which must find as many, found {found}: use \
-                 the mpirun of the MPI that this seqfit was built with; with Slurm the --mpi that it speaks (srun \
+                "the launcher has started {ranks} processes, and MPI must find the same number, found {found}: use \
+                 the mpirun of the MPI that this seqfit was built with; with Slurm the --mpi that it supports (srun \
                  --mpi=list; --mpi=pmix for OpenMPI, --mpi=pmi2 for MPICH)"
             ))
             .into());
@@ -89,7 +89,7 @@ impl Ranks {
         .into())
     }
 
-    /// All of them.
+    /// Returns the process group.
     pub fn group(&self) -> &dyn Group {
         match self {
             Self::One(alone) => alone,
@@ -98,7 +98,7 @@ impl Ranks {
         }
     }
 
-    /// How long the exchange with others took, in words; nothing where there are none.
+    /// Describes how long the exchange with the other ranks took; returns `None` if there are no others.
     pub fn exchanged(&self) -> Option<String> {
         match self {
             Self::One(_) => None,
@@ -107,13 +107,13 @@ impl Ranks {
         }
     }
 
-    /// Whether this is the process that writes and prints.
+    /// Returns whether this is the process that writes and prints.
     pub fn is_first(&self) -> bool {
         self.group().rank() == 0
     }
 
-    /// Does this process's part of the work, and ends with the others. An error ends all processes, and is told
-    /// by one of them.
+    /// Does this process's part of the work, and ends together with the others. An error ends all processes, and is
+    /// printed by one of them.
     pub fn together(
         self,
         work: impl FnOnce(&Self) -> anyhow::Result<ExitCode>,
@@ -123,7 +123,7 @@ impl Ranks {
         if let Self::Mpi(watched) = &self
             && watched.size() > 1
         {
-            // MPI's own end would wait for ever for one that hangs before it.
+            // MPI's own finalization would wait forever for a rank that hangs before it.
             let ended = done.as_ref().ok().map(|_| watched.all_gather(&[]));
             let error = match ended {
                 Some(Err(error)) => Err(error.into()),
@@ -147,7 +147,7 @@ mod mpi {
     use seqfit::{Device, EvaluateError, TrainError};
     use tch::Tensor;
 
-    /// MPI's ranks, and how long their sums take: that of the steps, but for a few.
+    /// MPI's ranks, with the time that their all-reduces take: except for a few, these are the ones of the steps.
     pub struct Watched {
         mpi: Mpi,
         sums: Cell<u64>,
@@ -211,16 +211,15 @@ mod mpi {
         }
     }
 
-    /// Starts MPI, which waits for all processes: for so long, and then the first that has come says so.
+    /// Starts MPI, which waits for all processes. After the timeout, the first process that has started reports it.
     pub fn start(timeout: Duration, rank: usize) -> Result<Mpi, GroupError> {
         let (started, watch) = mpsc::channel::<()>();
         let patience = Mpi::patience(timeout) + Duration::from_secs(rank as u64);
         std::thread::spawn(move || {
             if watch.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
                 super::super::output::print_status(format_args!(
-                    "error: rank {rank} has started, and MPI has not brought it together with all others within \
-                     {} s: one of them may hang, or hosts may not reach each other; more --rank-timeout allows \
-                     for more",
+                    "error: rank {rank} has started, and MPI could not connect it with all others within {} s: one \
+                     of them may hang, or hosts may not reach each other; raise --rank-timeout to wait longer",
                     timeout.as_secs_f64()
                 ));
                 signal_hook::low_level::exit(1);
@@ -231,23 +230,23 @@ mod mpi {
         Ok(mpi)
     }
 
-    /// Tells of an error, if no other process does, and ends them all.
+    /// Prints an error, unless another process does, and ends all processes.
     pub fn end_all(error: &anyhow::Error, watched: &Watched) -> ! {
-        /// How long another process has to tell, and to end this one.
+        /// Time given to another process to report the error and to end this one.
         const PATIENCE: Duration = Duration::from_secs(3);
         let (own, group_error) = (watched.rank(), group_error(error));
-        // What goes wrong with the training goes wrong on all ranks: rank 0 says so, and how to go on.
-        let teller = group_error.map_or(Some(0), GroupError::teller).unwrap_or(own);
-        if teller != own {
+        // A training error occurs on all ranks: rank 0 reports it, and how to resume.
+        let reporter = group_error.map_or(Some(0), GroupError::teller).unwrap_or(own);
+        if reporter != own {
             std::thread::sleep(PATIENCE);
         }
-        // What is about ranks says itself about which.
+        // Group errors name the rank themselves.
         let whose = (own > 0 && group_error.is_none()).then(|| format!("rank {own}"));
         super::super::report_of(error, whose.as_deref());
         watched.mpi.abort()
     }
 
-    /// The ranks' own error, where that is what went wrong.
+    /// Returns the group error, if that is the cause.
     fn group_error(error: &anyhow::Error) -> Option<&GroupError> {
         error.chain().find_map(|cause| {
             let evaluation = match cause.downcast_ref() {

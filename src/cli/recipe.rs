@@ -1,4 +1,4 @@
-//! `seqfit recipe`: the named sets of training settings.
+//! `seqfit recipe`: lists and prints the named sets of training settings.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the recipes that are built in: epochs, the pictures that each is for, what it is for
+    /// List the built-in recipes: epochs, the pictures that each is for, its purpose
     List,
     /// Print all settings of a recipe as TOML, which --recipe FILE.toml takes
     Show {
@@ -38,7 +38,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each recipe, the name first.
+/// Returns one line per recipe, the name first.
 fn list() -> anyhow::Result<String> {
     let mut text = String::new();
     for name in Recipe::names() {

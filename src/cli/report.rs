@@ -1,4 +1,4 @@
-//! `seqfit report`: a page about a run, with its plots.
+//! `seqfit report`: writes a page about a run, with its plots.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs `seqfit report`. What cannot be had is missing in the page, and told.
+/// Runs `seqfit report`. Parts that are not available are left out of the page, and reported.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let device = args.device.require()?;
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What comes after a report: to try the network, where this seqfit can serve it.
+/// Prints the next command after a report: `serve` if this seqfit has it, else `export`.
 pub(super) fn next(run: &str) {
     match cfg!(feature = "serve") {
         true => output::next(format_args!("seqfit serve {run}")),
@@ -72,7 +72,7 @@ pub(super) fn next(run: &str) {
     }
 }
 
-/// The run's network; of a run in progress that of its newest checkpoint, if there is one.
+/// Loads the run's network; for a run in progress, that of its newest checkpoint, if there is one.
 fn model(
     args: &Args,
     run: &Run,
@@ -87,8 +87,8 @@ fn model(
     match args.run.load_newest(run, device)? {
         Some(model) => {
             missing.push(format!(
-                "The run is not finished: these are its epochs so far, and the answers of its newest \
-                 checkpoint. seqfit train --resume {path} goes on with it."
+                "The run is not finished: these are its epochs so far, and the predictions of its newest \
+                 checkpoint. seqfit train --resume {path} continues it."
             ));
             Ok(Some(model))
         }
@@ -102,7 +102,7 @@ fn model(
     }
 }
 
-/// The test set: the run's own, which must be the very same, or the one that was asked for.
+/// Loads the test set: the requested one, or the run's own, which must be unchanged since training.
 fn test_set(
     args: &Args,
     run: &Run,
@@ -112,17 +112,18 @@ fn test_set(
     let own = asked == data::Request::Auto;
     match loading::of_run(run, asked, args.stream.stream, args.json) {
         Ok(loaded) => Ok(Some(loaded)),
-        // Data that was named must be there.
+        // Data that was requested must exist.
         Err(error) if !own => Err(error),
         Err(error) => {
-            missing
-                .push(format!("The test set cannot be read, so there are no answers: {error:#}."));
+            missing.push(format!(
+                "The test set cannot be read, so there are no predictions: {error:#}."
+            ));
             Ok(None)
         }
     }
 }
 
-/// Writes the report of a run that has just been trained, from what is in memory.
+/// Writes the report of a run that has just been trained, from the data in memory.
 pub(super) fn of_trained(run: &Run, model: &Sequential, data: &Loaded) -> anyhow::Result<Written> {
     let written = || -> Result<Written, seqfit::report::ReportError> {
         let mut report = Report::new(run)?;
@@ -133,7 +134,7 @@ pub(super) fn of_trained(run: &Run, model: &Sequential, data: &Loaded) -> anyhow
     written().with_context(|| format!("the report on {}", run.path().display()))
 }
 
-/// Whether a run has a report.
+/// Returns whether a run has a report.
 pub(super) fn is_there(run: &Path) -> bool {
     run.join(seqfit::run::REPORT).is_file()
 }

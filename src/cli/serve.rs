@@ -1,4 +1,4 @@
-//! `seqfit serve`: a page to draw on and predictions over HTTP, until Ctrl-C.
+//! `seqfit serve`: serves a page to draw on and predictions over HTTP, until Ctrl-C.
 
 use std::process::ExitCode;
 
@@ -17,10 +17,10 @@ pub struct Args {
     run: RunOptions,
     #[command(flatten)]
     prepare: PrepareOptions,
-    /// The port to listen on; 0 takes any free one
+    /// The port to listen on; 0 selects any free one
     #[arg(long, default_value = "8000")]
     port: u16,
-    /// The address to listen on: by default this machine alone reaches it; 0.0.0.0 lets everybody in
+    /// The address to listen on: by default only this machine can connect; 0.0.0.0 allows connections from anywhere
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
     let data = &run.config().data;
-    // Another checkpoint's figures are not known.
+    // The metrics of another checkpoint are not known.
     let figures = run.result().filter(|_| args.run.checkpoint().is_none());
     let card = Card {
         name: run.path().display().to_string(),
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let address = server.address();
     if !address.ip().is_loopback() {
         print_status(
-            "note: everybody who reaches this machine can ask; there is no password and no encryption",
+            "note: anyone who can reach this machine can use it; there is no password and no encryption",
         );
     }
     args.prepare.note(data).iter().for_each(print_status);
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if cut > 0 {
         let connections = if cut == 1 { "connection" } else { "connections" };
         print_status(format_args!(
-            "warning: {cut} {connections} did not come to an end, and were cut off"
+            "warning: {cut} {connections} did not finish in time and were closed"
         ));
     }
     let Some((number, name)) = signals.first() else { return Ok(ExitCode::SUCCESS) };

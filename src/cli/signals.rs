@@ -1,4 +1,4 @@
-//! The signals that ask a process to end in good order; the second one ends it at once.
+//! The signals that ask a process to stop cleanly; a second one ends it at once.
 
 use std::io;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use signal_hook::flag;
 
 const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
 
-/// Whether one came; whoever works asks now and then.
+/// The signal that was received, if any; the code that does the work polls it.
 #[derive(Clone)]
 pub struct Signals(Arc<AtomicUsize>);
 
 impl Signals {
-    /// Watches from here on.
+    /// Starts watching for signals.
     pub fn watch() -> io::Result<Self> {
         let (signal, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let ignored = ignored_signals();
         for (number, _) in SIGNALS {
-            // As nohup and shells in the background want it.
+            // nohup and background shells set signals to be ignored.
             if ignored & 1 << (number - 1) != 0 {
                 continue;
             }
@@ -31,15 +31,15 @@ impl Signals {
         Ok(Self(signal))
     }
 
-    /// The signal that came, if one did: its number and name.
+    /// Returns the number and name of the received signal, if any.
     pub fn first(&self) -> Option<(i32, &'static str)> {
         let found = self.0.load(Ordering::Relaxed);
         SIGNALS.into_iter().find(|&(number, _)| number as usize == found)
     }
 }
 
-/// The signals that this process was started to ignore, a bit for each from signal 1 on; none where the
-/// system does not tell.
+/// Returns the signals that this process was started to ignore, one bit each starting with signal 1; 0 if the
+/// system does not report them.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

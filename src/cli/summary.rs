@@ -1,4 +1,4 @@
-//! `seqfit summary`: the table of a run's network, or of the one that options describe.
+//! `seqfit summary`: prints the table of a run's network, or of the one that the options describe.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use seqfit::run::Run;
 use super::options::{self, Network, NetworkOptions};
 use super::output::{self, Usage};
 
-/// Options of `seqfit summary`; without any it is the tutorial's network.
+/// Options of `seqfit summary`; the default is the tutorial's network.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run folder; without it the network that the options describe
@@ -20,7 +20,7 @@ pub struct Args {
     /// Height and width of the images
     #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = options::size)]
     image_size: options::Size,
-    /// How many classes
+    /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
     classes: u16,
     /// Print one JSON object

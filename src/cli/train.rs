@@ -1,4 +1,4 @@
-//! `seqfit train`: data → network → fit → test figures → run folder; or on with a run that has begun.
+//! `seqfit train`: data → network → fit → test metrics → run folder; or resumes an existing run.
 
 mod follow;
 mod interruption;
@@ -36,11 +36,11 @@ use trial::{Trial, TrialOptions};
 
 pub use settings::{FitOptions, load_recipe, over};
 
-/// Where runs are put without --out.
+/// The folder for runs without --out.
 pub const RUNS: &str = "runs";
 
-/// Options of `seqfit train`; without any it is the tutorial that everybody starts with.
-// Negative numbers are values that break a rule, not unknown options.
+/// Options of `seqfit train`; the default is the tutorial's training.
+// Negative numbers are invalid values, not unknown options.
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
@@ -56,17 +56,17 @@ pub struct Args {
     fit: FitOptions,
     #[command(flatten)]
     callbacks: CallbackOptions,
-    /// End in good order after this time, such as 90s, 10m or 1h30m; the run can go on later
+    /// Stop cleanly after this time, such as 90s, 10m or 1h30m; the run can be resumed later
     #[arg(long, value_name = "TIME", value_parser = options::duration)]
     max_time: Option<Duration>,
     /// Also write the history of the epochs to this CSV file
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Train with N seeds, from --seed on, each into its own run in --out, and report mean, standard
-    /// deviation and 95 % interval of their test figures; the same command again goes on
+    /// Train with N seeds, starting with --seed, each into its own run in --out, and report the mean, standard
+    /// deviation and 95 % interval of their test metrics; the same command again resumes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000), conflicts_with_all = ["resume", "max_time", "csv", "force", "distributed"])]
     seeds: Option<u64>,
-    /// How many seeds train side by side [default: as many as there are processors for]
+    /// Number of seeds to train at the same time [default: depends on the number of processors]
     #[arg(long, value_name = "N", value_parser = options::count, requires = "seeds")]
     parallel: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -79,51 +79,51 @@ pub struct Args {
     /// Replace the run in --out
     #[arg(long, requires = "out")]
     force: bool,
-    /// Go on with the run in this folder where it was interrupted, or with more --epochs; its
-    /// settings and data stay as they were
+    /// Resume the run in this folder where it was interrupted, or with more --epochs; its settings and
+    /// data stay the same
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force"])]
     resume: Option<PathBuf>,
-    /// Begin with the weights of this run, trained or imported, and its network; the rest is as in any
+    /// Start with the weights and the network of this run, trained or imported; the rest is as in any
     /// new training
     #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout"])]
     init_from: Option<PathBuf>,
     /// Also write event files for TensorBoard, into this folder or the run's own: curves, histograms of the
-    /// weights, the first layer as a picture
+    /// weights, the first layer as an image
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "seeds")]
     tensorboard: Option<Option<PathBuf>>,
-    /// Also write the report of `seqfit report` when training ends, which takes half a second; where
-    /// there is one already it is always written again
+    /// Also write the report of `seqfit report` when training ends, which takes half a second; an existing
+    /// report is always written again
     #[arg(long, conflicts_with = "seeds")]
     report: bool,
-    /// Print nothing but warnings and errors; with --json its lines alone
+    /// Print only warnings and errors; with --json also its lines
     #[arg(long, short)]
     quiet: bool,
     /// Draw the curves of loss and accuracy while it trains, where the terminal is wide enough, and at the
     /// end; then the confusion matrix, too
     #[arg(long, conflicts_with_all = ["quiet", "seeds"])]
     plot: bool,
-    /// Print a JSON object an epoch, and one with the result, on stdout
+    /// Print one JSON object per epoch, and one with the result, on stdout
     #[arg(long)]
     json: bool,
-    /// Print where the time went, on stderr: phases that add up to the whole
+    /// Print where the time went, on stderr: phases that add up to the total
     #[arg(long, conflicts_with = "seeds")]
     timing: bool,
 }
 
-/// A run that is about to train.
+/// A run that is ready to train.
 struct Job {
     run: Run,
     data: data::Loaded,
     model: Sequential,
-    /// Where it goes on from.
+    /// The snapshot to resume from.
     snapshot: Option<Arc<Snapshot>>,
-    /// What could not be written so far.
+    /// Files that could not be written so far.
     failures: Vec<String>,
-    /// What it is a trial of; nothing of it is kept.
+    /// The trial that this run belongs to, if any; nothing of a trial is kept.
     trial: Option<Trial>,
 }
 
-/// The callbacks that a run's checkpoints remember.
+/// The callbacks whose state is saved in a run's checkpoints.
 struct RunCallbacks {
     early_stopping: Option<EarlyStopping>,
     reduce_lr: Option<ReduceLrOnPlateau>,
@@ -143,8 +143,8 @@ impl RunCallbacks {
 
     fn callbacks(&mut self) -> Vec<&mut dyn Callback> {
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
-        callbacks.extend(self.early_stopping.as_mut().map(|own| own as &mut dyn Callback));
-        callbacks.extend(self.reduce_lr.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(self.early_stopping.as_mut().map(|c| c as &mut dyn Callback));
+        callbacks.extend(self.reduce_lr.as_mut().map(|c| c as &mut dyn Callback));
         callbacks.push(&mut self.checkpoints);
         callbacks
     }
@@ -156,13 +156,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return seeds::run(args, seeds);
     }
     args.ranks.meet()?.together(|ranks| match ranks.is_first() {
-        true => lead(args, ranks),
+        true => run_rank0(args, ranks),
         false => follow::follow(args, ranks),
     })
 }
 
-/// The whole of it, as the process that writes and prints.
-fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
+/// Runs the training on rank 0, the process that writes and prints.
+fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let mut timing = args.timing.then(Timing::begin);
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let job = match &args.resume {
@@ -190,7 +190,7 @@ fn lead(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         }
     }
     if let Some(snapshot) = job.snapshot.as_deref().filter(|_| !args.quiet) {
-        print_status(format_args!("going on with {}", snapshot.place()));
+        print_status(format_args!("resuming at {}", snapshot.place()));
     }
     let code = job.train(args, ranks, Interruption::watch(deadline)?, &mut timing)?;
     if let Some(mut timing) = timing {
@@ -212,7 +212,7 @@ impl Job {
         let config = self.run.config().clone();
         if let Some(csv) = &args.csv {
             self.run.check_output(csv)?;
-            // A path that cannot be written is told before training.
+            // Report a path that cannot be written before training starts.
             CsvLogger::check(csv)?;
         }
         let mut own = RunCallbacks::new(&self.run)?;
@@ -225,14 +225,14 @@ impl Job {
         let mut bars = (!args.quiet).then(|| Progress::new(args.plot));
         let mut lines = args.json.then(JsonLines::default);
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
-        // Checkpoints first: an epoch is told when the one before is on the disk.
+        // Checkpoints first: an epoch is reported when the previous one is on disk.
         callbacks.extend(own.callbacks());
-        callbacks.extend(tables.iter_mut().map(|own| own as &mut dyn Callback));
-        callbacks.extend(events.as_mut().map(|own| own as &mut dyn Callback));
-        callbacks.extend(bars.as_mut().map(|own| own as &mut dyn Callback));
-        callbacks.extend(lines.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(tables.iter_mut().map(|c| c as &mut dyn Callback));
+        callbacks.extend(events.as_mut().map(|c| c as &mut dyn Callback));
+        callbacks.extend(bars.as_mut().map(|c| c as &mut dyn Callback));
+        callbacks.extend(lines.as_mut().map(|c| c as &mut dyn Callback));
         callbacks.push(&mut interruption);
-        callbacks.extend(timing.as_mut().map(|own| own as &mut dyn Callback));
+        callbacks.extend(timing.as_mut().map(|c| c as &mut dyn Callback));
         let started = Instant::now();
         let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
         let (group, snapshot) = (ranks.group(), self.snapshot.as_deref());
@@ -258,7 +258,7 @@ impl Job {
         }
         let stopped = early_stopping.as_ref().and_then(EarlyStopping::stopped_epoch);
         let batch = interruption.batch();
-        // The weights first: figures can be had later.
+        // The weights first: metrics can be computed later.
         self.run.save(&self.model, &history).inspect_err(|_| warn(&failures))?;
         mark("saving and exporting");
         broadcast_object(group, true)?;
@@ -298,7 +298,7 @@ impl Job {
             }
             None => None,
         };
-        // One of before would tell of other weights.
+        // An existing report would describe other weights.
         let page = if args.report || report::is_there(run.path()) {
             let written = report::of_trained(&run, &self.model, &self.data);
             mark("report");
@@ -334,7 +334,7 @@ impl Job {
             }
         }
         whole(&failures)?;
-        // All is done, and yet whoever sent a signal does not want to see a success.
+        // The work is complete, but a process that was sent a signal should not report success.
         let late = interruption.signal().map(|(number, _)| ExitCode::from(128 + number as u8));
         Ok(late.unwrap_or(ExitCode::SUCCESS))
     }
@@ -351,10 +351,10 @@ impl Job {
     }
 
     fn resume_hint(&self) -> String {
-        format!("go on with: seqfit train --resume {}", quoted(self.run.path()))
+        format!("resume with: seqfit train --resume {}", quoted(self.run.path()))
     }
 
-    /// An error in training leaves the checkpoints before it.
+    /// Adds the last checkpoint to an error in training, which leaves earlier checkpoints in place.
     fn with_resume_hint(&self, error: TrainError) -> anyhow::Error {
         if matches!(error, TrainError::Snapshot(_)) {
             return error.into();
@@ -363,31 +363,31 @@ impl Job {
         match kept.ok().and_then(|kept| kept.into_iter().next_back()) {
             Some((_, path)) => {
                 let kept = path.display();
-                let told = format!("{error}; the last good checkpoint is {kept}");
-                anyhow::Error::from(error).context(told)
+                let message = format!("{error}; the last good checkpoint is {kept}");
+                anyhow::Error::from(error).context(message)
             }
             None => error.into(),
         }
     }
 }
 
-/// Tells of the first checkpoint that could not be written: the others have the same trouble, and
+/// Warns about the first checkpoint that could not be written. Later ones usually fail for the same reason, and
 /// are counted at the end.
 fn warn_once() -> impl Fn(&CheckpointFailure) + Send + Sync {
-    let told = AtomicBool::new(false);
+    let warned = AtomicBool::new(false);
     move |failure| {
-        if !told.swap(true, Ordering::Relaxed) {
-            print_status(format_args!("warning: {failure}; training goes on"));
+        if !warned.swap(true, Ordering::Relaxed) {
+            print_status(format_args!("warning: {failure}; training continues"));
         }
     }
 }
 
-/// What went wrong before the error that a command ends with.
+/// Prints the failures that occurred before the error that ends the command.
 fn warn(failures: &[String]) {
     failures.iter().for_each(|failure| print_status(format_args!("warning: {failure}")));
 }
 
-/// Files that could not be written are an error, if everything else went well.
+/// Returns an error if files could not be written, for when everything else has succeeded.
 fn whole(failures: &[String]) -> anyhow::Result<()> {
     match failures {
         [] => Ok(()),
@@ -401,13 +401,13 @@ fn whole(failures: &[String]) -> anyhow::Result<()> {
     }
 }
 
-/// The epoch whose weights early stopping has put back, if it is not the last.
+/// Returns the epoch whose weights early stopping has restored, if it is not the last.
 fn restored_epoch(
     early_stopping: Option<&EarlyStopping>,
     history: &History,
     batch: usize,
 ) -> Option<usize> {
-    let early_stopping = early_stopping.filter(|own| own.config().restore_best)?;
+    let early_stopping = early_stopping.filter(|callback| callback.config().restore_best)?;
     let (_, epoch) = early_stopping.best()?;
     (epoch != history.epochs.len() || batch > 0).then_some(epoch)
 }
@@ -415,7 +415,7 @@ fn restored_epoch(
 /// The last line of `--json`.
 #[derive(Serialize)]
 struct Finished<'a> {
-    /// None of a trial, which keeps nothing.
+    /// `None` for a trial, which keeps nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a Path>,
     result: &'a RunResult,

@@ -1,43 +1,43 @@
-//! Which columns of a batch, taken as a matrix [samples, pixels], hold anything.
+//! The columns of a batch, taken as a matrix [samples, pixels], that are not all zero.
 //!
-//! A picture's margins are blank in every sample of a batch: of MNIST's 784 columns some 460 are in use
-//! among 32 samples and 560 among 256. What is blank adds nothing to a product, and its weights'
-//! gradient is zero, so a step need not look at it.
+//! An image's margins are zero in every sample of a batch: of MNIST's 784 columns some 460 are active
+//! among 32 samples and 560 among 256. An all-zero column adds nothing to a product, and the gradient of
+//! its weights is zero, so a step can skip it.
 
 use std::ops::Range;
 
-/// Blank columns between two that are in use for which it is not worth beginning anew.
+/// Widest gap of all-zero columns between two active ones for which a new run is not worth it.
 const GAP: usize = 4;
 
-/// The columns in use, as runs of neighbours. A blank one may be among them.
+/// The active columns, as runs of adjacent columns. A run may include an all-zero column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ActiveColumns {
     runs: Vec<Run>,
     width: usize,
 }
 
-/// Neighbouring columns.
+/// Adjacent columns.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Run {
-    /// Where they are among all columns.
+    /// The range among all columns.
     pub columns: Range<usize>,
-    /// Where the first is among those in use.
+    /// Position of the first one among the active columns.
     pub place: usize,
 }
 
 impl ActiveColumns {
-    /// All of so many.
+    /// Returns all `width` columns.
     pub fn all(width: usize) -> Self {
         let run = Run { columns: 0..width, place: 0 };
         Self { runs: vec![run], width }
     }
 
-    /// Those that are marked by another number than zero; all, where few are blank.
+    /// Returns the columns whose mark is not zero, or all columns if few are all-zero.
     pub fn marked(marks: &[u8]) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         let mut column = 0;
-        while let Some(blank) = marks[column..].iter().position(|&mark| mark != 0) {
-            let start = column + blank;
+        while let Some(skipped) = marks[column..].iter().position(|&mark| mark != 0) {
+            let start = column + skipped;
             let length = marks[start..].iter().position(|&mark| mark == 0);
             column = length.map_or(marks.len(), |length| start + length);
             match runs.last_mut() {
@@ -49,26 +49,26 @@ impl ActiveColumns {
             }
         }
         let some = Self { runs, width: marks.len() };
-        // Bringing them together takes some time, too.
+        // Compacting takes some time, too.
         if some.count() * 8 > some.width * 7 { Self::all(some.width) } else { some }
     }
 
-    /// How many.
+    /// Returns the number of active columns.
     pub fn count(&self) -> usize {
         self.runs.last().map_or(0, |run| run.place + run.columns.len())
     }
 
-    /// Whether none is left out.
+    /// Returns whether no column is left out.
     pub fn is_all(&self) -> bool {
         self.count() == self.width
     }
 
-    /// The runs, in their order.
+    /// Returns the runs, in order.
     pub fn runs(&self) -> &[Run] {
         &self.runs
     }
 
-    /// The runs within a range of all columns, cut at its ends.
+    /// Returns the runs within a range of all columns, cut at its ends.
     pub fn within(&self, range: Range<usize>) -> impl Iterator<Item = Run> {
         let first = self.runs.partition_point(|run| run.columns.end <= range.start);
         self.runs[first..].iter().map_while(move |run| {
@@ -78,7 +78,7 @@ impl ActiveColumns {
         })
     }
 
-    /// The places that the columns in use of a range have.
+    /// Returns the positions, among the active columns, of those in a range of all columns.
     pub fn places(&self, range: Range<usize>) -> Range<usize> {
         let mut runs = self.within(range);
         let Some(first) = runs.next() else { return 0..0 };
@@ -87,20 +87,20 @@ impl ActiveColumns {
         start..last.place + last.columns.len()
     }
 
-    /// A range of all columns, in pieces that are in use as a whole, or not at all.
+    /// Splits a range of all columns into pieces that are either entirely active or entirely inactive.
     pub fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, bool)> {
         let end = range.end;
         let mut done = range.start;
         let runs = self.within(range).map(|run| run.columns);
         let pieces = runs.chain(std::iter::once(end..end)).flat_map(move |used| {
-            let blank = done..used.start;
+            let unused = done..used.start;
             done = used.end;
-            [(blank, false), (used, true)]
+            [(unused, false), (used, true)]
         });
         pieces.filter(|(columns, _)| !columns.is_empty())
     }
 
-    /// Brings the columns in use to the front of a row that has all; what is behind them is left over.
+    /// Moves the active columns to the front of a row of all columns; what follows them is undefined.
     pub fn compact(&self, row: &mut [f32]) {
         for run in &self.runs {
             row.copy_within(run.columns.clone(), run.place);
@@ -121,12 +121,12 @@ mod tests {
         ) {
             let columns = ActiveColumns::marked(&marks);
             let row: Vec<f32> = (0..marks.len()).map(|i| i as f32).collect();
-            let mut together = row.clone();
-            columns.compact(&mut together);
-            together.truncate(columns.count());
-            prop_assert!(together.is_sorted_by(|a, b| a < b));
+            let mut compacted = row.clone();
+            columns.compact(&mut compacted);
+            compacted.truncate(columns.count());
+            prop_assert!(compacted.is_sorted_by(|a, b| a < b));
             for (i, &mark) in marks.iter().enumerate() {
-                prop_assert!(mark == 0 || together.contains(&(i as f32)));
+                prop_assert!(mark == 0 || compacted.contains(&(i as f32)));
             }
             // And a part of them.
             let [a, b] = ends.map(|end| end.index(marks.len() + 1));
@@ -134,9 +134,9 @@ mod tests {
             let part: Vec<f32> = columns
                 .within(range.clone())
                 .inspect(|run| assert!(!run.columns.is_empty()))
-                .flat_map(|run| together[run.place..][..run.columns.len()].to_vec())
+                .flat_map(|run| compacted[run.place..][..run.columns.len()].to_vec())
                 .collect();
-            let expected: Vec<f32> = together
+            let expected: Vec<f32> = compacted
                 .iter()
                 .copied()
                 .filter(|&column| range.contains(&(column as usize)))
@@ -146,16 +146,16 @@ mod tests {
             for (piece, used) in columns.pieces(range.clone()) {
                 prop_assert_eq!(piece.start, next);
                 next = piece.end;
-                prop_assert!(piece.into_iter().all(|i| together.contains(&(i as f32)) == used));
+                prop_assert!(piece.into_iter().all(|i| compacted.contains(&(i as f32)) == used));
             }
             prop_assert_eq!(next, range.end);
             let places = columns.places(range);
-            prop_assert_eq!(&together[places], &expected[..]);
+            prop_assert_eq!(&compacted[places], &expected[..]);
         }
     }
 
     #[test]
-    fn blank_and_full_batches() {
+    fn all_zero_and_full_batches() {
         assert_eq!(ActiveColumns::marked(&[0; 5]).count(), 0);
         assert_eq!(ActiveColumns::marked(&[1; 5]), ActiveColumns::all(5));
         let mut marks = [0; 100];

@@ -1,10 +1,10 @@
-//! Augmentation: small random deformations of training images, drawn anew for every sample and
+//! Augmentation: small random deformations of training images, drawn again for every sample and
 //! epoch.
 //!
 //! An affine map (rotation, scale, shear, shift) and an elastic deformation are joined into one map
-//! from output to input pixels, and each image is sampled once, bilinearly, from u8 to f32. What
-//! happens to a sample is decided by (seed, epoch, sample) alone: not by threads, batches or what
-//! came before.
+//! from output to input pixels, and each image is sampled once, bilinearly, from u8 to f32. How a
+//! sample is deformed depends on (seed, epoch, sample) alone: not on threads, batches or earlier
+//! samples.
 //!
 //! The elastic part is that of Simard, Steinkraus and Platt, *Best Practices for Convolutional Neural
 //! Networks Applied to Visual Document Analysis*, 2003: a random displacement of every pixel, smooth
@@ -22,48 +22,48 @@ use super::batches::SCALE;
 use super::dataset::Dataset;
 use crate::rng::{self, Purpose};
 
-/// How far images are deformed. Each number is the largest change of its kind, drawn evenly from ±
-/// the number; zero leaves it out. Lengths are for images of 28 by 28 pixels, and grow with the longer
-/// side of others.
+/// How far images are deformed. Each number is the largest change of its kind, drawn uniformly from ±
+/// that number; zero disables it. Lengths are for images of 28 by 28 pixels, and scale with the longer
+/// side of other sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
     /// Rotation in degrees.
     pub rotation: f64,
-    /// Change of size, as a share: 0.1 for 90 to 110 %.
+    /// Change of size, as a fraction: 0.1 for 90 to 110 %.
     pub scale: f64,
     /// Shift along each axis, in pixels of an image of 28 by 28.
     pub shift: f64,
-    /// Shear: the shift of a row for each row of distance from the middle.
+    /// Shear: the shift of a row per row of distance from the center.
     pub shear: f64,
     /// Standard deviation of the elastic displacement along each axis, in pixels of an image of 28 by 28.
     pub elastic: f64,
-    /// The last share of the epochs, over which all of it fades: training ends on images as they are.
+    /// The last fraction of the epochs, over which all of it fades out: training ends on unmodified images.
     #[serde(default)]
     pub fade: f64,
 }
 
-/// The distance of the elastic part's control points, in pixels.
+/// Spacing of the elastic part's control points, in pixels.
 const SPACING: f32 = 7.0;
-/// The side of the images that lengths are for.
+/// Side of the images that lengths refer to.
 const SIDE: f64 = 28.0;
-/// Rows and columns of zeros around an image: places outside of it are clamped to where all is zero.
+/// Rows and columns of zeros around an image: positions outside are clamped to where all is zero.
 const BEFORE: usize = 2;
-const BEHIND: usize = 3;
+const AFTER: usize = 3;
 
 impl Augment {
-    /// Whether it changes anything.
+    /// Returns whether this changes anything.
     pub fn is_on(&self) -> bool {
         *self != Self { fade: self.fade, ..Self::default() }
     }
 
-    /// Whether it changes nothing.
+    /// Returns whether this changes nothing.
     pub fn is_off(&self) -> bool {
         !self.is_on()
     }
 
-    /// The samples of `order` as a training with this seed sees them in `epoch` (from 1): f32 in [0, 1],
-    /// one image behind the other, row by row. Nothing has begun to fade.
+    /// Returns the samples of `order` as a training run with this seed sees them in `epoch` (from 1): f32 in
+    /// [0, 1], one image after the other, row by row. Fading is not applied.
     pub fn images(&self, dataset: &Dataset, order: &[u32], seed: u64, epoch: usize) -> Vec<f32> {
         let [height, width] = dataset.image_shape();
         let lasting = Self { fade: 0.0, ..*self };
@@ -77,7 +77,7 @@ impl Augment {
         images
     }
 
-    /// The name and value of each setting, with the most that it may be.
+    /// Returns the name and value of each setting, with its largest allowed value.
     pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 6] {
         [
             ("augment rotation", self.rotation, 180.0),
@@ -91,12 +91,12 @@ impl Augment {
     }
 }
 
-/// Deforms images of one size; made once, used by every thread.
+/// Deforms images of one size; created once, used by every thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Augmenter {
     augment: Augment,
     seed: u64,
-    /// Of the whole training.
+    /// Epochs of the whole training run.
     epochs: usize,
     height: usize,
     width: usize,
@@ -107,7 +107,7 @@ pub(crate) struct Augmenter {
 /// The random numbers of one image.
 #[derive(Clone, Debug)]
 pub(crate) struct Draw {
-    /// Input offset from the middle = matrix × output offset + shift: [xx, xy, x, yx, yy, y].
+    /// Input offset from the center = matrix × output offset + shift: [xx, xy, x, yx, yy, y].
     pub affine: [f32; 6],
     /// Displacements of the control points in pixels: all of x, then all of y, each row by row.
     pub control: Vec<f32>,
@@ -116,7 +116,7 @@ pub(crate) struct Draw {
 /// A cubic B-spline along one axis, at every pixel.
 #[derive(Clone, Debug)]
 struct Spline {
-    /// Control points that have an influence.
+    /// Control points that have any influence.
     points: usize,
     /// For each pixel the first of its four control points, and their weights.
     taps: Vec<(usize, [f32; 4])>,
@@ -142,7 +142,7 @@ impl Spline {
     }
 }
 
-/// Room for one image at a time.
+/// Buffers for one image at a time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     /// The image with a border of zeros.
@@ -152,13 +152,13 @@ pub(crate) struct Scratch {
     places: Places,
 }
 
-/// Where the pixels of the output come from, row by row.
+/// Input positions of the output pixels, row by row.
 #[derive(Clone, Debug, Default)]
 struct Places {
-    /// Input places, from the corner of the border; then what is left of them behind whole pixels.
+    /// Input positions, from the corner of the border; later their fractional parts.
     x: Vec<f32>,
     y: Vec<f32>,
-    /// The upper left of the four pixels around a place, as a position in the padded image.
+    /// The upper left of the four pixels around a position, as an index into the padded image.
     at: Vec<u32>,
     /// The four pixels: the upper two and the lower two.
     around: [Vec<[f32; 2]>; 2],
@@ -173,8 +173,8 @@ impl Places {
     }
 }
 
-/// What leads from a row of output to places in the input: value and step along the row, and how the
-/// displacements of the nearest four control rows weigh in it.
+/// Maps a row of output to input positions: the start and the step along the row, and the weights of
+/// the displacements of the nearest four control rows in it.
 struct Row<'a> {
     starts: [f32; 2],
     steps: [f32; 2],
@@ -189,13 +189,13 @@ impl Augmenter {
         Self { augment, seed, epochs, height, width, rows, columns }
     }
 
-    /// How much is left of the deformations in `epoch`, which is counted from 1.
+    /// Returns the strength that remains of the deformations in `epoch`, which is counted from 1.
     fn strength(&self, epoch: usize) -> f64 {
         let left = self.epochs.saturating_sub(epoch) as f64 / self.epochs.max(1) as f64;
         if left < self.augment.fade { left / self.augment.fade } else { 1.0 }
     }
 
-    /// The random numbers for a sample of the data set in an epoch.
+    /// Returns the random numbers for a sample of the data set in an epoch.
     pub fn draw(&self, epoch: usize, sample: u32) -> Draw {
         let mut rng = rng::stream(self.seed, Purpose::Augment, &[epoch as u64, u64::from(sample)]);
         let Augment { rotation, scale, shift, shear, elastic, .. } = self.augment;
@@ -206,11 +206,11 @@ impl Augmenter {
         let (angle, size, shear) = (even(rotation).to_radians(), 1.0 + even(scale), even(shear));
         let (x, y) = (even(shift), even(shift));
         let (sin, cos) = angle.sin_cos();
-        // Rotation × shear, and the inverse of the size: the map leads from output to input.
+        // Rotation × shear, and the inverse of the size: the map goes from output to input.
         let affine =
             [cos / size, (cos * shear - sin) / size, x, sin / size, (sin * shear + cos) / size, y];
-        // Of unit variance, a control point's share in the field's variance is (151/315)² on average:
-        // the mean of Σ Bᵢ² along each axis. An even draw of variance 1 reaches to √3.
+        // With unit variance, a control point contributes (151/315)² to the field's variance on average:
+        // the mean of Σ Bᵢ² along each axis. A uniform draw of variance 1 extends to √3.
         let amplitude = (strength * 3.0f64.sqrt() * elastic * 315.0 / 151.0) as f32;
         let points = if elastic > 0.0 { 2 * self.rows.points * self.columns.points } else { 0 };
         let control = (0..points).map(|_| amplitude * (2.0 * rng.random::<f32>() - 1.0)).collect();
@@ -220,9 +220,9 @@ impl Augmenter {
     /// Deforms `image` into `out`, f32 in [0, 1]; both row by row.
     pub fn apply(&self, draw: &Draw, image: &[u8], out: &mut [f32], scratch: &mut Scratch) {
         let (height, width) = (self.height, self.width);
-        let stride = width + BEFORE + BEHIND;
-        // Nothing is ever written to the border.
-        scratch.padded.resize(stride * (height + BEFORE + BEHIND), 0.0);
+        let stride = width + BEFORE + AFTER;
+        // The border is never written to.
+        scratch.padded.resize(stride * (height + BEFORE + AFTER), 0.0);
         widen(&mut scratch.padded[BEFORE * stride + BEFORE..], stride, image, width);
         self.spread(draw, scratch);
         let [xx, xy, x0, yx, yy, y0] = draw.affine;
@@ -254,7 +254,7 @@ impl Augmenter {
         blend(places, out);
     }
 
-    /// The control points' displacements at every column, for each control row.
+    /// Interpolates the control points' displacements at every column, for each control row.
     fn spread(&self, draw: &Draw, scratch: &mut Scratch) {
         if draw.control.is_empty() {
             return;
@@ -265,10 +265,10 @@ impl Augmenter {
     }
 }
 
-// What follows is compiled for several kinds of processors, and gives the same bits on all of them:
+// The functions below are compiled for several kinds of processors and give the same bits on all of them:
 // nothing is fused or reordered.
 
-/// Rows of pixels, written with `stride` values from one row to the next.
+/// Converts rows of pixels to f32, with `stride` values from one row to the next.
 #[multiversion(targets("x86_64+avx2"))]
 fn widen(values: &mut [f32], stride: usize, pixels: &[u8], width: usize) {
     for (values, pixels) in values.chunks_mut(stride).zip(pixels.chunks_exact(width)) {
@@ -276,7 +276,7 @@ fn widen(values: &mut [f32], stride: usize, pixels: &[u8], width: usize) {
     }
 }
 
-/// The sums of four numbers each, with their weights, for all lines of `points` numbers.
+/// Computes the weighted sums of four numbers each, for all lines of `points` numbers.
 #[multiversion(targets("x86_64+avx2"))]
 fn interpolate(out: &mut [f32], lines: &[f32], points: usize, taps: &[(usize, [f32; 4])]) {
     for (out, line) in out.chunks_exact_mut(taps.len()).zip(lines.chunks_exact(points)) {
@@ -287,8 +287,8 @@ fn interpolate(out: &mut [f32], lines: &[f32], points: usize, taps: &[(usize, [f
     }
 }
 
-/// The places that a row of output comes from: start, start + step, start + 2 step, … and what the
-/// control rows add.
+/// Computes the input positions of a row of output: start, start + step, start + 2 step, … plus the
+/// displacements of the control rows.
 #[multiversion(targets("x86_64+avx2"))]
 fn lead(x: &mut [f32], y: &mut [f32], row: &Row) {
     for ((values, near), (start, step)) in
@@ -305,7 +305,7 @@ fn lead(x: &mut [f32], y: &mut [f32], row: &Row) {
     }
 }
 
-/// Clamps places to where the border is, and splits them into whole pixels and the rest.
+/// Clamps positions to the border, and splits them into whole pixels and the fractional part.
 #[multiversion(targets("x86_64+avx2"))]
 fn place(Places { x, y, at, .. }: &mut Places, [most_x, most_y]: [f32; 2], stride: u32) {
     for ((x, y), at) in x.iter_mut().zip(y).zip(at) {
@@ -315,14 +315,14 @@ fn place(Places { x, y, at, .. }: &mut Places, [most_x, most_y]: [f32; 2], strid
     }
 }
 
-/// A place clamped to where the border is, as a whole number and what is left, from 0 to 1. A whole
-/// place may come as the number before it and 1, which means the same.
+/// Clamps a position to the border and splits it into a whole number and a fraction, from 0 to 1. A whole
+/// position may be returned as the number before it and 1, which means the same.
 #[inline(always)]
 fn split(place: f32, most: f32) -> (u32, f32) {
-    // From 2²³ on an f32 holds whole numbers alone, in its lower bits. This is for places below 2²², and
-    // compiles to two additions, where a conversion would have to look for NaN and overflow.
+    // From 2²³ on an f32 holds only whole numbers, in its lower bits. This is for positions below 2²², and
+    // compiles to two additions, where a conversion would have to check for NaN and overflow.
     const WHOLE: f32 = 8_388_608.0;
-    // Not `clamp`, which would have to be told that the limits are in order. NaN becomes 0.5, too.
+    // Not `clamp`, which would have to check that the limits are in order. NaN becomes 0.5, too.
     let inside = place.max(0.5).min(most);
     let shifted = (inside - 0.5) + WHOLE;
     (shifted.to_bits() - WHOLE.to_bits(), inside - (shifted - WHOLE))
@@ -337,7 +337,7 @@ fn gather(Places { at, around, .. }: &mut Places, padded: &[f32], stride: usize)
     }
 }
 
-/// Bilinear interpolation, and the scaling to [0, 1].
+/// Interpolates bilinearly and scales to [0, 1].
 #[multiversion(targets("x86_64+avx2"))]
 fn blend(Places { x, y, around: [above, below], .. }: &Places, out: &mut [f32]) {
     let places = x.iter().zip(y).zip(above.iter().zip(below));

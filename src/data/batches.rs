@@ -1,7 +1,7 @@
 //! Batches: u8 pixels in, f32 tensors on the training device out.
 //!
-//! Pixels stay u8 until a batch is taken, on the device that trains, and are scaled to [0, 1] here
-//! and nowhere else.
+//! Pixels stay u8 until a batch is taken, on the device that trains, and are scaled to [0, 1] only
+//! here.
 
 mod streamed;
 
@@ -25,10 +25,10 @@ use super::stream::SampleBlock;
 use crate::native::{LibtorchError, buffer};
 pub(crate) use streamed::PrefetchedBatch;
 
-/// What a pixel of 255 is divided by: the whole scaling. Exports carry this number.
+/// The divisor that scales a pixel of 255 to 1: the whole scaling. Exports carry this number.
 pub const SCALE: f64 = 255.0;
 
-/// Some samples, ready for the network.
+/// A batch of samples, ready for the network.
 #[derive(Debug)]
 pub struct Batch {
     /// f32 [batch, height, width] in [0, 1].
@@ -37,19 +37,19 @@ pub struct Batch {
     pub labels: Tensor,
 }
 
-/// Why there is no next batch.
+/// The reason there is no next batch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataLoaderError {
-    /// It cannot be read.
+    /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// libtorch refused.
+    /// libtorch reported an error.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
 }
 
-/// A dataset at a device's side: on the CPU the dataset's own bytes, on a GPU one copy of them in
-/// its memory; of one that is streamed what is being read.
+/// Serves a data set's batches to a device: on the CPU from the data set's own bytes, on a GPU from one copy
+/// of them in its memory; of a streamed data set it holds only what is being read.
 pub(crate) struct DataLoader {
     dataset: Dataset,
     device: Device,
@@ -59,7 +59,7 @@ pub(crate) struct DataLoader {
     map: Option<DeviceMap>,
 }
 
-/// Samples in the host's memory, one by one, as an epoch of training takes them.
+/// Samples in the host's memory, one by one, as an epoch of training sees them.
 #[derive(Clone, Copy)]
 pub(crate) struct HostBatches<'a> {
     images: Images<'a>,
@@ -67,7 +67,7 @@ pub(crate) struct HostBatches<'a> {
     epoch: usize,
 }
 
-/// Where samples are, each by its place there.
+/// Where samples are, each by its position there.
 #[derive(Clone, Copy)]
 enum Images<'a> {
     Set(&'a Dataset),
@@ -78,41 +78,41 @@ impl<'a> Images<'a> {
     fn image(self, place: u32) -> &'a [u8] {
         match self {
             Self::Set(dataset) => dataset.image(place as usize),
-            Self::SampleBlock(chunk) => chunk.image(place as usize),
+            Self::SampleBlock(block) => block.image(place as usize),
         }
     }
 
     fn label(self, place: u32) -> u8 {
         match self {
             Self::Set(dataset) => dataset.label(place as usize),
-            Self::SampleBlock(chunk) => chunk.label(place as usize),
+            Self::SampleBlock(block) => block.label(place as usize),
         }
     }
 
-    /// The sample's number in the data set, which decides how it is deformed.
+    /// Returns the sample's number in the data set, which determines how it is deformed.
     fn sample(self, place: u32) -> u32 {
         match self {
             Self::Set(_) => place,
-            Self::SampleBlock(chunk) => chunk.sample(place as usize),
+            Self::SampleBlock(block) => block.sample(place as usize),
         }
     }
 
-    /// [height, width] of the images.
+    /// Returns the [height, width] of the images.
     fn shape(self) -> [usize; 2] {
         match self {
             Self::Set(dataset) => dataset.image_shape(),
-            Self::SampleBlock(chunk) => chunk.shape(),
+            Self::SampleBlock(block) => block.shape(),
         }
     }
 }
 
 impl HostBatches<'_> {
-    /// The label of the sample at a place.
+    /// Returns the label of the sample at a position.
     pub fn label(&self, place: u32) -> u32 {
         u32::from(self.images.label(place))
     }
 
-    /// Writes a sample's pixels, deformed if training is to see it so, as f32 in [0, 1] row by row.
+    /// Writes a sample's pixels, deformed if augmentation is on, as f32 in [0, 1] row by row.
     pub fn write(&self, place: u32, out: &mut [f32], scratch: &mut Scratch) {
         let image = self.images.image(place);
         match self.augmenter {
@@ -124,12 +124,12 @@ impl HostBatches<'_> {
         }
     }
 
-    /// The sample's own pixels, if training sees it as it is.
+    /// Returns the sample's own pixels, if augmentation is off.
     pub fn plain(&self, place: u32) -> Option<&[u8]> {
         self.augmenter.is_none().then(|| self.images.image(place))
     }
 
-    /// The samples at some places as a batch on the CPU.
+    /// Returns the samples at some positions as a batch on the CPU.
     fn batch(&self, chosen: &[u32]) -> Result<Batch, LibtorchError> {
         let [height, width] = self.images.shape();
         let shape = [chosen.len() as i64, height as i64, width as i64];
@@ -144,16 +144,16 @@ impl HostBatches<'_> {
     }
 }
 
-/// u8 pixels as f32 in [0, 1].
+/// Converts u8 pixels to f32 in [0, 1].
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn scale(values: &mut [f32], pixels: &[u8]) {
-    values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = share(pixel));
+    values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = normalize(pixel));
 }
 
-/// The pixels of some columns, side by side.
+/// Converts the pixels of some columns, side by side.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub(crate) fn scale_columns(values: &mut [f32], pixels: &[u8], columns: &ActiveColumns) {
-    /// As many at once as the widest registers hold.
+    /// The number of values that the widest registers hold.
     const WIDE: usize = 16;
     for Run { columns, place } in columns.runs() {
         let (mut from, mut to) = (columns.start, *place);
@@ -161,55 +161,55 @@ pub(crate) fn scale_columns(values: &mut [f32], pixels: &[u8], columns: &ActiveC
             let places = values.get_mut(to..).and_then(|v| v.first_chunk_mut::<WIDE>());
             let wide = pixels.get(from..).and_then(|p| p.first_chunk::<WIDE>());
             let (Some(values), Some(pixels)) = (places, wide) else { break };
-            // Beyond the run's end, too: what comes next takes that place.
-            values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = share(pixel));
+            // Beyond the run's end, too: the next run overwrites it.
+            values.iter_mut().zip(pixels).for_each(|(value, &pixel)| *value = normalize(pixel));
             (from, to) = (from + WIDE, to + WIDE);
         }
         if from < columns.end {
             let rest = values[to..].iter_mut().zip(&pixels[from..columns.end]);
-            rest.for_each(|(value, &pixel)| *value = share(pixel));
+            rest.for_each(|(value, &pixel)| *value = normalize(pixel));
         }
     }
 }
 
-/// A pixel in [0, 1]: exactly what a division by [`SCALE`] gives (`every_pixel_is_divided_exactly`), in
-/// a third of the time.
+/// Scales a pixel to [0, 1]: exactly what a division by [`SCALE`] gives (`every_pixel_is_divided_exactly`),
+/// in a third of the time.
 #[inline(always)]
-fn share(pixel: u8) -> f32 {
-    // Of few enough bits that its product with a pixel is exact; the sum alone is rounded.
+fn normalize(pixel: u8) -> f32 {
+    // Of few enough bits that its product with a pixel is exact; only the sum is rounded.
     const MOST: f32 = 257.0 / 65536.0;
     const REST: f32 = (1.0 / SCALE - MOST as f64) as f32;
     let pixel = f32::from(pixel);
     pixel * MOST + pixel * REST
 }
 
-/// A dataset in a GPU's memory.
+/// A data set in a GPU's memory.
 struct Resident {
     /// u8 [n, height, width]
     images: Tensor,
     /// i64 [n]
     labels: Tensor,
-    /// [`SCALE`] as an f32 there: by a number from the host CUDA would multiply with its reciprocal,
+    /// [`SCALE`] as an f32 on the device: CUDA would multiply by the reciprocal of a number from the host,
     /// and pixels would differ from the CPU's in their last bit.
     scale: Tensor,
 }
 
 impl DataLoader {
-    /// How many samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.dataset.len()
     }
 
-    /// Brings `dataset` to `device`.
+    /// Loads `dataset` for `device`.
     pub fn new(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
-        // A streamed one may be too large for a GPU, too, and comes batch by batch.
+        // A streamed one may be too large for a GPU, too, and is copied batch by batch.
         match device == Device::Cpu || dataset.is_streamed() {
             true => Ok(Self::of(dataset, device, None)),
             false => Self::resident(dataset, device),
         }
     }
 
-    /// With a copy of the dataset as tensors on `device`.
+    /// Keeps a copy of the data set as tensors on `device`.
     pub fn resident(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
         let [height, width] = dataset.image_shape();
         let mut pixels = Vec::with_capacity(dataset.len() * height * width);
@@ -228,7 +228,7 @@ impl DataLoader {
         Self { dataset: dataset.clone(), device, resident, augmenter: None, map: None }
     }
 
-    /// The same samples, deformed anew in every epoch by [`training_batches`](Self::training_batches).
+    /// Returns the same samples, deformed again in every epoch by [`training_batches`](Self::training_batches).
     pub fn augmented(
         self,
         augment: Augment,
@@ -246,17 +246,17 @@ impl DataLoader {
         Ok(Self { augmenter: Some(Arc::new(augmenter)), map, ..self })
     }
 
-    /// The samples one by one as training takes them in `epoch`; none if they are on a GPU. Those of a
-    /// streamed set come by [`portions`](Self::portions).
+    /// Returns the samples one by one as training sees them in `epoch`; none if they are on a GPU. Those of a
+    /// streamed set are read by [`portions`](Self::portions).
     pub fn on_host(&self, epoch: usize) -> Option<HostBatches<'_>> {
         let augmenter = self.augmenter.as_deref();
         let images = Images::Set(&self.dataset);
         self.resident.is_none().then_some(HostBatches { images, augmenter, epoch })
     }
 
-    /// The samples of these parts of `order`, a batch each, as training takes them in `epoch`: augmented, and
-    /// made ahead by `workers` threads on the CPU; those on a GPU are a [`ResidentEpoch`]'s. Neither
-    /// threads nor the size of batches change a sample.
+    /// Returns the samples of these parts of `order`, one batch per part, as training sees them in `epoch`:
+    /// augmented, and made ahead by `workers` threads on the CPU; those on a GPU are in a [`ResidentEpoch`].
+    /// Neither threads nor the batch size change a sample.
     pub fn training_batches<'a>(
         &'a self,
         order: &'a [u32],
@@ -280,7 +280,7 @@ impl DataLoader {
     }
 }
 
-/// u8 images, row by row, as f32 [images, height, width] in [0, 1] on the CPU.
+/// Converts u8 images, row by row, to f32 [images, height, width] in [0, 1] on the CPU.
 pub(crate) fn scaled<'a>(
     images: impl ExactSizeIterator<Item = &'a [u8]>,
     [height, width]: [usize; 2],
@@ -294,8 +294,8 @@ pub(crate) fn scaled<'a>(
 }
 
 impl Resident {
-    /// Samples that follow one another.
-    fn neighbours(&self, samples: Range<usize>) -> Result<Batch, LibtorchError> {
+    /// Returns consecutive samples.
+    fn contiguous(&self, samples: Range<usize>) -> Result<Batch, LibtorchError> {
         let (start, count) = (samples.start as i64, samples.len() as i64);
         let images = self.images.f_narrow(0, start, count)?;
         let labels = self.labels.f_narrow(0, start, count)?;
@@ -310,58 +310,58 @@ impl Resident {
     }
 }
 
-/// An epoch of training over samples that are in a GPU's memory.
+/// An epoch of training over samples in a GPU's memory.
 pub(crate) struct ResidentEpoch {
-    feed: Rc<DataLoader>,
+    loader: Rc<DataLoader>,
     chosen: Vec<u32>,
-    /// The same, i64 there: one transfer an epoch, not one a batch.
+    /// The same, i64 on the device: one transfer per epoch, not one per batch.
     order: Tensor,
     epoch: usize,
 }
 
 impl ResidentEpoch {
-    /// The samples of `order` as training takes them in `epoch`; none if they are in the host's memory.
+    /// Returns the samples of `order` as training sees them in `epoch`; none if they are in the host's memory.
     pub fn new(
-        feed: &Rc<DataLoader>,
+        loader: &Rc<DataLoader>,
         order: &[u32],
         epoch: usize,
     ) -> Result<Option<Rc<Self>>, LibtorchError> {
-        if feed.resident.is_none() {
+        if loader.resident.is_none() {
             return Ok(None);
         }
         let indices: Vec<i64> = order.iter().map(|&i| i64::from(i)).collect();
-        let on_device = buffer::on_device(&indices, feed.device)?;
-        let (feed, chosen) = (Rc::clone(feed), order.to_vec());
-        Ok(Some(Rc::new(Self { feed, chosen, order: on_device, epoch })))
+        let on_device = buffer::on_device(&indices, loader.device)?;
+        let (loader, chosen) = (Rc::clone(loader), order.to_vec());
+        Ok(Some(Rc::new(Self { loader, chosen, order: on_device, epoch })))
     }
 
-    /// Whether training sees the samples as they are.
+    /// Returns whether augmentation is off.
     pub fn is_plain(&self) -> bool {
-        self.feed.augmenter.is_none()
+        self.loader.augmenter.is_none()
     }
 
-    /// Whether the samples are those of the same tensors.
+    /// Returns whether both epochs are over the same tensors.
     pub fn is_of(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.feed, &other.feed)
+        Rc::ptr_eq(&self.loader, &other.loader)
     }
 
-    /// The numbers of so many samples from a place in the order on: i64 there.
+    /// Returns the numbers of `samples` samples from position `start` of the order: i64 on the device.
     pub fn chosen(&self, start: usize, samples: usize) -> Result<Tensor, LibtorchError> {
         Ok(self.order.f_narrow(0, start as i64, samples as i64)?)
     }
 
-    /// The samples of these numbers as they are.
+    /// Returns the samples of these numbers, without augmentation.
     pub fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
-        let Some(resident) = &self.feed.resident else {
+        let Some(resident) = &self.loader.resident else {
             unreachable!("new() looked");
         };
         resident.gather(chosen)
     }
 
-    /// So many samples from a place in the order on: augmented, if training sees them so.
+    /// Returns `samples` samples from position `start` of the order: augmented, if augmentation is on.
     pub fn batch(&self, start: usize, samples: usize) -> Result<Batch, LibtorchError> {
         let batch = self.gather(&self.chosen(start, samples)?)?;
-        let (Some(augmenter), Some(map)) = (&self.feed.augmenter, &self.feed.map) else {
+        let (Some(augmenter), Some(map)) = (&self.loader.augmenter, &self.loader.map) else {
             return Ok(batch);
         };
         let chosen = &self.chosen[start..start + samples];
@@ -373,7 +373,7 @@ impl ResidentEpoch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::rank_shard::RankShard;
+    use crate::group::rank_shard::RankShard;
 
     #[test]
     fn every_pixel_is_divided_exactly() {
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn some_columns_are_those_of_all() {
+    fn selected_columns_match_all_columns() {
         let pixels: Vec<u8> = (0..200).map(|i| (i * 37 % 256) as u8).collect();
         for seed in 0..50usize {
             let marks: Vec<u8> = (0..200).map(|i| (i * (seed + 3) / 40 % 3) as u8).collect();
@@ -437,11 +437,11 @@ mod tests {
         let (train, _) = crate::data::load("digits")?;
         let train = train.take(100);
         let augment = Augment { rotation: 20.0, elastic: 0.5, ..Augment::default() };
-        let feed = DataLoader::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
+        let loader = DataLoader::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
         let order: Vec<u32> = (0..100).rev().collect();
         let all = |size, workers, epoch| -> Result<Tensor, LibtorchError> {
             let parts = RankShard::WHOLE.of_batches(order.len(), size);
-            let batches = feed.training_batches(&order, parts, epoch, workers)?;
+            let batches = loader.training_batches(&order, parts, epoch, workers)?;
             let images = batches.map(|batch| Ok(batch?.images));
             Ok(Tensor::f_cat(&images.collect::<Result<Vec<_>, LibtorchError>>()?, 0)?)
         };

@@ -1,4 +1,4 @@
-//! The known data sets: what they are, whose they are, where they come from, and their checksums.
+//! The known data sets: their contents, authors, sources and checksums.
 
 mod entries;
 
@@ -30,40 +30,40 @@ pub struct Entry {
     pub name: DatasetName,
     /// Its full name, and what its images show.
     pub title: &'static str,
-    /// The licence of the data, which is not that of this program.
+    /// The license of the data, which is not that of this program.
     pub licence: &'static str,
-    /// Who made it, and where it is described.
+    /// Its authors, and the publication that describes it.
     pub attribution: &'static str,
-    /// The classes' names; a label is a position in them.
+    /// The class names; a label is an index into them.
     pub classes: &'static [&'static str],
     /// [height, width] of its images.
     pub image_shape: [usize; 2],
-    /// How a picture becomes an image like its own.
+    /// How a picture is converted to an image like those of the data set.
     pub preparation: Preparation,
     /// Number of training and of test images.
     pub samples: [usize; 2],
-    /// Beginnings of addresses, to which a file's name is added; the first one is asked first.
-    /// None for what is built in.
+    /// Base URLs, to which a file's name is appended; they are tried in order.
+    /// Empty for built-in data.
     pub mirrors: &'static [&'static str],
-    /// The files: training images and labels, test images and labels. None for what is built in.
+    /// The files: training images and labels, test images and labels. Empty for built-in data.
     pub files: &'static [RemoteFile<'static>],
 }
 
 /// A file to download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteFile<'a> {
-    /// Its name, at the mirrors and in the folder it is put into.
+    /// Its name, on the mirrors and in the folder it is saved to.
     pub name: &'a str,
-    /// Its length in bytes; not a byte more is ever written.
+    /// Its length in bytes; not a single byte more is ever written.
     pub bytes: u64,
     /// Its SHA-256, 64 hexadecimal digits in lower case.
     pub sha256: &'a str,
-    /// What is in the gzip, where that is known: then a file compressed by another program counts
-    /// as right, too.
+    /// The contents of the gzip, where they are known: then a file compressed by another program is
+    /// accepted, too.
     pub contents: Option<Contents<'a>>,
 }
 
-/// What a gzip holds.
+/// The contents of a gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents<'a> {
     /// Its length in bytes.
@@ -72,20 +72,20 @@ pub struct Contents<'a> {
     pub sha256: &'a str,
 }
 
-/// What can be said about a file from its digests.
+/// The result of comparing a file's digests with the published ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
     /// It is the published one, or another gzip of the same contents.
     Right,
     /// Only the digest of the published gzip is on record, and the file is another gzip or none.
     Unknown,
-    /// Its contents are others than the published ones.
+    /// Its contents differ from the published ones.
     Wrong,
 }
 
 impl RemoteFile<'_> {
-    /// Whether these SHA-256 of a file and of its decompressed contents are this file's; one of
-    /// them is enough.
+    /// Returns whether these SHA-256 of a file and of its decompressed contents are this file's; either
+    /// is enough.
     pub fn matches(&self, file: &str, contents: &str) -> bool {
         self.sha256 == file || self.contents.is_some_and(|known| known.sha256 == contents)
     }
@@ -96,7 +96,7 @@ impl RemoteFile<'_> {
 }
 
 impl Entry {
-    /// Says what a file is that stands for the one at position `i` in [`files`](Self::files), and holds `samples`
+    /// Checks a file that takes the place of the one at index `i` in [`files`](Self::files), and holds `samples`
     /// labels, or images of `shape`.
     pub(super) fn check(
         &self,
@@ -117,15 +117,15 @@ impl Entry {
     }
 }
 
-/// All known data sets.
+/// Returns all known data sets.
 pub fn all() -> &'static [Entry] {
     &ENTRIES
 }
 
-/// The data set called `name`.
+/// Returns the data set called `name`.
 ///
 /// # Errors
-/// A name that none has; the error lists those that there are.
+/// An unknown name; the error lists the known ones.
 pub fn find(name: &str) -> Result<&'static Entry, DataError> {
     ENTRIES
         .iter()
@@ -133,13 +133,13 @@ pub fn find(name: &str) -> Result<&'static Entry, DataError> {
         .ok_or_else(|| DataError::UnknownName { found: name.to_owned() })
 }
 
-/// All names, for messages.
+/// Returns all names, for messages.
 pub(super) fn names() -> String {
     ENTRIES.map(|entry| entry.name.as_str()).join(", ")
 }
 
 impl DatasetName {
-    /// The name as it is typed.
+    /// Returns the name as it is typed.
     pub fn as_str(self) -> &'static str {
         match self {
             DatasetName::Mnist => "mnist",
@@ -149,12 +149,12 @@ impl DatasetName {
         }
     }
 
-    /// Whether its images show handwritten digits.
+    /// Returns whether its images show handwritten digits.
     pub fn is_digits(self) -> bool {
         matches!(self, DatasetName::Mnist | DatasetName::Digits)
     }
 
-    /// What is known about it.
+    /// Returns its entry in the catalog.
     pub fn entry(self) -> &'static Entry {
         match self {
             DatasetName::Mnist => &ENTRIES[0],

@@ -1,4 +1,4 @@
-//! Two lists of classes that meet: those that a network answers with, and those of other data.
+//! Matching two lists of classes: those that a network predicts, and those of other data.
 
 use super::catalog::DatasetName;
 use super::classes;
@@ -6,54 +6,54 @@ use super::dataset::Dataset;
 use super::error::DataError;
 use super::source::{Loaded, LoadedTest, Source};
 
-/// Names shown in a message; the rest is counted.
+/// Names shown in a message; the rest are counted.
 const SHOWN: usize = 64;
 
-/// Names of classes, and whether anybody chose them.
+/// Names of classes, and whether they were chosen by a person.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassNames<'a> {
     names: &'a [String],
-    /// They are the labels: nothing says what these stand for.
+    /// The names are just the labels: nothing says what these mean.
     numbered: bool,
 }
 
 impl<'a> ClassNames<'a> {
-    /// Returns the names of data from `source`, `None` if its origin is not known. Consecutive numbers are
-    /// no names, unless they are those of a known data set of digits.
+    /// Returns the class names of data from `source`, `None` if its origin is not known. Consecutive numbers do
+    /// not count as names, unless they are those of a known data set of digits.
     pub fn new(names: &'a [String], source: Option<&Source>) -> Self {
         let known = source.is_some_and(|source| source.name.parse::<DatasetName>().is_ok());
         Self { names, numbered: !known && first_number(names).is_some() }
     }
 
-    /// Whether they are consecutive numbers in place of names.
+    /// Returns whether they are consecutive numbers in place of names.
     pub fn is_numbered(self) -> bool {
         self.numbered
     }
 }
 
-/// The first of names that are consecutive numbers, 0 or 1.
+/// Returns the first of names that are consecutive numbers, 0 or 1.
 fn first_number(names: &[String]) -> Option<usize> {
     let first = names.first()?.parse::<usize>().ok().filter(|first| *first <= 1)?;
     let consecutive = (first..).zip(names).all(|(number, name)| *name == number.to_string());
     consecutive.then_some(first)
 }
 
-/// Says which output of a network each class of a data set belongs to: by name, in any order; by place where
+/// Maps each class of a data set to an output of a network: by name, in any order; by position where
 /// one of the two has no names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassMapping {
-    /// The output of each class of the data. Classes without images may have none, and stand at 0.
+    /// The output of each class of the data. Classes without images may have none, and are stored as 0.
     outputs: Vec<u8>,
     /// The network's classes.
     classes: Vec<String>,
     note: Option<String>,
 }
 
-/// Classes that do not go together.
+/// Classes that do not match.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClassProblem {
-    /// The data has images of classes that the network does not know, or all its classes are such.
+    /// The data has images of classes that the network does not know, or no class in common with it.
     #[error(
         "the classes of the data must be among those of the network, found {unknown}{common}: the \
          network's are {network}, the data's {data}; use the same names in classes.txt, or leave these images out",
@@ -63,7 +63,7 @@ pub enum ClassProblem {
         data = list(.data)
     )]
     Unknown {
-        /// Those that it does not know.
+        /// The classes that it does not know.
         unknown: Vec<String>,
         /// Whether it knows any other.
         common: bool,
@@ -72,7 +72,7 @@ pub enum ClassProblem {
         /// The data's classes.
         data: Vec<String>,
     },
-    /// Labels without names beside names, and not the same number of them.
+    /// Labels without names on one side and names on the other, in different numbers.
     #[error(
         "classes without names are matched by their place, which needs the same number of them, found \
          {data_count} in the data ({data}) and {network_count} in the network ({network}): name the data's classes in \
@@ -145,7 +145,7 @@ impl ClassMapping {
         Ok(Self { outputs, classes: network.to_vec(), note: Some(note) })
     }
 
-    /// Matches labels without names with names.
+    /// Matches unnamed labels with names.
     fn unnamed(network: ClassNames<'_>, data: ClassNames<'_>) -> Result<Self, ClassProblem> {
         let fewer = data.names.len() < network.names.len();
         // Labels from 0 may lack the last ones; of labels from 1 the first may be missing as well.
@@ -168,18 +168,18 @@ impl ClassMapping {
         Self { outputs, classes: network.names.to_vec(), note }
     }
 
-    /// A remark on how they were matched; none if both lists are the same.
+    /// Returns a note on how they were matched; none if both lists are the same.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// Returns the data set with the network's classes: its labels are positions in them.
+    /// Returns the data set with the network's classes: its labels are indices into them.
     pub fn apply(&self, data: &Dataset) -> Dataset {
         data.relabeled(&self.outputs, self.classes.clone())
     }
 }
 
-/// The position of a name, or else of the only one that looks the same.
+/// Returns the index of a name, or else of the only one that looks the same.
 fn position(names: &[String], name: &str) -> Option<usize> {
     let key = classes::key(name);
     let mut alike = (0..names.len()).filter(|&i| classes::key(&names[i]) == key);
@@ -188,7 +188,7 @@ fn position(names: &[String], name: &str) -> Option<usize> {
 }
 
 impl Loaded {
-    /// Returns the data with the classes of a network that it goes to, and a note if they differ.
+    /// Returns the data with the classes of a network that will process it, and a note if they differ.
     ///
     /// # Errors
     /// Images of classes that the network does not know.
@@ -204,7 +204,7 @@ impl Loaded {
     }
 
     /// Returns the data of a run, loaded again, with the `classes` of its network; `then` is the record of where
-    /// it came from. The files are the same, and with them the meaning of each label, even where `classes.txt`
+    /// it came from. The files are the same, and with them the meaning of each label, even if `classes.txt`
     /// has changed. Only labels from 1 were once numbered from 0.
     ///
     /// # Errors
@@ -230,10 +230,10 @@ impl Loaded {
 }
 
 impl LoadedTest {
-    /// As [`Loaded::for_network`].
+    /// Like [`Loaded::for_network`].
     ///
     /// # Errors
-    /// As [`Loaded::for_network`].
+    /// Like [`Loaded::for_network`].
     pub fn for_network(self, network: ClassNames<'_>) -> Result<Self, DataError> {
         let Self { test, source, mut notes } = self;
         let data = ClassNames::new(test.classes(), Some(&source));

@@ -1,4 +1,4 @@
-//! The names of classes: what they may be, and `classes.txt`, which holds those of a folder.
+//! The names of classes: their rules, and `classes.txt`, which holds those of a folder.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
@@ -16,8 +16,8 @@ pub(super) const FILE: &str = "classes.txt";
 const MAX_BYTES: u64 = 256 * (4 * 100 + 4) + 4;
 const MAX_CHARS: usize = 100;
 
-/// The names in `folder`, `None` if it has no such file. A byte order mark, UTF-16 and the line ends of all
-/// systems are understood, and white space around names and at the end of the file does not count.
+/// Returns the names in `folder`, `None` if it has no such file. A byte order mark, UTF-16 and the line ends of
+/// all systems are understood, and white space around names and at the end of the file is ignored.
 ///
 /// # Errors
 /// A file that cannot be read, or anything but 2 to 256 different, short names.
@@ -33,7 +33,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<Vec<String>>, DataError> {
     parse(&bytes).and_then(|names| distinct(&names).map(|()| Some(names))).map_err(wrong)
 }
 
-/// The names in the contents of a `classes.txt`.
+/// Returns the names in the contents of a `classes.txt`.
 ///
 /// # Errors
 /// Anything but 2 to 256 different, short names in UTF-8 or, with a byte order mark, UTF-16.
@@ -64,7 +64,7 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
         [0xff, 0xfe, rest @ ..] => utf_16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
         _ => String::from_utf8(bytes.to_vec()).map_err(|error| {
-            format!("a byte that is no UTF-8 at position {}", error.utf8_error().valid_up_to())
+            format!("a byte that is not UTF-8 at position {}", error.utf8_error().valid_up_to())
         }),
     }
 }
@@ -72,7 +72,7 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
 /// Returns the contents of the `classes.txt` with these names.
 ///
 /// # Errors
-/// Names that would not be read back as they are.
+/// Names that would not be read back unchanged.
 pub(super) fn encode(names: &[String]) -> Result<Vec<u8>, DatasetProblem> {
     let wrong = DatasetProblem::ClassNames;
     check_class_names(names)?;
@@ -88,7 +88,7 @@ pub(super) fn encode(names: &[String]) -> Result<Vec<u8>, DatasetProblem> {
 }
 
 /// Checks that names differ in more than white space, invisible characters and their form in Unicode: people
-/// and file systems could not keep them apart.
+/// and file systems could not distinguish them otherwise.
 pub(super) fn distinct(names: &[String]) -> Result<(), String> {
     let mut seen: HashMap<String, &String> = HashMap::new();
     for name in names {
@@ -102,7 +102,7 @@ pub(super) fn distinct(names: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns what a name looks like: composed (NFC), and without white space and invisible characters.
+/// Returns the visible form of a name: composed (NFC), and without white space and invisible characters.
 pub(super) fn key(name: &str) -> String {
     const INVISIBLE: [char; 7] =
         ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{feff}'];
@@ -116,7 +116,7 @@ pub(super) fn escaped(name: &str) -> String {
     format!("\"{}\"", name.escape_default())
 }
 
-/// Checks names that stand elsewhere, such as in a run's records, by the rules of `classes.txt`: 2
+/// Checks names that come from elsewhere, such as a run's records, by the rules of `classes.txt`: 2
 /// to 256 different ones of 1 to 100 characters, none of them a control character.
 ///
 /// # Errors
@@ -125,7 +125,7 @@ pub fn check_class_names(names: &[String]) -> Result<(), DatasetProblem> {
     check(names, "name").map_err(DatasetProblem::ClassNames)
 }
 
-/// What breaks the rules, with its `place` counted from 1.
+/// Returns the first violation of the rules, with its `place` counted from 1.
 fn check(names: &[String], place: &str) -> Result<(), String> {
     let mut seen = HashSet::new();
     for (number, name) in (1..).zip(names) {
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_people_write_them() {
+    fn names_are_read_in_every_common_form() {
         let names = |text: &str| parse(text.as_bytes());
         assert_eq!(names("cat\ndog"), Ok(vec!["cat".into(), "dog".into()]));
         assert_eq!(names("\u{feff}cat \r\ndog\r\n\r\n"), names("cat\ndog"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn names_from_elsewhere_obey_the_same_rules() {
+    fn names_from_elsewhere_follow_the_same_rules() {
         let check = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             check_class_names(&names).map_err(|problem| problem.to_string())
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_names_is_refused() {
+    fn invalid_lists_of_names_are_refused() {
         let wrong = |text: &str| parse(text.as_bytes()).unwrap_err();
         assert_eq!(wrong(""), "0 names");
         assert_eq!(wrong("cat\n"), "1 name");
@@ -204,6 +204,6 @@ mod tests {
         let many: String = (0..257).map(|i| format!("{i}\n")).collect();
         assert_eq!(wrong(&many), "257 names");
         assert!(wrong(&"x".repeat(200_000)).starts_with("a file of more than"));
-        assert_eq!(parse(b"cat\nd\xffg").unwrap_err(), "a byte that is no UTF-8 at position 5");
+        assert_eq!(parse(b"cat\nd\xffg").unwrap_err(), "a byte that is not UTF-8 at position 5");
     }
 }

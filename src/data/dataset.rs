@@ -1,6 +1,6 @@
-//! Labelled images, in memory or in files that are read piece by piece, and views of them.
+//! Labeled images, in memory or in files that are read piece by piece, and views of them.
 //!
-//! Pixels stay u8, as in the files; what makes floats of them is [`batches`](super::batches).
+//! Pixels stay u8, as in the files; [`batches`](super::batches) converts them to floats.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use super::stream::{Shards, StreamMemory};
 use crate::group::RankSetting;
 use crate::rng::{self, Purpose};
 
-/// Labelled u8 images; clones, selections and splits share the pixels.
+/// Labeled u8 images; clones, selections and splits share the pixels.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     store: Arc<Store>,
-    /// Which of the store's samples are seen, in which order; `None`: all.
+    /// The store's samples in this view, in order; `None`: all.
     index: Option<Arc<[u32]>>,
     preparation: Preparation,
 }
 
 #[derive(Debug)]
 struct Store {
-    /// Shared with data sets that label them otherwise.
+    /// Shared with data sets that label them differently.
     pixels: Arc<Pixels>,
     shape: [usize; 2],
     labels: Vec<u8>,
@@ -41,12 +41,12 @@ enum Pixels {
 }
 
 impl Dataset {
-    /// One image of `shape` ([height, width]) for each label; `pixels` holds them row by row, one
-    /// behind the other, from 0 (background, as in MNIST) to 255. A label is a position in
+    /// Creates a data set with one image of `shape` ([height, width]) per label; `pixels` holds them row by
+    /// row, one after the other, from 0 (background, as in MNIST) to 255. A label is an index into
     /// `classes`.
     ///
     /// # Errors
-    /// No samples, pixels that are not one image a label, other than 2 to 256 classes, a label
+    /// No samples, pixels that are not one image per label, other than 2 to 256 classes, a label
     /// without a class.
     pub fn new(
         pixels: Vec<u8>,
@@ -63,7 +63,7 @@ impl Dataset {
         Self::with(Pixels::Held(pixels), shape, labels, classes)
     }
 
-    /// As [`new`](Self::new), of images in files, which are as many as the labels.
+    /// Like [`new`](Self::new), with images in files, one per label.
     pub(super) fn of_files(
         shards: Shards,
         memory: StreamMemory,
@@ -102,38 +102,38 @@ impl Dataset {
         })
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.index.as_ref().map_or(self.store.labels.len(), |index| index.len())
     }
 
-    /// Whether there are no samples: only a selection or [`take`](Self::take) of none has none.
+    /// Returns whether there are no samples: only a selection or [`take`](Self::take) of none is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// [height, width] of every image, in pixels.
+    /// Returns the [height, width] of every image, in pixels.
     pub fn image_shape(&self) -> [usize; 2] {
         self.store.shape
     }
 
-    /// The classes' names; a label is a position in them.
+    /// Returns the class names; a label is an index into them.
     pub fn classes(&self) -> &[String] {
         &self.store.classes
     }
 
-    /// How pictures became these images, and are to become those that a network trained on them is
-    /// asked about. [`Preparation::Raw`] where nothing is known.
+    /// Returns how pictures were converted to these images, and how pictures for prediction are to be converted
+    /// for a network trained on them. [`Preparation::Raw`] if it is not known.
     pub fn preparation(&self) -> Preparation {
         self.preparation
     }
 
-    /// Sets the [`preparation`](Self::preparation), which [`save_dir`](super::save_dir()) writes down.
+    /// Sets the [`preparation`](Self::preparation), which [`save_dir`](super::save_dir()) records.
     pub fn with_preparation(self, preparation: Preparation) -> Self {
         Self { preparation, ..self }
     }
 
-    /// The pixels of sample `i`, row by row.
+    /// Returns the pixels of sample `i`, row by row.
     ///
     /// # Panics
     /// `i` is not below [`len`](Self::len), or the data set is [streamed](Self::is_streamed): its images
@@ -149,10 +149,10 @@ impl Dataset {
         }
     }
 
-    /// A copy of the pixels of sample `i`, row by row, wherever they are.
+    /// Returns a copy of the pixels of sample `i`, row by row, from memory or from a file.
     ///
     /// # Errors
-    /// Of a streamed data set: a file that cannot be read, or that is not as it was.
+    /// For a streamed data set: a file that cannot be read, or that has changed.
     ///
     /// # Panics
     /// `i` is not below [`len`](Self::len).
@@ -162,12 +162,12 @@ impl Dataset {
         Ok(pixels)
     }
 
-    /// Whether the images are in files, and read when they are needed.
+    /// Returns whether the images are in files, and read when they are needed.
     pub fn is_streamed(&self) -> bool {
         self.stream_memory().is_some()
     }
 
-    /// How much memory a streamed data set may take; none if it is in memory.
+    /// Returns the memory limit of a streamed data set; none if it is in memory.
     pub fn stream_memory(&self) -> Option<StreamMemory> {
         match &*self.store.pixels {
             Pixels::Held(_) => None,
@@ -175,7 +175,7 @@ impl Dataset {
         }
     }
 
-    /// Bytes of an image.
+    /// Returns the number of bytes of an image.
     pub(super) fn image_bytes(&self) -> usize {
         self.store.shape[0] * self.store.shape[1]
     }
@@ -194,7 +194,7 @@ impl Dataset {
         let mut reader = shards.reader();
         let (mut next, mut out) = (samples.start, out);
         while next < samples.end {
-            // What lies side by side is one read.
+            // Adjacent samples are one read.
             let first = self.position(next);
             let run =
                 (next..samples.end).zip(first..).take_while(|&(i, at)| self.position(i) == at);
@@ -206,7 +206,7 @@ impl Dataset {
         Ok(())
     }
 
-    /// The class of sample `i`.
+    /// Returns the class of sample `i`.
     ///
     /// # Panics
     /// `i` is not below [`len`](Self::len).
@@ -214,11 +214,12 @@ impl Dataset {
         self.store.labels[self.position(i)]
     }
 
-    /// What [`group::agree`](crate::group::agree) compares of it between ranks: `what` it is, in words. Of a
-    /// streamed one all labels are looked at, and some images.
+    /// Returns the settings that
+    /// [`verify_consistent_across_ranks`](crate::group::verify_consistent_across_ranks) compares between ranks:
+    /// `what` describes the data set. For a streamed one all labels are checked, and some images.
     ///
     /// # Errors
-    /// A streamed one that cannot be read.
+    /// A streamed data set that cannot be read.
     pub fn facts(&self, what: &str) -> Result<Vec<RankSetting>, DataError> {
         const SOME: usize = 256;
         let mut sha256 = Sha256::new();
@@ -239,7 +240,7 @@ impl Dataset {
         ])
     }
 
-    /// The samples `indices` of this view, in that order, repeated where they repeat.
+    /// Returns the samples `indices` of this view, in that order, with repetitions.
     ///
     /// # Errors
     /// An index that is not below [`len`](Self::len).
@@ -251,16 +252,16 @@ impl Dataset {
         Ok(self.view(indices.iter().copied()))
     }
 
-    /// The first `n` samples, or all if there are fewer.
+    /// Returns the first `n` samples, or all if there are fewer.
     pub fn take(&self, n: usize) -> Dataset {
-        // A data set has no more samples than u32 counts.
+        // The number of samples of a data set fits into a u32.
         self.view(0..self.len().min(n) as u32)
     }
 
-    /// Splits into a training and a validation part, by class: of each class
+    /// Splits into a training and a validation part, stratified by class: of each class
     /// `round(validation_fraction * count)` samples, chosen by `seed`, go to validation, at least
     /// one of each class that has two or more. Both parts keep the order of this data set. With a
-    /// fraction of 0 all samples train, and the validation part is empty.
+    /// fraction of 0 all samples are for training, and the validation part is empty.
     ///
     /// # Errors
     /// A fraction outside 0 ≤ x < 1, or one that leaves a part without samples.
@@ -270,7 +271,7 @@ impl Dataset {
         seed: u64,
     ) -> Result<(Dataset, Dataset), DataError> {
         if !(0.0..1.0).contains(&validation_fraction) {
-            return Err(DatasetProblem::RankShard(validation_fraction).into());
+            return Err(DatasetProblem::ValidationFraction(validation_fraction).into());
         }
         let mut by_class = vec![Vec::new(); self.classes().len()];
         for i in 0..self.len() as u32 {
@@ -302,7 +303,7 @@ impl Dataset {
         Ok((train, validation))
     }
 
-    /// Returns the same samples with `labels[label]` in place of each label, a position in `classes`.
+    /// Returns the same samples with `labels[label]` in place of each label, an index into `classes`.
     pub(super) fn relabeled(&self, labels: &[u8], classes: Vec<String>) -> Dataset {
         let label = |&old: &u8| labels.get(usize::from(old)).copied().unwrap_or_default();
         let store = Store {
@@ -314,7 +315,7 @@ impl Dataset {
         Dataset { store: Arc::new(store), index: self.index.clone(), preparation: self.preparation }
     }
 
-    /// Number of samples of each class.
+    /// Returns the number of samples of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes().len()];
         (0..self.len()).for_each(|i| counts[usize::from(self.label(i))] += 1);
@@ -325,14 +326,14 @@ impl Dataset {
         self.index.as_ref().map_or(i, |index| index[i] as usize)
     }
 
-    /// The samples at `indices`, which are all in range.
+    /// Returns the samples at `indices`, which are all in range.
     fn view(&self, indices: impl Iterator<Item = u32>) -> Dataset {
         let index = indices.map(|i| self.position(i as usize) as u32).collect();
         Self { store: Arc::clone(&self.store), index: Some(index), preparation: self.preparation }
     }
 }
 
-/// The first sample whose label has no class.
+/// Returns the first sample whose label has no class.
 pub(super) fn first_outside(labels: &[u8], classes: usize) -> Option<usize> {
     labels.iter().position(|&label| usize::from(label) >= classes)
 }
@@ -345,7 +346,7 @@ mod tests {
         (0..n).map(|i| i.to_string()).collect()
     }
 
-    /// Sample i is a single pixel of value i.
+    /// Returns a data set whose sample i is a single pixel of value i.
     fn numbered(labels: &[u8], classes: usize) -> Dataset {
         let pixels = (0..labels.len()).map(|i| i as u8).collect();
         Dataset::new(pixels, [1, 1], labels.to_vec(), names(classes)).unwrap()
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_data_set_is_refused() {
+    fn invalid_data_sets_are_refused() {
         let text = |pixels: usize, shape, labels: &[u8], classes| {
             Dataset::new(vec![0; pixels], shape, labels.to_vec(), names(classes))
                 .unwrap_err()
@@ -405,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_leaves_both_parts_something_or_says_so() {
+    fn a_split_that_empties_a_part_is_an_error() {
         let all = numbered(&[0, 0, 1, 1, 1], 2);
         let (train, validation) = all.split(0.01, 0).unwrap();
         assert_eq!((train.class_counts(), validation.class_counts()), (vec![1, 2], vec![1, 1]));
@@ -413,8 +414,8 @@ mod tests {
         assert_eq!((train.class_counts(), validation.class_counts()), (vec![1, 1], vec![1, 2]));
         let (train, validation) = all.split(0.0, 0).unwrap();
         assert_eq!((train.len(), validation.len()), (5, 0));
-        for share in [-0.1, 1.0, f64::NAN] {
-            assert!(all.split(share, 0).is_err());
+        for fraction in [-0.1, 1.0, f64::NAN] {
+            assert!(all.split(fraction, 0).is_err());
         }
         let error = numbered(&[0, 1], 2).split(0.3, 0).unwrap_err().to_string();
         assert!(error.contains("2 samples to train on and 0 to validate on, of 2"), "{error}");

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// A SHA-256 as 64 hexadecimal digits in lower case.
 pub type Sha256Hex = String;
 
-/// Hands on what it reads, and keeps the SHA-256 of it.
+/// Passes on what it reads, and computes its SHA-256.
 pub(super) struct Hashing<R> {
     input: R,
     sha256: Sha256,
@@ -18,7 +18,7 @@ impl<R: Read> Hashing<R> {
         Self { input, sha256: Sha256::new() }
     }
 
-    /// The digest of what was read so far.
+    /// Returns the digest of everything read so far.
     pub fn finish(self) -> Sha256Hex {
         hex(&self.sha256.finalize())
     }
@@ -32,12 +32,12 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// A digest's bytes as digits.
+/// Formats a digest's bytes as hexadecimal digits.
 pub(super) fn hex(digest: &[u8]) -> Sha256Hex {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The digest of all that `input` gives.
+/// Returns the digest of all of `input`.
 pub(crate) fn sha256(input: impl Read) -> io::Result<Sha256Hex> {
     let mut hashing = Hashing::new(input);
     let mut chunk = vec![0; 64 << 10];

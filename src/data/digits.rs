@@ -17,7 +17,7 @@ const IMAGES: (&str, &[u8]) =
 const LABELS: (&str, &[u8]) =
     ("labels-idx1-ubyte.gz", include_bytes!("digits/labels-idx1-ubyte.gz"));
 
-/// The training and the test part, the first 1,437 images and the last 360, and what they were
+/// Returns the training and the test part, the first 1,437 images and the last 360, and the files they were
 /// read from.
 pub(super) fn load() -> Result<(Dataset, Dataset, Vec<SourceFile>), DataError> {
     let Entry { classes, preparation, samples: [train, test], .. } = DatasetName::Digits.entry();

@@ -1,8 +1,8 @@
-//! Fetching one file: from the first mirror that gives it right, resumed where it was cut off,
-//! checked before it gets its name.
+//! Fetching one file: from the first mirror that serves it correctly, resumed where it was cut off,
+//! checked before it gets its final name.
 //!
-//! A file grows under its name with `.part` behind it. Whatever a mirror does wrong, the next one
-//! is asked; only trouble on this machine (a full disk) ends it at once.
+//! A file grows under its name with `.part` appended. If a mirror fails in any way, the next one
+//! is tried; only a failure of this machine (a full disk) ends it at once.
 
 mod forward;
 mod http;
@@ -22,34 +22,34 @@ use super::error::DataError;
 use super::idx::Members;
 use mirror::Stop;
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The file's name.
     pub file: String,
-    /// Bytes that are there.
+    /// Bytes downloaded so far.
     pub done: u64,
-    /// Bytes that there will be.
+    /// Bytes in total.
     pub total: u64,
 }
 
-/// What came of asking a mirror.
+/// The failure of a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The file's address.
     pub url: String,
-    /// Why it was not taken from there.
+    /// Why the file was not downloaded from there.
     pub problem: MirrorProblem,
 }
 
-/// Puts `file` into `folder`, which is made if need be, from the first of `mirrors` (beginnings of
-/// addresses that end in `/`) that gives it. A file that is there and right stays; one that is
-/// wrong stays until a right one takes its place. `progress` is told of each piece.
+/// Downloads `file` into `folder`, which is created if necessary, from the first of `mirrors` (base URLs
+/// that end in `/`) that serves it. A file that is there and correct stays; one that is
+/// wrong stays until a correct one replaces it. `progress` is called for each piece.
 ///
 /// Two processes must not fetch the same file into the same folder at once.
 ///
 /// # Errors
-/// No mirror gave the file, with each one's reason; or the folder cannot be read or written.
+/// No mirror served the file, with each one's reason; or the folder cannot be read or written.
 pub fn fetch_file(
     file: &RemoteFile<'_>,
     mirrors: &[String],
@@ -74,7 +74,7 @@ pub fn fetch_file(
             Err(Stop::Here(error)) => return Err(error),
         }
     }
-    // An empty one holds nothing to go on from.
+    // An empty file has nothing to resume from.
     if fs::metadata(&part).is_ok_and(|part| part.len() == 0) {
         fs::remove_file(&part).map_err(|source| DataError::write(&part, source))?;
     }
@@ -82,10 +82,10 @@ pub fn fetch_file(
     Err(DataError::Download { file, folder, attempts, missed: None })
 }
 
-/// Asks for the file at `url` and takes none of it. Returns the proxy that it went through.
+/// Requests the file at `url` without downloading it. Returns the proxy that the request went through.
 ///
 /// # Errors
-/// A setting for a proxy that cannot be used; inside, why there was no file.
+/// An invalid proxy setting; inside, why there was no file.
 pub(super) fn reach(url: &str) -> Result<Result<Option<String>, MirrorProblem>, DataError> {
     match http::way_to(url).and_then(|proxy| http::get(url, 0).map(|_| proxy)) {
         Ok(proxy) => Ok(Ok(proxy)),
@@ -94,7 +94,7 @@ pub(super) fn reach(url: &str) -> Result<Result<Option<String>, MirrorProblem>, 
     }
 }
 
-/// Gives a complete file its name, for good: it and its name outlast a power cut.
+/// Renames a complete file to its final name, durably: the file and its name survive a power failure.
 fn settle(part: &Path, path: &Path, folder: &Path) -> Result<(), DataError> {
     let at = |source| DataError::write(path, source);
     File::open(part).and_then(|file| file.sync_all()).map_err(at)?;
@@ -106,8 +106,8 @@ fn settle(part: &Path, path: &Path, folder: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Compares the file at `path` with what is known of it: its own SHA-256, or that of its contents.
-/// `None` if it is right, else the SHA-256 that it has.
+/// Compares the file at `path` with its known SHA-256, or with that of its contents.
+/// Returns `None` if it is correct, else its actual SHA-256.
 pub(super) fn check(file: &RemoteFile<'_>, path: &Path) -> Result<Option<String>, DataError> {
     let at = |source| DataError::read(path, source);
     let found = sha256(File::open(path).map_err(at)?).map_err(at)?;
@@ -115,11 +115,11 @@ pub(super) fn check(file: &RemoteFile<'_>, path: &Path) -> Result<Option<String>
         return Ok(None);
     }
     if let Some(contents) = file.contents {
-        // Not a byte more than the contents have: this may be a bomb.
+        // At most one byte more than the contents have: this may be a decompression bomb.
         let limit = contents.bytes.saturating_add(1);
         let input = BufReader::new(File::open(path).map_err(at)?);
         let inside = sha256(Members::new(input).take(limit));
-        // What cannot be unpacked is wrong, too.
+        // A file that cannot be decompressed is wrong, too.
         if inside.is_ok_and(|inside| inside == contents.sha256) {
             return Ok(None);
         }

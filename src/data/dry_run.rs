@@ -1,4 +1,4 @@
-//! What [`resolve`](super::resolve()) would do for a known data set, tried without fetching it.
+//! What [`resolve`](super::resolve()) would do for a known data set, tried without downloading it.
 
 use std::fs;
 use std::io;
@@ -10,12 +10,12 @@ use super::error::{DataError, missing_in_data_folder};
 use super::{Locations, resolve};
 use crate::files;
 
-/// Where a known data set would be taken from.
+/// The place that a known data set would be taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// From this folder, where it is whole; `None` if it is built in.
+    /// This folder, where it is complete; `None` if it is built in.
     Here(Option<PathBuf>),
-    /// From this address, which answers; and through this proxy.
+    /// This address, which responds; through this proxy if there is one.
     Mirror {
         /// The address of the first file.
         url: String,
@@ -26,22 +26,22 @@ pub enum Found {
     Fallback,
 }
 
-/// What [`dry_run`] has found.
+/// The result of [`dry_run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DryRun {
     /// Where the data would come from.
     pub found: Found,
-    /// A remark for the user, such as why the digits are taken.
+    /// A note for the user, such as why the digits are used.
     pub notice: Option<String>,
 }
 
 /// Tries what [`resolve`](super::resolve()) does for [`Request::Auto`](super::Request::Auto): reads the data
-/// that is here; else makes the cache folder, writes a file into it, and asks the mirrors for an answer. What
-/// this has written is removed.
+/// that is here; else creates the cache folder, writes a file into it, and asks the mirrors for a response.
+/// Everything this has written is removed.
 ///
 /// # Errors
-/// What would end the same way in [`resolve`](super::resolve()): data that is here and wrong, a cache that
-/// cannot be written or has too little room, a setting for a proxy that cannot be used.
+/// The errors that [`resolve`](super::resolve()) would return, too: data that is here and wrong, a cache that
+/// cannot be written or has too little room, an invalid proxy setting.
 pub fn dry_run(name: DatasetName, locations: &Locations) -> Result<DryRun, DataError> {
     if let Some(loaded) = resolve::on_disk(name, locations)? {
         let notice = loaded.source.notice;
@@ -60,7 +60,7 @@ pub fn dry_run(name: DatasetName, locations: &Locations) -> Result<DryRun, DataE
     }
 }
 
-/// Makes the folder for the download as [`fetch`](super::fetch) does, and tries to write there.
+/// Creates the folder for the download like [`fetch`](super::fetch), and tries to write there.
 fn try_cache(name: DatasetName, locations: &Locations) -> Result<PathBuf, DataError> {
     let folder = locations.cached(name).ok_or(DataError::NoCache { missed: None })?;
     let lock = resolve::lock_path(&folder);
@@ -74,7 +74,7 @@ fn try_cache(name: DatasetName, locations: &Locations) -> Result<PathBuf, DataEr
     Ok(folder)
 }
 
-/// Checks that there is room for the files that are not there yet.
+/// Checks that there is room for the files that are still missing.
 fn check_room(entry: &Entry, folder: &Path) -> Result<(), DataError> {
     let missing = entry.files.iter().filter(|file| !folder.join(file.name).is_file());
     let needed: u64 = missing.map(|file| file.bytes).sum();
@@ -106,8 +106,8 @@ fn try_mirrors(
     Err(DataError::Download { file, folder, attempts, missed: None })
 }
 
-/// Folders and the lock that were not there before; removed again when this is dropped, as far as they are
-/// empty, so that a doctor called by root leaves nothing that a user cannot write to.
+/// Folders and the lock that did not exist before; removed when this is dropped, if they are
+/// empty, so that a doctor run by root leaves nothing that a user cannot write to.
 struct Made {
     lock: Option<PathBuf>,
     folders: Vec<PathBuf>,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dry_run_leaves_nothing_and_says_why_the_digits_are_taken() {
+    fn a_dry_run_leaves_nothing_and_explains_the_fallback() {
         let home = tempfile::tempdir().unwrap();
         let found = dry_run(DatasetName::Mnist, &locations(home.path())).unwrap();
         assert_eq!(found.found, Found::Fallback);

@@ -1,7 +1,7 @@
-//! What can go wrong between a data set's name and its pixels.
+//! Errors between a data set's name and its pixels.
 //!
-//! Each message holds the rule, what was found, the cure, and the file. The details of the IDX
-//! format, of downloads and of single images stand beside the code that finds them.
+//! Each message gives the rule, the value found, the cure, and the file. The details of the IDX
+//! format, of downloads and of single images are next to the code that finds them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::images::ImageProblem;
 use super::pack::PackProblem;
 use super::stream::StreamProblem;
 
-/// An error of the data floor.
+/// An error of the data module.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -25,13 +25,13 @@ pub enum DataError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A folder, a pipe or a device where a file is wanted.
+    /// A folder, a pipe or a device where a file is expected.
     #[error(
         "{path} must be an ordinary file, found a folder, a pipe or a device: give the file",
         path = .path.display()
     )]
     NotAFile {
-        /// What was given.
+        /// The path given.
         path: PathBuf,
     },
     /// A file or folder that cannot be written.
@@ -51,21 +51,21 @@ pub enum DataError {
     Idx {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: IdxProblem,
     },
-    /// Pixels and labels that make no data set.
+    /// Pixels and labels that do not form a data set.
     #[error(transparent)]
     Dataset(#[from] DatasetProblem),
     /// Classes of a data set that are not those of a network.
     #[error(transparent)]
     Classes(#[from] ClassProblem),
-    /// A folder whose files do not go together.
+    /// A folder whose files do not match.
     #[error("{path}: {problem}", path = .path.display())]
     Folder {
         /// The folder, or the file in it.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: FolderProblem,
     },
     /// A name that no known data set has.
@@ -78,7 +78,7 @@ pub enum DataError {
         /// The name.
         found: String,
     },
-    /// A file that no mirror gave.
+    /// A file that no mirror served.
     #[error(
         "{file} could not be downloaded ({list}): check the network and the proxy settings, name \
          another mirror in SEQFIT_MIRROR, or put the file into {folder}{missed}",
@@ -89,14 +89,14 @@ pub enum DataError {
     Download {
         /// The file's name.
         file: String,
-        /// Where it would have been put.
+        /// The folder it would have been downloaded to.
         folder: PathBuf,
-        /// What each mirror said, in the order they were asked.
+        /// The response of each mirror, in the order they were tried.
         attempts: Vec<Attempt>,
-        /// The folder in `SEQFIT_DATA` that would have made the download needless, were it there.
+        /// The folder in `SEQFIT_DATA` that would have made the download unnecessary if it existed.
         missed: Option<PathBuf>,
     },
-    /// The folder that a run was trained on is not where it was.
+    /// The folder that a run was trained on no longer exists.
     #[error(
         "a run is evaluated on the data it was trained on, and its data folder {dir} is gone: name \
          its new place with --data-dir{fetch}",
@@ -105,7 +105,7 @@ pub enum DataError {
             .unwrap_or_default()
     )]
     Gone {
-        /// The folder that was recorded.
+        /// The recorded folder.
         dir: PathBuf,
         /// The known data set that was in it.
         known: Option<super::DatasetName>,
@@ -118,45 +118,45 @@ pub enum DataError {
     Changed {
         /// The file's name.
         file: String,
-        /// The digest that was recorded.
+        /// The recorded digest.
         expected: String,
         /// The digest now.
         found: String,
     },
-    /// An environment variable that cannot be used.
+    /// An environment variable with an invalid value.
     #[error("{variable} must be {rule}, found {found:?}: correct it or unset it")]
     Environment {
         /// The variable.
         variable: &'static str,
-        /// What it may be.
+        /// The valid values.
         rule: &'static str,
-        /// What it is.
+        /// The actual value.
         found: String,
     },
-    /// There is no place for downloads.
+    /// There is no folder for downloads.
     #[error(
         "downloads need a cache folder, and neither SEQFIT_CACHE nor XDG_CACHE_HOME nor a home \
          folder is set: set SEQFIT_CACHE to a folder that you may write to{missed}",
         missed = told_missed(.missed)
     )]
     NoCache {
-        /// The folder in `SEQFIT_DATA` that would have made the download needless, were it there.
+        /// The folder in `SEQFIT_DATA` that would have made the download unnecessary if it existed.
         missed: Option<PathBuf>,
     },
-    /// A folder of pictures that makes no data set.
+    /// A folder of pictures that does not form a data set.
     #[error("{path}: {problem}", path = .path.display())]
     Pack {
         /// The folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: PackProblem,
     },
-    /// A file or folder that cannot be streamed, or no longer.
+    /// A file or folder that cannot be streamed, or no longer can.
     #[error("{path}: {problem}", path = .path.display())]
     Stream {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: StreamProblem,
     },
     /// A picture that cannot be used.
@@ -164,12 +164,12 @@ pub enum DataError {
     Image {
         /// The picture.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: ImageProblem,
     },
 }
 
-/// Pixels and labels that make no data set, or a part of one that cannot be taken.
+/// Pixels and labels that do not form a data set, or an invalid part of one.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetProblem {
@@ -204,13 +204,13 @@ pub enum DatasetProblem {
     /// Too few or too many classes.
     #[error("a data set has 2 to 256 classes, found {0}")]
     Classes(usize),
-    /// Names of classes that cannot be told apart or printed.
+    /// Names of classes that cannot be distinguished or printed.
     #[error(
         "classes have 2 to 256 different names, each of 1 to 100 characters and none of them a \
          control character, found {0}: correct the names"
     )]
     ClassNames(String),
-    /// A `dataset.toml` that says something else than how pictures were prepared.
+    /// A `dataset.toml` that contains anything but how pictures were prepared.
     #[error(
         "dataset.toml holds one line, preparation = \"raw\", \"digit\" or \"resize\", found {0}: \
          correct it, or delete the file if it belongs to something else"
@@ -223,53 +223,53 @@ pub enum DatasetProblem {
         last = .classes - 1
     )]
     Label {
-        /// The sample's number, from 0.
+        /// The sample's index, from 0.
         sample: usize,
         /// Its label.
         label: u8,
         /// Number of classes.
         classes: usize,
     },
-    /// A sample that is not there.
+    /// A sample index that is out of range.
     #[error("samples are numbered from 0 to {}, found {index}", .samples.saturating_sub(1))]
     Index {
-        /// The number.
+        /// The index.
         index: u32,
-        /// How many there are.
+        /// The number of samples.
         samples: usize,
     },
-    /// More samples than a selection can number.
+    /// More samples than a selection can index.
     #[error("a data set holds at most 2^32 - 1 samples, found {0}")]
     TooMany(usize),
-    /// More than the machine has room for at once.
+    /// More than fits into the machine's memory at once.
     #[error(
         "{bytes} bytes of images do not fit into memory: use smaller batches, or less for --stream"
     )]
     Memory {
-        /// What was asked for.
+        /// The number of bytes requested.
         bytes: usize,
     },
-    /// A share of the samples that is none.
-    #[error("the validation share must be at least 0 and below 1, found {0}")]
-    RankShard(f64),
+    /// A validation fraction that is out of range.
+    #[error("the validation fraction must be at least 0 and below 1, found {0}")]
+    ValidationFraction(f64),
     /// A split that would leave one side without samples.
     #[error(
-        "a validation share of {share} leaves {train} samples to train on and {validation} to \
-         validate on, of {samples}: both need at least one, so change the share or take more data"
+        "a validation fraction of {share} leaves {train} samples to train on and {validation} to \
+         validate on, of {samples}: both need at least one, so change the fraction or take more data"
     )]
     Split {
-        /// The share.
+        /// The fraction.
         share: f64,
         /// Samples of the training part.
         train: usize,
         /// Samples of the validation part.
         validation: usize,
-        /// Samples in all.
+        /// Samples in total.
         samples: usize,
     },
 }
 
-/// A folder whose files do not go together.
+/// A folder whose files do not match.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderProblem {
@@ -278,7 +278,7 @@ pub enum FolderProblem {
     Missing {
         /// The file's usual name.
         wanted: String,
-        /// What is there.
+        /// The contents of the folder.
         holds: String,
     },
     /// Shards, which are not loaded into memory.
@@ -294,7 +294,7 @@ pub enum FolderProblem {
         images: usize,
         /// Number of labels.
         labels: usize,
-        /// Where the labels are.
+        /// The labels file.
         labels_file: String,
     },
     /// Training and test images differ in size.
@@ -308,50 +308,50 @@ pub enum FolderProblem {
         /// Height and width of the test images.
         test: [usize; 2],
     },
-    /// A label that has no name.
+    /// A label without a name.
     #[error(
         "labels run from 0 to {last}, found {label} at sample {sample}: correct the labels, or \
          name all classes in classes.txt, which names {classes}",
         last = .classes - 1
     )]
     Label {
-        /// The sample's number, from 0.
+        /// The sample's index, from 0.
         sample: usize,
         /// Its label.
         label: u8,
         /// Number of classes.
         classes: usize,
     },
-    /// Labels that are all the same, and no names that say what else there could be.
+    /// Labels that are all the same, and no names of other classes.
     #[error(
-        "labels of at least 2 classes are needed, found {0} alone: add samples of another class, or \
+        "labels of at least 2 classes are needed, found only {0}: add samples of another class, or \
          name all classes in classes.txt"
     )]
     OneClass(String),
-    /// A list of class names that is none.
+    /// An invalid list of class names.
     #[error(
-        "classes.txt holds 2 to 256 different names in UTF-8, one a line, each of 1 to 100 \
+        "classes.txt holds 2 to 256 different names in UTF-8, one per line, each of 1 to 100 \
          characters, found {0}"
     )]
     Names(String),
-    /// A `dataset.toml` that says something else than how pictures were prepared.
+    /// A `dataset.toml` that contains anything but how pictures were prepared.
     #[error(
         "dataset.toml holds one line, preparation = \"raw\", \"digit\" or \"resize\", found {0}: \
          correct it, or delete the file if it belongs to something else"
     )]
     Description(String),
     /// The place for a new data set is taken.
-    #[error("a data set is written into a folder of its own, and this one {0}: choose another")]
-    StepOutcome(&'static str),
-    /// A file of a known set with other contents.
+    #[error("a data set is written into its own folder, and this one {0}: choose another")]
+    Occupied(&'static str),
+    /// A file of a known data set with other contents.
     #[error(
         "{dataset}'s file has another SHA-256 than this one ({found}): delete it and fetch it \
          again, or load the folder as your own data"
     )]
     NotKnown {
-        /// The known set.
+        /// The known data set.
         dataset: super::DatasetName,
-        /// The digest of what is there.
+        /// The digest of the file.
         found: String,
     },
 }
@@ -365,7 +365,7 @@ impl DataError {
         DataError::Write { path: path.to_owned(), source }
     }
 
-    /// Adds the folder of `SEQFIT_DATA` that would have made a download needless.
+    /// Adds the folder of `SEQFIT_DATA` that would have made a download unnecessary.
     pub(super) fn with_missed(mut self, folder: Option<PathBuf>) -> Self {
         if let DataError::Download { missed, .. } | DataError::NoCache { missed } = &mut self {
             *missed = folder;
@@ -377,7 +377,7 @@ impl DataError {
         DataError::Folder { path: path.to_owned(), problem }
     }
 
-    /// The file or folder that the message begins with, and the message without it.
+    /// Returns the file or folder that the message begins with, and the message without it.
     pub(super) fn located(&self) -> (Option<&Path>, String) {
         let text = self.to_string();
         let path = match self {
@@ -401,29 +401,29 @@ fn read_cure(error: &io::Error) -> &'static str {
         io::ErrorKind::NotFound => ": check the path",
         io::ErrorKind::PermissionDenied => ": allow reading it",
         io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-            ": give a file where a file is wanted, and a folder where a folder is"
+            ": give a file where a file is expected, and a folder where a folder is"
         }
         _ => "",
     }
 }
 
-/// What each mirror said, on one line.
+/// Lists the response of each mirror, on one line.
 pub(super) fn listed(attempts: &[Attempt]) -> String {
     if attempts.is_empty() {
         return "no mirror is known".to_owned();
     }
-    let told = |Attempt { url, problem }: &Attempt| format!("{url}: {problem}");
-    let all = attempts.iter().map(told).collect::<Vec<_>>().join("; ");
-    // A problem may hold another library's words.
+    let described = |Attempt { url, problem }: &Attempt| format!("{url}: {problem}");
+    let all = attempts.iter().map(described).collect::<Vec<_>>().join("; ");
+    // A problem may contain another library's message.
     all.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Adds to a message that a folder in `SEQFIT_DATA` was looked for in vain.
+/// Returns an addition to a message: the folder in `SEQFIT_DATA` that does not exist.
 pub(super) fn told_missed(missed: &Option<PathBuf>) -> String {
     missing_in_data_folder(missed).map_or(String::new(), |text| format!("; {text}"))
 }
 
-/// Says which folder `SEQFIT_DATA` lacks.
+/// Returns a sentence about the folder that `SEQFIT_DATA` lacks.
 pub(super) fn missing_in_data_folder(missed: &Option<PathBuf>) -> Option<String> {
     let missed = missed.as_deref()?;
     let (data, name) = (missed.parent()?, missed.file_name()?);

@@ -1,6 +1,6 @@
-//! Finding the files of a data set in the folder that a person names.
+//! Finding the files of a data set in the folder that the user names.
 //!
-//! A name counts only where it is that of an ordinary file, or of a link to one. Kaggle's MNIST has a folder
+//! A name counts only if it is that of an ordinary file, or of a link to one. Kaggle's MNIST has a folder
 //! `train-images-idx3-ubyte/` with the file in it; torchvision keeps the files in `MNIST/raw/`, and an unpacked
 //! archive often has one folder around all of them.
 
@@ -13,9 +13,9 @@ use super::error::{DataError, FolderProblem};
 use super::open::ordinary;
 use super::stream;
 
-/// Folders that are looked into below the one that was named.
+/// Maximum number of folders searched below the one that was named.
 const MOST_FOLDERS: usize = 200;
-/// How far below: `MNIST/raw` is 2.
+/// Maximum depth of the search: `MNIST/raw` is 2.
 const DEPTH: usize = 2;
 
 /// The four files, in the order in which they are listed everywhere.
@@ -36,7 +36,7 @@ impl Role {
         matches!(self, Role::TrainImages | Role::TestImages)
     }
 
-    /// The names it may have. The first that exists counts: a plain file before a compressed one,
+    /// Returns its possible names. The first that exists counts: a plain file before a compressed one,
     /// which takes longer to read.
     pub fn names(self) -> Vec<String> {
         let parts: &[&str] = match self {
@@ -58,7 +58,7 @@ impl Role {
     /// Returns the file in `folder`, `None` if nothing there has its name.
     ///
     /// # Errors
-    /// A folder that cannot be read, or something else than a file under the name.
+    /// A folder that cannot be read, or something other than a file under the name.
     pub fn find(self, folder: &Path) -> Result<Option<PathBuf>, DataError> {
         named_file(folder, &self.names())
     }
@@ -80,7 +80,7 @@ pub(super) fn named_file(folder: &Path, names: &[String]) -> Result<Option<PathB
     found.first().map(|path| ordinary(path).map(|_| path.clone())).transpose()
 }
 
-/// Returns the entry of `folder` with this name, or else one that has it in another case; `None` if there is none.
+/// Returns the entry of `folder` with this name, or else one that differs only in case; `None` if there is none.
 pub(super) fn exact_or_any_case(folder: &Path, name: &str) -> Result<Option<PathBuf>, DataError> {
     Ok(with_names(folder, &[name.to_owned()])?.into_iter().next())
 }
@@ -96,7 +96,7 @@ fn with_names(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, DataError
     Ok(names.iter().flat_map(alike).map(|name| folder.join(name)).collect())
 }
 
-/// The names in a folder, sorted.
+/// Returns the names in a folder, sorted.
 fn entries(folder: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = fs::read_dir(folder)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -105,7 +105,7 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether `folder` itself has all four files.
+/// Returns whether `folder` itself has all four files.
 pub(super) fn has_all(folder: &Path) -> bool {
     has(folder, &Role::ALL)
 }
@@ -117,14 +117,14 @@ fn has(folder: &Path, roles: &[Role]) -> bool {
 /// Files of a data set, and the folder that holds them.
 pub(super) struct Files {
     pub dir: PathBuf,
-    /// In the order of the roles that were asked for.
+    /// In the order of the requested roles.
     pub paths: Vec<PathBuf>,
 }
 
 /// Returns the files for `roles` in `folder`, or in the only folder below it that has them all.
 ///
 /// # Errors
-/// The first that is missing, with what the folder holds and where below it the files are.
+/// The first that is missing, with the contents of the folder and the folders below it that have the files.
 pub(super) fn files(folder: &Path, roles: &[Role]) -> Result<Files, DataError> {
     let dir = holder(folder, &|dir| has_some(dir), &|dir| has(dir, roles))?;
     let find = |role: &Role| role.find(&dir)?.ok_or_else(|| missing(folder, *role, roles));
@@ -132,7 +132,7 @@ pub(super) fn files(folder: &Path, roles: &[Role]) -> Result<Files, DataError> {
     Ok(Files { dir, paths })
 }
 
-/// Whether `folder` itself has one of the four files.
+/// Returns whether `folder` itself has one of the four files.
 pub(super) fn has_some(folder: &Path) -> bool {
     Role::ALL.iter().any(|role| !matches!(role.find(folder), Ok(None)))
 }
@@ -144,7 +144,7 @@ fn missing(folder: &Path, role: Role, roles: &[Role]) -> DataError {
     lacking(folder, role.names().swap_remove(0), &|dir| has(dir, roles))
 }
 
-/// The error of a folder without the file `wanted`: what it holds, and which folders below it have all.
+/// Returns the error for a folder without the file `wanted`: its contents, and the folders below it that have all.
 pub(super) fn lacking(folder: &Path, wanted: String, all: &dyn Fn(&Path) -> bool) -> DataError {
     let mut holds = match listing(folder) {
         Ok(holds) => holds,
@@ -203,7 +203,7 @@ fn below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether an entry is one that systems leave in every folder, and no part of anybody's data.
+/// Returns whether an entry is one that systems leave in every folder, and not part of the user's data.
 pub(super) fn is_clutter(name: &str) -> bool {
     const NAMES: [&str; 8] = [
         "__macosx",
@@ -218,7 +218,7 @@ pub(super) fn is_clutter(name: &str) -> bool {
     name.starts_with('.') || NAMES.contains(&name.to_lowercase().as_str())
 }
 
-/// Returns the contents of a folder in words.
+/// Describes the contents of a folder.
 pub(super) fn listing(folder: &Path) -> io::Result<String> {
     const SHOWN: usize = 12;
     let names = entries(folder)?;

@@ -11,7 +11,7 @@ use super::idx::{self, Digests, Images};
 use super::numbering::{self, Labels, Numbering};
 use super::{IdxProblem, Preparation, classes, preparation};
 
-/// What a folder holds.
+/// The contents of a folder.
 pub(super) struct Folder {
     /// The folder that holds the files: the one that was named, or one below it.
     pub dir: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct Folder {
     pub files: Vec<(PathBuf, Digests)>,
     /// The known data set that all four files belong to.
     pub known: Option<DatasetName>,
-    /// Remarks for the person who asked for it.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
@@ -42,8 +42,8 @@ struct Part {
     files: [(PathBuf, Digests); 2],
 }
 
-/// Reads the data set in `folder`, its files side by side. Without a `classes.txt` the classes are
-/// those of the known data set that the files are, or else of the `expected` one.
+/// Reads the data set in `folder`, its files in parallel. Without a `classes.txt` the classes are
+/// those of the known data set that the files belong to, or else of the `expected` one.
 pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folder, DataError> {
     let Files { dir, paths } = find::files(folder, &Role::ALL)?;
     let given = classes::read(&dir)?;
@@ -60,7 +60,7 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
         return Err(DataError::folder(&dir, FolderProblem::Shapes { train, test }));
     }
     let files = [train.files.clone(), test.files.clone()].concat();
-    let known = recognise(&files);
+    let known = recognize(&files);
     let labels = Labels::of(train.labels.iter().chain(&test.labels));
     let numbering = numbering::number(&labels, given, known.or(expected));
     if let [only] = &numbering.names[..] {
@@ -75,8 +75,8 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
     Ok(Folder { dir, train, test, files, known, notes })
 }
 
-/// Reads the test part of the data set in `folder`; of a training part that is there the labels alone, which
-/// say how classes are numbered.
+/// Reads the test part of the data set in `folder`. Of a training part that is there it reads only the labels,
+/// which show how classes are numbered.
 pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
     let Files { dir, paths } = find::files(folder, &Role::TEST)?;
     let given = classes::read(&dir)?;
@@ -86,7 +86,7 @@ pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
         labels = labels.with(&Labels::of(&idx::read_labels(&path)?.values));
     }
     let files = test.files.to_vec();
-    let known = recognise_test(&files);
+    let known = recognize_test(&files);
     let mut numbering = numbering::number(&labels, given, known);
     pad(&mut numbering.names);
     let notes = moved(folder, &dir).into_iter().collect();
@@ -95,14 +95,14 @@ pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
     Ok(TestFolder { dir, test, files, known, notes })
 }
 
-/// Adds a second class to test images that are all of one: a data set has two at least.
+/// Adds a second class to test images that all have the same one: a data set has at least two.
 pub(super) fn pad(names: &mut Vec<String>) {
     if let [only] = &names[..] {
         names.push(only.parse().map_or(0, |label: u16| label + 1).to_string());
     }
 }
 
-/// The note about files that are not in the folder that was named, but in one below it.
+/// Returns the note about files that are not in the folder that was named, but in one below it.
 pub(super) fn moved(named: &Path, dir: &Path) -> Option<String> {
     let note = || {
         format!("the files in {} are used, the only data set in {}", dir.display(), named.display())
@@ -156,7 +156,7 @@ fn joined(
     })
 }
 
-/// Checks that two files have as many images as labels.
+/// Checks that two files have the same number of images and labels.
 pub(super) fn check_counts(
     images: usize,
     labels: usize,
@@ -170,17 +170,17 @@ pub(super) fn check_counts(
     Err(DataError::folder(images_file, FolderProblem::Counts { images, labels, labels_file }))
 }
 
-/// The data set that all four files belong to by their digests.
-pub(super) fn recognise(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
-    recognise_from(0, files)
+/// Returns the data set that all four files belong to by their digests.
+pub(super) fn recognize(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
+    recognize_from(0, files)
 }
 
-/// The data set that both test files belong to by their digests.
-pub(super) fn recognise_test(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
-    recognise_from(2, files)
+/// Returns the data set that both test files belong to by their digests.
+pub(super) fn recognize_test(files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
+    recognize_from(2, files)
 }
 
-fn recognise_from(first: usize, files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
+fn recognize_from(first: usize, files: &[(PathBuf, Digests)]) -> Option<DatasetName> {
     let is_it = |entry: &&catalog::Entry| {
         let known = entry.files.get(first..).unwrap_or_default();
         known.len() == files.len()
@@ -190,7 +190,7 @@ fn recognise_from(first: usize, files: &[(PathBuf, Digests)]) -> Option<DatasetN
     catalog::all().iter().find(is_it).map(|entry| entry.name)
 }
 
-/// Returns what the folder says, else what is known of the data set that it is, else `Raw`.
+/// Returns the preparation recorded in the folder, else that of the known data set, else `Raw`.
 pub(super) fn preparation_of(
     described: Option<Preparation>,
     known: Option<DatasetName>,

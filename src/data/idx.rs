@@ -3,13 +3,13 @@
 //! ```text
 //! 0 0 8 rank   u8 values (8) in `rank` dimensions: 3 for images, 1 for labels
 //! size ...     `rank` sizes, u32, most significant byte first
-//! value ...    as many bytes as the product of the sizes
+//! value ...    one byte per value, the product of the sizes in all
 //! ```
 //!
 //! The reader trusts nothing. A plain file's length is compared with its header before memory is
-//! taken. A gzip's header is believed only as far as deflate can compress, memory beyond 16 times
-//! the file's length is taken only once that much has come out of it, and not a byte more than the
-//! header claims is kept. Whether a file is gzip is seen from its first bytes, not from its name.
+//! allocated. A gzip's header is believed only up to deflate's best compression ratio, memory beyond 16 times
+//! the file's length is allocated only once that much has been decompressed, and not a byte more than the
+//! header claims is kept. Gzip files are detected by their first bytes, not by name.
 
 mod encode;
 mod gzip;
@@ -32,7 +32,7 @@ use super::open::ordinary;
 
 /// Deflate's best ratio is 1032:1 (a 258-byte match in 2 bits).
 const MAX_RATIO: u64 = 1032;
-/// Memory that is taken for a gzip at once, as a multiple of its length.
+/// Memory that is allocated for a gzip at once, as a multiple of its length.
 const TRUSTED_RATIO: u64 = 16;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -60,12 +60,12 @@ pub struct Labels {
     pub digests: Digests,
 }
 
-/// What tells one file from another.
+/// Digests that identify a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digests {
     /// SHA-256 of the file as it is.
     pub file: Sha256Hex,
-    /// SHA-256 of the contents: of what is in the gzip, or of the plain file.
+    /// SHA-256 of the contents: of the decompressed gzip, or of the plain file.
     pub contents: Sha256Hex,
 }
 
@@ -87,7 +87,7 @@ pub fn read_labels(path: &Path) -> Result<Labels, DataError> {
     labels_from(file, length, path)
 }
 
-/// What a plain images file holds, without its pixels.
+/// The header of a plain images file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlainImages {
     /// Number, rows and columns of the images.
@@ -122,11 +122,11 @@ pub(super) fn plain_images(
     }
 }
 
-/// As [`read_images`], from anything that is read and whose `length` in bytes is known; `name`
-/// stands in errors.
+/// Like [`read_images`], but from any reader whose `length` in bytes is known; `name`
+/// is used in errors.
 ///
 /// # Errors
-/// As [`read_images`].
+/// Like [`read_images`].
 pub fn images_from(input: impl Read, length: u64, name: &Path) -> Result<Images, DataError> {
     let Content { sizes, values, digests } = content(input, length, Kind::Images, name)?;
     match sizes[..] {
@@ -136,17 +136,17 @@ pub fn images_from(input: impl Read, length: u64, name: &Path) -> Result<Images,
     }
 }
 
-/// As [`read_labels`], from anything that is read and whose `length` in bytes is known; `name`
-/// stands in errors.
+/// Like [`read_labels`], but from any reader whose `length` in bytes is known; `name`
+/// is used in errors.
 ///
 /// # Errors
-/// As [`read_labels`].
+/// Like [`read_labels`].
 pub fn labels_from(input: impl Read, length: u64, name: &Path) -> Result<Labels, DataError> {
     let Content { values, digests, .. } = content(input, length, Kind::Labels, name)?;
     Ok(Labels { values, digests })
 }
 
-/// Whether a file that begins with `start` may be an IDX file or a gzip of one.
+/// Returns whether a file that begins with `start` may be an IDX file or a gzip of one.
 pub(super) fn looks_like_idx(start: &[u8]) -> bool {
     start.starts_with(&GZIP) || start.starts_with(&[0, 0])
 }
@@ -215,7 +215,7 @@ fn payload(
     let trusted = if gzip { length.saturating_mul(TRUSTED_RATIO) } else { length };
     let first = total.min(usize::try_from(trusted).unwrap_or(usize::MAX));
     values.try_reserve_exact(first).map_err(|_| out_of_memory())?;
-    // Values, and behind them what should not be there.
+    // Values, and after them bytes that should not be there.
     let mut surplus = 0;
     let rest = &prefix[header.bytes..];
     values.extend_from_slice(&rest[..rest.len().min(total)]);

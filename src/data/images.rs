@@ -17,12 +17,12 @@ use super::preparation::Preparation;
 use crate::files;
 use decode::Format;
 
-/// Rows and columns of the largest picture that is read.
+/// Maximum rows and columns of a picture that is read.
 const MAX_SIDE: u32 = 16_384;
-/// Memory for a decoded picture, and the longest file that is read.
+/// Maximum memory for a decoded picture, and maximum length of a file.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// A grey picture: 0 black, 255 white.
+/// A gray picture: 0 black, 255 white.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gray {
     /// Number of rows.
@@ -33,12 +33,12 @@ pub struct Gray {
     pub pixels: Vec<u8>,
 }
 
-/// Images that a network takes.
+/// Images that a network takes as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
-    /// One image behind the other, each row by row, ink bright on dark.
+    /// One image after the other, each row by row, ink bright on dark.
     pub pixels: Vec<u8>,
-    /// Whether the file holds one picture; an IDX file holds a list, if only of one.
+    /// Whether the file holds one picture; an IDX file holds a list, even if only of one.
     pub single: bool,
 }
 
@@ -46,15 +46,15 @@ pub struct Prepared {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageProblem {
-    /// Not a kind of file that is read.
+    /// A kind of file that is not supported.
     #[error(
         "a picture must be a PNG or JPEG file, or an IDX file of images, found {found}: convert it"
     )]
     Format {
-        /// What it is, as far as that can be told.
+        /// The kind of file, as far as it can be recognized.
         found: String,
     },
-    /// Begins as it should, and does not go on so.
+    /// A valid beginning, but invalid contents after it.
     #[error(
         "a picture must be a whole {format} file, found a damaged one ({found}): save or copy it \
          again"
@@ -62,7 +62,7 @@ pub enum ImageProblem {
     Damaged {
         /// The kind of file that it begins as.
         format: &'static str,
-        /// What is wrong, in words.
+        /// The problem, in words.
         found: &'static str,
     },
     /// Too many pixels, or too long a file.
@@ -77,7 +77,7 @@ pub enum ImageProblem {
         /// Its size, in words.
         found: String,
     },
-    /// A list of pixels that is no picture.
+    /// A list of pixels that does not match the picture's size.
     #[error("a picture of {height}x{width} has {} pixels, found {found}", .height * .width)]
     Pixels {
         /// Number of rows.
@@ -87,7 +87,7 @@ pub enum ImageProblem {
         /// Number of pixels given.
         found: usize,
     },
-    /// Another size than the network takes, where nothing may be changed.
+    /// A size other than the network's, where the picture may not be changed.
     #[error(
         "the network takes images of {}x{} (height x width), found {}x{}: {cure}",
         .wanted[0], .wanted[1], .found[0], .found[1]
@@ -95,18 +95,18 @@ pub enum ImageProblem {
     Size {
         /// Height and width that the network takes.
         wanted: [usize; 2],
-        /// Height and width that are there.
+        /// Height and width of the picture.
         found: [usize; 2],
-        /// What helps.
+        /// The cure.
         cure: &'static str,
     },
-    /// Nothing drawn.
+    /// A picture that shows nothing.
     #[error(
-        "a picture must show something that stands out from its background, found an even one: \
+        "a picture must show something that stands out from its background, found a uniform one: \
          photograph the sign closer and with more light, dark on light or light on dark"
     )]
     Blank,
-    /// Nothing that can be the sign.
+    /// A picture without anything that can be the sign.
     #[error(
         "a picture must show one whole sign on a plain sheet, found {found}: photograph the sheet \
          from above, the sign in its middle, or cut the picture so that only this is left"
@@ -118,10 +118,10 @@ pub enum ImageProblem {
 }
 
 /// Reads the images in the file at `path` for a network that takes `shape` ([height, width]). A
-/// picture becomes one by `preparation`; the images of an IDX file are always taken unchanged.
+/// picture is converted by `preparation`; the images of an IDX file are always taken unchanged.
 ///
 /// # Errors
-/// A file that cannot be read or is no picture, or a picture that [`Preparation::apply`] refuses.
+/// A file that cannot be read or is not a picture, or a picture that [`Preparation::apply`] rejects.
 pub fn read(
     path: &Path,
     shape: [usize; 2],
@@ -143,7 +143,7 @@ pub fn read(
     Ok(Prepared { pixels: read_picture(path, shape, preparation)?, single: true })
 }
 
-/// As [`read`], for a picture alone.
+/// Like [`read`], but only for a picture.
 pub(super) fn read_picture(
     path: &Path,
     shape: [usize; 2],
@@ -153,11 +153,11 @@ pub(super) fn read_picture(
     preparation.apply(&load(path)?, shape).map_err(at)
 }
 
-/// Reads a PNG or JPEG file, turned as its EXIF data say. What is transparent becomes white under
+/// Reads a PNG or JPEG file, rotated according to its EXIF data. Transparent parts become white under
 /// dark ink and black under light.
 ///
 /// # Errors
-/// A file that cannot be read, is no PNG or JPEG, is damaged or too large.
+/// A file that cannot be read, is not a PNG or JPEG, is damaged or too large.
 pub fn load(path: &Path) -> Result<Gray, DataError> {
     let at = |problem| DataError::Image { path: path.to_owned(), problem };
     let broken = |source| DataError::read(path, source);
@@ -173,18 +173,18 @@ pub fn load(path: &Path) -> Result<Gray, DataError> {
     from_bytes(&bytes).map_err(at)
 }
 
-/// As [`load`], from the file's bytes.
+/// Like [`load`], but from the file's bytes.
 ///
 /// # Errors
-/// As [`load`].
+/// Like [`load`].
 pub fn from_bytes(bytes: &[u8]) -> Result<Gray, ImageProblem> {
     from_bytes_within(bytes, MAX_BYTES)
 }
 
-/// As [`from_bytes`], for a picture that takes `most` bytes of memory at most.
+/// Like [`from_bytes`], but the picture takes at most `most` bytes of memory.
 ///
 /// # Errors
-/// As [`load`].
+/// Like [`load`].
 pub fn from_bytes_within(bytes: &[u8], most: u64) -> Result<Gray, ImageProblem> {
     decode::decode(bytes, format(bytes)?, most)
 }
@@ -194,7 +194,7 @@ fn format(bytes: &[u8]) -> Result<Format, ImageProblem> {
     Format::of(start).map_err(|found| ImageProblem::Format { found: found.to_owned() })
 }
 
-/// The picture's pixels, unchanged.
+/// Returns the picture's pixels, unchanged.
 ///
 /// # Errors
 /// A picture of another size than `shape` ([height, width]).
@@ -216,7 +216,7 @@ impl Gray {
         self.check().map_err(at)?;
         let mut bytes = Vec::new();
         let (width, height) = (self.width as u32, self.height as u32);
-        // In memory nothing fails but the picture's size.
+        // In memory only the picture's size can be invalid.
         PngEncoder::new(&mut bytes)
             .write_image(&self.pixels, width, height, ExtendedColorType::L8)
             .map_err(|_| {

@@ -1,4 +1,4 @@
-//! Where data sets are kept on this machine, and where they are fetched from.
+//! Where data sets are stored on this machine, and where they are downloaded from.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,22 +10,22 @@ use super::error::DataError;
 /// Folders and mirrors; a plain value, so that a program or a test can have its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locations {
-    /// A folder whose sub-folders are data sets by name (`mnist/`), looked at before the cache.
+    /// A folder whose subfolders are data sets by name (`mnist/`), searched before the cache.
     pub data: Option<PathBuf>,
-    /// The folder for downloads, which go to `data/<name>/` in it; without one nothing can be
+    /// The folder for downloads, which are saved to `data/<name>/` in it; without one nothing can be
     /// downloaded.
     pub cache: Option<PathBuf>,
-    /// Addresses asked in place of the known mirrors, for `<address>/<name>/<file>`.
+    /// Base URLs used in place of the known mirrors, for `<address>/<name>/<file>`.
     pub mirrors: Option<Vec<String>>,
 }
 
 impl Locations {
-    /// As the environment says: `SEQFIT_DATA`; `SEQFIT_CACHE`, else `seqfit` in the user's cache
-    /// folder (`XDG_CACHE_HOME`, else the system's usual place, if there is a home folder);
+    /// Reads the environment: `SEQFIT_DATA`; `SEQFIT_CACHE`, else `seqfit` in the user's cache
+    /// folder (`XDG_CACHE_HOME`, else the system's usual folder, if there is a home folder);
     /// `SEQFIT_MIRROR`, addresses that are separated by commas. An empty variable counts as unset.
     ///
     /// # Errors
-    /// A mirror is no http or https address.
+    /// A mirror is not an http or https address.
     pub fn from_env() -> Result<Self, DataError> {
         Self::from_lookup(|name| env::var_os(name))
     }
@@ -50,17 +50,17 @@ impl Locations {
         Ok(Self { data: path("SEQFIT_DATA"), cache, mirrors })
     }
 
-    /// The folder that downloads of `name` go to, if there is a cache; it may not be there yet.
+    /// Returns the folder for downloads of `name`, if there is a cache; it may not exist yet.
     pub fn cached(&self, name: DatasetName) -> Option<PathBuf> {
         self.cache.as_deref().map(|cache| cache.join("data").join(name.as_str()))
     }
 
-    /// The folder of the user's own copy of `name`, if there is one.
+    /// Returns the folder of the user's own copy of `name`, if there is one.
     pub fn own(&self, name: DatasetName) -> Option<PathBuf> {
         self.own_place(name).filter(|dir| Path::is_dir(dir))
     }
 
-    /// Where the user's own copy of `name` is looked for and is not.
+    /// Returns the folder where the user's own copy of `name` is expected but missing.
     pub(super) fn missed(&self, name: DatasetName) -> Option<PathBuf> {
         self.own_place(name).filter(|dir| !Path::is_dir(dir))
     }
@@ -69,7 +69,7 @@ impl Locations {
         self.data.as_deref().map(|data| data.join(name.as_str()))
     }
 
-    /// The beginnings of the addresses of the files of `entry`, each ending in `/`.
+    /// Returns the base URLs of the files of `entry`, each ending in `/`.
     pub(super) fn mirrors_of(&self, entry: &Entry) -> Vec<String> {
         match &self.mirrors {
             Some(own) => own

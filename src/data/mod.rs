@@ -1,4 +1,4 @@
-//! Data sets: from names, folders and downloads to labelled u8 images.
+//! Data sets: from names, folders and downloads to labeled u8 images.
 //!
 //! ```
 //! # use seqfit::data;
@@ -8,16 +8,16 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 //!
-//! - [`load`], [`load_dir`], [`resolve`](fn@resolve): a [`Dataset`] from what was asked for, a [`Source`] that
-//!   says where it came from, and [`Locations`] that say where to look;
-//! - [`catalog`]: the known data sets; [`fetch`], [`verify`](fn@verify) and [`download`] bring and
+//! - [`load`], [`load_dir`], [`resolve`](fn@resolve): a [`Dataset`] by request, a [`Source`] that
+//!   records where it came from, and [`Locations`] to search;
+//! - [`catalog`]: the known data sets; [`fetch`], [`verify`](fn@verify) and [`download`] get and
 //!   check their files;
 //! - [`idx`]: the file format;
-//! - [`images`]: single pictures, and [`Preparation`]: how they become a network's images;
+//! - [`images`]: single pictures, and [`Preparation`]: how they are converted to a network's images;
 //! - [`pack`]: folders of pictures made into data sets;
-//! - [`stream_dir`], [`stream`](fn@stream): data sets that stay in their files while they are trained on.
+//! - [`stream_dir`], [`stream`](fn@stream): data sets that stay in their files during training.
 //!
-//! Nothing here prints, and nothing here knows libtorch, but for the batches that training takes.
+//! Nothing here prints, and nothing here depends on libtorch, except for the training batches.
 
 mod active_columns;
 mod augment;
@@ -43,7 +43,6 @@ mod prefetch;
 mod preparation;
 mod prepare;
 mod preview;
-pub(crate) mod rank_shard;
 mod resolve;
 mod save;
 mod source;

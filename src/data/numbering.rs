@@ -1,4 +1,4 @@
-//! From the labels in files to classes: what they are called, and which label is the first.
+//! From the labels in files to classes: their names, and which label is the first.
 
 use std::array;
 
@@ -10,11 +10,11 @@ pub(super) struct Numbering {
     pub names: Vec<String>,
     /// The label of the first of them: 0, or 1 in data that counts from 1.
     pub first: u8,
-    /// A remark for the person who asked for the data.
+    /// A note for the user.
     pub note: Option<String>,
 }
 
-/// Which labels occur.
+/// The labels that occur.
 pub(super) struct Labels([bool; 256]);
 
 impl Labels {
@@ -32,7 +32,7 @@ impl Labels {
         self.0.iter().rposition(|&seen| seen).unwrap_or(0)
     }
 
-    /// Labels up to the highest that do not occur.
+    /// Returns the labels up to the highest that do not occur.
     fn gaps(&self, first: usize) -> Vec<usize> {
         (first..self.highest()).filter(|&label| !self.0[label]).collect()
     }

@@ -1,12 +1,12 @@
-//! Opening files that people name.
+//! Opening files that users name.
 
 use std::fs::{self, File};
 use std::path::Path;
 
 use super::error::DataError;
 
-/// The ordinary file at `path` and its length in bytes. Anything else is refused before it is
-/// opened: opening a pipe can wait forever.
+/// Opens the ordinary file at `path` and returns its length in bytes. Anything else is rejected before it is
+/// opened: opening a pipe can block forever.
 pub(super) fn ordinary(path: &Path) -> Result<(File, u64), DataError> {
     let at = |source| DataError::read(path, source);
     let metadata = fs::metadata(path).map_err(at)?;

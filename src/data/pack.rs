@@ -1,4 +1,4 @@
-//! A folder of pictures made into a data set: a folder for each class, PNG and JPEG files of any size.
+//! Folders of pictures made into data sets: one folder per class, PNG and JPEG files of any size.
 
 mod layout;
 mod suggest;
@@ -15,18 +15,18 @@ use layout::{Classes, Layout};
 pub use suggest::suggest;
 use walk::{LeftOut, Picture};
 
-/// How pictures become images.
+/// How pictures are converted to images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PackConfig {
     /// [height, width] of the images.
     pub shape: [usize; 2],
-    /// The share of each class that is for testing, where the folder has no `train` and `test` of its
-    /// own: above 0 and below 1.
+    /// The fraction of each class that is for testing, if the folder does not have its own `train` and
+    /// `test`: above 0 and below 1.
     pub test_share: f64,
-    /// Decides which pictures those are.
+    /// Selects the test pictures.
     pub seed: u64,
-    /// How pictures become images, which is written down with the data set: `seqfit predict` does the
-    /// same with what it is asked about.
+    /// How pictures are converted to images, which is saved with the data set: `seqfit predict` does the
+    /// same with its input.
     pub preparation: Preparation,
     /// Leave out pictures that cannot be used.
     pub skip: bool,
@@ -39,7 +39,7 @@ impl Default for PackConfig {
     }
 }
 
-/// What became of a folder of pictures.
+/// The result of packing a folder of pictures.
 #[derive(Clone, Debug)]
 pub struct Packed {
     /// The training images.
@@ -48,26 +48,26 @@ pub struct Packed {
     pub test: Dataset,
     /// Pictures that could not be used, and why.
     pub skipped: Vec<(PathBuf, String)>,
-    /// How many files are no pictures by their names.
+    /// The number of files that are not pictures, by their names.
     pub others: usize,
-    /// Which folders were taken for what, and what was left out, in sentences.
+    /// The role of each folder, and the files left out, in sentences.
     pub notes: Vec<String>,
 }
 
 impl Packed {
-    /// How many images there are in all.
+    /// Returns the number of images in total.
     pub fn images(&self) -> usize {
         self.train.len() + self.test.len()
     }
 }
 
-/// A folder that is not ordered as classes of pictures.
+/// A folder that is not laid out as classes of pictures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackProblem {
-    /// Nothing to tell apart.
+    /// Fewer than two classes.
     #[error(
-        "pictures to learn from lie in a folder for each class, such as cats/1.png and dogs/1.png (or \
+        "training pictures belong in one folder per class, such as cats/1.png and dogs/1.png (or \
          train/cats/1.png and test/cats/2.png), found {0}"
     )]
     Classes(String),
@@ -77,23 +77,23 @@ pub enum PackProblem {
         left_out.iter().map(|note| format!("; {note}")).collect::<String>()
     )]
     TooFew {
-        /// How many.
+        /// The number needed.
         needed: usize,
-        /// How many there are.
+        /// The number found.
         found: usize,
-        /// Which files were not taken for pictures, in sentences.
+        /// The files that were not recognized as pictures, in sentences.
         left_out: Vec<String>,
     },
-    /// Training and test folders of other classes.
-    #[error("train and test must have the same classes, found {0} in one alone")]
+    /// Training and test folders with different classes.
+    #[error("train and test must have the same classes, found {0} in only one of them")]
     Differ(String),
-    /// A test or validation folder without one to learn from.
+    /// A test or validation folder without a training folder.
     #[error(
-        "a folder of parts has one to learn from, called train or training, found {0} alone: add it, or give \
+        "a folder with parts needs a training folder, called train or training, found only {0}: add it, or give \
          the folder that holds the classes"
     )]
     NoTraining(String),
-    /// One part twice.
+    /// Two folders for one part.
     #[error(
         "each part (train, val, test) has one folder, found {0:?} and {1:?}: put both into one"
     )]
@@ -109,12 +109,12 @@ pub enum PackProblem {
     NotUtf8,
 }
 
-/// Reads `folder`, in which each class has a folder of pictures, at any depth; or folders for training, testing
-/// and validation in it, which have those. Classes are in the order of their names, numbers by their values.
-/// `progress` is called with the number of pictures that are done and that of all, from this thread.
+/// Reads `folder`, which has a folder of pictures for each class, at any depth; or folders for training, testing
+/// and validation, which have those. Classes are sorted by name, numbers by value.
+/// `progress` is called with the number of pictures that are done and the total, from this thread.
 ///
 /// # Errors
-/// A folder that is ordered otherwise, or a picture that cannot be used (unless those are skipped).
+/// A folder that is laid out differently, or a picture that cannot be used (unless those are skipped).
 pub fn from_pictures(
     folder: &Path,
     config: &PackConfig,
@@ -144,7 +144,7 @@ pub fn from_pictures(
     };
     let (train, test) = match test {
         Some(test) => (read(&train, 1)?, read(&[test], 1)?),
-        // One to learn from and one to test with.
+        // One to train on and one to test on.
         None => read(&train, 2)?.split(config.test_share, config.seed)?,
     };
     notes.extend(left_out.notes());
@@ -164,7 +164,7 @@ fn same_classes(folder: &Path, names: &[String], part: &Classes) -> Result<(), D
     }
 }
 
-/// Checks that each class has pictures enough; the error names its folder.
+/// Checks that each class has enough pictures; the error names its folder.
 fn check_counts(
     parts: &[Classes],
     counts: &[usize],
@@ -182,7 +182,7 @@ fn check_counts(
     Ok(())
 }
 
-/// The pictures as a data set, none if there are none, and those that were skipped.
+/// Returns the pictures as a data set, none if there are none, and those that were skipped.
 #[expect(clippy::type_complexity, reason = "two lists, used once")]
 fn load(
     pictures: &[Picture],
@@ -197,7 +197,7 @@ fn load(
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(picture) = pictures.get(i) else { return done };
             let read = images::read_picture(&picture.path, config.shape, config.preparation);
-            // Without skipping the first that is wrong is the end.
+            // Without skipping the first invalid one ends the loop.
             if read.is_err() && !config.skip {
                 next.store(pictures.len(), Ordering::Relaxed);
             }
@@ -211,7 +211,7 @@ fn load(
             told(next.load(Ordering::Relaxed).min(pictures.len()), pictures.len());
             thread::sleep(std::time::Duration::from_millis(20));
         }
-        // A reader that panics is a bug, and goes on as one.
+        // A reader that panics is a bug: resume the panic.
         let joined = workers.into_iter().map(|worker| match worker.join() {
             Ok(read) => read,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -219,7 +219,7 @@ fn load(
         joined.flatten().collect::<Vec<_>>()
     });
     told(pictures.len(), pictures.len());
-    // Whoever read them, they come in their order.
+    // Restore the order of the pictures, whichever thread read them.
     read.sort_by_key(|(i, _)| *i);
     let (mut pixels, mut labels, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for (i, image) in read {

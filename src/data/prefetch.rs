@@ -7,8 +7,8 @@ use std::thread::{Builder, JoinHandle};
 /// Batches that each worker may have ready beyond the one it is working on.
 const AHEAD: usize = 4;
 
-/// What `make` gives for 0, 1, 2, … up to `count`, made by worker threads; whoever takes them sees no
-/// difference but in time. Dropping it ends the workers.
+/// Iterates over the results of `make` for 0, 1, 2, … up to `count`, computed by worker threads; the consumer
+/// sees no difference except in time. Dropping it ends the workers.
 pub(crate) struct Prefetch<T> {
     /// Worker k makes k, k + n, k + 2n, …, so that taking turns gives the order.
     workers: Vec<(Receiver<T>, JoinHandle<()>)>,
@@ -63,7 +63,7 @@ impl<T> Drop for Prefetch<T> {
     fn drop(&mut self) {
         for (receiver, thread) in self.workers.drain(..) {
             drop(receiver);
-            // Its panic has been told by the hook.
+            // Its panic has been reported by the hook.
             let _ = thread.join();
         }
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_is_kept_whatever_the_number_of_workers() {
+    fn the_order_is_kept_for_any_number_of_workers() {
         for workers in [1, 2, 3, 50] {
             let all: Vec<usize> = Prefetch::new(workers, 20, |i| i * i).unwrap().collect();
             assert_eq!(all, (0..20).map(|i| i * i).collect::<Vec<_>>());
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_left_early_ends_its_workers() {
+    fn dropping_it_early_ends_its_workers() {
         let mut prefetch = Prefetch::new(2, usize::MAX, |i| i).unwrap();
         assert_eq!(prefetch.next(), Some(0));
         drop(prefetch);

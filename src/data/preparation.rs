@@ -1,4 +1,4 @@
-//! How pictures become a network's images: part of a data set, of a run, and of an exported file.
+//! How pictures are converted to a network's images: part of a data set, of a run, and of an exported file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -14,33 +14,33 @@ use super::error::{DataError, DatasetProblem, FolderProblem};
 use super::images::{self, Gray, ImageProblem};
 use super::open::ordinary;
 
-/// The file in a data set's folder that says it.
+/// The file in a data set's folder that records it.
 pub(super) const FILE: &str = "dataset.toml";
 /// The longest such file that is read, in bytes: it has one line.
 const MAX_BYTES: u64 = 4096;
 
-/// How PNG and JPEG pictures become images of the network's size; the images of IDX files are always
-/// taken unchanged. A network answers well only about pictures prepared as its training images were.
+/// How PNG and JPEG pictures are converted to images of the network's size; the images of IDX files are always
+/// taken unchanged. A network predicts well only for pictures prepared like its training images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preparation {
     /// `raw`: pictures have the network's size, and their gray pixels are taken unchanged.
     #[default]
     Raw,
-    /// `digit`: a single sign is found, cropped, centered and turned bright on black, as
-    /// [`images::prepare`] does; for handwritten digits and the like.
+    /// `digit`: a single sign is found, cropped, centered and made bright on black, by
+    /// [`images::prepare`]; for handwritten digits and the like.
     Digit,
-    /// `resize`: the whole picture in gray, scaled to the network's height and width as torchvision's
-    /// `Resize((h, w))` and Keras's `image_dataset_from_directory` scale it: nothing is cropped or
+    /// `resize`: the whole picture in gray, scaled to the network's height and width like torchvision's
+    /// `Resize((h, w))` and Keras's `image_dataset_from_directory`: nothing is cropped or
     /// padded, brightness is kept, and proportions are not.
     Resize,
 }
 
 impl Preparation {
-    /// All of them, in the order in which they are listed.
+    /// All variants, in the order in which they are listed.
     pub const ALL: [Preparation; 3] = [Preparation::Raw, Preparation::Digit, Preparation::Resize];
 
-    /// The name as it is typed and saved.
+    /// Returns the name as it is typed and saved.
     pub fn as_str(self) -> &'static str {
         match self {
             Preparation::Raw => "raw",
@@ -49,16 +49,16 @@ impl Preparation {
         }
     }
 
-    /// Returns that of the known data set called `name`; `None` of any other.
+    /// Returns the preparation of the known data set called `name`; `None` for any other.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         catalog::find(name).ok().map(|entry| entry.preparation)
     }
 
-    /// Returns the image of `shape` ([height, width]) that `gray` becomes, row by row.
+    /// Converts `gray` to an image of `shape` ([height, width]), row by row.
     ///
     /// # Errors
-    /// Of [`Raw`](Self::Raw) a picture of another size; of [`Digit`](Self::Digit) one that shows no
-    /// sign; of all of them a picture without pixels, or a shape without any.
+    /// For [`Raw`](Self::Raw) a picture of another size; for [`Digit`](Self::Digit) one that shows no
+    /// sign; for all of them a picture without pixels, or a shape without any.
     pub fn apply(self, gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> {
         match self {
             Preparation::Raw => images::raw(gray, shape),
@@ -75,7 +75,7 @@ impl Preparation {
         parse(bytes).map_err(DatasetProblem::Description)
     }
 
-    /// The contents of a `dataset.toml`.
+    /// Returns the contents of a `dataset.toml`.
     pub(super) fn to_toml(self) -> String {
         format!("# How pictures became these images.\npreparation = \"{self}\"\n")
     }
@@ -106,7 +106,7 @@ struct Description {
 /// Reads the `dataset.toml` in `folder`; `None` if it has no such file.
 ///
 /// # Errors
-/// A file that cannot be read, or that says anything else.
+/// A file that cannot be read, or that contains anything else.
 pub(super) fn read(folder: &Path) -> Result<Option<Preparation>, DataError> {
     let path = folder.join(FILE);
     let file = match ordinary(&path) {
@@ -129,7 +129,7 @@ fn parse(bytes: &[u8]) -> Result<Preparation, String> {
         return Err(format!("a file of more than {MAX_BYTES} bytes"));
     }
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| format!("a byte that is no UTF-8 at position {}", error.valid_up_to()))?;
+        .map_err(|error| format!("a byte that is not UTF-8 at position {}", error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let described: Result<Description, _> = toml::from_str(text);
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -137,7 +137,7 @@ fn parse(bytes: &[u8]) -> Result<Preparation, String> {
     described.map(|found| found.preparation).map_err(other)
 }
 
-/// The whole picture, scaled without aliasing: each pixel is a mean of those that it covers.
+/// Scales the whole picture without aliasing: each pixel is a mean of those that it covers.
 fn resized(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> {
     gray.check()?;
     let found = [gray.height, gray.width];
@@ -175,8 +175,8 @@ mod tests {
     }
 
     #[test]
-    fn a_description_that_says_anything_else_is_refused() {
-        let said = |bytes: &[u8]| Preparation::from_toml(bytes).unwrap_err().to_string();
+    fn a_description_with_anything_else_is_refused() {
+        let message = |bytes: &[u8]| Preparation::from_toml(bytes).unwrap_err().to_string();
         for (text, found) in [
             ("", "missing field `preparation`"),
             ("preparation = \"crop\"", "unknown variant `crop`"),
@@ -185,15 +185,15 @@ mod tests {
             ("preparation = \"raw\"\npreparation = \"raw\"", "duplicate key"),
             ("[[[", "found "),
         ] {
-            let error = said(text.as_bytes());
+            let error = message(text.as_bytes());
             assert!(
                 error.starts_with("dataset.toml holds one line") && error.contains(found),
                 "{error}"
             );
             assert_eq!(error.lines().count(), 1, "{error}");
         }
-        assert!(said(b"preparation = \"\xff\"").contains("no UTF-8 at position 15"));
-        assert!(said(&[b'#'; 5000]).contains("more than 4096 bytes"));
+        assert!(message(b"preparation = \"\xff\"").contains("not UTF-8 at position 15"));
+        assert!(message(&[b'#'; 5000]).contains("more than 4096 bytes"));
         assert_eq!(
             Preparation::from_toml(b"\xef\xbb\xbfpreparation = 'resize'\r\n"),
             Ok(Preparation::Resize)
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn resize_keeps_the_whole_picture_and_its_brightness() {
-        // Four quarters, at the very edge of a picture that is not square.
+        // Four quarters, up to the very edge of a picture that is not square.
         let quarter = |row: usize, column: usize| [[40, 200], [120, 90]][row / 30][column / 45];
         let pixels = (0..60 * 90).map(|i| quarter(i / 90, i % 90)).collect();
         let gray = Gray { height: 60, width: 90, pixels };
@@ -220,7 +220,7 @@ mod tests {
         for (corner, value) in [(0, 40), (7, 200), (72, 120), (79, 90)] {
             assert_eq!(image[corner], value, "{image:?}");
         }
-        // An even picture has no digit, and is an even image.
+        // A uniform picture has no digit, and becomes a uniform image.
         let even = Gray { height: 9, width: 7, pixels: vec![77; 63] };
         assert_eq!(Preparation::Resize.apply(&even, [4, 4]), Ok(vec![77; 16]));
         assert_eq!(Preparation::Digit.apply(&even, [4, 4]), Err(ImageProblem::Blank));

@@ -1,6 +1,6 @@
 //! A picture of a sign, made into what MNIST's images are.
 //!
-//! LeCun and others, 1998: the digit in grey, scaled in proportion into a box of 20x20, its centre
+//! LeCun and others, 1998: the digit in gray, scaled in proportion into a box of 20x20, its center
 //! of mass in the middle of 28x28, bright on black. A photograph has paper, shadows, noise and dust
 //! beside that, and those are taken away first: the sheet is found before the ink.
 
@@ -26,7 +26,7 @@ const WORKING_SIDE: usize = 640;
 
 /// The sign that `gray` shows, as an image of `shape` ([height, width]): bright on black, scaled in
 /// proportion into the middle 20/28 of each side (the whole of a side when one is below 20 pixels),
-/// its centre of mass in the middle as far as nothing is cut off.
+/// its center of mass in the middle as far as nothing is cut off.
 ///
 /// The background may be light or dark, unevenly lit and noisy. It may be a sheet on a table, in a
 /// frame or partly in shadow, and it may be ruled: the sheet is found first, and its edges, frames
@@ -78,7 +78,7 @@ fn stretched(mut sign: Plane) -> Plane {
     sign
 }
 
-/// Puts `sign` on black, its centre of mass in the middle, or as near as it fits.
+/// Puts `sign` on black, its center of mass in the middle, or as near as it fits.
 fn placed(sign: &Plane, [height, width]: [usize; 2]) -> Vec<u8> {
     let mass: f64 = sign.values.iter().map(|&value| f64::from(value)).sum();
     let moment = |position: fn(usize, usize) -> usize| {

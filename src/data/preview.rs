@@ -1,16 +1,16 @@
-//! A sheet of images beside what augmentation makes of them, to look at.
+//! A sheet of images next to their augmented versions, for inspection.
 
 use super::augment::Augment;
 use super::dataset::Dataset;
 use super::images::Gray;
 
-/// How much larger a pixel is drawn, and the grey between images.
+/// How much larger a pixel is drawn, and the gray between images.
 const ENLARGED: usize = 3;
 const GAP: usize = 4;
 const BETWEEN: u8 = 96;
 
-/// A picture with a row for each of `samples` images, taken evenly from the whole of `dataset`: the image
-/// itself, then what becomes of it in `variants` epochs of a training with this seed.
+/// Returns a picture with a row for each of `samples` images, taken evenly from the whole of `dataset`: the image
+/// itself, then its augmented versions in `variants` epochs of a training run with this seed.
 pub fn preview(
     dataset: &Dataset,
     augment: Augment,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_column_is_as_it_is_and_the_others_are_not() {
+    fn the_first_column_is_unchanged_and_the_others_are_augmented() {
         let (train, _) = crate::data::load("digits").unwrap();
         let augment = Augment { rotation: 30.0, shift: 2.0, ..Augment::default() };
         let sheet = preview(&train, augment, 1, 5, 3);

@@ -1,4 +1,4 @@
-//! From what was asked for to a data set in memory: own folder, data folder, cache, network, and
+//! From a request to a data set in memory: own folder, data folder, cache, network, and
 //! where each ends.
 
 use std::fs::{self, File};
@@ -14,11 +14,11 @@ use super::idx::Digests;
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
 use super::{Locations, digits};
 
-/// Loads what is asked for. A known data set is taken from the data folder, else from the cache,
-/// else it is fetched into the cache, of which `progress` is told; its checksums must be right.
+/// Loads the requested data set. A known data set is taken from the data folder, else from the cache,
+/// else it is downloaded into the cache, with calls of `progress`; its checksums must match.
 ///
 /// # Errors
-/// A file that is missing or wrong, a download that no mirror gave, a folder that cannot be read
+/// A file that is missing or wrong, a download that no mirror served, a folder that cannot be read
 /// or written. For [`Request::Auto`] a download that failed, or for which there is no cache folder,
 /// is a [`Source::notice`] instead.
 pub fn resolve(
@@ -41,11 +41,11 @@ pub fn resolve(
     }
 }
 
-/// Loads the test part alone of what is asked for: of a folder its test files, which are all that it needs to
+/// Loads only the test part of the requested data set: of a folder its test files, the only ones it needs to
 /// have; of a known data set the same as [`resolve`].
 ///
 /// # Errors
-/// As [`resolve`].
+/// Like [`resolve`].
 pub fn resolve_test(
     request: &Request,
     locations: &Locations,
@@ -60,36 +60,36 @@ pub fn resolve_test(
     Ok(LoadedTest { test, source, notes })
 }
 
-/// The training and the test part of a known data set, with the [`Locations`] that the environment
-/// gives: `data::load("mnist")?`.
+/// Returns the training and the test part of a known data set, with the [`Locations`] of the
+/// environment: `data::load("mnist")?`.
 ///
 /// # Errors
-/// As [`resolve`], and a name that no known data set has.
+/// Like [`resolve`], and a name that no known data set has.
 pub fn load(name: &str) -> Result<(Dataset, Dataset), DataError> {
     let request = Request::Named(name.parse()?);
     let Loaded { train, test, .. } = resolve(&request, &Locations::from_env()?, &mut |_| {})?;
     Ok((train, test))
 }
 
-/// The training and the test part in a folder of IDX files:
+/// Returns the training and the test part in a folder of IDX files:
 /// `{train,t10k}-{images-idx3,labels-idx1}-ubyte`, or with `test` for `t10k`, with a dot before
 /// `idx`, with `.gz`; where several exist, t10k, the dash and the plain file come first.
-/// `classes.txt` names the classes, one a line; without it they are numbered from 0 to the highest
+/// `classes.txt` names the classes, one per line; without it they are numbered from 0 to the highest
 /// label.
 ///
 /// # Errors
-/// A file that is missing or no IDX file, images and labels or training and test files that do not
-/// go together, labels without a name.
+/// A file that is missing or is not an IDX file, images and labels or training and test files that do not
+/// match, labels without a name.
 pub fn load_dir(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset), DataError> {
     let Loaded { train, test, .. } = from_dir(dir.as_ref())?;
     Ok((train, test))
 }
 
-/// Brings a known data set into the cache, unless it is there and right, and returns its folder;
-/// `None` for what is built in.
+/// Downloads a known data set into the cache, unless it is there and correct, and returns its folder;
+/// `None` for built-in data.
 ///
 /// # Errors
-/// No cache folder, a download that no mirror gave, or a folder that cannot be read or written.
+/// No cache folder, a download that no mirror served, or a folder that cannot be read or written.
 pub fn fetch(
     name: DatasetName,
     locations: &Locations,
@@ -108,10 +108,10 @@ pub fn fetch(
     Ok(Some(folder))
 }
 
-/// Makes the folder for a download and takes its lock.
+/// Creates the folder for a download and takes its lock.
 pub(super) fn prepare(folder: &Path) -> Result<File, DataError> {
     fs::create_dir_all(folder).map_err(|source| DataError::write(folder, source))?;
-    // Another process that fetches the same is waited for; what it brought is then right. Where
+    // Another process that downloads the same is waited for; its files are then correct. Where
     // the file system has no locks there is no waiting.
     let path = lock_path(folder);
     let lock = File::create(&path).map_err(|source| DataError::write(&path, source))?;
@@ -119,7 +119,7 @@ pub(super) fn prepare(folder: &Path) -> Result<File, DataError> {
     Ok(lock)
 }
 
-/// The file beside the folder of a download that is locked while it is written to.
+/// Returns the file next to a download's folder that is locked while the folder is written to.
 pub(super) fn lock_path(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
 }
@@ -132,7 +132,7 @@ fn named(
     if let Some(loaded) = on_disk(name, locations)? {
         return Ok(loaded);
     }
-    // Something is missing or wrong; what is right stays.
+    // Something is missing or wrong; the correct files stay.
     let fetched = fetch(name, locations, progress)
         .map_err(|error| error.with_missed(locations.missed(name)))?;
     match fetched {
@@ -141,7 +141,7 @@ fn named(
     }
 }
 
-/// Loads a known data set that is built in, in the data folder, or whole and right in the cache.
+/// Loads a known data set that is built in, in the data folder, or complete and correct in the cache.
 ///
 /// # Errors
 /// The data folder holds something else under its name.
@@ -161,7 +161,7 @@ pub(super) fn on_disk(
         .and_then(|dir| folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()))
 }
 
-/// Takes a folder for the known data set `name`, if its files are that.
+/// Accepts a folder as the known data set `name`, if its files match.
 fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
     let mut unchecked = Vec::new();
     let shape = found.train.image_shape();
@@ -207,7 +207,7 @@ fn source(
     notice: Option<String>,
 ) -> Source {
     let file = |(path, digests): (PathBuf, Digests)| {
-        // A file may be in a folder that is called like it.
+        // The file may be in a subfolder.
         let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
         SourceFile { name, sha256: digests.contents }
     };
@@ -223,7 +223,7 @@ fn built_in() -> Result<Loaded, DataError> {
     Ok(Loaded { train, test, source, notes: Vec::new() })
 }
 
-/// What to say when the built-in digits stand in for MNIST; `None` if `error` is no reason for it.
+/// Returns the notice that the built-in digits replace MNIST; `None` if `error` is not a reason for it.
 pub(super) fn fallback_notice(error: &DataError) -> Option<String> {
     let (reason, missed, cure) = match error {
         DataError::Download { file, folder, attempts, missed } => (
@@ -249,14 +249,14 @@ pub(super) fn fallback_notice(error: &DataError) -> Option<String> {
     ))
 }
 
-/// The name of a folder.
+/// Returns the name of a folder.
 pub(super) fn own_name(dir: &Path) -> String {
-    // "." and ".." have no name of their own.
+    // "." and ".." are not names.
     let absolute = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     file_name(&absolute)
 }
 
-/// The last part of a path.
+/// Returns the last part of a path.
 pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

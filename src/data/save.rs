@@ -1,4 +1,4 @@
-//! A data set written into a folder, as `load_dir` or `stream_dir` reads it.
+//! Writing a data set into a folder, for `load_dir` or `stream_dir` to read.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,10 +16,10 @@ use crate::files;
 const AT_ONCE: usize = 1 << 20;
 
 /// Writes a data set into `folder`, which is new or empty: four IDX files, `classes.txt` and
-/// `dataset.toml`, which says how pictures became these images; all or none.
+/// `dataset.toml`, which records how pictures were converted to these images; all or none.
 ///
 /// # Errors
-/// A folder that holds something, or that cannot be written.
+/// A folder that is not empty, or that cannot be written.
 pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), DataError> {
     let names = |roles: [Role; 2]| roles.map(|role| role.names().swap_remove(0));
     save(folder, train, |growing| {
@@ -29,12 +29,12 @@ pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), Da
     })
 }
 
-/// As [`save_dir`], in shards of as many samples each, or one less, for
-/// [`stream_dir`](super::stream_dir()): `shards` of the training part, and of the test part as many as
-/// make them about as large.
+/// Like [`save_dir`], but in shards for [`stream_dir`](super::stream_dir()), whose numbers of samples differ
+/// by at most one: `shards` of the training part, and of the test part the number that makes them about as
+/// large.
 ///
 /// # Errors
-/// As [`save_dir`], and more shards than samples, or none.
+/// Like [`save_dir`], and more shards than samples, or none.
 pub fn save_shards(
     train: &Dataset,
     test: &Dataset,
@@ -59,7 +59,7 @@ pub fn save_shards(
     })
 }
 
-/// A folder that is written, and has another name until it is whole.
+/// A folder that is being written, and has another name until it is complete.
 struct Growing<'a> {
     now: &'a Path,
     then: &'a Path,
@@ -96,7 +96,7 @@ impl Growing<'_> {
     }
 }
 
-/// Writes a folder, which is new or empty: what `fill` does, `classes.txt` and `dataset.toml`, all or none.
+/// Writes a folder, which is new or empty: the output of `fill`, `classes.txt` and `dataset.toml`, all or none.
 fn save(
     folder: &Path,
     dataset: &Dataset,
@@ -116,7 +116,7 @@ fn save(
     fill(&place)?;
     place.write(classes::FILE, &names)?;
     place.write(preparation::FILE, dataset.preparation().to_toml().as_bytes())?;
-    // A folder for its owner's eyes alone would be a surprise.
+    // A folder that only its owner can read would be a surprise.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -125,27 +125,25 @@ fn save(
         fs::set_permissions(growing.path(), mode).map_err(at)?;
     }
     fs::rename(growing.path(), folder).map_err(at)?;
-    // It has another name now, and stays.
+    // It has its final name now, and stays.
     let _ = growing.keep();
     Ok(())
 }
 
-/// Whether a data set can be written here.
+/// Checks that a data set can be written here.
 ///
 /// # Errors
-/// [`FolderProblem::StepOutcome`], or a folder that cannot be read.
+/// [`FolderProblem::Occupied`], or a folder that cannot be read.
 pub fn check_free(folder: &Path) -> Result<(), DataError> {
     match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(DataError::folder(folder, FolderProblem::StepOutcome("is a file")))
+            Err(DataError::folder(folder, FolderProblem::Occupied("is a file")))
         }
         Err(source) => Err(DataError::read(folder, source)),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) => {
-                Err(DataError::folder(folder, FolderProblem::StepOutcome("holds something")))
-            }
+            Some(_) => Err(DataError::folder(folder, FolderProblem::Occupied("holds something"))),
         },
     }
 }

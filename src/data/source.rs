@@ -1,4 +1,4 @@
-//! Where a data set came from: what a run records, and what leads back to the same data.
+//! The origin of a data set: recorded in a run, and used to load the same data again.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use super::error::DataError;
 use super::find;
 use super::locations::Locations;
 
-/// Which data set is wanted.
+/// The data set requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// MNIST; the built-in digits, with a notice, where it is neither on disk nor to be fetched.
+    /// MNIST; or the built-in digits, with a notice, if it is neither on disk nor available for download.
     Auto,
-    /// This data set, and no other.
+    /// This data set only.
     Named(DatasetName),
     /// The files in this folder.
     Dir(PathBuf),
@@ -24,13 +24,13 @@ pub enum Request {
 /// A data set, in memory or streamed.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What is trained on.
+    /// The training part.
     pub train: Dataset,
-    /// What is only tested on.
+    /// The test part.
     pub test: Dataset,
-    /// Where both came from.
+    /// The origin of both.
     pub source: Source,
-    /// Remarks for the person who asked for it, such as which folder the files were found in.
+    /// Notes for the user, such as the folder the files were found in.
     pub notes: Vec<String>,
 }
 
@@ -39,9 +39,9 @@ pub struct Loaded {
 pub struct LoadedTest {
     /// The test images.
     pub test: Dataset,
-    /// Where it came from; of a folder the test files alone.
+    /// Its origin; for a folder only the test files.
     pub source: Source,
-    /// Remarks for the person who asked for it.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
@@ -51,20 +51,20 @@ impl From<Loaded> for LoadedTest {
     }
 }
 
-/// Where a data set came from, for a run's records.
+/// The origin of a data set, for a run's records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The known data set that the files are, whatever folder they lie in; else the folder's name.
+    /// The known data set that the files belong to, in any folder; else the folder's name.
     pub name: String,
-    /// The folder, absolute; none for what is built in.
+    /// The folder, absolute; none for built-in data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// What a person must know about the choice; to be shown where nobody can miss it.
+    /// A warning about the choice that the user must see; to be shown where it cannot be missed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
-    /// The classes as the data names them, in the order of its labels, where a network that it went to has others
-    /// or another order.
+    /// The classes as the data names them, in the order of its labels, if they were matched with those of a network
+    /// that has others or another order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
     /// The files: training images and labels, test images and labels; or images and labels. Of shards
@@ -78,19 +78,19 @@ pub struct Source {
 pub struct SourceFile {
     /// Its name in the folder.
     pub name: String,
-    /// SHA-256 of its contents, decompressed; 64 hexadecimal digits in lower case. Of images that are
-    /// streamed and have more than 256 MiB in all: "sampled:" and the SHA-256 of the file's length and of 16
+    /// SHA-256 of its contents, decompressed; 64 hexadecimal digits in lower case. For images that are
+    /// streamed and have more than 256 MiB in total: "sampled:" and the SHA-256 of the file's length and of 16
     /// pieces of it.
     pub sha256: String,
 }
 
 impl Source {
-    /// What loads the same data again: the folder while it is there, else, of a known data set,
-    /// one in the data folder or in the cache that has its files. Nothing is fetched, except for a
+    /// Returns the request that loads the same data again: the folder if it still exists, else, for a known data
+    /// set, one in the data folder or in the cache that has its files. Nothing is downloaded, except for a
     /// record that has no folder.
     ///
     /// # Errors
-    /// The folder is gone and nothing takes its place; or there was none, and the name is none of a
+    /// The folder no longer exists and nothing replaces it; or there was none, and the name is not that of a
     /// known data set.
     pub fn request(&self, locations: &Locations) -> Result<Request, DataError> {
         let known: Result<DatasetName, _> = self.name.parse();
@@ -107,7 +107,7 @@ impl Source {
         }
     }
 
-    /// Whether the last files of both, which are the test files, have the same contents.
+    /// Returns whether the last files of both, which are the test files, have the same contents.
     pub fn has_test_files(&self, other: &Source) -> bool {
         let common = self.files.len().min(other.files.len());
         let last = |source: &Source| {
@@ -117,10 +117,10 @@ impl Source {
         common > 0 && last(self) == last(other)
     }
 
-    /// Checks that `now`, loaded later, has the same contents, wherever they lie.
+    /// Checks that `now`, loaded later, has the same contents, in any folder.
     ///
     /// # Errors
-    /// Names the first file that differs.
+    /// The first file that differs.
     pub fn check_same(&self, now: &Source) -> Result<(), DataError> {
         let nothing = || "none".to_owned();
         let count = self.files.len().max(now.files.len());

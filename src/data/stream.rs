@@ -1,4 +1,4 @@
-//! Data sets larger than memory: read from files while they are trained on, within a fixed amount of
+//! Data sets larger than memory: read from files during training, within a fixed amount of
 //! memory.
 //!
 //! A folder holds the usual four files, uncompressed, or shards:
@@ -11,8 +11,8 @@
 //! classes.txt                       dataset.toml                        (optional)
 //! ```
 //!
-//! Opening reads headers and labels, which are held: a byte a sample. How close the order comes to a
-//! full shuffle, and what it costs, is measured in `docs/streaming.md`.
+//! Opening reads headers and labels; the labels are held in memory: one byte per sample. How close the order is
+//! to a full shuffle, and its cost, are measured in `docs/streaming.md`.
 
 mod names;
 mod order;
@@ -44,19 +44,19 @@ use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
 use super::{Locations, Preparation, classes, folder, idx, preparation};
 use shards::Opened;
 
-/// How much memory the images of a streamed training set may take, in MiB: 64, unless it is said. The
+/// The memory limit of the images of a streamed training set, in MiB: 64 by default. The
 /// order of the samples depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StreamMemory(NonZeroU32);
 
 impl StreamMemory {
-    /// So many MiB; none if they are none.
+    /// Returns a limit of `mib` MiB; none for 0.
     pub fn mib(mib: u32) -> Option<Self> {
         NonZeroU32::new(mib).map(Self)
     }
 
-    /// In bytes.
+    /// Returns the limit in bytes.
     pub fn bytes(self) -> usize {
         (self.0.get() as usize).saturating_mul(1 << 20)
     }
@@ -83,12 +83,12 @@ impl FromStr for StreamMemory {
     }
 }
 
-/// The training and the test part in a folder of plain IDX files or shards, whose images are read when
-/// they are needed: training holds no more of them than `memory` at a time, and the batches that are
+/// Returns the training and the test part in a folder of plain IDX files or shards, whose images are read when
+/// they are needed: training holds at most `memory` of them at a time, plus the batches that are
 /// made ahead.
 ///
 /// # Errors
-/// A file that is missing or no plain IDX file, images and labels or shards that do not go together,
+/// A file that is missing or is not a plain IDX file, images and labels or shards that do not match,
 /// labels without a name.
 pub fn stream_dir(
     dir: impl AsRef<Path>,
@@ -98,10 +98,10 @@ pub fn stream_dir(
     Ok((train, test))
 }
 
-/// As [`resolve`](super::resolve()), for a data set that is read while it is trained on; nothing is fetched.
+/// Like [`resolve`](super::resolve()), with a data set that is read during training; nothing is downloaded.
 ///
 /// # Errors
-/// As [`stream_dir`]; a known data set whose files are not here, or that is built in.
+/// Like [`stream_dir`]; a known data set whose files are not here, or that is built in.
 pub fn stream(
     request: &Request,
     locations: &Locations,
@@ -120,10 +120,10 @@ pub fn stream(
     Err(DataError::Stream { path: PathBuf::from(name.as_str()), problem })
 }
 
-/// As [`resolve_test`](super::resolve_test()), for test images that are read when they are needed.
+/// Like [`resolve_test`](super::resolve_test()), with test images that are read when they are needed.
 ///
 /// # Errors
-/// As [`stream`](fn@stream).
+/// Like [`stream`](fn@stream).
 pub fn stream_test(
     request: &Request,
     locations: &Locations,
@@ -139,7 +139,7 @@ pub fn stream_test(
     for pair in Part::Train.find(&dir).unwrap_or_default() {
         labels = labels.with(&Labels::of(&idx::read_labels(&pair.labels)?.values));
     }
-    let known = folder::recognise_test(&digests(&test.files));
+    let known = folder::recognize_test(&digests(&test.files));
     let mut numbering = numbering::number(&labels, given, known);
     folder::pad(&mut numbering.names);
     let source = source(named, &dir, known, test.files.clone());
@@ -164,7 +164,7 @@ fn from_dir(
         return Err(DataError::folder(dir, FolderProblem::Shapes { train, test }));
     }
     let files = [&train.files[..], &test.files].concat();
-    let known = folder::recognise(&digests(&files));
+    let known = folder::recognize(&digests(&files));
     let labels = Labels::of(train.labels.iter().chain(&test.labels));
     let numbering = numbering::number(&labels, given, known.or(expected));
     if let [only] = &numbering.names[..] {
@@ -179,7 +179,7 @@ fn from_dir(
     Ok(Loaded { train, test, source, notes })
 }
 
-/// The digests of plain files: those of the usual four may be known.
+/// Returns the digests of plain files: those of the usual four may be known.
 fn digests(files: &[(PathBuf, Sha256Hex)]) -> Vec<(PathBuf, Digests)> {
     let both = |digest: &Sha256Hex| Digests { file: digest.clone(), contents: digest.clone() };
     files.iter().map(|(path, digest)| (path.clone(), both(digest))).collect()

@@ -10,45 +10,46 @@ use super::folder;
 use super::idx::{self, Digests};
 use super::source::Request;
 
-/// What was found at one place.
+/// The result of checking one file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
-    /// The file, or the folder if its files do not go together.
+    /// The file, or the folder if its files do not match.
     pub path: PathBuf,
-    /// What it holds, in words: `60000 images of 28x28`.
+    /// Its contents, in words: `60000 images of 28x28`.
     pub holds: Option<String>,
     /// SHA-256 of its contents, decompressed.
     pub sha256: Option<String>,
-    /// What to think of it.
+    /// The assessment.
     pub verdict: Verdict,
 }
 
-/// What to think of a file.
+/// The assessment of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is this data set's, by its checksum.
+    /// It belongs to this data set, by its checksum.
     Known(DatasetName),
     /// It can be used, and no checksum is known for it.
     Usable,
-    /// It cannot be used, or it is not what it should be; and why, without its path.
+    /// It cannot be used, or it is not the expected file; with the reason, without its path.
     Wrong(String),
     /// It is not there.
     Missing,
 }
 
 impl FileReport {
-    /// Whether the file can be used as what it is.
+    /// Returns whether the file can be used for its purpose.
     pub fn is_right(&self) -> bool {
         matches!(self.verdict, Verdict::Known(_) | Verdict::Usable)
     }
 }
 
 /// Checks the files of a data set; for [`Request::Auto`] those of all known ones that are on disk,
-/// in the data folder and in the cache. Nothing is fetched and nothing changed. What is built in
+/// in the data folder and in the cache. Nothing is downloaded and nothing changed. A built-in data set
 /// has no files, and an empty report.
 ///
 /// # Errors
-/// A folder of own data that cannot be read, or no folder where a known data set could be. Whatever is wrong with files is in the report.
+/// A folder of the user's data that cannot be read, or no folder where a known data set could be. Problems of
+/// the files themselves are in the report.
 pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport>, DataError> {
     Ok(match request {
         Request::Dir(dir) => {
@@ -74,7 +75,7 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
     })
 }
 
-/// Reports on each file of a known data set or of any, and on the whole if that is wrong.
+/// Reports on each file of a known data set or of any other, and on the whole if that is wrong.
 fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
     let files = find::files(dir, &Role::ALL).map(|files| files.dir);
     let dir = files.as_deref().unwrap_or(dir);
@@ -88,7 +89,7 @@ fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
     {
         let (path, why) = error.located();
         let (path, verdict) = (path.unwrap_or(dir), Verdict::Wrong(why));
-        // One of the four, which by itself was right, or classes.txt, or the whole.
+        // One of the four, which by itself was correct, or classes.txt, or the whole.
         match reports.iter_mut().find(|report| report.path == path) {
             Some(report) => report.verdict = verdict,
             None => {

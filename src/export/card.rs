@@ -1,5 +1,5 @@
-//! The model card: what a network is, what goes in and comes out, and where it comes from. It travels
-//! as one JSON text in every file that is exported.
+//! The model card: the network's layers, input, output and origin. Every exported file contains it as a JSON
+//! text.
 
 use std::collections::BTreeMap;
 
@@ -14,43 +14,43 @@ use crate::model::Spec;
 
 pub use crate::model::CARD;
 
-/// A model card. The same card gives the same bytes; fields that are not known, as a newer seqfit
-/// may write them, are passed over when it is read.
+/// A model card. The same card gives the same bytes; unknown fields, which a newer seqfit may write, are
+/// ignored when it is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
-    /// The version of the card itself: 1.
+    /// The version of the card format: 1.
     pub format: u32,
     /// The version of the seqfit that wrote the file.
     pub seqfit: String,
-    /// The network, without what [`Options::preprocessing`] puts around it.
+    /// The network, without the layers that [`Options::preprocessing`] adds.
     pub network: Spec,
     /// The names of the classes, in the order of the outputs.
     pub classes: Vec<String>,
-    /// Divide raw pixels (0 to 255) by this before they go in; 1 where the model does it itself.
+    /// The divisor for raw pixels (0 to 255) before they enter the model; 1 if the model scales them itself.
     pub scale: f64,
-    /// What comes out, [batch, classes]: "probabilities" or "logits".
+    /// The output, [batch, classes]: "probabilities" or "logits".
     pub output: String,
-    /// What goes in. Cards of before it was written down have none.
+    /// The input. Older cards lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
     /// The type of the weights in the file: "float32" or "float16".
     #[serde(default = "float32")]
     pub weights: String,
-    /// How the network was trained, where that is known.
+    /// How the network was trained, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,
 }
 
-/// What goes into a network.
+/// The input of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
-    /// The shape of one sample, without the batch.
+    /// The shape of one sample, without the batch dimension.
     pub shape: Vec<usize>,
     /// The type of its values: "float32" or "uint8".
     pub dtype: String,
-    /// The least and the largest value of a pixel: 0 and 1, or 0 and 255.
+    /// The smallest and the largest value of a pixel: 0 and 1, or 0 and 255.
     pub range: [f64; 2],
-    /// How pictures become its samples, where that is known: "raw", "digit" or "resize".
+    /// How pictures become samples, if known: "raw", "digit" or "resize".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<String>,
 }
@@ -58,43 +58,43 @@ pub struct Input {
 /// How a network was trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
-    /// When it began: UTC, as RFC 3339 writes it.
+    /// The start time in UTC, in the format of RFC 3339.
     pub created: String,
-    /// The seed of the weights, the order of the samples and all else that is drawn.
+    /// The seed of the initial weights, the order of the samples and all other random numbers.
     pub seed: u64,
-    /// A [`FitConfig`](crate::FitConfig), kept as a value: one with settings that are not known here
-    /// must not make the card unreadable.
+    /// A [`FitConfig`](crate::FitConfig), kept as a JSON value: unknown settings must not make the card
+    /// unreadable.
     pub settings: Value,
-    /// The callbacks that steered it, if any, as in a run's config.
+    /// The callbacks that influenced the training, if any, as in a run's config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callbacks: Option<Value>,
-    /// What it learned from.
+    /// The training data.
     pub data: Data,
-    /// Epochs trained, if it has come to its end and these are the weights of that.
+    /// The number of trained epochs, if training is complete and these are its final weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// The epoch whose weights these are, where it is not the last.
+    /// The epoch whose weights these are, if it is not the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_epoch: Option<usize>,
-    /// Figures of these weights on the test set, if they are known.
+    /// The metrics of these weights on the test set, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Figures>,
-    /// "cpu", "cuda:0".
+    /// The device, such as "cpu" or "cuda:0".
     pub device: String,
-    /// What it ran on: "seqfit", "libtorch" and "system", each with its version.
+    /// The versions of "seqfit", "libtorch" and "system".
     pub versions: BTreeMap<String, String>,
 }
 
-/// What a network learned from. Where the files lay is nobody's business elsewhere.
+/// The training data of a network. Paths are left out, because the file may be shared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Data {
     /// The data set's name.
     pub name: String,
-    /// Training samples, those for validation included.
+    /// Number of training samples, including those for validation.
     pub train_samples: usize,
-    /// Test samples.
+    /// Number of test samples.
     pub test_samples: usize,
-    /// The SHA-256 of each file's contents, decompressed, by the file's name.
+    /// The SHA-256 of the decompressed contents of each file, by file name.
     pub sha256: BTreeMap<String, String>,
 }
 
@@ -103,7 +103,7 @@ fn float32() -> String {
 }
 
 impl Card {
-    /// The card of a network about whose training nothing is known.
+    /// Creates the card of a network without information about its training.
     pub fn new(network: &Spec, classes: &[impl AsRef<str>]) -> Self {
         let card = Self {
             format: 1,
@@ -119,7 +119,7 @@ impl Card {
         card.with_options(Options::default())
     }
 
-    /// Says how pictures become the network's samples.
+    /// Sets how pictures become the network's samples.
     pub(crate) fn with_preparation(mut self, preparation: Preparation) -> Self {
         if let Some(input) = &mut self.input {
             input.preparation = Some(preparation.to_string());
@@ -127,7 +127,7 @@ impl Card {
         self
     }
 
-    /// The card of a file that is made with these options.
+    /// Returns the card of a file that is exported with `options`.
     pub(super) fn with_options(mut self, options: Options) -> Self {
         let probabilities = options.preprocessing || self.network.ends_in_softmax();
         self.output = if probabilities { "probabilities" } else { "logits" }.to_owned();
@@ -146,18 +146,18 @@ impl Card {
         self
     }
 
-    /// The card as JSON.
+    /// Returns the card as JSON.
     ///
     /// # Errors
-    /// None that a card of ours would make.
+    /// A card that cannot be serialized, which does not occur for cards made by this crate.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 
-    /// Reads [`to_json`](Self::to_json)'s text, or what an older or newer seqfit wrote.
+    /// Parses the text of [`to_json`](Self::to_json), or of an older or newer seqfit.
     ///
     /// # Errors
-    /// A text that is no card.
+    /// A text that is not a card.
     pub fn from_json(text: &str) -> serde_json::Result<Self> {
         serde_json::from_str(text)
     }
@@ -169,7 +169,7 @@ mod tests {
     use crate::Activation;
 
     #[test]
-    fn a_card_says_what_goes_in_and_comes_out() -> Result<(), serde_json::Error> {
+    fn card_describes_input_and_output() -> Result<(), serde_json::Error> {
         let spec = Spec::classifier(&[2, 3], &[4], Activation::Relu, 0.0, 2);
         let card = Card::new(&spec, &["a", "b"]);
         let input = |shape: &str| format!(r#""input":{{"shape":[2,3],{shape}}}"#);

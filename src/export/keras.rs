@@ -1,8 +1,8 @@
 //! Keras 3 weights: the `.weights.h5` file that `model.load_weights` reads.
 //!
-//! Keras finds a layer's variables by the layer's class and its number among those of that class
-//! (`layers/dense_1/vars/0`), whatever the layer is called; a Dense kernel is [inputs, units], the
-//! transpose of ours. `keras/src/saving/saving_lib.py` is the description of the format.
+//! Keras finds a layer's variables by the layer's class and its index among the layers of that class
+//! (`layers/dense_1/vars/0`), regardless of the layer's name. A Dense kernel is [inputs, units], the
+//! transpose of the weight here. The format is defined by `keras/src/saving/saving_lib.py`.
 
 use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout};
 
@@ -18,14 +18,14 @@ pub(super) fn encode(
     options: Options,
 ) -> Result<Vec<u8>, ExportError> {
     let spec = model.spec();
-    // The library's own allocation would end the process where there is no memory: its copy of the
-    // numbers, and the file.
+    // The allocations of hdf5_pure (its copy of the weights, and the file) would abort the process if
+    // memory is short, so this checks first.
     let bytes = 2 * model.summary().parameters() * if options.half { 2 } else { 4 };
     reserved::<u8>(bytes).map_err(LibtorchError::memory)?;
     let mut parameters = model.parameters();
     let mut file = FileBuilder::new();
     let mut layers = file.create_group("layers");
-    // Keras's own names are those of the classes, numbered: what the groups are called after.
+    // The groups are named by Keras's default layer names: the class with a number.
     for (layer, name) in spec.layers.iter().zip(spec.layer_names()) {
         let mut group = layers.create_group(&name);
         let mut variables = group.create_group("vars");
@@ -50,12 +50,12 @@ pub(super) fn encode(
     file.add_group(layers.finish());
     let variables = file.create_group("vars");
     file.add_group(variables.finish());
-    // Not an attribute: those hold 64 KiB at most.
+    // A dataset rather than an attribute: attributes hold at most 64 KiB.
     file.create_dataset(CARD).with_strings(&[&card.to_json()?]).map_err(failed)?;
     file.finish().map_err(failed)
 }
 
-/// The type of a number in the file: f16 or f32, little-endian.
+/// Returns the HDF5 type of a weight: f16 or f32, little-endian.
 pub(crate) fn datatype(half: bool) -> Datatype {
     let (size, exponent_size, mantissa_size, exponent_bias) =
         if half { (2, 5, 10, 15) } else { (4, 8, 23, 127) };

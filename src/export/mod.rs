@@ -1,5 +1,5 @@
-//! Files for other programs, one module a format. Each is written whole or not at all, holds finite
-//! numbers alone, and carries a [`Card`] that says what it is.
+//! Export to files for other programs, one module per format. Each file is written atomically, contains only
+//! finite numbers, and includes a [`Card`] that describes the network.
 //!
 //! ```
 //! # use seqfit::{Device, Sequential, layers::Dense};
@@ -32,7 +32,7 @@ use std::path::Path;
 use crate::files;
 use crate::model::Sequential;
 
-/// What a network is written as.
+/// An export format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -48,38 +48,39 @@ pub enum Format {
     Keras,
 }
 
-/// What is done to a network on its way into a file.
+/// Options of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// The model takes raw pixels (u8, 0 to 255) and gives probabilities: the scaling before it and a
-    /// softmax behind it become part of it. For [`Format::TorchScript`] and [`Format::Onnx`].
+    /// Whether the scaling before the network and a softmax after it become part of the model, which then
+    /// takes raw pixels (u8, 0 to 255) and returns probabilities. For [`Format::TorchScript`] and
+    /// [`Format::Onnx`].
     pub preprocessing: bool,
-    /// The weights are f16: half the size, and about three decimal digits. They are used in the
-    /// precision of the input.
+    /// Whether the weights are stored as f16: half the size, with about three decimal digits. They are used
+    /// in the precision of the input.
     pub half: bool,
 }
 
-/// Why a network could not be exported.
+/// An error while exporting a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] files::WriteError),
-    /// The network's description breaks a rule.
+    /// The network's description is invalid.
     #[error(transparent)]
     Spec(#[from] crate::model::SpecError),
-    /// The network has another number of classes than names were given.
+    /// The number of class names differs from the network's number of classes.
     #[error("the network has {outputs} classes, found {names} class names: give one for each")]
     ClassNames {
-        /// The network's classes.
+        /// The network's number of classes.
         outputs: usize,
-        /// The names given.
+        /// The number of names.
         names: usize,
     },
-    /// The card is another network's.
+    /// The card belongs to another network.
     #[error(
-        "the card describes another network than the one to export: make it from this one's spec"
+        "the card must describe the exported network, found that of another network: make it from its spec"
     )]
     OtherCard,
     /// A weight is NaN or infinite.
@@ -96,55 +97,55 @@ pub enum ExportError {
         /// The first weight that is too large.
         found: f32,
     },
-    /// A format that holds weights alone.
+    /// A format that holds only weights.
     #[error(
-        "{format} files hold weights alone, and no preprocessing: choose torchscript or onnx, or leave \
+        "{format} files hold only weights and no preprocessing: choose torchscript or onnx, or leave \
          preprocessing out",
         format = .0.name()
     )]
     NoPreprocessing(Format),
-    /// The file's name is not what its reader needs.
-    #[error("the names of {} files must end in {ending:?}, found {found:?}: name it so", .format.name())]
+    /// The file name lacks the extension that its reader needs.
+    #[error("the names of {} files must end in {ending:?}, found {found:?}: rename it", .format.name())]
     FileName {
         /// The format.
         format: Format,
-        /// What the name must end in.
+        /// The required ending.
         ending: &'static str,
-        /// The name.
+        /// The file name.
         found: String,
     },
-    /// More than a format can hold.
+    /// The weights are too large for the format.
     #[error("{} files hold at most {max} bytes of weights, found {found}: choose another format", .format.name())]
     TooLarge {
         /// The format.
         format: Format,
-        /// The most it holds.
+        /// The largest size in bytes.
         max: usize,
-        /// What there is.
+        /// The size of the weights in bytes.
         found: usize,
     },
-    /// The bytes could not be put together.
-    #[error("the bytes of a file for {} cannot be put together: {message}", .format.name())]
+    /// The file could not be encoded.
+    #[error("a {} file cannot be encoded: {message}", .format.name())]
     Encode {
         /// The format.
         format: Format,
-        /// What the encoder said.
+        /// The message of the encoder.
         message: String,
     },
-    /// The card beside the network could not be written.
+    /// The card could not be serialized.
     #[error("the model card cannot be written as JSON: {0}")]
     Card(#[from] serde_json::Error),
-    /// libtorch refused.
+    /// An error of libtorch.
     #[error(transparent)]
     Libtorch(#[from] crate::native::LibtorchError),
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 5] =
         [Self::TorchScript, Self::StateDict, Self::Safetensors, Self::Onnx, Self::Keras];
 
-    /// Its name on the command line: "state-dict".
+    /// Returns the name on the command line, such as "state-dict".
     pub fn name(self) -> &'static str {
         match self {
             Self::TorchScript => "torchscript",
@@ -155,7 +156,7 @@ impl Format {
         }
     }
 
-    /// What the names of such files end in, with the dot.
+    /// Returns the extension of such files, with the dot.
     pub fn ending(self) -> &'static str {
         match self {
             Self::TorchScript => ".pt",
@@ -166,14 +167,14 @@ impl Format {
         }
     }
 
-    /// Checks what can be known before there is a network: whether the format can do what the options
-    /// ask for, and whether its reader takes files of this name.
+    /// Checks everything that is independent of the network: whether the format supports the options, and
+    /// whether its reader accepts the file name.
     ///
     /// # Errors
     /// [`ExportError::NoPreprocessing`], [`ExportError::FileName`].
     pub fn check(self, options: Options, path: &Path) -> Result<(), ExportError> {
         self.check_options(options)?;
-        // Keras tells formats by the name alone.
+        // Keras determines the format only by the file name.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match self {
             Self::Keras if !name.ends_with(self.ending()) => Err(ExportError::FileName {
@@ -194,12 +195,12 @@ impl Format {
     }
 }
 
-/// The bytes of `model`'s file. Its card is `card`, with what `options` change in it. The same
-/// network, card and options give the same bytes.
+/// Returns the bytes of an exported file. Its card is `card`, adapted to `options`. The same network, card
+/// and options give the same bytes.
 ///
 /// # Errors
-/// A card of another network; weights that are not finite, or with `half` not within f16's range; what
-/// the format cannot hold.
+/// A card of another network; weights that are not finite, or with `half` exceed the range of f16; a network
+/// that the format cannot hold.
 pub fn encode(
     model: &Sequential,
     format: Format,
@@ -217,10 +218,10 @@ pub fn encode(
     }
 }
 
-/// Writes `model` to `path`, replacing what is there.
+/// Writes `model` to `path`, replacing an existing file.
 ///
 /// # Errors
-/// As [`encode`] and [`Format::check`], or a file that cannot be written; nothing is left behind.
+/// Those of [`encode`] and [`Format::check`], or a file that cannot be written. No partial file remains.
 pub fn save(
     model: &Sequential,
     format: Format,
@@ -232,11 +233,11 @@ pub fn save(
     Ok(files::write(path, &encode(model, format, card, options)?)?)
 }
 
-/// The lines of Python that load the file at `path`, exported so with the card `card`, and put
-/// `images`, a NumPy array, through the network.
+/// Returns the lines of Python that load the file at `path`, exported with `card` and `options`, and run the
+/// network on `images`, a NumPy array.
 ///
 /// # Errors
-/// A network whose description breaks a rule.
+/// A network whose description is invalid.
 pub fn python(
     format: Format,
     card: &Card,
@@ -265,10 +266,10 @@ fn prepared(model: &Sequential, card: &Card, options: Options) -> Result<Card, E
 }
 
 impl Sequential {
-    /// Writes the network as TorchScript, for `torch.jit.load`; [`save`] knows the other formats.
+    /// Writes the network as TorchScript, for `torch.jit.load`; [`save`] writes the other formats.
     ///
     /// # Errors
-    /// As [`save`].
+    /// Those of [`save`].
     pub fn export(
         &self,
         path: impl AsRef<Path>,
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_export_leaves_nothing() -> Result<(), Box<dyn std::error::Error>> {
+    fn failed_export_leaves_no_file() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let card = Card::new(model()?.spec(), &["a", "b"]);
         let few = Card { classes: vec!["a".to_owned()], ..card.clone() };
@@ -346,8 +347,11 @@ mod tests {
                         save(&model, format, card, options, path).map_err(|e| e.to_string());
                     let expected =
                         if able(format, options) { expected } else { "no preprocessing" };
-                    let said = error.err().unwrap_or_default();
-                    assert!(!said.is_empty() && said.contains(expected), "{format:?}: {said:?}");
+                    let message = error.err().unwrap_or_default();
+                    assert!(
+                        !message.is_empty() && message.contains(expected),
+                        "{format:?}: {message:?}"
+                    );
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! NumPy's `.npy`: one array, for checks in Python.
+//! NumPy's `.npy` format: one array, for checks in Python.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::native::LibtorchError;
 /// Writes `tensor` to `path`.
 ///
 /// # Errors
-/// A file that cannot be written; nothing is left behind.
+/// A file that cannot be written. No partial file remains.
 pub fn save(tensor: &Tensor, path: &Path) -> Result<(), ExportError> {
     files::write_with(path, |temporary| {
         Ok(tensor.write_npy(temporary).map_err(LibtorchError::from)?)

@@ -1,4 +1,4 @@
-//! safetensors: the weights under the names that `nn.Sequential` gives them, the card beside them.
+//! safetensors: the weights under their `nn.Sequential` names, with the card in the metadata.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ pub(super) fn encode(
 ) -> Result<Vec<u8>, ExportError> {
     let weights = Weight::all(model, options)?;
     let views = weights.iter().map(|weight| (weight.name, weight)).collect();
-    // "pt" is what the library's own `safetensors.torch.save_file` writes, and others look for.
+    // "pt" is what `safetensors.torch.save_file` writes and other readers expect.
     let metadata =
         HashMap::from([("format".to_owned(), "pt".to_owned()), (CARD.to_owned(), card.to_json()?)]);
     tensors::serialize(views, &metadata).map_err(|error| ExportError::Encode {

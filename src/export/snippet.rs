@@ -1,7 +1,7 @@
-//! The Python that loads what was exported: what `--python` prints, and what the tests execute.
+//! Python snippets that load exported files: `--python` prints them, and the tests execute them.
 //!
-//! Each snippet is complete but for `images`, a NumPy array of the shape and type that its first line
-//! names, and leaves the outputs in `logits` or `probabilities`.
+//! Each snippet is complete except for `images`, a NumPy array of the shape and type in its first line, and
+//! assigns the outputs to `logits` or `probabilities`.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::{Card, ExportError};
 use crate::layers::{Dense, Dropout, Layer};
 use crate::model::{Activation, Spec, TorchModule};
 
-/// `# images: float32 [N, 28, 28], pixels divided by 255`
+/// Returns a comment such as `# images: NumPy, float32 [N, 28, 28], pixels divided by 255`.
 pub(super) fn images(card: &Card) -> String {
     let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
     let (dtype, pixels) = match card.input.as_ref().is_some_and(|input| input.dtype == "uint8") {
@@ -19,15 +19,16 @@ pub(super) fn images(card: &Card) -> String {
     format!("# images: NumPy, {dtype} [N, {}], {pixels}", sizes.join(", "))
 }
 
-/// A string as Python writes it; JSON's are such.
+/// Returns a Python string literal; JSON strings are valid ones.
 pub(super) fn string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The lines that build the network as `nn.Sequential` and give it the state dict that `load` gives.
+/// Returns the lines that build the network as `nn.Sequential` and load the state dict that the expression
+/// `load` returns.
 ///
 /// # Errors
-/// A description that breaks a rule.
+/// An invalid description.
 pub(super) fn torch(card: &Card, import: &str, load: &str) -> Result<String, ExportError> {
     Ok(format!(
         "{images}
@@ -46,7 +47,7 @@ with torch.no_grad():
     ))
 }
 
-/// The `nn.Sequential(…)` that the network is in PyTorch, over several lines.
+/// Returns the network as `nn.Sequential(…)` in PyTorch, on several lines.
 fn torch_sequential(spec: &Spec) -> Result<String, ExportError> {
     let mut text = String::from("nn.Sequential(\n");
     for module in spec.torch_modules()? {
@@ -74,10 +75,10 @@ fn torch_sequential(spec: &Spec) -> Result<String, ExportError> {
     Ok(text + ")")
 }
 
-/// The `keras.Sequential([…])` that the network is in Keras, over several lines.
+/// Returns the network as `keras.Sequential([…])` in Keras, on several lines.
 pub(super) fn keras_sequential(spec: &Spec) -> String {
     let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
-    // Python's tuple of one has a comma.
+    // A Python tuple with one element needs a comma.
     let comma = if sizes.len() == 1 { "," } else { "" };
     let shape = sizes.join(", ");
     let mut text = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n");

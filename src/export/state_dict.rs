@@ -1,9 +1,9 @@
-//! A PyTorch `state_dict`: what `torch.save(model.state_dict(), path)` writes, and what `torch.load`
-//! takes with its default `weights_only=True`.
+//! A PyTorch `state_dict` as written by `torch.save(model.state_dict(), path)`, which `torch.load` reads with
+//! its default `weights_only=True`.
 //!
-//! The file is a zip of stored records: `data.pkl` says which tensors there are, `data/0`, `data/1`, …
-//! hold their numbers (`torch/serialization.py`, `caffe2/serialize/inline_container.h`). The card is
-//! an extra record, at the place where TorchScript has its extra files; `torch.load` passes it over.
+//! The file is a zip of stored records: `data.pkl` describes the tensors, `data/0`, `data/1`, … contain
+//! their values (`torch/serialization.py`, `caffe2/serialize/inline_container.h`). The card is an additional
+//! record, in the folder where TorchScript stores its extra files; `torch.load` ignores it.
 
 mod pickle;
 
@@ -17,11 +17,11 @@ use super::{CARD, Card, ExportError, Format, Options, snippet};
 use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 
-/// The folder that all records lie in; `torch.load` takes any.
+/// The folder of all records; `torch.load` accepts any name.
 const FOLDER: &str = "archive";
-/// What `torch.save` aligns the numbers to, so that they can be mapped into memory.
+/// The alignment of the values in bytes, as in `torch.save`, so that they can be memory-mapped.
 const ALIGNMENT: u16 = 64;
-/// The version of the container, as `torch.save` writes it.
+/// The version of the container that `torch.save` writes.
 const VERSION: &[u8] = b"3\n";
 
 pub(super) fn encode(
@@ -53,7 +53,7 @@ fn record(
     name: &str,
     content: &[u8],
 ) -> Result<(), zip::result::ZipError> {
-    // The time is 1980: the same network gives the same bytes.
+    // The timestamp is 1980, so that the same network gives the same bytes.
     let options = SimpleFileOptions::DEFAULT
         .compression_method(CompressionMethod::Stored)
         .large_file(content.len() >= u32::MAX as usize)

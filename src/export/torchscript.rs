@@ -1,8 +1,8 @@
 //! TorchScript: the `.pt` file that `torch.jit.load` reads in Python and C++.
 //!
-//! The module has a real `forward` and real parameters under the names that the matching
-//! `torch.nn.Sequential` gives them, so its `state_dict()` loads there and it can be trained
-//! further. Tracing gives neither (see `csrc/module.cpp`).
+//! The module has a real `forward` and real parameters with the names of the matching
+//! `torch.nn.Sequential`, so its `state_dict()` loads there and it can be trained further. Tracing provides
+//! neither (see `csrc/module.cpp`).
 
 use std::fmt::Write as _;
 
@@ -14,12 +14,12 @@ use crate::model::{Activation, Sequential, Spec, TorchModule};
 use crate::native::LibtorchError;
 use crate::native::module::Module;
 
-/// The bytes of `model`'s file: f32 [batch, …input shape] or [batch, values] in [0, 1] in, or with
-/// preprocessing u8 pixels; logits out, or probabilities if the last layer is a softmax or with
-/// preprocessing.
+/// Returns the bytes of `model`'s file. Its input is f32 [batch, …input shape] or [batch, values] in
+/// [0, 1], or with preprocessing u8 pixels. Its output is logits, or probabilities if the last layer is a
+/// softmax or with preprocessing.
 ///
-/// Attributes: `class_names: List[str]`, `input_shape: List[int]`, `scale: float` (what raw pixels
-/// are divided by before they go in). The parameters are on the CPU.
+/// Attributes: `class_names: List[str]`, `input_shape: List[int]`, `scale: float` (the divisor for raw
+/// pixels before they enter the model). The parameters are on the CPU.
 pub(super) fn encode(
     model: &Sequential,
     card: &Card,
@@ -42,7 +42,7 @@ pub(super) fn encode(
             let tensor = tensor.f_to_kind(kind).map_err(LibtorchError::from)?;
             linear.parameter(name, &tensor)?;
         }
-        // Weights in f16 are used in the precision of the input, which they gain nothing by but size.
+        // Weights in f16 are used in the precision of the input: only their size in the file changes.
         let cast = if options.half { ".to(x.dtype)" } else { "" };
         linear.define(&format!(
             "def forward(self, x: Tensor) -> Tensor:\n    \
@@ -73,7 +73,7 @@ fn linear_positions(modules: &[TorchModule]) -> impl Iterator<Item = (usize, &To
     modules.iter().enumerate().filter(|(_, m)| matches!(m, TorchModule::Linear { .. }))
 }
 
-/// The Python that `forward` is compiled from, a line a module.
+/// Returns the Python source of `forward`, one line per module.
 fn forward_source(spec: &Spec, modules: &[TorchModule], options: Options) -> String {
     let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
     let mut source = String::from("def forward(self, x: Tensor) -> Tensor:\n");
@@ -87,7 +87,7 @@ fn forward_source(spec: &Spec, modules: &[TorchModule], options: Options) -> Str
         // Writing to a String cannot fail.
         let _ = writeln!(source, "    x = {text}");
     };
-    // Samples may come in the network's shape or flat.
+    // Samples may have the network's shape or be flat.
     line(&format!("x.reshape(x.size(0), {})", sizes.join(", ")));
     for (position, module) in modules.iter().enumerate() {
         match module {
@@ -123,8 +123,7 @@ mod tests {
     use crate::{Device, Sequential};
     use tch::{CModule, Tensor};
 
-    /// Every layer and activation, read back by libtorch itself. Python's side is in
-    /// tests/export_formats.rs.
+    /// Every layer and activation, loaded by libtorch. The tests in Python are in tests/export_formats.rs.
     #[test]
     fn libtorch_loads_every_activation_with_equal_outputs() -> Result<(), Box<dyn std::error::Error>>
     {
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn preprocessing_takes_pixels_and_nothing_else() -> Result<(), Box<dyn std::error::Error>> {
+    fn preprocessing_accepts_only_pixels() -> Result<(), Box<dyn std::error::Error>> {
         let model =
             Sequential::new([2, 2]).add(Flatten).add(Dense::new(3)).build(Device::Cpu, 1)?;
         let card = Card::new(model.spec(), &["a", "b", "c"]);

@@ -1,4 +1,4 @@
-//! A parameter on its way into a file: checked, on the host, in the file's precision.
+//! Conversion of parameters for export: checked, on the host, in the precision of the file.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::HostTensor;
 
-/// A parameter as a file holds it: row by row, little-endian, f32 or f16.
+/// A parameter in the layout of a file: row-major, little-endian, f32 or f16.
 pub(super) struct Weight<'a> {
     pub name: &'a str,
     pub shape: Vec<usize>,
@@ -22,12 +22,12 @@ pub(super) struct Weight<'a> {
 }
 
 impl<'a> Weight<'a> {
-    /// All of `model`'s, in the order of its layers.
+    /// Returns all parameters of `model`, in the order of its layers.
     pub fn all(model: &'a Sequential, options: Options) -> Result<Vec<Self>, ExportError> {
         model.parameters().map(|(name, tensor)| Self::new(name, tensor, options)).collect()
     }
 
-    /// A copy of `tensor`, which may be a view.
+    /// Copies `tensor`, which may be a view.
     pub fn new(name: &'a str, tensor: &Tensor, options: Options) -> Result<Self, ExportError> {
         let tensor = HostTensor::copy_of(tensor)?;
         check_values(name, &tensor.values, options)?;
@@ -43,7 +43,7 @@ impl<'a> Weight<'a> {
         Ok(Self { name, shape: tensor.shape, half: options.half, bytes })
     }
 
-    /// How many numbers.
+    /// Returns the number of values.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
@@ -62,8 +62,8 @@ fn little_endian<T: Copy, const N: usize>(
     Ok(list)
 }
 
-/// Checks that all of a parameter's numbers are finite in the file's precision: no file of ours holds
-/// NaN or infinities.
+/// Checks that all values of a parameter are finite in the precision of the file: seqfit writes no NaN or
+/// infinity.
 pub(super) fn check(name: &str, tensor: &Tensor, options: Options) -> Result<(), ExportError> {
     check_values(name, &HostTensor::copy_of(tensor)?.values, options)
 }

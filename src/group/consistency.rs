@@ -1,14 +1,14 @@
-//! Whether all ranks have begun with the same.
+//! Checks that all ranks were started with the same settings.
 
 use super::{Group, GroupError};
 
-/// Something that must be the same on every rank: its name and its value, in words.
+/// A setting that must be the same on every rank: its name and its value as text.
 pub type RankSetting = (String, String);
 
-/// Compares `facts` between all ranks; every rank gets the same answer.
+/// Compares `facts` across all ranks; every rank gets the same result.
 ///
 /// # Errors
-/// [`GroupError::Differs`]: the first fact, of the first rank, that is not rank 0's.
+/// [`GroupError::Differs`]: the first setting, on the first rank, that differs from rank 0's.
 pub fn verify_consistent_across_ranks(
     group: &dyn Group,
     facts: &[RankSetting],
@@ -27,7 +27,7 @@ pub fn verify_consistent_across_ranks(
         fact.map_or("nothing", |(_, value)| value).to_owned()
     };
     for (rank, other) in (1..).zip(others) {
-        // What one of them alone has, too.
+        // Also settings that only one of the two ranks has.
         for (what, _) in first.iter().chain(other) {
             let (expected, found) = (value(first, what), value(other, what));
             if expected != found {

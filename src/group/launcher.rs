@@ -1,16 +1,17 @@
-//! What launchers tell the processes that they start by their environment: before MPI is asked, and where it is
-//! not built in.
+//! Reads the environment variables that launchers set for the processes they start. Needed before MPI starts,
+//! and in builds without MPI.
 
-/// A process among those that a launcher has started together.
+/// One of the processes that a launcher has started together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launched {
-    /// Its number, from 0.
+    /// Its rank, from 0.
     pub rank: usize,
-    /// How many there are.
+    /// The number of ranks.
     pub ranks: usize,
 }
 
-/// The variables of a process's number, which those alone have that were started, and of how many there are.
+/// The environment variables that hold a process's rank, which only launched processes have, and the number
+/// of ranks.
 const LAUNCHERS: [[&str; 2]; 4] = [
     // OpenMPI's mpirun
     ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"],
@@ -18,11 +19,11 @@ const LAUNCHERS: [[&str; 2]; 4] = [
     ["PMI_RANK", "PMI_SIZE"],
     // MVAPICH's
     ["MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"],
-    // srun; behind those that may be used within a Slurm job
+    // srun; after the launchers that may be used within a Slurm job
     ["SLURM_PROCID", "SLURM_NTASKS"],
 ];
 
-/// What this process's environment says; none where no launcher has started it.
+/// Returns what the environment says about this process, or `None` if no launcher started it.
 pub fn from_env() -> Option<Launched> {
     from(|name| std::env::var(name).ok())
 }
@@ -47,16 +48,16 @@ mod tests {
     }
 
     #[test]
-    fn launchers_tell_a_process_its_number() {
+    fn the_rank_is_read_from_the_launchers_variables() {
         let expected = Some(Launched { rank: 3, ranks: 6 });
         let open_mpi = [("OMPI_COMM_WORLD_RANK", "3"), ("OMPI_COMM_WORLD_SIZE", "6")];
         assert_eq!(launched(&open_mpi), expected);
         let slurm = [("SLURM_PROCID", "3"), ("SLURM_NTASKS", "6")];
         assert_eq!(launched(&slurm), expected);
-        // mpirun within a job's script, which is a task itself.
+        // mpirun within a job script, which is itself a task.
         let within = [&open_mpi[..], &[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1")]].concat();
         assert_eq!(launched(&within), expected);
-        // A job's shell knows how many there will be, and is none of them.
+        // A job's shell knows how many tasks there will be, but is not one of them.
         assert_eq!(launched(&slurm[1..]), None);
         assert_eq!(launched(&[]), None);
         assert_eq!(launched(&[("PMI_RANK", "0"), ("PMI_SIZE", "many")]), None);

@@ -1,41 +1,41 @@
-//! The ranks that are on one machine: what they share, and how to end them when they hang.
+//! The ranks on one machine: what they share, and how to end them when they hang.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-/// The ranks on one machine, seen from one of them.
+/// The ranks on one machine, as seen from one of them.
 #[derive(Clone, Debug)]
 pub struct LocalRanks {
-    /// This one's number among them, from 0.
+    /// This rank's number among them, from 0.
     pub local_rank: usize,
-    /// How many they are.
+    /// The number of ranks on this machine.
     pub local_size: usize,
-    /// How many of them may use the very processors that this one may.
+    /// The number of them that may run on exactly the same processors as this one.
     pub same_processors: usize,
     processes: Vec<Process>,
 }
 
-/// What a rank tells its neighbours of itself.
+/// The data that a rank sends to the others about itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LocalRank {
-    /// A number for the machine.
+    /// A number that identifies the machine.
     machine: u64,
     process: Process,
-    /// A number for the processors that it may use.
+    /// A number that identifies the set of processors it may use.
     processors: u64,
 }
 
-/// A process: its number may become another's when it has ended.
+/// A process. Its number may be reused for another process after it has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Process {
     number: u64,
-    /// Its start, in whatever unit.
+    /// Its start time, in arbitrary units.
     started: u64,
 }
 
 impl LocalRanks {
-    /// Those of the rank of that number among all.
+    /// Returns the local ranks of the given rank, from the data of all ranks.
     pub(super) fn of(rank: usize, all: &[LocalRank]) -> Self {
         let own = all.get(rank).copied().unwrap_or_default();
         let is_near = |theirs: &&LocalRank| theirs.machine == own.machine;
@@ -49,10 +49,11 @@ impl LocalRanks {
         }
     }
 
-    /// Sees to it that the ranks on this machine and their launcher end. `MPI_Abort` asks the launcher to end all
-    /// processes, and that waits until all hosts have done so: behind a cut link for as long as TCP tries, a
-    /// quarter of an hour. So a process of its own, which nobody ends with the ranks, ends what is left soon
-    /// after: the ranks, which may be stopped, and then the launcher, which is asked first.
+    /// Makes sure that the ranks on this machine and their launcher end. `MPI_Abort` asks the launcher to end
+    /// all processes and waits until all hosts have done so, which across a broken link lasts as long as TCP
+    /// retries: a quarter of an hour. Therefore a separate process, which is not ended with the ranks, soon
+    /// ends the remaining ones: first the ranks, which may be stopped, and then the launcher, which is first
+    /// sent SIGTERM.
     pub(super) fn end(&self) {
         const SCRIPT: &str = "\
             end() { [ \"$(cut -d' ' -f22 /proc/$2/stat)\" = \"$3\" ] && kill -$1 $2; }; \
@@ -65,20 +66,20 @@ impl LocalRanks {
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "sh"]).args(numbers.map(|number| number.to_string()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Where that cannot be done, they end when they end.
+        // If it cannot be started, the ranks end whenever MPI gets to it.
         let _ = command.process_group(0).spawn();
     }
 }
 
 impl LocalRank {
-    /// This process.
+    /// Describes this process.
     pub fn this() -> Self {
         let number = |text: Option<&str>| {
             let mut hasher = DefaultHasher::new();
             text.hash(&mut hasher);
             hasher.finish()
         };
-        // Drawn anew whenever the machine starts, and the same in all of its containers.
+        // Drawn at random every time the machine boots, and the same in all of its containers.
         let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let processors = status.lines().find(|line| line.starts_with("Cpus_allowed_list"));
@@ -91,22 +92,22 @@ impl LocalRank {
         }
     }
 
-    /// As numbers, to be sent.
+    /// Returns the fields as numbers, for sending.
     pub fn numbers(self) -> [u64; 4] {
         [self.machine, self.process.number, self.process.started, self.processors]
     }
 
-    /// One that was sent.
+    /// Rebuilds the value from the numbers that were sent.
     pub fn of([machine, number, started, processors]: [u64; 4]) -> Self {
         Self { machine, process: Process { number, started }, processors }
     }
 }
 
 impl Process {
-    /// The nearest process above this one that is a launcher.
+    /// Returns the nearest ancestor process that is a launcher.
     fn launcher() -> Option<Self> {
         const NAMES: [&str; 4] = ["mpirun", "mpiexec", "orterun", "prterun"];
-        /// A rank's parent is the launcher itself, a helper of its, or a shell of the user's.
+        /// A rank's parent is the launcher itself, one of its helpers, or a shell of the user's.
         const LEVELS: usize = 4;
         let mut number = std::os::unix::process::parent_id().into();
         for _ in 0..LEVELS {
@@ -120,17 +121,18 @@ impl Process {
     }
 }
 
-/// What Linux tells of a process.
+/// A process's entry in `/proc`.
 struct Stat {
     process: Process,
     parent: u64,
-    /// The name that it was called by.
+    /// The name of its executable.
     name: String,
 }
 
 impl Stat {
     fn of(number: u64) -> Option<Self> {
-        // "123 (mpirun) S 100 …": the parent is the second field behind the name, the start the twentieth.
+        // "123 (mpirun) S 100 …": the parent is the second field after the name, the start time the
+        // twentieth.
         let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
         let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
         let mut fields = rest.split_whitespace();
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_those_on_the_same_machine() {
+    fn local_ranks_are_those_on_the_same_machine() {
         let rank = |machine, processors| LocalRank { machine, processors, ..LocalRank::default() };
         let all = [rank(1, 7), rank(2, 7), rank(1, 8), rank(1, 7)];
         let seen = |rank| {

@@ -1,8 +1,8 @@
-//! Several processes, or threads, that train one network together: its ranks.
+//! Ranks: several processes or threads that train one network together.
 //!
-//! A [`Group`] is what one rank sees of all: its number, and a few operations that every rank takes part in, in
-//! the same order. Training knows nothing of what is behind it: [`threads`] of one process, or, with the
-//! feature `mpi`, processes on one machine or many.
+//! A [`Group`] is one rank's view of all ranks: its rank and a few collective operations that every rank
+//! calls in the same order. Training does not depend on the backend: [`threads`] in one process or, with the
+//! feature `mpi`, processes on one machine or several.
 
 mod consistency;
 pub mod launcher;
@@ -10,6 +10,7 @@ pub mod launcher;
 mod local_ranks;
 #[cfg(feature = "mpi")]
 mod mpi;
+pub(crate) mod rank_shard;
 mod threads;
 
 use std::time::Duration;
@@ -26,38 +27,39 @@ pub use threads::{Threads, threads};
 use crate::native::LibtorchError;
 use crate::tensors::HostTensor;
 
-/// One rank's view of all. Every operation waits until all ranks have called it.
+/// One rank's view of the group. Every operation blocks until all ranks have called it.
 pub trait Group {
-    /// This rank's number, from 0.
+    /// Returns this rank's number, from 0.
     fn rank(&self) -> usize;
 
-    /// How many ranks there are.
+    /// Returns the number of ranks.
     fn size(&self) -> usize;
 
-    /// Whether this is one process that was not started to train with others: its steps need not be those
-    /// that any number of ranks would take.
+    /// Returns whether this is a single process that was not started for distributed training: its steps need
+    /// not be those that any number of ranks would take.
     fn is_single_process(&self) -> bool {
         false
     }
 
-    /// Replaces `values`, of which every rank has as many, by the sums over all ranks: the same, bit for bit, on
-    /// each of them. Up to 4 ranks are added up in pairs, as [`tree_reduce`] does it.
+    /// Replaces `values`, which have the same length on every rank, with their sums over all ranks. The
+    /// result is bitwise identical on all ranks. Up to 4 ranks are summed pairwise, like [`tree_reduce`]
+    /// does.
     ///
     /// # Errors
-    /// A rank that does not answer or has ended.
+    /// A rank that does not respond or has ended.
     fn all_reduce(&self, values: &mut [f32]) -> Result<(), GroupError>;
 
-    /// Whether [`all_reduce_tensor`](Self::all_reduce_tensor) takes what lies in this device's memory from there, and not by
-    /// way of the host.
+    /// Returns whether [`all_reduce_tensor`](Self::all_reduce_tensor) reads and writes this device's memory
+    /// directly instead of going through the host.
     fn is_device_aware(&self, device: Device) -> bool {
         let _ = device;
         false
     }
 
-    /// As [`all_reduce`](Self::all_reduce), of the f32 values in a tensor, whose elements lie one behind the other.
+    /// Like [`all_reduce`](Self::all_reduce), but sums the f32 values of a contiguous tensor in place.
     ///
     /// # Errors
-    /// A rank that does not answer or has ended.
+    /// A rank that does not respond or has ended.
     fn all_reduce_tensor(&self, tensor: &Tensor) -> Result<(), GroupError> {
         let HostTensor { shape, values } = HostTensor::copy_of(tensor)?;
         let mut values = values.to_vec();
@@ -65,69 +67,71 @@ pub trait Group {
         Ok(HostTensor::new(shape, values).copy_into(&mut tensor.shallow_clone())?)
     }
 
-    /// What every rank gave, in the order of their numbers, on each of them.
+    /// Returns what every rank passed, in rank order, on all ranks.
     ///
     /// # Errors
-    /// A rank that does not answer or has ended.
+    /// A rank that does not respond or has ended.
     fn all_gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, GroupError>;
 
-    /// Replaces `bytes` by those of rank 0.
+    /// Replaces `bytes` with those of rank 0.
     ///
     /// # Errors
-    /// A rank that does not answer or has ended.
+    /// A rank that does not respond or has ended.
     fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), GroupError>;
 }
 
-/// Why ranks cannot go on together.
+/// Why ranks cannot continue together.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroupError {
-    /// Some rank keeps the others waiting.
+    /// Some ranks did not respond in time.
     #[error(
-        "{} not answered within {} s and may have died or hang, or the network to it may be cut: the job ends here; \
-         more --rank-timeout allows for more",
+        "{} not answered within {} s: a crash, a hang or a broken network connection; the job stops here; \
+         raise --rank-timeout to wait longer",
         the_ranks(.ranks, "has", "have"),
         .waited.as_secs_f64()
     )]
     Silent {
-        /// Who.
+        /// The ranks that did not respond.
         ranks: Vec<usize>,
-        /// How long.
+        /// The time waited.
         waited: Duration,
-        /// The rank that tells of it, for all those that wait.
+        /// The rank that reports the error on behalf of all that waited.
         teller: usize,
     },
-    /// A rank has ended before its work was done; it knows why.
-    #[error("rank {0} has ended before the others: its own error says why")]
+    /// A rank ended before its work was done; that rank reports the reason.
+    #[error("rank {0} ended before the others: see its own error for the reason")]
     Ended(usize),
-    /// A rank began with something else.
+    /// A rank was started with different settings.
     #[error(
         "all ranks must have the same {what}, found {expected} on rank 0 and {found} on rank {rank}: start them \
          with the same program, data and options"
     )]
     Differs {
-        /// What.
+        /// The setting.
         what: String,
-        /// The first rank that has another.
+        /// The first rank that differs.
         rank: usize,
-        /// What rank 0 has.
+        /// Rank 0's value.
         expected: String,
-        /// What that rank has.
+        /// That rank's value.
         found: String,
     },
-    /// Rank 0 sent something else than was expected, which is a bug.
-    #[error("rank 0 sent what cannot be read ({0}): all ranks must run the same seqfit")]
+    /// Rank 0 sent something other than what was expected, which is a bug.
+    #[error(
+        "rank 0 sent data that cannot be parsed ({0}): all ranks must run the same version of seqfit"
+    )]
     Unreadable(String),
-    /// MPI does not do what was asked.
+    /// An MPI call failed.
     #[error("MPI: {0}")]
     Mpi(String),
-    /// libtorch does not.
+    /// A libtorch call failed.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
 }
 
 impl GroupError {
-    /// The rank whose word it is, where all ranks have the same error: the others need not repeat it.
+    /// Returns the rank that reports the error if all ranks have the same one; the others need not repeat it.
     pub fn teller(&self) -> Option<usize> {
         match self {
             Self::Silent { teller, .. } => Some(*teller),
@@ -138,7 +142,7 @@ impl GroupError {
     }
 }
 
-/// "rank 2 has", "ranks 2 and 3 have".
+/// Formats "rank 2 has", "ranks 2 and 3 have".
 fn the_ranks(ranks: &[usize], one: &str, many: &str) -> String {
     const MOST: usize = 8;
     match ranks {
@@ -155,7 +159,7 @@ fn the_ranks(ranks: &[usize], one: &str, many: &str) -> String {
     }
 }
 
-/// The only rank.
+/// The group of one process that trains alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SingleProcess;
 
@@ -185,9 +189,9 @@ impl Group for SingleProcess {
     }
 }
 
-/// Adds lists of the same length: the sum of the first half of them and that of the second, each found in the
-/// same way. So the sums of ranks that have added up their own pieces like this are those of all pieces. The
-/// sum is in the first list, the others are used up.
+/// Sums lists of the same length pairwise: the sum of the first half plus the sum of the second half, each
+/// computed the same way. If ranks have summed their own pieces like this, the sum over the ranks is the sum
+/// over all pieces. The result is in the first list; the contents of the others are overwritten.
 pub fn tree_reduce(lists: &mut [&mut [f32]]) {
     if lists.len() < 2 {
         return;
@@ -200,10 +204,10 @@ pub fn tree_reduce(lists: &mut [&mut [f32]]) {
     }
 }
 
-/// Rank 0's value of something, on every rank.
+/// Returns rank 0's value on every rank.
 ///
 /// # Errors
-/// As [`Group::broadcast`]; [`GroupError::Unreadable`] for what cannot be sent as JSON.
+/// Like [`Group::broadcast`]; [`GroupError::Unreadable`] for a value that cannot be sent as JSON.
 pub fn broadcast_object<T>(group: &dyn Group, own: T) -> Result<T, GroupError>
 where
     T: serde::Serialize + serde::de::DeserializeOwned,
@@ -228,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_added_in_pairs_whoever_has_them() {
+    fn pairwise_sums_do_not_depend_on_the_ranks() {
         let sum = |numbers: &[f32]| {
             let mut lists: Vec<[f32; 1]> = numbers.iter().map(|&number| [number]).collect();
             let mut lists: Vec<&mut [f32]> = lists.iter_mut().map(|list| &mut list[..]).collect();
@@ -236,7 +240,7 @@ mod tests {
             lists[0][0]
         };
         let pieces = [1e8, 3.0, -1e8, 5.0];
-        // 3 is lost in 1e8.
+        // 3 is lost when added to 1e8.
         assert_eq!(sum(&pieces), (1e8 + 3.0) + (-1e8 + 5.0));
         assert!(sum(&pieces) != ((1e8f32 + 3.0) - 1e8) + 5.0);
         assert_eq!(sum(&[sum(&pieces[..2]), sum(&pieces[2..])]), sum(&pieces));
@@ -244,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_are_named_in_words() {
+    fn errors_name_at_most_eight_ranks() {
         let said = |ranks: &[usize]| the_ranks(ranks, "has", "have");
         assert_eq!(said(&[2]), "rank 2 has");
         assert_eq!(said(&[2, 3]), "ranks 2 and 3 have");

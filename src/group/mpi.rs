@@ -1,9 +1,10 @@
-//! Ranks that are processes, on one machine or many, by MPI.
+//! Ranks that are processes, on one machine or several, connected by MPI.
 //!
-//! MPI itself waits for ever for a rank that is silent. Here everything is started without waiting, and asked
-//! for until it is done. Who has waited for half of the time that there is calls the roll: it asks all ranks,
-//! and whoever waits, in whatever operation, answers. When the time is over, those that have not answered are
-//! the ones that everybody waits for; the first that has tells of it.
+//! MPI itself waits forever for a rank that does not respond. Therefore every operation here is nonblocking
+//! and is polled until it is done. A rank that has waited for half of the timeout takes a roll call: it asks
+//! all ranks, and every rank that is waiting, in any operation, answers. When the timeout is over, the ranks
+//! that have not answered are the ones that everyone is waiting for; the first rank that has answered reports
+//! them.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -13,22 +14,24 @@ use tch::{Cuda, Device, Kind, Tensor};
 
 use super::local_ranks::{LocalRank, LocalRanks};
 use super::{Group, GroupError};
-use crate::data::rank_shard::MICROBATCHES;
+use crate::group::rank_shard::MICROBATCHES;
 use crate::native::mpi::{Parcel, Pending, Tag, World};
 
-/// Elements of one operation at most: MPI counts them in 31 bits.
+/// The maximum number of elements per operation: MPI counts them in 31 bits.
 const AT_ONCE: usize = 1 << 28;
-/// What is left of the time that is allowed for ending all processes: so much, and at most that share of it.
+/// The part of the timeout that is reserved for ending all processes: this duration, and at most this
+/// fraction.
 const TO_END: Duration = Duration::from_secs(5);
 const MOST_TO_END: f64 = 0.4;
-/// The share of the time of waiting after which the roll is called.
+/// The fraction of the waiting time after which the roll call starts.
 const CALL: f64 = 0.5;
-/// How long a rank that waits takes to answer.
+/// The time that a waiting rank needs to answer.
 const TO_ANSWER: Duration = Duration::from_millis(200);
-/// The share of the time that may pass between two looks at what is pending: more is this rank's own sleep.
+/// The longest gap between two polls, as a fraction of the waiting time: a longer gap means that this rank
+/// itself was asleep.
 const LONGEST_GAP: f64 = 0.05;
 
-/// A rank that is a process which MPI has started.
+/// A rank that is a process started by MPI.
 #[derive(Debug)]
 pub struct Mpi {
     world: World,
@@ -36,7 +39,7 @@ pub struct Mpi {
     timeout: Duration,
     /// The number of the last operation.
     turn: Cell<u64>,
-    /// Lists of the last sum, to be used again.
+    /// Buffers of the last sum, to be reused.
     lists: RefCell<[Vec<f32>; 2]>,
     reaches_gpus: bool,
 }
@@ -54,10 +57,10 @@ impl From<tch::TchError> for GroupError {
 }
 
 impl Mpi {
-    /// Starts MPI, once in a process. A rank that keeps the others waiting for `timeout` is an error of theirs.
+    /// Starts MPI, once per process. If a rank does not respond within `timeout`, the others return an error.
     ///
     /// # Errors
-    /// MPI's own.
+    /// MPI's own errors.
     pub fn start(timeout: Duration) -> Result<Self, GroupError> {
         let (world, all) = World::start(LocalRank::this().numbers())?;
         let all: Vec<LocalRank> = all.into_iter().map(LocalRank::of).collect();
@@ -71,12 +74,12 @@ impl Mpi {
         })
     }
 
-    /// How long a rank waits for others that have so much time, so that all processes have ended in it.
+    /// Returns how long a rank waits for the others so that all processes have ended within `timeout`.
     pub fn patience(timeout: Duration) -> Duration {
         timeout - TO_END.min(timeout.mul_f64(MOST_TO_END))
     }
 
-    /// The ranks on this one's machine.
+    /// Returns the ranks on this machine.
     pub fn local_ranks(&self) -> &LocalRanks {
         &self.local_ranks
     }
@@ -89,7 +92,8 @@ impl Mpi {
         self.world.abort()
     }
 
-    /// As [`finish`](Self::finish); where that fails, the others will not come to MPI's end any more.
+    /// Like [`finish`](Self::finish), but after a failure no longer expects the other ranks to reach MPI's
+    /// finalization.
     fn wait<M>(&self, pending: Result<Pending<M>, String>) -> Result<M, GroupError> {
         let turn = self.turn.get() + 1;
         self.turn.set(turn);
@@ -97,11 +101,12 @@ impl Mpi {
         done.inspect_err(|_| self.world.give_up())
     }
 
-    /// Waits until it is done: asking all the time at first, as it takes microseconds where no rank is late, and
-    /// then less and less often, so that a late rank on the same processor is not held up.
+    /// Waits until the operation is done. It polls continuously at first, because without a late rank it
+    /// takes microseconds, and then less and less often, so that a late rank on the same processor is not
+    /// held up.
     ///
-    /// Time in which this process itself was stopped is not the others' fault: a rank that has hung and is
-    /// woken, as launchers do before they end one, must not blame those that have waited for it.
+    /// Time during which this process itself was stopped does not count against the others: a rank that hung
+    /// and is woken, which launchers do before they end one, must not blame the ranks that waited for it.
     fn finish<M>(&self, mut pending: Pending<M>, turn: u64) -> Result<M, GroupError> {
         const SPINNING: Duration = Duration::from_micros(200);
         let (world, own) = (&self.world, self.world.rank());
@@ -110,7 +115,7 @@ impl Mpi {
         let call = most.mul_f64(CALL);
         let longest_gap = most.mul_f64(LONGEST_GAP);
         let (mut waited, mut asked) = (Duration::ZERO, Instant::now());
-        // Who is there.
+        // Which ranks have answered the roll call.
         let mut roll: Option<Vec<bool>> = None;
         while !pending.is_done()? {
             let now = Instant::now();
@@ -124,8 +129,8 @@ impl Mpi {
             let mut calls = waited >= call;
             while let Some((rank, their_turn)) = world.heard(Tag::Call)? {
                 world.tell(rank, Tag::Answer, their_turn)?;
-                // So that both know the same when their time is over; older ones are of waiting that ended,
-                // or of ranks that will call this one again.
+                // So that both have the same answers when their time is over. Older calls belong to waits
+                // that have ended, or to ranks that will call this one again.
                 calls |= their_turn >= turn;
             }
             let closed = world.heard(Tag::Close)?.is_some();
@@ -139,7 +144,7 @@ impl Mpi {
                 }
             }
             if closed {
-                // Another's time is over; this one's is as soon as the answers are here.
+                // Another rank's time is over; this rank's ends as soon as the answers are in.
                 most = most.min(waited + TO_ANSWER);
             }
             if let Some(present) = roll.as_ref().filter(|_| waited >= most) {
@@ -154,9 +159,9 @@ impl Mpi {
         pending.take().ok_or_else(|| GroupError::Mpi("it is not done".to_owned()))
     }
 
-    /// Replaces a list by the sums over all ranks, added up in pairs: each rank is sent a part of everybody's
-    /// list, sums it, and sends the sums to all. That is as much as any way to sum sends at least, and what
-    /// lies on a GPU never leaves it for the host, which MPI's own sums would copy it to.
+    /// Replaces a list with the sums over all ranks, computed pairwise: each rank receives one part of every
+    /// rank's list, sums it, and sends the sums to all. Any summation sends at least this much data. Data on
+    /// a GPU is never copied to the host, which MPI's own reductions would do.
     fn sum_in_pairs(&self, list: &Tensor) -> Result<(), GroupError> {
         let _no_grad = tch::no_grad_guard();
         let (own, size, length) = (self.world.rank(), self.world.size(), list.numel());
@@ -168,7 +173,7 @@ impl Mpi {
             list.f_narrow(0, part.start as i64, part.len() as i64)
         };
         let traded = |sends: &[Parcel], receives: &[Parcel]| -> Result<(), GroupError> {
-            // What is sent must have been computed.
+            // The data to send must have been computed.
             if let Device::Cuda(index) = list.device() {
                 Cuda::synchronize(index as i64);
             }
@@ -196,13 +201,14 @@ impl Mpi {
     }
 }
 
-/// How long to sleep before the next look: MPI brings things on while it is asked, so not for long at first;
-/// what has taken long will take longer, and a late rank may want the processor.
+/// Returns how long to sleep before the next poll. MPI makes progress only while it is polled, so the first
+/// sleeps are short; an operation that has taken long will take longer, and a late rank may need the
+/// processor.
 fn nap(waited: Duration) -> Duration {
     (waited / 20).clamp(Duration::from_micros(10), Duration::from_millis(1))
 }
 
-/// As [`tree_reduce`](super::tree_reduce).
+/// Sums tensors in the same order as [`tree_reduce`](super::tree_reduce).
 fn added_in_pairs(lists: &[Tensor]) -> Result<Tensor, GroupError> {
     let (first, second) = lists.split_at(lists.len() / 2);
     match (first, second) {
@@ -229,7 +235,7 @@ impl Group for Mpi {
             return Ok(());
         }
         for part in values.chunks_mut(AT_ONCE) {
-            // As many as may come to the same bits.
+            // Up to this many ranks, the sums are bitwise independent of the number of ranks.
             if self.world.size() <= MICROBATCHES {
                 let list = Tensor::f_from_slice(part)?;
                 self.sum_in_pairs(&list)?;
@@ -262,8 +268,8 @@ impl Group for Mpi {
         let [_, all] = self.wait(self.world.gather(own.to_vec(), &lengths))?;
         let mut rest = &all[..];
         let mut take = |length: usize| {
-            let (part, behind) = rest.split_at(length.min(rest.len()));
-            rest = behind;
+            let (part, tail) = rest.split_at(length.min(rest.len()));
+            rest = tail;
             part.to_vec()
         };
         Ok(lengths.into_iter().map(&mut take).collect())
@@ -281,7 +287,7 @@ impl Group for Mpi {
     }
 }
 
-/// The numbers that lie in these bytes.
+/// Decodes the numbers in these bytes.
 fn numbers(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     bytes
         .chunks_exact(8)

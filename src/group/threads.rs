@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::{Group, GroupError, tree_reduce};
 
-/// A rank that is a thread of this process; dropping it tells the others that it has ended.
+/// A rank that is a thread of this process; dropping it signals the others that it has ended.
 #[derive(Debug)]
 pub struct Threads {
     hall: Arc<Hall>,
     rank: usize,
 }
 
-/// So many ranks, each for a thread of its own. One that keeps the others waiting for `timeout` is an error
-/// of theirs.
+/// Creates `size` ranks, each for a separate thread. If a rank does not respond within `timeout`, the others
+/// return an error.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,7 +38,7 @@ pub fn threads(size: usize, timeout: Duration) -> Vec<Threads> {
     (0..size).map(|rank| Threads { hall: Arc::clone(&hall), rank }).collect()
 }
 
-/// Where they meet.
+/// The state that the ranks share.
 #[derive(Debug)]
 struct Hall {
     size: usize,
@@ -53,7 +53,8 @@ struct State {
     ended: BTreeSet<usize>,
 }
 
-/// One operation: everybody gives, then everybody takes, and the next can begin.
+/// One collective operation: every rank contributes, then every rank takes the result, and the next can
+/// begin.
 #[derive(Debug)]
 struct Round {
     given: Vec<Option<Vec<u8>>>,
@@ -62,7 +63,7 @@ struct Round {
 }
 
 impl Threads {
-    /// What all have given.
+    /// Contributes `own` and returns what all ranks contributed.
     fn meet(&self, own: Vec<u8>) -> Result<Arc<Vec<Vec<u8>>>, GroupError> {
         let deadline = Instant::now() + self.hall.timeout;
         let mut state = self.hall.lock();
@@ -94,7 +95,7 @@ impl Threads {
         state: MutexGuard<'a, State>,
         deadline: Instant,
     ) -> Result<MutexGuard<'a, State>, GroupError> {
-        // One that has ended may have given before.
+        // A rank that has ended may have contributed first.
         let absent =
             |rank: &&usize| state.round.result.is_none() && state.round.given[**rank].is_none();
         if let Some(&rank) = state.ended.iter().find(absent) {
@@ -167,7 +168,7 @@ mod tests {
     use super::super::verify_consistent_across_ranks;
     use super::*;
 
-    /// What `work` gives on each of so many ranks.
+    /// Returns the results of `work` on each of `size` ranks.
     fn on_each<T: Send>(
         size: usize,
         timeout: Duration,
@@ -184,7 +185,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn every_rank_gets_all() {
+    fn every_rank_gets_the_result() {
         let all = on_each(4, LONG, |group| {
             for round in 0..100 {
                 let mut values = [group.rank() as f32, round as f32];
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ends_is_named_by_the_others() {
+    fn a_rank_that_ends_is_named_by_the_others() {
         let errors = on_each(3, LONG, |group| match group.rank() {
             1 => None,
             _ => Some(group.all_reduce(&mut [0.0]).unwrap_err()),
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_keeps_the_others_waiting_is_named() {
+    fn a_rank_that_does_not_respond_is_named() {
         let errors = on_each(3, Duration::from_millis(300), |group| {
             if group.rank() == 2 {
                 std::thread::sleep(Duration::from_millis(900));
@@ -221,7 +222,7 @@ mod tests {
         });
         let named = |error: &Option<GroupError>| match error {
             Some(GroupError::Silent { ranks, teller, .. }) => (ranks == &[2], *teller),
-            // The other has given up, and ended.
+            // The other rank has given up and ended.
             Some(GroupError::Ended(_)) => (true, 0),
             _ => (false, 0),
         };
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_said_on_every_rank() {
+    fn a_differing_setting_is_an_error_on_every_rank() {
         let fact = |name: &str, value: usize| (name.to_owned(), value.to_string());
         let errors = on_each(3, LONG, |group| {
             let facts = [fact("seed", 7), fact("batch size", 32 + group.rank() / 2)];

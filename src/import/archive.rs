@@ -8,7 +8,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::error::Problem;
 use super::memory_budget::MemoryBudget;
 
-/// The most records that an archive may have; a network of a thousand layers has a few thousand.
+/// Maximum number of records in an archive; a network of a thousand layers has a few thousand.
 const MOST_RECORDS: usize = 1 << 16;
 
 /// An archive in memory.
@@ -38,12 +38,12 @@ impl<'a> Archive<'a> {
         self.names.iter().map(String::as_str)
     }
 
-    /// Whether there is a record of this name.
+    /// Returns whether there is a record of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.zip.index_for_name(name).is_some()
     }
 
-    /// A record that is stored or deflated: all of it, or an error.
+    /// Reads a whole record that is stored or deflated, or returns an error.
     pub(super) fn read(
         &mut self,
         name: &str,
@@ -51,7 +51,7 @@ impl<'a> Archive<'a> {
     ) -> Result<Vec<u8>, Problem> {
         let at = |message: String| damaged(format!("record {name:?}: {message}"));
         let place = self.zip.index_for_name(name).ok_or_else(|| at("it is missing".to_owned()))?;
-        // Without unpacking: a method that is not known is no damage.
+        // Without decompressing: an unknown method is not damage.
         let record = self.zip.by_index_raw(place).map_err(|error| at(error.to_string()))?;
         let (method, encrypted) = (record.compression(), record.encrypted());
         drop(record);
@@ -68,7 +68,7 @@ impl<'a> Archive<'a> {
         let record = self.zip.by_index(place).map_err(|error| at(error.to_string()))?;
         let size = usize::try_from(record.size()).unwrap_or(usize::MAX);
         let mut bytes = budget.list(size)?;
-        // One more than it says: what lies about its size is noticed, and the checksum is compared at
+        // One byte more than it claims: a wrong size is detected, and the checksum is compared at
         // the end.
         let read = record.take(size as u64 + 1).read_to_end(&mut bytes);
         read.map_err(|error| at(error.to_string()))?;
@@ -79,10 +79,10 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// What marks the end of an archive's table of contents.
+/// The signature at the end of an archive's table of contents.
 const END: &[u8] = b"PK\x05\x06";
 
-/// Why an archive has no table of contents: it lies at the end, which is missing from a file that is cut.
+/// Returns why an archive has no table of contents: it is at the end, which is missing from a truncated file.
 fn unopened(bytes: &[u8], error: zip::result::ZipError) -> Problem {
     match bytes.windows(END.len()).any(|window| window == END) {
         true => damaged(error),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_whole_and_every_flipped_bit_is_noticed() -> Result<(), Problem> {
+    fn records_are_read_whole_and_every_flipped_bit_is_detected() -> Result<(), Problem> {
         let content = b"some content that is long enough";
         let whole = archive(CompressionMethod::Stored, content);
         let read = |bytes: &[u8]| Archive::open(bytes)?.read("a", &mut MemoryBudget::new(99, 1));

@@ -1,4 +1,4 @@
-//! The card that travels in seqfit's own files: JSON that says what the network is.
+//! The card in seqfit's own files: JSON that describes the network.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub use crate::export::CARD;
 /// The longest card that is read, in bytes.
 const MOST: usize = 1 << 20;
 
-/// What is taken from a card; it may say more.
+/// The fields read from a card; it may have more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// The network.
@@ -19,26 +19,26 @@ pub struct Card {
     /// Names of the classes, in the order of the network's outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
-    /// Everything that it says, for people.
+    /// All its fields, for display.
     #[serde(flatten)]
     pub rest: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Card {
-    /// Returns how pictures become what the network takes: as the card says; of one from before that was
-    /// written down, as the catalog has it for the data that it names.
+    /// Returns how pictures are converted to the network's input: as recorded in the card; for an older card without
+    /// it, the catalog's preparation for the data that the card names.
     pub fn preparation(&self) -> Option<Preparation> {
         let named = self.text("/input/preparation").and_then(|name| name.parse().ok());
         named.or_else(|| Preparation::of_name(self.text("/training/data/name")?))
     }
 
-    /// Returns the text at a place in the rest of the card.
+    /// Returns the text at a JSON pointer in the rest of the card.
     fn text(&self, pointer: &str) -> Option<&str> {
         let (first, inner) = pointer.strip_prefix('/')?.split_once('/')?;
         self.rest.get(first)?.pointer(&format!("/{inner}"))?.as_str()
     }
 
-    /// Reads a card. What cannot be read is no card: the weights stand without it, and the network that
+    /// Reads a card. An unreadable one counts as none: the weights are usable without it, and the network that
     /// it should describe is checked against them anyway.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         serde_json::from_slice(text.get(..text.len().min(MOST))?).ok()

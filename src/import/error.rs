@@ -1,4 +1,4 @@
-//! What can be wrong with a file of weights.
+//! Problems of files of weights.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,30 +19,30 @@ pub enum ImportError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Something is wrong with what it holds.
+    /// The contents are invalid.
     #[error("{path}: {problem}")]
     Problem {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: Problem,
     },
 }
 
-/// What is wrong with the contents of a file.
+/// A problem with the contents of a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// Nothing that is known.
+    /// An unknown kind of file.
     #[error(
-        "this is no file of weights that seqfit reads: give safetensors, a state_dict saved with \
+        "this is not a file of weights that seqfit reads: give safetensors, a state_dict saved with \
          torch.save, TorchScript, .npz, .weights.h5 or .keras"
     )]
     Unknown,
-    /// PyTorch's format of before 1.6, or any other bare pickle.
+    /// PyTorch's format before 1.6, or any other bare pickle.
     #[error(
         "this is a bare pickle, as torch.save wrote it before PyTorch 1.6, and seqfit reads none: save it \
-         anew in Python with torch.save(torch.load(OLD, weights_only=True), NEW)"
+         again in Python with torch.save(torch.load(OLD, weights_only=True), NEW)"
     )]
     BarePickle,
     /// A single array.
@@ -56,7 +56,7 @@ pub enum Problem {
         /// The part that is missing.
         message: String,
     },
-    /// A file that is damaged or made up: it contradicts its own checksum or structure.
+    /// A file that is damaged or forged: it contradicts its own checksum or structure.
     #[error("this {format} file is damaged: {message}: save it again, or fetch it again")]
     Damaged {
         /// The kind of file.
@@ -64,7 +64,7 @@ pub enum Problem {
         /// Which rule it breaks.
         message: String,
     },
-    /// A whole file that has what is not read here.
+    /// A complete file with contents that are not supported here.
     #[error("this {format} file has what seqfit does not read: {message}")]
     Unsupported {
         /// The kind of file.
@@ -72,12 +72,12 @@ pub enum Problem {
         /// The unsupported part, and the cure.
         message: String,
     },
-    /// A file packed as a whole.
-    #[error("this file is packed by {0}, and seqfit reads what is in it alone: unpack it first")]
+    /// A file compressed as a whole.
+    #[error("this file is packed by {0}, and seqfit reads only what is in it: unpack it first")]
     Packed(&'static str),
-    /// A pickle that would run something.
+    /// A pickle that would run code.
     #[error(
-        "its pickle asks for {0:?}, which is no part of a state_dict; seqfit runs nothing that is in a \
+        "its pickle asks for {0:?}, which is not part of a state_dict; seqfit runs nothing that is in a \
          file: save model.state_dict() instead"
     )]
     Global(String),
@@ -87,25 +87,25 @@ pub enum Problem {
          it should be, save it uncompressed"
     )]
     TooMuch {
-        /// How many it may ask for.
+        /// The number of bytes it may ask for.
         most: usize,
     },
     /// Too little memory.
     #[error("{bytes} bytes of memory are needed: free some, or use another machine")]
     Memory {
-        /// How many bytes.
+        /// The number of bytes.
         bytes: usize,
     },
     /// A file that has no tensors, or several sets of them.
     #[error("a state_dict is expected, and {0}: save model.state_dict() alone")]
     NoStateDict(String),
-    /// A kind of file of which only the tensors can be listed.
+    /// A kind of file of which the tensors can only be listed.
     #[error(
         "seqfit inspect lists what is in an ONNX file, but its network cannot be imported: save the \
          weights as safetensors or as a state_dict"
     )]
     OnlyInspected,
-    /// Numbers that are no weights.
+    /// Numbers of a type that weights cannot have.
     #[error("tensor {name:?} must be of {}, found {found}: convert it", Dtype::WEIGHTS)]
     Dtype {
         /// The tensor.
@@ -121,7 +121,7 @@ pub enum Problem {
     NotFinite {
         /// The tensor.
         name: String,
-        /// Where, counted row by row from 0.
+        /// Its index, counted row by row from 0.
         position: usize,
         /// NaN or an infinity.
         found: f32,
@@ -129,7 +129,7 @@ pub enum Problem {
     /// Tensors that belong to no Dense layer.
     #[error(
         "seqfit's networks have Flatten, Dense and Dropout layers, each Dense with a matrix of weights \
-         and a vector of biases; these tensors are of others:{}",
+         and a vector of biases; these tensors belong to others:{}",
         lines(.0)
     )]
     NotDense(Vec<String>),
@@ -141,13 +141,13 @@ pub enum Problem {
         lines(.0)
     )]
     Unnamed(Vec<String>),
-    /// Matrices that fit both ways round.
+    /// Matrices that fit in both orientations.
     #[error(
         "the matrices {0:?} do not show which way round they are, [outputs, inputs] as in PyTorch or \
          [inputs, outputs] as in Keras: save them with names that end in \"weight\" or in \"kernel\""
     )]
     Sides(Vec<String>),
-    /// Layers whose order neither names nor shapes determine.
+    /// Layers whose order is determined by neither names nor shapes.
     #[error(
         "the names {names:?} do not determine which layer is first, and by their shapes several orders fit: \
          number them in their order (\"fc1.weight\", \"fc2.weight\"){}",
@@ -169,23 +169,23 @@ pub enum Problem {
          else --network"
     )]
     Neighbors(String),
-    /// A first matrix that may be an embedding's.
+    /// A first matrix that may be that of an embedding.
     #[error(
         "{0} is square and has no bias: it may be an embedding's, and the file does not say: give the whole \
          network with --network"
     )]
     Embedding(String),
-    /// The tensors are not those of the network.
+    /// The tensors do not match the network.
     #[error("its tensors are not those of the network:{}", lines(.0))]
     Mismatch(Vec<String>),
-    /// The network has a layer that is not known.
+    /// The network has an unsupported layer.
     #[error(
         "its network has a layer that seqfit does not know, {layer}: known are Flatten, Dense, Dropout and \
          activations, one after the other{}",
         lines(.tensors)
     )]
     Layer {
-        /// The layer, with the setting that is not known.
+        /// The layer, with its unsupported setting.
         layer: String,
         /// The tensors that belong to no Dense layer.
         tensors: Vec<String>,
@@ -193,17 +193,17 @@ pub enum Problem {
     /// A network breaks a rule.
     #[error("its network cannot be built: {0}")]
     Spec(#[from] SpecError),
-    /// Samples of another size.
+    /// An input shape that does not match the first layer.
     #[error(
         "the first layer takes {found} values, found input shape {shape:?}: its product must be that"
     )]
     InputShape {
-        /// What was asked for.
+        /// The shape given.
         shape: Vec<usize>,
         /// Values that the first layer takes.
         found: usize,
     },
-    /// A number of names other than the classes.
+    /// A number of names that differs from the number of classes.
     #[error("the network has {outputs} classes, found {names} class names: give one for each")]
     ClassNames {
         /// The network's classes.
@@ -216,12 +216,12 @@ pub enum Problem {
     Classes(DatasetProblem),
 }
 
-/// Only a format that keeps an order has one to be believed.
+/// Returns a further cure for formats that keep an order of tensors.
 fn order_cure(sorted: &bool) -> &'static str {
     if *sorted { "" } else { ", or say with --network that they lie in their order" }
 }
 
-/// A list below a sentence, a line each; the first forty.
+/// Lists items below a sentence, one per line; the first forty.
 fn lines(list: &[String]) -> String {
     let shown = list.iter().take(40).map(|line| format!("\n  {line}")).collect::<String>();
     match list.len().saturating_sub(40) {

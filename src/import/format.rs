@@ -1,4 +1,4 @@
-//! What kind of file bytes are of: by their contents, for names say anything.
+//! Detecting the kind of a file: by its contents, because names are unreliable.
 
 use std::fmt;
 
@@ -21,21 +21,21 @@ pub enum Format {
     KerasWeights,
     /// `model.save("….keras")`.
     Keras,
-    /// ONNX, whose tensors are listed alone.
+    /// ONNX, whose tensors can only be listed.
     Onnx,
 }
 
 impl Format {
-    /// The kind of file that these bytes are of.
+    /// Returns the kind of file that these bytes are from.
     ///
     /// # Errors
-    /// None that is known, or one that has to be saved again.
+    /// An unknown kind, or one that has to be saved again.
     pub fn of(bytes: &[u8]) -> Result<Self, Problem> {
         match bytes {
             [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::of_archive(bytes),
             [0x89, b'H', b'D', b'F', 13, 10, 26, 10, ..] => Ok(Self::KerasWeights),
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Err(Problem::SingleArray),
-            // The opcode of a protocol, from 2 on, when pickles began to have one.
+            // The opcode of a protocol, from 2 on, the first with such an opcode.
             [0x80, 2..=5, ..] => Err(Problem::BarePickle),
             // The length of a header, and its first character.
             [_, _, _, _, _, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),
@@ -68,7 +68,7 @@ impl Format {
         }
     }
 
-    /// The name that it goes by.
+    /// Returns its usual name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",

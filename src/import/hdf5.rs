@@ -1,4 +1,4 @@
-//! Keras's weights in HDF5: `.weights.h5`, and `.h5` of before Keras 3. Its optimiser's are left out.
+//! Keras's weights in HDF5: `.weights.h5`, and `.h5` from before Keras 3. The optimizer's are left out.
 
 use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
 use serde_json::Value;
@@ -12,15 +12,15 @@ use super::numbers::{Dtype, Order, count};
 use super::{Imported, ImportedTensor};
 use crate::export::keras::datatype;
 
-/// The deepest group that is looked into, and how many groups and tensors in all: Keras nests a handful.
+/// Maximum depth of groups, and maximum number of groups and tensors in total: Keras nests a handful.
 const DEEPEST: usize = 16;
 const MOST_OBJECTS: usize = 1 << 14;
 
-/// Reads a file, with the description of its network, if that lies elsewhere.
+/// Reads a file, with the description of its network, if that is stored elsewhere.
 pub(super) fn read(bytes: Vec<u8>, config: Option<Value>) -> Result<Imported, Problem> {
     let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     check_whole(&bytes)?;
-    // The bytes are copied once more for each tensor, and the file's own tables are read of them.
+    // The bytes are copied once more for each tensor, and the file's own tables are read from them.
     let file = File::from_bytes(bytes).map_err(damaged)?;
     let mut walk = Walk {
         tensors: Vec::new(),
@@ -83,7 +83,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The texts among a group's attributes. A description that cannot be read must not be missed.
+    /// Returns the texts among a group's attributes. An unreadable description must not be ignored.
     fn attributes(&mut self, group: &Group) -> Result<Attributes, Problem> {
         let mut texts = Attributes::new();
         for (name, value) in group.attrs().map_err(damaged)? {
@@ -99,13 +99,13 @@ impl Walk<'_> {
         match names.keys().find(|name| described(name) && !texts.contains_key(*name)) {
             Some(name) => Err(Problem::Unsupported {
                 format: "HDF5",
-                message: format!("its attribute {name:?} is no text: save the model again"),
+                message: format!("its attribute {name:?} is not text: save the model again"),
             }),
             None => Ok(texts),
         }
     }
 
-    /// Links may lead in circles.
+    /// Counts groups and tensors: links may form cycles.
     fn count(&mut self, depth: usize) -> Result<(), Problem> {
         self.objects += 1;
         if depth > DEEPEST || self.objects > MOST_OBJECTS {
@@ -114,7 +114,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The card that seqfit writes; one that cannot be read is none.
+    /// Reads the card that seqfit writes; an unreadable one counts as none.
     fn card(&mut self, dataset: &Dataset) -> Result<(), Problem> {
         if let Some(size) = stored(dataset)?.and_then(|size| usize::try_from(size).ok()) {
             // The library's two copies.
@@ -157,7 +157,7 @@ impl Walk<'_> {
         };
         if numbers.checked_mul(size).map(|bytes| bytes as u64) != Some(stored) {
             return Err(damaged(format!(
-                "dataset {name:?} of shape {shape:?} needs {size} bytes a number, found {stored} bytes"
+                "dataset {name:?} of shape {shape:?} needs {size} bytes per number, found {stored} bytes"
             )));
         }
         // The library's own copy, and ours.
@@ -185,7 +185,7 @@ impl Walk<'_> {
     }
 }
 
-/// The bytes of a dataset that lies in one piece, as Keras writes it: chunks could claim any size.
+/// Returns the size of a dataset stored in one piece, as Keras writes it: chunks could claim any size.
 fn stored(dataset: &Dataset) -> Result<Option<u64>, Problem> {
     Ok(match dataset.layout().map_err(damaged)? {
         Storage::Contiguous { address: Some(_), size } | Storage::Compact { size } => Some(size),
@@ -193,7 +193,7 @@ fn stored(dataset: &Dataset) -> Result<Option<u64>, Problem> {
     })
 }
 
-/// A text, or a list of texts.
+/// Returns a text, or a list of texts, as a list.
 fn list(value: AttrValue) -> Option<Vec<String>> {
     Some(match value {
         AttrValue::String(text)

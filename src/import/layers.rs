@@ -1,7 +1,7 @@
-//! Which tensors are the matrix and the biases of which Dense layer, in which order, and which way round.
+//! Which tensors are the matrix and the biases of which Dense layer, in which order and orientation.
 //!
-//! A reader that knows the layers (Keras's configs, TorchScript's code) says which tensors are theirs;
-//! otherwise names decide, and where they leave several answers it is an error: never a guess.
+//! A reader that knows the layers (Keras's configs, TorchScript's code) says which tensors belong to them;
+//! otherwise names decide, and where several assignments remain it is an error: never a guess.
 
 use super::error::Problem;
 use super::format::Format;
@@ -13,14 +13,14 @@ use super::{Imported, ImportedTensor};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DenseTensors<'a> {
     pub weight: &'a ImportedTensor,
-    /// Zeros, if there is none.
+    /// None means zeros.
     pub bias: Option<&'a ImportedTensor>,
-    /// Whether the matrix is [inputs, outputs], as Keras has it.
+    /// Whether the matrix is [inputs, outputs], as in Keras.
     pub transposed: bool,
 }
 
 impl DenseTensors<'_> {
-    /// [inputs, outputs]
+    /// Returns [inputs, outputs].
     pub(super) fn sizes(&self) -> [usize; 2] {
         match (self.weight.shape.as_slice(), self.transposed) {
             (&[inputs, outputs], true) | (&[outputs, inputs], false) => [inputs, outputs],
@@ -29,7 +29,7 @@ impl DenseTensors<'_> {
     }
 }
 
-/// The places of a Dense layer's tensors in [`Imported::tensors`], by a reader that knows its layers.
+/// The indices of a Dense layer's tensors in [`Imported::tensors`], from a reader that knows its layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
     pub weight: usize,
@@ -40,22 +40,22 @@ pub(super) struct Placed {
 #[derive(Debug)]
 pub(super) struct Dense<'a> {
     pub layers: Vec<DenseTensors<'a>>,
-    /// The names of the layers, where their tensors were found by name.
+    /// The names of the layers, if their tensors were found by name.
     pub owners: Option<Vec<String>>,
-    /// Whether a missing bias is known to be none, and not lost.
+    /// Whether a missing bias is known to be absent, and not lost.
     pub exact: bool,
 }
 
 /// The caller's knowledge of the network.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    /// The whole network: the order of the file is then taken where names do not determine one.
+    /// The whole network: the order of the file is then used where names do not determine one.
     pub network: bool,
-    /// The activations: unnamed arrays are then taken for weights and biases in turn.
+    /// The activations: unnamed arrays are then taken as alternating weights and biases.
     pub activation: bool,
 }
 
-/// Finds the Dense layers; every tensor must have its place.
+/// Finds the Dense layers; every tensor must belong to one.
 pub(super) fn dense(imported: &Imported, known: Known) -> Result<Dense<'_>, Problem> {
     let keras = matches!(imported.format, Format::Keras | Format::KerasWeights);
     if let Some(placed) = &imported.placed {
@@ -79,7 +79,7 @@ pub(super) fn dense(imported: &Imported, known: Known) -> Result<Dense<'_>, Prob
     Ok(Dense { layers: fitting(&pairs, &sides), owners, exact: false })
 }
 
-/// Keras keeps the state of a Dropout's random numbers among the weights.
+/// Returns whether a tensor is the state of a Dropout's random numbers, which Keras keeps among the weights.
 fn is_seed(tensor: &ImportedTensor) -> bool {
     tensor.name.contains("seed_generator")
 }
@@ -114,8 +114,8 @@ fn by_place<'a>(
     }
 }
 
-/// Arrays of which nothing is known but their order: a matrix, the vector after it, and so on. The vector
-/// after a matrix may as well be a norm's scale or the slopes of a PReLU: the user has to say what it is.
+/// Pairs arrays of which only the order is known: a matrix, the vector after it, and so on. The vector
+/// after a matrix could just as well be a norm's scale or the slopes of a PReLU: the user has to say what it is.
 fn unnamed<'a>(
     imported: &Imported,
     tensors: &[&'a ImportedTensor],
@@ -152,7 +152,7 @@ fn listed(tensors: &[ImportedTensor]) -> Vec<String> {
     names::described(&tensors.iter().collect::<Vec<_>>(), &[])
 }
 
-/// The ways round that the matrices may be, the likeliest first; one alone where names or format determine it.
+/// Returns the possible orientations of the matrices, the likeliest first; only one if names or format determine it.
 fn sides(format: Format, pairs: &[Pair<'_>]) -> Result<Vec<bool>, Problem> {
     let all = |role: Role| pairs.iter().all(|pair| pair.role == role);
     Ok(match format {
@@ -171,10 +171,10 @@ fn sides(format: Format, pairs: &[Pair<'_>]) -> Result<Vec<bool>, Problem> {
     })
 }
 
-/// The layers with the first of these ways round in which they are a chain.
+/// Returns the layers in the first of these orientations in which they form a chain.
 fn fitting<'a>(pairs: &[Pair<'a>], sides: &[bool]) -> Vec<DenseTensors<'a>> {
     let chain = sides.iter().map(|&side| with_side(pairs, side));
-    // Where none goes together, the comparison with the network says where.
+    // If none matches, the comparison with the network reports where.
     chain
         .clone()
         .find(|layers| order::is_chain(layers))
@@ -182,7 +182,7 @@ fn fitting<'a>(pairs: &[Pair<'a>], sides: &[bool]) -> Vec<DenseTensors<'a>> {
         .unwrap_or_default()
 }
 
-/// The layers with their matrices one way round.
+/// Returns the layers with their matrices in one orientation.
 pub(super) fn with_side<'a>(pairs: &[Pair<'a>], transposed: bool) -> Vec<DenseTensors<'a>> {
     pairs
         .iter()
@@ -201,7 +201,7 @@ mod tests {
     const NOTHING: Known = Known { network: false, activation: false };
     const ACTIVATION: Known = Known { network: false, activation: true };
 
-    /// The names of the matrices in order, with a star after those of Keras's side.
+    /// Returns the names of the matrices in order, with a star after those in Keras's orientation.
     fn order(format: Format, tensors: &[Shaped<'_>], known: Known) -> Result<String, String> {
         let tensor = |&(name, shape): &Shaped<'_>| ImportedTensor {
             name: name.to_owned(),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_come_in_order_and_the_right_way_round() {
+    fn layers_are_found_in_order_and_orientation() {
         let cases: [(Format, &[Shaped<'_>], &str); 6] = [
             (
                 Format::TorchStateDict,
@@ -236,7 +236,7 @@ mod tests {
                 ],
                 "9.weight 10.weight",
             ),
-            // Without numbers the shapes tell.
+            // Without numbers the shapes determine the order.
             (
                 Format::Safetensors,
                 &[("decoder.weight", &[2, 3]), ("encoder.weight", &[3, 4])],
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_an_error() {
+    fn an_ambiguous_order_is_an_error() {
         let error = |format, tensors: &[Shaped<'_>]| order(format, tensors, NOTHING).unwrap_err();
         let square = [("a.weight", &[3, 3][..]), ("b.weight", &[3, 3])];
         for format in [Format::Safetensors, Format::TorchStateDict, Format::Npz] {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn square_matrices_without_a_side_are_an_error() {
+    fn square_matrices_without_an_orientation_are_an_error() {
         let square: &[Shaped<'_>] = &[("arr_0", &[3, 3]), ("arr_1", &[3])];
         let error = order(Format::Npz, square, ACTIVATION).unwrap_err();
         assert!(error.contains("arr_0") && error.contains("which way round"), "{error}");

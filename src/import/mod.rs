@@ -1,21 +1,21 @@
-//! Networks from elsewhere: weights in the files of PyTorch, safetensors, NumPy and Keras.
+//! Importing networks: weights in the files of PyTorch, safetensors, NumPy and Keras.
 //!
-//! [`Imported::open`] reads a file by what is in it, whatever its name, as named tensors in their order,
-//! with the card that seqfit's own files carry. [`Imported::network`] makes the weights of a network of
-//! it, whose shapes are checked against a description that is given, found in the file, or drawn from
+//! [`Imported::open`] reads a file by its contents, not its name, as named tensors in order,
+//! with the card in seqfit's own files. [`Imported::network`] converts them to the weights of a
+//! network, whose shapes are checked against a description that is given, found in the file, or inferred from
 //! the shapes.
 //!
 //! ```no_run
-//! use seqfit::{Device, Sequential, import::{Imported, Wanted}};
+//! use seqfit::{Device, Sequential, import::{Imported, ImportOptions}};
 //!
-//! let network = Imported::open("theirs.pt")?.network(&Wanted::default())?;
+//! let network = Imported::open("theirs.pt")?.network(&ImportOptions::default())?;
 //! let mut model = Sequential::from_spec(network.spec, Device::Cpu, 0)?;
 //! model.set_weights(&network.weights)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Nothing in a file is ever run: a pickle is read by a machine that knows lists, dictionaries and
-//! tensors, and refuses everything else by its name. The memory that a file takes is bounded by its own
+//! Nothing in a file is ever run: pickles are read by an interpreter that knows lists, dictionaries and
+//! tensors, and rejects everything else by its name. The memory that a file takes is bounded by its own
 //! length: see [`MemoryBudget`].
 
 mod archive;
@@ -52,20 +52,20 @@ use std::path::Path;
 
 use crate::native::reserved;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// What kind of file it is.
+    /// The kind of file.
     pub format: Format,
-    /// Its tensors in the order of the file; of a checkpoint those of the network alone.
+    /// Its tensors in the order of the file; for a checkpoint only those of the network.
     pub tensors: Vec<ImportedTensor>,
-    /// What it says of itself, if seqfit wrote it, or of its network, if Keras did.
+    /// Its card if seqfit wrote it, or its description of the network if Keras did.
     pub card: Option<Card>,
-    /// The layer in its description that seqfit lacks, if there is one.
+    /// The unsupported layer in its description, if there is one.
     pub unsupported_layer: Option<String>,
-    /// Further texts in it, by their names.
+    /// Further texts in it, by name.
     pub metadata: BTreeMap<String, String>,
-    /// The tensors of its Dense layers, first to last, where the file says which they are.
+    /// The tensors of its Dense layers, first to last, if the file says which they are.
     placed: Option<Vec<layers::Placed>>,
 }
 
@@ -76,15 +76,15 @@ pub struct ImportedTensor {
     pub name: String,
     /// The type of its numbers in the file.
     pub dtype: Dtype,
-    /// Its sizes in the file; none for a scalar.
+    /// Its sizes in the file; empty for a scalar.
     pub shape: Vec<usize>,
-    /// Its values row by row, as f32; none of a type that is no floating-point number of 16, 32 or 64
+    /// Its values row by row, as f32; none for a type that is not a floating-point type of 16, 32 or 64
     /// bits.
     pub values: Option<Vec<f32>>,
 }
 
 impl Imported {
-    /// Tensors of which nothing more is known.
+    /// Creates a list of tensors without further information.
     fn new(format: Format, tensors: Vec<ImportedTensor>) -> Self {
         let (card, metadata) = (None, BTreeMap::new());
         Self { format, tensors, card, unsupported_layer: None, metadata, placed: None }
@@ -93,15 +93,15 @@ impl Imported {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is of no known kind, or is damaged.
+    /// A file that cannot be read, is of an unknown kind, or is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ImportError> {
         let path = path.as_ref();
         let unreadable = |source| ImportError::Read { path: path.to_owned(), source };
-        // Before it is opened: that would wait for whoever writes into a pipe.
+        // Checked before opening, which would wait for the writer of a pipe.
         let metadata = fs::metadata(path).map_err(unreadable)?;
         if !metadata.is_file() {
             let reason =
-                if metadata.is_dir() { "it is a folder" } else { "it is no ordinary file" };
+                if metadata.is_dir() { "it is a folder" } else { "it is not an ordinary file" };
             return Err(unreadable(io::Error::other(reason)));
         }
         let at = |problem| ImportError::Problem { path: path.to_owned(), problem };
@@ -113,10 +113,10 @@ impl Imported {
         Self::from_bytes(bytes).map_err(at)
     }
 
-    /// As [`open`](Self::open), of a file's bytes.
+    /// Like [`open`](Self::open), but from a file's bytes.
     ///
     /// # Errors
-    /// Bytes that are of no known kind of file, or of a damaged one.
+    /// Bytes of an unknown kind of file, or of a damaged one.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Problem> {
         match Format::of(&bytes)? {
             Format::Safetensors => safetensors::read(&bytes),

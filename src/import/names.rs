@@ -11,7 +11,7 @@ pub(super) enum Role {
     Weight,
     /// Keras's matrix, [inputs, outputs].
     Kernel,
-    /// A matrix whose name does not say which way round it is.
+    /// A matrix whose name does not determine its orientation.
     Matrix,
     /// The biases.
     Bias,
@@ -27,13 +27,13 @@ pub(super) struct Pair<'a> {
     pub bias: Option<&'a ImportedTensor>,
 }
 
-/// The tensors of Dense layers, each only with those of the same owner, in the order in which the owners
-/// appear, and the tensors that are of something else.
+/// Returns the tensors of Dense layers, each only with those of the same owner, in the order in which the owners
+/// appear, and the tensors that belong to something else.
 pub(super) fn pairs<'a>(
     tensors: &[&'a ImportedTensor],
 ) -> (Vec<Pair<'a>>, Vec<&'a ImportedTensor>) {
-    // Names such as "W1" and "fc1_bias" are read where no name has a separator: PyTorch's
-    // "attention.in_proj_weight" is no Linear's weight.
+    // Names such as "W1" and "fc1_bias" are read only if no name has a separator: PyTorch's
+    // "attention.in_proj_weight" is not a Linear's weight.
     let compact = !tensors.iter().any(|tensor| tensor.name.contains(['.', '/']));
     let mut places = HashMap::new();
     let mut groups: Vec<(String, Group<'a>)> = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn pairs<'a>(
 struct Group<'a> {
     weight: Option<(Role, &'a ImportedTensor)>,
     bias: Option<&'a ImportedTensor>,
-    /// Second ones of either kind.
+    /// Further tensors of either role.
     further: Vec<&'a ImportedTensor>,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Splits "fc1.weight" into the owner "fc1" and the role; none of another name.
+/// Splits "fc1.weight" into the owner "fc1" and the role; none for other names.
 fn named(name: &str, compact: bool) -> Option<(String, Role)> {
     // TensorFlow's variables end in the number of their output.
     let name = name.strip_suffix(":0").unwrap_or(name);
@@ -120,7 +120,7 @@ fn role(leaf: &str) -> Option<Role> {
     }
 }
 
-/// "W1", "b_1", "weights1", "fc1_weight"
+/// Parses "W1", "b_1", "weights1", "fc1_weight".
 fn compact_name(name: &str) -> Option<(String, Role)> {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
     if stem.len() < name.len() {
@@ -131,25 +131,25 @@ fn compact_name(name: &str) -> Option<(String, Role)> {
     Some((owner.to_owned(), role(leaf)?)).filter(|_| !is_other(owner))
 }
 
-/// Whether a layer is called as embeddings are, whose matrix looks like that of a Linear without bias.
+/// Returns whether a layer is named like an embedding, whose matrix looks like that of a Linear without bias.
 fn is_embedding(owner: &str) -> bool {
     let last = owner.rsplit(['.', '/']).next().unwrap_or(owner).to_lowercase();
     last.contains("embed") || last == "emb" || last == "wte" || last == "wpe"
 }
 
-/// Whether a layer is called as another kind is, whose tensors look like those of a Dense.
+/// Returns whether a layer is named like another kind, whose tensors look like those of a Dense.
 pub(super) fn is_other(owner: &str) -> bool {
     let last = owner.rsplit(['.', '/']).next().unwrap_or(owner);
     is_embedding(owner) || last.starts_with("einsum_dense") || last.starts_with("time_distributed")
 }
 
-/// Whether a name says nothing but a place in a list: "arr_0", "3", "c0" of a frozen TorchScript.
+/// Returns whether a name is only an index in a list: "arr_0", "3", "c0" of a frozen TorchScript.
 pub(super) fn is_place(name: &str) -> bool {
     let number = name.strip_prefix("arr_").or(name.strip_prefix('c')).unwrap_or(name);
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Describes the tensors that are of no Dense layer, a line each: "2.weight F32 [16]: a norm layer's
+/// Describes the tensors that do not belong to a Dense layer, one per line: "2.weight F32 [16]: a norm layer's
 /// scale".
 pub(super) fn described(others: &[&ImportedTensor], all: &[ImportedTensor]) -> Vec<String> {
     let names: BTreeSet<&str> = all.iter().map(|tensor| tensor.name.as_str()).collect();
@@ -165,12 +165,12 @@ pub(super) fn described(others: &[&ImportedTensor], all: &[ImportedTensor]) -> V
     others.iter().map(line).collect()
 }
 
-/// A name from a file, as it may stand on a terminal.
+/// Returns a name from a file in a form that is safe to print on a terminal.
 pub(super) fn shown(name: &str) -> String {
     name.escape_debug().take(80).collect()
 }
 
-/// The leaves of names that only one kind of layer has, by PyTorch's and Keras's own names.
+/// Last parts of names that only one kind of layer has, by PyTorch's and Keras's own names.
 const KINDS: [(&[&str], &str); 9] = [
     (
         &["running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance"],
@@ -186,7 +186,7 @@ const KINDS: [(&[&str], &str); 9] = [
     (&["scale"], "a scale"),
 ];
 
-/// The kind of layer that a tensor is of, where its name and shape show it.
+/// Returns the kind of layer that a tensor belongs to, if its name and shape show it.
 fn kind(name: &str, shape: &[usize], all: &BTreeSet<&str>) -> Option<&'static str> {
     let name = name.strip_suffix(":0").unwrap_or(name);
     let (owner, leaf) = match name.rfind(['.', '/']) {
@@ -225,7 +225,7 @@ mod tests {
         ImportedTensor { name, dtype: Dtype::F32, shape, values: None }
     }
 
-    /// "owner: weight bias, …; others" of tensors by name and shape.
+    /// Returns "owner: weight bias, …; others" for tensors by name and shape.
     fn sorted(tensors: &[(&str, &[usize])]) -> String {
         let tensors: Vec<_> = tensors.iter().map(|(name, shape)| tensor(name, shape)).collect();
         let (pairs, others) = pairs(&tensors.iter().collect::<Vec<_>>());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_goes_only_with_those_of_its_own_prefix() {
+    fn tensors_are_paired_only_within_their_prefix() {
         let m: &[usize] = &[4, 4];
         for (tensors, expected) in [
             (
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_over_is_named() {
+    fn remaining_tensors_are_named() {
         let all = [
             tensor("2.weight", &[16]),
             tensor("2.bias", &[16]),

@@ -1,4 +1,4 @@
-//! From a file's tensors to a network: which one it is, and whether the tensors are its.
+//! From a file's tensors to a network: its description, and whether the tensors match it.
 
 use super::error::Problem;
 use super::layers::{self, Dense, DenseTensors, Known};
@@ -10,8 +10,8 @@ use crate::model::{Activation, Spec, TorchModule};
 use crate::native::reserved;
 use crate::tensors::{HostTensor, Tensors};
 
-/// What is known of a network beside its file. What is not given is taken from the file's card, else
-/// from the shapes: relu between the layers, a square image if the first layer's inputs make one.
+/// Information about a network in addition to its file. Anything not given is taken from the file's card, else
+/// inferred from the shapes: relu between the layers, a square image if the first layer's inputs form one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportOptions {
     /// The whole network.
@@ -24,7 +24,7 @@ pub struct ImportOptions {
     pub classes: Option<Vec<String>>,
 }
 
-/// A network whose weights are whole: names, shapes and every number are right.
+/// A network with complete weights: names, shapes and every number are valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Its description.
@@ -38,38 +38,38 @@ pub struct Network {
 }
 
 impl Imported {
-    /// The network that these are the weights of.
+    /// Returns the network that these weights belong to.
     ///
     /// # Errors
-    /// Tensors that are not of Dense layers, or not of this network (each is listed with what is
-    /// expected), that hold NaN or infinities, or class names that do not go with it.
-    pub fn network(&self, wanted: &ImportOptions) -> Result<Network, Problem> {
+    /// Tensors that are not of Dense layers, or not of this network (each is listed with the expected
+    /// one), that hold NaN or infinities, or class names that do not match it.
+    pub fn network(&self, options: &ImportOptions) -> Result<Network, Problem> {
         if self.format == super::Format::Onnx {
             return Err(Problem::OnlyInspected);
         }
         let card = self.card.as_ref();
-        let told = wanted.network.as_ref().or(card.and_then(|card| card.network.as_ref()));
-        if let (None, Some(layer)) = (&wanted.network, &self.unsupported_layer) {
+        let given = options.network.as_ref().or(card.and_then(|card| card.network.as_ref()));
+        if let (None, Some(layer)) = (&options.network, &self.unsupported_layer) {
             return Err(self.unsupported(layer));
         }
-        let activation = wanted.activation.is_some();
-        let dense = layers::dense(self, Known { network: told.is_some(), activation })?;
-        if told.is_none() {
+        let activation = options.activation.is_some();
+        let dense = layers::dense(self, Known { network: given.is_some(), activation })?;
+        if given.is_none() {
             check_guess(&dense, activation)?;
         }
         let layers = &dense.layers;
-        let mut spec = match told {
+        let mut spec = match given {
             Some(spec) => with_input(spec.clone(), layers),
-            None => inferred(layers, wanted.input_shape.as_deref())?,
+            None => inferred(layers, options.input_shape.as_deref())?,
         };
-        if let Some(shape) = &wanted.input_shape {
+        if let Some(shape) = &options.input_shape {
             spec.input_shape = shape.clone();
             // A network that took flat samples takes images.
             if shape.len() > 1 && spec.layers.first() != Some(&Layer::Flatten) {
                 spec.layers.insert(0, Layer::Flatten);
             }
         }
-        if let Some(activation) = wanted.activation {
+        if let Some(activation) = options.activation {
             let last = spec.layers.iter().rposition(|layer| matches!(layer, Layer::Dense(_)));
             for layer in spec.layers.iter_mut().take(last.unwrap_or(0)) {
                 if let Layer::Dense(dense) = layer {
@@ -80,16 +80,16 @@ impl Imported {
         let weights = fitted(&spec, &dense)?;
         let from_card = || card.and_then(|card| card.classes.clone());
         let numbers = || (0..spec.outputs()).map(|class| class.to_string()).collect();
-        let classes = wanted.classes.clone().or_else(from_card).unwrap_or_else(numbers);
+        let classes = options.classes.clone().or_else(from_card).unwrap_or_else(numbers);
         if classes.len() != spec.outputs() {
             return Err(Problem::ClassNames { outputs: spec.outputs(), names: classes.len() });
         }
         data::check_class_names(&classes).map_err(Problem::Classes)?;
-        let guessed = told.is_none() && wanted.activation.is_none() && layers.len() > 1;
+        let guessed = given.is_none() && options.activation.is_none() && layers.len() > 1;
         Ok(Network { spec, weights, classes, guessed })
     }
 
-    /// The error for a layer that is not known, with the tensors that may be its.
+    /// Returns the error for an unsupported layer, with the tensors that may belong to it.
     fn unsupported(&self, layer: &str) -> Problem {
         let (layer, known) = (layer.to_owned(), Known { network: true, activation: true });
         match layers::dense(self, known) {
@@ -99,7 +99,7 @@ impl Imported {
     }
 }
 
-/// Checks that nothing in the file speaks against a network of Dense layers with one activation between
+/// Checks that nothing in the file contradicts a network of Dense layers with one activation between
 /// them.
 fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
     let Some(owners) = &dense.owners else { return Ok(()) };
@@ -112,7 +112,7 @@ fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
     }
 }
 
-/// A description without an input shape takes what its first layer takes: a square image, if that makes
+/// Completes a description without an input shape by the inputs of its first layer: a square image, if they form
 /// one.
 fn with_input(mut spec: Spec, layers: &[DenseTensors<'_>]) -> Spec {
     if let (true, Some(first)) = (spec.input_shape.is_empty(), layers.first()) {
@@ -124,7 +124,7 @@ fn with_input(mut spec: Spec, layers: &[DenseTensors<'_>]) -> Spec {
     spec
 }
 
-/// The shape of a sample of this many values.
+/// Returns the shape of a sample of `values` values.
 fn image(values: usize) -> Vec<usize> {
     let side = values.isqrt();
     if side * side == values { vec![side, side] } else { vec![values] }
@@ -144,7 +144,7 @@ fn inferred(layers: &[DenseTensors<'_>], input_shape: Option<&[usize]>) -> Resul
     Ok(Spec::classifier(&input_shape, hidden, Activation::Relu, 0.0, *classes))
 }
 
-/// The layers' tensors under the network's names, if they are its.
+/// Returns the layers' tensors under the network's names, if they match it.
 fn fitted(spec: &Spec, dense: &Dense<'_>) -> Result<Tensors, Problem> {
     let layers = &dense.layers;
     let modules = spec.torch_modules()?;
@@ -153,7 +153,7 @@ fn fitted(spec: &Spec, dense: &Dense<'_>) -> Result<Tensors, Problem> {
         _ => None,
     });
     let linear: Vec<_> = linear.collect();
-    // Networks without any biases are those with zeros; a single one that is missing is missing.
+    // Networks without any biases have zero biases; a single missing one is an error.
     let biased = layers.iter().any(|layer| layer.bias.is_some());
     let (mut lines, mut right) = (Vec::new(), true);
     for i in 0..linear.len().max(layers.len()) {
@@ -215,7 +215,7 @@ fn line(expected: Expected, found: Found<'_>) -> String {
     format!("expected {expected}, found {found}")
 }
 
-/// The matrix as [outputs, inputs], row by row.
+/// Returns the matrix as [outputs, inputs], row by row.
 fn matrix(layer: &DenseTensors<'_>, [inputs, outputs]: [usize; 2]) -> Result<Vec<f32>, Problem> {
     let stored = finite(layer.weight)?;
     if !layer.transposed {
@@ -232,7 +232,7 @@ fn copied(values: &[f32]) -> Result<Vec<f32>, Problem> {
     Ok(copy)
 }
 
-/// The values of a tensor, all of them finite numbers.
+/// Returns the values of a tensor if all of them are finite.
 fn finite(tensor: &ImportedTensor) -> Result<&[f32], Problem> {
     let name = || tensor.name.clone();
     let Some(values) = &tensor.values else {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_tell_the_network_and_kernels_are_turned() -> Result<(), Problem> {
+    fn the_network_is_inferred_from_shapes_and_kernels_are_transposed() -> Result<(), Problem> {
         let kernel: Vec<f32> = (0..8u8).map(f32::from).collect();
         let keras =
             file(Format::Npz, &[("arr_0", &[4, 2], &kernel), ("arr_1", &[2], &[0.5, -0.5])]);
@@ -277,36 +277,37 @@ mod tests {
         assert_eq!(*network.weights["1.bias"].values, [0.5, -0.5]);
         let flat = Spec { input_shape: vec![4], layers: vec![crate::layers::Dense::new(2).into()] };
         let card = Card { network: Some(flat), ..Card::default() };
-        let told = Imported { card: Some(card), ..keras.clone() };
-        let wanted = ImportOptions { input_shape: Some(vec![1, 4]), ..relu.clone() };
-        assert_eq!(told.network(&ImportOptions::default())?.spec.layers.len(), 1);
-        assert_eq!(told.network(&wanted)?.spec, keras.network(&wanted)?.spec);
-        assert_eq!(keras.network(&wanted)?.spec.input_shape, [1, 4]);
+        let given = Imported { card: Some(card), ..keras.clone() };
+        let options = ImportOptions { input_shape: Some(vec![1, 4]), ..relu.clone() };
+        assert_eq!(given.network(&ImportOptions::default())?.spec.layers.len(), 1);
+        assert_eq!(given.network(&options)?.spec, keras.network(&options)?.spec);
+        assert_eq!(keras.network(&options)?.spec.input_shape, [1, 4]);
         Ok(())
     }
 
     #[test]
-    fn what_does_not_fit_is_listed() {
-        let error =
-            |file: &Imported, wanted: &ImportOptions| file.network(wanted).unwrap_err().to_string();
+    fn mismatches_are_listed() {
+        let error = |file: &Imported, options: &ImportOptions| {
+            file.network(options).unwrap_err().to_string()
+        };
         let two = file(
             Format::TorchStateDict,
             &[("a.weight", &[2, 4], &[0.0; 8]), ("a.bias", &[2], &[0.0; 2])],
         );
         let network = Some(Spec::classifier(&[2, 2], &[3], Activation::Relu, 0.0, 2));
-        let wanted = ImportOptions { network, ..ImportOptions::default() };
+        let options = ImportOptions { network, ..ImportOptions::default() };
         assert_eq!(
-            error(&two, &wanted),
+            error(&two, &options),
             "its tensors are not those of the network:\n  \
              expected 1.weight [3, 4], found a.weight [2, 4]\n  \
              expected 1.bias [3], found a.bias [2]\n  \
              expected 3.weight [2, 3], found nothing\n  \
              expected 3.bias [2], found nothing"
         );
-        let wanted = ImportOptions { input_shape: Some(vec![5]), ..ImportOptions::default() };
-        assert!(error(&two, &wanted).contains("takes 4 values, found input shape [5]"));
-        let wanted = ImportOptions { classes: Some(vec!["a".into()]), ..ImportOptions::default() };
-        assert!(error(&two, &wanted).contains("has 2 classes, found 1"));
+        let options = ImportOptions { input_shape: Some(vec![5]), ..ImportOptions::default() };
+        assert!(error(&two, &options).contains("takes 4 values, found input shape [5]"));
+        let options = ImportOptions { classes: Some(vec!["a".into()]), ..ImportOptions::default() };
+        assert!(error(&two, &options).contains("has 2 classes, found 1"));
         let nan = file(Format::Npz, &[("weight", &[2, 2], &[0.0, 1.0, f32::NAN, 2.0])]);
         let message = "tensor \"weight\" must hold finite numbers, found NaN at position 2";
         assert!(error(&nan, &ImportOptions::default()).contains(message));

@@ -9,7 +9,7 @@ use super::memory_budget::MemoryBudget;
 use super::numbers::{Dtype, Order, count};
 use super::{Imported, ImportedTensor};
 
-/// Reads an archive of arrays, whatever wrote it.
+/// Reads an archive of arrays, from any writer.
 pub(super) fn read_npz(bytes: &[u8]) -> Result<Imported, Problem> {
     let mut archive = Archive::open(bytes)?;
     let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::PACKED);
@@ -22,19 +22,20 @@ pub(super) fn read_npz(bytes: &[u8]) -> Result<Imported, Problem> {
         } else if record == CARD {
             card = Card::read(&archive.read(&record, &mut budget)?);
         } else if !record.ends_with('/') {
-            let message = format!("record {record:?}, which is no array: save the arrays alone");
+            let message =
+                format!("record {record:?}, which is not an array: save the arrays alone");
             return Err(Problem::Unsupported { format: ".npz", message });
         }
     }
     Ok(Imported { card, ..Imported::new(Format::Npz, tensors) })
 }
 
-/// What stands before an array's numbers.
+/// The header before an array's numbers.
 #[derive(Debug, PartialEq)]
 struct Header {
     dtype: Dtype,
     order: Order,
-    /// Whether the first axis runs fastest.
+    /// Whether the first axis varies fastest.
     fortran: bool,
     shape: Vec<usize>,
 }
@@ -62,7 +63,7 @@ fn array(name: &str, bytes: &[u8], budget: &mut MemoryBudget) -> Result<Imported
     Ok(ImportedTensor { name: name.to_owned(), dtype, shape, values })
 }
 
-/// Values in the order in which the last axis runs fastest, of those in which the first does.
+/// Reorders values from Fortran order, in which the first axis varies fastest, to C order, in which the last does.
 fn by_rows(
     columns: &[f32],
     shape: &[usize],
@@ -84,7 +85,7 @@ fn by_rows(
 type Rule = &'static str;
 
 impl Header {
-    /// The header, and the bytes behind it.
+    /// Splits a record into the header and the bytes after it.
     fn read(bytes: &[u8]) -> Result<(Self, &[u8]), Rule> {
         let cut = "it is cut";
         let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or("it does not begin as an array does")?;
@@ -128,7 +129,7 @@ impl Header {
     }
 }
 
-/// What is still to be read of a header.
+/// The part of a header that is still to be read.
 struct Parser<'a>(&'a str);
 
 impl<'a> Parser<'a> {
@@ -139,7 +140,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, token: &str) -> Result<(), Rule> {
-        self.takes(token).then_some(()).ok_or("its header is no dictionary of Python's")
+        self.takes(token).then_some(()).ok_or("its header is not a Python dictionary")
     }
 
     fn quoted(&mut self) -> Result<&'a str, Rule> {
@@ -163,7 +164,7 @@ impl<'a> Parser<'a> {
         let (text, rest) = self.0.split_once(')').ok_or("its header is cut")?;
         self.0 = rest;
         let text = text.trim();
-        // As NumPy: "()", "(3,)", "(3, 4)".
+        // Like NumPy: "()", "(3,)", "(3, 4)".
         let text = text.strip_suffix(',').unwrap_or(text);
         if text.is_empty() {
             return Ok(Vec::new());
@@ -176,7 +177,7 @@ impl<'a> Parser<'a> {
         if sizes.len() > 64 { Err(rule) } else { Ok(sizes) }
     }
 
-    /// The type of the numbers; of records, a list, as it stands.
+    /// Parses the type of the numbers; a list, the type of records, is kept as text.
     fn descr(&mut self) -> Result<(Dtype, Order), Rule> {
         if self.0.trim_start().starts_with('[') {
             let end = self.0.find(']').ok_or("its header is cut")?;

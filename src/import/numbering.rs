@@ -1,8 +1,8 @@
-//! The evidence of a `nn.Sequential`'s numbers for the modules without tensors between them.
+//! The modules without tensors between the layers, inferred from the numbers of an `nn.Sequential`.
 //!
 //! "0.weight", "2.weight" leave room for one module, an activation; "0.weight", "3.weight" for an activation
-//! and a Dropout. Neighbors leave none: a Sequential has no activation there, a ModuleList may have one.
-//! More room, or custom modules in a list, is nothing that a guess can explain.
+//! and a Dropout. Consecutive numbers leave none: a Sequential has no activation there, a ModuleList may have
+//! one. More room, or custom modules in a list, cannot be explained by a guess.
 
 use super::error::Problem;
 
@@ -14,7 +14,7 @@ const FIRST: u64 = 2;
 /// Checks that one activation between all layers explains the numbers.
 ///
 /// # Errors
-/// Numbers that it does not; neighbors alone are allowed where the activation was given.
+/// Numbers that it does not explain; consecutive ones are allowed only if the activation was given.
 pub(super) fn check(owners: &[String], activation: bool) -> Result<(), Problem> {
     if let Some(owner) = owners.iter().find(|owner| is_in_a_block(owner)) {
         return Err(Problem::Numbering(format!(
@@ -62,7 +62,7 @@ fn place(owner: &str) -> Option<(&str, u64)> {
     Some((parent, number.parse().ok()?))
 }
 
-/// Whether a name comes after a number, as "linear" in "blocks.0.linear".
+/// Returns whether a name comes after a number, as "linear" in "blocks.0.linear".
 fn is_in_a_block(owner: &str) -> bool {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let parts = owner.split('.').skip_while(|part| !is_number(part));

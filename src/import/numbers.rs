@@ -1,4 +1,4 @@
-//! The numbers of a tensor as f32, from what the file has.
+//! The numbers of a tensor as f32, converted from the file's type.
 
 use std::fmt;
 
@@ -18,15 +18,15 @@ pub enum Dtype {
     BF16,
     /// IEEE 754, 64 bits; rounded to the nearest f32.
     F64,
-    /// Anything else, by the file's name for it.
+    /// Anything else, by its name in the file.
     Other(String),
 }
 
 impl Dtype {
-    /// Those that weights may have, in words.
+    /// The types that weights may have, in words.
     pub const WEIGHTS: &str = "F32, F16, BF16 or F64";
 
-    /// The bytes of a number.
+    /// Returns the bytes per number.
     pub(super) fn size(&self) -> Option<usize> {
         match self {
             Self::F16 | Self::BF16 => Some(2),
@@ -36,8 +36,8 @@ impl Dtype {
         }
     }
 
-    /// Numbers that lie one behind the other; none of another type. Bytes behind the last whole number
-    /// are left out.
+    /// Converts contiguous numbers to f32; none for other types. Bytes after the last whole number
+    /// are ignored.
     pub(super) fn decode(
         &self,
         bytes: &[u8],
@@ -57,12 +57,12 @@ impl Dtype {
     }
 }
 
-/// Which byte of a number comes first.
+/// The byte order of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// The least.
+    /// The least significant byte first.
     Little,
-    /// The greatest.
+    /// The most significant byte first.
     Big,
 }
 
@@ -82,7 +82,7 @@ fn extend<const N: usize>(
     }));
 }
 
-/// The product of the sizes, unless it is beyond counting.
+/// Returns the product of the sizes, unless it overflows.
 pub(super) fn count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
 }

@@ -1,6 +1,6 @@
-//! The tensors and texts of an ONNX file, for people who look into it; its graph is not read.
+//! The tensors and texts of an ONNX file, for inspection; its graph is not read.
 //!
-//! Fields by <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. They are taken from the bytes one
+//! Fields by <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. They are read from the bytes one
 //! by one: as whole messages, thousands of empty ones in a small file would fill the memory.
 
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ fn initializer(bytes: &[u8], budget: &mut MemoryBudget) -> Result<ImportedTensor
     };
     let numbers = count(&shape).ok_or_else(|| damaged(format!("shape {shape:?} is too large")))?;
     let data = raw.or(floats.filter(|_| dtype == Dtype::F32));
-    // Numbers may lie in a file beside it, or in other fields: then there are none to be seen.
+    // Numbers may be stored in a separate file, or in other fields: then they are not shown.
     let mut values = None;
     if let (Some(size), Some(data)) = (dtype.size(), data) {
         if numbers.checked_mul(size) != Some(data.len()) {
@@ -111,7 +111,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The fields of a message: their numbers, and what they hold.
+/// The fields of a message: their numbers and contents.
 struct Fields<'a>(&'a [u8]);
 
 enum Field<'a> {

@@ -1,17 +1,17 @@
-//! In which order the layers of a file come, by their names and shapes.
+//! The order of the layers of a file, by their names and shapes.
 
 use super::error::Problem;
 use super::format::Format;
 use super::layers::{DenseTensors, with_side};
 use super::names::{Pair, Role};
 
-/// The most layers without numbers whose order is searched for; deeper networks number theirs.
+/// Maximum number of layers without numbers whose order is searched for; deeper networks number theirs.
 const MOST: usize = 8;
 
-/// The layers in their order.
+/// Returns the layers in order.
 ///
 /// # Errors
-/// Names that determine none, where shapes allow several.
+/// Names that determine no order, where shapes allow several.
 pub(super) fn ordered<'a>(
     format: Format,
     pairs: Vec<Pair<'a>>,
@@ -23,7 +23,7 @@ pub(super) fn ordered<'a>(
     // safetensors and HDF5 sort names; the others keep the order in which the layers were defined.
     let sorted = matches!(format, Format::Safetensors | Format::Keras | Format::KerasWeights);
     let agrees = pairs.iter().map(|pair| &pair.owner).eq(natural.iter().map(|pair| &pair.owner));
-    // Keras numbers layers as they are made, which need not be as they are used: in a file of another
+    // Keras numbers layers as they are created, which may differ from the order of their use: in a file of another
     // kind its numbers mean nothing.
     let kernels = sorted && format == Format::Safetensors && pairs.iter().all(is_kernel);
     let certain =
@@ -46,7 +46,7 @@ fn is_kernel(pair: &Pair<'_>) -> bool {
     pair.role == Role::Kernel
 }
 
-/// Whether numbers alone determine the order: two neighbors differ first in a number after the same text.
+/// Returns whether numbers alone determine the order: adjacent layers differ first in a number after the same text.
 fn is_numbered(pairs: &[Pair<'_>]) -> bool {
     pairs.windows(2).all(|pair| {
         let (a, b) = (natural_key(&pair[0].owner), natural_key(&pair[1].owner));
@@ -57,7 +57,7 @@ fn is_numbered(pairs: &[Pair<'_>]) -> bool {
     })
 }
 
-/// Whether every layer is a child of the same nn.Sequential, by its number there.
+/// Returns whether every layer is a child of the same nn.Sequential, by its number there.
 fn is_sequential(pairs: &[Pair<'_>]) -> bool {
     let parent = |pair: &Pair<'_>| {
         let (parent, number) = pair.owner.rsplit_once('.').unwrap_or(("", &pair.owner));
@@ -66,7 +66,7 @@ fn is_sequential(pairs: &[Pair<'_>]) -> bool {
     pairs.windows(2).all(|pair| parent(&pair[0]).is_some() && parent(&pair[0]) == parent(&pair[1]))
 }
 
-/// The orders in which each layer takes what the one before gives.
+/// The orders in which each layer takes the output of the one before.
 enum Shapes<'a> {
     None,
     One(Vec<Pair<'a>>),
@@ -74,7 +74,7 @@ enum Shapes<'a> {
 }
 
 fn by_shape<'a>(pairs: &[Pair<'a>], sides: &[bool]) -> Shapes<'a> {
-    // The search takes too long.
+    // The search would take too long.
     if pairs.len() > MOST {
         return Shapes::Several;
     }
@@ -90,7 +90,7 @@ fn by_shape<'a>(pairs: &[Pair<'a>], sides: &[bool]) -> Shapes<'a> {
     Shapes::None
 }
 
-/// Every order of all layers in which they are a chain; the search ends with the second.
+/// Finds every order of all layers in which they form a chain; the search ends with the second.
 fn chains(layers: &[DenseTensors<'_>], begun: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
     if begun.len() == layers.len() {
         let order: Vec<_> = begun.iter().map(|&place| layers[place]).collect();
@@ -110,7 +110,7 @@ fn chains(layers: &[DenseTensors<'_>], begun: &mut Vec<usize>, found: &mut Vec<V
     }
 }
 
-/// Whether each layer takes what the one before gives, and has a bias for each output.
+/// Returns whether each layer takes the output of the one before, and has a bias for each output.
 pub(super) fn is_chain(layers: &[DenseTensors<'_>]) -> bool {
     let biases = layers
         .iter()
@@ -118,7 +118,7 @@ pub(super) fn is_chain(layers: &[DenseTensors<'_>]) -> bool {
     biases && layers.windows(2).all(|pair| pair[0].sizes()[1] == pair[1].sizes()[0])
 }
 
-/// Texts and numbers in turn, so that "fc10" comes after "fc9".
+/// Returns alternating texts and numbers, so that "fc10" comes after "fc9".
 pub(super) fn natural_key(name: &str) -> Vec<(String, u64)> {
     let mut parts: Vec<(String, u64)> = vec![(String::new(), 0)];
     let mut in_number = false;

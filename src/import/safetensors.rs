@@ -1,4 +1,4 @@
-//! safetensors files, of any program's.
+//! safetensors files, from any program.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::memory_budget::MemoryBudget;
 use super::numbers::{Dtype, Order};
 use super::{Imported, ImportedTensor};
 
-/// The bytes that hold the length of the header.
+/// Length of the field that holds the length of the header, in bytes.
 const HEADER: usize = 8;
 
 fn header_length(bytes: &[u8]) -> usize {
@@ -19,7 +19,7 @@ fn header_length(bytes: &[u8]) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX - HEADER).min(usize::MAX - HEADER)
 }
 
-/// Checks that the header is there.
+/// Checks that the header is complete.
 fn check_whole(bytes: &[u8]) -> Result<(), Problem> {
     let (length, found) = (header_length(bytes), bytes.len().saturating_sub(HEADER));
     match length <= found {
@@ -38,7 +38,7 @@ struct Entry {
     data_offsets: Option<(usize, usize)>,
 }
 
-/// The error for a file that ends before its last tensor.
+/// Returns the error for a file that ends before its last tensor.
 fn cut(bytes: &[u8]) -> Option<Problem> {
     let end = HEADER + header_length(bytes);
     let header: HashMap<String, Entry> = serde_json::from_slice(bytes.get(HEADER..end)?).ok()?;
@@ -50,7 +50,7 @@ fn cut(bytes: &[u8]) -> Option<Problem> {
     })
 }
 
-/// Reads a file; the tensors in the order in which their numbers lie in it.
+/// Reads a file; the tensors in the order in which their numbers are stored in it.
 pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let damaged = |error: safetensors::SafeTensorError| Problem::Damaged {
         format: "safetensors",

@@ -1,24 +1,24 @@
-//! Figures of a tensor's values, for people who look into a file.
+//! Statistics of a tensor's values, for inspecting a file.
 
 use serde::Serialize;
 
-/// Figures of the values that are finite, and how many are not.
+/// Statistics of the finite values, and the number of others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Statistics {
     /// √Σx², the L2 norm.
     pub norm: f64,
-    /// The least; 0 where there is none.
+    /// The minimum; 0 if there is none.
     pub min: f32,
-    /// The greatest; 0 where there is none.
+    /// The maximum; 0 if there is none.
     pub max: f32,
-    /// How many are NaN.
+    /// Number of NaN values.
     pub nan: usize,
-    /// How many are infinite.
+    /// Number of infinite values.
     pub infinite: usize,
 }
 
 impl Statistics {
-    /// Those of some values.
+    /// Returns the statistics of some values.
     pub fn of(values: &[f32]) -> Self {
         let mut found = Self::default();
         let (mut squares, mut first) = (0.0, true);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_finite_is_counted_apart() {
+    fn values_that_are_not_finite_are_counted_separately() {
         let found = Statistics::of(&[3.0, f32::NAN, -4.0, f32::INFINITY]);
         let expected = Statistics { norm: 5.0, min: -4.0, max: 3.0, nan: 1, infinite: 1 };
         assert_eq!(found, expected);

@@ -1,4 +1,4 @@
-//! A network in a file of its own: safetensors with the description beside the weights.
+//! A network in its own file: safetensors with the description next to the weights.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::{ModelError, Sequential, Spec, Summary};
 use crate::files::{self, WriteError};
 use crate::tensors;
 
-/// The name that a network's description has inside a file: an extra file, a metadata key, a data set.
+/// The name of a network's description inside a file: an extra file, a metadata key, a data set.
 pub const CARD: &str = "seqfit.json";
 
 /// A network that cannot be saved or loaded.
@@ -31,9 +31,9 @@ pub enum ModelFileError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The file has weights, and no description of their network.
+    /// The file has weights, but no description of their network.
     #[error(
-        "{path} does not say which network its weights are of: load what Sequential::save has written, or \
+        "{path} does not say which network its weights belong to: load what Sequential::save has written, or \
          import it"
     )]
     NoNetwork {
@@ -45,20 +45,20 @@ pub enum ModelFileError {
     Model {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: ModelError,
     },
-    /// The weights are not whole, or not the network's.
+    /// The weights are incomplete, or do not match the network.
     #[error("{path}: {source}")]
     Weights {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: WeightsError,
     },
 }
 
-/// What stands beside the weights.
+/// The metadata next to the weights.
 #[derive(Serialize, Deserialize)]
 struct Card {
     #[serde(default)]
@@ -99,10 +99,10 @@ impl Sequential {
         Ok(files::write(path, &bytes)?)
     }
 
-    /// The network in a file that [`save`](Self::save) wrote, on `device`.
+    /// Loads the network in a file that [`save`](Self::save) wrote, on `device`.
     ///
     /// # Errors
-    /// A file that is not whole, or has no description or another's weights; a device that is not there.
+    /// A file that is incomplete, or has no description or other weights; a device that is not available.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self, ModelFileError> {
         let path = path.as_ref();
         let at = |source| ModelFileError::Weights { path: path.to_owned(), source };
@@ -115,7 +115,7 @@ impl Sequential {
             return Err(ModelFileError::NoNetwork { path: path.to_owned() });
         };
         let summary = Summary::new(&network).map_err(|error| unbuilt(error.into()))?;
-        // Before memory is taken for a network of that size.
+        // Checked before memory is allocated for a network of that size.
         let held: usize = weights.values().map(|tensor| tensor.values.len()).sum();
         if summary.parameters() > held {
             let (expected, found) = (summary.parameters(), held);
@@ -133,7 +133,7 @@ mod tests {
     use crate::layers::{Dense, Flatten};
 
     #[test]
-    fn a_network_comes_back_bit_for_bit() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_network_round_trips_bit_for_bit() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("m.safetensors");
         let model =
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() -> Result<(), Box<dyn std::error::Error>> {
+    fn invalid_files_are_refused() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("m.safetensors");
         let load = || Sequential::load(&path, Device::Cpu).unwrap_err().to_string();

@@ -6,9 +6,9 @@ use tch::Tensor;
 use crate::native::{LibtorchError, buffer};
 use crate::rng::{self, Purpose};
 
-/// A [units, inputs] matrix of f32 on the CPU drawn from the Glorot uniform distribution
+/// Returns a [units, inputs] matrix of f32 on the CPU drawn from the Glorot uniform distribution
 /// U(-√(6 / (inputs + units)), +√(6 / (inputs + units))), Keras's default for Dense (Glorot and
-/// Bengio, 2010). Drawn on the host for each layer from its own stream, so that a seed means the
+/// Bengio, 2010). It is drawn on the host for each layer from a separate stream, so that a seed gives the
 /// same weights on every device.
 ///
 /// # Errors

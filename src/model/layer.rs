@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::native::LibtorchError;
 
-/// One layer's description; its parameters live in the model.
+/// One layer's description; its parameters are in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Layer {
@@ -23,24 +23,24 @@ pub struct Flatten;
 
 /// A fully connected layer: y = activation(x Wᵀ + b), [batch, inputs] → [batch, units].
 ///
-/// W is [units, inputs], as `torch.nn.Linear` keeps it (Keras's kernel is its transpose), drawn
-/// from the Glorot uniform distribution; b has a value a unit and starts at zero.
+/// W is [units, inputs], like in `torch.nn.Linear` (Keras's kernel is its transpose), drawn
+/// from the Glorot uniform distribution; b has one value per unit and starts at zero.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Outputs, at least 1.
     pub units: usize,
-    /// What is applied to each output.
+    /// The activation applied to each output.
     pub activation: Activation,
 }
 
 impl Dense {
-    /// A layer of `units` outputs without an activation.
+    /// Returns a layer of `units` outputs without an activation.
     pub fn new(units: usize) -> Self {
         Self { units, activation: Activation::Linear }
     }
 
-    /// The same layer with this activation.
+    /// Returns the same layer with this activation.
     pub fn activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
     }
@@ -52,12 +52,12 @@ impl Dense {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
-    /// The share that is dropped: 0 ≤ rate < 1.
+    /// The fraction that is dropped: 0 ≤ rate < 1.
     pub rate: f64,
 }
 
 impl Dropout {
-    /// A layer that drops this share of its input.
+    /// Returns a layer that drops this fraction of its inputs.
     pub fn new(rate: f64) -> Self {
         Self { rate }
     }
@@ -81,7 +81,7 @@ impl From<Dropout> for Layer {
     }
 }
 
-/// What a [`Dense`] layer applies to its outputs, by Keras's names.
+/// The activation of a [`Dense`] layer, by Keras's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -99,13 +99,13 @@ pub enum Activation {
     Tanh,
     /// 1 / (1 + exp(-x))
     Sigmoid,
-    /// exp(xᵢ) / Σ exp(xⱼ); on the last layer only. The loss works on the logits before it, for its
-    /// numbers; `predict` and the exported model apply it.
+    /// exp(xᵢ) / Σ exp(xⱼ); only on the last layer. The loss uses the logits before it, for numerical
+    /// stability; `predict` and the exported model apply it.
     Softmax,
 }
 
 impl Activation {
-    /// All of them, in the order of the documentation.
+    /// All activations, in the order of the documentation.
     pub const ALL: [Self; 7] = [
         Self::Linear,
         Self::Relu,
@@ -116,7 +116,7 @@ impl Activation {
         Self::Softmax,
     ];
 
-    /// Keras's name: "relu".
+    /// Returns Keras's name: "relu".
     pub fn name(self) -> &'static str {
         match self {
             Self::Linear => "linear",
@@ -129,8 +129,8 @@ impl Activation {
         }
     }
 
-    /// Applies it to a layer's outputs. Softmax passes through: the network's own output are its
-    /// logits, and probabilities are made from them where they are asked for.
+    /// Applies the activation to a layer's outputs. Softmax passes them through: the network's own outputs are its
+    /// logits, and probabilities are computed from them where they are needed.
     pub(crate) fn forward(self, x: Tensor) -> Result<Tensor, LibtorchError> {
         Ok(match self {
             Self::Linear | Self::Softmax => x,

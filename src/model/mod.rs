@@ -1,6 +1,6 @@
 //! The network: its description, its parameters, its forward pass.
 //!
-//! Nothing here knows about data sets, training or files of runs.
+//! Nothing here depends on data sets, training or the files of runs.
 
 mod file;
 pub mod init;

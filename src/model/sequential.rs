@@ -1,4 +1,4 @@
-//! The network itself: layers in a row with their parameters on a device.
+//! The network itself: a sequence of layers with their parameters on a device.
 
 use tch::{Device, Kind, Tensor};
 
@@ -11,7 +11,7 @@ use crate::native::{LibtorchError, random};
 use crate::precision::Precision;
 use crate::rng::{self, Purpose};
 
-/// A stack of layers, each fed with the output of the one before, as Keras's `Sequential`.
+/// A stack of layers, each applied to the output of the one before, like Keras's `Sequential`.
 ///
 /// ```
 /// use seqfit::{Activation, Device, Sequential, layers::{Dense, Flatten}};
@@ -34,14 +34,14 @@ pub struct Sequential {
     summary: Summary,
 }
 
-/// A network that is being described; see [`Sequential::new`].
+/// A network under construction; see [`Sequential::new`].
 #[derive(Clone, Debug)]
 #[must_use = "a network is made by build()"]
 pub struct Builder {
     spec: Spec,
 }
 
-/// What went wrong with a network.
+/// An error of a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -54,7 +54,7 @@ pub enum ModelError {
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The input does not fit.
+    /// The input has the wrong shape.
     #[error(
         "the network takes a batch of samples of shape {expected:?}, found a tensor of shape \
          {found:?}: reshape it, the batch first"
@@ -65,13 +65,13 @@ pub enum ModelError {
         /// The whole tensor's shape.
         found: Vec<i64>,
     },
-    /// libtorch refused.
+    /// libtorch reported an error.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
 }
 
 impl ModelError {
-    /// As an error of libtorch's, for who knows that the network and its input fit.
+    /// Converts to an error of libtorch's, for callers that know that the network and its input are valid.
     pub(crate) fn into_libtorch(self) -> LibtorchError {
         match self {
             Self::Libtorch(error) => error,
@@ -80,7 +80,7 @@ impl ModelError {
     }
 }
 
-/// Whether dropout is at work.
+/// Whether dropout is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Dropout passes everything through.
@@ -96,38 +96,38 @@ pub enum Mode {
 
 impl Builder {
     /// Adds a layer at the end.
-    // Keras's word; the operator `+` would say nothing here.
+    // Keras's name; the operator `+` would mean nothing here.
     #[expect(clippy::should_implement_trait, reason = "Keras calls it add")]
     pub fn add(mut self, layer: impl Into<Layer>) -> Self {
         self.spec.layers.push(layer.into());
         self
     }
 
-    /// The description so far, unchecked.
+    /// Returns the description so far, unchecked.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Makes the network: parameters on `device`, weights drawn by `seed`.
+    /// Builds the network: parameters on `device`, weights drawn by `seed`.
     ///
     /// # Errors
-    /// A description that breaks a rule, a device that is not there, or too little memory.
+    /// A description that breaks a rule, a device that is not available, or too little memory.
     pub fn build(self, device: Device, seed: u64) -> Result<Sequential, ModelError> {
         Sequential::from_spec(self.spec, device, seed)
     }
 }
 
 impl Sequential {
-    /// Begins a network for samples of `input_shape` (without the batch): [28, 28] for images.
+    /// Starts a network for samples of `input_shape` (without the batch): [28, 28] for images.
     #[expect(clippy::new_ret_no_self, reason = "Keras's word; a network without layers is none")]
     pub fn new(input_shape: impl Into<Vec<usize>>) -> Builder {
         Builder { spec: Spec { input_shape: input_shape.into(), layers: Vec::new() } }
     }
 
-    /// Makes the network that `spec` describes; as [`Builder::build`].
+    /// Builds the network that `spec` describes, like [`Builder::build`].
     ///
     /// # Errors
-    /// As [`Builder::build`].
+    /// Like [`Builder::build`].
     pub fn from_spec(spec: Spec, device: Device, seed: u64) -> Result<Self, ModelError> {
         let shapes = spec.check()?;
         library::check_version()?;
@@ -158,27 +158,27 @@ impl Sequential {
         Ok(Self { spec, names, tensors, device, summary })
     }
 
-    /// The description.
+    /// Returns the description.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Where the parameters live.
+    /// Returns the device of the parameters.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// How many values the network gives for a sample: the number of classes.
+    /// Returns the number of outputs per sample: the number of classes.
     pub fn outputs(&self) -> usize {
         self.spec.outputs()
     }
 
-    /// Keras's table of layers, shapes and parameters.
+    /// Returns Keras's table of layers, shapes and parameters.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
 
-    /// The parameters by the names that the matching `torch.nn.Sequential` gives them, such as
+    /// Returns the parameters by the names that the matching `torch.nn.Sequential` gives them, such as
     /// "1.weight"; f32 on [`device`](Self::device).
     pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
         self.names.iter().map(String::as_str).zip(&self.tensors)
@@ -188,7 +188,7 @@ impl Sequential {
         &self.tensors
     }
 
-    /// As [`parameters`](Self::parameters), to be overwritten.
+    /// Like [`parameters`](Self::parameters), but mutable.
     pub(crate) fn named_tensors_mut(&mut self) -> impl Iterator<Item = (&str, &mut Tensor)> {
         self.names.iter().map(String::as_str).zip(&mut self.tensors)
     }
@@ -197,7 +197,7 @@ impl Sequential {
         &mut self.tensors
     }
 
-    /// The forward pass up to the logits, recorded for autograd.
+    /// Computes the forward pass up to the logits, recorded for autograd.
     ///
     /// `x` is f32 on the network's device, [batch, …input shape] or [batch, values].
     ///
@@ -215,8 +215,8 @@ impl Sequential {
         self.pass(x, &masks, Precision::F32)
     }
 
-    /// As [`forward`](Self::forward) with the masks of the Dropout layers, in their order, or none where
-    /// they are to pass everything through.
+    /// Like [`forward`](Self::forward), but with the masks of the Dropout layers, in order, or none if
+    /// the layers are to pass everything through.
     pub(crate) fn pass(
         &self,
         x: &Tensor,
@@ -229,7 +229,7 @@ impl Sequential {
     }
 
     fn layers(&self, x: Tensor, masks: &[Tensor], kind: Kind) -> Result<Tensor, LibtorchError> {
-        // Where it is of this kind already, libtorch hands it back as it is.
+        // If it already has this kind, libtorch returns it unchanged.
         let mut x = x.f_to_kind(kind)?;
         let mut parameters = self.tensors.iter();
         let mut masks = masks.iter();
@@ -254,7 +254,7 @@ impl Sequential {
         Ok(x.f_to_kind(Kind::Float)?)
     }
 
-    /// Room for the masks of all Dropout layers: f32 [batch, …the layer's shape] on the network's device.
+    /// Allocates the masks of all Dropout layers: f32 [batch, …the layer's shape] on the network's device.
     pub(crate) fn empty_masks(&self, batch: i64) -> Result<Vec<Tensor>, ModelError> {
         let shapes = self.spec.check()?;
         let layers = self.spec.layers.iter().zip(shapes);
@@ -267,7 +267,7 @@ impl Sequential {
         masks.collect()
     }
 
-    /// Draws the masks of a training step, counted from 0 over all epochs: 1 for what passes.
+    /// Draws the masks of a training step, counted from 0 over all epochs: 1 for values that pass.
     pub(crate) fn draw_masks(
         &self,
         masks: &mut [Tensor],
@@ -288,26 +288,26 @@ impl Sequential {
         Ok(())
     }
 
-    /// The logits [batch, outputs] of `x` (as for [`forward`](Self::forward)), without autograd.
+    /// Returns the logits [batch, outputs] of `x` (like for [`forward`](Self::forward)), without autograd.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// Like [`forward`](Self::forward).
     pub fn logits(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         let _no_grad = tch::no_grad_guard();
         self.forward(x, Mode::Inference)
     }
 
-    /// The probabilities [batch, outputs] of `x` (as for [`forward`](Self::forward)): the softmax
+    /// Returns the probabilities [batch, outputs] of `x` (like for [`forward`](Self::forward)): the softmax
     /// of the logits, whether the last layer names it or not.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// Like [`forward`](Self::forward).
     pub fn predict(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         let logits = self.logits(x)?;
         Ok(logits.f_softmax(-1, Kind::Float).map_err(LibtorchError::from)?)
     }
 
-    /// `x` as [batch, …input shape].
+    /// Returns `x` as [batch, …input shape].
     fn as_batch(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         let found = x.size();
         let sample: Vec<i64> = self.spec.input_shape.iter().map(|&size| size as i64).collect();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_may_come_flat_and_wrong_ones_are_refused() -> Result<(), ModelError> {
+    fn flat_samples_are_accepted_and_wrong_shapes_refused() -> Result<(), ModelError> {
         let model = small().add(Dense::new(2)).build(Device::Cpu, 0)?;
         let x = Tensor::arange(12, (Kind::Float, Device::Cpu));
         let image = model.logits(&x.reshape([2, 2, 3]))?;
@@ -359,12 +359,12 @@ mod tests {
     }
 
     #[test]
-    fn dropout_works_in_training_alone_and_keeps_the_mean() -> Result<(), ModelError> {
+    fn dropout_is_active_only_in_training_and_keeps_the_mean() -> Result<(), ModelError> {
         let model = Sequential::new([10_000])
             .add(Dropout::new(0.25))
             .add(Dense::new(1))
             .build(Device::Cpu, 0)?;
-        // All weights 1: the output is the sum of what dropout lets through.
+        // All weights 1: the output is the sum of the values that dropout passes.
         let mut weight = model.tensors()[0].shallow_clone();
         let _ = tch::no_grad(|| weight.fill_(1.0));
         let x = Tensor::ones([1, 10_000], (Kind::Float, Device::Cpu));

@@ -1,10 +1,10 @@
-//! A network's description: what is saved with a run, and what every export is made from.
+//! A network's description: saved with a run, and the basis of every export.
 
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Activation, Dense, Dropout, Layer};
 
-/// The shape of one sample and the layers it goes through. Plain data: [`check`](Self::check) says
+/// The shape of one sample and the layers it passes through. Plain data: [`check`](Self::check) checks
 /// whether a network can be built from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,13 +22,13 @@ pub enum SpecError {
     /// No layers at all.
     #[error("a network needs layers, found none: add(Dense::new(10)), for example")]
     NoLayers,
-    /// Layers, and nothing that learns.
+    /// Layers, but none that learns.
     #[error("a network needs a Dense layer, found none: without one it has nothing to learn")]
     NothingToLearn,
     /// A sample without a size.
     #[error("the input shape needs sizes of at least 1, found {0:?}")]
     EmptyInput(Vec<usize>),
-    /// A sample with more values than can be held.
+    /// A sample with more values than fit in memory.
     #[error("a sample may hold at most {max} values, found shape {0:?}", max = Spec::MAX_PARAMETERS)]
     InputTooLarge(Vec<usize>),
     /// A Dense layer without outputs.
@@ -39,7 +39,7 @@ pub enum SpecError {
         /// The layer's name.
         name: String,
     },
-    /// A Dense layer behind something that is no vector.
+    /// A Dense layer after a shape that is not a vector.
     #[error(
         "layer {layer} ({name}): Dense needs vectors, found samples of shape {shape:?}: add \
          Flatten before it"
@@ -49,7 +49,7 @@ pub enum SpecError {
         layer: usize,
         /// The layer's name.
         name: String,
-        /// The shape that reaches it.
+        /// The shape of its input.
         shape: Vec<usize>,
     },
     /// A softmax before the last layer.
@@ -62,10 +62,10 @@ pub enum SpecError {
         layer: usize,
         /// The layer's name.
         name: String,
-        /// How many layers there are.
+        /// The number of layers.
         layers: usize,
     },
-    /// A share of dropout that is none.
+    /// A dropout rate that is out of range.
     #[error(
         "layer {layer} ({name}): the dropout rate must be at least 0 and below 1, found {rate}"
     )]
@@ -77,7 +77,7 @@ pub enum SpecError {
         /// The rate found.
         rate: f64,
     },
-    /// More parameters than can be counted or held.
+    /// More parameters than can be counted or stored.
     #[error(
         "layer {layer} ({name}): a network may have at most {max} parameters: use fewer units",
         max = Spec::MAX_PARAMETERS
@@ -97,26 +97,26 @@ pub enum TorchModule {
     Flatten,
     /// `nn.Linear(inputs, outputs)`
     Linear {
-        /// Values in.
+        /// Number of inputs.
         inputs: usize,
-        /// Values out.
+        /// Number of outputs.
         outputs: usize,
     },
-    /// `nn.ReLU()` and its kin; linear has none.
+    /// `nn.ReLU()` and the like; linear has none.
     Activation(Activation),
     /// `nn.Dropout(rate)`
     Dropout {
-        /// The share that is dropped.
+        /// The fraction that is dropped.
         rate: f64,
     },
 }
 
 impl Spec {
-    /// The most parameters that a network may have: 16 GiB as f32.
+    /// Maximum number of parameters of a network: 16 GiB as f32.
     pub const MAX_PARAMETERS: usize = 1 << 32;
 
-    /// The classifier of the tutorials: Flatten, one Dense of each hidden width with `activation`
-    /// and, if `dropout` is above 0, a Dropout behind each; last a Dense of `classes` logits.
+    /// Returns the classifier of the tutorials: Flatten, one Dense of each hidden width with `activation`
+    /// and, if `dropout` is above 0, a Dropout after each; last a Dense of `classes` logits.
     pub fn classifier(
         input_shape: &[usize],
         hidden: &[usize],
@@ -135,7 +135,7 @@ impl Spec {
         Self { input_shape: input_shape.to_vec(), layers }
     }
 
-    /// Checks the whole network and returns the shape of a sample behind each layer.
+    /// Checks the whole network and returns the shape of a sample after each layer.
     ///
     /// # Errors
     /// The first rule that a layer breaks, naming the layer.
@@ -190,7 +190,7 @@ impl Spec {
         Ok(shapes)
     }
 
-    /// Keras's names: "flatten", "dense", "dense_1", "dropout", …
+    /// Returns Keras's names: "flatten", "dense", "dense_1", "dropout", …
     pub fn layer_names(&self) -> Vec<String> {
         let mut seen = [0usize; 3];
         self.layers
@@ -210,11 +210,11 @@ impl Spec {
             .collect()
     }
 
-    /// The modules of the matching `torch.nn.Sequential`; a module's position there is what its
-    /// parameters are called after ("1.weight"), here and in every file that we write.
+    /// Returns the modules of the matching `torch.nn.Sequential`; a module's index there names its
+    /// parameters ("1.weight"), here and in every file that we write.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
+    /// Like [`check`](Self::check).
     pub fn torch_modules(&self) -> Result<Vec<TorchModule>, SpecError> {
         let shapes = self.check()?;
         let mut modules = Vec::new();
@@ -236,10 +236,10 @@ impl Spec {
         Ok(modules)
     }
 
-    /// How many values the network gives for a sample: the number of classes. 0 without a Dense
+    /// Returns the number of outputs per sample: the number of classes. 0 without a Dense
     /// layer.
     pub fn outputs(&self) -> usize {
-        // Dropout behind the last Dense layer keeps its width.
+        // Dropout after the last Dense layer keeps its width.
         let dense = self.layers.iter().rev().find_map(|layer| match layer {
             Layer::Dense(dense) => Some(dense.units),
             _ => None,
@@ -247,7 +247,7 @@ impl Spec {
         dense.unwrap_or(0)
     }
 
-    /// Whether the network as it is written ends in probabilities.
+    /// Returns whether the network as described ends in probabilities.
     pub fn ends_in_softmax(&self) -> bool {
         matches!(self.layers.last(), Some(Layer::Dense(dense)) if dense.activation == Activation::Softmax)
     }

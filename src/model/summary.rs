@@ -23,7 +23,7 @@ struct Row {
 }
 
 impl Summary {
-    /// The table of `spec`.
+    /// Returns the table of `spec`.
     ///
     /// # Errors
     /// The first rule that the network breaks.
@@ -49,7 +49,7 @@ impl Summary {
         Ok(Self { layers, parameters })
     }
 
-    /// Trainable parameters in all.
+    /// Returns the total number of trainable parameters.
     pub fn parameters(&self) -> usize {
         self.parameters
     }
@@ -92,7 +92,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// 109386 → "109,386".
+/// Groups thousands: 109386 → "109,386".
 pub(crate) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();

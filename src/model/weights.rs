@@ -6,19 +6,19 @@ use super::sequential::Sequential;
 use crate::native::LibtorchError;
 use crate::tensors::{self, HostTensor, Tensors, TensorsError};
 
-/// What is wrong with weights.
+/// An error of weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The bytes are no file of finite f32 tensors.
+    /// The bytes are not a file of finite f32 tensors.
     #[error(transparent)]
     Tensors(#[from] TensorsError),
     /// The tensors are not the network's.
     #[error("the network needs the tensors {expected:?}, found {found:?}")]
     Names {
-        /// What the network has.
+        /// The network's tensors.
         expected: Vec<String>,
-        /// What there is.
+        /// The tensors given.
         found: Vec<String>,
     },
     /// A tensor has another shape.
@@ -34,21 +34,21 @@ pub enum WeightsError {
     /// Fewer numbers than the network has.
     #[error("the network has {expected} parameters, found {found}")]
     Parameters {
-        /// What the network has.
+        /// The network's number of parameters.
         expected: usize,
-        /// What there is.
+        /// The number given.
         found: usize,
     },
-    /// libtorch refused.
+    /// libtorch reported an error.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
 }
 
 impl Sequential {
-    /// A copy of the parameters on the host, under the names of [`parameters`](Self::parameters).
+    /// Returns a copy of the parameters on the host, under the names of [`parameters`](Self::parameters).
     ///
     /// # Errors
-    /// libtorch's own.
+    /// Errors of libtorch.
     pub fn weights(&self) -> Result<Tensors, LibtorchError> {
         self.parameters()
             .map(|(name, tensor)| Ok((name.to_owned(), HostTensor::copy_of(tensor)?)))
@@ -56,10 +56,10 @@ impl Sequential {
     }
 
     /// Replaces every parameter by the tensor of its name. All are checked before the first is
-    /// changed (libtorch would broadcast a [1, 4] tensor into a [3, 4] one without a word).
+    /// changed (libtorch would silently broadcast a [1, 4] tensor into a [3, 4] one).
     ///
     /// # Errors
-    /// The first name or shape that differs; the network is then as it was.
+    /// The first name or shape that differs; the network is then unchanged.
     pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
         check_like(self, weights)?;
         let names: Vec<String> = self.parameters().map(|(name, _)| name.to_owned()).collect();
@@ -71,11 +71,11 @@ impl Sequential {
         Ok(())
     }
 
-    /// The parameters as the bytes of a safetensors file, under the names of
-    /// [`parameters`](Self::parameters), with `metadata` beside them.
+    /// Returns the parameters as the bytes of a safetensors file, under the names of
+    /// [`parameters`](Self::parameters), with `metadata` next to them.
     ///
     /// # Errors
-    /// [`TensorsError::NotFinite`] for weights that no file of ours may hold.
+    /// [`TensorsError::NotFinite`] for weights that may not be stored in our files.
     pub fn to_safetensors(
         &self,
         metadata: HashMap<String, String>,
@@ -85,11 +85,11 @@ impl Sequential {
         Ok(tensors::encode(named, metadata)?)
     }
 
-    /// As [`set_weights`](Self::set_weights), from the bytes of a safetensors file: finite f32
-    /// alone is taken.
+    /// Like [`set_weights`](Self::set_weights), but from the bytes of a safetensors file: only finite f32
+    /// is accepted.
     ///
     /// # Errors
-    /// The first thing that is wrong; the network is then as it was.
+    /// The first error; the network is then unchanged.
     pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
         self.set_weights(&tensors::decode(bytes)?.0)
     }

@@ -1,4 +1,4 @@
-//! NVIDIA's driver, asked directly: which GPUs are there, whatever libtorch can do with them.
+//! Queries NVIDIA's driver directly for the GPUs present, regardless of whether libtorch can use them.
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -13,31 +13,31 @@ pub struct Gpu {
     pub memory_bytes: u64,
 }
 
-/// What the driver said.
+/// The state of the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Driver {
     /// The driver's library is not installed.
     Missing,
-    /// It is installed and refuses to start; CUDA's error number.
+    /// It is installed but fails to start; CUDA's error number.
     Failed(i32),
-    /// It runs.
+    /// It works.
     Present {
-        /// The newest CUDA version that the driver serves, such as (13, 0).
+        /// The newest CUDA version that the driver supports, such as (13, 0).
         cuda: (i32, i32),
         /// The visible GPUs, in CUDA's order.
         gpus: Vec<Gpu>,
     },
 }
 
-/// Asks the driver (`libcuda`, the CUDA driver API) for its version and GPUs. Safe to call before
-/// libtorch is asked about CUDA.
+/// Queries the driver (`libcuda`, the CUDA driver API) for its version and GPUs. Safe to call before libtorch
+/// first uses CUDA.
 pub fn query() -> Driver {
-    // SAFETY: NVIDIA's library; loading it runs its own initialisers only.
+    // SAFETY: NVIDIA's library; loading it runs only its own initializers.
     let Ok(library) = (unsafe { Library::new("libcuda.so.1") }) else {
         return Driver::Missing;
     };
     let answer = ask(&library).unwrap_or_else(Driver::Failed);
-    // A driver that has been initialised must stay: libtorch's CUDA half uses it, too.
+    // An initialized driver must stay loaded, because libtorch's CUDA half uses it, too.
     std::mem::forget(library);
     answer
 }
@@ -67,7 +67,7 @@ fn ask(library: &Library) -> Result<Driver, i32> {
         let (mut device, mut bytes) = (0, 0usize);
         let mut name = [0 as c_char; 256];
         status(unsafe { get(&mut device, index) })?;
-        // One short of the array: it ends in NUL whatever the driver writes.
+        // One byte less than the array, so that the name always ends in NUL.
         status(unsafe { name_of(name.as_mut_ptr(), 255, device) })?;
         status(unsafe { memory_of(&mut bytes, device) })?;
         let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
@@ -77,7 +77,7 @@ fn ask(library: &Library) -> Result<Driver, i32> {
 }
 
 fn symbol<T: Copy>(library: &Library, name: &[u8]) -> Result<T, i32> {
-    // 500 is CUDA's own CUDA_ERROR_NOT_FOUND. SAFETY: see the callers, which state the signature.
+    // 500 is CUDA_ERROR_NOT_FOUND. SAFETY: see the callers, which state the signature.
     unsafe { library.get::<T>(name) }.map(|symbol| *symbol).map_err(|_| 500)
 }
 

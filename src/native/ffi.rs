@@ -4,13 +4,13 @@ use std::ffi::{c_char, c_double, c_void};
 
 use torch_sys::C_tensor;
 
-/// `SeqfitModule`, only ever behind a pointer.
+/// `SeqfitModule`, only used through a pointer.
 #[repr(C)]
 pub struct Module {
     _private: [u8; 0],
 }
 
-/// `SeqfitGraph`, only ever behind a pointer.
+/// `SeqfitGraph`, only used through a pointer.
 #[repr(C)]
 pub struct Graph {
     _private: [u8; 0],

@@ -1,9 +1,9 @@
-//! Matrix products of f32 on the calling thread, by the `gemm` crate: of what can be had on a CPU it is
-//! the fastest for the small matrices of a training step (docs/speed.md has the figures).
+//! Matrix products in f32 on the calling thread, by the `gemm` crate: of the libraries available on a CPU, it
+//! is the fastest for the small matrices of a training step (docs/speed.md has the measurements).
 
 use gemm::{Parallelism, gemm};
 
-/// A matrix in a slice: element (i, j) lies at i · `row_stride` + j · `column_stride`.
+/// A matrix view of a slice: element (i, j) is at index i · `row_stride` + j · `column_stride`.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     data: &'a [f32],
@@ -14,13 +14,13 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Row by row, with `stride` elements from one row to the next.
+    /// Views `data` as a row-major matrix with `stride` elements from one row to the next.
     pub fn new(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         check(data.len(), rows, columns, [stride, 1]);
         Self { data, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
-    /// The same, mirrored at its diagonal.
+    /// Returns the transpose, without a copy.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -32,18 +32,19 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Columns that are summed at a time: as many as registers hold.
+/// The number of columns summed at a time, limited by the number of registers.
 const AT_ONCE: usize = 32;
 
 impl Matrix<'_> {
     /// Writes the sum of the rows.
     ///
     /// # Panics
-    /// If there is not a place for each column.
+    /// If `sum` does not have one element per column.
     pub fn sum_rows(self, sum: &mut [f32]) {
         assert_eq!(sum.len(), self.columns, "columns");
-        assert_eq!(self.column_stride, 1, "rows that lie together");
-        // Some columns at a time, in f64: a sum that cancels out would be left with its parts' rounding.
+        assert_eq!(self.column_stride, 1, "contiguous rows");
+        // A few columns at a time, in f64: in f32, a sum that cancels out would consist of the rounding
+        // errors of its terms.
         for (start, sum) in (0..).step_by(AT_ONCE).zip(sum.chunks_mut(AT_ONCE)) {
             let mut sums = [0f64; AT_ONCE];
             for row in self.data[start..].chunks(self.row_stride).take(self.rows) {
@@ -55,10 +56,10 @@ impl Matrix<'_> {
     }
 }
 
-/// `out` = a · b, or `out` += a · b if it is to `add`; `out` lies row by row.
+/// Computes `out` = a · b, or `out` += a · b if `add`; `out` is row-major.
 ///
 /// # Panics
-/// If the sizes do not fit.
+/// If the sizes do not match.
 pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
     assert_eq!(a.columns, b.rows, "inner sizes");
     check(out.len(), a.rows, b.columns, [b.columns, 1]);
@@ -66,8 +67,8 @@ pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
         return;
     }
     let stride = |stride: usize| stride as isize;
-    // SAFETY: every element of the three matrices lies in its slice, which `check` made sure of, and
-    // `out` is borrowed mutably.
+    // SAFETY: every element of the three matrices is within its slice, which `check` has verified, and `out`
+    // is borrowed mutably.
     unsafe {
         gemm(
             a.rows,
@@ -94,18 +95,6 @@ pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
     }
 }
 
-/// Bytes of a thread's own room for products, at most: as much as its processor's caches hold.
-pub const SCRATCH_BYTES: usize = 8 << 20;
-
-/// Takes this thread's room for products, which the first of them would take: where there is no memory
-/// for it the process ends, so whoever has made sure of [`SCRATCH_BYTES`] calls this. What a product copies of its
-/// operands, some 100 KB at most for those of a step, is taken for each.
-pub fn warm_up_gemm() {
-    let one = [1.0; 64 * 64];
-    let all = Matrix::new(&one, 64, 64, 64);
-    multiply(&mut [0.0; 64 * 64], all, all, false);
-}
-
 fn check(length: usize, rows: usize, columns: usize, [row, column]: [usize; 2]) {
     let fits = || {
         let last_row = rows.checked_sub(1)?.checked_mul(row)?;
@@ -123,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn products_are_those_of_the_definition(
+        fn products_match_the_definition(
             (m, k, n) in (1usize..40, 1usize..70, 1usize..40),
             mirrored in any::<[bool; 2]>(),
             gap in 0usize..3,
@@ -162,7 +151,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "a matrix beyond its slice")]
-    fn so_is_a_product() {
+    fn a_product_beyond_its_slice_is_refused() {
         let a = [0.0; 6];
         multiply(&mut [0.0; 3], Matrix::new(&a, 2, 3, 3), Matrix::new(&a, 3, 2, 2), false);
     }

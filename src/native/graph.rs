@@ -1,5 +1,5 @@
-//! CUDA graphs: what a stream does is recorded once, and then done as often as wanted for the price of
-//! starting one operation.
+//! CUDA graphs: work on a stream is captured once and then replayed any number of times at the cost of
+//! launching a single operation.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -8,17 +8,18 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{LibtorchError, check, ffi};
 
-/// Makes another CUDA stream than the default one, which cannot be recorded, this thread's own for as
-/// long as it lives. Both ends wait for what the stream before has to do.
+/// Makes a CUDA stream other than the default one, which cannot be captured, the current stream of this
+/// thread for as long as the value lives. Entering and leaving both wait for the work queued on the previous
+/// stream.
 #[derive(Debug)]
 pub struct SideStream {
     before: ffi::Stream,
-    /// It belongs to its thread.
+    /// A stream is current in one thread only.
     _thread: PhantomData<*const ()>,
 }
 
 impl SideStream {
-    /// On the GPU of this number, which is in use already.
+    /// Enters a side stream on the GPU with this index; CUDA is already in use.
     pub fn enter(device: usize) -> Result<Self, LibtorchError> {
         let mut stream = ffi::Stream { id: 0, device: 0 };
         // SAFETY (here and below): live pointers of the declared types.
@@ -30,26 +31,27 @@ impl SideStream {
 
 impl Drop for SideStream {
     fn drop(&mut self) {
-        // What fails here fails again at the next operation, where it can be told.
+        // An error here occurs again at the next operation, where it can be reported.
         let _ = check(unsafe { ffi::seqfit_stream_exchange(&mut self.before) });
     }
 }
 
-/// libtorch keeps a list of all graphs that random numbers may be drawn in, which threads must not change
-/// at once; and what waits for the whole device fails while another thread records.
+/// libtorch keeps a list of all graphs in which random numbers may be drawn, which must not be changed by
+/// several threads at once. In addition, an operation that synchronizes the whole device fails while another
+/// thread captures.
 static RECORDING: Mutex<()> = Mutex::new(());
 
-/// Recorded work. Its memory, that of its results included, lives as long as it does.
+/// Captured work. Its memory, including that of its results, is freed with it.
 #[derive(Debug)]
 pub struct Graph(*mut ffi::Graph);
 
 impl Graph {
-    /// Records what `work` has this thread's stream do; none of it is done. The stream must be an
-    /// [`SideStream`], and the operations must have run on it before, so that libtorch has loaded what
-    /// they need.
+    /// Captures what `work` queues on this thread's stream, without executing it. The current stream must be
+    /// a [`SideStream`], and the operations must have run on it before, so that libtorch has loaded what they
+    /// need.
     ///
     /// # Errors
-    /// The work's own, or libtorch's: work that waits for the device cannot be recorded.
+    /// The errors of `work`, or libtorch's: an operation that waits for the device cannot be captured.
     pub fn record<T, E: From<LibtorchError>>(
         device: usize,
         work: impl FnOnce() -> Result<T, E>,
@@ -63,17 +65,16 @@ impl Graph {
         }
         let graph = Self(graph);
         let done = work();
-        // Whatever came of the work: the stream must not stay in recording.
+        // Also after an error in `work`, because the stream must not stay in capture mode.
         let ended = check(unsafe { ffi::seqfit_graph_end(graph.0) });
-        // A graph that is dropped takes it, too.
+        // Dropping a graph locks it, too.
         drop(recording);
         let done = done?;
         ended?;
         Ok((graph, done))
     }
 
-    /// Does the recorded work once more, on this thread's stream; the device may still be at it when this
-    /// returns.
+    /// Replays the captured work on this thread's stream; the device may still be working when this returns.
     pub fn replay(&mut self) -> Result<(), LibtorchError> {
         check(unsafe { ffi::seqfit_graph_replay(self.0) })
     }
@@ -86,7 +87,7 @@ impl Drop for Graph {
     }
 }
 
-/// This thread's stream, as CUDA's driver knows it.
+/// Returns this thread's stream as a handle of the CUDA driver.
 pub(super) fn current_stream(device: usize) -> Result<*mut c_void, LibtorchError> {
     let mut handle = null_mut();
     check(unsafe { ffi::seqfit_stream_handle(index(device)?, &mut handle) })?;
@@ -94,7 +95,7 @@ pub(super) fn current_stream(device: usize) -> Result<*mut c_void, LibtorchError
 }
 
 fn index(device: usize) -> Result<i32, LibtorchError> {
-    let error = |_| LibtorchError::new(&format!("there is no GPU of the number {device}"));
+    let error = |_| LibtorchError::new(&format!("there is no GPU number {device}"));
     i32::try_from(device).map_err(error)
 }
 
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn without_cuda_it_is_an_error() {
-        // Another test of this process may have opened CUDA; the others run without.
+        // Another test in this process may have opened CUDA; the others run without it.
         if tch::Cuda::device_count() == 0 {
             let work =
                 || -> Result<(), LibtorchError> { unreachable!("there is nothing to record") };
@@ -113,9 +114,9 @@ mod tests {
         }
     }
 
-    /// By itself, on a machine with a GPU: `cargo test --lib what_cannot_be_recorded`.
+    /// Run it alone on a machine with a GPU: `cargo test --lib capture_of_a_synchronizing_operation`.
     #[test]
-    fn what_cannot_be_recorded_is_an_error_and_the_gpu_goes_on() -> Result<(), LibtorchError> {
+    fn capture_of_a_synchronizing_operation_fails_cleanly() -> Result<(), LibtorchError> {
         use tch::{Device, Kind, Tensor};
         if crate::device::require(Device::Cuda(0)).is_err() {
             return Ok(());

@@ -1,5 +1,5 @@
-//! CUDA kernels of our own: compiled at run time by the NVRTC that comes with libtorch's CUDA half, and
-//! launched through NVIDIA's driver, so that nothing of CUDA is needed to build seqfit.
+//! Our own CUDA kernels, compiled at run time by the NVRTC that ships with libtorch's CUDA half and launched
+//! through NVIDIA's driver, so that building seqfit needs no part of CUDA.
 
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
@@ -9,7 +9,7 @@ use libloading::Library;
 
 use super::{LibtorchError, c_string, graph, library};
 
-/// Kernels that were compiled for a GPU.
+/// Kernels compiled for one GPU.
 #[derive(Debug)]
 pub struct Program {
     driver: Library,
@@ -17,16 +17,16 @@ pub struct Program {
     module: *mut c_void,
 }
 
-/// One of them. It lives as long as its program.
+/// One kernel of a program. It lives as long as its program.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel(*mut c_void);
 
-/// What a GPU has.
+/// The capabilities of a GPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Capability {
-    /// Its generation, such as (9, 0).
+    /// The compute capability, such as (9, 0).
     pub version: (i32, i32),
-    /// Multiprocessors.
+    /// The number of multiprocessors.
     pub processors: usize,
 }
 
@@ -36,18 +36,18 @@ fn error(what: &str, code: c_int) -> LibtorchError {
 }
 
 fn load(name: &Path) -> Result<Library, LibtorchError> {
-    // SAFETY: NVIDIA's and libtorch's libraries, with their own initialisers.
+    // SAFETY: NVIDIA's and libtorch's libraries, which run their own initializers.
     unsafe { Library::new(name) }.map_err(|error| LibtorchError::new(&error.to_string()))
 }
 
-/// A function of `library`, whose signature the caller states.
+/// Looks up a function of `library`, whose signature the caller states.
 fn find<T: Copy>(library: &Library, name: &str) -> Result<T, LibtorchError> {
-    // SAFETY: the signatures below are those of NVRTC's and the driver's documentation.
+    // SAFETY: the signatures below are taken from the documentation of NVRTC and the driver.
     let found = unsafe { library.get::<T>(c_string(name)?.as_bytes_with_nul()) };
     found.map(|found| *found).map_err(|error| LibtorchError::new(&error.to_string()))
 }
 
-/// Calls a function that answers with a code, 0 for success.
+/// Calls a function that returns an error code, 0 for success.
 macro_rules! call {
     ($library:expr, $name:literal, ($($kind:ty),*), ($($argument:expr),*)) => {{
         let function: unsafe extern "C" fn($($kind),*) -> c_int = find($library, $name)?;
@@ -59,7 +59,7 @@ macro_rules! call {
     }};
 }
 
-/// What the GPU of this number has. CUDA is in use already.
+/// Returns the capabilities of the GPU with this index. CUDA is already in use.
 pub fn capability(device: usize) -> Result<Capability, LibtorchError> {
     let driver = load(Path::new("libcuda.so.1"))?;
     let mut handle = 0;
@@ -82,10 +82,10 @@ pub fn capability(device: usize) -> Result<Capability, LibtorchError> {
 }
 
 impl Program {
-    /// Compiles `source` for the GPU of this number, with these macros defined.
+    /// Compiles `source` for the GPU with this index, with these macros defined.
     ///
     /// # Errors
-    /// No NVRTC beside libtorch, or the first line of what it says of the source.
+    /// NVRTC is missing next to libtorch, or the first line of its compiler output.
     pub fn compile(
         device: usize,
         source: &str,
@@ -106,7 +106,7 @@ impl Program {
         Ok(Self { driver, device, module })
     }
 
-    /// The kernel of this name.
+    /// Returns the kernel with this name.
     pub fn kernel(&self, name: &str) -> Result<Kernel, LibtorchError> {
         let (name, mut kernel) = (c_string(name)?, null_mut());
         call!(
@@ -118,12 +118,12 @@ impl Program {
         Ok(Kernel(kernel))
     }
 
-    /// Starts `blocks` of `threads` of a kernel of this program on this thread's stream, each block with
-    /// so many bytes of shared memory.
+    /// Launches a kernel of this program on this thread's stream: `blocks` blocks of `threads` threads, each
+    /// block with this number of bytes of shared memory.
     ///
     /// # Safety
-    /// The kernel takes one argument, of this type bit for bit, and what it points to is there until the
-    /// stream has come so far.
+    /// The kernel takes one argument, whose type matches this one bit for bit, and the memory that it points
+    /// to stays valid until the stream has executed the kernel.
     pub unsafe fn launch<T>(
         &self,
         kernel: Kernel,
@@ -173,9 +173,9 @@ impl Drop for Program {
     }
 }
 
-/// The machine code of `source`.
+/// Compiles `source` to machine code.
 fn compile(source: &str, options: &[String]) -> Result<Vec<u8>, LibtorchError> {
-    // libtorch's door to the NVRTC that it comes with, wherever that lies.
+    // libtorch's own interface to the NVRTC that it ships with, wherever that is located.
     let folder = library::folder().unwrap_or_default();
     let nvrtc = load(&folder.join("libcaffe2_nvrtc.so"))?;
     let source = c_string(source)?;
@@ -214,7 +214,7 @@ fn compile(source: &str, options: &[String]) -> Result<Vec<u8>, LibtorchError> {
         let (size_function, get_function): (Size, Get) =
             (find(&nvrtc, size_of)?, find(&nvrtc, get)?);
         let mut size = 0;
-        // SAFETY: room for as many bytes as it says.
+        // SAFETY: the buffer has the number of bytes that the library reported.
         let code = unsafe { size_function(program, &mut size) };
         let mut bytes = vec![0u8; size];
         let got = unsafe { get_function(program, bytes.as_mut_ptr().cast()) };

@@ -1,4 +1,4 @@
-//! The libtorch that this process has loaded: where it lies, its version, its CUDA half.
+//! The libtorch that this process has loaded: its location, its version, its CUDA half.
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
@@ -6,19 +6,19 @@ use std::sync::OnceLock;
 
 use super::{LibtorchError, ffi, take_string};
 
-/// The version of libtorch that this binary was compiled for, such as `2.13.0`.
+/// Returns the version of libtorch that this binary was compiled for, such as `2.13.0`.
 pub fn expected_version() -> &'static str {
     // SAFETY: a string constant of csrc/library.cpp.
     let text = unsafe { CStr::from_ptr(ffi::seqfit_built_against()) };
     text.to_str().unwrap_or("unknown")
 }
 
-/// The version of the libtorch that the loader found, `None` if it cannot say.
+/// Returns the version of the libtorch that was loaded, or `None` if it does not report one.
 pub fn loaded_version() -> Option<String> {
     loaded_abi().map(describe_abi)
 }
 
-/// A libtorch of another version than the one that this program was compiled for.
+/// The loaded libtorch has another version than the one that this program was compiled for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this seqfit needs libtorch {expected}, and {found} was loaded from {folder}: point \
@@ -30,12 +30,12 @@ pub struct VersionError {
     pub expected: &'static str,
     /// The version loaded.
     pub found: String,
-    /// Where it was loaded from.
+    /// The folder it was loaded from.
     pub folder: PathBuf,
 }
 
-/// Refuses a libtorch other than the one compiled for: its functions have the same names, and the
-/// first call with another layout behind it ends in a segmentation fault.
+/// Refuses a libtorch other than the one compiled for. Its functions have the same names, and the first call
+/// into a different binary layout ends in a segmentation fault.
 pub fn check_version() -> Result<(), VersionError> {
     // SAFETY: returns a constant.
     let expected = unsafe { ffi::seqfit_built_abi() };
@@ -50,12 +50,12 @@ pub fn check_version() -> Result<(), VersionError> {
     }
 }
 
-/// `TORCH_ABI_VERSION` of the loaded library: major, minor and patch in the upper three bytes.
+/// Returns `TORCH_ABI_VERSION` of the loaded library: major, minor and patch in the upper three bytes.
 fn loaded_abi() -> Option<u64> {
     type AbiVersion = unsafe extern "C" fn() -> u64;
-    // Looked up by name, not linked: an older libtorch may lack it, and then we do not know.
+    // Looked up by name, not linked, because an older libtorch may lack it; the version is then unknown.
     let process = libloading::os::unix::Library::this();
-    // SAFETY: the function takes nothing, returns a constant and is part of libtorch's stable C
+    // SAFETY: the function takes no arguments, returns a constant and is part of libtorch's stable C
     // interface (torch/csrc/inductor/aoti_torch/c/shim.h).
     let abi = unsafe {
         let function = process.get::<AbiVersion>(b"aoti_torch_abi_version\0").ok()?;
@@ -68,24 +68,24 @@ fn describe_abi(abi: u64) -> String {
     format!("{}.{}.{}", abi >> 56, abi >> 48 & 0xff, abi >> 40 & 0xff)
 }
 
-/// The folder that libtorch was loaded from.
+/// Returns the folder that libtorch was loaded from.
 pub fn folder() -> Option<PathBuf> {
-    // SAFETY: returns null or a string that we take over.
+    // SAFETY: returns null or a string whose ownership passes to us.
     let path = take_string(unsafe { ffi::seqfit_library_path() })?;
     Path::new(&path).canonicalize().ok()?.parent().map(Path::to_path_buf)
 }
 
-/// Libtorch's CUDA half, if the libtorch folder has one.
+/// Returns the path of libtorch's CUDA half, if the libtorch folder has one.
 pub fn cuda_library() -> Option<PathBuf> {
     folder().map(|folder| folder.join("libtorch_cuda.so")).filter(|path| path.exists())
 }
 
-/// Loads libtorch's CUDA half, once. The binary is not linked against it (the linker would drop
-/// it, nothing of ours calls it), and opening it registers its kernels. This must come before the
-/// first question about CUDA: libtorch remembers the answer "none".
+/// Loads libtorch's CUDA half, once. The binary is not linked against it (the linker would drop it, because
+/// none of our code calls it); opening it registers its kernels. This must happen before the first query
+/// about CUDA, because libtorch caches the result "none".
 ///
 /// # Errors
-/// The dynamic loader's reason, if the library is there and cannot be loaded.
+/// The dynamic loader's error, if the library exists but cannot be loaded.
 pub fn open_cuda() -> Result<bool, LibtorchError> {
     static OPENED: OnceLock<Result<bool, LibtorchError>> = OnceLock::new();
     OPENED
@@ -94,7 +94,7 @@ pub fn open_cuda() -> Result<bool, LibtorchError> {
             let Some(path) = cuda_library() else {
                 return Ok(false);
             };
-            // SAFETY: the initialisers are libtorch's own, of the version that was just checked.
+            // SAFETY: the initializers are libtorch's own, of the version that was just checked.
             match unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) } {
                 Ok(library) => {
                     // Its kernels stay registered until the process ends.

@@ -1,7 +1,7 @@
 //! Safe wrappers over `csrc/` and the dynamic loader: the only place with `unsafe`.
 //!
-//! Here is what libtorch has and tch does not bind, one file for each C++ file beside it, and
-//! nothing that knows about layers, training or files of ours.
+//! This module contains what libtorch has and tch does not bind, with one file for each C++ file, plus other
+//! code that needs `unsafe`. It does not depend on layers, training or seqfit's own files.
 
 pub(crate) mod buffer;
 pub(crate) mod driver;
@@ -20,8 +20,8 @@ pub(crate) mod team;
 
 use std::ffi::{CStr, CString, c_char};
 
-/// What libtorch answered instead of doing what was asked, cut to its first line: its messages go
-/// on with a backtrace, or with the content of a whole tensor.
+/// An error from libtorch, cut to its first line: its messages continue with a backtrace or with the content
+/// of a whole tensor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("libtorch: {0}")]
 pub struct LibtorchError(String, Cause);
@@ -47,32 +47,31 @@ impl LibtorchError {
         Self(line[..end].trim().to_owned(), Cause::Other)
     }
 
-    /// Something beside libtorch that has no error of its own there.
+    /// Creates an error for something other than libtorch that has no error type in this module.
     pub(crate) fn other(message: &str) -> Self {
         Self::new(message)
     }
 
-    /// A thread beside libtorch's that could not be started.
+    /// Creates the error for a thread outside libtorch that could not be started.
     pub(crate) fn thread(error: &std::io::Error) -> Self {
         Self::new(&format!("a thread cannot be started: {error}"))
     }
 
-    /// Memory beside libtorch's that is not there.
+    /// Creates the error for an allocation outside libtorch that failed.
     pub(crate) fn memory(bytes: usize) -> Self {
         Self::new(&format!("not enough memory to allocate {bytes} bytes"))
     }
 
-    /// Whether it was too little memory.
+    /// Returns whether the cause was too little memory.
     pub fn is_out_of_memory(&self) -> bool {
         self.1 == Cause::Memory
     }
 }
 
-/// "DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes. Error code 12 …" and
-/// "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …", in few words.
+/// Shortens "DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes. Error code 12 …" and
+/// "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …".
 fn shortage(message: &str) -> String {
-    // The CPU's message says "allocate" twice, CUDA's once; the amount is behind the last that has
-    // a number.
+    // The CPU's message contains "allocate" twice, CUDA's once; the amount follows the one before a number.
     let amount = message.split("allocate ").skip(1).find_map(|after| {
         let words: Vec<&str> = after.split_whitespace().take(2).collect();
         let number = words.first()?.starts_with(|c: char| c.is_ascii_digit());
@@ -100,7 +99,8 @@ impl From<std::ffi::NulError> for LibtorchError {
     }
 }
 
-/// An empty list with room for so many elements; where there is no memory for them, how many bytes that is.
+/// Returns an empty list with capacity for `count` elements or, if there is no memory for them, the number of
+/// bytes that they need.
 pub(crate) fn reserved<T>(count: usize) -> Result<Vec<T>, usize> {
     let mut list = Vec::new();
     match list.try_reserve_exact(count) {
@@ -109,7 +109,7 @@ pub(crate) fn reserved<T>(count: usize) -> Result<Vec<T>, usize> {
     }
 }
 
-/// Takes over a message that a call into `csrc/` returned: null means success.
+/// Takes over a message that a call into `csrc/` returned; null means success.
 fn check(message: *mut c_char) -> Result<(), LibtorchError> {
     match take_string(message) {
         None => Ok(()),
@@ -117,12 +117,12 @@ fn check(message: *mut c_char) -> Result<(), LibtorchError> {
     }
 }
 
-/// Copies and releases a string that `csrc/` allocated.
+/// Copies and frees a string that `csrc/` allocated.
 fn take_string(text: *mut c_char) -> Option<String> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: non-null strings from csrc/ are NUL-terminated, ours alone, and from malloc.
+    // SAFETY: non-null strings from csrc/ are NUL-terminated, owned by us, and allocated by malloc.
     let copy = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
     unsafe { ffi::seqfit_free(text) };
     Some(copy)
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn too_little_memory_is_said_in_few_words() {
+    fn out_of_memory_messages_are_short() {
         let cpu = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate \
                    memory: you tried to allocate 1600 bytes. Error code 12 (Cannot allocate memory)";
         let cuda =

@@ -1,5 +1,5 @@
-//! `torch.jit` modules put together piece by piece: what tracing cannot give, real parameters and
-//! a real `forward`.
+//! Builds `torch.jit` modules piece by piece: with real parameters and a real `forward`, which tracing cannot
+//! produce.
 
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::null_mut;
@@ -12,13 +12,13 @@ use super::{LibtorchError, c_string, check, ffi, reserved};
 pub struct Module(*mut ffi::Module);
 
 impl Module {
-    /// An empty module of a class called `name`.
+    /// Creates an empty module of a class called `name`.
     pub fn new(name: &str) -> Result<Self, LibtorchError> {
         let mut module = null_mut();
         // SAFETY (here and below): live pointers of the declared types; strings end in NUL.
         check(unsafe { ffi::seqfit_module_new(c_string(name)?.as_ptr(), &mut module) })?;
         if module.is_null() {
-            return Err(LibtorchError::new("no module was made"));
+            return Err(LibtorchError::new("no module was created"));
         }
         Ok(Self(module))
     }
@@ -59,25 +59,25 @@ impl Module {
         check(unsafe { ffi::seqfit_module_float(self.0, name.as_ptr(), value) })
     }
 
-    /// Compiles methods from TorchScript source. Whatever they use must have been added before.
+    /// Compiles methods from TorchScript source. Everything they use must have been added before.
     pub fn define(&mut self, source: &str) -> Result<(), LibtorchError> {
         let source = c_string(source)?;
         check(unsafe { ffi::seqfit_module_define(self.0, source.as_ptr()) })
     }
 
-    /// The bytes of the archive that `torch.jit.load` reads, with one extra file inside. The same
+    /// Returns the bytes of the archive that `torch.jit.load` reads, with one extra file inside. The same
     /// module gives the same bytes.
     pub fn archive(&self, extra: (&str, &str)) -> Result<Vec<u8>, LibtorchError> {
         #[derive(Default)]
-        struct StepOutcome {
+        struct ArchiveBytes {
             bytes: Vec<u8>,
             missing: Option<usize>,
         }
         extern "C" fn take(context: *mut c_void, data: *const c_char, n: usize) {
-            // SAFETY: the context given below, and n live bytes of the C++ side's.
+            // SAFETY: the context passed below, and n live bytes owned by the C++ side.
             let (taken, data) = unsafe {
                 (
-                    &mut *context.cast::<StepOutcome>(),
+                    &mut *context.cast::<ArchiveBytes>(),
                     std::slice::from_raw_parts(data.cast::<u8>(), n),
                 )
             };
@@ -90,7 +90,7 @@ impl Module {
             }
         }
         let (name, content) = (c_string(extra.0)?, c_string(extra.1)?);
-        let mut taken = StepOutcome::default();
+        let mut taken = ArchiveBytes::default();
         let context = (&raw mut taken).cast();
         check(unsafe {
             ffi::seqfit_module_archive(self.0, name.as_ptr(), content.as_ptr(), take, context)
@@ -104,7 +104,7 @@ impl Module {
 
 impl Drop for Module {
     fn drop(&mut self) {
-        // A failing destructor leaves nothing to be done. SAFETY: ours, and released once.
+        // An error in a destructor cannot be handled. SAFETY: owned by us and freed once.
         let _ = check(unsafe { ffi::seqfit_module_free(self.0) });
     }
 }

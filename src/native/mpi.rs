@@ -1,8 +1,8 @@
-//! The few MPI functions that a group of ranks needs, each started without waiting for the others: who waits,
-//! and for how long, is decided above.
+//! The few MPI functions that a group of ranks needs, each in its nonblocking form: the code above decides
+//! who waits and for how long.
 //!
-//! What MPI reads and writes meanwhile belongs to a [`Pending`], which never gives it back, or frees it, before
-//! MPI is done with it.
+//! The memory that MPI reads and writes meanwhile belongs to a [`Pending`], which never returns or frees it
+//! before MPI is done with it.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
@@ -13,50 +13,50 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mpi_sys as ffi;
 use tch::{Kind, Tensor};
 
-/// The name of the messages by which parts of lists are traded.
+/// The tag of the messages that carry parts of lists.
 const TRADE: c_int = 1;
 
-/// What ranks tell each other beside their work.
+/// The tags of control messages between ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tag {
-    /// Who waits as well?
+    /// Asks whether the receiver is waiting, too.
     Call = 2,
-    /// I do.
+    /// Confirms that the sender is waiting.
     Answer = 3,
-    /// Waiting is over: tell the user.
+    /// Waiting is over: the receiver reports the error to the user.
     Close = 4,
 }
 
-/// What MPI's functions return where they have done what was asked.
+/// The return code of a successful MPI call.
 const SUCCESS: c_int = ffi::MPI_SUCCESS as c_int;
 
-/// All ranks, seen from this one. MPI ends when it is dropped.
+/// All ranks, as seen from this one. MPI is finalized when it is dropped.
 #[derive(Debug)]
 pub struct World {
-    /// For what all ranks do together.
+    /// The communicator for collective operations.
     all: ffi::MPI_Comm,
-    /// For messages between two of them.
+    /// The communicator for messages between two ranks.
     pairs: ffi::MPI_Comm,
     rank: usize,
     size: usize,
-    /// Whether some rank will not come to MPI's end, so that waiting for it there would be for ever.
+    /// Whether some rank will not reach `MPI_Finalize`, so that waiting for it there would never end.
     given_up: Cell<bool>,
-    /// MPI was told that one thread alone calls it.
+    /// MPI was initialized for calls from a single thread.
     one_thread: PhantomData<*const ()>,
 }
 
-/// Something that has begun, and may take as long as the slowest rank.
+/// An operation in progress, which may take as long as the slowest rank.
 #[derive(Debug)]
 pub struct Pending<M> {
-    /// What is not done yet.
+    /// The requests that are not complete yet.
     requests: Vec<ffi::MPI_Request>,
-    /// The memory that MPI reads and writes; none when it was taken.
+    /// The memory that MPI reads and writes; `None` after it was taken.
     memory: Option<M>,
-    /// Lengths and places of parts, which MPI reads.
+    /// Lengths and offsets of parts, which MPI reads.
     parts: [Vec<c_int>; 2],
 }
 
-/// A part of a list, for or from a rank.
+/// A part of a list, to send to or receive from a rank.
 pub type Parcel = (usize, Range<usize>);
 
 fn check(code: c_int) -> Result<(), String> {
@@ -65,7 +65,7 @@ fn check(code: c_int) -> Result<(), String> {
     }
     let mut text = [0 as c_char; ffi::MPI_MAX_ERROR_STRING as usize + 1];
     let mut length = 0;
-    // SAFETY: the text has room for the longest message, and a NUL behind it.
+    // SAFETY: the text has room for the longest message and a terminating NUL.
     unsafe { ffi::MPI_Error_string(code, text.as_mut_ptr(), &raw mut length) };
     let text = text.iter().take(usize::try_from(length).unwrap_or(0));
     let text: Vec<u8> = text.map(|&c| c.cast_unsigned()).collect();
@@ -73,27 +73,27 @@ fn check(code: c_int) -> Result<(), String> {
 }
 
 fn count(length: usize) -> Result<c_int, String> {
-    c_int::try_from(length).map_err(|_| format!("{length} elements are more than it takes at once"))
+    c_int::try_from(length).map_err(|_| format!("{length} elements are too many for one call"))
 }
 
 impl World {
-    /// Starts MPI, once in a process, and brings what each rank says of itself to all.
+    /// Starts MPI, once per process, and exchanges each rank's own data among all ranks.
     pub fn start(own: [u64; 4]) -> Result<(Self, Vec<[u64; 4]>), String> {
         static STARTED: AtomicBool = AtomicBool::new(false);
         if STARTED.swap(true, Ordering::Relaxed) {
-            return Err("it can be started once in a process".to_owned());
+            return Err("it can be started only once per process".to_owned());
         }
         let mut given = 0;
         let (mut pairs, mut rank, mut size) = (unsafe { ffi::RSMPI_COMM_NULL }, 0, 0);
         let mut said = Vec::new();
-        // SAFETY: all pointers are to places of this function; no arguments are handed on. The constants
-        // are set once the library is loaded.
+        // SAFETY: all pointers are to locals of this function; no arguments are passed. The constants are set
+        // once the library is loaded.
         let all = unsafe {
             let (no_arguments, no_list) = (std::ptr::null_mut(), std::ptr::null_mut());
             let wanted = ffi::RSMPI_THREAD_FUNNELED;
             check(ffi::MPI_Init_thread(no_arguments, no_list, wanted, &raw mut given))?;
             let all = ffi::RSMPI_COMM_WORLD;
-            // So that errors come back as codes.
+            // Makes errors return as codes.
             check(ffi::MPI_Comm_set_errhandler(all, ffi::RSMPI_ERRORS_RETURN))?;
             check(ffi::MPI_Comm_dup(all, &raw mut pairs))?;
             check(ffi::MPI_Comm_rank(all, &raw mut rank))?;
@@ -124,20 +124,20 @@ impl World {
         self.size
     }
 
-    /// Whether MPI takes what lies in a GPU's memory: an extension that OpenMPI and MPICH have, looked up by
-    /// name, as others have not.
+    /// Returns whether MPI accepts pointers to GPU memory. This is an extension of OpenMPI and MPICH, looked
+    /// up by name because other libraries lack it.
     pub fn reaches_gpus() -> bool {
         type Query = unsafe extern "C" fn() -> c_int;
         let process = libloading::os::unix::Library::this();
-        // SAFETY: the function takes nothing and returns a number.
+        // SAFETY: the function takes no arguments and returns a number.
         unsafe {
             let query = process.get::<Query>(c"MPIX_Query_cuda_support".to_bytes());
             query.is_ok_and(|query| query() == 1)
         }
     }
 
-    /// Starts to send parts of one list of f32 to other ranks, and to receive parts of another from them, on
-    /// the host or on a device.
+    /// Starts to send parts of one f32 list to other ranks and to receive parts of another list from them, in
+    /// host or device memory.
     pub fn trade(
         &self,
         [own, inbox]: [&Tensor; 2],
@@ -150,7 +150,7 @@ impl World {
                 && part.start <= part.end
                 && part.end <= list.numel();
             if !fits {
-                return Err("a part that is traded is not in its list".to_owned());
+                return Err("a part to be sent or received is not in its list".to_owned());
             }
             let start = list.data_ptr().cast::<f32>().wrapping_add(part.start);
             Ok((start.cast::<c_void>(), count(part.len())?))
@@ -160,7 +160,7 @@ impl World {
         let kind = unsafe { ffi::RSMPI_FLOAT };
         for (rank, part) in receives {
             let ((place, length), from) = (place(inbox, part)?, count(*rank)?);
-            // SAFETY: the list is as long as that, and `pending` keeps it until MPI is done.
+            // SAFETY: the list has that length, and `pending` keeps it until MPI is done.
             unsafe {
                 let mut request = ffi::RSMPI_REQUEST_NULL;
                 let to = &raw mut request;
@@ -186,7 +186,7 @@ impl World {
         all.resize(own.len(), 0.0);
         let (from, to) = (own.as_ptr().cast::<c_void>(), all.as_mut_ptr().cast::<c_void>());
         let length = count(own.len())?;
-        // SAFETY: both lists are as long as MPI is told, and `Pending` keeps them until it is done.
+        // SAFETY: both lists have the length that MPI is given, and `Pending` keeps them until it is done.
         let request = unsafe {
             let mut request = ffi::RSMPI_REQUEST_NULL;
             let (kind, sum) = (ffi::RSMPI_FLOAT, ffi::RSMPI_SUM);
@@ -196,7 +196,7 @@ impl World {
         Ok(Pending::new(vec![request], [own, all]))
     }
 
-    /// Starts to bring rank 0's bytes to all ranks, who have a list of that length.
+    /// Starts to broadcast rank 0's bytes to all ranks, which pass a list of the same length.
     pub fn broadcast(&self, mut bytes: Vec<u8>) -> Result<Pending<Vec<u8>>, String> {
         let (place, length) = (bytes.as_mut_ptr().cast::<c_void>(), count(bytes.len())?);
         // SAFETY: as in `sum`.
@@ -215,7 +215,7 @@ impl World {
         Ok(Pending::new(vec![request], bytes))
     }
 
-    /// Starts to bring the bytes of all ranks, of these lengths, to all of them.
+    /// Starts to gather the bytes of all ranks, of these lengths, on all of them.
     pub fn gather(
         &self,
         mut own: Vec<u8>,
@@ -231,17 +231,17 @@ impl World {
             place += length;
         }
         if lengths.get(self.rank) != Some(&own.len()) || lengths.len() != self.size {
-            return Err("the lengths of what is gathered are wrong".to_owned());
+            return Err("the lengths of the gathered lists are wrong".to_owned());
         }
         let mut all = vec![0u8; total];
-        // An empty list of bytes lies at address 1, which is `MPI_IN_PLACE`.
+        // An empty list of bytes is at address 1, which is `MPI_IN_PLACE`.
         own.reserve(1);
         all.reserve(1);
         let (from, to) = (own.as_ptr().cast::<c_void>(), all.as_mut_ptr().cast::<c_void>());
         let length = count(own.len())?;
         let (lengths, places) = (parts[0].as_ptr(), parts[1].as_ptr());
-        // SAFETY: as in `sum`; the lists of lengths and places have an element for each rank, and moving the
-        // vectors into `Pending` does not move what they hold.
+        // SAFETY: as in `sum`; the lists of lengths and offsets have one element per rank, and moving the
+        // vectors into `Pending` does not move their contents.
         let request = unsafe {
             let (kind, mut request) = (ffi::RSMPI_UINT8_T, ffi::RSMPI_REQUEST_NULL);
             let (all, request_place) = (self.all, &raw mut request);
@@ -263,9 +263,9 @@ impl World {
         Ok(pending)
     }
 
-    /// Sends a word and a number to one rank, whenever that may take it.
+    /// Sends a tagged number to one rank, which may receive it at any time.
     pub fn tell(&self, rank: usize, tag: Tag, number: u64) -> Result<(), String> {
-        // For as long as the process lives: nobody waits for such a message to be taken.
+        // Leaked for the lifetime of the process, because nothing waits until such a message is received.
         let number: &'static mut u64 = Box::leak(Box::new(number));
         let place = std::ptr::from_mut(number).cast::<c_void>();
         // SAFETY: the number stays where it is.
@@ -277,11 +277,12 @@ impl World {
         }
     }
 
-    /// A number that some rank has sent here with that word, and its sender, if one has come.
+    /// Returns the number of a received message with that tag, and its sender, if there is one.
     pub fn heard(&self, tag: Tag) -> Result<Option<(usize, u64)>, String> {
         let tag = tag as c_int;
         let (mut is_there, mut number) = (0, 0u64);
-        // SAFETY: a status is plain numbers, which MPI writes; all places are of this function.
+        // SAFETY: a status consists of plain numbers, which MPI writes; all pointers are to locals of this
+        // function.
         let sender = unsafe {
             let mut status: ffi::MPI_Status = std::mem::zeroed();
             let (any, place) = (ffi::RSMPI_ANY_SOURCE, &raw mut status);
@@ -297,22 +298,22 @@ impl World {
         Ok(Some((usize::try_from(sender).unwrap_or(0), number)))
     }
 
-    /// Does not wait for the others at MPI's end.
+    /// Stops waiting for the other ranks when MPI is finalized.
     pub fn give_up(&self) {
         self.given_up.set(true);
     }
 
-    /// Whether this rank does not wait for the others any more.
+    /// Returns whether this rank no longer waits for the others.
     pub fn has_given_up(&self) -> bool {
         self.given_up.get()
     }
 
-    /// Ends all ranks' processes; where that takes too long, at least this one.
+    /// Ends the processes of all ranks or, if that takes too long, at least this one.
     pub fn abort(&self) -> ! {
         let patience = std::time::Duration::from_secs(1);
         std::thread::spawn(move || {
             std::thread::sleep(patience);
-            // Without anything that might wait for the network once more.
+            // Exits without anything that might wait for the network again.
             signal_hook::low_level::exit(1)
         });
         // SAFETY: no other thread calls MPI.
@@ -323,11 +324,11 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // A launcher ends the others where one ends without this.
+        // If a rank ends without finalizing, the launcher ends the others.
         if self.given_up.get() || std::thread::panicking() {
             return;
         }
-        // SAFETY: whatever is pending has been waited for, or is given up together with the process.
+        // SAFETY: all pending operations have been waited for, or are abandoned together with the process.
         unsafe {
             ffi::MPI_Comm_free(&raw mut self.pairs);
             ffi::MPI_Finalize();
@@ -340,11 +341,11 @@ impl<M> Pending<M> {
         Self { requests, memory: Some(memory), parts: [Vec::new(), Vec::new()] }
     }
 
-    /// Whether it is done; asking is what brings it on.
+    /// Returns whether the operation is done. MPI makes progress only when it is polled.
     pub fn is_done(&mut self) -> Result<bool, String> {
         while let Some(request) = self.requests.last_mut() {
             let mut done = 0;
-            // SAFETY: the request is one that MPI has given, and not done yet.
+            // SAFETY: the request was returned by MPI and is not complete yet.
             check(unsafe { ffi::MPI_Test(request, &raw mut done, ffi::RSMPI_STATUS_IGNORE) })?;
             if done == 0 {
                 return Ok(false);
@@ -354,7 +355,7 @@ impl<M> Pending<M> {
         Ok(true)
     }
 
-    /// What was given, and what has come, when it is done.
+    /// Returns the memory, with the data sent and received, when the operation is done.
     pub fn take(mut self) -> Option<M> {
         self.memory.take_if(|_| self.requests.is_empty())
     }

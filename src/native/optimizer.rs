@@ -1,4 +1,4 @@
-//! libtorch's fused optimiser kernels: all parameters in one call, on the CPU and on CUDA.
+//! libtorch's fused optimizer kernels: all parameters in one call, on the CPU and on CUDA.
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -8,14 +8,15 @@ use super::{LibtorchError, check, ffi};
 /// The learning rate of a step.
 #[derive(Clone, Copy, Debug)]
 pub enum Rate<'a> {
-    /// As a number.
+    /// A number.
     Number(f64),
-    /// An f32 scalar on the parameters' device, for steps that are recorded once and done with many rates.
+    /// An f32 scalar on the parameters' device, for steps that are captured once and replayed with different
+    /// learning rates.
     Tensor(&'a Tensor),
 }
 
 impl Rate<'_> {
-    /// The number and the tensor, as the C++ side takes them: one of them counts.
+    /// Returns the number and the tensor as the C++ side takes them; only one of them is used.
     fn parts(self) -> (f64, *const C_tensor) {
         match self {
             Self::Number(number) => (number, std::ptr::null()),
@@ -24,7 +25,7 @@ impl Rate<'_> {
     }
 }
 
-/// The numbers of one Adam step (Kingma and Ba, 2015), as `torch.optim.Adam` names them.
+/// The settings of one Adam step (Kingma and Ba, 2015), named as in `torch.optim.Adam`.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep<'a> {
     pub learning_rate: Rate<'a>,
@@ -32,12 +33,12 @@ pub struct AdamStep<'a> {
     pub beta2: f64,
     pub epsilon: f64,
     pub weight_decay: f64,
-    /// AdamW: the weights decay by themselves instead of through the gradient.
+    /// AdamW: weight decay is applied directly to the weights instead of through the gradient.
     pub decoupled: bool,
 }
 
-/// One Adam or AdamW step in place. `step` is a scalar f32 tensor on the parameters' device that
-/// counts the steps; all lists are as long as `parameters`, shapes matching.
+/// Performs one Adam or AdamW step in place. `step` is a scalar f32 tensor on the parameters' device that
+/// counts the steps. All lists are as long as `parameters`, with matching shapes.
 pub fn adam(
     parameters: &mut [Tensor],
     gradients: &[Tensor],
@@ -49,7 +50,7 @@ pub fn adam(
     let n = parameters.len();
     same_length(n, [gradients.len(), first_moments.len(), second_moments.len()])?;
     let (learning_rate, rate) = config.learning_rate.parts();
-    // SAFETY: n live tensors in each list, those that are written borrowed mutably.
+    // SAFETY: n live tensors in each list; those that are written are borrowed mutably.
     check(unsafe {
         ffi::seqfit_adam(
             pointers(parameters).as_ptr(),
@@ -69,18 +70,18 @@ pub fn adam(
     })
 }
 
-/// The numbers of one SGD step, as `torch.optim.SGD` names them.
+/// The settings of one SGD step, named as in `torch.optim.SGD`.
 #[derive(Clone, Copy, Debug)]
 pub struct SgdStep<'a> {
     pub learning_rate: Rate<'a>,
     pub momentum: f64,
     pub weight_decay: f64,
     pub nesterov: bool,
-    /// The first step sets the momenta to the gradients instead of averaging them in.
+    /// Whether this is the first step, which sets the momenta to the gradients instead of averaging them in.
     pub first: bool,
 }
 
-/// One SGD step in place. `momenta` is read and written only with a momentum above 0.
+/// Performs one SGD step in place. `momenta` is read and written only if the momentum is above 0.
 pub fn sgd(
     parameters: &mut [Tensor],
     gradients: &[Tensor],

@@ -1,9 +1,9 @@
-//! Products of f32 matrices on a GPU, in f32 or in TF32.
+//! The precision of f32 matrix products on a GPU: f32 or TF32.
 
 use super::{LibtorchError, check, ffi};
 
-/// Lets them round their factors to TF32, or forbids it, for the whole process and as long as this
-/// lives; then it is as it was before.
+/// Allows or forbids rounding the inputs of matrix products to TF32, for the whole process. Dropping the
+/// value restores the previous setting.
 #[derive(Debug)]
 pub struct Tf32(bool);
 
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_as_before_when_it_ends() -> Result<(), LibtorchError> {
+    fn drop_restores_the_previous_setting() -> Result<(), LibtorchError> {
         let allowed = || -> Result<bool, LibtorchError> { Ok(Tf32::allow(false)?.0) };
         assert!(!allowed()?);
         let outer = Tf32::allow(true)?;

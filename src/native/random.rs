@@ -1,4 +1,4 @@
-//! Random tensors from a seed of their own: no process-wide generator is read or changed.
+//! Random tensors from an explicit seed: no process-wide generator is read or changed.
 
 use tch::Tensor;
 

@@ -1,11 +1,11 @@
-//! Threads that share the tasks of one moment: as soon as there is work they take it, and when there is
-//! none they first look for some and then sleep.
+//! A thread pool for short parallel regions: its threads take tasks as soon as there are any; without tasks
+//! they first poll and then sleep.
 //!
-//! A training step has a handful of tasks of some ten microseconds each, several thousand times a
-//! second. A channel or a general pool takes as long for handing one over as the task itself, and
-//! OpenMP's threads wait for each other without end when another process has taken a processor. Here
-//! the caller works itself: it takes tasks from the front, the others from the back, and whoever is not
-//! there leaves them to the rest.
+//! A training step has a handful of tasks of about ten microseconds each, several thousand times a second.
+//! Handing over a task through a channel or a general-purpose pool takes as long as the task itself, and
+//! OpenMP's threads wait for each other without end when another process has taken a processor. Here the
+//! calling thread works, too: it takes tasks from the front and the others take them from the back, and a
+//! thread that is not running leaves its tasks to the rest.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -18,24 +18,24 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, JoinHandle, Thread};
 
-/// How often a thread looks for work, or for the end of it, before it sleeps: some 20 microseconds,
-/// which is more than is between two moments of a training step.
+/// The number of polls for work, or for its completion, before a thread sleeps: about 20 microseconds, which
+/// is longer than the time between two parallel regions of a training step.
 const LOOKS: usize = 1000;
-/// The most tasks of one moment; more are several moments.
+/// The maximum number of tasks in one region; more tasks are split into several regions.
 const MOST: usize = u16::MAX as usize;
 
-/// Some threads beside the one that owns this.
+/// A pool of helper threads for the thread that owns it.
 pub struct Team {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
-    /// The thread that made it is the one that is woken.
+    /// The thread that created it is the one that is woken.
     _not_send: PhantomData<*const ()>,
 }
 
 struct Shared {
-    /// What is open: number of the moment (32 bits), first task (16), one behind the last (16).
+    /// The open tasks: number of the region (32 bits), first task (16), end of the range (16).
     open: AtomicU64,
-    /// Tasks of the moment that are done.
+    /// The number of tasks of the region that are done.
     done: AtomicUsize,
     job: UnsafeCell<Job>,
     quit: AtomicBool,
@@ -44,7 +44,7 @@ struct Shared {
     helpers: Mutex<Vec<Arc<Sleeper>>>,
 }
 
-/// What the tasks are: a function and what it takes beside the task's number.
+/// The code of the tasks: a function and its context, which it takes together with the task's number.
 #[derive(Clone, Copy)]
 struct Job {
     context: *const (),
@@ -57,8 +57,8 @@ struct Sleeper {
     asleep: AtomicBool,
 }
 
-// SAFETY: `job` is written by the owner alone, while no task is open or running; `context` points to
-// what the tasks of all threads may share (see `each`).
+// SAFETY: only the owner writes `job`, while no task is open or running; `context` points to data that the
+// tasks of all threads may share (see `each`).
 unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
@@ -68,7 +68,7 @@ impl Sleeper {
         Self { thread: thread::current(), asleep: AtomicBool::new(false) }
     }
 
-    /// Looks whether `ready` some times, and then sleeps until it is.
+    /// Polls `ready` a number of times, then sleeps until it returns true.
     fn wait(&self, ready: impl Fn() -> bool) {
         for _ in 0..LOOKS {
             if ready() {
@@ -77,7 +77,8 @@ impl Sleeper {
             spin_loop();
         }
         loop {
-            // Said before the last look: who makes it ready after that sees it, and wakes.
+            // Set before the last poll: a thread that makes it ready after that sees the flag and wakes this
+            // one.
             self.asleep.store(true, SeqCst);
             if ready() {
                 self.asleep.store(false, SeqCst);
@@ -95,8 +96,8 @@ impl Sleeper {
 }
 
 impl Shared {
-    fn pack(moment: u64, first: usize, end: usize) -> u64 {
-        moment << 32 | (first as u64) << 16 | end as u64
+    fn pack(region: u64, first: usize, end: usize) -> u64 {
+        region << 32 | (first as u64) << 16 | end as u64
     }
 
     fn unpack(open: u64) -> (u64, usize, usize) {
@@ -108,17 +109,17 @@ impl Shared {
         first < end
     }
 
-    /// Takes a task off the front or the back.
+    /// Takes a task from the front or the back.
     fn take(&self, front: bool) -> Option<usize> {
         let mut open = self.open.load(SeqCst);
         loop {
-            let (moment, first, end) = Self::unpack(open);
+            let (region, first, end) = Self::unpack(open);
             if first >= end {
                 return None;
             }
             let (task, rest) = match front {
-                true => (first, Self::pack(moment, first + 1, end)),
-                false => (end - 1, Self::pack(moment, first, end - 1)),
+                true => (first, Self::pack(region, first + 1, end)),
+                false => (end - 1, Self::pack(region, first, end - 1)),
             };
             match self.open.compare_exchange_weak(open, rest, SeqCst, SeqCst) {
                 Ok(_) => return Some(task),
@@ -127,10 +128,10 @@ impl Shared {
         }
     }
 
-    /// Does a task that was taken.
+    /// Runs a task that was taken.
     fn run(&self, task: usize) {
-        // SAFETY: the owner waits for this task's end before it changes the job or returns, and it has
-        // written the job before it opened the task.
+        // SAFETY: the owner waits until this task is done before it changes the job or returns, and it wrote
+        // the job before it opened the task.
         let result = catch_unwind(AssertUnwindSafe(|| unsafe {
             let job = *self.job.get();
             (job.call)(job.context, task);
@@ -155,11 +156,11 @@ impl Shared {
 }
 
 impl Team {
-    /// The calling thread and as many beside it as make `threads`; each of them calls `prepare` first.
+    /// Starts `threads` − 1 helper threads beside the calling one.
     ///
     /// # Errors
     /// A thread that cannot be started.
-    pub fn new(threads: usize, prepare: fn()) -> io::Result<Self> {
+    pub fn new(threads: usize) -> io::Result<Self> {
         unsafe fn nothing(_: *const (), _: usize) {}
         let shared = Arc::new(Shared {
             open: AtomicU64::new(0),
@@ -171,14 +172,12 @@ impl Team {
             helpers: Mutex::default(),
         });
         let mut team = Self { shared, helpers: Vec::new(), _not_send: PhantomData };
-        prepare();
         let (started, wait_for) = channel();
         for _ in 1..threads {
             let started = started.clone();
             let shared = Arc::clone(&team.shared);
             let work = move || {
-                prepare();
-                // Whoever waits may have given up.
+                // The receiver may have given up.
                 let _ = started.send(());
                 let own = Arc::new(Sleeper::here());
                 let mut helpers = shared.helpers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,54 +187,54 @@ impl Team {
             };
             team.helpers.push(Builder::new().name("step".to_owned()).spawn(work)?);
         }
-        // Without ours the wait ends when every helper has said something, or has ended.
+        // With our own sender dropped, the wait ends when every helper has reported or has ended.
         drop(started);
         wait_for.iter().take(team.helpers.len()).for_each(drop);
         Ok(team)
     }
 
-    /// Calls `work` with each of `tasks` once, on whatever thread is free, and returns when all are
-    /// done. Neighbouring tasks tend to come to the same threads as the time before.
+    /// Calls `work` once with each of `tasks`, on any free thread, and returns when all are done. The same
+    /// range of tasks tends to run on the same thread as in the previous call.
     ///
     /// # Panics
-    /// As `work` does; with several threads and tasks once all are done.
+    /// When `work` does; with several threads and tasks, only after all tasks are done.
     pub fn each<T: Send>(&mut self, tasks: &mut [T], work: impl Fn(&mut T) + Sync) {
         if self.helpers.is_empty() || tasks.len() < 2 {
             return tasks.iter_mut().for_each(work);
         }
         for tasks in tasks.chunks_mut(MOST) {
-            self.moment(tasks, &work);
+            self.run_region(tasks, &work);
         }
     }
 
-    fn moment<T: Send, W: Fn(&mut T) + Sync>(&mut self, tasks: &mut [T], work: &W) {
+    fn run_region<T: Send, W: Fn(&mut T) + Sync>(&mut self, tasks: &mut [T], work: &W) {
         struct Context<'a, T, W> {
             tasks: *mut T,
             work: &'a W,
         }
         /// # Safety
-        /// `context` is a live `Context<T, W>`, `task` the number of a task that nobody else has.
+        /// `context` is a live `Context<T, W>`, and no other thread has the task with the number `task`.
         unsafe fn call<T, W: Fn(&mut T)>(context: *const (), task: usize) {
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 let context = &*context.cast::<Context<T, W>>();
                 (context.work)(&mut *context.tasks.add(task));
             }
         }
         let shared = &*self.shared;
-        // From here on the tasks are reached by this pointer alone.
+        // From here on the tasks are accessed only through this pointer.
         let count = tasks.len();
         let context = Context { tasks: tasks.as_mut_ptr(), work };
         let job = Job { context: (&raw const context).cast(), call: call::<T, W> };
-        // SAFETY: all tasks of the moment before are done, and none is open: nobody reads the job. Each
-        // task is taken once, so each `&mut T` is the only one; T may go to other threads, and W be
-        // shared among them.
+        // SAFETY: all tasks of the previous region are done and none is open, so that no thread reads the
+        // job. Each task is taken once, so that each `&mut T` is unique; T may be sent to other threads, and
+        // W may be shared among them.
         unsafe { *shared.job.get() = job };
-        let (moment, _, _) = Shared::unpack(shared.open.load(SeqCst));
+        let (region, _, _) = Shared::unpack(shared.open.load(SeqCst));
         shared.done.store(0, SeqCst);
-        // With the moment's number no two moments look the same: a thread that was held up between its look
-        // and its claim fails, and looks again.
-        let next = (moment + 1) & u64::from(u32::MAX);
+        // The region's number makes every region distinct: a thread that was delayed between its load and its
+        // claim fails and loads again.
+        let next = (region + 1) & u64::from(u32::MAX);
         shared.open.store(Shared::pack(next, 0, count), SeqCst);
         let helpers = shared.helpers.lock().unwrap_or_else(PoisonError::into_inner);
         helpers.iter().for_each(|helper| helper.wake());
@@ -255,7 +254,7 @@ impl Drop for Team {
     fn drop(&mut self) {
         self.shared.quit.store(true, SeqCst);
         for helper in self.helpers.drain(..) {
-            // It may be about to sleep, or not have said yet who it is.
+            // The thread may be about to sleep, or may not have registered yet.
             helper.thread().unpark();
             let _ = helper.join();
         }
@@ -270,20 +269,20 @@ mod tests {
     #[test]
     fn every_task_is_done_once_by_any_number_of_threads() {
         for threads in [1, 2, 3, 8] {
-            let mut team = Team::new(threads, || {}).unwrap();
+            let mut team = Team::new(threads).unwrap();
             let mut tasks: Vec<u64> = (0..100).collect();
-            for moment in 0..3000u64 {
-                // More than fit into one moment, once.
-                if moment == 7 {
+            for region in 0..3000u64 {
+                // Once, more tasks than fit into one region.
+                if region == 7 {
                     let mut many = vec![1u8; MOST + 5];
                     team.each(&mut many, |task| *task += 1);
                     assert!(many.iter().all(|&task| task == 2));
                 }
-                let count = (moment % 100) as usize;
+                let count = (region % 100) as usize;
                 team.each(&mut tasks[..count], |task| *task += 1);
             }
             for (i, &task) in (0..100).zip(&tasks) {
-                // Moments with more tasks than i: 30 for each number of tasks above it.
+                // Regions with more tasks than i: 30 for each number of tasks above it.
                 assert_eq!(task, i + 30 * (99 - i), "{threads} threads");
             }
         }
@@ -291,11 +290,11 @@ mod tests {
 
     #[test]
     fn sleeping_threads_are_woken() {
-        let mut team = Team::new(2, || {}).unwrap();
+        let mut team = Team::new(2).unwrap();
         for _ in 0..20 {
             thread::sleep(Duration::from_millis(2));
             let mut tasks = [thread::current().id(); 2];
-            // Both tasks at once, or they would never end.
+            // Both tasks must run at the same time, or they would never end.
             let both = std::sync::Barrier::new(2);
             team.each(&mut tasks, |task| {
                 both.wait();
@@ -306,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_comes_back_when_all_is_done() {
-        let mut team = Team::new(3, || {}).unwrap();
+    fn a_panic_is_rethrown_after_all_tasks() {
+        let mut team = Team::new(3).unwrap();
         let mut tasks = vec![0; 50];
         let result = catch_unwind(AssertUnwindSafe(|| {
             team.each(&mut tasks, |task| {

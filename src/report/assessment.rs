@@ -1,5 +1,5 @@
-//! What a report says about a network and a test set: one pass that keeps sums and the worst mistakes,
-//! whatever the number of samples.
+//! The evaluation of a network for a report: one pass over the test set that keeps only sums and the worst
+//! mistakes, so its memory does not depend on the number of samples.
 
 use tch::{Device, Kind};
 
@@ -11,25 +11,25 @@ use crate::evaluate::{Evaluation, check_fit};
 use crate::model::Sequential;
 use crate::native::LibtorchError;
 
-/// A network's answers to a test set.
+/// A network's predictions on a test set.
 #[derive(Clone, Debug)]
 pub struct Assessment {
     /// Loss, accuracy and confusion matrix.
     pub evaluation: Evaluation,
-    /// Confidence beside accuracy.
+    /// Confidence compared with accuracy.
     pub calibration: Calibration,
-    /// The wrong answers that it was surest of, the surest first.
+    /// The wrong predictions with the highest confidence, in descending order.
     pub mistakes: Vec<Mistake>,
 }
 
-/// A wrong answer.
+/// A wrong prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mistake {
     /// The sample's position in the test set.
     pub sample: usize,
-    /// The class that it is.
+    /// The true class.
     pub class: usize,
-    /// The class that was named.
+    /// The predicted class.
     pub said: usize,
     /// The probability of each class.
     pub probabilities: Vec<f64>,
@@ -38,17 +38,17 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// The probability of the class that was named.
+    /// Returns the probability of the predicted class.
     pub fn confidence(&self) -> f64 {
         self.probabilities.get(self.said).copied().unwrap_or(0.0)
     }
 }
 
 impl Assessment {
-    /// Puts every sample of `dataset` through `model` and keeps the `most` worst mistakes.
+    /// Evaluates `model` on every sample of `dataset` and keeps the `most` worst mistakes.
     ///
     /// # Errors
-    /// A dataset that does not fit the network, answers that are no numbers, or libtorch's own.
+    /// A dataset that does not fit the network, predictions that are not finite, or an error of libtorch.
     pub fn of(model: &Sequential, dataset: &Dataset, most: usize) -> Result<Self, ReportError> {
         check_fit(model, dataset)?;
         let feed = DataLoader::new(dataset, model.device()).map_err(crate::EvaluateError::from)?;
@@ -58,9 +58,9 @@ impl Assessment {
         let mut mistakes = Worst::new(most);
         let (mut sample, mut finite) = (0, true);
         model.for_each_batch(&feed, |logits, _| {
-            let shares = logits.f_softmax(-1, Kind::Double)?.f_to_device(Device::Cpu)?;
-            let mut values = vec![0f64; shares.numel()];
-            shares.f_contiguous()?.f_copy_data(&mut values, shares.numel())?;
+            let softmax = logits.f_softmax(-1, Kind::Double)?.f_to_device(Device::Cpu)?;
+            let mut values = vec![0f64; softmax.numel()];
+            softmax.f_contiguous()?.f_copy_data(&mut values, softmax.numel())?;
             for probabilities in values.chunks_exact(classes) {
                 let class = usize::from(dataset.label(sample));
                 finite &= probabilities.iter().all(|p| p.is_finite());
@@ -86,7 +86,7 @@ impl Assessment {
     }
 }
 
-/// The mistakes of the highest confidence, at most so many.
+/// The mistakes with the highest confidence, at most `most` of them.
 struct Worst {
     most: usize,
     kept: Vec<Mistake>,
@@ -97,7 +97,7 @@ impl Worst {
         Self { most, kept: Vec::new() }
     }
 
-    /// Sorts and cuts only when twice as many are there, so that each costs little.
+    /// Adds a mistake. Sorts and truncates only at twice the limit, so that the amortized cost is low.
     fn offer(&mut self, mistake: Mistake) {
         self.kept.push(mistake);
         if self.kept.len() >= 2 * self.most.max(32) {
@@ -106,7 +106,7 @@ impl Worst {
     }
 
     fn cut(&mut self) {
-        // The sort is stable: of equals the first stays.
+        // The sort is stable: of equal ones the first is kept.
         self.kept.sort_by(|a, b| b.confidence().total_cmp(&a.confidence()));
         self.kept.truncate(self.most);
     }
@@ -123,7 +123,7 @@ mod tests {
     use crate::layers::{Dense, Flatten};
 
     #[test]
-    fn the_pass_agrees_with_evaluate_and_predict() -> Result<(), Box<dyn std::error::Error>> {
+    fn assessment_agrees_with_evaluate_and_predict() -> Result<(), Box<dyn std::error::Error>> {
         let (train, test) = crate::data::load("digits")?;
         let builder = Sequential::new(test.image_shape()).add(Flatten).add(Dense::new(10));
         let mut model = builder.build(crate::Device::Cpu, 0)?;
@@ -133,21 +133,21 @@ mod tests {
         assert_eq!(found.evaluation, model.evaluate(&test)?);
         let right: u64 = found.calibration.bins().iter().map(|bin| bin.right).sum();
         assert_eq!(right as f64 / test.len() as f64, found.evaluation.accuracy);
-        // All wrong answers by predict_images, the surest first.
+        // All wrong predictions by predict_images, in descending confidence.
         let mut all = Vec::new();
         for i in 0..test.len() {
-            let shares = model.predict_images(test.image(i), test.image_shape())?.remove(0);
-            let shares: Vec<f64> = shares.into_iter().map(f64::from).collect();
-            let said = likeliest(&shares);
+            let softmax = model.predict_images(test.image(i), test.image_shape())?.remove(0);
+            let softmax: Vec<f64> = softmax.into_iter().map(f64::from).collect();
+            let said = likeliest(&softmax);
             if said != usize::from(test.label(i)) {
-                all.push((i, said, shares[said]));
+                all.push((i, said, softmax[said]));
             }
         }
         assert!(all.len() > 5, "{}", all.len());
         all.sort_by(|a, b| b.2.total_cmp(&a.2));
         for (mistake, (sample, said, confidence)) in found.mistakes.iter().zip(&all) {
             assert_eq!((mistake.sample, mistake.said), (*sample, *said));
-            // f32 there, f64 here.
+            // predict_images computes in f32, the assessment in f64.
             assert!((mistake.confidence() - confidence).abs() < 1e-6);
         }
         assert_eq!(found.mistakes.len(), 5);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_surest_stay_in_order() {
+    fn worst_keeps_the_most_confident_in_order() {
         let mistake = |sample: usize, confidence: f64| Mistake {
             sample,
             class: 0,

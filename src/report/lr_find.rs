@@ -1,4 +1,4 @@
-//! The plot of a learning rate test as a file.
+//! The plot of a learning rate finder as a file.
 
 use std::path::Path;
 
@@ -6,17 +6,17 @@ use super::ReportError;
 use super::plot::{self, Rates};
 use crate::train::LrCurve;
 
-/// The kind of a plot's file.
+/// The file format of a plot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlotFormat {
-    /// Lines and letters, on light paper.
+    /// Vector graphics, on a light background.
     Svg,
-    /// Pixels, two a point each way.
+    /// A bitmap, with two pixels per point in each direction.
     Png,
 }
 
 impl PlotFormat {
-    /// The kind that a file's ending names: `.svg` or `.png`.
+    /// Returns the format for a file extension, `.svg` or `.png`.
     pub fn of(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         match ending.as_str() {
@@ -27,10 +27,10 @@ impl PlotFormat {
     }
 }
 
-/// The file of a plot of the losses by learning rate, with the rate that they suggest.
+/// Returns the contents of a plot file: the loss by learning rate, with the suggested learning rate.
 ///
 /// # Errors
-/// Something that cannot be drawn.
+/// A plot that cannot be drawn.
 pub fn lr_plot(curve: &LrCurve, format: PlotFormat) -> Result<Vec<u8>, ReportError> {
     match format {
         PlotFormat::Svg => Ok(plot::svg(&Rates(curve))?.into_bytes()),

@@ -1,7 +1,7 @@
-//! What people look at: a page about a run, with its plots as files beside it, and runs side by side.
+//! Reports: a page about a run, with its plots as files beside it, and the comparison of runs.
 //!
-//! A [`Report`] is made from what is there: the run's records, its network, its answers to a test set.
-//! What is missing is told in the page; only files that cannot be read or written are errors.
+//! A [`Report`] is made from what is available: the run's records, its network, its predictions on a test
+//! set. The page lists what is missing; only files that cannot be read or written are errors.
 
 mod assessment;
 mod calibration;
@@ -32,11 +32,11 @@ use crate::train::{EpochRecord, History};
 use plot::{Confusion, Curves, Numbers, Reliability, Series, Sheet};
 use weights::FirstLayer;
 
-/// Mistakes that are shown, and pixels of all of them.
+/// The largest number of mistakes that are shown, and of pixels in all of them.
 const MISTAKES: usize = 24;
 const MISTAKE_PIXELS: usize = 1 << 20;
 
-/// Why there is no report.
+/// An error while making a report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
@@ -46,28 +46,28 @@ pub enum ReportError {
     /// A test set that does not fit the network.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
-    /// A network whose numbers have run away.
+    /// A network whose training diverged: its predictions are not finite.
     #[error(
-        "the network's answers must be finite numbers, found others: train it with a lower learning rate"
+        "the network's predictions must be finite numbers, found NaN or infinity: train it with a lower learning rate"
     )]
     NotFinite,
-    /// Something cannot be drawn.
+    /// A plot or picture cannot be drawn.
     #[error("{what} cannot be drawn: {why}")]
     Draw {
-        /// What.
+        /// Name of the plot or picture.
         what: &'static str,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// Too few runs to compare.
     #[error("a comparison needs at least 2 runs, found {0}")]
     TooFewRuns(usize),
-    /// libtorch refused.
+    /// An error of libtorch.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
 }
 
-/// What there is to say about a run.
+/// A report on a run.
 #[derive(Debug)]
 pub struct Report<'a> {
     run: &'a Run,
@@ -79,16 +79,16 @@ pub struct Report<'a> {
     missing: Vec<String>,
 }
 
-/// A test set and what became of it.
+/// A test set and the predictions on it.
 #[derive(Debug)]
 struct Tested<'a> {
     images: &'a Dataset,
-    /// The data set's name, where it is another than the run's own.
+    /// The data set's name, if it is not the run's own.
     other: Option<String>,
     found: Assessment,
 }
 
-/// The files that were written.
+/// The written files.
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The page.
@@ -98,7 +98,7 @@ pub struct Written {
 }
 
 impl<'a> Report<'a> {
-    /// A report on what `run` has written down.
+    /// Creates a report from the records of `run`.
     ///
     /// # Errors
     /// A history that cannot be read.
@@ -108,30 +108,30 @@ impl<'a> Report<'a> {
         Ok(Self { run, history, result, first_layer, tested, weights, missing: Vec::new() })
     }
 
-    /// Says which weights the network has, where they are not those that training ended with: "those of
-    /// the best checkpoint".
+    /// Sets the description of the network's weights if they are not those at the end of training, such as
+    /// "those of the best checkpoint".
     pub fn weights_are(&mut self, which: impl Into<String>) {
         self.weights = Some(which.into());
     }
 
-    /// Says what the report lacks, and how it can be had.
+    /// Adds a sentence about what is missing in the report, and how to add it.
     pub fn lacks(&mut self, what: impl Into<String>) {
         self.missing.push(what.into());
     }
 
-    /// Adds what the network's first layer looks for.
+    /// Adds the weights of the network's first layer.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub fn add_network(&mut self, model: &Sequential) -> Result<(), ReportError> {
         self.first_layer = FirstLayer::of(model)?;
         Ok(())
     }
 
-    /// Adds the network's answers to a test set that came from `source`.
+    /// Adds the network's predictions on a test set from `source`.
     ///
     /// # Errors
-    /// A test set that does not fit the network, or answers that are no numbers.
+    /// A test set that does not fit the network, or predictions that are not finite.
     pub fn add_test(
         &mut self,
         model: &Sequential,
@@ -147,23 +147,23 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// The network's answers to the test set, if it was added.
+    /// Returns the network's predictions on the test set, if it was added.
     pub fn assessment(&self) -> Option<&Assessment> {
         self.tested.as_ref().map(|tested| &tested.found)
     }
 
-    /// The page, complete in itself.
+    /// Returns the self-contained HTML page.
     ///
     /// # Errors
-    /// Something that cannot be drawn.
+    /// A plot that cannot be drawn.
     pub fn html(&self) -> Result<String, ReportError> {
         page::report(self)
     }
 
-    /// Writes the page and its plots into the run's folder, each whole or not at all, the page last.
+    /// Writes the page and its plots into the run folder, each file atomically, the page last.
     ///
     /// # Errors
-    /// Something that cannot be drawn, or a file that cannot be written.
+    /// A plot that cannot be drawn, or a file that cannot be written.
     pub fn write(&self) -> Result<Written, ReportError> {
         let mut plots = Vec::new();
         let mut write = |name: &str, ending: &str, bytes: &[u8]| {
@@ -193,7 +193,7 @@ impl<'a> Report<'a> {
         Ok(Written { page, plots })
     }
 
-    /// The curves that there are figures for.
+    /// Returns the curves of the metrics that were recorded.
     fn curves(&self) -> Vec<Curves> {
         let series = |name: &str, color, dashed, of: fn(&EpochRecord) -> Option<f64>| {
             let points = self.history.epochs.iter();
@@ -227,7 +227,7 @@ impl<'a> Report<'a> {
                 ..curves(
                     "accuracy",
                     "Accuracy",
-                    "share of right answers, higher is better",
+                    "fraction of correct predictions, higher is better",
                     accuracy,
                 )
             },
@@ -237,7 +237,7 @@ impl<'a> Report<'a> {
             },
             Curves {
                 numbers: Numbers::Plain,
-                ..curves("speed", "Speed", "training samples a second", speed)
+                ..curves("speed", "Speed", "training samples per second", speed)
             },
         ];
         all.into_iter().filter(|curves| !curves.series.is_empty()).collect()

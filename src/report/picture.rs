@@ -1,4 +1,4 @@
-//! Pictures as PNG, for files and for pages that hold them.
+//! PNG pictures, for files and for embedding in pages.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use super::ReportError;
 
-/// Red, green and blue of each pixel, row by row.
+/// An RGB picture, row by row.
 #[derive(Clone, Debug)]
 pub(super) struct Picture {
     pub width: usize,
@@ -16,20 +16,20 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    /// A picture of one colour.
-    pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
-        Self { width, height, rgb: colour.repeat(width * height) }
+    /// Creates a picture of one color.
+    pub fn filled(width: usize, height: usize, color: [u8; 3]) -> Self {
+        Self { width, height, rgb: color.repeat(width * height) }
     }
 
-    /// Paints a pixel as a square of `side` pixels.
-    pub fn square(&mut self, [x, y]: [usize; 2], side: usize, colour: [u8; 3]) {
+    /// Fills a square of `side` pixels whose upper left corner is `[x, y]`.
+    pub fn square(&mut self, [x, y]: [usize; 2], side: usize, color: [u8; 3]) {
         for row in y..y + side {
             let start = 3 * (row * self.width + x);
-            self.rgb[start..start + 3 * side].copy_from_slice(&colour.repeat(side));
+            self.rgb[start..start + 3 * side].copy_from_slice(&color.repeat(side));
         }
     }
 
-    /// The mean of each square of `by` pixels a side.
+    /// Returns the picture reduced by a factor of `by`: each pixel is the mean of a square of `by` x `by`.
     pub fn reduced(&self, by: usize) -> Self {
         let (width, height) = (self.width / by, self.height / by);
         let mut rgb = Vec::with_capacity(3 * width * height);
@@ -49,13 +49,13 @@ impl Picture {
         Self { width, height, rgb }
     }
 
-    /// The picture's PNG file.
+    /// Returns the picture as a PNG file.
     pub fn png(&self) -> Result<Vec<u8>, ReportError> {
         encode(&self.rgb, self.width, self.height, ExtendedColorType::Rgb8)
     }
 }
 
-/// The PNG file of a grey picture.
+/// Returns a grayscale picture as a PNG file.
 pub(super) fn gray_png(pixels: &[u8], [height, width]: [usize; 2]) -> Result<Vec<u8>, ReportError> {
     encode(pixels, width, height, ExtendedColorType::L8)
 }
@@ -64,16 +64,16 @@ fn encode(
     pixels: &[u8],
     width: usize,
     height: usize,
-    colour: ExtendedColorType,
+    color: ExtendedColorType,
 ) -> Result<Vec<u8>, ReportError> {
     let mut bytes = Vec::new();
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
-        .write_image(pixels, width as u32, height as u32, colour)
+        .write_image(pixels, width as u32, height as u32, color)
         .map_err(|error| ReportError::Draw { what: "a picture", why: error.to_string() })?;
     Ok(bytes)
 }
 
-/// A PNG file as an address that holds it.
+/// Returns a PNG file as a data URI.
 pub(super) fn data_uri(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(png))
 }

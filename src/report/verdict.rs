@@ -1,22 +1,22 @@
-//! The calibration in words: over-confident, under-confident, or within what chance explains.
+//! The verdict on the calibration: over-confident, under-confident, or within what chance explains.
 
 use super::calibration::{Bin, Calibration};
 
-/// A difference up to this is small for any number of answers: one percentage point.
+/// A difference up to this is small for any number of predictions: one percentage point.
 const SMALL: f64 = 0.01;
-/// Where chance alone explains a larger error than this, the answers are too few to call a network well
+/// If chance alone explains a larger error than this, there are too few predictions to call a network well
 /// calibrated.
 const COARSE: f64 = 0.1;
-/// Standard deviations above the mean that chance may reach: about 2 % of well calibrated networks do.
+/// Standard deviations above the mean that chance may reach: about 2 % of well calibrated networks exceed it.
 const DEVIATIONS: f64 = 2.0;
-/// How improbable a difference of the averages has to be, in one direction.
+/// The one-sided significance level for a difference of the averages.
 const SIGNIFICANT: f64 = 0.025;
 
-/// How confidence and accuracy compare.
+/// The comparison of confidence and accuracy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The error is within noise, and noise is large: nothing can be said.
+    /// The error is within noise, and the noise is too large for a verdict.
     TooFewAnswers,
     /// The error is small or within noise.
     WellCalibrated,
@@ -24,7 +24,7 @@ pub enum Verdict {
     OverConfident,
     /// Confidence is below accuracy.
     UnderConfident,
-    /// Above in some bins and below in others, neither by far the most.
+    /// Above in some bins and below in others, without a clear majority.
     Mixed,
 }
 
@@ -32,7 +32,7 @@ impl Verdict {
     /// Returns the verdict as the end of a sentence about the network.
     pub fn text(self) -> &'static str {
         match self {
-            Self::TooFewAnswers => "the answers are too few for a verdict on its calibration",
+            Self::TooFewAnswers => "there are too few predictions for a verdict on its calibration",
             Self::WellCalibrated => "it is well calibrated",
             Self::OverConfident => "it is over-confident",
             Self::UnderConfident => "it is under-confident",
@@ -51,12 +51,12 @@ impl Calibration {
     }
 
     /// Returns the expected calibration error that a perfectly calibrated network stays below on these
-    /// answers, with a probability of about 98 %.
+    /// predictions, with a probability of about 98 %.
     ///
-    /// The number of right answers in a bin then has the mean Σ p and the variance V = Σ p (1 - p) over
-    /// its confidences p. |right - Σ p| has about the mean √(2 V / π) and the variance (1 - 2 / π) V (the
+    /// The number of correct predictions in a bin then has the mean Σ p and the variance V = Σ p (1 - p) over
+    /// its confidences p. |correct - Σ p| has about the mean √(2 V / π) and the variance (1 - 2 / π) V (the
     /// half-normal distribution); the limit is two standard deviations above the mean of their sum, plus
-    /// one answer, because right answers are counted in whole numbers. 1 without answers.
+    /// one prediction, because correct predictions are counted in whole numbers. 1 without predictions.
     pub fn noise(&self) -> f64 {
         use std::f64::consts::FRAC_2_PI;
         let samples = self.samples() as f64;
@@ -70,11 +70,11 @@ impl Calibration {
     }
 
     /// Returns the probability that a perfectly calibrated network's accuracy is by chance as far from its
-    /// mean confidence as this one's, or farther, in the same direction. 1 without answers.
+    /// mean confidence as this one's, or farther, in the same direction. 1 without predictions.
     ///
-    /// Right answers are counted as a binomial distribution with the mean confidence. With the confidences
-    /// themselves the tail is no heavier (W. Hoeffding, "On the Distribution of the Number of Successes in
-    /// Independent Trials", 1956), so the probability is an upper bound.
+    /// The number of correct predictions is modeled as a binomial distribution with the mean confidence. With
+    /// the individual confidences the tail is no heavier (W. Hoeffding, "On the Distribution of the Number of
+    /// Successes in Independent Trials", 1956), so the probability is an upper bound.
     pub fn chance(&self) -> f64 {
         let right: u64 = self.bins().iter().map(|bin| bin.right).sum();
         let (samples, mean) = (self.samples(), self.mean_confidence().min(1.0));
@@ -84,15 +84,14 @@ impl Calibration {
         }
     }
 
-    /// Returns how confidence and accuracy compare. Over- or under-confident is a network whose averages
-    /// differ by more than one point, which [chance](Self::chance) alone leads to in fewer than 2.5 % of
-    /// cases, or whose error is beyond the [tolerance](Self::tolerance) with three quarters of it on one
-    /// side.
+    /// Returns the verdict. A network is over- or under-confident if its averages differ by more than one
+    /// point, which [chance](Self::chance) alone explains in fewer than 2.5 % of cases, or if its error exceeds
+    /// the [tolerance](Self::tolerance) with three quarters of it on one side.
     pub fn verdict(&self) -> Verdict {
         let excess = |bin: &Bin| (bin.confidence - bin.right as f64).max(0.0);
         let over = self.bins().iter().map(excess).sum::<f64>() / self.samples().max(1) as f64;
         let error = self.expected_error();
-        // The difference of the averages: what is over less what is under.
+        // The difference of the averages: the excess confidence minus the excess accuracy.
         let difference = 2.0 * over - error;
         if difference.abs() > SMALL && self.chance() < SIGNIFICANT {
             return if difference > 0.0 { Verdict::OverConfident } else { Verdict::UnderConfident };
@@ -108,8 +107,8 @@ impl Calibration {
     }
 }
 
-/// Returns the probability of `least` successes or more, which is the mean or above it, in `trials` that
-/// succeed with probability `p` each.
+/// Returns the probability of at least `least` successes, which is at or above the mean, in `trials`
+/// independent trials with success probability `p`.
 fn at_least(least: u64, trials: u64, p: f64) -> f64 {
     if least == 0 || p >= 1.0 {
         return 1.0;
@@ -140,7 +139,7 @@ mod tests {
     use super::*;
     use Verdict::{Mixed, OverConfident, TooFewAnswers, UnderConfident, WellCalibrated};
 
-    /// Answers of two classes: (confidence, answers, right ones).
+    /// Predictions of two classes: (confidence, predictions, correct ones).
     fn answers(groups: &[(f64, u32, u32)]) -> Calibration {
         let mut calibration = Calibration::default();
         for &(confidence, count, right) in groups {
@@ -168,7 +167,7 @@ mod tests {
     #[test]
     fn confidence_above_accuracy_is_over_confident() {
         assert_eq!(answers(&[(0.99, 1000, 900)]).verdict(), OverConfident);
-        // Sure and wrong is over-confident on any number of answers that noise does not explain.
+        // Confident and wrong is over-confident on any number of predictions that noise does not explain.
         assert_eq!(answers(&[(0.999, 10, 0)]).verdict(), OverConfident);
         assert_eq!(answers(&[(0.97, 1, 0)]).verdict(), TooFewAnswers);
     }
@@ -178,7 +177,7 @@ mod tests {
         for right in [892, 900, 908] {
             assert_eq!(answers(&[(0.9, 1000, right)]).verdict(), WellCalibrated, "{right}");
         }
-        // Of very many answers a tenth of a point is significant, and still small.
+        // With very many predictions, half a point is significant and still small.
         let many = answers(&[(0.9, 100_000, 90_500)]);
         assert!(many.noise() < many.expected_error());
         assert_eq!(many.verdict(), WellCalibrated);
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn tiny_test_sets_are_too_few_to_tell() {
+    fn tiny_test_sets_have_no_verdict() {
         assert_eq!(Calibration::default().verdict(), TooFewAnswers);
         assert_eq!(answers(&[(0.6, 1, 1)]).verdict(), TooFewAnswers);
         assert_eq!(answers(&[(0.7, 5, 5)]).verdict(), TooFewAnswers);
@@ -220,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn few_well_calibrated_networks_are_called_anything_else() {
-        // A multiplicative generator of full period (Lehmer, with the constants of MINSTD).
+    fn false_alarms_are_rare() {
+        // A multiplicative congruential generator of full period (Lehmer, with the constants of MINSTD).
         let mut state = 20_261_128u64;
         let mut uniform = move || {
             state = state * 48_271 % 2_147_483_647;

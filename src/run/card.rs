@@ -1,4 +1,4 @@
-//! The model card of a run's network, from the run's config and result.
+//! The model card of a run's network, built from the run's config and result.
 
 use serde_json::Value;
 
@@ -6,24 +6,24 @@ use super::{CONFIG, Run, RunConfig, RunError, RunResult};
 use crate::export::{Card, Data, Training};
 
 impl Run {
-    /// The card of the network that training ended with, its figures included if they are there.
+    /// Returns the card of the trained network, including its metrics if there are any.
     ///
     /// # Errors
-    /// A config that has no place in JSON, which none of ours is.
+    /// A config that cannot be represented in JSON, which does not happen with ours.
     pub fn card(&self) -> Result<Card, RunError> {
         card(&self.config, self.result().as_ref())
     }
 
-    /// The card of a checkpoint's network, which was never tested.
+    /// Returns the card of a checkpoint's network, which was never tested.
     ///
     /// # Errors
-    /// As [`card`](Self::card).
+    /// Like [`card`](Self::card).
     pub fn checkpoint_card(&self) -> Result<Card, RunError> {
         card(&self.config, None)
     }
 }
 
-/// The card of a run with this config, and this result if it has come to its end.
+/// Returns the card of a run with this config and, if the run is finished, this result.
 pub(super) fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Card, RunError> {
     let value = |json: serde_json::Result<Value>| {
         json.map_err(|e| RunError::Encode { file: CONFIG, message: e.to_string() })

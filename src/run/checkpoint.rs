@@ -1,9 +1,10 @@
 //! A checkpoint: a snapshot of a training run as one safetensors file with a checksum inside.
 //!
-//! The header's `__metadata__` has two entries: `state`, a JSON object with everything that is no
-//! tensor, and `sha256`, the digest of the whole file with 64 zeros in its own place. Tensors are
-//! called `weights.NAME`, `average.NAME`, `moments.0.NAME`, `moments.1.NAME` and `callbacks.KEY.NAME`, those of the
-//! epoch's beginning (only with `--on-nan rollback`) the same behind `anchor.`.
+//! The header's `__metadata__` has two entries: `state`, a JSON object with everything that is not a tensor,
+//! and `sha256`, the digest of the whole file computed with 64 zeros in place of the digest itself. Tensors
+//! are called `weights.NAME`, `average.NAME`, `moments.0.NAME`, `moments.1.NAME` and `callbacks.KEY.NAME`.
+//! Those of the rollback point, the state at the beginning of the epoch (only with `--on-nan rollback`), have
+//! the same names with the prefix `anchor.`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,50 +22,50 @@ const FORMAT: u32 = 1;
 const STATE: &str = "state";
 const SHA256: &str = "sha256";
 const DIGEST: usize = 64;
-/// Some hundred thousands of epochs; parsed JSON takes many times its text's memory.
+/// Enough for several hundred thousand epochs; parsed JSON takes many times the memory of its text.
 const MOST_STATE: usize = 64 << 20;
 const ROLLBACK_POINT: &str = "anchor.";
 
-/// A snapshot and what it belongs to.
+/// A snapshot and the run it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// What decides the run, as it was when the run began.
+    /// Everything that determines the run's outcome, as it was when the run started.
     pub identity: Identity,
-    /// Where the run was.
+    /// The state of the run.
     pub snapshot: Arc<Snapshot>,
 }
 
-/// What is wrong with a checkpoint's bytes.
+/// Why a checkpoint's bytes cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// There is no checksum where one belongs.
+    /// The checksum is missing.
     #[error(
         "a checkpoint must hold its SHA-256, found none: it is another kind of file, or damaged"
     )]
     NoChecksum,
-    /// The bytes are not those that were written.
+    /// The bytes differ from those that were written.
     #[error("its contents must have SHA-256 {expected}, found {found}: it is damaged")]
     Checksum {
-        /// The digest in the file.
+        /// The digest stored in the file.
         expected: String,
-        /// The digest of the file.
+        /// The digest of the file's contents.
         found: String,
     },
-    /// The tensors cannot be read, or not be written.
+    /// The tensors cannot be read or written.
     #[error(transparent)]
     Tensors(#[from] TensorsError),
-    /// The state cannot be read, or not be written.
-    #[error("its state must be that of a checkpoint of format {FORMAT}, found another: {0}")]
+    /// The state cannot be read or written.
+    #[error("its state must follow checkpoint format {FORMAT}: {0}")]
     State(#[from] serde_json::Error),
-    /// A state that is longer than any training's.
+    /// The state is longer than any training produces.
     #[error("its state must have at most {MOST_STATE} bytes, found {0}")]
     Long(usize),
-    /// Another format.
+    /// The file has another format version.
     #[error("its format must be {FORMAT}, found {0}: use the seqfit that wrote it")]
     Format(u32),
-    /// A tensor that no checkpoint has.
-    #[error("its tensors are weights, moments and callbacks', found {0:?}")]
+    /// A tensor that does not belong in a checkpoint.
+    #[error("its tensors must be weights, averages, moments or those of callbacks, found {0:?}")]
     Name(String),
 }
 
@@ -127,7 +128,7 @@ impl Part {
     }
 }
 
-/// The tensors of a snapshot by their names in a file.
+/// Returns the tensors of a snapshot with their names in a file.
 fn named<'a>(snapshot: &'a Snapshot, prefix: &str) -> Vec<(String, &'a HostTensor)> {
     let lists = [
         ("weights.".to_owned(), &snapshot.weights),
@@ -144,7 +145,7 @@ fn named<'a>(snapshot: &'a Snapshot, prefix: &str) -> Vec<(String, &'a HostTenso
 }
 
 impl Checkpoint {
-    /// The bytes of the file.
+    /// Encodes the checkpoint as the bytes of a file.
     ///
     /// # Errors
     /// Numbers that are not finite.
@@ -172,11 +173,11 @@ impl Checkpoint {
         Ok(bytes)
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) gives; every byte is covered by the checksum. The
-    /// memory that this takes is bounded by the length of `bytes`.
+    /// Reads the output of [`to_bytes`](Self::to_bytes); the checksum covers every byte. The memory used is
+    /// bounded by the length of `bytes`.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first problem found.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
         let place = digest_place(bytes).ok_or(CheckpointError::NoChecksum)?;
         let found = digest_without(bytes, place);
@@ -195,7 +196,7 @@ impl Checkpoint {
             return Err(CheckpointError::Format(format));
         }
         let header: Header = serde_json::from_str(&text)?;
-        let behind: Tensors = {
+        let rollback_tensors: Tensors = {
             let names: Vec<String> =
                 tensors.keys().filter(|name| name.starts_with(ROLLBACK_POINT)).cloned().collect();
             let taken = names.into_iter().filter_map(|name| {
@@ -206,8 +207,8 @@ impl Checkpoint {
         };
         let mut snapshot = header.snapshot.with(tensors)?;
         snapshot.rollback_point = match header.anchor {
-            Some(anchor) => Some(Arc::new(anchor.with(behind)?)),
-            None => match behind.into_keys().next() {
+            Some(anchor) => Some(Arc::new(anchor.with(rollback_tensors)?)),
+            None => match rollback_tensors.into_keys().next() {
                 Some(name) => return Err(CheckpointError::Name(format!("{ROLLBACK_POINT}{name}"))),
                 None => None,
             },
@@ -216,14 +217,14 @@ impl Checkpoint {
     }
 }
 
-/// Read first: what another format holds beside its number is not known.
+/// Read first, because the other fields of another format version are unknown.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
 }
 
-/// Where the 64 digits of the checksum begin. The header is JSON, in which the quotation marks of
-/// other entries' text are escaped, so this is found once.
+/// Returns the offset of the checksum's 64 digits. The header is JSON, which escapes the quotation marks
+/// inside other entries, so this pattern occurs only once.
 fn digest_place(bytes: &[u8]) -> Option<usize> {
     let length = u64::from_le_bytes(*bytes.first_chunk()?);
     let end = usize::try_from(length).ok()?.checked_add(8)?;
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_comes_back_bit_for_bit() {
+    fn a_checkpoint_round_trips_bit_for_bit() {
         let checkpoint = checkpoint();
         let read = Checkpoint::from_bytes(&checkpoint.to_bytes().unwrap()).unwrap();
         assert_eq!(read, checkpoint);
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_and_every_cut_is_noticed() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let bytes = checkpoint().to_bytes().unwrap();
         for at in 0..bytes.len() {
             for bit in 0..8 {
@@ -295,7 +296,7 @@ mod tests {
         assert!(Checkpoint::from_bytes(&[&bytes[..], b"x"].concat()).is_err());
     }
 
-    /// With a right checksum, which anybody can compute.
+    /// Inserts a correct checksum, which anyone can compute.
     fn signed(mut bytes: Vec<u8>) -> Vec<u8> {
         if let Some(place) = digest_place(&bytes) {
             let digest = digest_without(&bytes, place);
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn crafted_ones_are_refused() {
+    fn crafted_checkpoints_are_refused() {
         let tensors = [("weights.a", tensor(&[1.0])), ("virus", tensor(&[1.0]))];
         let file = |n: usize, state: &str| {
             let metadata = [("state", state), ("sha256", &"0".repeat(64))];

@@ -1,4 +1,4 @@
-//! The folder of a run's checkpoints: which there are, which is the newest whole one, which may go.
+//! The checkpoint folder of a run: lists, reads, writes and prunes its files.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,41 +9,41 @@ use super::error::RunError;
 use crate::files::{self, WriteError};
 use crate::train::SnapshotError;
 
-/// The folder in a run's.
+/// The name of the folder inside a run's folder.
 pub const FOLDER: &str = "checkpoints";
 /// The checkpoint of the best epoch.
 pub const BEST: &str = "best.safetensors";
 
 const END: &str = ".safetensors";
-/// What is put behind the name of a file that is damaged.
+/// The suffix that is appended to the name of a damaged file.
 const DAMAGED: &str = ".damaged";
 
-/// The place of a checkpoint in its run: finished epochs, and batches of the next one.
+/// A checkpoint's position in its run: finished epochs, and batches of the next epoch.
 pub type Place = (usize, usize);
 
-/// A file that was passed over, and why.
+/// A file that was skipped, and why.
 #[derive(Debug)]
 pub struct Damaged {
-    /// The file, under the name that it has now.
+    /// The file, under its current name.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Why it was skipped.
     pub problem: Problem,
 }
 
-/// What is wrong with a file in the folder.
+/// Why a file in the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// It is no whole checkpoint.
+    /// It is not an intact checkpoint.
     #[error(transparent)]
     Contents(#[from] CheckpointError),
-    /// Its name says another place than its contents.
-    #[error("its name must say where the run was, found {found} in it")]
+    /// Its name gives another position than its contents.
+    #[error("its name must match its contents, found {found} inside")]
     Place {
-        /// What its contents say.
+        /// The name that its contents call for.
         found: String,
     },
-    /// It is whole, and this training cannot go on from it.
+    /// It is intact, but this training cannot resume from it.
     #[error("it does not fit the run: {0}")]
     Unfit(#[from] SnapshotError),
     /// It cannot be read.
@@ -52,14 +52,15 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Whether nothing is wrong with the file itself: another seqfit reads it, or it may be readable again.
+    /// Returns whether the file itself may be fine: another version of seqfit can read it, or it may become
+    /// readable again.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Read(_) | Self::Contents(CheckpointError::Format(_)))
     }
 }
 
-/// `epoch-0003.safetensors`, `epoch-0003-batch-000120.safetensors`: after so many finished epochs,
-/// and so many batches of the next.
+/// Returns the file name, `epoch-0003.safetensors` or `epoch-0003-batch-000120.safetensors`: the number of
+/// finished epochs and the number of batches of the next one.
 pub fn name((epoch, batch): Place) -> String {
     match batch {
         0 => format!("epoch-{epoch:04}{END}"),
@@ -79,7 +80,7 @@ fn place(name: &str) -> Option<Place> {
     }
 }
 
-/// The checkpoints in `folder`, oldest first; none if there is no such folder.
+/// Returns the checkpoints in `folder`, oldest first; none if there is no such folder.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -93,43 +94,42 @@ pub fn list(folder: &Path) -> io::Result<Vec<(Place, PathBuf)>> {
     Ok(found)
 }
 
-/// Reads one, which must be what its name says.
+/// Reads a checkpoint, whose contents must match its name.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason why it cannot be used.
 pub fn read(path: &Path) -> Result<Checkpoint, Problem> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no ordinary file").into());
+        return Err(io::Error::other("it is not an ordinary file").into());
     }
     let checkpoint = Checkpoint::from_bytes(&fs::read(path)?)?;
     let state = &checkpoint.snapshot.state;
-    let told = path.file_name().and_then(|name| name.to_str()).and_then(place);
-    match told {
-        Some(told) if told != (state.epoch, state.batch) => {
+    let named = path.file_name().and_then(|name| name.to_str()).and_then(place);
+    match named {
+        Some(named) if named != (state.epoch, state.batch) => {
             Err(Problem::Place { found: checkpoint.snapshot.place() })
         }
         _ => Ok(checkpoint),
     }
 }
 
-/// A checkpoint that a run may go on from, and its file.
+/// A checkpoint that a run may resume from, and its file.
 #[derive(Debug)]
 pub struct Candidate {
     /// The file.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its contents.
     pub checkpoint: Checkpoint,
 }
 
-/// The files to go on from, in the order that they are to be tried in: the newest first, the best last.
+/// Returns the files to resume from, in the order in which they are tried: the newest first, the best last.
 pub(super) fn candidates(folder: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
     let numbered = list(folder)?.into_iter().rev().map(|(_, path)| path);
     let best = Some(folder.join(BEST)).filter(|path| path.exists());
     Ok(numbered.chain(best))
 }
 
-/// Gives a file that cannot be used another name, so that it is in nobody's way. The caller holds the
-/// run's lock.
+/// Renames a file that cannot be used, so that it is out of the way. The caller holds the run's lock.
 pub(super) fn quarantine(path: PathBuf, problem: Problem) -> Result<Damaged, RunError> {
     let aside = PathBuf::from(format!("{}{DAMAGED}", path.display()));
     match fs::rename(&path, &aside) {
@@ -138,12 +138,12 @@ pub(super) fn quarantine(path: PathBuf, problem: Problem) -> Result<Damaged, Run
     }
 }
 
-/// Whether `folder` holds nothing, or is not there; half-written files count as nothing.
+/// Returns whether `folder` is empty or does not exist; partially written files do not count.
 pub(super) fn is_empty(folder: &Path) -> io::Result<bool> {
     Ok(entries(folder)?.iter().all(|path| files::is_temporary(path)))
 }
 
-/// Removes half-written files, which a process that was killed has left.
+/// Removes partially written files, which a killed process has left.
 ///
 /// # Errors
 /// A folder that cannot be read, or a file that cannot be removed.
@@ -152,7 +152,7 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
     all.iter().filter(|path| files::is_temporary(path)).try_for_each(fs::remove_file)
 }
 
-/// What is in `folder`; nothing if it is not there.
+/// Returns the entries of `folder`; none if it does not exist.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -160,19 +160,20 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// Writes a checkpoint: under another name, forced to the disk, read back and compared, and only
-/// then under its own.
+/// Writes a checkpoint under a temporary name, forces it to the disk, reads it back and compares it, and only
+/// then renames it to `path`.
 ///
 /// # Errors
 /// The file that could not be written.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     files::write_verified(path, bytes, |temporary| match holds(temporary, bytes)? {
         true => Ok(()),
-        false => Err(io::Error::other("reading it back gives something else: check the disk")),
+        false => Err(io::Error::other("reading it back returns different bytes: check the disk")),
     })
 }
 
-/// Whether a file holds just these bytes; read piece by piece, not into as much memory again.
+/// Returns whether a file consists of exactly these bytes; it is read in blocks, so that memory does not
+/// double.
 fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let mut piece = [0; 1 << 16];
@@ -186,7 +187,7 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Removes those beyond `place`: the run has gone back to it.
+/// Removes the checkpoints after `place`, because the run has rolled back to it.
 ///
 /// # Errors
 /// A folder that cannot be read, or a file that cannot be removed.
@@ -195,7 +196,7 @@ pub(super) fn forget(folder: &Path, place: Place) -> io::Result<()> {
     beyond.into_iter().try_for_each(|(_, path)| fs::remove_file(path))
 }
 
-/// Removes all but the newest `keep`, and tells how many.
+/// Removes all but the newest `keep` checkpoints and returns the number removed.
 ///
 /// # Errors
 /// A folder that cannot be read, or a file that cannot be removed.
@@ -206,8 +207,8 @@ pub(super) fn prune(folder: &Path, keep: usize) -> io::Result<usize> {
     Ok(old)
 }
 
-/// Writes with `write`; if the disk is full, once more after all checkpoints in `folder` but the
-/// newest have made room.
+/// Calls `write`; if the disk is full, calls it again after removing all checkpoints in `folder` except the
+/// newest.
 pub(super) fn retry_after_pruning(
     folder: &Path,
     write: impl Fn() -> Result<(), WriteError>,
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_say_the_place() {
+    fn names_encode_the_position() {
         for at in [(0, 1), (3, 0), (12345, 1234567)] {
             assert_eq!(place(&name(at)), Some(at));
         }
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_back_notices_every_difference() {
+    fn reading_back_detects_every_difference() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let bytes: Vec<u8> = (0..200_000).map(|i| (i % 251) as u8).collect();
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_first_and_the_best_stays() {
+    fn pruning_removes_the_oldest_and_keeps_the_best() {
         let folder = tempfile::tempdir().unwrap();
         for file in [&name((9, 0)), &name((10, 0)), &name((9, 5)), BEST, "notes"] {
             fs::write(folder.path().join(file), "").unwrap();

@@ -11,36 +11,36 @@ use crate::model::Spec;
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
 use crate::train::{ConfigError, Engine, FitConfig, Metric};
 
-/// What a network that was imported has none of.
+/// The tables that the config of an imported network does not have.
 const UNTRAINED: [&str; 3] = ["fit", "callbacks", "checkpoints"];
 
-/// The whole config.
+/// The config of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// When the run began: UTC, as RFC 3339 writes it.
+    /// When the run started: UTC, in RFC 3339 format.
     pub created: String,
     /// The command line.
     pub command: Vec<String>,
     /// "cpu", "cuda:0".
     pub device: String,
-    /// What it ran on.
+    /// The software and machine it ran on.
     pub versions: Versions,
-    /// What it learned from.
+    /// The data it was trained on.
     pub data: DataConfig,
-    /// Where its first weights came from, if they were not drawn by the seed.
+    /// Where its initial weights came from, if the seed did not generate them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// How it learned; nothing of it is written down for a network that was imported.
+    /// How it was trained; not written for an imported network.
     #[serde(default)]
     pub fit: FitConfig,
-    /// What watched it and steered it.
+    /// The callbacks that monitored and controlled it.
     #[serde(default)]
     pub callbacks: CallbackConfig,
-    /// What was kept of it while it learned.
+    /// Which checkpoints were kept during training.
     #[serde(default)]
     pub checkpoints: CheckpointConfig,
-    /// What learned.
+    /// The network that was trained.
     pub network: Spec,
 }
 
@@ -48,10 +48,10 @@ pub struct RunConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallbackConfig {
-    /// Ends the training when it gets no better.
+    /// Stops training when the monitored metric no longer improves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStoppingConfig>,
-    /// Lowers the learning rate when it gets no better.
+    /// Lowers the learning rate when the monitored metric no longer improves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reduce_lr: Option<ReduceLrConfig>,
 }
@@ -60,11 +60,11 @@ pub struct CallbackConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// How many of the newest are kept, at least 1.
+    /// The number of the newest ones that are kept, at least 1.
     pub keep: usize,
-    /// Seconds between two within an epoch; there is one after every epoch anyway.
+    /// The seconds between two checkpoints within an epoch; there is always one after every epoch.
     pub seconds: f64,
-    /// The figure whose best epoch is kept besides, if any.
+    /// The metric whose best epoch is kept in addition, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Metric>,
 }
@@ -76,10 +76,10 @@ impl Default for CheckpointConfig {
 }
 
 impl CheckpointConfig {
-    /// Checks every setting.
+    /// Validates every setting.
     ///
     /// # Errors
-    /// The first that breaks its rule.
+    /// The first setting that breaks its rule.
     pub fn check(&self) -> Result<(), ConfigError> {
         ConfigError::unless(self.keep >= 1, "checkpoints to keep", "at least 1", self.keep)?;
         let holds = self.seconds > 0.0 && !self.seconds.is_nan();
@@ -87,7 +87,7 @@ impl CheckpointConfig {
     }
 }
 
-/// What a run ran on.
+/// The software and machine that a run used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
@@ -97,34 +97,34 @@ pub struct Versions {
     pub libtorch: String,
     /// Operating system and architecture.
     pub system: String,
-    /// Processors that the process could use.
+    /// The number of processors that the process could use.
     pub processors: usize,
 }
 
-/// What a run learned from.
+/// The data that a run was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Names of the classes, in the order of the network's outputs.
+    /// The names of the classes, in the order of the network's outputs.
     pub classes: Vec<String>,
-    /// Training images, validation images included.
+    /// The number of training images, including validation images.
     pub train_samples: usize,
-    /// Test images.
+    /// The number of test images.
     pub test_samples: usize,
-    /// How much memory it was read within, in MiB; none of data that was in memory.
+    /// The memory limit for streaming it, in MiB; none for data that was in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<data::StreamMemory>,
-    /// How pictures became its images; none of runs from before it was written down, and of a network
-    /// that was imported from a file that does not say.
+    /// How pictures were turned into its images; none for runs from before this was recorded, and for a
+    /// network imported from a file that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<data::Preparation>,
-    /// Where it came from, with checksums; none for a network that was imported, of which nobody knows.
+    /// Where it came from, with checksums; none for an imported network, where it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<data::Source>,
 }
 
 impl DataConfig {
-    /// What a run that learns from this data says of it.
+    /// Describes this data for the config of a run that trains on it.
     pub fn of(data: &data::Loaded) -> Self {
         Self {
             classes: data.train.classes().to_vec(),
@@ -136,18 +136,18 @@ impl DataConfig {
         }
     }
 
-    /// The data's name; of an imported network, which does not say, "unknown data".
+    /// Returns the data's name; "unknown data" for an imported network, whose file does not say.
     pub fn name(&self) -> &str {
         self.source.as_ref().map_or("unknown data", |source| &source.name)
     }
 
-    /// Returns how pictures become the network's images. Where it was not written down it is what the
-    /// catalog has for data of this name, and unchanged for any other.
+    /// Returns how pictures are turned into the network's images. If it was not recorded, it is the catalog's
+    /// entry for data of this name, and unchanged pixels for any other data.
     pub fn preparation(&self) -> data::Preparation {
         self.known_preparation().unwrap_or_default()
     }
 
-    /// Whether [`preparation`](Self::preparation) was written down or is in the catalog.
+    /// Returns whether [`preparation`](Self::preparation) was recorded or is in the catalog.
     pub fn is_preparation_known(&self) -> bool {
         self.known_preparation().is_some()
     }
@@ -157,20 +157,20 @@ impl DataConfig {
         self.preparation.or_else(by_name)
     }
 
-    /// The data's files, with checksums; none of an imported network.
+    /// Returns the data's files, with checksums; none for an imported network.
     pub fn files(&self) -> &[data::SourceFile] {
         self.source.as_ref().map_or(&[], |source| &source.files)
     }
 }
 
 impl RunConfig {
-    /// The time as a config has it.
+    /// Returns the current time in the format of the config.
     pub fn timestamp() -> String {
-        // To the second: finer would be noise.
+        // To the second: a finer resolution would be noise.
         jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    /// Begins a config for a run that starts now, in this process.
+    /// Creates a config for a run that starts now, in this process.
     pub fn now(device: Device, data: DataConfig, fit: FitConfig, network: Spec) -> Self {
         let fit = fit.resolved(&network, device);
         let device = device::name(device);
@@ -188,7 +188,7 @@ impl RunConfig {
         }
     }
 
-    /// Begins a config for a network whose weights are those of `origin`, and were not trained here.
+    /// Creates a config for a network whose weights come from `origin` and were not trained here.
     pub fn imported(origin: Origin, classes: Vec<String>, network: Spec) -> Self {
         let (stream, preparation, source) = (None, None, None);
         let (train_samples, test_samples) = (0, 0);
@@ -197,7 +197,7 @@ impl RunConfig {
         Self { origin, ..Self::now(Device::Cpu, data, FitConfig::default(), network) }
     }
 
-    /// Whether the network was imported as it is, and not trained here.
+    /// Returns whether the network was imported as it is, and not trained here.
     pub fn is_imported(&self) -> bool {
         self.data.source.is_none()
     }
@@ -215,16 +215,16 @@ impl RunConfig {
         ))
     }
 
-    /// Reads the bytes of a `config.toml` and checks what later commands rely on.
+    /// Reads the bytes of a `config.toml` and checks everything that later commands rely on.
     ///
     /// # Errors
-    /// The first rule that is broken, in words, with its line where it has one.
+    /// The first rule that is broken, as text, with its line if it has one.
     pub fn from_toml(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
-            format!("it must be UTF-8, found another byte at {}", error.valid_up_to())
+            format!("it must be UTF-8, found an invalid byte at offset {}", error.valid_up_to())
         })?;
         let mut config: Self = toml::from_str(text).map_err(|error| describe(&error, text))?;
-        // Only what was imported has neither.
+        // Only an imported network has neither.
         let has_fit =
             toml::from_str(text).is_ok_and(|table: toml::Table| table.contains_key("fit"));
         match (&config.data.source, &config.origin) {
@@ -232,7 +232,7 @@ impl RunConfig {
             (Some(_), _) if !has_fit => return Err("missing field `fit`".to_owned()),
             _ => {}
         }
-        // A run always says what computed it, but for those of before there was a choice.
+        // A run always records its engine, except for runs from before there was a choice.
         if config.fit.engine == Engine::Auto {
             config.fit.engine = Engine::Autograd;
         }
@@ -244,14 +244,14 @@ impl RunConfig {
         let classes = config.data.classes.len();
         if outputs != classes {
             return Err(format!(
-                "{outputs} network outputs need as many class names, found {classes}"
+                "{outputs} network outputs need {outputs} class names, found {classes}"
             ));
         }
         Ok(config)
     }
 }
 
-/// The parser's message with the line that it is about.
+/// Returns the parser's message with the line that it refers to.
 fn describe(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().replace("usize", "a whole number of at least 0");
     match error.span().and_then(|span| text.get(..span.start)) {
@@ -265,7 +265,7 @@ fn describe(error: &toml::de::Error, text: &str) -> String {
 }
 
 impl Versions {
-    /// Those of this process.
+    /// Returns the versions of this process.
     fn here() -> Self {
         Self {
             seqfit: env!("CARGO_PKG_VERSION").to_owned(),

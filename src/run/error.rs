@@ -1,4 +1,4 @@
-//! What can go wrong with a run folder.
+//! Errors of a run folder.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use crate::export::ExportError;
 use crate::files::WriteError;
 use crate::model::{ModelError, WeightsError};
 
-/// What is wrong with a run folder.
+/// Why a run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// There is something in the folder already.
+    /// The folder is not empty.
     #[error(
-        "a run needs a folder of its own, and {0} is not empty: choose another --out, --resume to go \
-         on with the run in it, or --force to replace it"
+        "a run needs an empty folder, and {0} is not empty: choose another --out, resume the run in it with \
+         --resume, or replace it with --force"
     )]
     Exists(PathBuf),
     /// Another process writes into the folder.
@@ -28,13 +28,13 @@ pub enum RunError {
     Locked {
         /// The folder.
         path: PathBuf,
-        /// The other process, if it has said who it is.
+        /// The other process, if it has recorded its id.
         pid: Option<u32>,
     },
-    /// A run is to go on with other settings or data.
+    /// A run was to resume with other settings or data.
     #[error(
-        "{path} goes on with what it began with: {list}: leave these options out, restore the data, or \
-         begin a new run",
+        "{path} must resume with its original settings and data: {list}: omit these options, restore the data, \
+         or start a new run",
         list = .differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     )]
     Changed {
@@ -43,59 +43,59 @@ pub enum RunError {
         /// Each setting with both values.
         differences: Vec<Difference>,
     },
-    /// A run is to end before the place it has come to.
+    /// A run was to end before the point that it has reached.
     #[error(
-        "{path} has done {done}, found --epochs {found}: give the epochs of the whole run, no fewer than \
-         are done"
+        "{path} has trained {done}, found --epochs {found}: give the total number of epochs, including those \
+         already trained"
     )]
     TooFewEpochs {
         /// The folder.
         path: PathBuf,
         /// "3 epochs", "3 epochs and 120 batches".
         done: String,
-        /// Epochs that were asked for.
+        /// The number of epochs that was requested.
         found: usize,
     },
     /// A finished run whose checkpoints are gone.
     #[error(
-        "{0} is finished, and without a whole checkpoint there is nothing to go on from: train anew, with \
-         --force to replace it"
+        "{0} is finished and has no intact checkpoint to resume from: train again, with --force to replace \
+         it"
     )]
     NothingToGoOnFrom(PathBuf),
-    /// `--force` would remove something that is no run.
+    /// `--force` would remove something that is not a run.
     #[error(
         "--force replaces a run, and {0} holds something else: remove it yourself, or choose another \
          --out"
     )]
     NotARun(PathBuf),
-    /// A run is expected and is not there.
+    /// A run is expected but does not exist.
     #[error(
-        "{path} is no run folder ({file} is missing): name one that `seqfit train` has finished"
+        "{path} is not a run folder ({file} is missing): name one that `seqfit train` has finished"
     )]
     Missing {
         /// The folder.
         path: PathBuf,
-        /// What it lacks.
+        /// The file that is missing.
         file: &'static str,
     },
-    /// A run that has not come to its end.
-    #[error("{0} is not finished: seqfit train --resume {0} goes on with it")]
+    /// A run that is not finished.
+    #[error("{0} is not finished: seqfit train --resume {0} continues it")]
     Unfinished(PathBuf),
-    /// An imported network has no training to go on with.
+    /// An imported network has no training to resume.
     #[error(
-        "{0} was imported, and has no training to go on with: seqfit train --init-from {0} begins one with \
-         its weights"
+        "{0} was imported and has no training to resume: seqfit train --init-from {0} starts one from its \
+         weights"
     )]
     Imported(PathBuf),
-    /// The weights that a run began with are no longer there.
+    /// The file of a run's initial weights no longer exists or has changed.
     #[error(
-        "the run began with {path}, whose SHA-256 was {expected}, found {found}: restore the file, or \
-         begin a new run"
+        "the run started from {path}, whose SHA-256 was {expected}, found {found}: restore the file, or \
+         start a new run"
     )]
     Origin {
         /// The file.
         path: PathBuf,
-        /// Its digest when the run began.
+        /// Its digest when the run started.
         expected: String,
         /// Its digest now.
         found: String,
@@ -108,7 +108,7 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file has a size that it cannot have.
+    /// A file has an impossible size.
     #[error("{path} must hold {wanted} bytes, found {found}: restore the file, or train again")]
     Size {
         /// The file.
@@ -118,10 +118,10 @@ pub enum RunError {
         /// Its size.
         found: String,
     },
-    /// A pipe or a device in the place of a file.
-    #[error("{0} must be an ordinary file of a run's: move it away, or restore it")]
+    /// A pipe or a device in place of a file.
+    #[error("{0} must be an ordinary file of the run: move it away, or restore it")]
     NotAFile(PathBuf),
-    /// Output that would destroy the run itself.
+    /// The output would overwrite the run itself.
     #[error("{0} belongs to the run: choose another place for the output")]
     OwnFile(PathBuf),
     /// The weights of a network that diverged.
@@ -134,7 +134,7 @@ pub enum RunError {
     },
     /// A checkpoint of another run.
     #[error(
-        "{path} is of another run: {list}: take a checkpoint of this one",
+        "{path} belongs to another run: {list}: use a checkpoint of this run",
         list = .differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     )]
     Foreign {
@@ -154,7 +154,7 @@ pub enum RunError {
     Checkpoint {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         source: Problem,
     },
     /// The network cannot be exported.
@@ -165,23 +165,23 @@ pub enum RunError {
         /// Why.
         source: ExportError,
     },
-    /// The config is no config.
+    /// The config cannot be parsed.
     #[error("{path} is not a run's config: {message}: restore the file, or train again")]
     Config {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
-    /// The history of the epochs is none.
-    #[error("{path} is no history of a run's: {message}: restore the file")]
+    /// The history of the epochs cannot be parsed.
+    #[error("{path} is not a run's history: {message}: restore the file")]
     History {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be parsed.
         message: String,
     },
-    /// A folder cannot be made, emptied or written into.
+    /// A folder cannot be created, emptied or written to.
     #[error(
         "{path} cannot be used as a run's folder: {source}: allow writing there, or choose another"
     )]
@@ -194,12 +194,12 @@ pub enum RunError {
     /// A file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// A table cannot be put into text.
+    /// A table cannot be encoded as text.
     #[error("a run's {file} cannot be written: {message}")]
     Encode {
         /// The file.
         file: &'static str,
-        /// What the encoder said.
+        /// The encoder's message.
         message: String,
     },
     /// The network in the config cannot be built.

@@ -10,9 +10,9 @@ use crate::export::{Format, Options};
 const CHECKPOINTS: [&str; 2] = ["last", "best"];
 
 impl Run {
-    /// Where an export goes that was given no other place: `model.onnx` in the run's folder, or
-    /// `model.best.preprocessing.half.onnx`. `checkpoint` is "last" or "best" for weights that are not
-    /// those training ended with.
+    /// Returns the default path of an export: `model.onnx` in the run's folder, or
+    /// `model.best.preprocessing.half.onnx`. `checkpoint` is "last" or "best" for weights other than the
+    /// final ones.
     pub fn export_path(
         &self,
         format: Format,
@@ -37,7 +37,7 @@ fn name(format: Format, options: Options, checkpoint: Option<&str>) -> String {
     }
 }
 
-/// Whether [`Run::export_path`] gives files this name.
+/// Returns whether [`Run::export_path`] gives files this name.
 pub(super) fn is_one(file: &OsStr) -> bool {
     let checkpoints = || CHECKPOINTS.into_iter().map(Some).chain([None]);
     let options = [(false, false), (true, false), (false, true), (true, true)]
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exports_have_names_of_their_own() {
+    fn exports_have_distinct_names() {
         let plain = Options::default();
         let all = Options { preprocessing: true, half: true };
         assert_eq!(name(Format::TorchScript, plain, None), "model.pt");

@@ -1,4 +1,5 @@
-//! What decides where a training run ends: going on with anything else would be another run.
+//! The identity of a training run: everything that determines its outcome. Resuming with anything else would
+//! be another run.
 
 use std::fmt;
 
@@ -8,42 +9,43 @@ use serde_json::{Value, json};
 use super::config::RunConfig;
 use crate::train::Engine;
 
-/// Settings, data, network and device of a run; not its number of epochs, which may grow, unless the
-/// schedule of the learning rate depends on it.
+/// Settings, data, network and device of a run. The number of epochs, which may grow, is not part of it
+/// unless the learning-rate schedule depends on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(Value);
 
-/// A setting that is not what it was when the run began.
+/// A setting that has changed since the run started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// The setting's place in `config.toml`: "fit.batch_size".
+    /// The setting's path in `config.toml`: "fit.batch_size".
     pub setting: String,
-    /// Its value when the run began; nothing if it had none.
+    /// Its value when the run started; null if it had none.
     pub began: Value,
     /// Its value now.
     pub found: Value,
 }
 
 impl Identity {
-    /// That of a run with this config.
+    /// Returns the identity of a run with this config.
     ///
     /// # Errors
-    /// A config that has no place in JSON, which none of ours is.
+    /// A config that cannot be represented in JSON, which does not happen with ours.
     pub fn of(config: &RunConfig) -> serde_json::Result<Self> {
         let mut fit = serde_json::to_value(&config.fit)?;
         if let (Some(fit), false) = (fit.as_object_mut(), config.fit.depends_on_length()) {
             fit.remove("epochs");
         }
         if let Some(fit) = fit.as_object_mut() {
-            // It changes nothing before numbers run away, and may be the way on after that.
+            // It changes nothing until training diverges, and changing it may be the way to continue after
+            // that.
             fit.remove("on_nan");
             // The number of threads changes no bit of this engine's steps.
             if config.fit.engine == Engine::Fused {
                 fit.remove("threads");
             }
         }
-        // Digests of contents, in a fixed order: names and compression of the files may change.
+        // Digests of the contents, in a fixed order: names and compression of the files may change.
         let files = config.data.source.iter().flat_map(|source| &source.files);
         let digests: Vec<_> = files.map(|file| &file.sha256).collect();
         let mut identity = json!({
@@ -57,25 +59,25 @@ impl Identity {
             "callbacks": config.callbacks,
             "checkpoints": { "monitor": config.checkpoints.monitor },
         });
-        // It decides the order of the samples, where they are not in memory.
+        // It determines the order of the samples if they are not in memory.
         if let Some(memory) = config.data.stream {
             identity["data"]["stream"] = json!(memory);
         }
-        // Where the weights are drawn by the seed there is nothing to say.
+        // Weights that the seed generates need no entry.
         if let Some(origin) = &config.origin {
             identity["origin"] = json!({ "sha256": origin.sha256 });
         }
         Ok(Self(identity))
     }
 
-    /// What differs in `other`, in the order of the settings' names.
+    /// Returns the differences from `other`, in the order of the settings' names.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
         compare("", &self.whole(), &other.whole(), &mut found);
         found
     }
 
-    /// With what was not written down before there was a choice.
+    /// Returns the value with the defaults for settings that were not recorded before there was a choice.
     fn whole(&self) -> Value {
         let mut value = self.0.clone();
         if let Some(fit) = value.get_mut("fit").and_then(Value::as_object_mut)
@@ -107,7 +109,7 @@ fn compare(place: &str, began: &Value, found: &Value, differences: &mut Vec<Diff
                 compare(&inside(key), &value(a), &value(b), differences);
             }
         }
-        // A layer that differs is one difference, not one for each of its numbers.
+        // A layer that differs is one difference, not one for each of its fields.
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (i, (a, b)) in a.iter().zip(b).enumerate().filter(|(_, (a, b))| a != b) {
                 let setting = inside(&(i + 1).to_string());
@@ -138,7 +140,7 @@ mod tests {
     use crate::{Activation, Device, FitConfig, Spec};
 
     #[test]
-    fn the_preparation_does_not_tell_runs_apart() {
+    fn the_preparation_is_not_part_of_the_identity() {
         let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
         let digits = Request::Named(crate::data::DatasetName::Digits);
         let data = DataConfig::of(&resolve(&digits, &nowhere, &mut |_| {}).unwrap());
@@ -149,7 +151,7 @@ mod tests {
             config.data.preparation = preparation;
             Identity::of(&config).unwrap()
         };
-        // The pixels alone decide where training ends, and an older run can be resumed.
+        // Only the pixels determine the outcome, and an older run can be resumed.
         assert_eq!(of(None), of(Some(Preparation::Digit)));
         assert_eq!(of(Some(Preparation::Raw)), of(Some(Preparation::Digit)));
     }
@@ -161,14 +163,14 @@ mod tests {
             json!({"fit": {"batch_size": 32, "seed": 1, "engine": "autograd"}, "layers": [{"units": 3}, 1]}),
         );
         let b = of(json!({"fit": {"batch_size": 64, "loss": "x"}, "layers": [{"units": 4}, 1]}));
-        let told: Vec<String> = a.differences(&b).iter().map(ToString::to_string).collect();
+        let messages: Vec<String> = a.differences(&b).iter().map(ToString::to_string).collect();
         let expected = [
             "fit.batch_size was 32, found 64",
             "fit.loss was null, found \"x\"",
             "fit.seed was 1, found null",
             "layers.1 was {\"units\":3}, found {\"units\":4}",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(messages, expected);
         assert!(a.differences(&a).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! One writer in a run's folder.
+//! A lock that allows one writer in a run's folder.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::error::RunError;
 
-/// The file that is locked; it holds the process's number.
+/// The name of the lock file; it holds the process's id.
 pub(super) const FILE: &str = "lock";
 
-/// Says for as long as it lives that this process writes into a folder. The operating system lets
-/// go of the lock when the process ends, however it ends, so a stale file hinders nobody.
+/// Marks a folder as written to by this process for as long as the value lives. The operating system releases
+/// the lock when the process ends, however it ends, so a stale file blocks no one.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
@@ -18,20 +18,21 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Whether the file at `path` is one of ours: an ordinary file with a process's number or nothing.
+    /// Returns whether the file at `path` is a lock file: an ordinary file that is empty or holds a process
+    /// id.
     pub fn is_one(path: &Path) -> bool {
         let small = fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.len() <= 32);
         let digits = |bytes: Vec<u8>| bytes.iter().all(u8::is_ascii_digit);
         small && fs::read(path).is_ok_and(digits)
     }
 
-    /// Locks `folder`, which exists.
+    /// Locks `folder`, which must exist.
     pub fn take(folder: &Path) -> Result<Self, RunError> {
         let path = folder.join(FILE);
         let at = |source| RunError::Prepare { path: folder.to_owned(), source };
         loop {
-            // A pipe in its place would wait forever, behind a link is somebody else's file, and so is
-            // what holds anything but a number.
+            // Opening a pipe in its place would block forever. A link points to someone else's file, and a
+            // file that holds anything except a number belongs to someone else, too.
             if fs::symlink_metadata(&path).is_ok() && !Self::is_one(&path) {
                 return Err(RunError::NotAFile(path));
             }
@@ -45,9 +46,9 @@ impl Lock {
                 }
                 Err(TryLockError::Error(source)) => return Err(at(source)),
             }
-            // The one before may have removed its file between our opening and our locking it.
+            // The previous owner may have removed its file between our opening and our locking it.
             if same_file(&file, &path) {
-                // The number is for people: a full disk does not weaken the lock.
+                // The number is for people: on a full disk the lock still works.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
                 return Ok(Self { path, file });
             }
@@ -57,7 +58,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while it is locked, so that nobody's but our own goes; and moved with its folder.
+        // Removed while it is locked, so that only our own file is removed; it has moved with its folder.
         if same_file(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
@@ -65,7 +66,7 @@ impl Drop for Lock {
 }
 
 impl Lock {
-    /// The folder is called `folder` from now on.
+    /// Records that the folder has been renamed to `folder`.
     pub fn moved_to(&mut self, folder: &Path) {
         self.path = folder.join(FILE);
     }
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_is_told_who_the_first_is_and_a_stale_file_hinders_nobody() {
+    fn a_second_lock_fails_with_the_owners_pid_and_a_stale_file_does_not_block() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE), "4294967295").unwrap();
         let lock = Lock::take(folder.path()).unwrap();

@@ -1,8 +1,9 @@
-//! A run folder: everything that one training run was made from and left behind.
+//! A run folder: the inputs and the results of one training run.
 //!
-//! `config.toml` is written before training and read back by every later command, so that a shape
-//! is never typed twice; `checkpoints/` and `history.csv` grow while it trains; `model.safetensors`,
-//! `model.pt` and `result.json` come when it ends; `report.html` and `plots/` show it to people. One process at a time writes into a run.
+//! `config.toml` is written before training and read back by every later command, so that a shape is never
+//! typed twice. `checkpoints/` and `history.csv` grow during training. `model.safetensors`, `model.pt` and
+//! `result.json` are written at the end, and `report.html` and `plots/` present the run to people. Only one
+//! process at a time writes to a run.
 
 mod card;
 pub mod checkpoint;
@@ -43,7 +44,7 @@ use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{History, Snapshot, SnapshotError};
 
-/// The names of a run's files.
+/// The config of the run.
 pub const CONFIG: &str = "config.toml";
 /// The records of the epochs.
 pub const HISTORY: &str = "history.csv";
@@ -51,12 +52,12 @@ pub const HISTORY: &str = "history.csv";
 pub const WEIGHTS: &str = "model.safetensors";
 /// The network for Python and C++, with its card.
 pub const TORCHSCRIPT: &str = "model.pt";
-/// The final figures.
+/// The final metrics.
 pub const RESULT: &str = "result.json";
 
-/// The page about the run.
+/// The report page of the run.
 pub const REPORT: &str = "report.html";
-/// The folder of the page's plots, each a PNG and most of them an SVG, too.
+/// The folder of the report's plots, each a PNG and most of them also an SVG.
 pub const PLOTS: &str = "plots";
 /// The folder of TensorBoard's event files.
 pub const EVENTS: &str = "tensorboard";
@@ -68,19 +69,18 @@ const FILES: [&str; 6] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT, REPORT]
 pub struct Run {
     path: PathBuf,
     config: RunConfig,
-    /// The place that this folder takes once the run is finished.
+    /// The path that this folder moves to when the run is finished.
     replaces: Option<Replacement>,
     /// Held by the process that writes.
     lock: Option<Lock>,
 }
 
 impl Run {
-    /// Makes the folder and writes `config.toml`. With `force` a run that is there already stays as
-    /// it is until [`finish`](Self::finish), and nobody else writes into it; the new one grows in
-    /// `PATH.new`.
+    /// Creates the folder and writes `config.toml`. With `force`, an existing run stays as it is, locked
+    /// against other writers, until [`finish`](Self::finish); the new one is written to `PATH.new`.
     ///
     /// # Errors
-    /// A folder that holds something (unless `force` and it is a run), or that cannot be written.
+    /// A folder that is not empty (unless `force` is set and it is a run), or that cannot be written to.
     pub fn create(path: &Path, force: bool, config: RunConfig) -> Result<Self, RunError> {
         let (folder, replaces) = match Self::check_vacant(path, force)? {
             OutputDirState::Free => (path.to_owned(), None),
@@ -92,7 +92,7 @@ impl Run {
         let prepare = |source| RunError::Prepare { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(prepare)?;
         let lock = Lock::take(&folder)?;
-        // Now that nobody else writes here: is it still as it was?
+        // Checked again now that no other process writes here.
         Self::check_vacant(&folder, false)?;
         Self::clear(&folder).map_err(prepare)?;
         if let Some(replaces) = &replaces {
@@ -103,11 +103,11 @@ impl Run {
         Ok(Self { path: folder, config, replaces, lock: Some(lock) })
     }
 
-    /// As [`create`](Self::create), in a new folder of its own: `base`, or where that is taken
-    /// `base-2`, `base-3` and so on.
+    /// Like [`create`](Self::create), but in a new folder: `base` or, if that is taken, `base-2`, `base-3`
+    /// and so on.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// Like [`create`](Self::create).
     pub fn create_numbered(base: &Path, config: RunConfig) -> Result<Self, RunError> {
         let prepare = |source| RunError::Prepare { path: base.to_owned(), source };
         if let Some(parent) = base.parent() {
@@ -115,7 +115,7 @@ impl Run {
         }
         let numbered = (2u32..).map(|n| beside(base, &format!("-{n}")));
         for path in std::iter::once(base.to_owned()).chain(numbered) {
-            // Made here, so that of two processes one alone gets it.
+            // Created here, so that only one of two processes gets it.
             match fs::create_dir(&path) {
                 Ok(()) => return Self::create(&path, false, config),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -125,10 +125,10 @@ impl Run {
         Err(prepare(io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// Opens a run that has begun.
+    /// Opens an existing run.
     ///
     /// # Errors
-    /// A folder without a config, or with one that is none.
+    /// A folder without a config, or with an invalid one.
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let bytes = read(path, CONFIG, 0, 1 << 20)?;
         let config = RunConfig::from_toml(&bytes)
@@ -136,10 +136,10 @@ impl Run {
         Ok(Self { path: path.to_owned(), config, replaces: None, lock: None })
     }
 
-    /// Opens a run to go on with it: nobody else may write into it from here on.
+    /// Opens a run to resume it: no other process may write to it from then on.
     ///
     /// # Errors
-    /// As [`open`](Self::open), or another process that writes into it.
+    /// Like [`open`](Self::open), or another process writes to it.
     pub fn resume(path: &Path) -> Result<Self, RunError> {
         let opened = Self::open(path)?;
         if opened.config.is_imported() {
@@ -151,11 +151,11 @@ impl Run {
         Ok(Self { lock, replaces: Replacement::read(path)?, ..opened })
     }
 
-    /// Changes the run's config; what decides where the run ends must be as it was.
+    /// Changes the run's config; everything that determines its outcome must stay the same.
     ///
     /// # Errors
-    /// [`RunError::Changed`] with every difference; [`RunError::Write`] if the file cannot be written:
-    /// then the config is changed all the same, for as long as this lives.
+    /// [`RunError::Changed`] with every difference; [`RunError::Write`] if the file cannot be written: the
+    /// config is changed anyway for as long as this value lives.
     pub fn set_config(&mut self, config: RunConfig) -> Result<(), RunError> {
         self.check_config(&config)?;
         if config == self.config {
@@ -166,7 +166,7 @@ impl Run {
         self.write(CONFIG, text.as_bytes())
     }
 
-    /// Checks that `config` says the same as the run's of everything that decides where it ends.
+    /// Checks that `config` agrees with the run's in everything that determines its outcome.
     ///
     /// # Errors
     /// [`RunError::Changed`] with every difference.
@@ -174,16 +174,16 @@ impl Run {
         self.check_same(&self.identity()?, &Self::identity_of(config)?)
     }
 
-    /// The final figures, if the run has come to an end and they can be read.
+    /// Returns the final metrics, if the run is finished and they can be read.
     pub fn result(&self) -> Option<RunResult> {
         let bytes = read(&self.path, RESULT, 0, 1 << 20).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// The records of the epochs so far; none where nothing was written yet.
+    /// Returns the records of the epochs so far; none if nothing was written yet.
     ///
     /// # Errors
-    /// A file that cannot be read, or is no history.
+    /// A file that cannot be read, or is not a history.
     pub fn history(&self) -> Result<History, RunError> {
         let bytes = match read(&self.path, HISTORY, 0, 1 << 28) {
             Err(RunError::Missing { .. }) => return Ok(History::default()),
@@ -194,10 +194,10 @@ impl Run {
             .map_err(|message| RunError::History { path: self.path.join(HISTORY), message })
     }
 
-    /// Writes a file that others can be made of again: on a full disk nothing makes room for it.
+    /// Writes a file that can be regenerated from others; on a full disk no space is freed for it.
     ///
     /// # Errors
-    /// A folder that cannot be made, or a file that cannot be written.
+    /// A folder that cannot be created, or a file that cannot be written.
     pub(crate) fn write_view(&self, file: &Path, bytes: &[u8]) -> Result<PathBuf, RunError> {
         let path = self.path.join(file);
         if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
@@ -208,22 +208,22 @@ impl Run {
         Ok(path)
     }
 
-    /// The newest whole checkpoint, or the best one if there is no other, and those that are damaged,
-    /// which are put aside.
+    /// Returns the newest intact checkpoint, or the best one if there is no other, and the damaged ones, which
+    /// are quarantined.
     ///
     /// # Errors
-    /// [`RunError::Foreign`] for a checkpoint of other settings or data than the config's, or a folder
-    /// that cannot be read or changed. Nothing is put aside then.
+    /// [`RunError::Foreign`] for a checkpoint of other settings or data than the config's, or a folder that
+    /// cannot be read or changed. Nothing is quarantined then.
     pub fn newest_checkpoint(&self) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
         self.newest_that_fits::<RunError>(|_| Ok(Ok(())))
     }
 
-    /// As [`newest_checkpoint`](Self::newest_checkpoint), among those that `fits` says yes to; the others
-    /// are put aside, too, if there is such a one.
+    /// Like [`newest_checkpoint`](Self::newest_checkpoint), but only among those that `fits` accepts. If one
+    /// is accepted, the rejected ones are quarantined, too.
     ///
     /// # Errors
-    /// As [`newest_checkpoint`](Self::newest_checkpoint); `fits`'s own; [`RunError::Checkpoint`] for the
-    /// newest whole one if none fits.
+    /// Like [`newest_checkpoint`](Self::newest_checkpoint); the errors of `fits`; [`RunError::Checkpoint`]
+    /// for the newest intact checkpoint if none fits.
     pub fn newest_that_fits<E: From<RunError>>(
         &self,
         mut fits: impl FnMut(&Snapshot) -> Result<Result<(), SnapshotError>, E>,
@@ -254,7 +254,7 @@ impl Run {
                 }
             }
         }
-        // Without one that fits those that do not are all there is.
+        // If none fits, the rejected ones are all there is, and stay.
         if let (None, Some(newest)) = (&found, unfit) {
             let (path, source) = aside.swap_remove(newest);
             return Err(RunError::Checkpoint { path, source }.into());
@@ -270,15 +270,15 @@ impl Run {
         }
     }
 
-    /// The folder of the checkpoints.
+    /// Returns the folder of the checkpoints.
     pub fn checkpoints_path(&self) -> PathBuf {
         self.path.join(checkpoints::FOLDER)
     }
 
-    /// What decides where the run ends.
+    /// Returns everything that determines the run's outcome.
     ///
     /// # Errors
-    /// A config that cannot be compared, which none of ours is.
+    /// A config that cannot be compared, which does not happen with ours.
     pub fn identity(&self) -> Result<Identity, RunError> {
         Self::identity_of(&self.config)
     }
@@ -294,17 +294,17 @@ impl Run {
         }
     }
 
-    /// The folder.
+    /// Returns the run's folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the run was made from.
+    /// Returns the run's config.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
 
-    /// The config as `config.toml` has it.
+    /// Returns the config in the format of `config.toml`.
     pub(crate) fn config_text(&self) -> String {
         self.config.to_toml().unwrap_or_default()
     }
@@ -318,10 +318,10 @@ impl Run {
         self.write(HISTORY, history.to_csv().as_bytes())
     }
 
-    /// Writes the parameters and the network for Python: all that an imported network has.
+    /// Writes the parameters and the network for Python, the only results of an imported network.
     ///
     /// # Errors
-    /// As [`save`](Self::save).
+    /// Like [`save`](Self::save).
     pub fn save_network(&self, model: &Sequential) -> Result<(), RunError> {
         self.save_weights(model)?;
         self.save_torchscript(model, None)
@@ -347,8 +347,8 @@ impl Run {
         self.write(TORCHSCRIPT, &network)
     }
 
-    /// On a disk that is full the newest checkpoint stays, and the older ones make room. A folder that
-    /// somebody has taken away is made again, so that what was trained is not lost.
+    /// On a full disk, the older checkpoints are removed to free space and the newest stays. A folder that
+    /// has been removed meanwhile is created again, so that the trained weights are not lost.
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(file);
         let folder = self.checkpoints_path();
@@ -360,8 +360,8 @@ impl Run {
         Ok(checkpoints::retry_after_pruning(&folder, || files::write(&path, bytes))?)
     }
 
-    /// Writes the network for Python, whose card has the final figures, and those; and puts the run
-    /// where it belongs if another is replaced.
+    /// Writes the network for Python, with the final metrics in its card, and the result. Then moves the run
+    /// to its final path if it replaces another.
     ///
     /// # Errors
     /// A file that cannot be written, or a folder that cannot be moved.
@@ -374,7 +374,7 @@ impl Run {
         self.settle()
     }
 
-    /// Puts a finished run where it belongs, if another is replaced.
+    /// Moves a finished run to its final path if it replaces another.
     ///
     /// # Errors
     /// A folder that cannot be moved.
@@ -389,23 +389,23 @@ impl Run {
         Ok(self)
     }
 
-    /// The newest checkpoint, if the run has gone on since [`result`](Self::result) was written.
+    /// Returns the newest checkpoint if the run has continued since [`result`](Self::result) was written.
     pub fn newer_checkpoint(&self) -> Option<PathBuf> {
         let result = self.result()?;
         let (place, path) = checkpoints::list(&self.checkpoints_path()).ok()?.pop()?;
         (place > (result.epochs, result.batch)).then_some(path)
     }
 
-    /// The trained network, on `device`.
+    /// Loads the trained network onto `device`.
     ///
     /// # Errors
-    /// A run without weights, weights that are not its network's, or a device that is not there.
+    /// A run without weights, weights that do not match its network, or a device that does not exist.
     pub fn load_model(&self, device: Device) -> Result<Sequential, RunError> {
         let network = self.config.network.clone();
         let at_config = |source| RunError::Model { path: self.path.join(CONFIG), source };
         let summary = Summary::new(&network).map_err(|error| at_config(error.into()))?;
-        // The parameters, and room for a header that names them: checked before memory is taken for
-        // a network of that size.
+        // The parameters, plus space for a header that names them: checked before memory is allocated for a
+        // network of that size.
         let parameters = 4 * summary.parameters() as u64;
         let begun = || self.checkpoints_path().is_dir() || self.path.join(lock::FILE).exists();
         let bytes = match read(&self.path, WEIGHTS, parameters, parameters + (1 << 20)) {
@@ -422,7 +422,7 @@ impl Run {
         Ok(model)
     }
 
-    /// What a run that begins with this one's weights says of them.
+    /// Describes this run's weights as the origin of a run that starts from them.
     ///
     /// # Errors
     /// Weights that cannot be read.
@@ -430,10 +430,10 @@ impl Run {
         Origin::of(&self.path.join(WEIGHTS), "safetensors")
     }
 
-    /// The network of a checkpoint of this run, on `device`.
+    /// Loads the network of a checkpoint of this run onto `device`.
     ///
     /// # Errors
-    /// A file that is no whole checkpoint, or one of another network; a device that is not there.
+    /// A file that is not an intact checkpoint, or one of another network; a device that does not exist.
     pub fn load_checkpoint(&self, path: &Path, device: Device) -> Result<Sequential, RunError> {
         let checkpoint = checkpoints::read(path)
             .map_err(|source| RunError::Checkpoint { path: path.to_owned(), source })?;
@@ -447,8 +447,8 @@ impl Run {
         Ok(model)
     }
 
-    /// Refuses a place for output that would overwrite what the run is made of; its `model.pt` may
-    /// be written again.
+    /// Refuses an output path that would overwrite one of the run's own files; its `model.pt` may be written
+    /// again.
     ///
     /// # Errors
     /// [`RunError::OwnFile`].
@@ -458,7 +458,7 @@ impl Run {
             _ => Path::new("."),
         };
         let again = Path::new(TORCHSCRIPT);
-        // The file may be a link, and may not be there yet.
+        // The file may be a link, or may not exist yet.
         let real = |path: &Path| path.canonicalize().ok();
         let target = real(path).or_else(|| Some(real(folder)?.join(path.file_name()?)));
         let Some(target) = target else { return Ok(()) };
@@ -471,7 +471,7 @@ impl Run {
                 || inside.starts_with(EVENTS)
                 || known.into_iter().any(|name| inside == Path::new(name) && inside != again)
         };
-        // What is to be replaced stays as it is until then, and goes with everything in it.
+        // The run to be replaced stays as it is until then, and is removed with everything in it.
         let replaced = self.replaces.as_ref().and_then(|replaces| real(replaces.place()));
         let in_replaced = replaced.is_some_and(|place| target.starts_with(place));
         match own(&self.path) || in_replaced {
@@ -481,16 +481,16 @@ impl Run {
     }
 }
 
-/// `runs/a` and ".new" → `runs/a.new`.
+/// Returns `path` with `suffix` appended: `runs/a` and ".new" → `runs/a.new`.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
-    // "." and ".." have no name of their own.
+    // "." and ".." have no file name.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(suffix);
     path.with_file_name(name)
 }
 
-/// Reads a run's file, whose kind and size are checked first.
+/// Reads a run's file after checking its type and size.
 fn read(folder: &Path, file: &'static str, least: u64, most: u64) -> Result<Vec<u8>, RunError> {
     let path = folder.join(file);
     let missing = || RunError::Missing { path: folder.to_owned(), file };

@@ -1,4 +1,4 @@
-//! Writes checkpoints while training runs, off the training thread.
+//! Writes checkpoints during training, off the training thread.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,21 +20,21 @@ use crate::train::callback::{
 };
 use crate::train::{CallbackState, EpochRecord, Snapshot};
 
-/// Keeps checkpoints of a run in a folder: one after every epoch, one every so many seconds within
-/// an epoch, and one of the best epoch, as Keras's `ModelCheckpoint` and `BackupAndRestore` together.
+/// Keeps checkpoints of a run in a folder: one after every epoch, one at a fixed interval of seconds within
+/// an epoch, and one of the best epoch, like Keras's `ModelCheckpoint` and `BackupAndRestore` combined.
 ///
-/// The training thread copies the state and goes on; encoding, writing, forcing to the disk and
-/// reading back happen on a thread of its own. It waits only if a checkpoint is due while the one
-/// before is still being written, so that no more than that one can be lost.
+/// The training thread copies the state and continues; a separate thread encodes it, writes it, forces it to
+/// the disk and reads it back. The training thread waits only if a checkpoint is due while the previous one
+/// is still being written, so that no more than that one can be lost.
 ///
-/// A checkpoint that cannot be written ends nothing: the ones before stay, the next is tried again,
-/// and [`finish`](Self::finish) tells.
+/// A checkpoint that cannot be written does not stop the training: the previous ones stay, the next one is
+/// attempted again, and [`finish`](Self::finish) returns the failures.
 pub struct ModelCheckpoint {
     config: CheckpointConfig,
     best: Best,
     /// Whether the epoch that just ended is the best so far.
     is_best: bool,
-    /// Whether the run has just gone back.
+    /// Whether the run has just rolled back.
     is_rollback: bool,
     last: Instant,
     shared: Arc<Shared>,
@@ -51,21 +51,22 @@ struct Best {
 struct Job {
     snapshot: Arc<Snapshot>,
     is_best: bool,
-    /// The run has gone back to here: what lies beyond goes, once this is written.
+    /// The run has rolled back to this snapshot: the checkpoints after it are removed once it is written.
     is_rollback: bool,
 }
 
-/// Leaves the processors to the training's own threads, if they want all: one that is put aside within a
-/// task holds up the whole step. Whoever waits for a checkpoint makes room for this thread.
+/// Leaves the processors to the training's own threads if they need all of them: a thread that is preempted
+/// within a task delays the whole step. When the training waits for a checkpoint, its threads leave room for
+/// this one.
 fn lower_priority() {
-    // On Linux it is the calling thread's alone. What the system refuses costs speed and no more.
+    // On Linux, this affects only the calling thread. If the system refuses, it costs only speed.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(19);
 }
 
 type Tell = Box<dyn Fn(&CheckpointFailure) + Send + Sync>;
 
-/// What the training thread and the writer both see.
+/// The state shared by the training thread and the writer.
 struct Shared {
     folder: PathBuf,
     identity: Identity,
@@ -79,23 +80,23 @@ struct Shared {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointFailure {
-    /// Its file.
+    /// Its file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// Its contents.
+    /// Its contents could not be encoded.
     #[error("a checkpoint cannot be made: {0}")]
     Encode(#[from] CheckpointError),
-    /// The writer itself.
+    /// The writer thread itself failed.
     #[error("the thread that writes checkpoints has ended early")]
     Thread,
 }
 
 impl ModelCheckpoint {
-    /// Checkpoints in `folder`, which is made if need be. `tell` hears of each that could not be
-    /// written, from another thread.
+    /// Creates the callback for checkpoints in `folder`, which is created if needed. `tell` is called from
+    /// another thread for each checkpoint that could not be written.
     ///
     /// # Errors
-    /// A folder that cannot be made, or no thread to write from.
+    /// A folder that cannot be created, or a writer thread that cannot be started.
     pub fn new(
         folder: &Path,
         identity: Identity,
@@ -113,7 +114,7 @@ impl ModelCheckpoint {
             failures: Mutex::default(),
             tell: Box::new(tell),
         });
-        // Nothing waits in the channel: a job is taken over or the sender waits.
+        // The channel has no buffer: either the job is received or the sender waits.
         let (sender, receiver) = sync_channel::<Option<Job>>(0);
         let own = Arc::clone(&shared);
         let work = move || {
@@ -138,19 +139,19 @@ impl ModelCheckpoint {
         })
     }
 
-    /// The best value of the watched figure and its epoch, from 1.
+    /// Returns the best value of the monitored metric and its epoch, from 1.
     pub fn best(&self) -> Option<(f64, usize)> {
         self.best.value.map(|value| (value, self.best.epoch))
     }
 
-    /// Waits until everything is written, and tells what could not be.
+    /// Waits until everything is written and returns the failures.
     pub fn finish(mut self) -> Vec<CheckpointFailure> {
         self.join();
         let mut failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *failures)
     }
 
-    /// Hands over a job, or nothing, as soon as all before is written.
+    /// Sends a job, or nothing, as soon as all earlier ones are written.
     fn send(&self, job: Option<Job>) {
         let sent = self.writer.as_ref().is_some_and(|(sender, _)| sender.send(job).is_ok());
         if !sent {
@@ -181,8 +182,8 @@ impl Shared {
         let name = checkpoints::name((state.epoch, state.batch));
         let identity = self.identity.clone();
         let bytes = Checkpoint { identity, snapshot: Arc::clone(snapshot) }.to_bytes()?;
-        // The best first: a run that goes on after a crash in between comes by here again. If it cannot
-        // be written, the other still may.
+        // The best first: if the process crashes in between, the resumed run writes this checkpoint again. If
+        // it cannot be written, the other one may still succeed.
         let best = if *is_best { self.write_file(BEST, &bytes) } else { Ok(()) };
         self.write_file(&name, &bytes)?;
         if *is_rollback {
@@ -217,7 +218,7 @@ impl Callback for ModelCheckpoint {
         _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        // Whoever is told of this epoch after us finds the one before on the disk.
+        // Callbacks that run after this one in this epoch find the previous checkpoint on the disk.
         self.send(None);
         let Some(monitor) = self.config.monitor else { return Ok(Flow::Continue) };
         let value = monitor.of(record).unwrap_or(f64::NAN);
@@ -249,7 +250,7 @@ impl Callback for ModelCheckpoint {
     }
 
     fn on_rollback(&mut self, _: &Rollback) -> Result<(), CallbackError> {
-        // The snapshot of where the run has gone back to comes next.
+        // The snapshot of the state that the run rolled back to comes next.
         (self.is_best, self.is_rollback) = (false, true);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Where a run's first weights came from, if the seed did not draw them.
+//! Where a run's initial weights came from, if the seed did not generate them.
 
 use std::fs::{self, File};
 use std::path::{self, Path, PathBuf};
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::error::RunError;
 use crate::data::digest::{self, Sha256Hex};
 
-/// The file that a run's first weights came from.
+/// The file that a run's initial weights came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
-    /// Its path, absolute.
+    /// Its absolute path.
     pub file: PathBuf,
-    /// Its kind, in words: "torch.save".
+    /// Its format as text: "torch.save".
     pub format: String,
     /// SHA-256 of its bytes.
     pub sha256: Sha256Hex,
@@ -32,10 +32,10 @@ impl Origin {
         Ok(Self { file, format: format.to_owned(), sha256 })
     }
 
-    /// The file's bytes, if they are still the same.
+    /// Returns the file's bytes, if they are still the same.
     ///
     /// # Errors
-    /// A file that is gone or has changed.
+    /// A file that no longer exists or has changed.
     pub fn read(&self) -> Result<Vec<u8>, RunError> {
         let Self { file: path, .. } = self;
         let unreadable = |source| RunError::Read { path: path.clone(), source };

@@ -1,4 +1,4 @@
-//! Whether a folder may become a run's: nothing that is worth keeping is ever overwritten.
+//! Checks whether a folder may become a run's: nothing worth keeping is ever overwritten.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,21 +10,21 @@ use super::lock::{self, Lock};
 use super::{EVENTS, FILES, PLOTS, RESULT, Run, WEIGHTS, checkpoints, exports, replacement};
 use crate::files;
 
-/// What [`Run::check_vacant`] found.
+/// The result of [`Run::check_vacant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputDirState {
-    /// Nothing that would be lost.
+    /// It holds nothing that would be lost.
     Free,
-    /// A run that is to be replaced.
+    /// It holds a run that is to be replaced.
     Replace,
 }
 
 impl Run {
-    /// What [`create`](Self::create) would find; asked before long work. A run that never got
-    /// beyond its config is no loss, and its place is free.
+    /// Checks what [`create`](Self::create) would find, before long work. A run that never got beyond its
+    /// config is no loss, so its folder counts as free.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// Like [`create`](Self::create).
     pub fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
         let prepare = |source| RunError::Prepare { path: path.to_owned(), source };
         let entries = match fs::read_dir(path) {
@@ -41,7 +41,7 @@ impl Run {
             return Ok(OutputDirState::Free);
         }
         let is_run = Self::open(path).is_ok();
-        // What a process leaves that is killed at its very start.
+        // Left by a process that is killed right after its start.
         let passing = |name: &OsString| {
             (name == lock::FILE && Lock::is_one(&path.join(name)))
                 || name == replacement::MARKER
@@ -72,7 +72,7 @@ impl Run {
         }
     }
 
-    /// Removes what a run that never got anywhere has left.
+    /// Removes what a run that never got beyond its config has left.
     pub(super) fn clear(folder: &Path) -> io::Result<()> {
         let gone = |result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -87,7 +87,7 @@ impl Run {
     }
 }
 
-/// Whether a folder holds nothing but folders of event files.
+/// Returns whether a folder holds only folders of event files.
 fn only_events(folder: &Path) -> io::Result<bool> {
     for part in fs::read_dir(folder)? {
         let part = part?;
@@ -106,7 +106,7 @@ fn only_events(folder: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether a folder holds nothing but pictures, as a report makes them.
+/// Returns whether a folder holds only image files, like those of a report.
 fn only_plots(folder: &Path) -> io::Result<bool> {
     let pictures = ["svg", "png"];
     for entry in fs::read_dir(folder)? {

@@ -1,4 +1,4 @@
-//! Who answers what: the routes, and what is the same for all of them.
+//! The routes and their handlers, and what is common to all of them.
 
 use std::io;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use super::openapi;
 use super::page::Page;
 use super::predictor::Predictor;
 use super::problem::Problem;
-use super::request::{Images, ImportOptions, Kind};
+use super::request::{Images, Kind, PredictOptions};
 use super::{Card, Limits, ServeConfig};
 use crate::data::Preparation;
 use crate::model::Sequential;
 
-/// A body of JSON up to this length that begins with pixels is read on the spot.
+/// A JSON body up to this length that begins with pixels is parsed on the async thread.
 const SMALL: usize = 16 << 10;
 
-/// Everything that answers need.
+/// The shared state of all handlers.
 #[derive(Debug)]
 pub struct App {
     pub metrics: Arc<Metrics>,
@@ -41,7 +41,7 @@ pub struct App {
     limits: Limits,
 }
 
-/// The network, as `/health` and the page tell of it.
+/// The description of the network in `/health` and on the page.
 #[derive(Clone, Debug, Serialize)]
 pub struct Model {
     pub name: String,
@@ -64,7 +64,7 @@ struct Health<'a> {
     model: &'a Model,
 }
 
-/// What may stand behind the `?`.
+/// The query parameters of `/predict`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
@@ -74,14 +74,14 @@ struct Options {
 }
 
 impl Options {
-    /// Returns how pictures become images: as the request says, else as the network's data were made.
+    /// Returns how pictures become images: as the request says, else like the network's training data.
     fn preparation(self, usual: Preparation) -> Result<Preparation, Problem> {
         match (self.prepare, self.raw) {
             (Some(Preparation::Raw) | None, Switch::On) => Ok(Preparation::Raw),
             (chosen, Switch::Off) => Ok(chosen.unwrap_or(usual)),
             (Some(other), Switch::On) => Err(Problem::bad(
                 "query",
-                format!("raw=1 is prepare=raw, found prepare={other} beside it: choose one"),
+                format!("raw=1 means prepare=raw, found prepare={other} as well: choose one"),
             )),
         }
     }
@@ -111,10 +111,10 @@ struct Predictions<'a> {
 }
 
 impl App {
-    /// Starts the network's thread.
+    /// Starts the thread of the network.
     ///
     /// # Errors
-    /// A system that refuses it.
+    /// An error of the system when it cannot start the thread.
     pub fn start(network: Sequential, card: Card, config: &ServeConfig) -> io::Result<Arc<Self>> {
         let input = network.image_shape().map_err(io::Error::other)?;
         let limits = config.limits.clone();
@@ -143,30 +143,30 @@ impl App {
         }))
     }
 
-    /// The routes.
+    /// Returns the routes.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(page))
             .route("/predict", post(predict))
             .route("/health", get(health))
-            .route("/metrics", get(tell_metrics))
+            .route("/metrics", get(render_metrics))
             .route("/openapi.json", get(describe))
-            .fallback(nowhere)
-            .method_not_allowed_fallback(otherwise)
-            .layer(middleware::from_fn_with_state(Arc::clone(self), watched))
+            .fallback(not_found)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(middleware::from_fn_with_state(Arc::clone(self), observe))
             .with_state(Arc::clone(self))
     }
 }
 
-/// A body of JSON with its header.
+/// Returns a JSON body with its content type.
 pub fn json(value: &impl Serialize) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
-    // Nothing of ours has keys that are no strings, the one thing that fails.
+    // This fails only for maps whose keys are not strings, which no type here has.
     let body = serde_json::to_vec(value).unwrap_or_default();
     ([(header::CONTENT_TYPE, "application/json")], body)
 }
 
-/// Counts every answer, and gives it the headers that all have.
-async fn watched(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Counts every response, and adds the headers that all responses have.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let path = match request.uri().path() {
         "/" => "/",
@@ -194,15 +194,15 @@ async fn page(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {
-    let (status, said) = match app.predictor.is_alive() {
+    let (status, text) = match app.predictor.is_alive() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "the network has stopped answering"),
     };
     let version = env!("CARGO_PKG_VERSION");
-    (status, json(&Health { status: said, version, model: &app.model })).into_response()
+    (status, json(&Health { status: text, version, model: &app.model })).into_response()
 }
 
-async fn tell_metrics(State(app): State<Arc<App>>) -> Response {
+async fn render_metrics(State(app): State<Arc<App>>) -> Response {
     let model = &app.model;
     let info = vec![
         ("name", model.name.clone()),
@@ -219,7 +219,7 @@ async fn describe(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone()).into_response()
 }
 
-async fn nowhere(request: Request) -> Problem {
+async fn not_found(request: Request) -> Problem {
     let path = short(request.uri().path());
     Problem::new(
         StatusCode::NOT_FOUND,
@@ -228,18 +228,18 @@ async fn nowhere(request: Request) -> Problem {
     )
 }
 
-async fn otherwise(request: Request) -> Problem {
+async fn wrong_method(request: Request) -> Problem {
     let path = request.uri().path();
     let wanted = if path == "/predict" { "POST" } else { "GET" };
     let found = short(request.method().as_str());
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method",
-        format!("{path} is asked by {wanted}, found {found}"),
+        format!("{path} requires {wanted}, found {found}"),
     )
 }
 
-/// The beginning of a text of a client's.
+/// Truncates a text that comes from a client.
 fn short(text: &str) -> String {
     text.chars().take(100).collect()
 }
@@ -254,7 +254,7 @@ async fn predict(
         Problem::bad(
             "query",
             format!(
-                "a query is made of prepared=1, prepare=raw|digit|resize and raw=1, found: {error}"
+                "the query parameters are prepared=1, prepare=raw|digit|resize and raw=1, found: {error}"
             ),
         )
     })?;
@@ -262,7 +262,7 @@ async fn predict(
     let kind = Kind::of(request.headers())?;
     let body = app.bodies.read(request.into_body()).await?;
     let answer = timeout(app.limits.answer, async {
-        let wanted = ImportOptions { shape: app.model.input, preparation };
+        let wanted = PredictOptions { shape: app.model.input, preparation };
         let images = app.images(kind, body, wanted).await?;
         let shown = (options.prepared == Switch::On).then(|| images.pixels.clone());
         let probabilities = app.predictor.predict(images.pixels, images.count).await?;
@@ -270,7 +270,8 @@ async fn predict(
     });
     answer.await.unwrap_or_else(|_| {
         let seconds = app.limits.answer.as_secs_f64();
-        let rule = format!("an answer takes {seconds} seconds at most, found more work than that");
+        let rule =
+            format!("a prediction may take at most {seconds} seconds, found one that takes longer");
         Err(Problem::busy(format!("{rule}: try again in a moment")))
     })
 }
@@ -280,15 +281,15 @@ impl App {
         &self,
         kind: Kind,
         body: super::body::Read,
-        to: ImportOptions,
+        to: PredictOptions,
     ) -> Result<Images, Problem> {
-        // Pictures are read by threads that may take their time, and so are long lists.
+        // Pictures and long lists are decoded on blocking threads.
         let is_pixels = kind == Kind::Json && body.bytes.starts_with(b"{\"pixels\"");
         if is_pixels && body.bytes.len() <= SMALL {
             return Images::read(&body.bytes, kind, &to, &self.limits);
         }
         let limits = self.limits.clone();
-        // The body goes along, and with it its share of the memory, even where nobody waits any more.
+        // The body moves into the closure with its part of the memory budget, even if the client is gone.
         let work = move || Images::read(&body.bytes, kind, &to, &limits);
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|_| Err(Problem::own("a picture could not be read: this is a bug")))
@@ -314,7 +315,7 @@ impl App {
     }
 }
 
-/// The first of the highest.
+/// Returns the index of the highest probability, the first one if there are several.
 fn likeliest(probabilities: &[f32]) -> usize {
     let mut best = 0;
     for (class, probability) in probabilities.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The bodies of requests: bounded one by one, all together, and in time.
+//! Request bodies, with limits on the size of each, the size of all together, and the time.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 use super::Limits;
 use super::problem::Problem;
 
-/// A body, and its share of the memory for bodies, which lives as long.
+/// A body, and its part of the memory budget, which is held as long as the body.
 #[derive(Debug)]
 pub struct Read {
     pub bytes: Vec<u8>,
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// The memory for all bodies.
+/// The memory budget for all bodies.
 #[derive(Clone, Debug)]
 pub struct Bodies {
     budget: Arc<Semaphore>,
@@ -30,36 +30,36 @@ impl Bodies {
         Self { budget: Arc::new(Semaphore::new(limits.bodies)), limits: limits.clone() }
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// One that is too long, comes too slowly or not to its end, or has no room beside the others.
+    /// A body that is too long, too slow or cut off, or that does not fit into the memory budget.
     pub async fn read(&self, body: Body) -> Result<Read, Problem> {
-        let told = body.size_hint().exact();
-        if told.is_some_and(|told| told > self.limits.body as u64) {
-            return Err(self.too_long(told));
+        let declared = body.size_hint().exact();
+        if declared.is_some_and(|length| length > self.limits.body as u64) {
+            return Err(self.too_long(declared));
         }
-        match timeout(self.limits.body_time, self.collect(body, told)).await {
+        match timeout(self.limits.body_time, self.collect(body, declared)).await {
             Ok(read) => read,
             Err(_) => Err(Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "time",
                 format!(
-                    "a body must come within {} seconds, found one that takes longer: send it faster",
+                    "a body must arrive within {} seconds, found one that takes longer: send it faster",
                     self.limits.body_time.as_secs_f64()
                 ),
             )),
         }
     }
 
-    async fn collect(&self, mut body: Body, told: Option<u64>) -> Result<Read, Problem> {
+    async fn collect(&self, mut body: Body, declared: Option<u64>) -> Result<Read, Problem> {
         let mut bytes = Vec::new();
-        let mut share: Option<OwnedSemaphorePermit> = None;
+        let mut permit: Option<OwnedSemaphorePermit> = None;
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else {
                 return Err(Problem::bad(
                     "body",
-                    "a body must come whole, found one that was cut off",
+                    "a body must be complete, found one that was cut off",
                 ));
             };
             let Ok(data) = frame.into_data() else { continue };
@@ -70,30 +70,32 @@ impl Bodies {
             let more = Arc::clone(&self.budget).try_acquire_many_owned(more);
             let more = more.map_err(|_| {
                 Problem::busy(
-                    "all requests together may take so much memory, found no room for this one: try \
+                    "the memory for all requests together is limited, found no room for this one: try \
                      again in a moment",
                 )
             })?;
-            match &mut share {
-                None => share = Some(more),
-                Some(share) => share.merge(more),
+            match &mut permit {
+                None => permit = Some(more),
+                Some(permit) => permit.merge(more),
             }
             if bytes.is_empty() {
-                // Not on the word of a client alone: no more than comes with a usual first frame.
-                bytes.reserve(told.unwrap_or(0).min(1 << 16) as usize);
+                // A client may declare any length: reserve no more than a usual first frame.
+                bytes.reserve(declared.unwrap_or(0).min(1 << 16) as usize);
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Read { bytes, _share: share })
+        Ok(Read { bytes, _share: permit })
     }
 
-    fn too_long(&self, told: Option<u64>) -> Problem {
+    fn too_long(&self, declared: Option<u64>) -> Problem {
         let most = self.limits.body;
-        let found = told.map_or("more".to_owned(), |told| told.to_string());
+        let found = declared.map_or("more".to_owned(), |length| length.to_string());
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body",
-            format!("a body may have {most} bytes, found {found}: send fewer or smaller images"),
+            format!(
+                "a body may have at most {most} bytes, found {found}: send fewer or smaller images"
+            ),
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Connections: how many, how slow, how long, and how they end.
+//! Connections: their number, time limits and shutdown.
 
 use std::io;
 use std::pin::pin;
@@ -17,14 +17,15 @@ use super::Limits;
 use super::api::{App, json};
 use super::problem::Problem;
 
-/// How often is asked whether to stop.
+/// The interval between checks of whether to stop.
 const GLANCE: Duration = Duration::from_millis(20);
-/// For connections to note that their grace is over.
+/// Extra time for connections to notice that their grace period is over.
 const GRACE_BEYOND: Duration = Duration::from_millis(500);
-/// The wait where the system has no more sockets, or the like.
+/// The wait after an error of `accept`, such as when the system has no more sockets.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers until `stop` says so; returns how many connections did not end within the grace after that.
+/// Serves until `stop` returns true. Returns how many connections did not end within the grace period after
+/// that.
 pub async fn serve(
     listener: TcpListener,
     app: Arc<App>,
@@ -47,7 +48,7 @@ pub async fn serve(
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
-            // The client went again.
+            // The client closed the connection already.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(_) => {
                 sleep(PAUSE).await;
@@ -72,18 +73,18 @@ pub async fn serve(
         }
     }
     drop(listener);
-    // What was cut off before has nothing to do with the end.
+    // Do not count connections that were cut off before the shutdown.
     cut.store(0, Ordering::Relaxed);
     closing.send_replace(true);
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    // They end by themselves within the grace; what hangs beyond that is not waited for.
+    // Connections end by themselves within the grace period; those that still hang are abandoned.
     let ended = timeout(limits.grace + GRACE_BEYOND, slots.acquire_many(all)).await.is_ok();
     let hanging = if ended { 0 } else { limits.connections - slots.available_permits() };
     Ok(cut.load(Ordering::Relaxed) + hanging)
 }
 
-/// Answers one connection's requests until it ends by itself, by its time, or because all end. Returns
-/// whether it came to its end, rather than being cut off.
+/// Serves the requests of one connection until the client closes it, its time is up, or the server shuts
+/// down. Returns whether it ended cleanly rather than being cut off.
 async fn answer(
     stream: TcpStream,
     app: Arc<App>,
@@ -91,7 +92,7 @@ async fn answer(
     mut closing: watch::Receiver<bool>,
 ) -> bool {
     app.metrics.connected();
-    // Answers are small and wanted at once. Where this cannot be set they are slower, and that is all.
+    // Responses are small and latency matters. A failure to set this only makes them slower.
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(app.router());
     let connection = http1::Builder::new()
@@ -99,7 +100,7 @@ async fn answer(
         .header_read_timeout(limits.head)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    // However it ends, there is nobody left to tell.
+    // An error of the connection is ignored: the client is gone.
     let ended = tokio::select! {
         _ = connection.as_mut() => true,
         () = async {
@@ -116,10 +117,10 @@ async fn answer(
     ended
 }
 
-/// One answer too many connections, as far as the socket takes it without waiting.
+/// Sends a 503 to a connection above the limit, as far as the socket accepts it without blocking.
 fn turn_away(stream: &TcpStream, most: usize) {
     let problem = Problem::busy(format!(
-        "{most} connections may be open at once, found one more: try again in a moment"
+        "at most {most} connections may be open at once, found one more: try again in a moment"
     ));
     let body = json(&problem).1;
     let head = format!(

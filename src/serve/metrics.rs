@@ -1,4 +1,4 @@
-//! What happened, counted for Prometheus.
+//! Metrics for Prometheus.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The counters; they may be written from every thread.
+/// The metrics, which every thread may update.
 #[derive(Debug)]
 pub struct Metrics {
     requests: Family<Route, Counter>,
@@ -33,7 +33,7 @@ struct Route {
 }
 
 impl Metrics {
-    /// All at nothing.
+    /// Creates metrics that are all zero.
     pub fn new() -> Self {
         // 0.25 ms to 8 s, and 1 to 1024 images, in powers of 2.
         let powers = |first: f64, count: i32| (0..count).map(move |i| first * 2f64.powi(i));
@@ -47,7 +47,7 @@ impl Metrics {
         }
     }
 
-    /// A request was answered. `path` is one of ours.
+    /// Counts a request that was answered. `path` is one of the known routes.
     pub fn request(&self, path: &'static str, code: StatusCode, took: Duration) {
         self.requests.get_or_create(&Route { path, code: code.as_u16() }).inc();
         if path == "/predict" {
@@ -55,28 +55,28 @@ impl Metrics {
         }
     }
 
-    /// The network was asked about so many images at once.
+    /// Counts a batch of `images` images.
     pub fn batch(&self, images: usize) {
         self.batches.observe(images as f64);
     }
 
-    /// A connection began.
+    /// Counts a connection that was opened.
     pub fn connected(&self) {
         self.connections.inc();
     }
 
-    /// A connection ended.
+    /// Counts a connection that was closed.
     pub fn disconnected(&self) {
         self.connections.dec();
     }
 
-    /// A connection was turned away: there were too many.
+    /// Counts a connection that was refused because too many were open.
     pub fn turned_away(&self) {
         self.turned_away.inc();
     }
 
-    /// Everything in OpenMetrics' text, beside the network's `info`; `waiting` images are in the queue
-    /// now.
+    /// Returns all metrics as OpenMetrics text, with the network's `info` and the number of images `waiting`
+    /// in the queue.
     pub fn text(&self, info: Vec<(&'static str, String)>, waiting: usize) -> String {
         self.queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         let mut registry = Registry::with_prefix("seqfit");
@@ -88,24 +88,20 @@ impl Metrics {
         );
         registry.register_with_unit(
             "predict_duration",
-            "From the head of a request to /predict to its answer",
+            "Time from the head of a request to /predict to its response",
             Unit::Seconds,
             self.seconds.clone(),
         );
-        registry.register(
-            "batch_images",
-            "Images that the network was asked about at once",
-            self.batches.clone(),
-        );
+        registry.register("batch_images", "Images per batch", self.batches.clone());
         registry.register(
             "queue_images",
-            "Images that wait for the network or are with it",
+            "Images that are queued or being predicted",
             self.queue.clone(),
         );
         registry.register("connections", "Connections that are open", self.connections.clone());
         registry.register(
             "connections_refused",
-            "Connections that were turned away because too many were open",
+            "Connections that were refused because too many were open",
             self.turned_away.clone(),
         );
         let mut out = String::new();
@@ -120,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happened_is_counted() {
+    fn metrics_count_requests_and_batches() {
         let metrics = Metrics::new();
         let took = Duration::from_millis(3);
         metrics.request("/predict", StatusCode::OK, took);

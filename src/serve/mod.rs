@@ -1,11 +1,11 @@
-//! A trained network over HTTP: a page to draw a digit on, and `POST /predict` for programs.
+//! Serving of a trained network over HTTP: a page to draw a digit on, and `POST /predict` for programs.
 //!
-//! A request goes through the files here from top to bottom: `connections` accepts it within limits,
-//! `api` says who answers, `body` reads it, `request` makes images of it, `predictor` asks the network.
-//! Everything that a client may do wrong is a `Problem`, which is JSON.
+//! A request passes through the modules in this order: `connections` accepts it within limits, `api` routes
+//! it, `body` reads it, `request` decodes the images, `predictor` runs the network. Every error of a client
+//! is a `Problem`, which is sent as JSON.
 //!
-//! There is no encryption and nobody is asked for a password: bind to this machine alone, or put a proxy
-//! in front that does both.
+//! There is no encryption and no authentication: bind to the local host only, or put a proxy in front that
+//! does both.
 
 mod api;
 mod body;
@@ -29,29 +29,29 @@ use crate::model::Sequential;
 
 pub use request::read_json;
 
-/// What is served, for people and for `/health`.
+/// The description of the served network, for users and for `/health`.
 #[derive(Clone, Debug)]
 pub struct Card {
-    /// A name for the network, such as its run's folder.
+    /// A name for the network, such as its run folder.
     pub name: String,
     /// The names of the classes, in the order of the network's outputs.
     pub classes: Vec<String>,
     /// How pictures become images, unless a request says otherwise.
     pub preparation: Preparation,
-    /// What it was trained on, and the share of that test set's images that it gets right.
+    /// The data set that it was trained on, and the accuracy on its test set.
     pub accuracy: Option<(String, f64)>,
 }
 
-/// Where to listen, and how much to take.
+/// The address, threads and limits of a server.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
-    /// A name or address of this machine; the default is reachable from this machine alone.
+    /// A name or address of this machine; the default is reachable only from this machine.
     pub host: String,
-    /// 0 takes any free one.
+    /// The port; 0 chooses any free one.
     pub port: u16,
-    /// Threads of libtorch.
+    /// Number of libtorch threads.
     pub threads: usize,
-    /// How much is taken.
+    /// The limits.
     pub limits: Limits,
 }
 
@@ -61,30 +61,30 @@ impl Default for ServeConfig {
     }
 }
 
-/// What no client can make the server exceed.
+/// Limits that no client can make the server exceed.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a request's body.
+    /// Bytes of a request body.
     pub body: usize,
-    /// Bytes of all bodies that are being read or worked on.
+    /// Bytes of all bodies that are being read or processed.
     pub bodies: usize,
-    /// Bytes that a picture may take once decoded.
+    /// Bytes of a decoded picture.
     pub picture: u64,
-    /// Images in a request, and values in all of them: the smaller of both counts.
+    /// Images in a request, and values in all of them; the stricter limit applies.
     pub batch: (usize, usize),
-    /// Images that may wait for the network.
+    /// Images that may be queued for the network.
     pub queue: usize,
-    /// Connections at one time.
+    /// Connections that may be open at once.
     pub connections: usize,
-    /// How long the head of a request may take, the wait for it included.
+    /// Time for the head of a request, including the wait for it.
     pub head: Duration,
-    /// How long a body may take.
+    /// Time for a body.
     pub body_time: Duration,
-    /// How long an answer may take once the request is there.
+    /// Time for the response after the request was read.
     pub answer: Duration,
-    /// How long a connection may last.
+    /// Lifetime of a connection.
     pub connection: Duration,
-    /// How long what has begun may take when the server is to end.
+    /// Time for open requests when the server shuts down.
     pub grace: Duration,
 }
 
@@ -107,39 +107,39 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most images of `shape` in a request, at least one.
+    /// Returns the largest number of images of `shape` in a request, at least one.
     pub(crate) fn batch_of(&self, [height, width]: [usize; 2]) -> usize {
         let (images, values) = self.batch;
         images.min(values / (height * width).max(1)).max(1)
     }
 }
 
-/// Why nothing can be served.
+/// An error while starting the server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address cannot be had.
-    #[error("{host} port {port} must be free and this machine's own, found: {source}{}", cure(.source))]
+    /// The address cannot be bound.
+    #[error("{host} must be an address of this machine and port {port} free, found: {source}{}", cure(.source))]
     Bind {
-        /// The host that was asked for.
+        /// The requested host.
         host: String,
-        /// The port that was asked for.
+        /// The requested port.
         port: u16,
-        /// The system's answer.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The network takes no images.
+    /// The network's input is not an image.
     #[error(transparent)]
     Network(#[from] EvaluateError),
-    /// The classes are not the network's.
-    #[error("the network tells {outputs} classes apart, found names for {names}: name them all")]
+    /// The number of class names differs from the number of the network's classes.
+    #[error("the network has {outputs} classes, found {names} class names: give one for each")]
     Classes {
-        /// The network's outputs.
+        /// The number of the network's outputs.
         outputs: usize,
-        /// The names.
+        /// The number of names.
         names: usize,
     },
-    /// The system refused a thread or a socket.
+    /// The system could not start a thread or a socket.
     #[error("the server cannot be started: {0}")]
     Start(#[source] io::Error),
 }
@@ -152,7 +152,7 @@ fn cure(source: &io::Error) -> &'static str {
     }
 }
 
-/// A network that is about to be served: it listens, and answers once it [runs](Self::run).
+/// A server that is bound to its address and answers once it [runs](Self::run).
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -163,11 +163,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address.
+    /// Binds the address.
     ///
     /// # Errors
-    /// An address that cannot be had; a network that takes no images of [height, width], or has other
-    /// classes.
+    /// An address that cannot be bound; a network whose input is not [height, width], or which has another
+    /// number of classes.
     pub fn bind(model: Sequential, card: Card, config: ServeConfig) -> Result<Self, ServeError> {
         model.image_shape()?;
         let (outputs, names) = (model.outputs(), card.classes.len());
@@ -188,23 +188,22 @@ impl Server {
         Ok(Self { listener, address, model, card, config })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `stop`, which is asked some times a second, says so; then nothing new is accepted,
-    /// and what has begun is ended within [`Limits::grace`]. Returns how many connections were cut off
-    /// after that.
+    /// Serves until `stop`, which is polled several times per second, returns true. Then no new connections
+    /// are accepted, and open ones have [`Limits::grace`] to end. Returns how many were cut off after that.
     ///
     /// # Errors
-    /// A system that refuses a thread.
+    /// An error of the system when it cannot start a thread.
     pub fn run(self, stop: impl Fn() -> bool + Send + Sync) -> Result<usize, ServeError> {
         let Self { listener, model, card, config, .. } = self;
         let threads = device::all_threads();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
-            // They decode pictures: more of them would only take memory.
+            // These threads decode pictures: more of them would only use memory.
             .max_blocking_threads(threads)
             .enable_all()
             .build()
@@ -214,7 +213,7 @@ impl Server {
             let app = api::App::start(model, card, &config)?;
             connections::serve(listener, app, &config.limits, stop).await
         });
-        // A picture that is being decoded is not waited for.
+        // Do not wait for pictures that are being decoded.
         runtime.shutdown_background();
         cut.map_err(ServeError::Start)
     }

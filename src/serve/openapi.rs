@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: what a program may ask, in OpenAPI's words, with this server's own limits.
+//! `GET /openapi.json`: the OpenAPI document of this server, with its limits.
 
 use serde_json::{Value, json};
 
@@ -6,14 +6,14 @@ use super::Limits;
 use super::api::Model;
 use crate::data::Preparation;
 
-/// The document.
+/// Returns the document.
 pub fn document(model: &Model, limits: &Limits) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": format!("seqfit serve: {}", model.name),
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Classifies images by a trained network. There is no authentication.",
+            "description": "Classifies images with a trained network. There is no authentication.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -22,22 +22,22 @@ pub fn document(model: &Model, limits: &Limits) -> Value {
                 "operationId": "page",
                 "summary": "A page to draw on",
                 "responses": { "200": {
-                    "description": "One file, without anything from elsewhere",
+                    "description": "A self-contained HTML page",
                     "content": { "text/html": { "schema": { "type": "string" } } },
                 } },
             } },
             "/predict": { "post": predict(model, limits) },
             "/health": { "get": {
                 "operationId": "health",
-                "summary": "Whether the network answers, and what it is",
+                "summary": "The state and the description of the network",
                 "responses": {
-                    "200": is("It answers", "Health"),
-                    "503": is("It does not", "Health"),
+                    "200": is("The network is running", "Health"),
+                    "503": is("The network has stopped", "Health"),
                 },
             } },
             "/metrics": { "get": {
                 "operationId": "metrics",
-                "summary": "Counters for Prometheus",
+                "summary": "Metrics for Prometheus",
                 "responses": { "200": {
                     "description": "OpenMetrics text",
                     "content": { "application/openmetrics-text": { "schema": { "type": "string" } } },
@@ -68,13 +68,13 @@ fn predict(model: &Model, limits: &Limits) -> Value {
     let kinds = Preparation::ALL.map(Preparation::as_str);
     let prepare = json!({
         "name": "prepare", "in": "query",
-        "description": "How pictures become images: raw (of the network's size, taken unchanged), digit \
-                        (one sign, found, cropped and centered, bright on black) or resize (the whole \
-                        picture in gray, scaled)",
+        "description": "How pictures become images: raw (of the network's input size, used unchanged), \
+                        digit (one handwritten sign is found, cropped and centered, bright on \
+                        black) or resize (the whole picture in gray, scaled)",
         "schema": { "type": "string", "enum": kinds, "default": model.preparation },
     });
     let how = match model.preparation {
-        Preparation::Raw => format!("must be of {height}x{width}, and is taken unchanged, in gray"),
+        Preparation::Raw => format!("must be of {height}x{width}, and is used unchanged, in gray"),
         Preparation::Digit => format!(
             "is prepared as a digit: gray, bright on black, fitted into the middle of {height}x{width} \
              and centered by mass"
@@ -92,24 +92,24 @@ fn predict(model: &Model, limits: &Limits) -> Value {
     });
     for (code, what) in [
         ("400", "The body or the query breaks a rule"),
-        ("408", "The body came too slowly"),
+        ("408", "The body was too slow"),
         ("413", "The body is too long"),
-        ("415", "The body is of another kind"),
+        ("415", "The content type is not supported"),
         ("500", "The network failed"),
-        ("503", "Too much is asked at once: try again after Retry-After seconds"),
+        ("503", "Too many requests at once: try again after Retry-After seconds"),
     ] {
         responses[code] = is(what, "Problem");
     }
     json!({
         "operationId": "predict",
-        "summary": "Which class an image shows",
+        "summary": "Predict the class of an image",
         "description": format!(
-            "A picture {how}, unless prepare says otherwise. A body has {body} bytes at most, a \
+            "A picture {how}, unless prepare says otherwise. A body has at most {body} bytes, a \
              decoded picture {picture}, a request {most} images.",
             body = limits.body, picture = limits.picture
         ),
         "parameters": [
-            switch("prepared", "Also give the image that the network saw"),
+            switch("prepared", "Also return the prepared image that the network saw"),
             prepare,
             switch("raw", "The same as prepare=raw"),
         ],
@@ -133,7 +133,7 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
         |of: Value| json!({ "type": "array", "items": of, "minItems": 1, "maxItems": most });
     let base64 = json!({
         "type": "string", "contentEncoding": "base64",
-        "description": "A PNG or JPEG file; a data: URL is taken, too",
+        "description": "A PNG or JPEG file, or a data: URL",
     });
     let one = |key: &str, of: Value| {
         json!({
@@ -195,12 +195,12 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
                 "type": "object",
                 "required": ["rule", "message"],
                 "properties": {
-                    "rule": { "type": "string", "description": "A word for programs" },
+                    "rule": { "type": "string", "description": "The kind of error, for programs" },
                     "message": {
                         "type": "string",
-                        "description": "For people: the rule, what was found, the cure",
+                        "description": "For people: the rule, the value found, the cure",
                     },
-                    "index": { "type": "integer", "description": "Which image of a list" },
+                    "index": { "type": "integer", "description": "Index of the image in a list" },
                 },
                 "additionalProperties": false,
             } },

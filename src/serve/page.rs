@@ -1,4 +1,4 @@
-//! The page: its text, style and program in one file, with a policy that lets nothing else run.
+//! The page: HTML, CSS and JavaScript in one file, with a content security policy that allows nothing else.
 
 use std::io;
 
@@ -23,15 +23,15 @@ pub struct Page {
 }
 
 impl Page {
-    /// Puts it together.
+    /// Assembles the page.
     ///
     /// # Errors
-    /// None that a model of ours leads to.
+    /// A model that cannot be serialized, which does not occur.
     pub fn new(model: &Model) -> io::Result<Self> {
-        // `<` could end the element that it stands in.
+        // `<` could end the script element around the data.
         let data = serde_json::to_string(model)?.replace('<', "\\u003c");
         let fill = |html: String, (slot, text): (&str, &str)| html.replacen(slot, text, 1);
-        // The data last, so that nothing in them is taken for a slot.
+        // The data comes last, so that nothing in it is replaced as a placeholder.
         let html = [("/* style */", STYLE), ("/* program */", PROGRAM), ("/* model */", &data)]
             .into_iter()
             .fold(HTML.to_owned(), fill);
@@ -45,7 +45,7 @@ impl Page {
         Ok(Self { html: html.into(), policy })
     }
 
-    /// As an answer.
+    /// Returns the page as a response.
     pub fn response(&self) -> Response {
         let headers: [(HeaderName, HeaderValue); 2] = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
@@ -55,7 +55,7 @@ impl Page {
     }
 }
 
-/// How a policy names a text that may run.
+/// Returns the source expression of an inline style or script for a content security policy.
 fn source(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }
@@ -66,7 +66,7 @@ mod tests {
     use crate::data::Preparation;
 
     #[test]
-    fn names_cannot_leave_their_place() {
+    fn names_are_escaped() {
         let model = Model {
             name: "</script><script>alert(1)</script>/* style */".to_owned(),
             input: [28, 28],

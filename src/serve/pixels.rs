@@ -1,7 +1,6 @@
-//! Numbers in nested lists, as JSON has images: `[[0, 255], …]`, or a list of those.
+//! Images as nested JSON lists of numbers: `[[0, 255], …]`, or a list of those.
 //!
-//! They are read into one flat list as they come: lists of lists would take many times the memory of
-//! the text.
+//! They are parsed directly into one flat list: lists of lists would take many times the memory of the text.
 
 use std::fmt;
 
@@ -12,7 +11,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Vi
 pub struct Pixels {
     /// [height, width], or [images, height, width].
     pub shape: Vec<usize>,
-    /// Row by row.
+    /// The pixels row by row.
     pub values: Vec<u8>,
 }
 
@@ -23,7 +22,7 @@ impl<'de> Deserialize<'de> for Pixels {
         let found = reader.sizes.len();
         if !(2..=DEEPEST).contains(&found) {
             return Err(D::Error::custom(format!(
-                "pixels are a list of rows, or a list of images, found a list of depth {found}"
+                "pixels must be a list of rows or a list of images, found a list of depth {found}"
             )));
         }
         let shape = reader.sizes.iter().map(|size| size.unwrap_or(0)).collect();
@@ -31,13 +30,13 @@ impl<'de> Deserialize<'de> for Pixels {
     }
 }
 
-/// Images, rows, pixels.
+/// The largest depth: images, rows, pixels.
 const DEEPEST: usize = 3;
 
-/// What was read so far.
+/// The values read so far.
 #[derive(Default)]
 struct Reader {
-    /// How long the lists of each depth are, once the first has come to its end.
+    /// The length of the lists at each depth, known after the end of the first one.
     sizes: Vec<Option<usize>>,
     values: Vec<u8>,
 }
@@ -59,9 +58,9 @@ impl<'de> DeserializeSeed<'de> for Level<'_> {
 impl Level<'_> {
     fn pixel<E: Error>(self, value: u64) -> Result<(), E> {
         let byte = u8::try_from(value).map_err(|_| beyond(value))?;
-        // A pixel stands where the first one stood.
+        // All pixels must have the depth of the first one.
         if self.depth != self.reader.sizes.len() {
-            return Err(E::custom("the rows and images must be lists of one depth"));
+            return Err(E::custom("all rows and images must be lists of the same depth"));
         }
         self.reader.values.push(byte);
         Ok(())
@@ -69,7 +68,7 @@ impl Level<'_> {
 }
 
 fn beyond<E: Error>(found: impl fmt::Display) -> E {
-    E::custom(format!("a pixel is a whole number from 0 to 255, found {found}"))
+    E::custom(format!("a pixel must be an integer from 0 to 255, found {found}"))
 }
 
 impl<'de> Visitor<'de> for Level<'_> {
@@ -97,12 +96,16 @@ impl<'de> Visitor<'de> for Level<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let Self { reader, depth } = self;
         if depth == DEEPEST {
-            return Err(A::Error::custom("pixels are lists of depth 2 or 3, found a deeper one"));
+            return Err(A::Error::custom(
+                "pixels must be lists of depth 2 or 3, found a deeper one",
+            ));
         }
         if depth == reader.sizes.len() {
-            // Only on the way to the first pixel; later a list here would stand beside pixels.
+            // Allowed only before the first pixel; later a list here would be beside pixels.
             if !reader.values.is_empty() {
-                return Err(A::Error::custom("the rows and images must be lists of one depth"));
+                return Err(A::Error::custom(
+                    "all rows and images must be lists of the same depth",
+                ));
             }
             reader.sizes.push(None);
         }
@@ -115,7 +118,7 @@ impl<'de> Visitor<'de> for Level<'_> {
             Some(first) if first == count => {}
             Some(first) => {
                 return Err(A::Error::custom(format!(
-                    "the rows and images must be of one size, found {count} after {first}"
+                    "all rows and images must have the same size, found {count} after {first}"
                 )));
             }
         }
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn malformed_pixels_are_errors() {
         for text in [
             "1",
             "[]",

@@ -1,4 +1,4 @@
-//! The network on a thread of its own, which answers all that wait for it at once.
+//! The network on a separate thread, which predicts all waiting requests as one batch.
 
 use std::io;
 use std::sync::{Arc, mpsc};
@@ -12,7 +12,7 @@ use super::problem::Problem;
 use crate::device;
 use crate::model::Sequential;
 
-/// Hands images to the network and brings its answers.
+/// Sends images to the network's thread and returns its predictions.
 #[derive(Debug)]
 pub struct Predictor {
     jobs: mpsc::Sender<Job>,
@@ -20,7 +20,7 @@ pub struct Predictor {
     thread: thread::JoinHandle<()>,
 }
 
-/// The probabilities of each class, image by image; or why there are none.
+/// The class probabilities of each image, or an error message.
 type Answer = Result<Vec<Vec<f32>>, String>;
 
 /// The images of one request.
@@ -28,15 +28,15 @@ struct Job {
     pixels: Vec<u8>,
     images: usize,
     answer: oneshot::Sender<Answer>,
-    /// Its place in the queue, given back with it.
+    /// Its place in the queue, released when the job is dropped.
     _place: OwnedSemaphorePermit,
 }
 
 impl Predictor {
-    /// Takes the network, which computes with so many `threads` of libtorch on images of `shape`.
+    /// Starts the thread of `model`, which predicts images of `shape` with `threads` libtorch threads.
     ///
     /// # Errors
-    /// A system that refuses a thread.
+    /// An error of the system when it cannot start the thread.
     pub fn start(
         model: Sequential,
         shape: [usize; 2],
@@ -47,7 +47,7 @@ impl Predictor {
         let (jobs, waiting) = mpsc::channel();
         let most = limits.batch_of(shape);
         let thread = thread::Builder::new().name("network".to_owned()).spawn(move || {
-            // libtorch keeps this number for each thread that computes.
+            // libtorch keeps this number per calling thread.
             device::set_threads(threads);
             while let Some(batch) = next(&waiting, most) {
                 answer(&model, shape, batch, &metrics);
@@ -56,39 +56,39 @@ impl Predictor {
         Ok(Self { jobs, room: Arc::new(Semaphore::new(limits.queue.max(most))), thread })
     }
 
-    /// The probabilities for `images` images that lie one behind the other in `pixels`.
+    /// Returns the class probabilities of `images` images, which are concatenated in `pixels`.
     ///
     /// # Errors
-    /// A full queue, or the network's own.
+    /// A full queue, or an error of the network.
     pub async fn predict(&self, pixels: Vec<u8>, images: usize) -> Result<Vec<Vec<f32>>, Problem> {
         let places = u32::try_from(images).unwrap_or(u32::MAX);
         let place = Arc::clone(&self.room).try_acquire_many_owned(places);
         let place = place.map_err(|_| {
             let free = self.room.available_permits();
             Problem::busy(format!(
-                "images wait for the network in a queue with an end, found room for {free} and {images} \
-                 to come: try again in a moment"
+                "the queue of images is limited, found room for {free} and a request of {images}: try again in a \
+                 moment"
             ))
         })?;
         let (answer, answered) = oneshot::channel();
-        let gone = || Problem::own("the network has stopped answering: start the server again");
+        let gone = || Problem::own("the network has stopped answering: restart the server");
         self.jobs.send(Job { pixels, images, answer, _place: place }).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?.map_err(Problem::own)
     }
 
-    /// Images that wait or are being answered, of as many as may.
+    /// Returns the number of free places for images in the queue.
     pub fn free(&self) -> usize {
         self.room.available_permits()
     }
 
-    /// Whether the network's thread is there.
+    /// Returns whether the network's thread is running.
     pub fn is_alive(&self) -> bool {
         !self.thread.is_finished()
     }
 }
 
-/// All that wait, up to `most` images and the rest of the last request; at least one request. Nothing is
-/// waited for to fill up. `None` when there will be no more.
+/// Returns all waiting requests, at least one, until they have `most` images or more. Does not wait to fill
+/// the batch. Returns `None` when the sender is gone.
 fn next(waiting: &mpsc::Receiver<Job>, most: usize) -> Option<Vec<Job>> {
     let mut batch = vec![waiting.recv().ok()?];
     let mut images = batch[0].images;
@@ -98,7 +98,7 @@ fn next(waiting: &mpsc::Receiver<Job>, most: usize) -> Option<Vec<Job>> {
         images += job.images;
         batch.push(job);
     }
-    // Who has gone needs no answer.
+    // Clients that are gone need no prediction.
     batch.retain(|job| !job.answer.is_closed());
     Some(batch)
 }
@@ -119,7 +119,7 @@ fn answer(model: &Sequential, shape: [usize; 2], mut batch: Vec<Job>, metrics: &
             Ok(answers) => Ok(answers.by_ref().take(job.images).collect()),
             Err(error) => Err(error.to_string()),
         };
-        // It may have gone in the meantime.
+        // The client may be gone in the meantime.
         let _ = job.answer.send(own);
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_answered_at_once_each_with_its_own() {
+    fn waiting_requests_are_predicted_as_one_batch() {
         let room = Arc::new(Semaphore::new(8));
         let (jobs, waiting) = mpsc::channel();
         let mut answers = Vec::new();
@@ -148,7 +148,7 @@ mod tests {
         }
         answers[1].close();
         let batch = next(&waiting, 3).unwrap();
-        // Three images were taken, two of them for one who has gone.
+        // Three images were taken, two of them for a client that is gone.
         assert_eq!(batch.iter().map(|job| job.images).collect::<Vec<_>>(), [1]);
         drop(batch);
         let batch = next(&waiting, 3).unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_is_said_and_holds_no_longer_than_it_is_full() {
+    fn full_queue_is_an_error_until_it_has_room() {
         let model = Sequential::new([2, 2]).add(Flatten).add(Dense::new(3));
         let model = model.build(crate::Device::Cpu, 0).unwrap();
         let limits = Limits { batch: (2, 100), queue: 4, ..Limits::default() };
@@ -179,10 +179,10 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let taken = Arc::clone(&predictor.room).try_acquire_many_owned(3).unwrap();
         let full = runtime.block_on(predictor.predict(vec![0; 8], 2)).unwrap_err();
-        assert!(full.message().contains("room for 1 and 2 to come"), "{}", full.message());
+        assert!(full.message().contains("room for 1 and a request of 2"), "{}", full.message());
         drop(taken);
         assert_eq!(runtime.block_on(predictor.predict(vec![0; 8], 2)).unwrap().len(), 2);
-        // The place is given back behind the answer.
+        // The place is released after the response is sent.
         while predictor.free() < 4 {
             thread::yield_now();
         }

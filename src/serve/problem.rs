@@ -1,4 +1,4 @@
-//! What a client did wrong, or the server could not do, as JSON.
+//! Errors of clients and of the server as JSON responses.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -6,66 +6,70 @@ use serde::Serialize;
 
 use super::api;
 
-/// `{"error": {"rule": …, "message": …}}` with a status of 4xx or 5xx.
+/// An error response `{"error": {"rule": …, "message": …}}` with a status of 4xx or 5xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     #[serde(skip)]
     status: StatusCode,
-    error: Told,
+    error: ErrorBody,
     #[serde(skip)]
     retry: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Told {
-    /// A word for programs.
+struct ErrorBody {
+    /// The kind of error, for programs.
     rule: &'static str,
-    /// For people: the rule, what was found, the cure.
+    /// For people: the rule, the value found, the cure.
     message: String,
-    /// Which image of a batch.
+    /// Index of the image in a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
 }
 
 impl Problem {
-    /// The client's.
+    /// Creates an error with any status.
     pub fn new(status: StatusCode, rule: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error: Told { rule, message: message.into(), index: None }, retry: false }
+        Self {
+            status,
+            error: ErrorBody { rule, message: message.into(), index: None },
+            retry: false,
+        }
     }
 
-    /// 400.
+    /// Creates a 400 Bad Request.
     pub fn bad(rule: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, rule, message)
     }
 
-    /// 503: the same request may succeed later.
+    /// Creates a 503 Service Unavailable: the same request may succeed later.
     pub fn busy(message: impl Into<String>) -> Self {
         Self { retry: true, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message) }
     }
 
-    /// 500.
+    /// Creates a 500 Internal Server Error.
     pub fn own(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server", message)
     }
 
-    /// In image `index` of a batch.
+    /// Sets the index of the image in a batch.
     pub fn at(mut self, index: usize) -> Self {
         self.error.index = Some(index);
         self
     }
 
-    /// For people.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.error.message
     }
 
-    /// For programs.
+    /// Returns the status and the kind of error.
     #[cfg(test)]
     pub fn kind(&self) -> (StatusCode, &'static str) {
         (self.status, self.error.rule)
     }
 
-    /// Which image of a batch.
+    /// Returns the index of the image in a batch.
     #[cfg(test)]
     pub fn index(&self) -> Option<usize> {
         self.error.index

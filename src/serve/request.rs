@@ -1,4 +1,4 @@
-//! From the body of `POST /predict` to images that the network takes.
+//! Conversion of the body of `POST /predict` into images for the network.
 
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
@@ -11,19 +11,19 @@ use super::problem::Problem;
 use crate::data::Preparation;
 use crate::data::images::{self, ImageProblem};
 
-/// What a body is.
+/// The type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A PNG or JPEG file.
     Picture,
-    /// See [`Given`].
+    /// JSON, see [`Given`].
     Json,
 }
 
-/// What the images are made from and for.
+/// How images are prepared for the network.
 #[derive(Clone, Debug)]
-pub struct ImportOptions {
-    /// [height, width] of the network's images.
+pub struct PredictOptions {
+    /// [height, width] of the network's input.
     pub shape: [usize; 2],
     /// How pictures become such images.
     pub preparation: Preparation,
@@ -32,15 +32,15 @@ pub struct ImportOptions {
 /// Images for the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
-    /// One behind the other, each row by row.
+    /// The concatenated images, each row by row.
     pub pixels: Vec<u8>,
-    /// How many.
+    /// The number of images.
     pub count: usize,
-    /// Whether one was asked about, rather than a list of one.
+    /// Whether the request was a single image rather than a list.
     pub single: bool,
 }
 
-/// A body of JSON: one of the three.
+/// A JSON body: exactly one of the three keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
@@ -53,10 +53,10 @@ struct Given {
 }
 
 impl Kind {
-    /// What the headers say.
+    /// Returns the type that the headers declare.
     ///
     /// # Errors
-    /// 415 for anything that is not taken.
+    /// 415 for any other type.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
         let essence = found.and_then(|found| found.split(';').next()).unwrap_or("").trim();
@@ -67,8 +67,8 @@ impl Kind {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "content-type",
                 format!(
-                    "Content-Type must be image/png, image/jpeg or application/json, found {}: name \
-                     what the body is",
+                    "Content-Type must be image/png, image/jpeg or application/json, found {}: set \
+                     the type of the body",
                     found.map_or("none".to_owned(), |found| format!("{found:?}"))
                 ),
             )),
@@ -77,14 +77,14 @@ impl Kind {
 }
 
 impl Images {
-    /// Decodes and prepares what `bytes` hold.
+    /// Decodes and prepares the images in `bytes`.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error that is found.
     pub fn read(
         bytes: &[u8],
         kind: Kind,
-        to: &ImportOptions,
+        to: &PredictOptions,
         limits: &Limits,
     ) -> Result<Self, Problem> {
         match kind {
@@ -96,11 +96,11 @@ impl Images {
         }
     }
 
-    fn from_json(bytes: &[u8], to: &ImportOptions, limits: &Limits) -> Result<Self, Problem> {
+    fn from_json(bytes: &[u8], to: &PredictOptions, limits: &Limits) -> Result<Self, Problem> {
         let given = serde_json::from_slice(bytes).map_err(|error| {
             let form =
                 "{\"image\": BASE64}, {\"images\": [BASE64, …]} or {\"pixels\": [[0, …], …]}";
-            Problem::bad("json", format!("a body of JSON is {form}, found: {error}"))
+            Problem::bad("json", format!("a JSON body must be {form}, found: {error}"))
         })?;
         match given {
             Given { image: Some(image), images: None, pixels: None } => {
@@ -133,45 +133,45 @@ impl Images {
             }
             _ => Err(Problem::bad(
                 "json",
-                "a body of JSON has one of \"image\", \"images\" and \"pixels\", found none or several: \
+                "a JSON body must have one of \"image\", \"images\" and \"pixels\", found none or several: \
                  send a request for each",
             )),
         }
     }
 }
 
-/// Whether, and how, `bytes` are taken as the JSON of a request to a network for images of `shape`.
+/// Returns the pixels of a JSON request to a network for images of `shape`.
 ///
 /// # Errors
-/// The answer's message.
+/// The message of the error response.
 pub fn read_json(bytes: &[u8], shape: [usize; 2]) -> Result<Vec<u8>, String> {
-    let wanted = ImportOptions { shape, preparation: Preparation::Digit };
+    let wanted = PredictOptions { shape, preparation: Preparation::Digit };
     let images = Images::from_json(bytes, &wanted, &Limits::default());
     images.map(|images| images.pixels).map_err(|problem| problem.message().to_owned())
 }
 
-fn check_count(found: usize, to: &ImportOptions, limits: &Limits) -> Result<(), Problem> {
+fn check_count(found: usize, to: &PredictOptions, limits: &Limits) -> Result<(), Problem> {
     let most = limits.batch_of(to.shape);
     if (1..=most).contains(&found) {
         return Ok(());
     }
-    let rule = format!("a request has 1 to {most} images, found {found}: send several");
+    let rule = format!("a request must have 1 to {most} images, found {found}: split it");
     Err(Problem::bad("batch", rule))
 }
 
 fn decoded(base64: &str) -> Result<Vec<u8>, Problem> {
-    // What browsers and many libraries put before it.
+    // The prefix of data URLs, which browsers and many libraries add.
     let bare = match base64.split_once(";base64,") {
         Some((kind, rest)) if kind.starts_with("data:image/") => rest,
         _ => base64,
     };
     STANDARD.decode(bare).map_err(|error| {
-        let rule = "an image in JSON is a PNG or JPEG file in base64";
+        let rule = "an image in JSON must be a PNG or JPEG file in base64";
         Problem::bad("base64", format!("{rule}, found: {error}"))
     })
 }
 
-fn prepared(bytes: &[u8], to: &ImportOptions, limits: &Limits) -> Result<Vec<u8>, Problem> {
+fn prepared(bytes: &[u8], to: &PredictOptions, limits: &Limits) -> Result<Vec<u8>, Problem> {
     let pixels = images::from_bytes_within(bytes, limits.picture)
         .and_then(|gray| to.preparation.apply(&gray, to.shape));
     pixels.map_err(|problem| {
@@ -184,7 +184,7 @@ fn prepared(bytes: &[u8], to: &ImportOptions, limits: &Limits) -> Result<Vec<u8>
                 format!("a picture must be a PNG or JPEG file, found {found}: convert it")
             }
             ImageProblem::Size { wanted, found, .. } => {
-                let cure = "send one of this size, or ask with ?prepare=resize (the whole picture) or \
+                let cure = "send one of this size, or use ?prepare=resize (the whole picture) or \
                             ?prepare=digit";
                 ImageProblem::Size { wanted, found, cure }.to_string()
             }
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<Images, Problem> {
-        let wanted = ImportOptions { shape: [2, 3], preparation: Preparation::Digit };
+        let wanted = PredictOptions { shape: [2, 3], preparation: Preparation::Digit };
         let limits = Limits { batch: (3, 100), ..Limits::default() };
         Images::read(json.as_bytes(), Kind::Json, &wanted, &limits)
     }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn each_error_names_its_rule() {
         for (json, rule) in [
             ("", "json"),
             ("{", "json"),

@@ -1,7 +1,7 @@
-//! What watches a training run and may steer or end it: Keras's callbacks.
+//! Callbacks, as in Keras: they watch a training run and may steer or end it.
 //!
-//! The loop computes and tells; whoever wants to draw, write, slow down or stop listens here. The
-//! callbacks that Keras people know are in files of their own below this one.
+//! The loop computes and reports. Code that wants to draw, write, slow down or stop implements
+//! [`Callback`]. The callbacks that Keras users know are in separate files below this one.
 
 mod csv_logger;
 mod early_stopping;
@@ -23,16 +23,16 @@ use crate::model::{Sequential, WeightsError};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
 
-/// How the training goes on after a callback was told something.
+/// How the training proceeds after a callback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flow {
-    /// It goes on.
+    /// It continues.
     #[default]
     Continue,
-    /// It ends here in good order, as Keras's `stop_training`: it has come as far as it should.
+    /// It ends here cleanly, like Keras's `stop_training`: it has done what it should.
     Stop,
-    /// It ends after this batch and can be continued: a snapshot is taken, and no epoch is recorded
-    /// that is not finished.
+    /// It ends after this batch and can be resumed: a snapshot is taken, and no unfinished epoch is
+    /// recorded.
     Interrupt,
 }
 
@@ -43,19 +43,19 @@ pub enum Ending {
     Complete,
     /// A callback stopped it.
     Stopped,
-    /// A callback interrupted it; it can go on.
+    /// A callback interrupted it; it can be resumed.
     Interrupted,
 }
 
-/// An error of a callback's own; it ends the training.
+/// A callback's error; it ends the training.
 pub type CallbackError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is about to happen, told before the first epoch.
+/// The plan of a training, passed to callbacks before the first epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Epochs to train, those before a continuation included.
+    /// Epochs to train, including those before a resume.
     pub epochs: usize,
-    /// Batches an epoch, the last partial one included.
+    /// Batches per epoch, including the last partial one.
     pub batches: usize,
     /// Training samples.
     pub samples: usize,
@@ -63,8 +63,8 @@ pub struct Plan {
     pub validation_samples: usize,
 }
 
-/// A batch's place. Neither its loss nor its accuracy is here: reading them back would stop the
-/// device at every step; [`Training::mean_loss`] does it for who needs it.
+/// A batch's position. It carries neither loss nor accuracy: reading them back would stop the device at
+/// every step. [`Training::mean_loss`] reads the loss for callbacks that need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchInfo {
     /// The epoch, from 1.
@@ -75,7 +75,7 @@ pub struct BatchInfo {
     pub samples: usize,
 }
 
-/// That the numbers were no longer finite, and that the epoch begins again.
+/// A rollback: the numbers were no longer finite, and the epoch begins again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rollback {
     /// The epoch that begins again, from 1.
@@ -84,11 +84,11 @@ pub struct Rollback {
     pub batch: Option<usize>,
     /// The learning rate from here on.
     pub learning_rate: f64,
-    /// How many rollbacks there were, this one included.
+    /// The number of rollbacks so far, including this one.
     pub rollbacks: u32,
 }
 
-/// The moment after a batch or after an epoch.
+/// The event that a snapshot may be taken after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotTrigger {
     /// After a batch.
@@ -108,26 +108,26 @@ impl<'a, 'm> Training<'a, 'm> {
         Self { step, history }
     }
 
-    /// The network; in `on_epoch_end` and `on_train_end` with the weights' average, if training keeps
-    /// one.
+    /// Returns the network; in `on_epoch_end` and `on_train_end` with the moving average of the weights,
+    /// if training keeps one.
     ///
     /// # Errors
-    /// libtorch's own, such as too little memory.
+    /// libtorch's errors, such as too little memory.
     pub fn model(&mut self) -> Result<&Sequential, LibtorchError> {
         self.step.model()
     }
 
-    /// The finished epochs; in `on_epoch_end` without the one that is told of.
+    /// Returns the finished epochs; in `on_epoch_end` without the one that has just ended.
     pub fn history(&self) -> &History {
         self.history
     }
 
-    /// The optimiser's learning rate, which a schedule takes shares of.
+    /// Returns the optimizer's learning rate, which a schedule scales.
     pub fn learning_rate(&self) -> f64 {
         self.step.learning_rate()
     }
 
-    /// Changes the optimiser's learning rate from the next step on.
+    /// Changes the optimizer's learning rate from the next step on.
     ///
     /// # Errors
     /// A rate that is not above 0 and finite.
@@ -142,16 +142,16 @@ impl<'a, 'm> Training<'a, 'm> {
         Ok(())
     }
 
-    /// The mean loss of the running epoch's batches so far, in nats. This waits for the device.
+    /// Returns the mean loss of the current epoch's batches so far, in nats. This waits for the device.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// libtorch's errors.
     pub fn mean_loss(&mut self) -> Result<f64, LibtorchError> {
         let sums = self.step.sums()?;
         Ok(sums.loss / sums.samples as f64)
     }
 
-    /// Replaces the network's parameters; in `on_train_end` those that it ends with.
+    /// Replaces the network's parameters; in `on_train_end` those that training ends with.
     ///
     /// # Errors
     /// Tensors that are not the network's.
@@ -160,8 +160,8 @@ impl<'a, 'm> Training<'a, 'm> {
     }
 }
 
-/// Something that watches a training run. Every method has a default that does nothing; an error
-/// ends the training and is handed on.
+/// A watcher of a training run. Every method has a default that does nothing; an error ends the training
+/// and is returned.
 ///
 /// ```
 /// use seqfit::callback::{Callback, CallbackError, Flow, Training};
@@ -180,13 +180,13 @@ impl<'a, 'm> Training<'a, 'm> {
 ///     }
 /// }
 /// ```
-#[expect(unused_variables, reason = "the defaults ignore what they are told")]
+#[expect(unused_variables, reason = "the defaults ignore their arguments")]
 pub trait Callback {
-    /// Before the first epoch. When a run goes on from a snapshot, `training` is where the snapshot
-    /// was, and [`restore`](Self::restore) comes next.
+    /// Called before the first epoch. When a run resumes from a snapshot, `training` is where the
+    /// snapshot was, and [`restore`](Self::restore) comes next.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_train_begin(
         &mut self,
         training: &mut Training,
@@ -195,28 +195,28 @@ pub trait Callback {
         Ok(())
     }
 
-    /// Before an epoch's first batch; `epoch` counts from 1. An epoch that a run goes on with in its
-    /// middle is told, too.
+    /// Called before an epoch's first batch; `epoch` counts from 1. This is called for an epoch that is
+    /// resumed in its middle, too.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_epoch_begin(&mut self, epoch: usize) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    /// Before a batch's step.
+    /// Called before a batch's step.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_batch_begin(&mut self, batch: &BatchInfo) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    /// After a batch's step, which a GPU may still be computing. [`Flow::Stop`] ends the epoch here,
-    /// and its record covers the batches so far.
+    /// Called after a batch's step, which a GPU may still be computing. [`Flow::Stop`] ends the epoch
+    /// here, and its record covers the batches so far.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_batch_end(
         &mut self,
         training: &mut Training,
@@ -225,10 +225,10 @@ pub trait Callback {
         Ok(Flow::Continue)
     }
 
-    /// After an epoch and its validation.
+    /// Called after an epoch and its validation.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_epoch_end(
         &mut self,
         training: &mut Training,
@@ -237,29 +237,30 @@ pub trait Callback {
         Ok(Flow::Continue)
     }
 
-    /// After the numbers were no longer finite and the state of the epoch's beginning is back
-    /// ([`OnNan::Rollback`](crate::OnNan::Rollback)); the snapshot of it comes next, if one is wanted.
+    /// Called after the numbers were no longer finite and the state of the epoch's beginning is restored
+    /// ([`OnNan::Rollback`](crate::OnNan::Rollback)); the snapshot of it comes next, if a callback wants
+    /// one.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    /// Something that whoever trains should know and that ends nothing: CUDA graphs that cannot be
-    /// recorded, say.
+    /// Called with a note that the user should see and that ends nothing: for example that CUDA graphs
+    /// cannot be recorded.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_notice(&mut self, notice: &str) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    /// After the last epoch, whoever ended it; not after an error. A snapshot for going on has been
-    /// handed over before.
+    /// Called after the last epoch, no matter what ended the training, but not after an error. A snapshot to
+    /// resume from has been passed to `on_snapshot` before.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_train_end(
         &mut self,
         training: &mut Training,
@@ -268,39 +269,39 @@ pub trait Callback {
         Ok(())
     }
 
-    /// Whether [`on_snapshot`](Self::on_snapshot) should get a snapshot of this moment, asked after
-    /// every batch and every epoch. Taking one waits for the device.
+    /// Returns whether [`on_snapshot`](Self::on_snapshot) should get a snapshot of the current state.
+    /// Called after every batch and every epoch. Taking a snapshot waits for the device.
     fn wants_snapshot(&mut self, moment: SnapshotTrigger) -> bool {
         false
     }
 
-    /// A snapshot that some callback wanted, or that an interruption left.
+    /// Called with a snapshot that some callback wanted, or that was taken at an interruption.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    /// The name that its state goes by in snapshots; `None` for callbacks that remember nothing
-    /// that a continued run would miss. Of several with the same key in one run the later ones get a
-    /// number behind it.
+    /// Returns the name of its state in snapshots; `None` for callbacks without state that a resumed run
+    /// would miss. Of several callbacks with the same key in one run, the later ones get a number
+    /// appended.
     fn key(&self) -> Option<&'static str> {
         None
     }
 
-    /// What it remembers, if it has a key.
+    /// Returns its state, if it has a key.
     ///
     /// # Errors
-    /// The callback's own.
+    /// The callback's own error.
     fn state(&self) -> Result<CallbackState, CallbackError> {
         Ok(CallbackState::default())
     }
 
-    /// Takes back what [`state`](Self::state) gave, if it has a key; `training` is where it was then.
+    /// Restores what [`state`](Self::state) returned, if it has a key; `training` is where it was then.
     ///
     /// # Errors
-    /// A state that is not its own, or that cannot be of this training.
+    /// A state that belongs to another callback, or that cannot be of this training.
     fn restore(
         &mut self,
         training: &mut Training,
@@ -312,7 +313,7 @@ pub trait Callback {
 
 #[cfg(test)]
 pub(super) mod made_up {
-    //! Callbacks on made-up figures, without training.
+    //! Callbacks on made-up metrics, without training.
 
     use super::*;
     use crate::layers::Dense;
@@ -320,12 +321,12 @@ pub(super) mod made_up {
     use crate::train::schedule::TrainingLength;
     use crate::{Device, Sequential};
 
-    /// A plan with or without validation.
+    /// Returns a plan with or without validation.
     pub fn plan(validation_samples: usize) -> Plan {
         Plan { epochs: 100, batches: 1, samples: 1, validation_samples }
     }
 
-    /// The record of an epoch with this loss, which is the validation loss, too.
+    /// Returns the record of an epoch with this loss, which is the validation loss, too.
     pub fn record(epoch: usize, loss: f64) -> EpochRecord {
         EpochRecord {
             epoch,
@@ -339,22 +340,23 @@ pub(super) mod made_up {
         }
     }
 
-    /// A training of a network of two weights, whose bias `told` can read the epoch from.
+    /// Runs `work` on a training of a network of two weights, whose bias [`marked`] can read the epoch
+    /// from.
     pub fn with_training<T>(work: impl FnOnce(&mut Training) -> T) -> T {
         with_training_after(0, work)
     }
 
-    /// The same after some epochs.
+    /// Does the same after some epochs.
     pub fn with_training_after<T>(epochs: usize, work: impl FnOnce(&mut Training) -> T) -> T {
         let builder = Sequential::new([1]).add(Dense::new(2));
         let mut model = builder.build(Device::Cpu, 0).unwrap();
-        let course = TrainingLength { steps: 1, epoch_steps: 1 };
-        let mut step = Step::new(&mut model, &FitConfig::default(), course, 1).unwrap();
+        let length = TrainingLength { steps: 1, epoch_steps: 1 };
+        let mut step = Step::new(&mut model, &FitConfig::default(), length, 1).unwrap();
         let epochs = (1..=epochs).map(|epoch| record(epoch, 1.0)).collect();
         work(&mut Training::new(&mut step, &History { epochs }))
     }
 
-    /// Marks the network's weights with a number, so that restored ones can be told.
+    /// Marks the network's weights with a number, so that restored ones can be recognized.
     pub fn mark(training: &mut Training, value: f32) {
         let mut weights = training.model().unwrap().weights().unwrap();
         for tensor in weights.values_mut() {
@@ -363,13 +365,13 @@ pub(super) mod made_up {
         training.set_weights(&weights).unwrap();
     }
 
-    /// The number that [`mark`] left.
+    /// Returns the number that [`mark`] left.
     pub fn marked(training: &mut Training) -> f32 {
         training.model().unwrap().weights().unwrap()["0.weight"].values[0]
     }
 
-    /// Tells `callback` of one epoch after the other with these losses, the weights of each marked
-    /// with its number, and returns the epoch that it stopped at.
+    /// Calls `callback` at the end of each epoch with these losses, the weights of each epoch marked with
+    /// its number, and returns the epoch that it stopped at.
     pub fn tell(
         callback: &mut dyn Callback,
         training: &mut Training,

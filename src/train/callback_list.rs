@@ -1,4 +1,4 @@
-//! The callbacks of a run, told and asked one after the other.
+//! The callbacks of a run, called one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use super::snapshot::{CallbackState, Snapshot, State};
 use super::step::Step;
 use super::{SnapshotError, TrainError};
 
-/// What the callbacks want together: each of them may want another thing.
+/// The combined requests of all callbacks: each may request something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Requests {
-    /// At least one of them: [`Flow::Stop`].
+    /// At least one callback returned [`Flow::Stop`].
     pub stop: bool,
-    /// At least one of them: [`Flow::Interrupt`].
+    /// At least one callback returned [`Flow::Interrupt`].
     pub interrupt: bool,
 }
 
@@ -42,7 +42,7 @@ impl<'a, 'c> CallbackList<'a, 'c> {
         self.each(|callback| what(callback, &mut training))
     }
 
-    /// Asks every callback, even when one has already said to stop.
+    /// Calls every callback, even when one has already requested a stop, and combines their requests.
     pub fn dispatch_and_collect(
         &mut self,
         step: &mut Step,
@@ -67,11 +67,11 @@ impl<'a, 'c> CallbackList<'a, 'c> {
     }
 
     pub fn want_snapshot(&mut self, trigger: SnapshotTrigger) -> bool {
-        // Each is asked: one may count.
+        // Every callback is asked, since one may count the calls.
         self.0.iter_mut().fold(false, |wanted, callback| callback.wants_snapshot(trigger) | wanted)
     }
 
-    /// The callbacks that remember something, each with a key of its own.
+    /// Returns the callbacks that have state, each with a unique key.
     fn keyed(&self) -> Vec<(usize, String)> {
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         let mut keys = Vec::new();

@@ -1,4 +1,4 @@
-//! How a network is trained: plain data, saved with every run.
+//! The settings of a training: plain data, saved with every run.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,28 +12,28 @@ use crate::loss::Loss;
 use crate::model::Spec;
 use crate::precision::Precision;
 
-/// The settings of [`Sequential::fit`](crate::Sequential::fit). The defaults are those of the
-/// tutorial everybody starts with, as Keras has them.
+/// The settings of [`Sequential::fit`](crate::Sequential::fit). The defaults are those of the tutorial
+/// that everybody starts with, as in Keras.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FitConfig {
     /// Passes over the training set, at least 1.
     pub epochs: usize,
-    /// Samples a step, at least 1; the last batch of an epoch holds what is left.
+    /// Samples per step, at least 1; the last batch of an epoch holds the remaining ones.
     pub batch_size: usize,
-    /// The share of the training set that is kept for validation, 0 ≤ share < 1, drawn by the seed
+    /// The fraction of the training set that is kept for validation, 0 ≤ fraction < 1, drawn by the seed
     /// in proportion from every class.
     pub validation_split: f64,
-    /// How the targets are written down.
+    /// The encoding of the targets.
     pub loss: Loss,
-    /// How gradients become new weights, the learning rate included.
+    /// The optimizer, including its learning rate.
     pub optimizer: Optimizer,
     /// Decides the order of the samples, the validation split and the dropout masks.
     pub seed: u64,
-    /// How the learning rate changes from step to step; by default not at all.
+    /// The learning rate schedule; constant by default.
     #[serde(default)]
     pub schedule: Schedule,
-    /// The share ε of each target that is spread evenly over all classes, 0 ≤ ε < 1. Training losses
+    /// The fraction ε of each target that is spread evenly over all classes, 0 ≤ ε < 1. Training losses
     /// are measured with it, validation and test losses without.
     #[serde(default)]
     pub label_smoothing: f64,
@@ -42,19 +42,20 @@ pub struct FitConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// The decay d of an exponential moving average of the weights, a ← d·a + (1−d)·w after every step
-    /// (`torch.optim.swa_utils.get_ema_multi_avg_fn`): what is validated, and what training ends with.
+    /// (`torch.optim.swa_utils.get_ema_multi_avg_fn`). The average is what is validated and what training
+    /// ends with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
-    /// How training images are deformed, anew in every epoch; by default not at all.
+    /// How training images are augmented, differently in every epoch; by default not at all.
     #[serde(default, skip_serializing_if = "Augment::is_off")]
     pub augment: Augment,
-    /// What happens when a loss or a weight is no longer finite.
+    /// The reaction to a loss or a weight that is no longer finite.
     #[serde(default)]
     pub on_nan: OnNan,
-    /// What computes the steps.
+    /// The engine that computes the steps.
     #[serde(default)]
     pub engine: Engine,
-    /// How exactly matrices are multiplied.
+    /// The precision of matrix products.
     #[serde(default, skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
     /// Threads of a training step on the CPU; `None` chooses by the batch size. The same
@@ -63,7 +64,8 @@ pub struct FitConfig {
     pub threads: Option<usize>,
 }
 
-/// What computes the training steps. All give the same losses and gradients but for rounding.
+/// The engine that computes the training steps. All engines give the same losses and gradients up to
+/// rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -73,17 +75,17 @@ pub enum Engine {
     Auto,
     /// libtorch's autograd: every network, every device.
     Autograd,
-    /// A step in an order written by hand, for stacks of Dense layers on the CPU: several times as fast
-    /// for small batches, and the number of threads changes no bit of the result.
+    /// A handwritten training step for stacks of Dense layers on the CPU: several times as fast for small
+    /// batches, and the number of threads changes no bit of the result.
     Fused,
-    /// The steps of [`Autograd`](Self::Autograd), recorded as a CUDA graph and replayed: every network, on
-    /// a GPU, several times as fast for small batches. Small stacks of Dense layers have two kernels of our
-    /// own in their place, with the same numbers but for rounding.
+    /// The steps of [`Autograd`](Self::Autograd), recorded as a CUDA graph and replayed: every network,
+    /// on a GPU, several times as fast for small batches. For small stacks of Dense layers two custom
+    /// kernels replace them, with the same numbers up to rounding.
     Graph,
 }
 
 impl Engine {
-    /// Its name: "fused".
+    /// Returns its name: "fused".
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -94,23 +96,23 @@ impl Engine {
     }
 }
 
-/// What happens when the loss of a batch, a weight or the validation loss is NaN or infinite.
+/// The reaction when the loss of a batch, a weight or the validation loss is NaN or infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNan {
     /// Training ends with an error that names the epoch and the batch.
     #[default]
     Stop,
-    /// The epoch begins again from the state that it began with, with half the learning rate; after
-    /// [`ROLLBACKS`](Self::ROLLBACKS) times in one training it ends as with `Stop`.
+    /// The epoch restarts from the state that it began with, with half the learning rate. After
+    /// [`ROLLBACKS`](Self::ROLLBACKS) rollbacks in one training it ends like `Stop`.
     Rollback,
-    /// Training goes on, and no snapshot is taken any more: for callbacks such as
+    /// Training continues, and no more snapshots are taken: for callbacks such as
     /// [`TerminateOnNan`](super::callback::TerminateOnNan) that end it in their own way.
     Ignore,
 }
 
 impl OnNan {
-    /// How often [`Rollback`](Self::Rollback) goes back.
+    /// The number of times that [`Rollback`](Self::Rollback) goes back.
     pub const ROLLBACKS: u32 = 3;
 }
 
@@ -137,13 +139,14 @@ impl Default for FitConfig {
 }
 
 impl FitConfig {
-    /// Whether the number of epochs decides what happens in each of them.
+    /// Returns whether the number of epochs affects what happens in each of them.
     pub fn depends_on_length(&self) -> bool {
         self.schedule.depends_on_length() || self.augment.fade > 0.0
     }
 
-    /// The same with every choice made that is left to the network and the machine, so that they are
-    /// written down and repeat the training elsewhere: the engine, and the threads where they matter.
+    /// Returns the same settings with every choice made that is left to the network and the machine, so
+    /// that they are recorded and repeat the training elsewhere: the engine, and the threads where they
+    /// matter.
     pub fn resolved(mut self, network: &Spec, device: Device) -> Self {
         self.engine = self.engine_for(network, device);
         if self.engine == Engine::Autograd && device == Device::Cpu {
@@ -152,7 +155,7 @@ impl FitConfig {
         self
     }
 
-    /// The engine that trains such a network there.
+    /// Returns the engine that trains such a network on that device.
     pub(super) fn engine_for(&self, network: &Spec, device: Device) -> Engine {
         match self.engine {
             Engine::Auto if device.is_cuda() => Engine::Graph,
@@ -162,10 +165,11 @@ impl FitConfig {
         }
     }
 
-    /// The same for data that is streamed, whose batches are not in a GPU's memory for its graphs to take.
+    /// Returns the same settings for streamed data, whose batches are not in a GPU's memory for CUDA
+    /// graphs to read.
     ///
     /// # Errors
-    /// An engine that needs them there.
+    /// An engine that needs the batches there.
     pub fn for_streaming(mut self, device: Device) -> Result<Self, ConfigError> {
         let rule = "auto or autograd with data that is streamed";
         ConfigError::unless(self.engine != Engine::Graph, "engine", rule, self.engine.name())?;
@@ -175,17 +179,17 @@ impl FitConfig {
         Ok(self)
     }
 
-    /// Checks the settings against the network and the device that they are for.
+    /// Checks the settings against the network and the device.
     ///
     /// # Errors
-    /// An engine or a precision that does not serve there.
+    /// An engine or a precision that is not supported there.
     pub fn check_for(&self, network: &Spec, device: Device) -> Result<(), ConfigError> {
         let on_cpu = device == Device::Cpu;
         let name = self.engine.name();
         if self.engine == Engine::Fused {
-            let rule = "auto or autograd but for stacks of Dense layers on the CPU";
+            let rule = "auto or autograd except for stacks of Dense layers on the CPU";
             ConfigError::unless(on_cpu && step::supports(network), "engine", rule, name)?;
-            let rule = "f32 with the fused engine: take autograd";
+            let rule = "f32 with the fused engine: use autograd";
             ConfigError::unless(self.precision.is_f32(), "precision", rule, self.precision.name())?;
         }
         if self.engine == Engine::Graph {
@@ -197,7 +201,7 @@ impl FitConfig {
         ConfigError::unless(holds, "precision", rule, self.precision.name())
     }
 
-    /// The threads that a training step on the CPU uses, or may use.
+    /// Returns the number of threads that a training step on the CPU uses, or may use.
     pub fn step_threads(&self) -> usize {
         let all = device::all_threads();
         self.threads.unwrap_or_else(|| match self.engine {
@@ -206,16 +210,16 @@ impl FitConfig {
         })
     }
 
-    /// The threads that make batches ahead of the training step on the CPU: those that the step
-    /// leaves, which is none if it takes all.
+    /// Returns the number of threads that prepare batches ahead of the training step on the CPU: those
+    /// that the step leaves free, which is none if it takes all.
     pub(super) fn workers(&self) -> usize {
         device::all_threads().saturating_sub(self.step_threads())
     }
 
-    /// The most threads that make sense to ask for.
+    /// The largest number of threads that makes sense.
     const MAX_THREADS: usize = 1024;
 
-    /// Checks every setting by itself.
+    /// Checks each setting separately.
     ///
     /// # Errors
     /// The first that breaks its rule.
@@ -237,12 +241,12 @@ impl FitConfig {
             )?;
         }
         self.schedule.check()?;
-        let share = |name, x: f64| {
+        let fraction = |name, x: f64| {
             ConfigError::unless((0.0..1.0).contains(&x), name, "at least 0 and below 1", x)
         };
-        share("label smoothing", self.label_smoothing)?;
+        fraction("label smoothing", self.label_smoothing)?;
         if let Some(decay) = self.ema {
-            share("decay of the weights' average", decay)?;
+            fraction("decay of the weights' average", decay)?;
         }
         if let Some(norm) = self.clip_norm {
             let holds = norm > 0.0 && norm.is_finite();
@@ -259,11 +263,12 @@ impl FitConfig {
     }
 }
 
-/// Threads for a step of autograd on the CPU. Splitting the small matrices of a small batch over
-/// threads gains little on an idle machine, and on a busy one the threads wait for each other at
-/// every operation: an epoch then takes 10 times as long and more. From 256 samples on it pays: 1.7
-/// times the speed on two idle cores, and 0.9 times when one of them is taken. Where images are
-/// deformed, half of the processors do that.
+/// Returns the number of threads for a step of autograd on the CPU.
+///
+/// Splitting the small matrices of a small batch over threads gains little on an idle machine. On a busy
+/// one the threads wait for each other at every operation: an epoch then takes 10 times as long and more.
+/// From 256 samples on it pays: 1.7 times the speed on two idle cores, and 0.9 times when one of them is
+/// taken. Where images are augmented, half of the processors do that.
 fn default_threads(batch_size: usize, augments: bool, processors: usize) -> usize {
     const SAMPLES_WORTH_SPLITTING: usize = 256;
     match (batch_size < SAMPLES_WORTH_SPLITTING, augments) {

@@ -1,8 +1,8 @@
-//! What training leaves behind for people to read: one record an epoch.
+//! The record of a training for people to read: one row per epoch.
 
 use serde::{Deserialize, Serialize};
 
-/// The figures of one epoch. Losses are in nats; losses and accuracies are means over samples.
+/// The metrics of one epoch. Losses are in nats; losses and accuracies are means over samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochRecord {
@@ -10,7 +10,7 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean loss over the epoch's batches, each measured before its own step.
     pub loss: f64,
-    /// Share of right answers, measured as the loss.
+    /// Fraction of correct predictions, measured like the loss.
     pub accuracy: f64,
     /// Loss on the validation set after the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,15 +18,15 @@ pub struct EpochRecord {
     /// Accuracy on the validation set after the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
-    /// The optimiser's learning rate at the epoch's end.
+    /// The optimizer's learning rate at the epoch's end.
     pub learning_rate: f64,
     /// Wall-clock time of the training batches, without validation, in seconds.
     pub seconds: f64,
-    /// Training samples a second.
+    /// Training samples per second.
     pub samples_per_second: f64,
 }
 
-/// The records of all epochs, as Keras's `History`.
+/// The records of all epochs, like Keras's `History`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// First to last.
@@ -34,24 +34,24 @@ pub struct History {
 }
 
 impl History {
-    /// The last epoch's record.
+    /// Returns the last epoch's record.
     pub fn last(&self) -> Option<&EpochRecord> {
         self.epochs.last()
     }
 
-    /// The table as CSV, Keras's names on the first line. Floats are written so that reading them
-    /// gives the same bits.
+    /// Returns the table as CSV, with Keras's names on the first line. Floats are written so that reading
+    /// them gives the same bits.
     pub fn to_csv(&self) -> String {
         let header =
             "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,samples_per_second\n";
         self.epochs.iter().map(Self::csv_line).fold(header.to_owned(), |csv, line| csv + &line)
     }
 
-    /// Reads what [`to_csv`](Self::to_csv) writes. A last line without an end is of an epoch that is
-    /// just being written, and is left out.
+    /// Reads what [`to_csv`](Self::to_csv) writes. A last line without a line end belongs to an epoch
+    /// that is being written, and is ignored.
     ///
     /// # Errors
-    /// The first line that is no record, by its number.
+    /// The first line that is not a record, by its number.
     pub fn from_csv(text: &str) -> Result<Self, String> {
         let header = Self::default().to_csv();
         let Some(lines) = text.strip_prefix(&header) else {
@@ -60,7 +60,7 @@ impl History {
         let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
         let record = |(number, line): (usize, &str)| {
             Self::record(line).ok_or_else(|| {
-                format!("line {number} must be an epoch's eight figures, found {line:?}")
+                format!("line {number} must be an epoch's eight values, found {line:?}")
             })
         };
         let epochs = (2..).zip(whole.lines()).map(record).collect::<Result<_, _>>()?;
@@ -89,7 +89,7 @@ impl History {
         fields.next().is_none().then_some(record)
     }
 
-    /// A record as a line of [`to_csv`](Self::to_csv).
+    /// Returns a record as a line of [`to_csv`](Self::to_csv).
     pub(crate) fn csv_line(e: &EpochRecord) -> String {
         let optional = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         format!(
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_has_a_line_an_epoch_and_exact_floats() {
+    fn csv_has_one_line_per_epoch_and_exact_floats() {
         let record = EpochRecord {
             epoch: 1,
             loss: 0.1 + 0.2,
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(csv.lines().count(), 2);
         assert!(csv.ends_with("1,0.30000000000000004,0.5,,0.25,0.001,2,100\n"), "{csv}");
         assert_eq!(History::from_csv(&csv).as_ref(), Ok(&history));
-        // Half a line is no epoch yet; half a line in the middle is an error.
+        // Half a line at the end is not an epoch yet; half a line in the middle is an error.
         assert_eq!(History::from_csv(&format!("{csv}2,0.1")).as_ref(), Ok(&history));
         let torn = History::from_csv(&format!("{csv}2,0.1\n"));
         assert!(torn.is_err_and(|error| error.starts_with("line 3 must be")));

@@ -1,8 +1,8 @@
-//! The learning rate range test: which rate to train with.
+//! The learning rate range test, which finds a learning rate to train with.
 //!
-//! The rate grows from step to step until the loss runs away; where the loss falls, rates are good.
-//! L. N. Smith, *Cyclical Learning Rates for Training Neural Networks* (2017); run, smoothed and read as
-//! fastai's `AutogradStep.lr_find` does it, with its suggestion "valley".
+//! The rate grows from step to step until the loss diverges; where the loss falls, rates are good. L. N.
+//! Smith, *Cyclical Learning Rates for Training Neural Networks* (2017); run, smoothed and evaluated as
+//! fastai's `Learner.lr_find` does it, with its suggestion "valley".
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ use super::schedule::Schedule;
 use super::{FitData, TrainError};
 use crate::model::Sequential;
 
-/// How much the mean of the losses keeps of what was before: fastai's.
+/// The weight of the previous mean in the moving average of the losses: fastai's.
 const SMOOTHING: f64 = 0.98;
-/// How many times the best loss is too much.
-const AWAY: f64 = 4.0;
+/// A loss above this multiple of the best one has diverged.
+const DIVERGED: f64 = 4.0;
 
 /// A learning rate range test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,9 +24,9 @@ const AWAY: f64 = 4.0;
 pub struct LrFind {
     /// The first learning rate.
     pub start: f64,
-    /// The last one, if the loss has not run away before.
+    /// The last learning rate, if the loss does not diverge before.
     pub end: f64,
-    /// Steps from one to the other.
+    /// Steps from the first to the last.
     pub steps: usize,
 }
 
@@ -43,14 +43,14 @@ pub struct LrPoint {
     pub learning_rate: f64,
     /// The batch's mean loss, in nats.
     pub loss: f64,
-    /// The moving average of the losses, corrected for its beginning.
+    /// The moving average of the losses, corrected for its initial bias.
     pub smoothed: f64,
 }
 
-/// What the test found.
+/// The result of the test.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LrCurve {
-    /// The steps, up to where the loss ran away.
+    /// The steps, up to where the loss diverged.
     pub points: Vec<LrPoint>,
 }
 
@@ -73,8 +73,8 @@ impl LrFind {
 }
 
 impl LrCurve {
-    /// The rate in the middle of the longest fall of the smoothed loss, between its first and last third;
-    /// none if it hardly falls. The first tenth of the steps and the last five do not count.
+    /// Returns the rate in the middle of the longest fall of the smoothed loss, between its first and
+    /// last third; none if it hardly falls. The first tenth of the steps and the last five do not count.
     pub fn suggestion(&self) -> Option<f64> {
         let skipped = self.points.len() / 10;
         let points = self.points.get(skipped..self.points.len().saturating_sub(5))?;
@@ -87,7 +87,7 @@ impl LrCurve {
                 }
             }
         }
-        // The first of several that are as long.
+        // The first of several that are equally long.
         let (end, &longest) =
             lengths.iter().enumerate().rev().max_by_key(|(_, length)| **length)?;
         if longest < 5 {
@@ -100,11 +100,11 @@ impl LrCurve {
 }
 
 impl Sequential {
-    /// Runs a learning rate range test with the batches, loss, optimiser and augmentation of `config`; its
-    /// learning rate, schedule, epochs and validation do not count. The network keeps its weights.
+    /// Runs a learning rate range test with the batches, loss, optimizer and augmentation of `config`;
+    /// its learning rate, schedule, epochs and validation are ignored. The network keeps its weights.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit).
+    /// Those of [`fit`](Self::fit).
     pub fn lr_find<'a>(
         &mut self,
         data: impl Into<FitData<'a>>,
@@ -119,7 +119,7 @@ impl Sequential {
             validation_split: 0.0,
             schedule: Schedule::Constant,
             ema: None,
-            // That it runs away is what is looked for.
+            // The test is meant to diverge.
             on_nan: OnNan::Ignore,
             ..config.clone()
         };
@@ -132,12 +132,12 @@ impl Sequential {
     }
 }
 
-/// Raises the rate, and looks at each batch's loss.
+/// Raises the rate and records each batch's loss.
 #[derive(Default)]
 struct Finder {
     test: LrFind,
     curve: LrCurve,
-    /// Samples of the running epoch and the sum of their losses.
+    /// Samples of the current epoch and the sum of their losses.
     seen: (usize, f64),
     /// The average, uncorrected.
     average: f64,
@@ -169,7 +169,7 @@ impl Callback for Finder {
         if step == 0 || smoothed < self.best {
             self.best = smoothed;
         }
-        if smoothed.is_nan() || smoothed > AWAY * self.best {
+        if smoothed.is_nan() || smoothed > DIVERGED * self.best {
             return Ok(Flow::Stop);
         }
         let learning_rate = self.test.rate(step);
@@ -201,16 +201,16 @@ mod tests {
         let test = LrFind::default();
         let curve = model.lr_find(&train, &FitConfig::default(), &test).unwrap();
         assert!(model.weights().unwrap() == before);
-        // It ran away before the end, after more than one epoch of 60 batches would be over.
+        // It diverged before the end, after more than one epoch of 60 batches would be over.
         assert!((70..100).contains(&curve.points.len()), "{}", curve.points.len());
         let ratio = curve.points[1].learning_rate / curve.points[0].learning_rate;
         assert!((ratio.powi(99) / 1e8 - 1.0).abs() < 1e-6);
-        // The first loss of ten classes is about ln 10, and no average differs from a first value.
+        // The first loss of ten classes is about ln 10, and an average equals its first value.
         assert!((curve.points[0].loss - 10f64.ln()).abs() < 0.5);
         assert!((curve.points[0].smoothed - curve.points[0].loss).abs() < 1e-12);
         let suggestion = curve.suggestion().unwrap();
         assert!((3e-4..3e-2).contains(&suggestion), "{suggestion}");
-        // With the suggestion it learns.
+        // The network learns with the suggestion.
         let optimizer = FitConfig::default().optimizer.with_learning_rate(suggestion);
         let config = FitConfig { epochs: 3, optimizer, ..FitConfig::default() };
         assert!(model.fit(&train, &config, &mut []).unwrap().epochs[2].accuracy > 0.9);

@@ -1,4 +1,4 @@
-//! The figures of an epoch that callbacks watch, by Keras's names.
+//! The metrics of an epoch that callbacks monitor, by Keras's names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::EpochRecord;
 
-/// A figure of an epoch.
+/// A metric of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -21,7 +21,7 @@ pub enum Metric {
     ValAccuracy,
 }
 
-/// A metric that cannot be watched.
+/// A metric that cannot be monitored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
@@ -30,7 +30,7 @@ pub enum MetricError {
         "the metrics are loss, accuracy, val_loss and val_accuracy, found {0:?}: take one of these"
     )]
     Unknown(String),
-    /// A figure of the validation set where there is none.
+    /// A metric of the validation set where there is none.
     #[error(
         "{0} needs a validation set, and there is none: set a validation split, or watch {without}",
         without = .0.without_validation()
@@ -39,10 +39,10 @@ pub enum MetricError {
 }
 
 impl Metric {
-    /// All of them.
+    /// All metrics.
     pub const ALL: [Self; 4] = [Self::Loss, Self::Accuracy, Self::ValLoss, Self::ValAccuracy];
 
-    /// Keras's name: "val_loss".
+    /// Returns Keras's name: "val_loss".
     pub fn name(self) -> &'static str {
         match self {
             Self::Loss => "loss",
@@ -52,12 +52,12 @@ impl Metric {
         }
     }
 
-    /// Whether it is a figure of the validation set.
+    /// Returns whether it is a metric of the validation set.
     pub fn needs_validation(self) -> bool {
         matches!(self, Self::ValLoss | Self::ValAccuracy)
     }
 
-    /// Its value in `record`, `None` for a figure of the validation set where there is none.
+    /// Returns its value in `record`, `None` for a metric of the validation set where there is none.
     pub fn of(self, record: &EpochRecord) -> Option<f64> {
         match self {
             Self::Loss => Some(record.loss),
@@ -67,8 +67,8 @@ impl Metric {
         }
     }
 
-    /// Whether `value` is better than `best` by more than `min_delta`: losses fall, accuracies rise.
-    /// Anything finite is better than nothing, and NaN is never better.
+    /// Returns whether `value` is better than `best` by more than `min_delta`: losses fall, accuracies
+    /// rise. Any finite value is better than none, and NaN is never better.
     pub fn improves(self, value: f64, best: Option<f64>, min_delta: f64) -> bool {
         match (self, best) {
             (_, None) => !value.is_nan(),
@@ -77,7 +77,7 @@ impl Metric {
         }
     }
 
-    /// Checks that it can be watched in a training with so many validation samples.
+    /// Checks that it can be monitored in a training with `validation_samples` samples for validation.
     ///
     /// # Errors
     /// [`MetricError::NotValidated`].
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_they_are_written_and_others_refused() {
+    fn names_round_trip_and_unknown_ones_are_refused() {
         for metric in Metric::ALL {
             assert_eq!(metric.to_string().parse(), Ok(metric));
             assert_eq!(serde_json::to_string(&metric).unwrap(), format!("{:?}", metric.name()));

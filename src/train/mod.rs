@@ -1,6 +1,6 @@
-//! Training: `fit`, its settings, optimisers, callbacks, history and snapshots.
+//! Training: `fit`, its settings, optimizers, callbacks, history and snapshots.
 //!
-//! The loop computes and tells its callbacks; it prints nothing and writes no file.
+//! The loop computes and reports to its callbacks; it prints nothing and writes no file.
 
 pub mod callback;
 mod callback_list;
@@ -37,17 +37,17 @@ use crate::native::LibtorchError;
 use callback::{Callback, CallbackError};
 use session::Session;
 
-/// Why a training run ended before its end.
+/// The reason a training run ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
     /// A setting breaks its rule.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The data cannot be split as asked, or, of a streamed data set, no longer be read.
+    /// The data cannot be split as asked, or a streamed data set can no longer be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Data and network do not fit.
+    /// Data and network do not match.
     #[error(transparent)]
     Mismatch(#[from] EvaluateError),
     /// The forward pass failed.
@@ -65,38 +65,38 @@ pub enum TrainError {
         epoch: usize,
         /// The batch, from 1, if it was the loss of one.
         batch: Option<usize>,
-        /// "loss", "mean loss", "validation loss", "weights" or "optimiser's memory".
+        /// "loss", "mean loss", "validation loss", "weights" or "optimizer state".
         what: &'static str,
         /// NaN or an infinity.
         found: f64,
-        /// The optimiser's.
+        /// The optimizer's learning rate.
         learning_rate: f64,
-        /// How often a rollback had halved it.
+        /// The number of rollbacks that had halved it.
         rollbacks: u32,
     },
-    /// Too little memory.
+    /// There is too little memory.
     #[error(
         "training with a batch size of {batch_size} does not fit into the memory of {device} \
          ({source})"
     )]
     Memory {
-        /// Samples a step.
+        /// Samples per step.
         batch_size: usize,
         /// The device's name.
         device: String,
-        /// What libtorch said.
+        /// libtorch's error.
         source: LibtorchError,
     },
-    /// A snapshot cannot be gone on from.
+    /// Training cannot resume from a snapshot.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// A callback failed.
     #[error("a callback failed: {0}")]
     Callback(#[source] CallbackError),
-    /// libtorch refused.
+    /// A call into libtorch failed.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),
-    /// The ranks cannot go on together.
+    /// The ranks cannot continue together.
     #[error(transparent)]
     Group(#[from] GroupError),
 }
@@ -110,19 +110,19 @@ impl From<DataLoaderError> for TrainError {
     }
 }
 
-/// Why training cannot go on from a snapshot.
+/// The reason training cannot resume from a snapshot.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// Its tensors are not those of the network and its optimiser.
-    #[error("the snapshot is of another network or optimiser: {0}")]
+    /// Its tensors are not those of the network and its optimizer.
+    #[error("the snapshot is of another network or optimizer:  {0}")]
     Weights(#[source] WeightsError),
-    /// Its place is none in this training.
+    /// Its position does not exist in this training.
     #[error("the snapshot is of another training: {0}")]
     State(&'static str),
-    /// Its callbacks are others.
+    /// Its callbacks are not those of this training.
     #[error(
-        "the snapshot must hold the state of the callbacks {expected:?}, found {found:?}: go on with \
+        "the snapshot must hold the state of the callbacks {expected:?}, found {found:?}: resume with \
          the callbacks that the run began with"
     )]
     Callbacks {
@@ -131,7 +131,7 @@ pub enum SnapshotError {
         /// Those in the snapshot.
         found: Vec<String>,
     },
-    /// A callback does not know its state.
+    /// A callback cannot read its state.
     #[error("the snapshot's state of {key} cannot be read: {source}")]
     Callback {
         /// The callback's key.
@@ -142,7 +142,7 @@ pub enum SnapshotError {
 }
 
 impl TrainError {
-    /// Too little memory, wherever it was found out, is said with what the user can change.
+    /// Turns an out-of-memory error, wherever it occurred, into one that names what the user can change.
     fn into_oom_error(self, batch_size: usize, device: String) -> Self {
         let shortage = match &self {
             Self::Libtorch(error)
@@ -164,7 +164,7 @@ impl TrainError {
     }
 }
 
-/// What to train on: `&train`, or `(&train, &validation)`.
+/// The data to train on: `&train`, or `(&train, &validation)`.
 #[derive(Clone, Copy, Debug)]
 pub struct FitData<'a> {
     train: &'a Dataset,
@@ -187,13 +187,13 @@ impl Sequential {
     /// Trains the network by backpropagation on `data`: a training set, or a training and a
     /// validation set.
     ///
-    /// Every epoch goes once through all samples in an order drawn by the seed; the last partial
-    /// batch counts; means are weighted by samples. With a validation split, that share of the
-    /// training set is held back, and evaluated after every epoch.
+    /// Every epoch goes once through all samples in an order drawn by the seed. The last partial batch
+    /// counts, and means are weighted by samples. With a validation split, that fraction of the training
+    /// set is held back and evaluated after every epoch.
     ///
-    /// Each call starts anew: the optimiser's memory, the order of the samples and the dropout masks
-    /// begin at epoch 1. While a batch is trained on the CPU the process's libtorch threads are
-    /// those of [`FitConfig::step_threads`].
+    /// Each call starts from scratch: the optimizer state, the order of the samples and the dropout masks
+    /// begin at epoch 1. While a batch is trained on the CPU, the process's libtorch threads are those of
+    /// [`FitConfig::step_threads`].
     ///
     /// # Errors
     /// Settings that break a rule, data that does not fit the network, numbers that are no longer
@@ -208,13 +208,15 @@ impl Sequential {
         self.train(&SingleProcess, data.into(), config, None, callbacks)
     }
 
-    /// Goes on with a training from `snapshot`, which a callback got in
-    /// [`on_snapshot`](callback::Callback::on_snapshot): with the same data, settings and callbacks
-    /// the network ends with the very weights of a training that was never interrupted, bit for bit
-    /// on the CPU. More epochs may be set than before. The history is that of all epochs.
+    /// Resumes a training from `snapshot`, which a callback got in
+    /// [`on_snapshot`](callback::Callback::on_snapshot).
+    ///
+    /// With the same data, settings and callbacks the network ends with the very weights of a training
+    /// that was never interrupted, bit for bit on the CPU. More epochs may be set than before. The
+    /// history is that of all epochs.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit), and a snapshot of another network, optimiser, data set or batch size.
+    /// Those of [`fit`](Self::fit), and a snapshot of another network, optimizer, data set or batch size.
     pub fn resume<'a>(
         &mut self,
         snapshot: &Snapshot,
@@ -225,15 +227,18 @@ impl Sequential {
         self.train(&SingleProcess, data.into(), config, Some(snapshot), callbacks)
     }
 
-    /// As [`fit`](Self::fit), together with the other ranks of `group`, each of which calls this with the
-    /// same data and settings: every rank takes its part of each batch, and all end with the weights that one
-    /// process would have come to, but for rounding. The batch size is that of all ranks together.
+    /// Trains like [`fit`](Self::fit), but together with the other ranks of `group`.
     ///
-    /// Rank 0's weights are what training begins with, and its callbacks alone are told and asked; those of
-    /// other ranks are left out. What callbacks see are the figures of the whole.
+    /// Each rank calls this with the same data and settings and takes its part of each batch. All end
+    /// with the weights that one process would have reached, up to rounding. The batch size is that of
+    /// all ranks together.
+    ///
+    /// Training begins with rank 0's weights. Only rank 0's callbacks are called; those of other ranks
+    /// are ignored. Callbacks see the metrics of the whole group.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit); other data or settings on some rank; one that does not answer or has ended.
+    /// Those of [`fit`](Self::fit); other data or settings on some rank; a rank that does not answer or
+    /// has ended.
     pub fn fit_distributed<'a>(
         &mut self,
         group: &dyn Group,
@@ -244,12 +249,13 @@ impl Sequential {
         self.train(group, data.into(), config, None, callbacks)
     }
 
-    /// As [`resume`](Self::resume) together with the other ranks of `group`, of which there may be another
-    /// number than before. The snapshot is rank 0's; that of other ranks is left out. Without one on rank 0
-    /// training begins anew.
+    /// Resumes like [`resume`](Self::resume), but together with the other ranks of `group`.
+    ///
+    /// The number of ranks may differ from before. The snapshot is rank 0's; that of other ranks is
+    /// ignored. Without one on rank 0, training begins from scratch.
     ///
     /// # Errors
-    /// As [`resume`](Self::resume) and [`fit_distributed`](Self::fit_distributed).
+    /// Those of [`resume`](Self::resume) and [`fit_distributed`](Self::fit_distributed).
     pub fn resume_distributed<'a>(
         &mut self,
         group: &dyn Group,
@@ -261,11 +267,13 @@ impl Sequential {
         self.train(group, data.into(), config, snapshot, callbacks)
     }
 
-    /// Whether [`resume`](Self::resume) would take `snapshot`; neither the network nor any file is
-    /// changed, callbacks are told nothing but the state that they would go on from.
+    /// Checks that [`resume`](Self::resume) would accept `snapshot`.
+    ///
+    /// Neither the network nor any file is changed. Callbacks only receive the state that they would
+    /// resume from.
     ///
     /// # Errors
-    /// As [`resume`](Self::resume): [`TrainError::Snapshot`] for a snapshot of something else.
+    /// Those of [`resume`](Self::resume): [`TrainError::Snapshot`] for a snapshot of something else.
     pub fn check_snapshot<'a>(
         &mut self,
         snapshot: &Snapshot,
@@ -273,8 +281,8 @@ impl Sequential {
         config: &FitConfig,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<(), TrainError> {
-        let look = |session: Session| session.validate_resume(snapshot);
-        self.with_session(&SingleProcess, data.into(), config, callbacks, look)
+        let validate = |session: Session| session.validate_resume(snapshot);
+        self.with_session(&SingleProcess, data.into(), config, callbacks, validate)
     }
 
     fn train(
@@ -314,13 +322,13 @@ impl Sequential {
         let split;
         let data = match (config.validation_split, data.validation) {
             (0.0, _) => data,
-            (share, None) => {
-                split = data.train.split(share, config.seed)?;
+            (fraction, None) => {
+                split = data.train.split(fraction, config.seed)?;
                 FitData::from((&split.0, &split.1))
             }
-            (share, Some(_)) => {
-                let rule = "0 with a validation set of its own";
-                ConfigError::unless(false, "validation split", rule, share)?;
+            (fraction, Some(_)) => {
+                let rule = "0 with a separate validation set";
+                ConfigError::unless(false, "validation split", rule, fraction)?;
                 data
             }
         };

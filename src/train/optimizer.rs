@@ -1,5 +1,4 @@
-//! How gradients become new weights: Adam, AdamW, SGD and RMSprop, as PyTorch computes them, with
-//! Keras's defaults.
+//! The optimizers: Adam, AdamW, SGD and RMSprop, as PyTorch computes them, with Keras's defaults.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -8,7 +7,7 @@ use super::rule::ConfigError;
 use crate::native::LibtorchError;
 use crate::native::optimizer::{AdamStep, Rate, SgdStep, adam, sgd};
 
-/// An optimiser and its numbers. w: weights, g: their gradient, t: the step from 1, lr: the
+/// An optimizer and its hyperparameters. w: weights, g: their gradient, t: the step from 1, lr: the
 /// learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
@@ -52,7 +51,7 @@ impl Default for Adam {
     }
 }
 
-/// [`Adam`] behind w ← w − lr · λw (Loshchilov and Hutter, 2019; `torch.optim.AdamW`).
+/// w ← w − lr · λw, then [`Adam`] (Loshchilov and Hutter, 2019; `torch.optim.AdamW`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdamW {
@@ -117,7 +116,7 @@ impl Default for RmsProp {
 }
 
 impl Optimizer {
-    /// The step width lr.
+    /// Returns the learning rate lr.
     pub fn learning_rate(&self) -> f64 {
         match self {
             Self::Adam(o) => o.learning_rate,
@@ -127,7 +126,7 @@ impl Optimizer {
         }
     }
 
-    /// The same optimiser with another step width.
+    /// Returns the same optimizer with another learning rate.
     pub fn with_learning_rate(mut self, learning_rate: f64) -> Self {
         match &mut self {
             Self::Adam(o) => o.learning_rate = learning_rate,
@@ -138,7 +137,7 @@ impl Optimizer {
         self
     }
 
-    /// Which of the two lists of moments it keeps.
+    /// Returns which of the two lists of moments it keeps.
     pub(super) fn state_slots(&self) -> [bool; 2] {
         match *self {
             Self::Adam(_) | Self::AdamW(_) => [true, true],
@@ -147,7 +146,7 @@ impl Optimizer {
         }
     }
 
-    /// Checks every number.
+    /// Checks every hyperparameter.
     ///
     /// # Errors
     /// The first that breaks its rule.
@@ -155,25 +154,25 @@ impl Optimizer {
         let positive = |name, x: f64| {
             ConfigError::unless(x > 0.0 && x.is_finite(), name, "above 0 and finite", x)
         };
-        let share = |name, x: f64| {
+        let fraction = |name, x: f64| {
             ConfigError::unless((0.0..1.0).contains(&x), name, "at least 0 and below 1", x)
         };
         positive("learning rate", self.learning_rate())?;
         match *self {
             Self::Adam(Adam { beta1, beta2, epsilon, .. })
             | Self::AdamW(AdamW { beta1, beta2, epsilon, .. }) => {
-                share("beta1", beta1)?;
-                share("beta2", beta2)?;
+                fraction("beta1", beta1)?;
+                fraction("beta2", beta2)?;
                 positive("epsilon", epsilon)?;
             }
             Self::Sgd(Sgd { momentum, nesterov, .. }) => {
-                share("momentum", momentum)?;
+                fraction("momentum", momentum)?;
                 let rule = "above 0 for Nesterov's method";
                 ConfigError::unless(!nesterov || momentum > 0.0, "momentum", rule, momentum)?;
             }
             Self::RmsProp(RmsProp { rho, momentum, epsilon, .. }) => {
-                share("rho", rho)?;
-                share("momentum", momentum)?;
+                fraction("rho", rho)?;
+                fraction("momentum", momentum)?;
                 positive("epsilon", epsilon)?;
             }
         }
@@ -185,10 +184,10 @@ impl Optimizer {
     }
 }
 
-/// What an optimiser remembers between steps, on the parameters' device.
+/// The optimizer state, on the parameters' device.
 #[derive(Debug)]
 pub(super) struct State {
-    /// m, b or v, by optimiser, one tensor for each parameter; empty where none is needed.
+    /// m, b or v, depending on the optimizer, one tensor for each parameter; empty where none is needed.
     first: Vec<Tensor>,
     /// v of Adam, b of RMSprop.
     second: Vec<Tensor>,
@@ -212,12 +211,12 @@ impl State {
         Ok(Self { first: zeros(first)?, second: zeros(second)?, counter })
     }
 
-    /// Both lists of moments; a list that the optimiser does not need is empty.
+    /// Returns both lists of moments; a list that the optimizer does not need is empty.
     pub fn moments(&self) -> [&[Tensor]; 2] {
         [&self.first, &self.second]
     }
 
-    /// As [`moments`](Self::moments), to be overwritten together with the count of steps.
+    /// Sets the count of steps and returns both lists of [`moments`](Self::moments) to be overwritten.
     pub fn restore(&mut self, steps: u64) -> Result<[&mut [Tensor]; 2], LibtorchError> {
         // An f32 that counts one by one stops at 2^24.
         let counted = steps.min(1 << 24);
@@ -225,7 +224,7 @@ impl State {
         Ok([&mut self.first, &mut self.second])
     }
 
-    /// Takes a step in place, after `before` others; `rate` takes the place of the optimiser's own.
+    /// Takes a step in place, after `before` others; `rate` replaces the optimizer's learning rate.
     pub fn step(
         &mut self,
         parameters: &mut [Tensor],

@@ -1,5 +1,5 @@
-//! What the ranks of a training do together besides its steps: see that they have begun with the same, and
-//! bring what rank 0 goes on from to all.
+//! The coordination of ranks outside of training steps: they check that they have begun with the same
+//! data and settings, and get the snapshot that rank 0 resumes from.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::libtorch;
 use crate::model::Sequential;
 use crate::tensors::Tensors;
 
-/// Checks that all ranks have the same program, data, settings and network. Weights may differ: those of rank 0
-/// count.
+/// Checks that all ranks have the same program, data, settings and network. Weights may differ: those of
+/// rank 0 are used.
 pub(super) fn verify_consistent_across_ranks(
     group: &dyn Group,
     model: &Sequential,
@@ -31,12 +31,12 @@ pub(super) fn verify_consistent_across_ranks(
         fact("version of libtorch", &libtorch::version()),
         fact("kind of device", if model.device().is_cuda() { "cuda" } else { "cpu" }),
         fact(
-            "MPI, as to GPU memory",
-            if group.is_device_aware(model.device()) { "takes it" } else { "does not" },
+            "MPI support for GPU memory",
+            if group.is_device_aware(model.device()) { "yes" } else { "no" },
         ),
     ];
     let mut resolved = config.clone().resolved(model.spec(), model.device());
-    // A matter of the machine.
+    // The number of threads depends on the machine.
     resolved.threads = None;
     for (what, value) in [
         ("setting", serde_json::to_value(&resolved)),
@@ -53,7 +53,7 @@ pub(super) fn verify_consistent_across_ranks(
     Ok(group::verify_consistent_across_ranks(group, &facts)?)
 }
 
-/// Every value in a tree of them, with the way to it.
+/// Appends every value of a tree to `facts`, with the path to it.
 fn flatten(place: &str, value: &Value, facts: &mut Vec<RankSetting>) {
     match value {
         Value::Object(fields) => {
@@ -70,7 +70,7 @@ fn flatten(place: &str, value: &Value, facts: &mut Vec<RankSetting>) {
     }
 }
 
-/// A snapshot without its tensors and without what callbacks remember, which rank 0 alone has.
+/// A snapshot without its tensors and without the states of callbacks, which only rank 0 has.
 #[derive(Serialize, Deserialize)]
 struct Outline {
     state: State,
@@ -93,7 +93,7 @@ impl Outline {
     }
 }
 
-/// The snapshot that rank 0 goes on from, on the other ranks; none if it begins anew.
+/// Returns the snapshot that rank 0 resumes from, on the other ranks; none if it begins from scratch.
 pub(super) fn from_rank_0(
     group: &dyn Group,
     step: &mut Step,
@@ -114,28 +114,28 @@ fn receive(
     group: &dyn Group,
     outline: Outline,
     like: &Tensors,
-    own: Option<&Snapshot>,
+    local: Option<&Snapshot>,
 ) -> Result<Snapshot, TrainError> {
-    let tensors = |is_there: bool, own: Option<&Tensors>| -> Result<Tensors, TrainError> {
-        let mut tensors = match own {
-            Some(own) => own.clone(),
+    let tensors = |is_there: bool, local: Option<&Tensors>| -> Result<Tensors, TrainError> {
+        let mut tensors = match local {
+            Some(local) => local.clone(),
             None if is_there => like.clone(),
             None => Tensors::new(),
         };
         broadcast(group, &mut tensors)?;
         Ok(tensors)
     };
-    let weights = tensors(true, own.map(|own| &own.weights))?;
-    let average = tensors(outline.has_average, own.map(|own| &own.average))?;
+    let weights = tensors(true, local.map(|local| &local.weights))?;
+    let average = tensors(outline.has_average, local.map(|local| &local.average))?;
     let [first, second] = outline.has_moments;
     let moments = [
-        tensors(first, own.map(|own| &own.moments[0]))?,
-        tensors(second, own.map(|own| &own.moments[1]))?,
+        tensors(first, local.map(|local| &local.moments[0]))?,
+        tensors(second, local.map(|local| &local.moments[1]))?,
     ];
-    let own = own.and_then(|own| own.rollback_point.as_deref());
+    let local = local.and_then(|local| local.rollback_point.as_deref());
     let rollback_point = match outline.rollback_point {
         None => None,
-        Some(rollback_point) => Some(Arc::new(receive(group, *rollback_point, like, own)?)),
+        Some(rollback_point) => Some(Arc::new(receive(group, *rollback_point, like, local)?)),
     };
     let callbacks = std::collections::BTreeMap::new();
     Ok(Snapshot { state: outline.state, weights, average, moments, callbacks, rollback_point })

@@ -12,13 +12,13 @@ pub struct Recipe {
     pub name: String,
     /// Its purpose in one line, if it states one.
     pub description: Option<String>,
-    /// The pictures that its settings were chosen on, if it is not for all.
+    /// The images that its settings were chosen on, if it is not for all.
     pub tuned_for: Option<Pictures>,
     /// The settings; seed and threads are the defaults, unless a file says otherwise.
     pub fit: FitConfig,
 }
 
-/// A kind of pictures.
+/// A kind of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -28,7 +28,7 @@ pub enum Pictures {
 }
 
 impl Pictures {
-    /// The name as it is in a recipe.
+    /// Returns the name as it is in a recipe.
     pub fn as_str(self) -> &'static str {
         match self {
             Pictures::Digits => "digits",
@@ -36,7 +36,7 @@ impl Pictures {
     }
 }
 
-/// The lines of a recipe that are no settings.
+/// The lines of a recipe that are not settings.
 #[derive(Deserialize, Serialize)]
 struct About {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,19 +45,19 @@ struct About {
     tuned_for: Option<Pictures>,
 }
 
-/// Why a text is no recipe.
+/// The reason a text is not a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
     /// No recipe of this name is built in.
     #[error("the recipes are {known}, found {0:?}: take one of these, or give a .toml file", known = names())]
     Unknown(String),
-    /// A text that is no recipe.
-    #[error("{name} is no recipe: {message}")]
+    /// A text that is not a recipe.
+    #[error("{name} is not a recipe: {message}")]
     Text {
         /// The file's name.
         name: String,
-        /// What the parser said, or the rule that is broken.
+        /// The parser's message, or the rule that is broken.
         message: String,
     },
 }
@@ -74,15 +74,15 @@ fn names() -> String {
 }
 
 impl Recipe {
-    /// The names of those that are built in.
+    /// Returns the names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.into_iter().map(|(name, _)| name)
     }
 
-    /// The built-in recipe of this name.
+    /// Returns the built-in recipe of this name.
     ///
     /// # Errors
-    /// A name that none has.
+    /// A name that no recipe has.
     pub fn named(name: &str) -> Result<Self, RecipeError> {
         match BUILT_IN.into_iter().find(|(own, _)| *own == name) {
             Some((name, text)) => Self::from_toml(name, text),
@@ -90,13 +90,14 @@ impl Recipe {
         }
     }
 
-    /// Reads `description` and `tuned_for`, which may be left out, and the settings of [`FitConfig`] by the
-    /// names that they have in `config.toml`'s `[fit]`; those
-    /// that are left out are the tutorial's. A `[schedule]` or an `[optimizer]` of another name than the
-    /// tutorial's begins with its own defaults.
+    /// Reads a recipe from TOML.
+    ///
+    /// `description` and `tuned_for` are optional. The settings of [`FitConfig`] have the names that they
+    /// have in `config.toml`'s `[fit]`; omitted ones are the tutorial's. A `[schedule]` or an
+    /// `[optimizer]` with another name than the tutorial's begins with that name's defaults.
     ///
     /// # Errors
-    /// What is wrong with the text, or the first setting that breaks its rule.
+    /// The first error in the text, or the first setting that breaks its rule.
     pub fn from_toml(name: &str, text: &str) -> Result<Self, RecipeError> {
         let wrong = |message: String| RecipeError::Text { name: name.to_owned(), message };
         let mut given: Table =
@@ -110,10 +111,10 @@ impl Recipe {
         Ok(Self { name: name.to_owned(), description, tuned_for, fit })
     }
 
-    /// The settings in full, as TOML, and what they are for.
+    /// Returns all settings and the description as TOML.
     ///
     /// # Errors
-    /// Settings that TOML cannot hold, which none of ours are.
+    /// Settings that TOML cannot hold; no valid setting is one.
     pub fn to_toml(&self) -> Result<String, RecipeError> {
         let about = About { description: self.description.clone(), tuned_for: self.tuned_for };
         let wrong = |error: toml::ser::Error| RecipeError::Text {
@@ -125,11 +126,11 @@ impl Recipe {
     }
 }
 
-/// `base` with the values of `given` in place of its own, table by table. A table with another `name` in
-/// it is taken as it is, over what that name's own defaults are.
+/// Returns `base` with the values of `given` in place of those of `base`, table by table. A table with
+/// another `name` replaces the one in `base`, on top of that name's defaults.
 ///
 /// # Errors
-/// What does not fit, in words.
+/// The setting that does not fit, as a message.
 pub fn overlay<T: Serialize + for<'a> Deserialize<'a>>(
     base: &T,
     given: Table,
@@ -148,7 +149,7 @@ fn merge(base: &mut Table, given: Table) {
             (Some(Value::Table(own)), Value::Table(value)) => {
                 merge(own, value);
             }
-            // Whole numbers are numbers, too.
+            // An integer is accepted where a float is expected.
             (Some(own @ Value::Float(_)), Value::Integer(value)) => {
                 *own = Value::Float(value as f64)
             }
@@ -157,7 +158,7 @@ fn merge(base: &mut Table, given: Table) {
     }
 }
 
-/// The settings that go with a name: of an optimiser, or of a schedule.
+/// Returns the default settings of a named optimizer or schedule.
 fn defaults_of(name: Option<&Value>) -> Table {
     use super::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
     use super::schedule::Schedule;
@@ -173,7 +174,7 @@ fn defaults_of(name: Option<&Value>) -> Table {
         }
         _ => Ok(Table::new()),
     };
-    // An unknown name is the parser's to refuse.
+    // The parser refuses unknown names.
     table.unwrap_or_default()
 }
 
@@ -183,7 +184,7 @@ mod tests {
     use crate::{AdamW, Optimizer, Schedule};
 
     #[test]
-    fn the_tutorial_is_the_default_and_all_recipes_come_back_from_their_text() {
+    fn the_tutorial_is_the_default_and_all_recipes_round_trip() {
         assert_eq!(Recipe::named("tutorial").unwrap().fit, FitConfig::default());
         for name in Recipe::names() {
             let recipe = Recipe::named(name).unwrap();
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_the_tutorials_or_the_names_own_default() {
+    fn omitted_settings_are_the_tutorials_or_the_names_defaults() {
         let text = "epochs = 3\n[optimizer]\nname = \"adamw\"\nlearning_rate = 1\n[schedule]\nname = \
                     \"one-cycle\"\nwarm_up = 0.1\n[augment]\nrotation = 5\n";
         let fit = Recipe::from_toml("mine.toml", text).unwrap().fit;
@@ -203,9 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_recipe_is_refused() {
+    fn invalid_recipes_are_refused() {
         for (text, message) in [
-            ("epochs = ", "mine.toml is no recipe: "),
+            ("epochs = ", "mine.toml is not a recipe: "),
             ("epoch = 3", "unknown field `epoch`"),
             ("epochs = \"ten\"", "invalid type"),
             ("tuned_for = \"cats\"", "unknown variant `cats`"),

@@ -1,4 +1,4 @@
-//! What a setting must be, and what is said when it is not.
+//! The rules of settings, and the error for a setting that breaks one.
 
 /// A setting that breaks a rule.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -6,9 +6,9 @@
 pub struct ConfigError {
     /// The setting's name.
     pub setting: &'static str,
-    /// What it must be.
+    /// The rule it breaks.
     pub rule: String,
-    /// What it is.
+    /// The value found.
     pub found: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the steps of an epoch are given: its samples in their order, in the form that the engine takes.
+//! The input of an epoch's steps: its samples in their order, in the form that the engine takes.
 
 use std::rc::Rc;
 
@@ -7,21 +7,21 @@ use rand::seq::SliceRandom;
 use super::config::FitConfig;
 use super::step::{Input, InputKind};
 use crate::data::batches::{DataLoader, DataLoaderError, Epoch, ResidentEpoch};
-use crate::data::rank_shard::RankShard;
+use crate::group::rank_shard::RankShard;
 use crate::native::LibtorchError;
 use crate::rng::{self, Purpose};
 
-/// Samples, batch by batch, as the engine takes them.
+/// Samples, batch by batch, in the form that the engine takes.
 pub(super) type Inputs<'a> = Box<dyn Iterator<Item = Result<Input<'a>, DataLoaderError>> + 'a>;
 
-/// The samples of an epoch that is read from files.
+/// Returns the samples of an epoch that is read from files.
 pub(super) fn read<'a>(
     train: &'a DataLoader,
-    takes: InputKind,
+    kind: InputKind,
     config: &FitConfig,
     epoch: Epoch,
 ) -> Result<Inputs<'a>, LibtorchError> {
-    match takes {
+    match kind {
         InputKind::Chosen => {
             Ok(Box::new(train.portions(epoch)?.map(|read| Ok(Input::Read(read?)))))
         }
@@ -32,19 +32,19 @@ pub(super) fn read<'a>(
     }
 }
 
-/// The samples of `order`, of a data set in memory; of every batch the part that is `share`'s.
+/// Returns the samples of `order` from a data set in memory; of every batch the part of the rank `shard`.
 pub(super) fn held<'a>(
     train: &'a Rc<DataLoader>,
-    takes: InputKind,
+    kind: InputKind,
     config: &FitConfig,
     epoch: usize,
     order: &'a [u32],
-    share: RankShard,
+    shard: RankShard,
 ) -> Result<Inputs<'a>, LibtorchError> {
-    let parts = share.of_batches(order.len(), config.batch_size);
+    let parts = shard.of_batches(order.len(), config.batch_size);
     if let Some(resident) = ResidentEpoch::new(train, order, epoch)? {
         return Ok(Box::new(parts.map(move |part| {
-            Ok(match takes {
+            Ok(match kind {
                 InputKind::Resident => {
                     Input::Resident(Rc::clone(&resident), part.start, part.len())
                 }
@@ -52,8 +52,10 @@ pub(super) fn held<'a>(
             })
         })));
     }
-    match train.on_host(epoch).filter(|_| takes == InputKind::Chosen) {
-        Some(feed) => Ok(Box::new(parts.map(move |part| Ok(Input::Chosen(feed, &order[part]))))),
+    match train.on_host(epoch).filter(|_| kind == InputKind::Chosen) {
+        Some(host_batches) => {
+            Ok(Box::new(parts.map(move |part| Ok(Input::Chosen(host_batches, &order[part])))))
+        }
         None => {
             let batches = train.training_batches(order, parts, epoch, config.workers())?;
             Ok(Box::new(batches.map(|batch| Ok(Input::Batch(batch?)))))
@@ -61,7 +63,7 @@ pub(super) fn held<'a>(
     }
 }
 
-/// The order of the samples in `epoch`, drawn anew from the stream of (seed, epoch).
+/// Returns the order of the samples in `epoch`, drawn from the stream of (seed, epoch).
 pub(super) fn order(samples: usize, seed: u64, epoch: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
     order.shuffle(&mut rng::stream(seed, Purpose::Shuffle, &[epoch as u64]));

@@ -1,4 +1,4 @@
-//! How the learning rate changes from step to step.
+//! Learning rate schedules.
 
 use std::f64::consts::PI;
 
@@ -6,62 +6,62 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::ConfigError;
 
-/// The course of the learning rate over a training, as a share of the optimiser's own, which is its
-/// peak. Steps are counted from 0.
+/// The schedule of the learning rate over a training, as a fraction of the optimizer's learning rate,
+/// which is its peak. Steps are counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
-    /// Always the optimiser's own.
+    /// Always the optimizer's learning rate.
     #[default]
     Constant,
     /// Multiplied by `factor` after every `every` epochs (`torch.optim.lr_scheduler.StepLR`).
     Step {
-        /// Epochs of the same rate, at least 1.
+        /// Epochs with the same rate, at least 1.
         every: usize,
         /// 0 < factor ≤ 1.
         factor: f64,
     },
-    /// Linear from 1/(w+1) to 1 in the first w steps, a share of all, then half a cosine down to `end`
+    /// Linear from 1/(w+1) to 1 in the first w steps, a fraction of all, then half a cosine down to `end`
     /// (`LinearLR` and `CosineAnnealingLR`; Loshchilov and Hutter, 2017).
     Cosine {
-        /// The share of the steps that rise: 0 ≤ warm_up < 1.
+        /// The fraction of the steps that rise: 0 ≤ warm_up < 1.
         warm_up: f64,
-        /// The share of the rate that is left at the end.
+        /// The fraction of the rate that is left at the end.
         end: f64,
     },
-    /// Half a cosine up from `start` to 1 in the first share of the steps, and one down to `end`
+    /// Half a cosine up from `start` to 1 in the first fraction of the steps, and one down to `end`
     /// (`OneCycleLR` with its cosine; Smith and Topin, 2018).
     OneCycle {
-        /// The share of the steps that rise: 0 ≤ warm_up < 1; PyTorch's pct_start.
+        /// The fraction of the steps that rise: 0 ≤ warm_up < 1; PyTorch's pct_start.
         warm_up: f64,
-        /// The share at the first step; PyTorch's 1/div_factor.
+        /// The fraction of the rate at the first step; PyTorch's 1/div_factor.
         start: f64,
-        /// The share at the last step; PyTorch's 1/(div_factor · final_div_factor).
+        /// The fraction of the rate at the last step; PyTorch's 1/(div_factor · final_div_factor).
         end: f64,
     },
 }
 
-/// Where a step is in its training.
+/// The length of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TrainingLength {
     /// Steps of the whole training.
     pub steps: u64,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub epoch_steps: u64,
 }
 
 impl Schedule {
-    /// Whether the number of epochs changes the rate of each step.
+    /// Returns whether the number of epochs changes the rate of each step.
     pub fn depends_on_length(&self) -> bool {
         matches!(self, Self::Cosine { .. } | Self::OneCycle { .. })
     }
 
-    /// Checks every number.
+    /// Checks every parameter.
     ///
     /// # Errors
     /// The first that breaks its rule.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let share = |name, x: f64| {
+        let fraction = |name, x: f64| {
             ConfigError::unless((0.0..1.0).contains(&x), name, "at least 0 and below 1", x)
         };
         let part = |name, x: f64| {
@@ -74,7 +74,7 @@ impl Schedule {
                 part("factor of the schedule", factor)
             }
             Self::Cosine { warm_up, end } => {
-                share("warm-up", warm_up)?;
+                fraction("warm-up", warm_up)?;
                 ConfigError::unless(
                     (0.0..=1.0).contains(&end),
                     "end of the schedule",
@@ -83,7 +83,7 @@ impl Schedule {
                 )
             }
             Self::OneCycle { warm_up, start, end } => {
-                share("warm-up", warm_up)?;
+                fraction("warm-up", warm_up)?;
                 part("start of the schedule", start)?;
                 ConfigError::unless(
                     (0.0..=1.0).contains(&end),
@@ -95,9 +95,9 @@ impl Schedule {
         }
     }
 
-    /// The share of the optimiser's rate that step `step` takes.
-    pub(super) fn share(&self, step: u64, course: TrainingLength) -> f64 {
-        let (step_at, steps) = (step as f64, course.steps as f64);
+    /// Returns the fraction of the optimizer's learning rate at step `step`.
+    pub(super) fn share(&self, step: u64, length: TrainingLength) -> f64 {
+        let (step_at, steps) = (step as f64, length.steps as f64);
         // From `from` at progress 0 to `to` at progress 1.
         let half_cosine = |from: f64, to: f64, progress: f64| {
             to + (from - to) / 2.0 * (1.0 + (PI * progress).cos())
@@ -105,7 +105,7 @@ impl Schedule {
         match *self {
             Self::Constant => 1.0,
             Self::Step { every, factor } => {
-                let epoch = step / course.epoch_steps.max(1);
+                let epoch = step / length.epoch_steps.max(1);
                 factor.powf((epoch / every as u64) as f64)
             }
             Self::Cosine { warm_up, end } => {
@@ -116,10 +116,10 @@ impl Schedule {
                 half_cosine(1.0, end, (step_at - rise) / (steps - rise).max(1.0))
             }
             Self::OneCycle { warm_up, start, end } => {
-                // PyTorch's places of the peak and of the end: not whole steps.
+                // PyTorch's positions of the peak and of the end, which are not whole steps.
                 let (peak, last) = (warm_up * steps - 1.0, (steps - 1.0).max(1.0));
                 if step_at <= peak {
-                    // A peak at the first step leaves nothing to rise.
+                    // With a peak at the first step, nothing rises.
                     return half_cosine(start, 1.0, if peak > 0.0 { step_at / peak } else { 1.0 });
                 }
                 let peak = peak.max(0.0);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_course_is_defined_for_every_length() {
+    fn every_schedule_is_defined_for_every_length() {
         for schedule in [
             Schedule::Step { every: 2, factor: 0.5 },
             Schedule::Cosine { warm_up: 0.9, end: 0.0 },

@@ -1,7 +1,7 @@
 //! The training loop: batches, epochs, snapshots, rollbacks.
 //!
-//! Nothing here draws random numbers in a row: the order of an epoch is drawn from (seed, epoch),
-//! dropout from (seed, step), so a run can go on from any batch.
+//! No random stream runs across batches: the order of an epoch is drawn from (seed, epoch), dropout from
+//! (seed, step), so a run can resume at any batch.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use super::snapshot::{Snapshot, State};
 use super::step::{Step, StepOutcome};
 use super::{FitData, SnapshotError, TrainError, ranks, sample_order};
 use crate::data::batches::{DataLoader, Epoch};
-use crate::data::rank_shard::RankShard;
 use crate::device::{self, Device};
 use crate::evaluate;
+use crate::group::rank_shard::RankShard;
 use crate::group::{Group, broadcast_object};
 use crate::model::Sequential;
 
-/// A training run that is going on.
+/// A training run in progress.
 pub(super) struct Session<'a, 'c, 'm> {
-    /// Who trains; callbacks are rank 0's alone, and what they say is brought to all.
+    /// The ranks that train. Only rank 0 has callbacks; their requests are sent to all ranks.
     group: &'a dyn Group,
     config: &'a FitConfig,
     plan: Plan,
@@ -34,25 +34,25 @@ pub(super) struct Session<'a, 'c, 'm> {
     train: Rc<DataLoader>,
     validation: Option<DataLoader>,
     callbacks: CallbackList<'a, 'c>,
-    /// Where the run is, but for what `step` counts by itself: step, learning rate, sums.
+    /// Where the run is, except for what `step` counts itself: step, learning rate, sums.
     state: State,
-    /// The wall-clock seconds before this session, and its start.
+    /// The wall-clock seconds before this session, and the time it started.
     started: (f64, Instant),
-    /// Where a rollback goes back to, if the config wants any.
+    /// The state that a rollback goes back to, if the config allows rollbacks.
     rollback_point: Option<Arc<Snapshot>>,
-    /// Whether a snapshot of an interrupted training was refused, as its numbers were not finite.
+    /// Whether a snapshot of an interrupted training was refused because its numbers were not finite.
     diverged: bool,
 }
 
-/// What rank 0's callbacks have said at the end of an epoch's batches or of the epoch.
+/// The requests of rank 0's callbacks at the end of an epoch's batches or of the epoch.
 #[derive(Serialize, Deserialize)]
 struct EndRequests {
     stop: bool,
     interrupt: bool,
     learning_rate: f64,
-    /// Somebody has put other weights in behind the last step.
+    /// The weights were replaced after the last step.
     replaced: bool,
-    /// What would be snapshotted is not finite.
+    /// The state to be snapshotted is not finite.
     diverged: bool,
 }
 
@@ -129,7 +129,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         }
         self.rollback_point = match (self.config.on_nan, snapshot) {
             (OnNan::Rollback, Some(snapshot)) if snapshot.state.batch > 0 => {
-                // One that was taken without rollbacks is itself the place to go back to.
+                // A snapshot that was taken without rollbacks is itself the rollback point.
                 Some(snapshot.rollback_point.clone().unwrap_or_else(|| Arc::new(snapshot.clone())))
             }
             (OnNan::Rollback, _) => self.snapshot()?,
@@ -157,18 +157,18 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         if self.group.size() > 1 {
             self.step.follow_rank_0(self.group)?;
         }
-        // So that the network has what training ends with, or an error says why not.
+        // The network must hold what training ends with, or an error must say why not.
         self.step.model()?;
         Ok(self.state)
     }
 
-    /// Whether [`run`](Self::run) would take this snapshot.
+    /// Checks that [`run`](Self::run) would accept this snapshot.
     pub fn validate_resume(mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         self.check(snapshot)?;
         self.restore_callbacks(snapshot)
     }
 
-    /// What is left of the next epoch.
+    /// Trains the rest of the next epoch.
     fn epoch(&mut self) -> Result<EpochEnd, TrainError> {
         let epoch = self.state.epoch + 1;
         if self.group.size() > 1 {
@@ -178,7 +178,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let flow = self.batches(epoch)?;
         let control = self.sync_control(flow == Flow::Stop, flow == Flow::Interrupt)?;
         if control.diverged {
-            // The same error on every rank.
+            // Raises the same error on every rank.
             self.snapshot()?;
         }
         if control.interrupt {
@@ -187,20 +187,20 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let stopped = control.stop;
         let waited = Instant::now();
         let sums = self.step.sums()?;
-        // What a GPU was still computing belongs to the epoch.
+        // The work that a GPU was still computing belongs to the epoch.
         self.state.epoch_seconds += waited.elapsed().as_secs_f64();
         if let Some(notice) = self.step.take_notice() {
             self.callbacks.each(|callback| callback.on_notice(&notice))?;
         }
         self.finite(sums.loss, "mean loss", None)?;
-        // The loss was measured before the last step, which can be the one that went wrong. Before
-        // anybody hears of the epoch: it may be gone back on.
+        // The loss was measured before the last step, which can be the one that went wrong. This comes
+        // before any callback hears of the epoch, since the epoch may be rolled back.
         if self.config.on_nan != OnNan::Ignore
             && let Some((what, found)) = self.step.not_finite()?
         {
             self.finite(found, what, None)?;
         }
-        // What is validated, and what callbacks see, is what training would end with here.
+        // Validation and callbacks see the weights that training would end with here.
         self.step.swap_ema_weights()?;
         let validated = match &self.validation {
             None => None,
@@ -246,14 +246,14 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(if end.interrupt { EpochEnd::Interrupted } else { EpochEnd::Finished })
     }
 
-    /// The batches that are left of an epoch, and what the callbacks made of them.
+    /// Trains the remaining batches of an epoch and returns what the callbacks requested.
     fn batches(&mut self, epoch: usize) -> Result<Flow, TrainError> {
         let on_cpu = self.step.model()?.device() == Device::Cpu;
-        // Whole data sets go through the network outside of this, with all threads.
+        // Whole data sets are evaluated outside of this scope, with all threads.
         let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
         let (train, size) = (Rc::clone(&self.train), self.config.batch_size);
-        let share = RankShard::of_rank(self.group);
+        let shard = RankShard::of_rank(self.group);
         let order = match train.is_streamed() {
             true => Vec::new(),
             false => sample_order::order(train.len(), self.config.seed, epoch),
@@ -261,12 +261,12 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let samples = match train.is_streamed() {
             true => {
                 let (seed, done) = (self.config.seed, self.state.batch);
-                let epoch = Epoch { seed, number: epoch, batch: size, done, share };
+                let epoch = Epoch { seed, number: epoch, batch: size, done, share: shard };
                 sample_order::read(&train, self.step.input_kind(), self.config, epoch)?
             }
             false => {
                 let left = &order[order.len().min(self.state.batch * size)..];
-                sample_order::held(&train, self.step.input_kind(), self.config, epoch, left, share)?
+                sample_order::held(&train, self.step.input_kind(), self.config, epoch, left, shard)?
             }
         };
         for input in samples {
@@ -280,7 +280,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 true => {
                     if self.step.run_distributed(self.group, &input?, samples)? == StepOutcome::Left
                     {
-                        // Why, rank 0 tells when the batches are over.
+                        // Rank 0 reports the reason when the batches are over.
                         return Ok(Flow::Continue);
                     }
                 }
@@ -297,20 +297,20 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 |callback, training| callback.on_batch_end(training, &info),
             )?;
             // The other ranks are about to take the next step.
-            if share.ranks > 1
+            if shard.ranks > 1
                 && (requests.stop || requests.interrupt)
                 && number < self.plan.batches
             {
                 self.step.leave(self.group)?;
             }
-            // A stop would be lost in a snapshot of this moment: the epoch ends first.
+            // A snapshot at this point would lose a stop: the epoch ends first.
             if requests.stop {
                 return Ok(Flow::Stop);
             }
             if self.callbacks.want_snapshot(SnapshotTrigger::Batch) || requests.interrupt {
                 match self.snapshot() {
-                    // The other ranks have not looked: all find it out at the next batch, or behind the last.
-                    Err(TrainError::Diverged { .. }) if share.ranks > 1 => {
+                    // The other ranks did not check: all find out at the next batch, or after the last.
+                    Err(TrainError::Diverged { .. }) if shard.ranks > 1 => {
                         self.diverged = requests.interrupt;
                     }
                     snapshot => self.callbacks.send_snapshot(snapshot?.as_ref())?,
@@ -323,12 +323,12 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(Flow::Continue)
     }
 
-    /// What rank 0's callbacks have said, on every rank.
+    /// Returns the requests of rank 0's callbacks on every rank.
     fn sync_control(&mut self, stop: bool, interrupt: bool) -> Result<EndRequests, TrainError> {
         let (learning_rate, replaced) = (self.step.learning_rate(), self.step.is_replaced());
         let diverged = std::mem::take(&mut self.diverged);
-        let own = EndRequests { stop, interrupt, learning_rate, replaced, diverged };
-        let control = broadcast_object(self.group, own)?;
+        let local = EndRequests { stop, interrupt, learning_rate, replaced, diverged };
+        let control = broadcast_object(self.group, local)?;
         self.step.set_learning_rate(control.learning_rate);
         if control.replaced && self.group.size() > 1 {
             self.step.follow_rank_0(self.group)?;
@@ -336,7 +336,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(control)
     }
 
-    /// Refuses a number that is not finite, unless the config ignores it.
+    /// Returns an error for a number that is not finite, unless the config ignores it.
     fn finite(
         &mut self,
         found: f64,
@@ -346,7 +346,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         if found.is_finite() || self.config.on_nan == OnNan::Ignore {
             return Ok(());
         }
-        // On a GPU it may have been any of the epoch's batches.
+        // On a GPU it may have been any batch of the epoch.
         let mut first = || self.step.finite_steps().ok()?;
         let batch = match (batch, what) {
             (None, "mean loss") => first().map(|finite| finite + 1),
@@ -362,8 +362,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         })
     }
 
-    /// Goes back to the epoch's beginning with half the learning rate, if the error is that numbers
-    /// were not finite and the config allows it; otherwise hands the error on.
+    /// Goes back to the epoch's beginning with half the learning rate, if the error is that numbers were
+    /// not finite and the config allows it; otherwise returns the error.
     fn roll_back(&mut self, error: TrainError) -> Result<(), TrainError> {
         let (&TrainError::Diverged { batch, .. }, Some(rollback_point)) =
             (&error, &self.rollback_point)
@@ -382,7 +382,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let rollback = Rollback { epoch: epoch + 1, batch, learning_rate, rollbacks };
         let rollback_point = Arc::new(rollback_point);
         self.callbacks.each(|callback| callback.on_rollback(&rollback))?;
-        // So that a rollback, too, survives whatever comes.
+        // A rollback, too, must survive a later crash.
         if self.callbacks.want_snapshot(SnapshotTrigger::Epoch) {
             self.callbacks.send_snapshot(Some(&rollback_point))?;
         }
@@ -390,7 +390,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(())
     }
 
-    /// The state of this moment; none if it is not finite and the config ignores that.
+    /// Returns a snapshot of the current state; none if it is not finite and the config ignores that.
     fn snapshot(&mut self) -> Result<Option<Arc<Snapshot>>, TrainError> {
         let sums = self.step.sums()?;
         self.finite(sums.loss, "mean loss", None)?;
@@ -413,8 +413,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         for (what, tensors) in [
             ("weights", &snapshot.weights),
             ("weights' average", &snapshot.average),
-            ("optimiser's memory", &snapshot.moments[0]),
-            ("optimiser's memory", &snapshot.moments[1]),
+            ("optimizer state", &snapshot.moments[0]),
+            ("optimizer state", &snapshot.moments[1]),
         ] {
             let mut values = tensors.values().flat_map(|tensor| tensor.values.iter());
             if let Some(&found) = values.find(|value| !value.is_finite()) {
@@ -425,7 +425,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(finite.then(|| Arc::new(snapshot)))
     }
 
-    /// Goes back, or on, to where `snapshot` was; callbacks are not told.
+    /// Moves back or forward to where `snapshot` was, without calling the callbacks.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         let state = &snapshot.state;
         self.step.restore(snapshot).map_err(SnapshotError::Weights)?;
@@ -437,15 +437,15 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
     }
 
     fn restore_callbacks(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        // A rollback must not be the first to find out what is wrong with where it goes back to.
+        // A defect in the rollback point must not show up only when a rollback happens.
         if let Some(rollback_point) = &snapshot.rollback_point {
             self.restore_callbacks(rollback_point)?;
         }
         self.callbacks.restore(&mut self.step, &snapshot.state, &snapshot.callbacks)
     }
 
-    /// Checks a snapshot that we did not take ourselves: its place, its tensors, and those of where a
-    /// rollback goes back to. Nothing is changed.
+    /// Checks a snapshot from elsewhere: its position, its tensors, and those of its rollback point.
+    /// Nothing is changed.
     fn check(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.check_state(&snapshot.state)?;
         self.step.check(snapshot).map_err(SnapshotError::Weights)?;
@@ -477,7 +477,10 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let numbered = (1..).zip(&history.epochs).all(|(number, record)| record.epoch == number);
         let rules = [
             (*batch <= batches, "an epoch has fewer batches"),
-            (history.epochs.len() == *epoch && numbered, "the history must have a line an epoch"),
+            (
+                history.epochs.len() == *epoch && numbered,
+                "the history must have one line per epoch",
+            ),
             (Some(sums.samples) == seen, "the samples must be those of the batches"),
             // A stopped run may have left an epoch early.
             (

@@ -1,5 +1,5 @@
-//! The whole state of a training run between two batches: what going on from there needs, and
-//! nothing that can be derived.
+//! The whole state of a training run between two batches: what a resume needs, and nothing that can be
+//! derived.
 //!
 //! Random streams are not in it: each is drawn from (seed, purpose, position), see `rng.rs`.
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::history::History;
 use crate::tensors::Tensors;
 
-/// A training run between two batches. Training that goes on from it ends with the same weights as
+/// A training run between two batches. Training that resumes from it ends with the same weights as
 /// training that was never interrupted, bit for bit on the CPU.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
@@ -21,12 +21,12 @@ pub struct Snapshot {
     pub weights: Tensors,
     /// The moving average of the parameters, if training keeps one.
     pub average: Tensors,
-    /// What the optimiser remembers, by the parameters' names: m and v of Adam; b of SGD; v and b of
-    /// RMSprop. A list that the optimiser does not need is empty.
+    /// The optimizer state, by the parameters' names: m and v of Adam; b of SGD; v and b of RMSprop. A
+    /// list that the optimizer does not need is empty.
     pub moments: [Tensors; 2],
-    /// What callbacks remember, by their keys.
+    /// The states of callbacks, by their keys.
     pub callbacks: BTreeMap<String, CallbackState>,
-    /// Within an epoch, where a rollback goes back to: the state at its beginning.
+    /// Within an epoch, the state that a rollback goes back to: the one at the epoch's beginning.
     pub rollback_point: Option<Arc<Snapshot>>,
 }
 
@@ -34,19 +34,19 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Epochs that are finished.
+    /// Finished epochs.
     pub epoch: usize,
-    /// Batches of the next epoch that are done.
+    /// Finished batches of the next epoch.
     pub batch: usize,
     /// Steps taken over all epochs.
     pub step: u64,
     /// The learning rate of the next step.
     pub learning_rate: f64,
-    /// How often a rollback has halved the learning rate.
+    /// The number of rollbacks that halved the learning rate.
     pub rollbacks: u32,
-    /// Whether a callback has ended the training: then there is nothing to go on with.
+    /// Whether a callback has ended the training: then there is nothing to resume.
     pub stopped: bool,
-    /// Sums over the batches of the epoch that is not finished.
+    /// Sums over the batches of the unfinished epoch.
     pub sums: Sums,
     /// Wall-clock time of these batches, in seconds.
     pub epoch_seconds: f64,
@@ -60,15 +60,15 @@ pub struct State {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sums {
-    /// Of the losses, in nats.
+    /// Sum of the losses, in nats.
     pub loss: f64,
-    /// Right answers.
+    /// Correct predictions.
     pub correct: i64,
     /// Samples.
     pub samples: usize,
 }
 
-/// What a callback remembers between epochs.
+/// The state that a callback keeps between epochs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallbackState {
     /// Its numbers.
@@ -78,24 +78,24 @@ pub struct CallbackState {
 }
 
 impl Snapshot {
-    /// "epoch 3", "epoch 3 behind batch 120", counted from 1: what comes next.
+    /// Returns "epoch 3" or "epoch 3 after batch 120", counted from 1: where training resumes.
     pub fn place(&self) -> String {
         let State { epoch, batch, .. } = self.state;
-        // A crafted snapshot may count as far as it likes.
+        // A crafted snapshot may hold any count.
         let epoch = epoch.saturating_add(1);
         match batch {
             0 => format!("epoch {epoch}"),
-            _ => format!("epoch {epoch} behind batch {batch}"),
+            _ => format!("epoch {epoch} after batch {batch}"),
         }
     }
 
-    /// The weights that training would end with here: their average, where there is one.
+    /// Returns the weights that training would end with here: their moving average, if there is one.
     pub fn best_weights(&self) -> &Tensors {
         if self.average.is_empty() { &self.weights } else { &self.average }
     }
 
-    /// The same weights and counts: whether two snapshots are of one moment of one run. Times are
-    /// left out, which no repetition gives again.
+    /// Returns whether two snapshots are of the same point of one run: the same weights and counts. Times
+    /// are ignored, since no repetition reproduces them.
     pub fn same_moment(&self, other: &Self) -> bool {
         let timeless = |snapshot: &Self| {
             let mut state = snapshot.state.clone();

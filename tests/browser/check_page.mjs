@@ -1,9 +1,9 @@
-// Opens the page of `seqfit serve` in a real browser, as people use it, and fails where it does not do
-// what it should. Prints a JSON object of what it found.
+// Uses the page of `seqfit serve` in a real browser like a person, and fails if it misbehaves. Prints its
+// findings as a JSON object.
 //
 //   node check_page.mjs URL CHROMIUM DIGITS.json [FOLDER FOR SCREENSHOTS]
 //
-// DIGITS.json: [{"label": "7", "pixels": [[0, …], …]}, …]; with "right": true each must be told.
+// DIGITS.json: [{"label": "7", "pixels": [[0, …], …]}, …]; with "right": true a digit must be predicted correctly.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -21,9 +21,9 @@ const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
 });
-const found = { told: {}, violations: {} };
+const found = { predicted: {}, violations: {} };
 
-/** A page in a new window; anything that it logs as an error, or asks elsewhere for, is a failure. */
+/** Opens the page in a new window; any logged error and any request to another server is a failure. */
 async function open(options) {
   const context = await browser.newContext({ viewport: { width: 1120, height: 760 }, ...options });
   const page = await context.newPage();
@@ -49,7 +49,7 @@ async function draw(page, pixels) {
   }
 }
 
-/** The answer, once nothing is on the way any more. */
+/** Returns the prediction, after all requests have completed. */
 async function answer(page) {
   await page.waitForLoadState("networkidle");
   await page.waitForFunction(() => document.body.dataset.answer !== undefined, null, { timeout: 10000 });
@@ -79,19 +79,19 @@ async function shot(page, name) {
   if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
 }
 
-// Every digit, drawn by the pointer.
+// Every digit, drawn with the pointer.
 const page = await open({ colorScheme: "light" });
 await checkAccessibility(page, "light, empty");
 for (const { label, pixels, right } of digits) {
   await draw(page, pixels);
-  const told = await answer(page);
-  found.told[label] = told;
-  if (right) assert.equal(told, label, `a drawn ${label}`);
+  const predicted = await answer(page);
+  found.predicted[label] = predicted;
+  if (right) assert.equal(predicted, label, `a drawn ${label}`);
   await page.keyboard.press("Escape");
   await empty(page);
 }
 
-// What was seen is shown, and screen readers hear the answer once, when the drawing rests.
+// The prepared image is shown, and screen readers hear the prediction once, when drawing pauses.
 const last = digits.at(-1);
 await page.reload();
 await page.evaluate(() => {
@@ -100,11 +100,11 @@ await page.evaluate(() => {
   new MutationObserver(() => heard.push(status.textContent)).observe(status, { childList: true });
 });
 await draw(page, last.pixels);
-const told = await answer(page);
+const predicted = await answer(page);
 await page.waitForTimeout(1200);
 const heard = await page.evaluate(() => globalThis.heard);
 assert.equal(heard.length, 1, `heard ${JSON.stringify(heard)}`);
-assert.match(heard[0], new RegExp(`^${told}, \\d+ per cent sure$`));
+assert.match(heard[0], new RegExp(`^${predicted}, \\d+ percent sure$`));
 const lit = await page.evaluate(() => {
   const seen = document.getElementById("seen");
   const { data } = seen.getContext("2d").getImageData(0, 0, seen.width, seen.height);
@@ -116,17 +116,17 @@ await checkAccessibility(page, "light, answered");
 await fits(page, "wide");
 await shot(page, "serve");
 
-// Undo takes strokes back one by one, and Clear, too.
+// Undo reverts strokes one by one, and also reverts Clear.
 await page.getByRole("button", { name: "Clear" }).click();
 await empty(page);
 await page.keyboard.press("Control+z");
-assert.equal(await answer(page), told);
+assert.equal(await answer(page), predicted);
 const count = strokesOf(last.pixels).length;
 for (let i = 0; i < count; i++) await page.getByRole("button", { name: "Undo" }).click();
 await empty(page);
 assert.ok(await page.getByRole("button", { name: "Undo" }).isDisabled());
 
-// By keyboard alone: the first Tab is the drawing area.
+// With the keyboard only: the first Tab reaches the drawing area.
 await page.reload();
 await page.keyboard.press("Tab");
 assert.equal(await page.evaluate(() => document.activeElement.id), "canvas");
@@ -144,7 +144,7 @@ for (let i = 0; i < 4; i++) {
 }
 assert.deepEqual(order, ["undo", "clear", "choose", "SUMMARY"]);
 
-// A picture: chosen, dropped, pasted.
+// A picture, chosen, dropped and pasted.
 const png = await page.evaluate((pixels) => {
   const picture = document.createElement("canvas");
   [picture.width, picture.height] = [pixels[0].length * 8, pixels.length * 8];
@@ -174,19 +174,19 @@ for (const [target, kind] of [["pad", "drop"], ["canvas", "paste"]]) {
   }, [png, target, kind]);
   assert.equal(await answer(page), chosen, kind);
 }
-// A stroke on a picture begins anew, and undoing it brings the picture back.
+// A stroke on a picture starts a new drawing, and undoing it restores the picture.
 await draw(page, digits[0].pixels);
 await answer(page);
 for (const _ of strokesOf(digits[0].pixels)) await page.keyboard.press("Control+z");
 await page.waitForTimeout(500);
 assert.equal(await answer(page), chosen, "the picture is back");
-// What is no picture is told of.
+// A file that is not a picture is reported.
 await page.locator("#file").setInputFiles({ name: "a.png", mimeType: "image/png", buffer: Buffer.from("x") });
 await page.getByRole("alert").waitFor({ state: "visible" });
 await checkAccessibility(page, "light, wrong file");
 assert.deepEqual(page.wrong, []);
 
-// In the dark, without motion, and everything open.
+// In dark mode, without motion, and with everything expanded.
 const dark = await open({ colorScheme: "dark", reducedMotion: "reduce" });
 await draw(dark, (digits[3] ?? digits[0]).pixels);
 await answer(dark);
@@ -199,7 +199,7 @@ const moving = await dark.evaluate(() => getComputedStyle(document.querySelector
 assert.equal(moving, "0s");
 assert.deepEqual(dark.wrong, []);
 
-// Nothing is cut or written over at any width, empty, answered and open.
+// No text is cut or overlapped at any width: empty, with a prediction, and expanded.
 for (const { width, colorScheme, name } of VIEWS) {
   const view = await open({ colorScheme, viewport: { width, height: 844 } });
   assert.deepEqual(await measure(view), [], `${name}, empty`);
@@ -213,7 +213,7 @@ for (const { width, colorScheme, name } of VIEWS) {
   await view.context().close();
 }
 
-// On a small phone, by finger: drawing does not scroll.
+// On a small phone, by touch: drawing does not scroll.
 const phone = await open({
   viewport: { width: 320, height: 640 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true,
 });

@@ -1,11 +1,11 @@
-// Opens the page of `seqfit serve` for a network that is shown pictures, and fails where it offers what makes
-// no sense for it, where a refusal is without its reason, or where something is cut or written over. Prints a
-// JSON object of what it found.
+// Opens the page of `seqfit serve` for a network of pictures. Fails if the page offers controls that make no
+// sense for it, if a refusal lacks its reason, or if text is cut or overlapped. Prints its findings as a JSON
+// object.
 //
 //   node check_pictures.mjs URL CHROMIUM PICTURE.png REFUSED.png NAME [FOLDER FOR SCREENSHOTS]
 //
-// The server answers PICTURE.png and refuses REFUSED.png; where it takes everything, REFUSED.png is "-", and a
-// refusal is put in its place. NAME begins the screenshots' names.
+// The server accepts PICTURE.png and refuses REFUSED.png. If it accepts everything, REFUSED.png is "-", and a
+// simulated refusal is used. NAME is the prefix of the screenshots' names.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -23,13 +23,13 @@ const json = (message) => JSON.stringify({ error: { rule: "x", message } });
 
 async function open(options = {}, hurried = false) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  // On a machine that is busy a page takes its time.
+  // A page can be slow on a busy machine.
   context.setDefaultTimeout(180_000);
   const page = await context.newPage();
   page.errors = [];
   page.on("pageerror", (error) => page.errors.push(String(error)));
   page.on("filechooser", () => (page.choosers = (page.choosers ?? 0) + 1));
-  // A wait of 15 seconds is one of a tenth here, where no answer comes.
+  // Shortens the timeout of 15 seconds to a tenth of a second for cases without a response.
   if (hurried) {
     await page.addInitScript(() => {
       const own = AbortSignal.timeout.bind(AbortSignal);
@@ -42,7 +42,7 @@ async function open(options = {}, hurried = false) {
 
 const choose = (page, file) => page.locator("#file").setInputFiles(file);
 
-/** Shows the picture that is refused. */
+/** Shows a picture that is refused. */
 async function refuse(page) {
   if (refused !== "-") return choose(page, refused);
   const body = json("the network takes images of 62x62 (height x width), found 1x9: send one of this size");
@@ -55,7 +55,7 @@ async function answer(page) {
   return page.locator("body").getAttribute("data-answer");
 }
 
-/** The reason, which stands below the picture and nowhere over it. */
+/** Returns the reason, which must be below the picture and not over it. */
 async function reason(page) {
   await page.getByRole("alert").waitFor({ state: "visible" });
   const [pad, place] = [await page.locator("#pad").boundingBox(), await page.getByRole("alert").boundingBox()];
@@ -92,7 +92,7 @@ found.answer = await answer(page);
 await refuse(page);
 found.reasons.refused = await reason(page);
 if (refused !== "-") {
-  // The server's own refusal, word for word.
+  // The server's own message, verbatim.
   const own = await page.evaluate(async (bytes) => {
     const body = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
     const reply = await fetch("predict", { method: "POST", headers: { "Content-Type": "image/png" }, body });
@@ -102,12 +102,12 @@ if (refused !== "-") {
   assert.equal(found.reasons.refused, own.body.error.message);
 }
 await page.unrouteAll();
-// The next picture is answered, and the reason is gone.
+// The next picture is predicted, and the reason disappears.
 await choose(page, picture);
 assert.equal(await answer(page), found.answer);
 assert.equal(await page.getByRole("alert").isVisible(), false);
 
-// What comes from the server or from something between, and what does not come.
+// Errors from the server or from a proxy, and missing responses.
 const html = "<html><body>proxy</body></html>";
 const CASES = {
   413: [{ status: 413, body: json("a body may have 4194304 bytes, found more") }, /^a body may have 4194304/],
@@ -145,7 +145,7 @@ for (const [name, [reply, words, again]] of Object.entries(CASES)) {
   await failing.context().close();
 }
 
-// While the server is busy the page says so, and asks again by itself.
+// While the server is busy, the page says so and retries automatically.
 for (const status of [429, 503]) {
   const busy = await open();
   let left = 2;
@@ -161,7 +161,7 @@ for (const status of [429, 503]) {
   await busy.context().close();
 }
 
-// Nothing is cut or written over: empty, answered, refused, and with all classes.
+// No text is cut or overlapped: empty, with a prediction, refused, and with all classes.
 for (const { width, colorScheme, name } of VIEWS) {
   const view = await open({ colorScheme, viewport: { width, height: 844 } });
   await fits(view, `${name}, empty`);
@@ -187,7 +187,7 @@ for (const { width, colorScheme, name } of VIEWS) {
   await view.context().close();
 }
 
-// The same eyes find fault where there is fault.
+// The same check finds an existing fault.
 await page.evaluate(() => {
   const name = document.querySelector(".bars .name");
   name.textContent = "a name that is much too long for its place in the list of classes";

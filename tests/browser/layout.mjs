@@ -1,16 +1,16 @@
-// What of a page is cut, hidden or written over: measured in the browser, for every text of the page.
+// Finds text of a page that is cut, hidden or overlapped, measured in the browser for every text of the page.
 //
-//     const faults = await measure(page);     // ["cut: …", …], empty where all is in sight
+//     const faults = await measure(page);     // ["cut: …", …], empty if everything is visible
 //
-// A text may be outside of its box only where the box can be moved and shows that it can: by a bar with a
-// height, or by shadows at its edges that stay while the content moves.
+// A text may be outside its box only if the box can be scrolled and shows this, by a scroll bar with a
+// height or by shadows at its edges that stay while the content moves.
 
-/** The faults of what is open in `page`, each as a line that begins with its kind. */
+/** Returns the faults of the current contents of `page`, each as a line that begins with its kind. */
 export async function measure(page) {
   return page.evaluate(inPage);
 }
 
-/** The widths and color schemes that every page is looked at in. */
+/** The widths and color schemes in which every page is checked. */
 export const VIEWS = [390, 1280].flatMap((width) =>
   ["light", "dark"].map((colorScheme) => ({ width, colorScheme, name: `${width} ${colorScheme}` })),
 );
@@ -35,7 +35,7 @@ function inPage() {
     texts.push({ node, element, lines: lines(node) });
   }
 
-  /** What only screen readers find: one pixel, or far away until it has the focus. */
+  /** Returns whether only screen readers find an element: it is one pixel, or far away until focused. */
   function isForReadersAlone(element) {
     for (let box = element; box; box = box.parentElement) {
       const style = getComputedStyle(box);
@@ -52,7 +52,7 @@ function inPage() {
     return [...range.getClientRects()].filter((rect) => rect.width > 0 && rect.height > 0);
   }
 
-  // ---- cut, or outside of the window ------------------------------------------------------------------
+  // ---- cut, or outside the window ---------------------------------------------------------------------
 
   for (const text of texts) {
     text.seen = text.lines.flatMap((line) => {
@@ -61,7 +61,7 @@ function inPage() {
     });
   }
 
-  /** The part of a line that is seen; what is not, and cannot be moved into sight, is a fault. */
+  /** Returns the visible part of a line; a hidden part that cannot be scrolled into view is a fault. */
   function within(line, { node, element }) {
     let [left, right, top, bottom] = [line.left, line.right, line.top, line.bottom];
     for (let box = element; box !== document.body && box; box = box.parentElement) {
@@ -70,7 +70,7 @@ function inPage() {
       const edges = [rect.left + box.clientLeft, rect.left + box.clientLeft + box.clientWidth];
       const levels = [rect.top + box.clientTop, rect.top + box.clientTop + box.clientHeight];
       const across = style.overflowX !== "visible" && (left < edges[0] - 1 || right > edges[1] + 1);
-      // Letters reach a little beyond a tight line.
+      // Letters may extend slightly beyond a tight line.
       const along = style.overflowY !== "visible" && (top < levels[0] - 5 || bottom > levels[1] + 5);
       if (box.clientWidth === 0 || (!across && !along)) continue;
       const moves = across ? style.overflowX : style.overflowY;
@@ -107,7 +107,7 @@ function inPage() {
     if (!held) fault("outside", `<${box.tagName.toLowerCase()} class="${box.getAttribute("class") ?? ""}">`);
   }
 
-  // ---- a sign on a line without its number ------------------------------------------------------------
+  // ---- a % sign on a line without its number ----------------------------------------------------------
 
   let before = null;
   for (const { node } of texts) {
@@ -132,13 +132,13 @@ function inPage() {
     return rect.width > 0 ? rect : null;
   }
 
-  // ---- texts over each other --------------------------------------------------------------------------
+  // ---- overlapping texts ------------------------------------------------------------------------------
 
   const meet = (a, b, by) =>
     Math.min(a.right, b.right) - Math.max(a.left, b.left) > by &&
     Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > by;
 
-  // Lines are as high as their font says, letters less: a fifth of the height is no overlap.
+  // Letters are smaller than their line box, so a fifth of its height may overlap.
   const pieces = texts
     .filter(({ element }) => !isUnderOthers(element))
     .flatMap(({ node, element, seen }) =>
@@ -155,7 +155,7 @@ function inPage() {
     }
   });
 
-  /** A text that is moved below a column that stays in sight. */
+  /** Returns whether a text is scrolled below a sticky column. */
   function isUnderOthers(element) {
     const mover = element.closest(".scroll");
     return mover !== null && mover.scrollLeft > 0;
@@ -180,7 +180,7 @@ function inPage() {
         fault("over another", `${name} ${label.textContent.trim()} / ${other.label.textContent}`);
       }
     });
-    // Numbers stand in the cells of a matrix; nowhere else is text on what is drawn.
+    // Only the cells of a confusion matrix have numbers in them; other plots have no text on bars.
     if (name.startsWith("confusion")) continue;
     for (const bar of svg.querySelectorAll("rect")) {
       const box = bar.getBoundingClientRect();

@@ -1,5 +1,5 @@
-// Opens pages in a real Chromium at each width, light and dark, with everything folded and unfolded, and
-// prints a JSON object a page: what layout.mjs finds.
+// Opens pages in a real Chromium at each width, light and dark, collapsed and expanded, and prints one JSON
+// object per page with the faults found by layout.mjs.
 //
 //     node measure.mjs CHROMIUM PAGE… [--screenshots FOLDER]
 import path from "node:path";
@@ -14,16 +14,16 @@ const screenshots = at < 0 ? null : rest.splice(at, 2)[1];
 const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox"],
-  // With the bars that show what can be moved, as on people's screens.
+  // With visible scroll bars, as on users' screens.
   ignoreDefaultArgs: ["--hide-scrollbars"],
 });
 for (const file of rest) {
   const layout = {};
   for (const { width, colorScheme, name } of VIEWS) {
-    // The page's own policy forbids every script: the test's alone goes past it.
+    // The page's own policy forbids every script; only the test's script may bypass it.
     const viewport = { width, height: 900 };
     const context = await browser.newContext({ colorScheme, bypassCSP: true, offline: true, viewport });
-    // On a machine that is busy a page takes its time.
+    // A page can be slow on a busy machine.
     context.setDefaultTimeout(180_000);
     const page = await context.newPage();
     await page.goto(pathToFileURL(path.resolve(file)).href);

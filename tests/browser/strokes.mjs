@@ -1,8 +1,8 @@
-// From a digit's pixels to the strokes of a pen: the skeleton of its ink, walked along.
+// Converts a digit's pixels to pen strokes by following the skeleton of its ink.
 
 const AROUND = [[-1, 0], [-1, 1], [0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-1, -1]];
 
-/** Zhang and Suen, 1984: ink that is one pixel wide. `image` is rows of 0 to 255. */
+/** Thins ink to a width of one pixel (Zhang and Suen, 1984). `image` is rows of values from 0 to 255. */
 function skeleton(image, ink = 100) {
   const [height, width] = [image.length, image[0].length];
   const on = image.map((row) => row.map((value) => value > ink));
@@ -29,7 +29,7 @@ function skeleton(image, ink = 100) {
   return on;
 }
 
-/** Without the stairs of pixels: each point but the ends in the middle of itself and its neighbours. */
+/** Smooths pixel stairs: averages each point except the ends with its neighbors. */
 function smooth(points) {
   const mean = (values) => values.reduce((sum, value) => sum + value) / values.length;
   for (let round = 0; round < 2; round++) {
@@ -42,12 +42,12 @@ function smooth(points) {
   return points;
 }
 
-/** Strokes, each a list of [x, y] from 0 to 1 over the image's sides. */
+/** Returns strokes, each a list of [x, y], where the image's sides are from 0 to 1. */
 export function strokesOf(image) {
   const on = skeleton(image);
   const [height, width] = [image.length, image[0].length];
   const place = ([row, column]) => [(column + 0.5) / width, (row + 0.5) / height];
-  // A diagonal that two straight steps lead around is none of the pen's.
+  // Skip a diagonal that two straight steps also connect.
   const links = ([row, column]) =>
     AROUND.filter(([y, x]) => on[row + y]?.[column + x])
       .filter(([y, x]) => y === 0 || x === 0 || !(on[row][column + x] || on[row + y][column]))
@@ -56,7 +56,7 @@ export function strokesOf(image) {
   const seen = new Set();
   const key = (a, b) => [a, b].map(String).sort().join(":");
   const strokes = [];
-  // Ends first: a stroke begins where the pen would.
+  // End points first: a stroke begins where a pen would.
   points.sort((a, b) => links(a).length - links(b).length);
   for (const start of points) {
     if (links(start).length === 0) strokes.push([place(start)]);

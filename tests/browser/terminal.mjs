@@ -1,9 +1,9 @@
-// Photographs what a program has written to a terminal: xterm.js shows it in Chromium.
+// Takes a screenshot of a program's terminal output, rendered by xterm.js in Chromium.
 //
 //     node terminal.mjs CHROMIUM LOG COLUMNS PICTURE [UNTIL]
 //
-// LOG is what `script` has recorded. UNTIL is a regular expression: what comes behind its first match is not shown,
-// so that a bar can be caught while it moves. What is empty at the end is cut off.
+// LOG is a recording by `script`. UNTIL is a regular expression: output after its first match is not shown, so
+// that a progress bar can be captured while it moves. Empty lines at the end are cut off.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 const [executablePath, log, columns, picture, until] = process.argv.slice(2);
 const xterm = path.dirname(createRequire(import.meta.url).resolve("@xterm/xterm/package.json"));
 
-// `script` adds a line before and one behind.
+// `script` adds a line before and one after.
 let text = fs.readFileSync(log, "utf8");
 text = text.slice(text.indexOf("\n") + 1).replace(/\r?\n?Script done on [^\n]*\n$/, "");
 if (until) {
@@ -32,11 +32,11 @@ await page.evaluate(
   async ({ columns, text }) => {
     const rows = 200;
     const theme = { background: "#10151c", foreground: "#d7dde5", green: "#7fd07f", red: "#ff8f70" };
-    // Of this size a letter is 16 by 31 pixels, nearly to the fraction: blocks and frames have no seams.
+    // At this size a letter is almost exactly 16 by 31 pixels, so blocks and frames have no seams.
     const look = { fontFamily: "DejaVu Sans Mono", fontSize: 13.29, theme, scrollback: 0 };
     const terminal = new Terminal({ cols: columns, rows, ...look });
     terminal.open(document.getElementById("terminal"));
-    // The cursor goes home, for what is above it is what a smaller terminal keeps.
+    // Move the cursor home, because a smaller terminal keeps the lines above the cursor.
     await new Promise((done) => terminal.write(`${text}\x1b[?25l\x1b[H`, done));
     let last = rows - 1;
     while (last > 0 && !terminal.buffer.active.getLine(last).translateToString(true).trim()) last -= 1;

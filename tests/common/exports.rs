@@ -1,4 +1,4 @@
-//! Exported files in the hands of those they are for: Python with PyTorch, Keras, onnxruntime.
+//! Runs exported files in the programs they are made for: Python with PyTorch, Keras, onnxruntime.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ pub fn test_files(data: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// A Python with all that exported files are for, `None` after saying that the test is left out.
+/// Returns a Python with every library that exported files need, or `None` after reporting the test as
+/// left out.
 pub fn python() -> Option<PathBuf> {
     let python = super::python()?;
     let mut check = Command::new(&python);
@@ -29,7 +30,7 @@ pub fn python() -> Option<PathBuf> {
     None
 }
 
-/// What may be exported at all.
+/// Returns whether the format supports these options.
 pub fn able(format: Format, options: Options) -> bool {
     !options.preprocessing || matches!(format, Format::TorchScript | Format::Onnx)
 }
@@ -42,7 +43,7 @@ pub const OPTIONS: [Options; 4] = [
     Options { preprocessing: true, half: true },
 ];
 
-/// A file, the lines of Python that load it, and a `.npy` of what it must give.
+/// An exported file, the Python lines that load it, and a `.npy` of the expected outputs.
 #[derive(Debug, Serialize)]
 pub struct Case {
     pub snippet: String,
@@ -50,20 +51,20 @@ pub struct Case {
     pub expected: PathBuf,
 }
 
-/// What Python made of a [`Case`].
+/// Python's result for a [`Case`].
 #[derive(Debug, Deserialize)]
 pub struct Outcome {
-    /// The largest difference from what was expected.
+    /// Largest absolute difference from the expected outputs.
     pub difference: f64,
-    /// The largest in shares of the largest output of its image, or of 1.
+    /// Largest difference relative to the image's largest output, or to 1.
     pub relative: f64,
     pub accuracy: f64,
-    /// "logits" or "probabilities": the variable that the lines put them into.
+    /// "logits" or "probabilities": the variable that the lines assign.
     pub output: String,
     pub card: String,
 }
 
-/// Lets Python execute every case's lines on the test images of `data`.
+/// Executes every case's lines in Python on the test images of `data`.
 pub fn outcomes<'a>(
     python: &Path,
     data: &Path,
@@ -88,8 +89,8 @@ pub fn outcomes<'a>(
     outcomes
 }
 
-/// What a file made with `options` must give, from our own logits: those of the network whose weights
-/// are rounded as the file's are.
+/// Returns the expected outputs of a file made with `options`, computed from seqfit's own logits: those of
+/// the network whose weights are rounded like the file's.
 pub fn expected(model: &Sequential, test: &seqfit::data::Dataset, options: Options) -> Tensor {
     let mut rounded = Sequential::from_spec(model.spec().clone(), model.device(), 0).unwrap();
     let mut weights = model.weights().unwrap();

@@ -1,11 +1,11 @@
-//! A small HTTP server for tests: what it answers is decided request by request.
+//! A small HTTP server for tests that decides its response request by request.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What a client asked for.
+/// A client's request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub path: String,
@@ -15,33 +15,33 @@ pub struct Asked {
     pub authorization: Option<String>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// 200 with the body, whatever range was asked for.
+    /// 200 with the whole body; the requested range is ignored.
     Whole(Vec<u8>),
-    /// 206 with the range that was asked for, or 200 with all.
+    /// 206 with the requested range, or 200 with the whole body.
     Ranged(Vec<u8>),
-    /// As `Ranged`, and the connection ends after so many bytes of the body.
+    /// Like `Ranged`, but the connection closes after this number of body bytes.
     Cut(Vec<u8>, usize),
-    /// 206 with these bytes, said to begin at this one.
+    /// 206 with these bytes and a `Content-Range` that begins at this offset.
     Partial(usize, Vec<u8>),
-    /// 200 without a length, closed at its end.
+    /// 200 without a length; the connection closes at the end of the body.
     Unannounced(Vec<u8>),
     /// A redirect to this address.
     Redirect(String),
-    /// Only a status.
+    /// A bare status.
     Status(u16),
 }
 
-/// Runs until the test's process ends.
+/// Runs until the test process ends.
 pub struct Server {
     address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
-    /// Answers each request with what `answer` says; its second argument counts requests from 0.
+    /// Serves each request with the result of `answer`, whose second argument counts requests from 0.
     pub fn start(answer: impl Fn(&Asked, usize) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -65,7 +65,7 @@ impl Server {
         Self { address, asked }
     }
 
-    /// Answers with these files by path, resumable, and 404 for others.
+    /// Serves these files by path, with resumable downloads, and 404 for any other path.
     pub fn files(files: Vec<(String, Vec<u8>)>) -> Self {
         Self::start(move |asked, _| match files.iter().find(|(path, _)| *path == asked.path) {
             Some((_, body)) => Answer::Ranged(body.clone()),
@@ -78,14 +78,14 @@ impl Server {
         &self.address
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("the log").clone()
     }
 }
 
-/// Answers one client of a SOCKS5 proxy (RFC 1928, names are the proxy's to look up) with a tunnel to nothing,
-/// and returns the host and port that it asked for. The address is that of the proxy.
+/// Accepts one client of a SOCKS5 proxy (RFC 1928, host names are resolved by the proxy), refuses the
+/// connection, and returns the requested host and port. The address is the proxy's.
 pub fn socks5() -> (String, thread::JoinHandle<std::io::Result<(String, u16)>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -104,7 +104,7 @@ pub fn socks5() -> (String, thread::JoinHandle<std::io::Result<(String, u16)>>) 
     (address, served)
 }
 
-/// The address of a port that nothing listens on.
+/// Returns the address of a port that nothing listens on.
 pub fn closed() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     format!("http://{}", listener.local_addr().expect("an address"))

@@ -1,41 +1,42 @@
-//! Whether what a program prints is what a page says, as far as both can be the same: on another machine, at
-//! another time, with other data.
+//! Compares a program's output with the output shown on a documentation page, allowing for differences
+//! between machines, times and data.
 
 use std::collections::HashMap;
 
-/// How close what is printed must be to what the page says.
+/// How close the output must be to the page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Closeness {
-    /// The same, but for times and speeds: MNIST, on the machine that the page was made on.
+    /// Identical except for times and speeds: MNIST, on the machine that the page was recorded on.
     Same,
     /// Numbers with a point within 0.03 or a third, percentages within 2 points, learning rates within a factor
-    /// of 4, counts in a confusion matrix within 30, numbers of epochs and batches within a half; all others the
-    /// same. This is MNIST on another machine, where the last bits of sums differ, and with them all that
-    /// follows.
+    /// of 4, counts in a confusion matrix within 30, numbers of epochs and batches within a half; all others
+    /// identical. This is for MNIST on another machine, where the last bits of sums differ, and so does
+    /// everything computed from them.
     Near,
-    /// The same words, whatever the numbers: other data.
+    /// The same words with any numbers: other data.
     Words,
 }
 
-/// A piece of a line.
+/// A token of a line.
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
     Word(String),
     Number(String),
 }
 
-/// Braille dots, half-blocks and frames of pictures.
+/// Braille dots, half-blocks and frames of terminal plots.
 fn is_drawn(c: char) -> bool {
     matches!(c, '\u{2800}'..='\u{28ff}' | '▀' | '▄' | '█')
 }
 
-/// Whether three digits follow, and no more: 100,480 is a number, and 1,0.25 are two.
+/// Returns whether exactly three digits follow: 100,480 is one number, and 1,0.25 are two.
 fn thousands(rest: &[u8]) -> bool {
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     digits == 3 && rest.get(3) != Some(&b'.')
 }
 
-/// Words and numbers, without the width of the gaps; a time or a speed is a word that stands for all of them.
+/// Splits a line into words and numbers, ignoring the width of gaps. Every time or speed becomes the same
+/// placeholder word.
 fn pieces(line: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut rest = line;
@@ -80,7 +81,7 @@ fn pieces(line: &str) -> Vec<Piece> {
     pieces
 }
 
-/// A row of a confusion matrix: numbers alone, or a name and numbers.
+/// Returns whether a line is a row of a confusion matrix: only numbers, or a name and numbers.
 fn is_matrix(pieces: &[Piece]) -> bool {
     let numbers = pieces.iter().filter(|piece| matches!(piece, Piece::Number(_))).count();
     numbers >= 3
@@ -133,7 +134,7 @@ fn same(expected: &str, found: &str, closeness: Closeness) -> bool {
     })
 }
 
-/// Lines to compare: where pictures need not be the same, they are left out.
+/// Returns the lines to compare, without plots where those may differ.
 fn comparable(lines: &[String], closeness: Closeness) -> Vec<String> {
     let lines = lines.iter().map(|line| line.trim_end().to_owned());
     if closeness == Closeness::Same {
@@ -146,7 +147,8 @@ fn comparable(lines: &[String], closeness: Closeness) -> Vec<String> {
     undrawn.collect()
 }
 
-/// The lines that stand for each other, if those found are those expected; `…` stands for any number of lines.
+/// Pairs the expected lines with the found ones, or returns `None` if they do not match; `…` matches any
+/// number of lines.
 fn pairs<'a>(
     expected: &'a [String],
     found: &'a [String],
@@ -166,22 +168,22 @@ fn pairs<'a>(
     }
 }
 
-/// Whether what was printed is what was expected.
+/// Returns whether the output matches the expected lines.
 pub fn agree(expected: &[String], found: &[String], closeness: Closeness) -> bool {
     let (expected, found) = (comparable(expected, closeness), comparable(found, closeness));
     pairs(&expected, &found, closeness).is_some()
 }
 
-/// Losses and accuracies that a page has seen, by what it says they are. One that it names twice is one figure,
-/// as of a training and of its evaluation: it must be the same in both places, whatever the machine and the data.
+/// Losses and accuracies found on a page, keyed by their description. A metric that occurs twice, such as in
+/// a training run and in its evaluation, must have the same value in both places on any machine and any data.
 #[derive(Debug, Default)]
-pub struct Figures(HashMap<String, String>);
+pub struct Metrics(HashMap<String, String>);
 
-impl Figures {
-    /// Takes up what lines that [`agree`] tell, or says which figure was another before.
+impl Metrics {
+    /// Collects the metrics from lines that [`agree`].
     ///
     /// # Errors
-    /// The figure, and both values.
+    /// A metric that had another value before, with both values.
     pub fn add(
         &mut self,
         expected: &[String],
@@ -194,7 +196,7 @@ impl Figures {
                 continue;
             }
             for (a, b) in pieces(expected).into_iter().zip(pieces(found)) {
-                // Three digits that count, and no full marks: others are the same by chance.
+                // At least three significant digits, and not 100 %: shorter numbers coincide by chance.
                 let (Piece::Number(a), Piece::Number(b)) = (a, b) else { continue };
                 let digits = a.trim_start_matches(['0', '.']).chars().filter(char::is_ascii_digit);
                 if !a.contains('.') || digits.count() < 3 || [1.0, 100.0].contains(&value(&a)) {
@@ -202,7 +204,7 @@ impl Figures {
                 }
                 let before = self.0.entry(a.clone()).or_insert_with(|| b.clone());
                 if *before != b {
-                    return Err(format!("{a} stands for one figure, and is {before} and {b}"));
+                    return Err(format!("{a} stands for one metric, but is {before} and {b}"));
                 }
             }
         }
@@ -210,14 +212,14 @@ impl Figures {
     }
 }
 
-/// What the page should say, from what was printed: the lines between `…` stay as many as they are, and are the
-/// first with the same words.
+/// Returns the updated page lines for this output. The number of lines between `…` stays the same, and they
+/// are the first ones with the same words.
 pub fn updated(expected: &[String], found: &[String]) -> Vec<String> {
     let parts: Vec<&[String]> = expected.split(|line| line == "…").collect();
     let [first, .., last] = &parts[..] else {
         return found.to_vec();
     };
-    let by_hand = format!("{expected:?} cannot be made anew from {found:?}: change it by hand");
+    let by_hand = format!("{expected:?} cannot be updated from {found:?}: change it by hand");
     assert!(first.len() + last.len() <= found.len(), "{by_hand}");
     let mut new = found[..first.len()].to_vec();
     let (mut at, end) = (first.len(), found.len() - last.len());

@@ -1,6 +1,6 @@
-//! What several test files need.
+//! Helpers shared by several test files.
 
-// Every test binary compiles this file and uses its own part of it.
+// Every test binary compiles this file and uses only a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod exports;
@@ -21,8 +21,8 @@ use std::sync::{Arc, Once};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// The `seqfit` program, without any of the caller's settings, and with no way to a network: its
-/// mirror is a closed port.
+/// Returns a command for the `seqfit` program that ignores the caller's settings and has no network
+/// access: its mirror is a closed port.
 pub fn seqfit(home: &Path) -> Command {
     signals_are_heard();
     let mut command = Command::new(env!("CARGO_BIN_EXE_seqfit"));
@@ -35,9 +35,10 @@ pub fn seqfit(home: &Path) -> Command {
     command
 }
 
-/// Lets the programs that this test starts hear SIGINT, SIGTERM and SIGHUP, also where cargo was started to
-/// ignore them (`nohup`, a job in the background of a script): a program inherits what is ignored, and gets the
-/// default for what is handled. So the signals that this process ignores get a handler that does nothing.
+/// Makes SIGINT, SIGTERM and SIGHUP reach the programs that this test starts, even if cargo was started with
+/// these signals ignored (`nohup`, a background job of a script). A child process inherits ignored signals
+/// and gets the default action for handled ones, so signals that this process ignores get a handler that
+/// does nothing.
 pub fn signals_are_heard() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -53,18 +54,18 @@ pub fn signals_are_heard() {
     });
 }
 
-/// What a finished command said.
+/// The exit code and output of a finished command.
 #[derive(Debug)]
-pub struct Said {
+pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// Runs a command to its end.
-pub fn run(command: &mut Command) -> Said {
+/// Runs a command until it exits.
+pub fn run(command: &mut Command) -> CommandOutput {
     let output = command.output().expect("the program starts");
-    Said {
+    CommandOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
@@ -72,13 +73,13 @@ pub fn run(command: &mut Command) -> Said {
 }
 
 /// Runs a command that must succeed.
-pub fn succeed(command: &mut Command) -> Said {
-    let said = run(command);
-    assert_eq!(said.code, 0, "{command:?}: {said:#?}");
-    said
+pub fn succeed(command: &mut Command) -> CommandOutput {
+    let output = run(command);
+    assert_eq!(output.code, 0, "{command:?}: {output:#?}");
+    output
 }
 
-/// The folder of the real MNIST, `None` after saying that the test is left out.
+/// Returns the folder of the real MNIST, or `None` after reporting the test as left out.
 pub fn mnist() -> Option<PathBuf> {
     match std::env::var_os("SEQFIT_DATA") {
         Some(data) => Some(PathBuf::from(data).join("mnist")),
@@ -89,7 +90,7 @@ pub fn mnist() -> Option<PathBuf> {
     }
 }
 
-/// A Python with PyTorch, `None` after saying that the test is left out.
+/// Returns a Python with PyTorch, or `None` after reporting the test as left out.
 pub fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     if python.exists() {
@@ -99,7 +100,8 @@ pub fn python() -> Option<PathBuf> {
     None
 }
 
-/// A Chromium, and what `npm ci` puts into tests/browser; `None` after saying that the test is left out.
+/// Returns a Chromium if `npm ci` has been run in tests/browser, or `None` after reporting the test as left
+/// out.
 pub fn browser() -> Option<PathBuf> {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/node_modules");
     if !modules.is_dir() {
@@ -109,7 +111,7 @@ pub fn browser() -> Option<PathBuf> {
     program(&["chromium", "chromium-browser", "google-chrome"])
 }
 
-/// As [`python`], with these modules beside PyTorch.
+/// Like [`python`], but also requires these modules.
 pub fn python_with(modules: &[&str]) -> Option<PathBuf> {
     let python = python()?;
     let import = format!("import {}", modules.join(", "));
@@ -123,7 +125,7 @@ pub fn python_with(modules: &[&str]) -> Option<PathBuf> {
     None
 }
 
-/// The first of these programs that is installed, `None` after saying that the test is left out.
+/// Returns the first of these programs that is installed, or `None` after reporting the test as left out.
 pub fn program(names: &[&str]) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = std::env::split_paths(&folders).collect();
@@ -135,14 +137,14 @@ pub fn program(names: &[&str]) -> Option<PathBuf> {
     found
 }
 
-/// Says that a test is left out, past the test harness, which swallows what passing tests print.
-/// Where nothing may be left out (`SEQFIT_TEST_ALL` is set, as in CI) it fails instead.
+/// Reports a test as left out, bypassing the test harness, which captures the output of passing tests.
+/// Panics instead if no test may be left out (`SEQFIT_TEST_ALL` is set, as in CI).
 pub fn left_out(what: &str) {
     assert!(std::env::var_os("SEQFIT_TEST_ALL").is_none(), "left out: {what}");
     not_here(what);
 }
 
-/// Returns `all` where nothing may be left out, as in CI; else `few`, and says so.
+/// Returns `all` if no test may be left out, as in CI; otherwise reports the reduction and returns `few`.
 pub fn all_or_few(what: &str, all: usize, few: usize) -> usize {
     if std::env::var_os("SEQFIT_TEST_ALL").is_some() {
         return all;
@@ -151,14 +153,14 @@ pub fn all_or_few(what: &str, all: usize, few: usize) -> usize {
     few
 }
 
-/// As [`left_out`], for what a machine cannot have for the asking: a GPU. It never fails.
+/// Like [`left_out`], but never panics: for requirements that cannot simply be installed, such as a GPU.
 pub fn not_here(what: &str) {
     let test = std::thread::current();
     let line = format!("LEFT OUT {}: {what}\n", test.name().unwrap_or("?"));
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// The names of everything in a folder, sorted; also of what is hidden.
+/// Returns the sorted names of all entries in a folder, including hidden ones.
 pub fn listing(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> = entries
@@ -168,7 +170,7 @@ pub fn listing(folder: &Path) -> Vec<String> {
     names
 }
 
-/// An IDX file: magic, sizes, values.
+/// Returns the bytes of an IDX file: magic, sizes, values.
 pub fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, sizes.len() as u8];
     sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
@@ -176,7 +178,7 @@ pub fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A small data set in a folder: `classes` stripes in `height`x`width` images, easy to learn.
+/// Writes a small, easy data set to a folder: `height`x`width` images of stripes in `classes` classes.
 pub fn write_stripes(folder: &Path, height: u32, width: u32, classes: u8) {
     fs::create_dir_all(folder).expect("a folder");
     for (part, each) in [("train", 20u32), ("t10k", 5)] {
@@ -198,8 +200,8 @@ pub fn write_stripes(folder: &Path, height: u32, width: u32, classes: u8) {
     }
 }
 
-/// A folder of pictures as a camera or a pen gives them: circles, squares and triangles, dark on light, 40 of
-/// each, no two of a size.
+/// Writes a folder of pictures like those from a camera or a pen: circles, squares and triangles, dark on
+/// light, 40 of each, all of different sizes.
 pub fn write_shapes(folder: &Path) {
     let inside = |class: usize, y: f64, x: f64| match class {
         0 => x * x + y * y < 0.5,

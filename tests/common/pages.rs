@@ -1,31 +1,31 @@
-//! A page of the documentation: its fenced blocks, and the commands in them.
+//! Parses a documentation page into its fenced blocks and their commands.
 //!
-//! | block | what becomes of it |
+//! | block | how it is tested |
 //! | --- | --- |
-//! | `console` | each line behind `$ ` is run by bash, and what it prints is compared with the lines below it |
-//! | `python` | executed in one interpreter a page; `text` right below is what it must print |
+//! | `console` | bash runs each line after `$ `, and its output is compared with the lines below it |
+//! | `python` | executed in one interpreter per page; a `text` block right below is the expected output |
 //! | `rust` | must be lines of a program in examples/, which cargo compiles and a `console` block runs |
-//! | any other language | not run: a file, a table, an answer |
+//! | any other language | not run: a file, a table, a response |
 //!
-//! `<!-- not run: WHY -->` on the line before a block leaves it out, and the test says so.
+//! `<!-- not run: WHY -->` on the line before a block leaves it out, and the test reports that.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What stands between two fences.
+/// A fenced block.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// The line of its first fence, from 1.
+    /// Line number of its first fence, starting at 1.
     pub line: usize,
     pub language: String,
     pub lines: Vec<String>,
-    /// Why it is not run, if the page says so.
+    /// The page's reason for not running it, if any.
     pub not_run: Option<String>,
-    /// Whether nothing but an empty line is between it and the block before.
+    /// Whether only an empty line separates it from the block before.
     pub follows: bool,
 }
 
-/// The blocks of a page.
+/// Returns the blocks of a page.
 pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
@@ -54,7 +54,7 @@ pub fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// A command of a `console` block, and what the page says that it prints.
+/// A command of a `console` block, with its expected output.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub line: usize,
@@ -62,7 +62,7 @@ pub struct Step {
     pub expected: Vec<String>,
 }
 
-/// The commands of a block.
+/// Returns the commands of a block.
 pub fn steps(block: &Block) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut goes_on = false;
@@ -87,7 +87,7 @@ pub fn steps(block: &Block) -> Vec<Step> {
     steps
 }
 
-/// A program of examples/, which `cargo test` has built.
+/// Returns the path of a program of examples/, which `cargo test` has built.
 pub fn example(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_seqfit")).parent().unwrap().join("examples");
     let (program, source) = (folder.join(name), example_source(name));
@@ -103,7 +103,7 @@ fn example_source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("rs")
 }
 
-/// Whether these lines stand one after the other in a program of examples/, however far they are indented.
+/// Returns whether these lines occur consecutively in a program of examples/, at any indentation.
 pub fn in_an_example(lines: &[String]) -> bool {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let trimmed: Vec<&str> = lines.iter().map(|line| line.trim()).collect();

@@ -1,4 +1,4 @@
-//! Pictures that only one way of preparing them keeps apart, and what a run says about them one by one.
+//! Pictures that are distinguishable under only one way of preparing them, and a run's predictions for each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{left_out, seqfit, succeed};
 
-/// The folder of the real Fashion-MNIST, `None` after saying that the test is left out.
+/// Returns the folder of the real Fashion-MNIST, or `None` after reporting the test as left out.
 pub fn fashion_mnist() -> Option<PathBuf> {
     let own = std::env::var_os("SEQFIT_DATA").map(|data| PathBuf::from(data).join("fashion-mnist"));
     let debian = PathBuf::from("/usr/share/datasets/fashion-mnist");
@@ -20,9 +20,9 @@ pub fn fashion_mnist() -> Option<PathBuf> {
     found
 }
 
-/// Train and test folders of classes that a search for a digit would make alike: a mark at the left or at
-/// the right, and an even gray that is dark or bright. Returns the test pictures in the order in which
-/// `data pack` takes them.
+/// Writes train and test folders of classes that the digit preparation would make identical: a mark on the left
+/// or on the right, and a uniform gray that is dark or bright. Returns the test pictures in the order in
+/// which `data pack` reads them.
 pub fn write_marks(folder: &Path, [height, width]: [u32; 2]) -> Vec<String> {
     let classes: [(&str, u32, u8, u8); 4] = [
         ("bright", 0, 170, 170),
@@ -70,7 +70,7 @@ pub fn save_images(dataset: &Dataset, count: usize, folder: &Path) -> Vec<String
     (0..count.min(dataset.len())).map(save).collect()
 }
 
-/// The class that `home`/run finds likeliest for each test image of its data, by `seqfit evaluate`.
+/// Returns the class that `home`/run predicts for each test image of its data, from `seqfit evaluate`.
 pub fn evaluated(home: &Path) -> Vec<usize> {
     let logits = home.join("logits.npy");
     succeed(seqfit(home).args(["evaluate", "run", "--json", "--logits"]).arg(&logits));
@@ -87,13 +87,13 @@ pub fn evaluated(home: &Path) -> Vec<usize> {
     values.chunks_exact(classes).map(highest).collect()
 }
 
-/// The names of the classes that `seqfit predict` gives, a picture each.
+/// Returns the class names that `seqfit predict` predicts, one per picture.
 pub fn predicted(home: &Path, pictures: &[String], options: &[&str]) -> Vec<String> {
     let mut command = seqfit(home);
-    let said = succeed(command.args(["predict", "run", "--json"]).args(options).args(pictures));
+    let output = succeed(command.args(["predict", "run", "--json"]).args(options).args(pictures));
     let class = |line: &str| {
         let value: Value = serde_json::from_str(line).unwrap();
         value["class"].as_str().unwrap().to_owned()
     };
-    said.stdout.lines().map(class).collect()
+    output.stdout.lines().map(class).collect()
 }

@@ -1,4 +1,4 @@
-//! Python, block after block.
+//! Runs Python block by block.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ pub struct Python {
 }
 
 impl Python {
-    /// Starts it; `data` is where MNIST is, or what stands in for it.
+    /// Starts the interpreter; `data` is the folder of MNIST or of its stand-in.
     pub fn start(mut command: Command, data: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run_pages.py");
         command.arg(script).arg(data).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -20,7 +20,7 @@ impl Python {
         Self { child, answers }
     }
 
-    /// What a block prints; `page` and `line` are where it stands, for errors.
+    /// Runs a block and returns its output; `page` and `line` are its position, for error messages.
     pub fn run(&mut self, code: &str, page: &str, line: usize) -> String {
         let stdin = self.child.stdin.as_mut().unwrap();
         writeln!(stdin, "{}", serde_json::Value::from(code)).unwrap();

@@ -1,16 +1,16 @@
-//! A reader of the documentation, who types what a page says, and looks whether it is so.
+//! A simulated reader of the documentation, who runs a page's commands and compares their output with the page.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::likeness::{Closeness, Figures, agree, updated};
+use super::likeness::{Closeness, Metrics, agree, updated};
 use super::pages::{blocks, example, in_an_example, steps};
 use super::python::Python;
 use super::{idx, not_here};
 
-/// The machine, as pages name it.
+/// Returns the description of this machine as written in the pages.
 pub fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -24,10 +24,10 @@ pub fn machine() -> String {
     format!("{processors} x {name} (family {family}, model {model}), libtorch {libtorch}")
 }
 
-/// The line that says which machine a page's outputs are of.
+/// Prefix of the line that names the machine on which a page's outputs were recorded.
 const RECORDED: &str = "Recorded on: ";
 
-/// A folder to work in, as a reader of the documentation has one.
+/// A reader with an empty working folder.
 pub struct Reader {
     home: tempfile::TempDir,
     python: PathBuf,
@@ -37,8 +37,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader in a new folder. Without MNIST `seqfit train` and `seqfit lr-find` get the built-in digits, made
-    /// as large, in a folder that is called mnist.
+    /// Creates a reader in a new folder. Without MNIST, `seqfit train` and `seqfit lr-find` get the built-in
+    /// digits, enlarged to MNIST's size, in a folder called mnist.
     pub fn new(mnist: Option<PathBuf>, python: PathBuf) -> Self {
         let home = tempfile::tempdir().unwrap();
         let bin = home.path().join("bin");
@@ -89,7 +89,7 @@ impl Reader {
         command
     }
 
-    /// Returns what a command prints, stderr and stdout as they come. It must succeed, unless `fails`.
+    /// Returns a command's stderr and stdout, interleaved. The command must succeed, or fail if `fails`.
     fn run(&mut self, command: &str, fails: bool) -> String {
         let mut command = command.trim_end().to_owned();
         if let Some(rest) = command.strip_prefix("cargo run --release --example ") {
@@ -109,40 +109,40 @@ impl Reader {
         bash.args(["-c", &command]).stdin(Stdio::null());
         let mut child = bash.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
         drop(bash);
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
+        let mut output = String::new();
+        reader.read_to_string(&mut output).unwrap();
         let status = child.wait().unwrap();
-        assert_eq!(status.success(), !fails, "$ {command}\n{said}{status}");
-        said
+        assert_eq!(status.success(), !fails, "$ {command}\n{output}{status}");
+        output
     }
 
-    /// Starts `seqfit serve` on any free port; the page's is 8000.
+    /// Starts `seqfit serve` on a free port; the page shows port 8000.
     fn serve(&mut self, command: &str) -> String {
         let (reader, writer) = std::io::pipe().unwrap();
         let mut bash = self.command(Path::new("bash"));
         bash.args(["-c", &format!("exec {command} --port 0")]).stdin(Stdio::null());
         let child = bash.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
         drop(bash);
-        let mut said = String::new();
+        let mut output = String::new();
         let mut lines = BufReader::new(reader);
         let address = loop {
             let mut line = String::new();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "$ {command}\n{said}");
+            assert!(lines.read_line(&mut line).unwrap() > 0, "$ {command}\n{output}");
             let address =
                 line.trim().strip_prefix("http://").map(|a| a.trim_end_matches('/').to_owned());
-            said += &line;
+            output += &line;
             if let Some(address) = address {
                 break address;
             }
         };
         let shown = format!("127.0.0.1:{}", 8000 + self.servers.len());
-        let said = said.replace(&address, &shown);
+        let output = output.replace(&address, &shown);
         self.servers.push((child, address));
-        said
+        output
     }
 
-    /// Reads a page of docs/, runs what is in it, and compares. With `SEQFIT_DOCS=update` it is written anew
-    /// instead.
+    /// Runs the code of a page of docs/ and compares the output with the page. With `SEQFIT_DOCS=update` the
+    /// page is updated instead.
     pub fn follow(&mut self, path: &Path) {
         let page = fs::read_to_string(path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -153,9 +153,9 @@ impl Reader {
             false => Closeness::Near,
         };
         let mut lines: Vec<String> = page.lines().map(ToOwned::to_owned).collect();
-        // From the end, so that the numbers of the lines before stay.
+        // Applied from the end, so that the numbers of earlier lines stay valid.
         let mut changes: Vec<(usize, usize, Vec<String>)> = Vec::new();
-        let (mut wrong, mut figures) = (Vec::new(), Figures::default());
+        let (mut wrong, mut metrics) = (Vec::new(), Metrics::default());
         let mut python = None;
         let mut printed: Option<String> = None;
         for block in blocks(&page) {
@@ -166,8 +166,8 @@ impl Reader {
                 not_here(&format!("{name}:{}: {why} ({lines} …)", block.line));
                 continue;
             }
-            let mut check = |line: usize, expected: &[String], said: &str| {
-                let found: Vec<String> = said.lines().map(|l| l.trim_end().to_owned()).collect();
+            let mut check = |line: usize, expected: &[String], output: &str| {
+                let found: Vec<String> = output.lines().map(|l| l.trim_end().to_owned()).collect();
                 if update {
                     changes.push((line, expected.len(), updated(expected, &found)));
                 } else if !agree(expected, &found, closeness) {
@@ -175,17 +175,17 @@ impl Reader {
                     wrong.push(format!(
                         "{name}:{line} ({closeness:?}) says\n{expected}\nand it is\n{found}"
                     ));
-                } else if let Err(two) = figures.add(expected, &found, closeness) {
+                } else if let Err(two) = metrics.add(expected, &found, closeness) {
                     wrong.push(format!("{name}:{line}: {two}"));
                 }
             };
             match block.language.as_str() {
                 "console" => {
                     for step in steps(&block) {
-                        // A page that shows an error means it.
+                        // If the page shows an error, the command must fail.
                         let fails = step.expected.iter().any(|line| line.starts_with("error: "));
-                        let said = self.run(&step.command, fails);
-                        check(step.line + step.command.lines().count(), &step.expected, &said);
+                        let output = self.run(&step.command, fails);
+                        check(step.line + step.command.lines().count(), &step.expected, &output);
                     }
                 }
                 "python" => {
@@ -196,8 +196,8 @@ impl Reader {
                     printed = Some(python.run(&code, &name, block.line));
                 }
                 "text" if block.follows => {
-                    if let Some(said) = before {
-                        check(block.line + 1, &block.lines, &said);
+                    if let Some(output) = before {
+                        check(block.line + 1, &block.lines, &output);
                     }
                 }
                 "rust" => {
@@ -221,7 +221,7 @@ impl Reader {
                 *line = format!("{RECORDED}{}", machine());
             }
             fs::write(path, lines.join("\n") + "\n").unwrap();
-            // Pictures that commands of the page have drawn.
+            // Pictures that the page's commands have drawn.
             for picture in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
                 let drawn = self.home.path().join(picture);
                 if !picture.contains('/') && drawn.is_file() {
@@ -235,14 +235,14 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         for (server, _) in &mut self.servers {
-            // It may have ended.
+            // It may have exited already.
             let _ = server.kill();
             let _ = server.wait();
         }
     }
 }
 
-/// A text with the addresses that the servers have in place of those of the page.
+/// Replaces the page's server addresses in a text with the actual ones.
 fn with_servers(text: &str, servers: &[(Child, String)]) -> String {
     let all = servers.iter().enumerate();
     all.fold(text.to_owned(), |text, (number, (_, address))| {
@@ -250,7 +250,7 @@ fn with_servers(text: &str, servers: &[(Child, String)]) -> String {
     })
 }
 
-/// The built-in digits at MNIST's size: each pixel 3 by 3, in the middle of 28 by 28.
+/// Writes the built-in digits at MNIST's size: each pixel becomes 3 by 3, centered in 28 by 28.
 pub fn write_large_digits(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("dataset.toml"), "preparation = \"digit\"\n").unwrap();

@@ -1,4 +1,4 @@
-//! A running `seqfit serve`, and what asks it without being polite.
+//! A running `seqfit serve` and a raw HTTP client that can send malformed requests.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,24 +11,25 @@ use serde_json::Value;
 
 use super::seqfit;
 
-/// Ends with the test.
+/// A server process that is killed on drop.
 pub struct Server {
     child: Child,
     url: String,
 }
 
 impl Server {
-    /// Serves `home`/run on a free port of this machine.
+    /// Serves `home`/run on a free local port.
     pub fn start(home: &Path, options: &[&str]) -> Self {
         let mut command = seqfit(home);
         command.args(["serve", "run", "--port", "0"]).args(options);
-        Self::begin(&mut command, &home.join("serve.err")).unwrap_or_else(|said| panic!("{said}"))
+        Self::begin(&mut command, &home.join("serve.err"))
+            .unwrap_or_else(|stderr| panic!("{stderr}"))
     }
 
-    /// Starts a server by a command, whose stderr goes to a file.
+    /// Starts a server with this command, redirecting its stderr to a file.
     ///
     /// # Errors
-    /// What it says there, if it ends without an address.
+    /// The contents of its stderr, if it exits without printing an address.
     pub fn begin(command: &mut Command, errors: &Path) -> Result<Self, String> {
         let stderr = fs::File::create(errors).expect("a file");
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it starts");
@@ -38,7 +39,7 @@ impl Server {
         let server = Self { child, url: url.trim().to_owned() };
         match url.starts_with("http://") {
             true => Ok(server),
-            false => Err(fs::read_to_string(errors).expect("what it said")),
+            false => Err(fs::read_to_string(errors).expect("its stderr")),
         }
     }
 
@@ -47,7 +48,7 @@ impl Server {
         &self.url
     }
 
-    /// A new connection.
+    /// Opens a new connection.
     pub fn connect(&self) -> TcpStream {
         let address = self.url.trim_start_matches("http://").trim_end_matches('/');
         let stream = TcpStream::connect(address).expect("it listens");
@@ -55,20 +56,20 @@ impl Server {
         stream
     }
 
-    /// Sends bytes and reads to the end of the answer, or of the connection.
+    /// Sends bytes and reads until the response or the connection ends.
     pub fn raw(&self, request: &[u8]) -> Option<Answer> {
         let mut stream = self.connect();
-        // It may have answered, and hung up, before it has read everything.
+        // The server may have responded and hung up before reading everything.
         let _ = stream.write_all(request);
         answer(&mut stream)
     }
 
-    /// Asks politely.
+    /// Sends a well-formed request.
     pub fn ask(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
         self.raw(&request(method, path, kind, body)).expect("an answer")
     }
 
-    /// Bytes of memory that the process has now.
+    /// Returns the bytes of memory that the process uses now.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("a process of Linux");
@@ -83,7 +84,7 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Waits for its end.
+    /// Waits for the process to exit.
     pub fn wait(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
@@ -98,13 +99,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -118,7 +119,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The word for the rule that was broken.
+    /// Returns the name of the violated rule.
     pub fn rule(&self) -> String {
         assert!(self.head.contains("content-type: application/json"), "{self:?}");
         self.json()["error"]["rule"].as_str().unwrap_or_else(|| panic!("{self:?}")).to_owned()
@@ -135,7 +136,7 @@ pub fn request(method: &str, path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Reads one answer; `None` if the connection ended before.
+/// Reads one response; returns `None` if the connection closed first.
 pub fn answer(stream: &mut TcpStream) -> Option<Answer> {
     let mut bytes = Vec::new();
     let mut part = [0; 16 << 10];

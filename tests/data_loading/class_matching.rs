@@ -1,14 +1,14 @@
-//! Wherever two data sets meet, their classes go by name; by place only where there are no names.
+//! Tests that the classes of two data sets are matched by name, and by index only if there are no names.
 
 use std::fs;
 use std::path::Path;
 
 use seqfit::data::{self, ClassMapping, ClassNames, DataError, Dataset, Request};
 
-use crate::common::{Said, idx, run, seqfit, succeed};
+use crate::common::{CommandOutput, idx, run, seqfit, succeed};
 use crate::nowhere;
 
-/// Images of 3x3 in which the row is that of the class in cat, dog, ox; labeled as `names` has them.
+/// Writes 3x3 images in which the lit row is the index of the class in cat, dog, ox; labels index `names`.
 fn write(folder: &Path, names: &[&str], numbered: bool) {
     let all = ["cat", "dog", "ox", "bird"];
     fs::create_dir_all(folder).unwrap();
@@ -32,11 +32,11 @@ fn write(folder: &Path, names: &[&str], numbered: bool) {
 struct Home(tempfile::TempDir);
 
 impl Home {
-    /// With a run `r` that knows cat, dog and ox to 100 %.
+    /// Trains a run `r` that predicts cat, dog and ox with 100 % accuracy.
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         home.write("a", &["cat", "dog", "ox"], false);
-        home.said("train -q --data-dir a --epochs 60 --out r");
+        home.execute("train -q --data-dir a --epochs 60 --out r");
         home
     }
 
@@ -44,19 +44,19 @@ impl Home {
         write(&self.0.path().join(folder), names, numbered);
     }
 
-    fn said(&self, command: &str) -> Said {
+    fn execute(&self, command: &str) -> CommandOutput {
         succeed(seqfit(self.0.path()).args(command.split(' ')))
     }
 
     fn refused(&self, command: &str) -> String {
-        let said = run(seqfit(self.0.path()).args(command.split(' ')));
-        assert_eq!(said.code, 1, "{said:#?}");
-        said.stderr
+        let output = run(seqfit(self.0.path()).args(command.split(' ')));
+        assert_eq!(output.code, 1, "{output:#?}");
+        output.stderr
     }
 
     fn evaluated(&self, more: &str) -> (serde_json::Value, String) {
-        let said = self.said(&format!("evaluate r --json {more}"));
-        (serde_json::from_str(&said.stdout).unwrap(), said.stderr)
+        let output = self.execute(&format!("evaluate r --json {more}"));
+        (serde_json::from_str(&output.stdout).unwrap(), output.stderr)
     }
 }
 
@@ -67,18 +67,18 @@ fn class_names_are_matched_by_name() {
     assert_eq!(own["accuracy"], 1.0);
     home.write("b", &["ox", "cat", "dog"], false);
     for more in ["--data-dir b", "--data-dir b --stream"] {
-        let (other, said) = home.evaluated(more);
-        assert_eq!(other["accuracy"], 1.0, "{said}");
-        // The matrix and the figures stay in the order of the run.
+        let (other, stderr) = home.evaluated(more);
+        assert_eq!(other["accuracy"], 1.0, "{stderr}");
+        // The matrix and the metrics keep the order of the run.
         for key in ["confusion", "classes"] {
             assert_eq!(other[key], own[key]);
         }
-        assert!(said.contains("(ox, cat, dog) are matched by name"), "{said}");
+        assert!(stderr.contains("(ox, cat, dog) are matched by name"), "{stderr}");
     }
     let page = home.0.path().join("r/report.html");
-    home.said("report r --data-dir b");
+    home.execute("report r --data-dir b");
     let text = fs::read_to_string(page).unwrap();
-    assert!(text.contains("b: 100.00 % right"), "the report counts them right");
+    assert!(text.contains("b: 100.00 % accuracy"), "the report counts them right");
 }
 
 #[test]
@@ -90,13 +90,13 @@ fn a_subset_of_the_classes_is_enough() {
     assert_eq!(few["confusion"], serde_json::json!([[15, 0, 0], [0, 0, 0], [0, 0, 15]]));
     let names: Vec<_> = few["classes"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
     assert_eq!(names, ["cat", "dog", "ox"]);
-    // Named in classes.txt, and without an image.
+    // A class named in classes.txt, without images.
     fs::write(home.0.path().join("few/classes.txt"), "ox\ncat\nbird\n").unwrap();
     assert_eq!(home.evaluated("--data-dir few").0["accuracy"], 1.0);
 }
 
 #[test]
-fn a_class_that_the_network_does_not_know_is_an_error() {
+fn class_that_the_network_lacks_is_an_error() {
     let home = Home::new();
     home.write("more", &["dog", "bird", "cat"], false);
     home.write("other", &["bird", "dog"], false);
@@ -113,41 +113,44 @@ fn a_class_that_the_network_does_not_know_is_an_error() {
 }
 
 #[test]
-fn labels_without_names_are_matched_by_place() {
+fn labels_without_names_are_matched_by_index() {
     let home = Home::new();
     home.write("plain", &["cat", "dog", "ox"], true);
-    let (plain, said) = home.evaluated("--data-dir plain");
+    let (plain, stderr) = home.evaluated("--data-dir plain");
     assert_eq!(plain["accuracy"], 1.0);
-    assert!(said.contains("does not name its classes") && said.contains("cat, dog, ox"), "{said}");
+    assert!(
+        stderr.contains("does not name its classes") && stderr.contains("cat, dog, ox"),
+        "{stderr}"
+    );
     home.write("four", &["cat", "dog", "ox", "bird"], true);
     let error = home.refused("evaluate r --data-dir four");
     assert!(error.contains("found 4 in the data (0, 1, 2, 3) and 3 in the network"), "{error}");
-    // The other way round.
-    home.said("train -q --data-dir plain --epochs 60 --out unnamed");
-    let said = home.said("evaluate unnamed --data-dir a");
-    assert!(said.stdout.contains("accuracy 100.00 %"), "{said:#?}");
-    assert!(said.stderr.contains("the network's classes have no names"), "{said:#?}");
+    // And in the other direction.
+    home.execute("train -q --data-dir plain --epochs 60 --out unnamed");
+    let output = home.execute("evaluate unnamed --data-dir a");
+    assert!(output.stdout.contains("accuracy 100.00 %"), "{output:#?}");
+    assert!(output.stderr.contains("the network's classes have no names"), "{output:#?}");
     home.write("few", &["cat", "ox"], false);
     let error = home.refused("evaluate unnamed --data-dir few");
     assert!(error.contains("found 2 in the data (cat, ox) and 3 in the network"), "{error}");
 }
 
 #[test]
-fn training_on_from_a_run_keeps_the_order_of_its_classes() {
+fn init_from_keeps_the_order_of_the_classes_of_the_run() {
     let home = Home::new();
     home.write("b", &["ox", "cat", "dog"], false);
-    home.said("train -q --init-from r --data-dir b --epochs 1 --learning-rate 1e-9 --out n");
-    let said = home.said("evaluate n");
-    assert!(said.stdout.contains("accuracy 100.00 %"), "{said:#?}");
+    home.execute("train -q --init-from r --data-dir b --epochs 1 --learning-rate 1e-9 --out n");
+    let output = home.execute("evaluate n");
+    assert!(output.stdout.contains("accuracy 100.00 %"), "{output:#?}");
     let config = fs::read_to_string(home.0.path().join("n/config.toml")).unwrap();
     assert!(config.contains("classes = [\"cat\", \"dog\", \"ox\"]"), "{config}");
-    // And it can be resumed.
-    home.said("train -q --resume n --epochs 2 --data-dir b --learning-rate 1e-9");
-    assert!(home.said("evaluate n --data-dir a").stdout.contains("accuracy 100.00 %"));
+    // It can also be resumed.
+    home.execute("train -q --resume n --epochs 2 --data-dir b --learning-rate 1e-9");
+    assert!(home.execute("evaluate n --data-dir a").stdout.contains("accuracy 100.00 %"));
 }
 
 #[test]
-fn a_digit_is_a_name_in_a_data_set_that_is_known() {
+fn digits_are_class_names_in_known_data_sets() {
     let digits = data::resolve(&Request::Named(data::DatasetName::Digits), &nowhere(), &mut |_| {});
     let digits = digits.unwrap();
     let names: Vec<String> = ('a'..='j').map(String::from).collect();
@@ -159,7 +162,7 @@ fn a_digit_is_a_name_in_a_data_set_that_is_known() {
 }
 
 #[test]
-fn names_that_look_the_same_are_the_same() {
+fn names_that_look_the_same_are_equal() {
     let names = |names: [&str; 2]| names.map(ToString::to_string).to_vec();
     let network = names(["caf\u{e9}", "ice cream"]);
     let data = names(["ice\u{a0}cream", "cafe\u{301}"]);

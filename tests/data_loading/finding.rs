@@ -1,4 +1,4 @@
-//! The four files are found where people and archives put them, and what is missing is named.
+//! Tests that the four files are found where people and archives put them, and that missing ones are named.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn loads_as_set(folder: &Path) {
 
 /// Kaggle's zip of MNIST has both, for each of the four files.
 #[test]
-fn a_folder_is_not_the_file_beside_it() {
+fn folder_is_not_mistaken_for_the_file_beside_it() {
     let folder = set();
     for name in NAMES {
         let dotted = folder.path().join(name.replace("-idx", ".idx"));
@@ -39,7 +39,7 @@ fn a_folder_is_not_the_file_beside_it() {
     for name in NAMES {
         fs::remove_file(folder.path().join(name.replace("-idx", ".idx"))).unwrap();
     }
-    // The folders alone: the files are in them.
+    // Only the folders: the files are inside them.
     loads_as_set(folder.path());
     let reports = data::verify(&Request::Dir(folder.path().to_owned()), &nowhere()).unwrap();
     assert!(reports.iter().all(data::FileReport::is_right), "{reports:?}");
@@ -49,7 +49,7 @@ fn a_folder_is_not_the_file_beside_it() {
 }
 
 #[test]
-fn names_count_in_any_case() {
+fn file_names_are_matched_in_any_case() {
     let folder = set();
     for name in NAMES {
         let upper = folder.path().join(name.to_uppercase());
@@ -61,7 +61,7 @@ fn names_count_in_any_case() {
 
 #[test]
 #[cfg(unix)]
-fn links_to_files_count_and_broken_ones_are_named() {
+fn links_to_files_are_followed_and_broken_ones_are_named() {
     use std::os::unix::fs::symlink;
     let (folder, files) = (tempfile::tempdir().unwrap(), set());
     for name in NAMES {
@@ -79,22 +79,22 @@ fn links_to_files_count_and_broken_ones_are_named() {
     assert!(error.contains(NAMES[3]) && error.contains("must be an ordinary file"), "{error}");
 }
 
-/// torchvision's `MNIST/raw`, and an archive's own folder.
+/// Covers torchvision's `MNIST/raw`, and the top-level folder of an archive.
 #[test]
 fn the_only_data_set_below_a_folder_is_used_and_named() {
     let home = tempfile::tempdir().unwrap();
     let root = home.path().join("root");
     write_stripes(&root.join("MNIST/raw"), 4, 4, 3);
-    // What macOS leaves in archives is no data set.
+    // The metadata that macOS adds to archives is not a data set.
     write_stripes(&root.join("__MACOSX/raw"), 4, 4, 3);
     let train = ["train", "-q", "--data-dir", "root", "--epochs", "1", "--out", "r"];
-    let said = succeed(seqfit(home.path()).args(train));
-    assert!(said.stderr.contains("note: the files in root/MNIST/raw are used"), "{said:#?}");
+    let output = succeed(seqfit(home.path()).args(train));
+    assert!(output.stderr.contains("note: the files in root/MNIST/raw are used"), "{output:#?}");
     succeed(seqfit(home.path()).args(["evaluate", "r"]));
     succeed(seqfit(home.path()).args(["evaluate", "r", "--data-dir", "root"]));
     succeed(seqfit(home.path()).args(["evaluate", "r", "--data-dir", "root", "--stream"]));
     succeed(seqfit(home.path()).args(["data", "verify", "root"]));
-    // Of two it is for a person to say which.
+    // If there are two, the user must choose.
     write_stripes(&root.join("other"), 4, 4, 3);
     let error = data::load_dir(&root).unwrap_err().to_string();
     for part in
@@ -102,7 +102,7 @@ fn the_only_data_set_below_a_folder_is_used_and_named() {
     {
         assert!(error.contains(part), "{error}");
     }
-    // A folder that has some of the files is the one that was meant, and the cure is named.
+    // A folder with some of the files is assumed to be the intended one, and the error names the cure.
     fs::copy(root.join("other").join(NAMES[0]), root.join(NAMES[0])).unwrap();
     fs::remove_dir_all(root.join("other")).unwrap();
     let error = data::load_dir(&root).unwrap_err().to_string();
@@ -110,29 +110,29 @@ fn the_only_data_set_below_a_folder_is_used_and_named() {
 }
 
 #[test]
-fn evaluation_needs_the_test_files_alone() {
+fn evaluation_needs_only_the_test_files() {
     let home = tempfile::tempdir().unwrap();
-    let said = |arguments: &[&str]| succeed(seqfit(home.path()).args(arguments)).stdout;
+    let stdout_of = |arguments: &[&str]| succeed(seqfit(home.path()).args(arguments)).stdout;
     write_stripes(&home.path().join("all"), 4, 4, 3);
-    said(&["train", "-q", "--data-dir", "all", "--epochs", "5", "--out", "r"]);
-    let own = said(&["evaluate", "r", "--json"]);
+    stdout_of(&["train", "-q", "--data-dir", "all", "--epochs", "5", "--out", "r"]);
+    let own = stdout_of(&["evaluate", "r", "--json"]);
     fs::create_dir(home.path().join("test")).unwrap();
     for name in &NAMES[2..] {
         fs::copy(home.path().join("all").join(name), home.path().join("test").join(name)).unwrap();
     }
-    let alone = said(&["evaluate", "r", "--json", "--data-dir", "test"]);
+    let alone = stdout_of(&["evaluate", "r", "--json", "--data-dir", "test"]);
     assert_eq!(alone.replace("\"test\"", "\"all\""), own);
-    let streamed = said(&["evaluate", "r", "--json", "--data-dir", "test", "--stream"]);
+    let streamed = stdout_of(&["evaluate", "r", "--json", "--data-dir", "test", "--stream"]);
     assert_eq!(streamed, alone);
-    assert!(said(&["report", "r", "--data-dir", "test"]).starts_with("report: "));
+    assert!(stdout_of(&["report", "r", "--data-dir", "test"]).starts_with("report: "));
 
-    said(&["data", "shard", "--data-dir", "all", "--shards", "2", "--out", "shards"]);
+    stdout_of(&["data", "shard", "--data-dir", "all", "--shards", "2", "--out", "shards"]);
     for name in listing(&home.path().join("shards")) {
         if name.starts_with("train-") {
             fs::remove_file(home.path().join("shards").join(name)).unwrap();
         }
     }
-    let shards = said(&["evaluate", "r", "--json", "--data-dir", "shards", "--stream"]);
+    let shards = stdout_of(&["evaluate", "r", "--json", "--data-dir", "shards", "--stream"]);
     assert_eq!(shards.replace("\"shards\"", "\"all\""), own);
 
     fs::create_dir(home.path().join("train")).unwrap();
@@ -141,17 +141,17 @@ fn evaluation_needs_the_test_files_alone() {
     }
     for command in [vec!["evaluate"], vec!["report"], vec!["evaluate", "--stream"]] {
         let command = [command, vec!["r", "--data-dir", "train"]].concat();
-        let said = run(seqfit(home.path()).args(&command));
-        assert_eq!(said.code, 1, "{said:#?}");
-        assert!(said.stderr.contains("needs t10k-images-idx3-ubyte"), "{said:#?}");
+        let output = run(seqfit(home.path()).args(&command));
+        assert_eq!(output.code, 1, "{output:#?}");
+        assert!(output.stderr.contains("needs t10k-images-idx3-ubyte"), "{output:#?}");
     }
-    // To train, both parts are needed.
-    let said = run(seqfit(home.path()).args(["train", "--data-dir", "test", "--out", "n"]));
-    assert!(said.code == 1 && said.stderr.contains("needs train-images"), "{said:#?}");
+    // Training needs both parts.
+    let output = run(seqfit(home.path()).args(["train", "--data-dir", "test", "--out", "n"]));
+    assert!(output.code == 1 && output.stderr.contains("needs train-images"), "{output:#?}");
 }
 
 #[test]
-fn a_known_data_set_is_known_by_its_test_files() {
+fn known_data_set_is_recognized_by_its_test_files() {
     let Some(mnist) = crate::common::mnist() else { return };
     let folder = tempfile::tempdir().unwrap();
     for name in listing(&mnist).iter().filter(|name| name.starts_with("t10k-")) {

@@ -1,4 +1,4 @@
-//! Labels and names as people have them: from 1, with gaps, in files of any editor.
+//! Tests common forms of labels and names: from 1, with gaps, in files from any editor.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use seqfit::data::{self, Request, StreamMemory};
 use crate::common::idx;
 use crate::nowhere;
 
-/// Single pixels with these labels, the test labels being the last.
+/// Writes single-pixel images with these labels; the last ones are the test labels.
 fn write(folder: &Path, train: &[u8], test: &[u8]) {
     for (part, labels) in [("train", train), ("t10k", test)] {
         let file = |what: &str, bytes| fs::write(folder.join(format!("{part}-{what}")), bytes);
@@ -17,7 +17,7 @@ fn write(folder: &Path, train: &[u8], test: &[u8]) {
     }
 }
 
-/// Classes, training labels, notes; the same of data in memory and streamed.
+/// Returns classes, training labels and notes, which must be the same for data in memory and streamed data.
 fn loaded(folder: &Path) -> (Vec<String>, Vec<u8>, Vec<String>) {
     let request = Request::Dir(folder.to_owned());
     let held = data::resolve(&request, &nowhere(), &mut |_| {}).unwrap();
@@ -31,9 +31,9 @@ fn loaded(folder: &Path) -> (Vec<String>, Vec<u8>, Vec<String>) {
     a
 }
 
-/// As EMNIST's letters are.
+/// EMNIST's letters have such labels.
 #[test]
-fn labels_that_begin_at_1_make_no_empty_class() {
+fn labels_starting_at_1_give_no_empty_class() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[1, 2, 3, 3], &[2]);
     let (classes, labels, notes) = loaded(folder.path());
@@ -43,13 +43,13 @@ fn labels_that_begin_at_1_make_no_empty_class() {
     let (classes, labels, notes) = loaded(folder.path());
     assert_eq!((classes, labels), (vec!["a".into(), "b".into(), "c".into()], vec![0, 1, 2, 2]));
     assert!(notes[0].contains("the labels run from 1 to 3"), "{notes:?}");
-    // The test files alone are numbered as with the training labels beside them.
+    // Loaded alone, the test files have the same numbers as with the training labels beside them.
     let request = Request::Dir(folder.path().to_owned());
     let test = data::resolve_test(&request, &nowhere(), &mut |_| {}).unwrap();
     assert_eq!((test.test.label(0), &test.test.classes()[1]), (1, &"b".to_owned()));
     let memory = StreamMemory::default();
     assert_eq!(data::stream_test(&request, &nowhere(), memory).unwrap().test.label(0), 1);
-    // One name too few is still an error.
+    // A missing name is still an error.
     fs::write(folder.path().join("classes.txt"), "a\nb\n").unwrap();
     let error = data::load_dir(folder.path()).unwrap_err().to_string();
     assert!(error.contains("found 2 at sample 1"), "{error}");
@@ -76,7 +76,7 @@ fn test_images_of_one_class_can_be_evaluated() {
 }
 
 #[test]
-fn names_are_read_from_the_files_of_all_editors() {
+fn class_names_are_read_from_files_of_any_editor() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[0, 1], &[0]);
     let utf_16: Vec<u8> =

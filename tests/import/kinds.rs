@@ -1,5 +1,5 @@
-//! Files whose tensors alone do not determine a chain of Dense layers, a kind each: imported as
-//! what they are, or refused with the name of what is left over.
+//! Tests files whose tensors alone do not determine a chain of Dense layers, one kind per test: they
+//! are imported correctly, or refused with the name of the unsupported part.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -12,7 +12,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 use super::common::{run, seqfit};
 use super::fixture;
 
-/// A `.npz` of arrays by name and shape, filled with ones.
+/// Returns a `.npz` of arrays by name and shape, filled with ones.
 fn npz(arrays: &[(&str, &[usize])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
@@ -30,8 +30,8 @@ fn npz(arrays: &[(&str, &[usize])]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-/// Keras's `.h5`: Dense layers in this order, whose biases are 1, 2, …; with a description, if there are
-/// activations.
+/// Returns a Keras `.h5` file with Dense layers in this order, whose biases are 1, 2, …; with a config if
+/// there are activations.
 fn h5(names: &[&str], sizes: &[u64], config: Option<&str>, chunks: bool) -> Vec<u8> {
     let mut file = FileBuilder::new();
     let mut groups = Vec::new();
@@ -71,7 +71,7 @@ fn h5(names: &[&str], sizes: &[u64], config: Option<&str>, chunks: bool) -> Vec<
     file.finish().unwrap()
 }
 
-/// A description of Dense layers, as `model.save` writes it.
+/// Returns a config of Dense layers as written by `model.save`.
 fn config(names: &[&str], sizes: &[u64], activations: &[&str]) -> String {
     let layer = |(i, name): (usize, &&str)| {
         format!(
@@ -100,7 +100,7 @@ fn refusal(bytes: Vec<u8>) -> String {
     network(bytes, &ImportOptions::default()).unwrap_err()
 }
 
-/// The first bias of each Dense layer.
+/// Returns the first bias of each Dense layer.
 fn biases(network: &Network) -> Vec<f32> {
     let mut found: Vec<_> =
         network.weights.iter().filter(|(name, _)| name.ends_with("bias")).collect();
@@ -117,22 +117,22 @@ fn activations(network: &Network) -> Vec<Activation> {
 }
 
 #[test]
-fn a_norm_layers_scale_is_no_bias() {
+fn scale_of_a_norm_layer_is_not_imported_as_a_bias() {
     let home = tempfile::tempdir().unwrap();
     let arrays: [(&str, &[usize]); 4] =
         [("1.weight", &[16, 64]), ("2.weight", &[16]), ("4.weight", &[4, 16]), ("4.bias", &[4])];
     fs::write(home.path().join("norm.npz"), npz(&arrays)).unwrap();
     for more in [&[][..], &["--activation", "relu"]] {
         let import = ["import", "norm.npz", "--out", "r"];
-        let said = run(seqfit(home.path()).args(import).args(more));
-        assert_eq!(said.code, 1, "{said:#?}");
-        assert!(said.stderr.contains("2.weight F32 [16]: a norm layer's scale"), "{said:#?}");
+        let output = run(seqfit(home.path()).args(import).args(more));
+        assert_eq!(output.code, 1, "{output:#?}");
+        assert!(output.stderr.contains("2.weight F32 [16]: a norm layer's scale"), "{output:#?}");
         assert!(!home.path().join("r").exists());
     }
 }
 
 #[test]
-fn layers_of_a_legacy_h5_come_in_the_order_of_layer_names() {
+fn layers_of_a_legacy_h5_are_ordered_by_layer_names() {
     let (names, sizes) =
         (["hidden_one", "hidden_two", "hidden_three", "output"], [64, 16, 16, 16, 4]);
     for chunks in [false, true] {
@@ -143,7 +143,7 @@ fn layers_of_a_legacy_h5_come_in_the_order_of_layer_names() {
 }
 
 #[test]
-fn the_model_config_of_an_h5_is_obeyed() {
+fn model_config_of_an_h5_is_respected() {
     let (names, sizes) = (["zeta", "alpha"], [64, 16, 4]);
     let file = |activations: &[&str]| {
         h5(&names, &sizes, Some(&config(&names, &sizes, activations)), false)
@@ -152,7 +152,7 @@ fn the_model_config_of_an_h5_is_obeyed() {
     assert_eq!(activations(&found), [Activation::Tanh, Activation::Linear]);
     assert_eq!((biases(&found), found.guessed), (vec![1.0, 2.0], false));
     assert_eq!(found.spec.input_shape, [64]);
-    // An unknown layer is named, with or without an activation given; a network is not an activation.
+    // An unknown layer is named, with or without a given activation; a nested network is not an activation.
     let strange = file(&["elu", "linear"]);
     let wanted = ImportOptions { activation: Some(Activation::Relu), ..ImportOptions::default() };
     let error = network(strange.clone(), &wanted).unwrap_err();
@@ -182,7 +182,7 @@ fn neighbors_in_a_sequential_have_no_activation_between_them() {
 }
 
 #[test]
-fn only_a_file_that_is_cut_is_called_not_whole() {
+fn only_a_truncated_file_is_reported_as_incomplete() {
     let whole = |name: &str| fs::read(fixture(name)).unwrap();
     for name in ["state_dict.pt", "plain.safetensors", "named.npz", "legacy.h5", "network.keras"] {
         let mut bytes = whole(name);
@@ -194,7 +194,7 @@ fn only_a_file_that_is_cut_is_called_not_whole() {
         );
     }
     let packed = {
-        // Two places say how a record is packed: 12 is bzip2.
+        // Two fields state a record's compression method: 12 is bzip2.
         let mut bytes = npz(&[("0.weight", &[2, 2])]);
         let central = bytes.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
         (bytes[8], bytes[central + 10]) = (12, 12);
@@ -214,7 +214,7 @@ fn only_a_file_that_is_cut_is_called_not_whole() {
         ("a gzip", b"\x1f\x8b\x08\0\0\0\0\0".to_vec(), "packed by gzip"),
         ("chunks", chunked, "lies in chunks"),
         ("bytes after the end", trailing, "damaged"),
-        ("a web page", b"<!DOCTYPE html>".to_vec(), "no file of weights"),
+        ("a web page", b"<!DOCTYPE html>".to_vec(), "not a file of weights"),
     ] {
         let error = Imported::from_bytes(bytes).unwrap_err().to_string();
         assert!(error.contains(message) && !error.contains("not a whole"), "{what}: {error}");

@@ -1,23 +1,23 @@
-//! How much memory a process may still take.
+//! The memory that a process may still allocate.
 
 use serde::Serialize;
 
-/// Peak of the tutorial on MNIST (README, "Speed").
+/// Peak of the tutorial on MNIST (docs/speed.md, "The whole command").
 const NEEDED: u64 = 200 << 20;
 
-/// Memory in bytes; what the system does not say is left out.
+/// Memory in bytes; `None` for what the system does not report.
 #[derive(Debug, Serialize)]
 pub struct Memory {
     /// Available on the machine.
     pub available_bytes: Option<u64>,
-    /// Left to the container or service, by its control group.
+    /// Left for the container or service within the limit of its control group.
     pub limit_bytes: Option<u64>,
-    /// The most addresses that a process may have (`ulimit -v`).
+    /// Limit on the address space of a process (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
 }
 
 impl Memory {
-    /// Reads it from the system.
+    /// Reads the values from the system.
     pub fn read() -> Self {
         Self {
             available_bytes: text("/proc/meminfo").and_then(|text| available(&text)),
@@ -26,7 +26,7 @@ impl Memory {
         }
     }
 
-    /// Says what is too little for training on MNIST, with the cure.
+    /// Returns the problem and its fix if the memory is too little for training on MNIST.
     pub fn problem(&self) -> Option<String> {
         let (left, whose, cure) = match (self.available_bytes, self.limit_bytes) {
             (available, Some(limit)) if available.is_none_or(|available| limit < available) => {
@@ -55,7 +55,7 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(kib << 10)
 }
 
-/// Memory left within the tightest limit, from this process's control group (version 2) up.
+/// Returns the memory left within the tightest limit, from this process's control group (version 2) upward.
 fn control_group() -> Option<u64> {
     let groups = text("/proc/self/cgroup")?;
     let own =

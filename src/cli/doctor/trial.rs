@@ -1,4 +1,4 @@
-//! The steps of `seqfit train`, each tried in small.
+//! The steps of `seqfit train`, each tried on a small scale.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use seqfit::{Activation, Device, FitConfig, History, Sequential};
 
 /// Size of a run of the tutorial: the newest checkpoints, the weights twice, and the rest.
 const RUN_BYTES: u64 = 10 << 20;
-/// Images of the training that is tried: one batch.
+/// Images in the tried training: one batch.
 const BATCH: usize = 32;
 
 /// A network that was trained on a batch, and its data.
@@ -24,7 +24,7 @@ pub struct Trained {
 /// Trains the tutorial's network on one batch of the built-in digits.
 ///
 /// # Errors
-/// What libtorch says, or a device that cannot be used.
+/// Errors of libtorch, or a device that cannot be used.
 pub fn train(device: Device) -> anyhow::Result<Trained> {
     let request = Request::Named(DatasetName::Digits);
     let locations = Locations { data: None, cache: None, mirrors: None };
@@ -42,18 +42,18 @@ pub fn train(device: Device) -> anyhow::Result<Trained> {
     Ok(Trained { data, fit, model, history })
 }
 
-/// Looks for the data of a training without options, and tries to download it if it is not here.
+/// Looks for the data of a training without options, and tries to download it if it is not on this machine.
 ///
 /// # Errors
-/// As [`data::dry_run`].
+/// Same as [`data::dry_run`].
 pub fn data(locations: &Locations) -> Result<DryRun, data::DataError> {
     data::dry_run(DatasetName::Mnist, locations)
 }
 
-/// Writes a run as `train` does, into the folder that it puts runs into, and removes it.
+/// Writes a run as `train` does, into the folder where `train` puts runs, and removes it.
 ///
 /// # Errors
-/// A folder that cannot be written or has too little room, with the cure.
+/// A folder that cannot be written or has too little space, with the fix.
 pub fn write_run(runs: &Path, trained: Option<&Trained>) -> anyhow::Result<()> {
     try_writing(runs, trained).map_err(|error| {
         let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
@@ -95,7 +95,7 @@ impl Trained {
         Ok(())
     }
 
-    /// Checkpoints come while a network is trained, so a copy is trained once more.
+    /// Writes checkpoints. They are written during training, so a copy of the network is trained once more.
     fn try_checkpoints(&self, run: &Run) -> anyhow::Result<()> {
         let (folder, identity) = (run.checkpoints_path(), run.identity()?);
         let config = run.config().checkpoints;
@@ -109,7 +109,7 @@ impl Trained {
     }
 }
 
-/// A folder that is made if it is not there, and then removed again, if it is empty by then.
+/// A folder that is created if it does not exist; in that case it is removed on drop if it is empty.
 struct MadeFolder(Option<PathBuf>);
 
 impl MadeFolder {
@@ -122,7 +122,7 @@ impl MadeFolder {
 
 impl Drop for MadeFolder {
     fn drop(&mut self) {
-        // A training may have begun in it.
+        // Removal fails, as it should, if a training has started in the folder meanwhile.
         self.0.iter().for_each(|path| drop(fs::remove_dir(path)));
     }
 }

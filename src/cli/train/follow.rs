@@ -1,4 +1,4 @@
-//! A training as the ranks behind rank 0 see it: they write and print nothing.
+//! Training on the ranks other than 0, which write and print nothing.
 
 use std::process::ExitCode;
 
@@ -13,18 +13,18 @@ use super::super::ranks::Ranks;
 use super::super::signals::Signals;
 use super::Args;
 
-/// What rank 0 is about to do.
+/// The plan that rank 0 broadcasts before it trains.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Plan {
-    /// Nothing: the run has come to its end.
+    /// Do nothing: the run is finished.
     Nothing,
-    /// To train a run with this config.
+    /// Train a run with this config.
     Train(Box<RunConfig>),
 }
 
 /// Trains with rank 0.
 pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
-    // Launchers hand a signal to all ranks. Rank 0 answers it, and this one goes on until it is told.
+    // Launchers pass a signal to all ranks. Rank 0 handles it, and this rank continues until rank 0 stops it.
     let _signals = Signals::watch()?;
     let group = ranks.group();
     let Plan::Train(plan) = broadcast_object(group, Plan::Nothing)? else {
@@ -40,7 +40,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let base = if goes_on { plan.fit.clone() } else { FitConfig::default() };
     let mut fit = args.fit.over(&base, device.is_cuda())?;
     if goes_on && args.fit.epochs.is_none() {
-        // A recipe's epochs are those of a training that begins.
+        // A recipe's epochs apply only to new trainings.
         fit.epochs = plan.fit.epochs;
     }
     let request = match (args.data.request(), &plan.data.source) {
@@ -55,7 +55,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     }
     let stream = stream.or(plan.data.stream.filter(|_| goes_on));
     let data = loading::silent(&request, stream)?;
-    // What rank 0 made of its classes is in the plan.
+    // The plan has the classes as rank 0 has matched them.
     let data = match (goes_on, args.init_from.is_some()) {
         (true, _) => data.as_trained(&plan.data.classes, plan.data.source.as_ref())?,
         (false, true) => data.for_network(loading::names_of(&plan.data))?,
@@ -69,14 +69,14 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let fit = for_this_machine(fit, args);
     agree_on_test(group, &data.test)?;
     model.resume_distributed(group, None, &data.train, &fit, &mut [])?;
-    // Whether it has come to the test.
+    // Rank 0 broadcasts whether the test set is evaluated.
     if broadcast_object(group, false)? {
         model.evaluate_distributed(group, &data.test)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Checks that all ranks have the same test data, before they train for hours; the rest training itself checks.
+/// Checks that all ranks have the same test data, before they train for hours; training checks everything else itself.
 pub(super) fn agree_on_test(group: &dyn Group, test: &Dataset) -> anyhow::Result<()> {
     match group.size() {
         1 => Ok(()),
@@ -84,7 +84,7 @@ pub(super) fn agree_on_test(group: &dyn Group, test: &Dataset) -> anyhow::Result
     }
 }
 
-/// With no more threads than are there for each of several processes, whatever the run began with.
+/// Limits the threads to those available to each of several processes, even if the run began with more.
 pub(super) fn for_this_machine(fit: FitConfig, args: &Args) -> FitConfig {
     if !args.ranks.distributed || args.fit.threads.is_some() {
         return fit;

@@ -1,4 +1,4 @@
-//! What ends a training from outside: signals, and the time that it may take.
+//! Interruption of a training from outside: signals, and a time limit.
 
 use std::io;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Plan, Training}
 
 use crate::cli::signals::Signals;
 
-/// Interrupts the training after the batch, or the validation, during which a signal came or the time ran
+/// Interrupts the training after the batch, or the validation, during which a signal was received or the time ran
 /// out. A second signal ends the process at once.
 pub struct Interruption {
     signals: Signals,
@@ -20,23 +20,23 @@ pub struct Interruption {
 }
 
 impl Interruption {
-    /// Watches from here on.
+    /// Starts watching for signals.
     pub fn watch(deadline: Option<Instant>) -> io::Result<Self> {
         let signals = Signals::watch()?;
         Ok(Self { signals, deadline, stopped: false, batch: 0, epochs: 0 })
     }
 
-    /// The signal that came, if one did: its number and name.
+    /// Returns the number and name of the received signal, if any.
     pub fn signal(&self) -> Option<(i32, &'static str)> {
         self.signals.first()
     }
 
-    /// Whether the training was interrupted.
+    /// Returns whether the training was interrupted.
     pub fn stopped(&self) -> bool {
         self.stopped
     }
 
-    /// How many batches of the next epoch were trained.
+    /// Returns the number of batches of the next epoch that were trained.
     pub fn batch(&self) -> usize {
         self.batch
     }

@@ -1,8 +1,7 @@
-//! `seqfit train --seeds N`: the same training with several seeds, and what their figures have in
-//! common.
+//! `seqfit train --seeds N`: runs the same training with several seeds, and reports statistics of their metrics.
 //!
-//! Each seed is a run of its own in a process of its own, as many side by side as their threads leave
-//! room for. The same command again goes on with what is not finished.
+//! Each seed is a separate run in a separate process; the number of processors divided by the threads of a run
+//! limits how many run at the same time. The same command again resumes the unfinished runs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ use super::super::output::{self, Usage, print_status};
 use super::interruption::Interruption;
 use super::{Args, start};
 
-/// Options that the runs get from here, and whether a value follows.
+/// Options that are set here for each run, and whether a value follows.
 const OWN: [(&str, bool); 7] = [
     ("--seeds", true),
     ("--seed", true),
@@ -29,7 +28,7 @@ const OWN: [(&str, bool); 7] = [
     ("--quiet", false),
 ];
 
-/// What several seeds gave.
+/// The results of several seeds.
 #[derive(Debug, Serialize)]
 struct Report {
     seeds: Vec<Seed>,
@@ -48,11 +47,11 @@ struct Seed {
     seconds: f64,
 }
 
-/// A figure over the seeds.
+/// Statistics of a metric over the seeds.
 #[derive(Debug, PartialEq, Serialize)]
 struct Spread {
     mean: f64,
-    /// Of the sample: divided by n - 1.
+    /// Standard deviation of the sample: divided by n - 1.
     standard_deviation: f64,
     min: f64,
     max: f64,
@@ -61,7 +60,7 @@ struct Spread {
 }
 
 impl Spread {
-    /// Of two values or more.
+    /// Returns the statistics of two or more values.
     fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -78,8 +77,8 @@ impl Spread {
     }
 }
 
-/// The 97.5 % quantile of Student's t distribution for some degrees of freedom, at least 1; from any
-/// table of it.
+/// Returns the 97.5 % quantile of Student's t distribution for at least one degree of freedom, from a standard
+/// table.
 fn student(degrees: usize) -> f64 {
     const TABLE: [f64; 30] = [
         12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
@@ -114,14 +113,14 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
         }
         None => (device::all_threads() / fit.step_threads()).max(1),
     };
-    // The number of threads changes nothing for the engine that takes as many as it finds.
+    // The number of threads does not change the result of engines that by default use all threads.
     let threads = (fit.engine != Engine::Autograd && fit.threads.is_none())
         .then(|| (device::all_threads() / side_by_side).max(1))
         .filter(|_| !args.device.is_cuda());
     let mut waiting: std::collections::VecDeque<u64> = (first..=last).collect();
     let mut running: Vec<(u64, Child)> = Vec::new();
     let interruption = Interruption::watch(None)?;
-    let mut handed_on = false;
+    let mut signal_sent = false;
     let mut failed = None;
     while !running.is_empty() || !waiting.is_empty() && failed.is_none() {
         if running.len() < side_by_side
@@ -132,9 +131,9 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             continue;
         }
         std::thread::sleep(Duration::from_millis(20));
-        if let Some((number, name)) = interruption.signal().filter(|_| !handed_on) {
-            handed_on = true;
-            running.iter().for_each(|(_, child)| hand_on(name, child));
+        if let Some((number, name)) = interruption.signal().filter(|_| !signal_sent) {
+            signal_sent = true;
+            running.iter().for_each(|(_, child)| send_signal(name, child));
             failed = failed.or(Some((first, 128 + number)));
         }
         let mut still = Vec::new();
@@ -143,10 +142,10 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
                 None => still.push((seed, child)),
                 Some(status) if status.success() => {
                     if !args.quiet {
-                        tell_of(&out, seed)?;
+                        print_seed(&out, seed)?;
                     }
                 }
-                // The others come to an end that they can be gone on from.
+                // The other runs end in a state that they can be resumed from.
                 Some(status) => failed = failed.or(Some((seed, status.code().unwrap_or(1)))),
             }
         }
@@ -155,21 +154,21 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
     if let Some((seed, code)) = failed {
         let what = match interruption.signal() {
             Some((_, name)) => format!("interrupted by {name}"),
-            None => format!("seed {seed} did not come to its end"),
+            None => format!("seed {seed} did not finish"),
         };
-        print_status(format_args!("{what}; the same command with --out {} goes on", out.display()));
+        print_status(format_args!("{what}; the same command with --out {} resumes", out.display()));
         return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     let seeds = (first..=last).map(|seed| finished(&out, seed)).collect::<anyhow::Result<_>>()?;
     conclude(args, &out, seeds, started.elapsed().as_secs_f64())
 }
 
-/// Sends a signal to a run, which ends it in good order.
-fn hand_on(name: &str, child: &Child) {
+/// Sends a signal to a run, which makes it stop cleanly.
+fn send_signal(name: &str, child: &Child) {
     let signal = name.trim_start_matches("SIG");
     let pid = child.id().to_string();
     if let Err(error) = Command::new("kill").args(["-s", signal, &pid]).status() {
-        print_status(format_args!("warning: process {pid} could not be told of {name}: {error}"));
+        print_status(format_args!("warning: {name} could not be sent to process {pid}: {error}"));
     }
 }
 
@@ -177,11 +176,11 @@ fn folder(out: &Path, seed: u64) -> PathBuf {
     out.join(format!("seed-{seed}"))
 }
 
-/// The command line of this process with other seeds and places.
+/// Starts a process with this process's command line, for one seed and folder.
 fn spawn(folder: &Path, seed: u64, threads: Option<usize>) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
     command.args(others(std::env::args_os().skip(1)));
-    // What has begun goes on, and is refused if the settings are others.
+    // A run that exists is resumed, and is refused if the settings differ.
     match Run::open(folder).is_ok() {
         true => command.arg("--resume").arg(folder),
         false => command.arg("--out").arg(folder),
@@ -191,13 +190,13 @@ fn spawn(folder: &Path, seed: u64, threads: Option<usize>) -> anyhow::Result<Chi
         command.args(["--threads", &threads.to_string()]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    // Out of the terminal's reach: being told of a signal by it and by us would end a run at once.
+    // In its own process group: a signal from the terminal as well as from this process would end a run at once.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.spawn().context("a run of its own cannot be started")
+    command.spawn().context("the process of a run cannot be started")
 }
 
-/// `arguments` without those in [`OWN`].
+/// Returns `arguments` without those in [`OWN`].
 fn others(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut kept = Vec::new();
     let mut skip = false;
@@ -221,13 +220,13 @@ fn others(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 
 fn finished(out: &Path, seed: u64) -> anyhow::Result<Seed> {
     let run = folder(out, seed);
-    let result = Run::open(&run)?.result().with_context(|| {
-        format!("{} has no result: the same command goes on with it", run.display())
-    })?;
+    let result = Run::open(&run)?
+        .result()
+        .with_context(|| format!("{} has no result: the same command resumes it", run.display()))?;
     Ok(Seed { seed, run, test: result.test, seconds: result.seconds })
 }
 
-fn tell_of(out: &Path, seed: u64) -> anyhow::Result<()> {
+fn print_seed(out: &Path, seed: u64) -> anyhow::Result<()> {
     let Seed { test: Figures { loss, accuracy, .. }, seconds, .. } = finished(out, seed)?;
     let percent = 100.0 * accuracy;
     print_status(format_args!(
@@ -248,7 +247,7 @@ fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::
     if args.json {
         output::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else if !args.quiet {
-        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        let percent = |fraction: f64| format!("{:.2}", 100.0 * fraction);
         let Spread { mean, standard_deviation, min, max, interval: [low, high] } = report.accuracy;
         output::print(&format!(
             "test accuracy of {} seeds: mean {} %, standard deviation {}, {} to {}; 95 % interval of the \
@@ -270,10 +269,10 @@ fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::
 mod tests {
     use super::*;
 
-    /// R: x <- c(97.6, 97.2, 97.9); t.test(x) says mean 97.56667, 95 % interval 96.69430 to 98.43903;
-    /// sd(x) says 0.3511885.
+    /// R: x <- c(97.6, 97.2, 97.9); t.test(x) gives mean 97.56667, 95 % interval 96.69430 to 98.43903;
+    /// sd(x) gives 0.3511885.
     #[test]
-    fn spreads_are_those_of_statistics_programs() {
+    fn spread_matches_r() {
         let spread = Spread::of(&[97.6, 97.2, 97.9]);
         let close = |a: f64, b: f64| (a - b).abs() < 2e-4;
         assert!(close(spread.mean, 97.56667) && close(spread.standard_deviation, 0.3511885));
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runs_get_everything_but_what_is_set_here() {
+    fn runs_get_all_arguments_except_those_set_per_seed() {
         let given = "train --seeds 5 --epochs 3 --seed=2 --out x -q --json --lr-x --seedling 3";
         let kept = others(given.split(' ').map(OsString::from));
         assert_eq!(kept, ["train", "--epochs", "3", "--lr-x", "--seedling", "3"]);

@@ -1,5 +1,4 @@
-//! The options that decide a run, laid over what it begins with: the tutorial's recipe, or the
-//! config of the run that goes on.
+//! The options that define a run, applied to a base: the tutorial's recipe, or the config of the resumed run.
 
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -21,109 +20,109 @@ use super::super::output::Usage;
 
 #[derive(Debug, clap::Args)]
 pub struct FitOptions {
-    /// Settings to begin with, which other options change: tutorial, ten, fast99, best or a .toml file (see
+    /// Settings to start with, which other options override: tutorial, ten, fast99, best or a .toml file (see
     /// seqfit recipe) [default: tutorial]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<PathBuf>,
     #[command(flatten)]
     optimizer: OptimizerOptions,
-    /// Passes over the training set, those of a run that goes on included [default: 10]
+    /// Passes over the training set, including those that a resumed run has already made [default: 10]
     #[arg(long, value_name = "N", value_parser = options::count)]
     pub epochs: Option<NonZeroUsize>,
-    /// Samples a step [default: 32]
+    /// Samples per step [default: 32]
     #[arg(long, value_name = "N", value_parser = options::count)]
     batch_size: Option<NonZeroUsize>,
-    /// Cross-entropy with class numbers (sparse) or one-hot vectors (categorical): the same figures
+    /// Cross-entropy with class indices (sparse) or one-hot vectors (categorical); both give the same values
     /// [default: sparse]
     #[arg(long, value_enum)]
     loss: Option<LossName>,
-    /// Share of the training set, drawn by the seed from every class, to validate on after each
+    /// Fraction of the training set, drawn by the seed from every class, to validate on after each
     /// epoch [default: 0]
-    #[arg(long, value_name = "SHARE", value_parser = options::share)]
+    #[arg(long, value_name = "FRACTION", value_parser = options::share)]
     validation_split: Option<f64>,
-    /// Decides weights, order, validation split and dropout [default: 0]
+    /// Seed of the initial weights, sample order, validation split and dropout [default: 0]
     #[arg(long, value_name = "N", value_parser = options::seed)]
     seed: Option<u64>,
-    /// What computes the steps: libtorch's autograd for every network and device; fused for stacks of Dense
-    /// layers on the CPU or graph on a GPU, several times as fast; auto takes these where it can
+    /// Engine that computes the training steps: autograd (libtorch's) for every network and device; fused for
+    /// stacks of Dense layers on the CPU or graph on a GPU, several times as fast; auto uses these where it can
     /// [default: auto]
     #[arg(long, value_enum)]
     engine: Option<EngineName>,
-    /// What a step multiplies: f32; tf32 on a GPU; or bf16, from f32 weights. Wide layers are faster with
+    /// Precision of the matrix products: f32; tf32 on a GPU; or bf16, from f32 weights. Wide layers are faster with
     /// tf32 and bf16, small networks are not [default: f32]
     #[arg(long, value_enum)]
     precision: Option<PrecisionName>,
-    /// Threads of a step on the CPU [default: all; with autograd 1 for small batches]
+    /// Threads per training step on the CPU [default: all; with autograd 1 for small batches]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// The learning rate's course: constant, step, cosine or one-cycle, its numbers behind a colon as in
+    /// Learning-rate schedule: constant, step, cosine or one-cycle, its numbers after a colon as in
     /// one-cycle:warm_up=0.15 [default: constant]
     #[arg(long, value_name = "NAME[:KEY=X,…]", value_parser = options::named_numbers)]
     schedule: Option<Numbers>,
-    /// The share of each target that is spread over all classes [default: 0]
-    #[arg(long, value_name = "SHARE", value_parser = options::share)]
+    /// Fraction of each target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "FRACTION", value_parser = options::share)]
     label_smoothing: Option<f64>,
-    /// The largest norm of all gradients together; larger ones are scaled down
+    /// Maximum norm of all gradients together; larger gradients are scaled down
     #[arg(long, value_name = "X", value_parser = options::positive)]
     clip_norm: Option<f64>,
-    /// Validate and end with a moving average of the weights, of this decay a step
+    /// Validate and end with a moving average of the weights, with this decay per step
     #[arg(long, value_name = "DECAY", value_parser = options::share)]
     ema: Option<f64>,
-    /// Deform training images anew in every epoch, by up to rotation (degrees), scale and shear
-    /// (shares), shift and elastic (pixels of 28 by 28): rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
+    /// Deform training images differently in every epoch, by up to rotation (degrees), scale and shear
+    /// (fractions), shift and elastic (pixels of 28 by 28): rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
     #[arg(long, value_name = "KEY=X,…", value_parser = options::numbers)]
     augment: Option<Numbers>,
-    /// When the loss is NaN or infinite: stop with an error, or begin the epoch again with half the
-    /// learning rate, at most 3 times [default: stop]
+    /// When the loss is NaN or infinite: stop with an error, or restart the epoch with half the learning
+    /// rate, at most 3 times [default: stop]
     #[arg(long, value_enum)]
     on_nan: Option<OnNanName>,
 }
 
 #[derive(Debug, clap::Args)]
 struct OptimizerOptions {
-    /// How gradients become new weights [default: adam]
+    /// Optimizer that updates the weights [default: adam]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerName>,
-    /// Width of a step [default: 0.001, with sgd 0.01]
+    /// Learning rate: step size of the optimizer [default: 0.001, with sgd 0.01]
     #[arg(long, value_name = "X", value_parser = options::positive)]
     learning_rate: Option<f64>,
-    /// Of sgd and rmsprop [default: 0]
+    /// Momentum of sgd and rmsprop [default: 0]
     #[arg(long, value_name = "X", value_parser = options::share)]
     momentum: Option<f64>,
     /// Nesterov's method, for sgd with momentum
     #[arg(long)]
     nesterov: bool,
-    /// Of adamw, decoupled from the gradient [default: 0.004]
+    /// Weight decay of adamw, decoupled from the gradient [default: 0.004]
     #[arg(long, value_name = "X", value_parser = options::not_negative)]
     weight_decay: Option<f64>,
 }
 
-/// What watches the training, by the names that Keras people know.
+/// Options of the callbacks, named as in Keras.
 #[derive(Debug, clap::Args)]
 pub struct CallbackOptions {
-    /// The figure that callbacks watch: loss, accuracy, val_loss or val_accuracy [default: val_loss
+    /// The metric that callbacks monitor: loss, accuracy, val_loss or val_accuracy [default: val_loss
     /// with a validation split, else loss]
     #[arg(long, value_name = "METRIC")]
     monitor: Option<Metric>,
-    /// End the training when the figure has not become better for N epochs
+    /// End the training when the metric does not improve for N epochs
     #[arg(long, value_name = "N", value_parser = options::whole)]
     early_stopping: Option<usize>,
-    /// What counts as better for early stopping: a change by more than X [default: 0]
+    /// Minimum improvement for early stopping: a change by more than X [default: 0]
     #[arg(long, value_name = "X", value_parser = options::not_negative, requires = "early_stopping")]
     min_delta: Option<f64>,
-    /// End with the weights of the best epoch, not of the last
+    /// End with the weights of the best epoch instead of the last
     #[arg(long, requires = "early_stopping")]
     restore_best: bool,
-    /// Lower the learning rate when the figure has not become better for N epochs
+    /// Reduce the learning rate when the metric does not improve for N epochs
     #[arg(long, value_name = "N", value_parser = options::whole)]
     reduce_lr: Option<usize>,
-    /// What the learning rate is then multiplied by [default: 0.1]
+    /// Factor that --reduce-lr multiplies the learning rate by [default: 0.1]
     #[arg(long, value_name = "X", value_parser = options::share, requires = "reduce_lr")]
     reduce_lr_factor: Option<f64>,
-    /// The least learning rate that it is lowered to [default: 0]
+    /// Lower bound of the learning rate for --reduce-lr [default: 0]
     #[arg(long, value_name = "X", value_parser = options::not_negative, requires = "reduce_lr")]
     min_learning_rate: Option<f64>,
-    /// How many of the newest checkpoints are kept; the best by validation is kept besides
+    /// Number of newest checkpoints to keep, in addition to the best by validation
     /// [default: 3]
     #[arg(long, value_name = "N", value_parser = options::count)]
     keep: Option<NonZeroUsize>,
@@ -230,7 +229,7 @@ impl OptimizerOptions {
 }
 
 impl FitOptions {
-    /// An option that was given and that a learning rate test has no use for.
+    /// Returns an option that was given but does not apply to a learning rate test.
     pub fn unsupported_by_lr_find(&self) -> Option<&'static str> {
         [
             (self.epochs.is_some(), "--epochs"),
@@ -244,10 +243,10 @@ impl FitOptions {
         .find_map(|(given, option)| given.then_some(option))
     }
 
-    /// Says which pictures the recipe was tuned for, if the data is not known to be of these.
+    /// Returns a note on the pictures that the recipe was tuned for, if the data is not known to be of that kind.
     pub fn note_on_recipe(&self, data: &Source) -> anyhow::Result<Option<String>> {
         let recipe = self.recipe.as_deref().map(load_recipe).transpose()?;
-        let Some((name, pictures)) = recipe.and_then(|own| Some((own.name, own.tuned_for?))) else {
+        let Some((name, pictures)) = recipe.and_then(|r| Some((r.name, r.tuned_for?))) else {
             return Ok(None);
         };
         let known = data.name.parse().is_ok_and(|name: DatasetName| match pictures {
@@ -264,13 +263,13 @@ impl FitOptions {
         }))
     }
 
-    /// `base` with what was asked for.
+    /// Returns `base` with the recipe and the given options applied.
     pub fn over(&self, base: &FitConfig, cuda: bool) -> anyhow::Result<FitConfig> {
         let base = &match &self.recipe {
             None => base.clone(),
             Some(recipe) => {
                 let fit = load_recipe(recipe)?.fit;
-                // What no recipe of ours says is the run's own.
+                // No built-in recipe sets these: they stay the run's own unless a recipe file sets them.
                 let own = FitConfig::default();
                 FitConfig {
                     seed: if fit.seed == own.seed { base.seed } else { fit.seed },
@@ -342,7 +341,7 @@ impl FitOptions {
     }
 }
 
-/// `base` with some of its numbers replaced, as `option` says.
+/// Returns `base` with some of its numbers replaced; errors name `option`.
 pub fn over<T>(base: &T, numbers: Option<&Numbers>, option: &str) -> Result<T, Usage>
 where
     T: Copy + Serialize + for<'a> Deserialize<'a>,
@@ -351,13 +350,13 @@ where
     overlay(base, numbers.clone()).map_err(|message| Usage(format!("{option}: {message}")))
 }
 
-/// A recipe by its name, or from a file if it looks like one.
+/// Loads a recipe by its name, or from a file if `recipe` looks like a path.
 pub fn load_recipe(recipe: &Path) -> anyhow::Result<Recipe> {
     let name = recipe.display().to_string();
     if recipe.extension().is_none() && recipe.components().count() == 1 {
         return Ok(Recipe::named(&name).map_err(|error| Usage(error.to_string()))?);
     }
-    // A recipe has a few lines; whatever is longer is something else.
+    // A recipe has a few lines; a longer file is something else.
     let mut text = String::new();
     std::fs::File::open(recipe)
         .and_then(|file| file.take(1 << 16).read_to_string(&mut text))
@@ -366,7 +365,7 @@ pub fn load_recipe(recipe: &Path) -> anyhow::Result<Recipe> {
 }
 
 impl CallbackOptions {
-    /// `base` with what was asked for, in a training that validates or not.
+    /// Returns the given configs with the given options applied, for a training with or without validation.
     pub fn over(
         &self,
         (callbacks, checkpoints): (&CallbackConfig, &CheckpointConfig),

@@ -1,4 +1,4 @@
-//! What a training starts from: nothing, or a run that has begun.
+//! The start of a training: a new run, or an existing run that is resumed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use super::super::output::print_status;
 use super::timing::Timing;
 use super::{Args, Job, RUNS, RunCallbacks};
 
-/// A new run. Everything that can be wrong is found before the first epoch, and before the folder is
-/// made.
+/// Creates a new run. All possible errors are found before the first epoch, and before the folder is
+/// created.
 pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<Job> {
     let trial = args.trial.begin()?;
     let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
@@ -93,8 +93,8 @@ pub(super) fn for_network(
     Ok(data)
 }
 
-/// A run that has begun; none if it has come to its end. Options that decide it must say what it
-/// began with.
+/// Opens an existing run to resume it; returns `None` if it is finished. Options that define the run must have the
+/// values that it began with.
 pub(super) fn resume(
     args: &Args,
     path: &Path,
@@ -111,7 +111,7 @@ pub(super) fn resume(
     };
     let device = device::own(device)?;
     let fit = args.fit.over(&began.fit, device.is_cuda())?;
-    // A recipe's epochs are those of a training that begins.
+    // A recipe's epochs apply only to new trainings.
     let fit = match args.fit.epochs {
         None => FitConfig { epochs: began.fit.epochs, ..fit },
         Some(_) => fit,
@@ -130,7 +130,7 @@ pub(super) fn resume(
         network,
         ..began.clone()
     };
-    // Before the data is read: a wrong option is told at once.
+    // Before the data is read: a wrong option is reported at once.
     run.check_config(&config)?;
     let locations = data::Locations::from_env()?;
     let request = match args.data.request() {
@@ -154,7 +154,7 @@ pub(super) fn resume(
         if run.result().is_some() {
             return Err(RunError::NothingToGoOnFrom(path.to_owned()).into());
         }
-        print_status("note: there is no checkpoint yet, so the run begins anew");
+        print_status("note: there is no checkpoint yet, so the run starts over");
         if let Some(origin) = &run.config().origin {
             model.load_safetensors(&origin.read()?)?;
         }
@@ -183,17 +183,16 @@ pub(super) fn resume(
     });
     if let Some(result) = result {
         let (epochs, stopped) = (state.epoch, state.stopped);
-        // A process that was killed may have left it beside the place that it takes.
+        // A killed process may have left it beside its final place.
         let run = run.settle()?;
         if !args.quiet {
             let path = run.path().display();
             print_status(match result.ended_by.filter(|_| stopped) {
                 Some(why) => {
-                    format!("{path} has come to its end by {why}: more --epochs add nothing")
+                    format!("{path} is finished, ended by {why}: more --epochs add nothing")
                 }
                 None => format!(
-                    "{path} has come to its end with {epochs} epochs: more --epochs than these go on \
-                     with it"
+                    "{path} is finished after {epochs} epochs: more --epochs than these continue it"
                 ),
             });
         }
@@ -202,16 +201,16 @@ pub(super) fn resume(
     let now = seqfit::libtorch::version();
     if began.versions.libtorch != now {
         print_status(format_args!(
-            "note: the run began with libtorch {}, and goes on with {now}: its weights may differ in \
+            "note: the run began with libtorch {}, and resumes with {now}: its weights may differ in \
              their last bits",
             began.versions.libtorch
         ));
     }
     let mut failures = Vec::new();
     match run.set_config(config) {
-        // On a full disk training goes on in memory.
+        // On a full disk training continues in memory.
         Err(RunError::Write(error)) if error.lacks_room() => {
-            print_status(format_args!("warning: {error}; training goes on"));
+            print_status(format_args!("warning: {error}; training continues"));
             failures.push(error.to_string());
         }
         set => set?,
@@ -219,16 +218,16 @@ pub(super) fn resume(
     Ok(Some(Job { run, data, model, snapshot: Some(snapshot), failures, trial: None }))
 }
 
-/// The newest snapshot that the run can go on from; those that are put aside are told.
+/// Returns the newest snapshot that the run can resume from; those that are put aside are reported.
 fn newest_that_fits(
     run: &Run,
     model: &mut Sequential,
     data: &data::Loaded,
     fit: &FitConfig,
 ) -> anyhow::Result<Option<Arc<Snapshot>>> {
-    let mut own = RunCallbacks::new(run)?;
+    let mut callbacks = RunCallbacks::new(run)?;
     let (found, aside) = run.newest_that_fits::<anyhow::Error>(|snapshot| {
-        match model.check_snapshot(snapshot, &data.train, fit, &mut own.callbacks()) {
+        match model.check_snapshot(snapshot, &data.train, fit, &mut callbacks.callbacks()) {
             Err(TrainError::Snapshot(problem)) => Ok(Err(problem)),
             checked => Ok(Ok(checked?)),
         }
@@ -252,11 +251,11 @@ fn resolve(
     Ok(data)
 }
 
-/// `runs/mnist-20261124-031330`.
+/// Returns a path such as `runs/mnist-20261124-031330`.
 fn default_path(dataset: &str, created: &str) -> PathBuf {
     let digits: String = created.chars().filter(char::is_ascii_digit).collect();
     let (day, time) = digits.split_at(digits.len().min(8));
-    // A folder's name may hold anything; a run's name holds what every shell takes as it is.
+    // A folder's name may contain anything; a run's name contains only what needs no quoting in a shell.
     let name: String = dataset
         .chars()
         .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
@@ -264,7 +263,7 @@ fn default_path(dataset: &str, created: &str) -> PathBuf {
     Path::new(RUNS).join(format!("{name}-{day}-{time}"))
 }
 
-/// A folder of this name and time, for what has no data set yet.
+/// Returns the path of a folder with this name and the current time, for runs without a data set yet.
 pub(super) fn stamped(name: &str) -> PathBuf {
     default_path(name, &RunConfig::timestamp())
 }

@@ -1,4 +1,4 @@
-//! Where the time of a training goes: phases that follow each other, and add up to the whole.
+//! Measures where the time of a training goes: consecutive phases that add up to the total.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use seqfit::EpochRecord;
 use seqfit::callback::{BatchInfo, Callback, CallbackError, Ending, Flow, Plan, Training};
 
-/// Measures phases, from the start of the process on.
+/// Measures phases, starting with the start of the process.
 pub struct Timing {
     phases: Vec<(&'static str, Duration)>,
     last: Instant,
     validates: bool,
 }
 
-/// How long this process has run, to a hundredth of a second; nothing where the system does not tell.
+/// Returns how long this process has run, to a hundredth of a second; `None` if the system does not report it.
 fn since_start() -> Option<Duration> {
     // Linux counts both in hundredths of a second since the machine was started.
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name before it may hold anything, also spaces and brackets.
+    // The name before it may contain anything, including spaces and parentheses.
     let fields = stat.rsplit_once(')')?.1;
     let started: f64 = fields.split_whitespace().nth(19)?.parse().ok()?;
     let uptime = fs::read_to_string("/proc/uptime").ok()?;
@@ -27,14 +27,14 @@ fn since_start() -> Option<Duration> {
 }
 
 impl Timing {
-    /// Begins with what has gone by until here.
+    /// Starts with the time that has passed until now as the first phase.
     pub fn begin() -> Self {
         let started = since_start().unwrap_or_default();
         let phases = vec![("start: libtorch loads", started)];
         Self { phases, last: Instant::now(), validates: false }
     }
 
-    /// What has gone by since the last call belongs to this phase.
+    /// Adds the time since the last call to this phase.
     pub fn mark(&mut self, phase: &'static str) {
         let now = Instant::now();
         let passed = now - self.last;
@@ -45,14 +45,14 @@ impl Timing {
         }
     }
 
-    /// A line a phase: seconds, and the share of the whole.
+    /// Returns a table with one line per phase: seconds, and percentage of the total.
     pub fn table(&self) -> String {
         let whole: Duration = self.phases.iter().map(|(_, time)| *time).sum();
         let mut table = String::new();
         for (name, time) in self.phases.iter().chain(&[("all", whole)]) {
-            let share = 100.0 * time.as_secs_f64() / whole.as_secs_f64();
+            let percent = 100.0 * time.as_secs_f64() / whole.as_secs_f64();
             // Writing to a String cannot fail.
-            let _ = writeln!(table, "{name:<40} {:>9.3} s  {share:>5.1} %", time.as_secs_f64());
+            let _ = writeln!(table, "{name:<40} {:>9.3} s  {percent:>5.1} %", time.as_secs_f64());
         }
         table.truncate(table.trim_end().len());
         table
@@ -67,7 +67,7 @@ impl Callback for Timing {
     }
 
     fn on_epoch_begin(&mut self, _: usize) -> Result<(), CallbackError> {
-        self.mark("checkpoints: the training's share");
+        self.mark("checkpoints: in the training thread");
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Callback for Timing {
     }
 
     fn on_train_end(&mut self, _: &mut Training, _: Ending) -> Result<(), CallbackError> {
-        self.mark("checkpoints: the training's share");
+        self.mark("checkpoints: in the training thread");
         Ok(())
     }
 }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn the_process_has_begun_before_and_not_long_ago() {
+    fn process_start_lies_in_the_recent_past() {
         let since = since_start().unwrap();
         assert!(since < Duration::from_secs(3600), "{since:?}");
     }

@@ -1,4 +1,4 @@
-//! Trials before a training: does the whole path work, can the network learn at all? Lightning's
+//! Trials before a training: does the whole path work, can the network learn at all? They correspond to Lightning's
 //! `fast_dev_run` and `overfit_batches`. Nothing of them is kept.
 
 use std::num::NonZeroUsize;
@@ -10,22 +10,22 @@ use seqfit::{Device, FitConfig};
 
 use super::super::options;
 
-/// Epochs of a training that is to learn a few samples by heart.
+/// Epochs of a training that should overfit a few samples.
 const EPOCHS: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub struct TrialOptions {
-    /// Try the whole path in a second: one epoch of a batch, validation, checkpoints, export, evaluation,
+    /// Try the whole path in a second: one epoch of one batch, validation, checkpoints, export, evaluation,
     /// reading back; nothing is kept
     #[arg(long, conflicts_with_all = ["overfit", "out", "resume", "seeds", "epochs", "distributed"])]
     fast_dev_run: bool,
-    /// Try whether the network can learn N training images by heart, without augmentation, in 100 epochs or
+    /// Try whether the network can overfit N training images, without augmentation, in 100 epochs or
     /// --epochs; if not, something between data and weights is wrong. Nothing is kept
     #[arg(long, value_name = "N", value_parser = options::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split", "distributed"])]
     overfit: Option<NonZeroUsize>,
 }
 
-/// A trial, and the folder that it happens in and that goes with it.
+/// A trial, and its folder, which is removed with it.
 #[derive(Debug)]
 pub struct Trial {
     kind: Kind,
@@ -39,7 +39,7 @@ enum Kind {
 }
 
 impl TrialOptions {
-    /// The trial that was asked for.
+    /// Returns the requested trial, if any, with a new folder.
     pub fn begin(&self) -> std::io::Result<Option<Trial>> {
         let kind = match (self.fast_dev_run, self.overfit) {
             (true, _) => Kind::FastDevRun,
@@ -50,7 +50,7 @@ impl TrialOptions {
         Ok(Some(Trial { kind, folder }))
     }
 
-    /// The settings of the trial.
+    /// Returns `fit` changed for the trial.
     pub fn fit(&self, fit: FitConfig, epochs: Option<NonZeroUsize>) -> FitConfig {
         match self.overfit {
             None if self.fast_dev_run => FitConfig { epochs: 1, ..fit },
@@ -65,7 +65,7 @@ impl TrialOptions {
         }
     }
 
-    /// The data of the trial: a few samples, some of every class if there is room for them.
+    /// Returns the data of the trial: a few samples, from every class if there are enough of them.
     pub fn data(&self, data: Loaded, fit: &FitConfig) -> anyhow::Result<Loaded> {
         if let Some(samples) = self.overfit {
             let train = few(&data.train, samples.get(), fit.seed)?;
@@ -74,7 +74,7 @@ impl TrialOptions {
         if !self.fast_dev_run {
             return Ok(data);
         }
-        // A part of every class for the validation, if there is one.
+        // Enough of every class for a validation split, if there is one.
         let samples = fit.batch_size.max(4 * data.train.classes().len());
         let (train, test) =
             (few(&data.train, samples, fit.seed)?, few(&data.test, samples, fit.seed)?);
@@ -82,9 +82,10 @@ impl TrialOptions {
     }
 }
 
-/// So many samples, drawn by the seed, of each class as many or one less; all if there are fewer.
+/// Returns `n` samples, drawn by the seed, or all if there are fewer. The numbers of samples per class differ by at
+/// most one.
 fn few(dataset: &Dataset, n: usize, seed: u64) -> Result<Dataset, DataError> {
-    // More of each class than are needed, so that what one lacks the others have.
+    // Draw more of each class than needed, so that other classes can make up for one that has too few.
     let share = (4.0 * (n + dataset.classes().len()) as f64 / dataset.len() as f64).min(0.9);
     let (_, drawn) = dataset.split(share, seed)?;
     let from = if drawn.len() < n { dataset } else { &drawn };
@@ -102,12 +103,12 @@ fn few(dataset: &Dataset, n: usize, seed: u64) -> Result<Dataset, DataError> {
 }
 
 impl Trial {
-    /// Where its run is.
+    /// Returns the path of its run.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("run")
     }
 
-    /// What came of it, or what is wrong.
+    /// Returns the result of the trial, or an error that names the problem.
     pub fn verdict(&self, run: &Run, test: &Dataset, result: &RunResult) -> anyhow::Result<String> {
         let again = Run::open(run.path())?.load_model(Device::Cpu)?.evaluate(test)?;
         let found = result.test;
@@ -121,20 +122,19 @@ impl Trial {
         let (percent, samples, epochs) = (100.0 * found.accuracy, found.samples, result.epochs);
         match self.kind {
             Kind::FastDevRun => {
-                let told = "the whole path works: training, checkpoints, export, evaluation and reading \
-                            back; nothing was kept";
-                Ok(told.to_owned())
+                let message = "the whole path works: training, checkpoints, export, evaluation and reading \
+                               back; nothing was kept";
+                Ok(message.to_owned())
             }
             Kind::Overfit => {
                 anyhow::ensure!(
                     found.accuracy == 1.0,
-                    "a network should learn {samples} images by heart, and this one has {percent:.2} % of \
-                     them after {epochs} epochs: look at the images (seqfit data preview), try another \
+                    "a network should overfit {samples} images, and this one classifies {percent:.2} % of \
+                     them correctly after {epochs} epochs: look at the images (seqfit data preview), try another \
                      --learning-rate, more --hidden units or --epochs, and no dropout"
                 );
                 Ok(format!(
-                    "all {samples} images are learned by heart, loss {:.4} after {epochs} epochs; nothing \
-                     was kept",
+                    "all {samples} images are memorized, loss {:.4} after {epochs} epochs; nothing was kept",
                     found.loss
                 ))
             }
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_are_of_every_class_and_as_many_as_asked_for() {
+    fn few_returns_n_samples_balanced_over_classes() {
         let (train, _) = seqfit::data::load("digits").unwrap();
         for n in [1, 5, 10, 32, 1000, 1e6 as usize] {
             let drawn = few(&train, n, 3).unwrap();

@@ -1,25 +1,25 @@
-//! The same map as tensor operations, for images that lie on a GPU.
+//! The same map as tensor operations, for images in a GPU's memory.
 
 use tch::{Device, Tensor};
 
 use super::{Augmenter, Draw, Spline};
 use crate::native::{LibtorchError, buffer};
 
-/// What every batch needs, on the device.
+/// Constants of every batch, on the device.
 #[derive(Debug)]
 pub(crate) struct DeviceMap {
     /// f32 [height, control rows] and [control columns, width]: the B-splines at every pixel.
     rows: Tensor,
     columns: Tensor,
-    /// f32 [height, 1] and [width]: offsets of pixels from the middle.
+    /// f32 [height, 1] and [width]: offsets of pixels from the center.
     v: Tensor,
     u: Tensor,
-    /// f32 [2]: what makes a place of x and y in pixels one of [-1, 1].
+    /// f32 [2]: factors that convert x and y positions in pixels to [-1, 1].
     sides: Tensor,
     device: Device,
 }
 
-/// The spline as a matrix [pixels, control points].
+/// Returns the spline as a matrix [pixels, control points].
 fn matrix(spline: &Spline) -> Result<Tensor, LibtorchError> {
     let mut values = vec![0f32; spline.taps.len() * spline.points];
     for (row, (first, weights)) in values.chunks_exact_mut(spline.points).zip(&spline.taps) {
@@ -36,7 +36,7 @@ fn offsets(pixels: usize) -> Result<Tensor, LibtorchError> {
 }
 
 impl DeviceMap {
-    /// Prepares for images as `augmenter` knows them.
+    /// Prepares the map for the images of `augmenter`.
     pub fn new(augmenter: &Augmenter, device: Device) -> Result<Self, LibtorchError> {
         let &Augmenter { height, width, ref rows, ref columns, .. } = augmenter;
         Ok(Self {
@@ -49,13 +49,13 @@ impl DeviceMap {
         })
     }
 
-    /// Deforms f32 images [n, height, width], each by its own draw; there is one for each.
+    /// Deforms f32 images [n, height, width], each by its own draw; there is one draw per image.
     pub fn apply(&self, draws: &[Draw], images: &Tensor) -> Result<Tensor, LibtorchError> {
         let n = draws.len() as i64;
         let affine: Vec<f32> = draws.iter().flat_map(|draw| draw.affine).collect();
         let affine = buffer::on_device(&affine, self.device)?.f_reshape([n, 2, 3, 1, 1])?;
         let part = |k: i64| affine.f_select(2, k);
-        // [n, 2, height, width]: input x and y of every output pixel, from the middle.
+        // [n, 2, height, width]: input x and y of every output pixel, from the center.
         let mut places =
             part(0)?.f_mul(&self.u)?.f_add(&part(1)?.f_mul(&self.v)?)?.f_add(&part(2)?)?;
         let control: Vec<f32> =
@@ -80,7 +80,7 @@ mod tests {
     use crate::data::augment::{Augment, Scratch};
 
     #[test]
-    fn tensor_operations_give_what_the_fused_pass_gives() -> Result<(), LibtorchError> {
+    fn tensor_operations_match_the_fused_pass() -> Result<(), LibtorchError> {
         let strong =
             Augment { rotation: 90.0, scale: 0.5, shift: 5.0, shear: 0.5, elastic: 1.5, fade: 0.0 };
         for augment in [strong, Augment { elastic: 0.0, ..strong }] {
@@ -103,7 +103,7 @@ mod tests {
                 for ((got, image), draw) in each.zip(&draws) {
                     augmenter.apply(draw, image, &mut expected, &mut Scratch::default());
                     for (got, expected) in got.iter().zip(&expected) {
-                        // Places in f32 are right to some millionths of a pixel.
+                        // Positions in f32 are accurate to some millionths of a pixel.
                         assert!((got - expected).abs() < 1e-4, "{got} for {expected}");
                     }
                 }

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The same map, written down in f64 from its definition, pixel by pixel.
+/// The same map, computed in f64 from its definition, pixel by pixel.
 fn reference(draw: &Draw, image: &[u8], [height, width]: [usize; 2]) -> Vec<f64> {
     let pixel = |row: f64, column: f64| {
         let inside = row >= 0.0 && column >= 0.0 && row < height as f64 && column < width as f64;
@@ -60,7 +60,7 @@ const STRONG: Augment =
 
 proptest! {
     #[test]
-    fn the_fused_pass_is_the_plain_map(
+    fn the_fused_pass_matches_the_reference_map(
         height in 1usize..40,
         width in 1usize..40,
         seed in any::<u64>(),
@@ -83,8 +83,8 @@ proptest! {
         let draw = augmenter.draw(epoch, sample);
         let expected = reference(&draw, image, [height, width]);
         for (got, expected) in apply(&augmenter, &draw, image).into_iter().zip(expected) {
-            // A place of up to some tens in f32 is right to a few millionths of a pixel, and
-            // neighbours differ by 1 at the most.
+            // A position of up to some tens in f32 is accurate to a few millionths of a pixel, and
+            // adjacent pixels differ by 1 at most.
             prop_assert!((f64::from(got) - expected).abs() < 5e-5, "{got} for {expected}");
         }
     }
@@ -100,7 +100,7 @@ fn without_deformation_the_image_is_only_scaled() {
 }
 
 #[test]
-fn a_sample_and_an_epoch_decide_the_draw() {
+fn the_draw_depends_on_sample_and_epoch() {
     let augmenter = |seed| Augmenter::new(STRONG, seed, 9, [28, 28]);
     let draw = |seed, epoch, sample| {
         let draw = augmenter(seed).draw(epoch, sample);
@@ -112,10 +112,10 @@ fn a_sample_and_an_epoch_decide_the_draw() {
     }
 }
 
-/// Over many draws each number keeps its limits and fills them, and the elastic displacement has the
-/// standard deviation that it is called by.
+/// Over many draws each number stays within its limits and fills them, and the elastic displacement has the
+/// standard deviation that its setting names.
 #[test]
-fn draws_are_as_wide_as_the_settings_say() {
+fn draws_fill_the_limits_of_their_settings() {
     let augmenter = Augmenter::new(STRONG, 3, 9, [28, 28]);
     let (mut most, mut squares, mut count) = ([0.0f32; 3], 0.0, 0.0);
     for sample in 0..4000 {
@@ -129,7 +129,7 @@ fn draws_are_as_wide_as_the_settings_say() {
         }
         let mut scratch = Scratch::default();
         augmenter.spread(&draw, &mut scratch);
-        // The displacement along x in row 13, in its middle.
+        // The displacement along x in row 13, at its center.
         let (first, weights) = augmenter.rows.taps[13];
         let middle = (0..4).map(|tap| weights[tap] * scratch.spread[(first + tap) * 28 + 14]);
         squares += f64::from(middle.sum::<f32>()).powi(2);
@@ -138,13 +138,13 @@ fn draws_are_as_wide_as_the_settings_say() {
     for (most, limit) in most.into_iter().zip([30.0, 0.3, 3.0]) {
         assert!(most <= limit * 1.0001 && most > 0.99 * limit, "{most} for {limit}");
     }
-    // At one place the variance is not quite the mean over all places.
+    // At one position the variance is not quite the mean over all positions.
     let deviation = (squares / count).sqrt();
     assert!((0.85..1.15).contains(&deviation), "{deviation}");
 }
 
 #[test]
-fn what_fades_is_gone_in_the_last_epoch() {
+fn fading_reaches_zero_in_the_last_epoch() {
     let fading = |fade| Augmenter::new(Augment { fade, ..STRONG }, 3, 10, [28, 28]);
     let strengths: Vec<f64> = (1..=10).map(|epoch| fading(0.5).strength(epoch)).collect();
     assert_eq!(strengths, [1.0, 1.0, 1.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2, 0.0]);
@@ -153,13 +153,13 @@ fn what_fades_is_gone_in_the_last_epoch() {
     assert!(
         last.affine == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0] && last.control.iter().all(|&d| d == 0.0)
     );
-    // Only smaller, not other: the same places at another strength.
+    // Smaller but otherwise the same: the same positions at another strength.
     let (whole, part) = (fading(0.0).draw(6, 1), fading(0.5).draw(6, 1));
     assert!((part.control[7] / whole.control[7] - 0.8).abs() < 1e-6);
 }
 
 #[test]
-fn places_split_into_whole_and_rest() {
+fn positions_split_into_whole_and_fraction() {
     for place in
         [-1e30, -3.0, 0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 2.999, 3.0, 28.25, 30.0, 1e30, f32::NAN]
     {

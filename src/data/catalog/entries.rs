@@ -1,4 +1,4 @@
-//! The entries of the catalogue.
+//! The entries of the catalog.
 
 use super::{Contents, DatasetName, Entry, Preparation, RemoteFile};
 
@@ -100,8 +100,8 @@ pub(super) static ENTRIES: [Entry; 4] = [
         image_shape: [28, 28],
         preparation: Preparation::Raw,
         samples: [60_000, 10_000],
-        // The authors' own host speaks no https: it is asked last, and its files are checked as
-        // all others are.
+        // The authors' own host does not support https: it is tried last, and its files are checked like
+        // all others.
         mirrors: &[
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",

@@ -1,6 +1,6 @@
-//! Plain http through an http proxy, as curl and browsers do it: the proxy gets the whole address in the
-//! request's first line (RFC 9112, 3.2.2). ureq asks for a tunnel instead, which most proxies grant for port
-//! 443 alone.
+//! Plain http through an http proxy, as curl and browsers do it: the proxy gets the whole URL in the
+//! request's first line (RFC 9112, 3.2.2). ureq asks for a tunnel instead, which most proxies allow only for
+//! port 443.
 
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -10,7 +10,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error};
 
-/// Returns a client for one request of `target`, which it sends to `proxy`. `config` names no proxy.
+/// Returns a client for one request for `target`, which it sends to `proxy`. `config` names no proxy.
 pub(super) fn agent(config: Config, target: &Uri, proxy: &Uri) -> Agent {
     let authority = target.authority().map_or("", |authority| authority.as_str());
     let connector =
@@ -18,7 +18,7 @@ pub(super) fn agent(config: Config, target: &Uri, proxy: &Uri) -> Agent {
     Agent::with_parts(config, connector, ProxyAddress(proxy.clone(), DefaultResolver::default()))
 }
 
-/// Looks up the proxy in place of every host.
+/// Resolves every host to the proxy's address.
 #[derive(Debug)]
 struct ProxyAddress(Uri, DefaultResolver);
 
@@ -83,7 +83,7 @@ impl Transport for Forwarded {
         self.inner.await_input(timeout)
     }
 
-    // Of one request: the next would need its origin, too.
+    // For one request: the next would need its origin, too.
     fn is_open(&mut self) -> bool {
         false
     }

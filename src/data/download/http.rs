@@ -1,4 +1,4 @@
-//! The HTTP client: its limits, the way to a host, and what its answers mean.
+//! The HTTP client: its limits, the route to a host, and the meaning of responses.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use super::forward;
 use super::mirror::{MirrorProblem, Stop};
 use super::proxy::Proxy;
 
-/// For names, connections and each piece of an answer; a whole download takes as long as it takes.
+/// Timeout for names, connections and each piece of a response; a whole download has no time limit.
 const PATIENCE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
 
-/// Asks for the file at `url`, from byte `first` if that is not 0, and follows redirects: the proxy is chosen
-/// for each of them, and https leads to https alone.
+/// Requests the file at `url`, from byte `first` if that is not 0, and follows redirects: the proxy is chosen
+/// for each of them, and https redirects only to https.
 ///
 /// # Errors
-/// No answer, one with an error status, too many redirects; a setting for a proxy that cannot be used.
+/// No response, one with an error status, too many redirects; an invalid proxy setting.
 pub(super) fn get(url: &str, first: u64) -> Result<Response<Body>, Stop> {
     let mut at = parsed(url)?;
     for _ in 0..=MAX_REDIRECTS {
@@ -35,11 +35,11 @@ pub(super) fn get(url: &str, first: u64) -> Result<Response<Body>, Stop> {
     Err(problem("too many redirects"))
 }
 
-/// Checks that the settings for proxies can be used for `url`, and returns the proxy's description if there is
+/// Checks that the proxy settings are valid for `url`, and returns the proxy's description if there is
 /// one.
 ///
 /// # Errors
-/// As [`get`], for the settings alone.
+/// Like [`get`], but only for the settings.
 pub(super) fn way_to(url: &str) -> Result<Option<String>, Stop> {
     let proxy = Proxy::from_env(&parsed(url)?).map_err(Stop::Here)?;
     Ok(proxy.map(|proxy| proxy.to_string()))
@@ -67,7 +67,7 @@ fn ask(uri: &Uri, first: u64) -> Result<Response<Body>, Stop> {
 
 fn agent(uri: &Uri, proxy: Option<&Proxy>) -> Agent {
     let forwarding = proxy.filter(|proxy| proxy.forwards(uri));
-    // Always set: without it ureq looks for a proxy itself, and leaves out what it cannot read.
+    // Always set: without it ureq looks for a proxy itself, and ignores what it cannot parse.
     let tunnel = if forwarding.is_some() { None } else { proxy };
     let config = config(tunnel.map(|proxy| proxy.inner().clone()));
     match forwarding {
@@ -102,11 +102,11 @@ fn parsed(url: &str) -> Result<Uri, Stop> {
     let uri: Uri = url.parse().map_err(|error| problem(&format!("{url:?}: {error}")))?;
     match uri.scheme_str() {
         Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
-        _ => Err(problem(&format!("{url:?} is no http or https address"))),
+        _ => Err(problem(&format!("{url:?} is not an http or https address"))),
     }
 }
 
-/// Where a redirect from `base` leads.
+/// Returns the target of a redirect from `base`.
 fn redirected(base: &Uri, place: &str) -> Result<Uri, Stop> {
     let next = parsed(&joined(base, place))?;
     if base.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
@@ -115,7 +115,7 @@ fn redirected(base: &Uri, place: &str) -> Result<Uri, Stop> {
     Ok(next)
 }
 
-/// The address that `place`, whole or relative, means at `base`.
+/// Resolves `place`, absolute or relative, against `base`.
 fn joined(base: &Uri, place: &str) -> String {
     let scheme = base.scheme_str().unwrap_or("http");
     let authority = base.authority().map_or("", |authority| authority.as_str());
@@ -131,12 +131,12 @@ fn joined(base: &Uri, place: &str) -> String {
     }
 }
 
-/// Length of the body, if it is announced.
+/// Returns the length of the body, if it is announced.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get("content-length")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The first byte and the total length (if told) from `Content-Range: bytes 5-9/10`.
+/// Returns the first byte and the total length (if given) from `Content-Range: bytes 5-9/10`.
 pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let value = headers.get("content-range")?.to_str().ok()?;
     let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;

@@ -11,7 +11,7 @@ use super::super::catalog::RemoteFile;
 use super::super::error::DataError;
 use super::{Progress, check, http};
 
-/// How often a mirror is asked to go on where the connection broke; a try that brought nothing new
+/// How often a mirror is asked to resume after the connection broke; a try that brought no new bytes
 /// is the last.
 const RESUMES: usize = 5;
 
@@ -19,25 +19,25 @@ const RESUMES: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MirrorProblem {
-    /// An answer without the file.
+    /// A response without the file.
     #[error("the server answered with status {0}")]
     Status(u16),
-    /// No answer, or one that broke off.
+    /// No response, or one that broke off.
     #[error("{0}")]
     Connection(String),
-    /// More than the file has.
+    /// More bytes than the file has.
     #[error("the file has at most {limit} bytes, and the server sends more")]
     TooLong {
         /// Length of the file in bytes.
         limit: u64,
     },
-    /// A part of the file that was not asked for.
-    #[error("the server was asked to go on at byte {wanted}, and sends something else")]
+    /// A part of the file that was not requested.
+    #[error("the server was asked to resume at byte {wanted}, and sends something else")]
     Range {
-        /// The first byte that was asked for.
+        /// The first byte that was requested.
         wanted: u64,
     },
-    /// Complete, and something else.
+    /// Complete, but with other contents.
     #[error("the file must have SHA-256 {expected}, found {found}")]
     Checksum {
         /// The digest it should have.
@@ -47,7 +47,7 @@ pub enum MirrorProblem {
     },
 }
 
-/// What ends the work with a mirror.
+/// The reason to stop using a mirror.
 pub(super) enum Stop {
     /// The mirror's fault: the next one may do better.
     Mirror(MirrorProblem),
@@ -61,7 +61,7 @@ impl From<MirrorProblem> for Stop {
     }
 }
 
-/// Completes the file at `part` from `url`; it is checked when this returns.
+/// Completes the file at `part` from `url`; it has been checked when this returns.
 pub(super) fn fetch(
     file: &RemoteFile<'_>,
     url: &str,
@@ -75,7 +75,7 @@ pub(super) fn fetch(
     let mut resumes = 0;
     loop {
         let before = part.len;
-        // What an earlier mirror left may be wrong; then this one gets a clean start.
+        // The part left by an earlier mirror may be wrong; then this mirror starts from scratch.
         let resumed = before > 0;
         let problem = match transfer(file, url, &mut part, progress) {
             Ok(()) => match part.verify(file)? {
@@ -103,7 +103,7 @@ pub(super) fn fetch(
     }
 }
 
-/// Asks for what is missing and appends it.
+/// Requests the missing bytes and appends them.
 fn transfer(
     file: &RemoteFile<'_>,
     url: &str,
@@ -134,7 +134,7 @@ fn transfer(
     }
 }
 
-/// Checks where the answer begins and how long it is, and tells the file's length.
+/// Checks where the response begins and how long it is, and returns the file's length.
 fn place(
     file: &RemoteFile<'_>,
     response: &Response<Body>,
@@ -146,7 +146,7 @@ fn place(
                 if first == part.len && total.is_none_or(|total| total <= file.bytes) => {}
             _ => return Err(MirrorProblem::Range { wanted: part.len }.into()),
         },
-        // The server does not resume: from the start, then.
+        // The server does not resume: start from the beginning.
         200 => part.clear()?,
         status => return Err(MirrorProblem::Status(status).into()),
     }
@@ -159,7 +159,7 @@ fn place(
     }
 }
 
-/// The file that grows; `len` never passes what the disk holds.
+/// The growing file; `len` never exceeds what is on disk.
 struct Part<'a> {
     path: &'a Path,
     file: File,

@@ -1,4 +1,4 @@
-//! `NO_PROXY`: the hosts that are asked without a proxy.
+//! `NO_PROXY`: the hosts that are contacted without a proxy.
 
 use std::net::IpAddr;
 
@@ -8,11 +8,11 @@ use ureq::http::Uri;
 pub(super) const RULE: &str =
     "hosts, domains, addresses or networks such as 10.0.0.0/8, separated by commas";
 
-/// Whether the host of `uri` is on `list`. `example.com`, `.example.com` and `*.example.com` are the domain
-/// and all below it, `*` is every host; each may have a port.
+/// Returns whether the host of `uri` is on `list`. `example.com`, `.example.com` and `*.example.com` are the
+/// domain and all its subdomains, `*` is every host; each may have a port.
 ///
 /// # Errors
-/// An entry with a `/` that is no network.
+/// An entry with a `/` that is not a network.
 pub(super) fn matches(list: &str, uri: &Uri) -> Result<bool, String> {
     let entries =
         list.split([',', ' ', '\t', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
@@ -48,7 +48,7 @@ fn matches_entry(entry: &str, uri: &Uri) -> Option<bool> {
     Some(!domain.is_empty() && below)
 }
 
-/// An address, with or without the brackets of IPv6.
+/// Parses an address, with or without the brackets of IPv6.
 pub(super) fn address(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
@@ -68,7 +68,7 @@ fn port_of(uri: &Uri) -> Option<u16> {
     Some(uri.port_u16().unwrap_or(usual))
 }
 
-/// Whether a network holds an address; `None` if it has too many bits.
+/// Returns whether a network contains an address; `None` if it has too many bits.
 fn contains(network: IpAddr, bits: u32, address: Option<IpAddr>) -> Option<bool> {
     let (network, address, length) = match (network, address) {
         (IpAddr::V4(network), Some(IpAddr::V4(address))) => {

@@ -1,7 +1,7 @@
-//! The proxy that the environment names for an address, chosen as curl does.
+//! The proxy that the environment specifies for an address, chosen as curl does.
 //!
-//! Where this differs from curl: an upper-case `HTTP_PROXY` counts, as everywhere but in curl; an address of
-//! this machine is asked directly; `NO_PROXY` also takes `*.domain` and ports. Settings that cannot be used
+//! Differences from curl: an upper-case `HTTP_PROXY` counts, as everywhere but in curl; an address of
+//! this machine is contacted directly; `NO_PROXY` also accepts `*.domain` and ports. Invalid settings
 //! are errors. curl: <https://curl.se/docs/manpage.html#ENVIRONMENT>.
 
 use std::env;
@@ -19,10 +19,10 @@ use super::no_proxy;
 const RULE: &str = "the address of a proxy, such as http://HOST:3128 or socks5h://USER:PASSWORD@HOST:1080 \
                     (http, https, socks4, socks4a, socks5, socks5h)";
 
-/// curl's, where the address of a proxy has none.
+/// curl's default, for a proxy address without a port.
 const PORT: u16 = 1080;
 
-/// A proxy, and the variable that names it. Shown without its user name and password.
+/// A proxy, and the variable that names it. Displayed without its user name and password.
 #[derive(Clone, Debug)]
 pub(super) struct Proxy {
     variable: &'static str,
@@ -33,7 +33,7 @@ impl Proxy {
     /// Returns the proxy for `uri`, `None` for a direct connection.
     ///
     /// # Errors
-    /// The variable that applies holds no address of a proxy, or `NO_PROXY` a malformed network.
+    /// The variable that applies does not hold the address of a proxy, or `NO_PROXY` has a malformed network.
     pub fn from_env(uri: &Uri) -> Result<Option<Self>, DataError> {
         Self::from_lookup(uri, |name| env::var_os(name))
     }
@@ -64,7 +64,7 @@ impl Proxy {
         &self.inner
     }
 
-    /// Whether requests for `uri` are sent to the proxy as they are, without a tunnel.
+    /// Returns whether requests for `uri` are sent to the proxy directly, without a tunnel.
     pub fn forwards(&self, uri: &Uri) -> bool {
         uri.scheme_str() == Some("http") && self.inner.protocol() == ProxyProtocol::Http
     }
@@ -78,7 +78,7 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// The variables that may name the proxy for `uri`, the first that is set counts.
+/// Returns the variables that may name the proxy for `uri`; the first that is set counts.
 fn variables(uri: &Uri) -> &'static [&'static str] {
     match uri.scheme_str() {
         Some("https") => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
@@ -90,7 +90,7 @@ fn environment(variable: &'static str, rule: &'static str, found: String) -> Dat
     DataError::Environment { variable, rule, found }
 }
 
-/// Reads `[SCHEME://][USER[:PASSWORD]@]HOST[:PORT][/]`.
+/// Parses `[SCHEME://][USER[:PASSWORD]@]HOST[:PORT][/]`.
 fn parse(value: &str) -> Option<ureq::Proxy> {
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = match scheme.to_ascii_lowercase().as_str() {
@@ -102,7 +102,7 @@ fn parse(value: &str) -> Option<ureq::Proxy> {
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let (user, place) = match authority.rsplit_once('@') {
-        // As in any address these have to be written as %2F, %3F and %23.
+        // As in any URL these have to be written as %2F, %3F and %23.
         Some((user, _)) if user.contains(['/', '?', '#']) => return None,
         Some((user, place)) => (format!("{}@", user.replace('@', "%40")), place),
         None => (String::new(), authority),
@@ -112,7 +112,7 @@ fn parse(value: &str) -> Option<ureq::Proxy> {
     ureq::Proxy::new(&format!("{scheme}://{user}{host}:{port}")).ok()
 }
 
-/// Splits `HOST[:PORT]`; an IPv6 address stands in brackets.
+/// Splits `HOST[:PORT]`; an IPv6 address is in brackets.
 fn host_and_port(place: &str) -> Option<(&str, Option<u16>)> {
     let end = place.find(']').map_or(0, |end| end + 1);
     let colon = place[end..].find(':').map(|colon| end + colon);
@@ -129,7 +129,7 @@ fn host_and_port(place: &str) -> Option<(&str, Option<u16>)> {
     valid.then_some((host, port))
 }
 
-/// A value for a message, without what may be a password.
+/// Returns a value for a message, without what may be a password.
 fn redacted(value: &str) -> String {
     let (scheme, rest) = match value.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
@@ -187,7 +187,7 @@ mod tests {
             let expected = |said: Option<&str>| said.map(|said| format!("http://{said}"));
             assert_eq!((of(HTTPS, set), of(HTTP, set)), (expected(https), expected(http)));
         }
-        // An upper-case HTTP_PROXY is for http alone, and an empty variable counts as unset.
+        // An upper-case HTTP_PROXY is for http only, and an empty variable counts as unset.
         assert_eq!(of(HTTPS, &[("HTTP_PROXY", "e")]), None);
         assert_eq!(of(HTTP, &[("HTTPS_PROXY", "e")]), None);
         let set = [("http_proxy", ""), ("HTTP_PROXY", "e:3128")];
@@ -233,13 +233,13 @@ mod tests {
             let error = proxy(HTTPS, &[("HTTPS_PROXY", value)]).unwrap_err();
             assert!(error.starts_with("HTTPS_PROXY must be the address of a proxy"), "{error}");
             assert!(!error.contains("secret") && error.contains("unset it"), "{error}");
-            // One that does not apply is not looked at.
+            // A variable that does not apply is not parsed.
             assert_eq!(of(HTTP, &[("HTTPS_PROXY", value)]), None);
         }
     }
 
     #[test]
-    fn this_machine_is_asked_without_a_proxy() {
+    fn this_machine_is_contacted_without_a_proxy() {
         let set = [("ALL_PROXY", "http://proxy.example:3128")];
         for url in ["http://localhost/", "http://127.0.0.1:80/x", "http://[::1]:8000/"] {
             assert_eq!(of(url, &set), None, "{url}");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_leads_past_the_proxy() {
+    fn no_proxy_bypasses_the_proxy() {
         let set = |list| [("ALL_PROXY", "proxy:3128"), ("NO_PROXY", list)];
         assert_eq!(of(HTTP, &set("mirror.example")), None);
         assert!(of(HTTP, &set("other.example")).is_some());

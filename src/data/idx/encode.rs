@@ -1,6 +1,6 @@
-//! IDX files in the making: for tests, tools, and whoever brings own data.
+//! Writing IDX files: for tests, tools, and users with their own data.
 
-/// An images file, plain, of `count` images of `shape` ([height, width]); the length of `pixels`
+/// Returns a plain images file of `count` images of `shape` ([height, width]); the length of `pixels`
 /// should be their product.
 ///
 /// ```
@@ -14,7 +14,7 @@ pub fn encode_images(count: u32, [height, width]: [u32; 2], pixels: &[u8]) -> Ve
     encode(&[count, height, width], pixels)
 }
 
-/// A labels file, plain; there can be at most 2^32 - 1 labels.
+/// Returns a plain labels file; there can be at most 2^32 - 1 labels.
 pub fn encode_labels(labels: &[u8]) -> Vec<u8> {
     encode(&[labels.len() as u32], labels)
 }
@@ -26,7 +26,7 @@ fn encode(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What stands before the values.
+/// Returns the header, which precedes the values.
 pub(in crate::data) fn header(sizes: &[u32]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, sizes.len() as u8];
     bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));

@@ -1,4 +1,4 @@
-//! A gzip as gzip(1) reads it: one or more members, and after them nothing but zero bytes.
+//! Gzip as gzip(1) reads it: one or more members, and after them only zero bytes.
 
 use std::error::Error;
 use std::fmt;
@@ -9,8 +9,8 @@ use flate2::bufread::GzDecoder;
 /// The first byte of a member.
 const MAGIC: u8 = 0x1f;
 
-/// The contents of all members, one after the other. Zero bytes after the last are the padding that tapes and
-/// copies in blocks leave.
+/// Reads the contents of all members, one after the other. Zero bytes after the last are the padding that tapes
+/// and block copies leave.
 pub(in crate::data) struct Members<R> {
     now: Now<R>,
 }
@@ -32,7 +32,7 @@ impl fmt::Display for Garbage {
 
 impl Error for Garbage {}
 
-/// Whether an error of [`Members`] is about what follows the gzip.
+/// Returns whether an error of [`Members`] is about bytes after the gzip.
 pub(super) fn is_garbage(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Garbage>())
 }
@@ -42,7 +42,7 @@ impl<R: BufRead> Members<R> {
         Self { now: Now::Member(GzDecoder::new(input)) }
     }
 
-    /// Turns to what follows a member.
+    /// Moves on to what follows a member: padding or another one.
     fn next(&mut self) -> io::Result<()> {
         let Now::Member(decoder) = std::mem::replace(&mut self.now, Now::Done) else {
             return Ok(());

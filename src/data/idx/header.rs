@@ -1,14 +1,14 @@
-//! The first bytes of an IDX file, and what else a file may turn out to be.
+//! The first bytes of an IDX file, and other kinds of file that may be given in its place.
 
 use super::problem::IdxProblem;
 
-/// How much of the contents is looked at: enough for a tar archive to show itself.
+/// How much of the contents is inspected: enough to recognize a tar archive.
 pub(super) const PREFIX: usize = 512;
 
 /// The type code of u8; the others are i8 9, i16 11, i32 12, f32 13, f64 14.
 const U8: u8 = 8;
 
-/// What a file should hold.
+/// The expected contents of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Images,
@@ -37,7 +37,7 @@ impl Header {
     /// Reads the header from the first bytes of the (decompressed) contents, up to [`PREFIX`].
     pub fn parse(prefix: &[u8], kind: Kind, gzip: bool) -> Result<Self, IdxProblem> {
         let Some((magic, rest)) = prefix.split_first_chunk::<4>() else {
-            return Err(match recognise(prefix) {
+            return Err(match recognize(prefix) {
                 _ if prefix.is_empty() => IdxProblem::Empty { gzip },
                 Some(what) => IdxProblem::Other(what),
                 None => IdxProblem::Header { found: prefix.len(), wanted: 4 },
@@ -48,7 +48,7 @@ impl Header {
             [1 | 3, U8, 0, 0] => return Err(IdxProblem::Swapped),
             [0, 0, code @ (9 | 11..=14), _] => return Err(IdxProblem::Type(code)),
             magic => {
-                return Err(match recognise(prefix) {
+                return Err(match recognize(prefix) {
                     Some(what) => IdxProblem::Other(what),
                     None => IdxProblem::Magic { found: magic, wanted: [0, 0, U8, kind.rank()] },
                 });
@@ -75,7 +75,7 @@ impl Header {
             return Err(IdxProblem::Zero(sizes));
         }
         let values = sizes.iter().try_fold(1u64, |all, &size| all.checked_mul(u64::from(size)));
-        // The length of the whole must be a number, too.
+        // The total length must fit into a number, too.
         let values = values.filter(|values| values.checked_add(bytes as u64).is_some());
         let (Some(values), Ok(sizes)) =
             (values, sizes.iter().map(|&size| usize::try_from(size)).collect())
@@ -85,14 +85,14 @@ impl Header {
         Ok(Self { sizes, bytes, values })
     }
 
-    /// Length of the whole contents, in bytes, if the header is right.
+    /// Returns the length of the whole contents, in bytes, if the header is correct.
     pub fn claimed(&self) -> u64 {
         self.bytes as u64 + self.values
     }
 }
 
-/// Files that are given for IDX files in real life.
-fn recognise(prefix: &[u8]) -> Option<&'static str> {
+/// Recognizes other kinds of file that users give in place of IDX files.
+fn recognize(prefix: &[u8]) -> Option<&'static str> {
     let text = prefix.strip_prefix(b"\xef\xbb\xbf").unwrap_or(prefix).trim_ascii_start();
     let known: [(&[u8], &str); 11] = [
         (b"PK", "a zip archive (.zip, .npz): unpack it, and convert the arrays to IDX"),

@@ -1,10 +1,10 @@
-//! What can be wrong with an IDX file.
+//! Problems of IDX files.
 
-/// Why a file is not the IDX file it should be: the rule, what was found, the cure.
+/// Why a file is not a valid IDX file: the rule, the value found, the cure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxProblem {
-    /// Nothing in it.
+    /// An empty file.
     #[error(
         "an IDX file begins with a header, found {}: download or write it again",
         if *.gzip { "a gzip of nothing" } else { "an empty file" }
@@ -13,7 +13,7 @@ pub enum IdxProblem {
         /// Whether the file is a gzip.
         gzip: bool,
     },
-    /// Ends within the header.
+    /// The file ends within the header.
     #[error(
         "the header of an IDX file has {wanted} bytes, found {found}: the file was cut off, so \
          download or write it again"
@@ -21,15 +21,15 @@ pub enum IdxProblem {
     Header {
         /// Bytes that are there.
         found: usize,
-        /// Bytes that there should be.
+        /// Bytes that should be there.
         wanted: usize,
     },
-    /// Some known other kind of file.
+    /// Some other known kind of file.
     #[error("an IDX file is wanted, found {0}")]
     Other(&'static str),
-    /// No known beginning.
+    /// An unknown beginning.
     #[error(
-        "the file must begin with the bytes {} (hexadecimal), found {}: it is no IDX file, or a \
+        "the file must begin with the bytes {} (hexadecimal), found {}: it is not an IDX file, or a \
          damaged one",
         hex(.wanted),
         hex(.found)
@@ -37,10 +37,10 @@ pub enum IdxProblem {
     Magic {
         /// The first bytes.
         found: [u8; 4],
-        /// What they should be.
+        /// The expected first bytes.
         wanted: [u8; 4],
     },
-    /// Written by a machine that puts the low byte first.
+    /// Written in little-endian byte order.
     #[error(
         "the numbers in an IDX header have their most significant byte first, found the reverse: \
          write the file in big-endian order"
@@ -53,13 +53,13 @@ pub enum IdxProblem {
         name = type_name(*.0)
     )]
     Type(u8),
-    /// Labels where images belong.
+    /// Labels where images are expected.
     #[error(
         "an images file is wanted (magic number 2051), found a labels file (2049): the two were \
          mixed up, so swap them or name them right"
     )]
     LabelsForImages,
-    /// Images where labels belong.
+    /// Images where labels are expected.
     #[error(
         "a labels file is wanted (magic number 2049), found an images file (2051): the two were \
          mixed up, so swap them or name them right"
@@ -74,13 +74,13 @@ pub enum IdxProblem {
     Rank {
         /// Dimensions in the header.
         found: u8,
-        /// Dimensions that there should be.
+        /// Expected dimensions.
         wanted: u8,
     },
-    /// Nothing in one direction.
+    /// A size of zero.
     #[error("every size in the header must be at least 1, found {0:?}: the file holds no data")]
     Zero(Vec<u32>),
-    /// More than can be counted.
+    /// More values than can be counted.
     #[error(
         "the sizes in the header must multiply to less than 2^64, found {0:?}: the header is \
          damaged, so download or write the file again"
@@ -92,42 +92,42 @@ pub enum IdxProblem {
         if .found < .claimed {
             "the file was cut off, so download or write it again"
         } else {
-            "there is something behind the data, so download or write the file again"
+            "there is something after the data, so download or write the file again"
         }
     )]
     Length {
-        /// What the header says, itself included.
+        /// The length that the header implies, itself included.
         claimed: u64,
-        /// What there is.
+        /// The actual length.
         found: u64,
     },
     /// Longer than the header says, by an amount that was not read.
     #[error(
-        "the header asks for {claimed} bytes in all, found more: there is something behind the \
+        "the header asks for {claimed} bytes in all, found more: there is something after the \
          data, so download or write the file again"
     )]
     Surplus {
-        /// What the header says, itself included.
+        /// The length that the header implies, itself included.
         claimed: u64,
     },
-    /// A gzip that cannot hold what its contents claim.
+    /// A gzip that cannot hold the contents that its header claims.
     #[error(
         "the header asks for {claimed} bytes in all, and a gzip of {length} bytes cannot hold more \
          than 1032 times its length: the header is damaged, or lies"
     )]
     Bomb {
-        /// What the header says, itself included.
+        /// The length that the header implies, itself included.
         claimed: u64,
         /// Length of the file.
         length: u64,
     },
-    /// A gzip without its end.
+    /// A truncated gzip.
     #[error("the gzip ends too early, after {length} bytes: it was cut off, so download it again")]
     GzipCut {
         /// Length of the file.
         length: u64,
     },
-    /// A gzip with wrong bytes in it.
+    /// A corrupted gzip.
     #[error("the gzip is damaged ({0}): download it again")]
     GzipDamaged(String),
     /// A gzip that is followed by something else.
@@ -142,10 +142,10 @@ pub enum IdxProblem {
          shards with seqfit data shard"
     )]
     Packed,
-    /// More than the machine has.
+    /// More than the machine's memory.
     #[error("{bytes} bytes of data do not fit into memory: use a smaller file or a larger machine")]
     Memory {
-        /// What was asked for.
+        /// The number of bytes requested.
         bytes: u64,
     },
 }

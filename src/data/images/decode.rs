@@ -1,4 +1,4 @@
-//! From the bytes of a PNG or JPEG file to a grey picture.
+//! Decoding PNG and JPEG files to gray pictures.
 
 use std::io::{self, Cursor};
 
@@ -6,8 +6,8 @@ use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, 
 
 use super::{Gray, ImageProblem, MAX_SIDE};
 
-/// What any picture may take, and beyond it how many times its file's length: a few bytes can claim
-/// millions of pixels. Deflate packs 1032 to 1; real pictures come nowhere near.
+/// Memory that any picture may take; beyond it a multiple of its file's length: a few bytes can claim
+/// millions of pixels. Deflate compresses up to 1032 to 1; real pictures are nowhere near that.
 const SMALL: u64 = 1 << 20;
 const RATIO: u64 = 1032;
 
@@ -19,7 +19,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Told from the first 16 bytes; else what they are, in words.
+    /// Recognizes the format by the first 16 bytes; the error describes other kinds in words.
     pub fn of(start: &[u8]) -> Result<Self, &'static str> {
         match ::image::guess_format(start).ok() {
             Some(ImageFormat::Png) => Ok(Format::Png),
@@ -36,12 +36,12 @@ impl Format {
     }
 }
 
-/// The picture, turned as its EXIF data say, on a ground that [`gray`] chooses; decoded it takes `most`
-/// bytes at most.
+/// Returns the picture, rotated according to its EXIF data, on a background that [`gray`] chooses; decoded it
+/// takes at most `most` bytes.
 pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, ImageProblem> {
     let damaged = |found| ImageProblem::Damaged { format: format.name(), found };
     const CUT: &str = "it ends too early";
-    // The decoder would fill up what is missing.
+    // The decoder would fill in the missing part.
     if format == Format::Jpeg && !is_whole_jpeg(bytes) {
         return Err(damaged(CUT));
     }
@@ -65,7 +65,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, Im
     limits.max_alloc = Some(most);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(problem)?;
-    // The decoder watches over its own memory, not over that of the picture it fills.
+    // The decoder limits its own memory, not that of the picture it fills.
     let ((width, height), memory) = (decoder.dimensions(), decoder.total_bytes());
     if width.max(height) > MAX_SIDE || memory > most {
         let memory = memory.div_ceil(1 << 20);
@@ -81,7 +81,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, Im
     Ok(gray(image))
 }
 
-/// The size of a picture that the decoder gave up, in words: a PNG says it at byte 16.
+/// Returns the size of a picture that the decoder gave up on, in words: in a PNG it is at byte 16.
 fn claimed_size(bytes: &[u8], format: Format) -> String {
     match (format, bytes.get(16..24).and_then(|size| size.split_first_chunk())) {
         (Format::Png, Some((width, height))) => {
@@ -93,11 +93,11 @@ fn claimed_size(bytes: &[u8], format: Format) -> String {
     }
 }
 
-/// Whether a JPEG goes on to its end marker. Thumbnails in it, which have one of their own, are
-/// skipped with the segment they lie in; what phones append behind the end does not matter.
+/// Returns whether a JPEG reaches its end marker. Thumbnails in it, which have their own end marker, are
+/// skipped with the segment they are in; bytes that phones append after the end do not matter.
 fn is_whole_jpeg(bytes: &[u8]) -> bool {
     const END: u8 = 0xd9;
-    // A 0xff among the values is followed by 0; 0xff may fill up before a marker; restarts and the
+    // A 0xff among the values is followed by 0; 0xff may be padding before a marker; restarts and the
     // start have no length.
     let is_segment = |pair: &[u8]| {
         pair[0] == 0xff
@@ -138,9 +138,9 @@ fn gray(image: DynamicImage) -> Gray {
     Gray { height, width, pixels }
 }
 
-/// What goes under the transparent parts of a picture of grey and alpha in turn, 0 or 255. Ink alone
-/// gets the ground it stands out from; a picture that is mostly visible, and shows light and dark,
-/// brings its own paper, and gets a ground like that.
+/// Returns the background for the transparent parts of a picture of alternating gray and alpha, 0 or 255. Ink
+/// alone gets the background it stands out from; a picture that is mostly visible, and shows light and dark,
+/// includes its own paper, and gets a background like that.
 fn ground(pairs: &[u8]) -> u32 {
     // Levels of 255, as a standard deviation: ink alone is more even than ink on paper.
     const EVEN: f64 = 16.0;
@@ -156,8 +156,8 @@ fn ground(pairs: &[u8]) -> u32 {
     }
     let mean = sum as f64 / visible as f64;
     let deviation = (squares as f64 / visible as f64 - mean * mean).max(0.0).sqrt();
-    let share = visible as f64 / (255.0 * (pairs.len() / 2) as f64);
-    let has_paper = share > 0.5 && deviation > EVEN;
+    let fraction = visible as f64 / (255.0 * (pairs.len() / 2) as f64);
+    let has_paper = fraction > 0.5 && deviation > EVEN;
     if (mean < 127.5) == has_paper { 0 } else { 255 }
 }
 

@@ -32,7 +32,7 @@ fn stroke() -> GrayImage {
 }
 
 #[test]
-fn colours_depths_and_transparency_become_grey() {
+fn colors_depths_and_transparency_become_gray() {
     let folder = Folder::new();
     let path = folder.path("picture.png");
     let pixels = || load(&path).unwrap().pixels;
@@ -40,7 +40,7 @@ fn colours_depths_and_transparency_become_grey() {
         .save(&path)
         .unwrap();
     assert_eq!(pixels(), [255, 0]);
-    // Black ink on a transparent ground, and half of it.
+    // Black ink on a transparent background, and half of it.
     RgbaImage::from_fn(3, 1, |x, _| Rgba([0, 0, 0, [0, 128, 255][x as usize]]))
         .save(&path)
         .unwrap();
@@ -56,9 +56,9 @@ fn colours_depths_and_transparency_become_grey() {
     assert_eq!(pixels(), [0, 255]);
 }
 
-/// The digit is the transparency, in one colour: what drawing programs export.
+/// The digit is the transparency, in one color: drawing programs export this.
 #[test]
-fn ink_of_any_colour_shows_on_a_transparent_ground() {
+fn ink_of_any_color_shows_on_a_transparent_background() {
     let folder = Folder::new();
     let path = folder.path("ink.png");
     let prepared = [[0, 0, 0], [255, 255, 255], [255, 230, 0], [0, 0, 160]].map(|[r, g, b]| {
@@ -69,7 +69,7 @@ fn ink_of_any_colour_shows_on_a_transparent_ground() {
         read(&path, [28, 28], Preparation::Digit).unwrap().pixels
     });
     assert!(prepared.iter().all(|pixels| *pixels == prepared[0]));
-    // Nothing but ink, nearly: it still stands out.
+    // Almost nothing but ink: it still stands out.
     RgbaImage::from_fn(60, 80, |x, _| Rgba([255, 255, 255, if x > 5 { 255 } else { 0 }]))
         .save(&path)
         .unwrap();
@@ -77,7 +77,7 @@ fn ink_of_any_colour_shows_on_a_transparent_ground() {
 }
 
 #[test]
-fn paper_with_transparent_corners_goes_on_to_the_edge() {
+fn paper_with_transparent_corners_extends_to_the_edge() {
     let folder = Folder::new();
     let path = folder.path("sticker.png");
     for (paper, ink) in [(250, 10), (10, 250)] {
@@ -95,13 +95,13 @@ fn paper_with_transparent_corners_goes_on_to_the_edge() {
 }
 
 #[test]
-fn a_cut_jpeg_is_damaged_and_what_stands_behind_its_end_is_not() {
+fn a_cut_jpeg_is_damaged_and_bytes_after_its_end_are_ignored() {
     let folder = Folder::new();
     let mut jpeg = Vec::new();
     let noisy = GrayImage::from_fn(200, 150, |x, y| Luma([(x * x * 31 + y * y * 17) as u8]));
     JpegEncoder::new(&mut jpeg).encode_image(&noisy).unwrap();
     let whole = load(&folder.holding("whole.jpg", &jpeg)).unwrap();
-    // A thumbnail in the EXIF segment has an end of its own.
+    // A thumbnail in the EXIF segment has its own end marker.
     let mut thumbnail = jpeg[..2].to_vec();
     thumbnail.extend(b"\xff\xe1\0\x0cExif\0\0\xff\xd8\xff\xd9");
     thumbnail.extend(&jpeg[2..]);
@@ -125,7 +125,7 @@ fn a_cut_jpeg_is_damaged_and_what_stands_behind_its_end_is_not() {
 }
 
 #[test]
-fn wrong_pictures_are_told_on_one_line_in_our_words() {
+fn invalid_pictures_are_reported_on_one_line_in_our_words() {
     let folder = Folder::new();
     let mut jpeg = Vec::new();
     JpegEncoder::new(&mut jpeg).encode_image(&stroke()).unwrap();
@@ -141,7 +141,7 @@ fn wrong_pictures_are_told_on_one_line_in_our_words() {
     for i in 0..400 {
         let mut bytes = if i % 2 == 0 { jpeg.clone() } else { png.clone() };
         for _ in 0..3 {
-            // Behind what tells the format.
+            // After the bytes that identify the format.
             let at = 8 + next(bytes.len() - 8);
             bytes[at] = next(256) as u8;
         }
@@ -157,12 +157,12 @@ fn wrong_pictures_are_told_on_one_line_in_our_words() {
 }
 
 #[test]
-fn a_photograph_is_turned_as_its_camera_says() {
+fn a_photograph_is_rotated_by_its_exif_orientation() {
     let folder = Folder::new();
     let mut jpeg = Vec::new();
     let wide = GrayImage::from_fn(32, 16, |x, _| Luma([if x < 16 { 0 } else { 255 }]));
     JpegEncoder::new(&mut jpeg).encode_image(&wide).unwrap();
-    // EXIF with one entry: orientation (0x0112) 6, to be turned a quarter clockwise.
+    // EXIF with one entry: orientation (0x0112) 6, to be rotated a quarter turn clockwise.
     let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     let mut turned = jpeg[..2].to_vec();
     turned.extend([0xff, 0xe1, 0, exif.len() as u8 + 2]);
@@ -170,14 +170,14 @@ fn a_photograph_is_turned_as_its_camera_says() {
     turned.extend(&jpeg[2..]);
     let gray = load(&folder.holding("turned.jpg", &turned)).unwrap();
     assert_eq!((gray.height, gray.width), (32, 16));
-    // Left has come to the top.
+    // The left side is now at the top.
     assert!(gray.pixels[8] < 50 && gray.pixels[31 * 16 + 8] > 200);
     let gray = load(&folder.holding("plain.jpg", &jpeg)).unwrap();
     assert_eq!((gray.height, gray.width), (16, 32));
 }
 
 #[test]
-fn the_content_decides_not_the_name() {
+fn the_format_depends_on_the_contents_not_the_name() {
     let folder = Folder::new();
     let png = folder.path("a.png");
     stroke().save(&png).unwrap();
@@ -211,7 +211,7 @@ fn a_picture_is_prepared_or_left_as_it_is() {
 }
 
 #[test]
-fn what_is_no_picture_is_refused_by_name() {
+fn other_kinds_of_file_are_refused_by_name() {
     let folder = Folder::new();
     let text = |name: &str, bytes: &[u8]| {
         let error = load(&folder.holding(name, bytes)).unwrap_err().to_string();
@@ -265,7 +265,7 @@ fn a_picture_that_claims_to_be_huge_takes_no_memory() {
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x21]);
     let error = load(&folder.holding("huge.jpg", &jpeg)).unwrap_err().to_string();
     assert!(error.contains("found 20000x20001 (height x width), 382 MiB: make it"), "{error}");
-    // Within the limits, and more than so few bytes can hold.
+    // Within the limits, but more than so few bytes can hold.
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x13, 0x88, 0x13, 0x88]);
     let error = load(&folder.holding("large.jpg", &jpeg)).unwrap_err().to_string();
     assert!(error.contains("damaged one (it is too short for the size that it claims)"), "{error}");
@@ -286,7 +286,7 @@ fn blank_paper_is_an_error() {
     assert!(error.contains("blank.png: a picture must show something"), "{error}");
 }
 
-/// As PNG wants it.
+/// Computes the CRC-32 of PNG.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {

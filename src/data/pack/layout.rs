@@ -1,4 +1,4 @@
-//! How a folder of pictures is laid out: where its classes are, and which parts it has.
+//! The layout of a folder of pictures: where its classes are, and which parts it has.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::data::classes;
 use crate::data::error::DataError;
 use crate::data::find::is_clutter;
 
-/// Folders with one folder in them that are opened before classes are looked for.
+/// Maximum nesting of folders with a single folder in them, which are opened before classes are searched for.
 const WRAPPERS: usize = 4;
 
 /// A part of a data set by the name of its folder.
@@ -32,7 +32,7 @@ impl Part {
         }
     }
 
-    /// The part that a word of a longer name says, as in Kaggle's `seg_train` and `train_images`.
+    /// Returns the part that a word of a longer name names, as in Kaggle's `seg_train` and `train_images`.
     fn in_name(name: &str) -> Option<Self> {
         let mut words = name.split(|c: char| !c.is_alphanumeric()).filter_map(Self::of);
         words.next().filter(|_| words.next().is_none())
@@ -46,7 +46,7 @@ pub(super) struct Class {
     pub path: PathBuf,
 }
 
-/// Folders that are a class each, those of one part or of the whole.
+/// Folders with one class each, those of one part or of the whole.
 #[derive(Debug)]
 pub(super) struct Classes {
     pub root: PathBuf,
@@ -63,11 +63,11 @@ impl Classes {
 #[derive(Debug)]
 pub(super) struct Layout {
     pub train: Vec<Classes>,
-    /// None if the test images are to be drawn.
+    /// None if the test images are to be drawn from the training images.
     pub test: Option<Classes>,
     /// Decisions, in words.
     pub notes: Vec<String>,
-    /// Files and folders beside those of the classes.
+    /// Files and folders next to those of the classes.
     pub beside: Vec<PathBuf>,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Entry {
     pub is_dir: bool,
 }
 
-/// Returns the entries of a folder without hidden ones and the clutter of systems, in the order of their names:
+/// Returns the entries of a folder without hidden ones and system clutter, sorted by name:
 /// 2 before 10, and numbers before words.
 pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
     let at = |source| DataError::read(folder, source);
@@ -162,8 +162,8 @@ fn assign<'a>(
     }
 }
 
-/// The folder to look into: while one holds nothing but one other folder of folders, that one. A part of a
-/// data set is one that has no parts.
+/// Returns the folder to search: as long as one holds only a single folder of folders, that one. A part of a
+/// data set is a folder that has no parts.
 fn unwrap(folder: &Path, is_part: bool, notes: &mut Vec<String>) -> Result<PathBuf, DataError> {
     let mut root = folder.to_owned();
     for _ in 0..WRAPPERS {
@@ -186,8 +186,8 @@ fn has_folders(dir: &Entry) -> Result<bool, DataError> {
     Ok(!split(entries(&dir.path)?).0.is_empty())
 }
 
-/// The folders that may be parts: those of their names, and with two parts or more also those that have
-/// such a word in their name and folders in them.
+/// Returns the folders that may be parts: those with the usual names, and if there are two parts or more also
+/// those that have such a word in their name and folders in them.
 fn parts(dirs: &[Entry]) -> Vec<(Part, &Entry)> {
     let mut found = Vec::new();
     for dir in dirs {
@@ -204,13 +204,13 @@ fn parts(dirs: &[Entry]) -> Vec<(Part, &Entry)> {
     found
 }
 
-/// The folders among some entries, and the paths of the rest.
+/// Splits entries into the folders and the paths of the rest.
 fn split(entries: Vec<Entry>) -> (Vec<Entry>, Vec<PathBuf>) {
     let (dirs, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_dir);
     (dirs, files.into_iter().map(|file| file.path).collect())
 }
 
-/// Whether folders are parts. One of them alone may be a class: trains beside cars and planes.
+/// Returns whether folders are parts. A single one may be a class: trains next to cars and planes.
 fn is_parts(root: &Path, parts: &[(Part, &Entry)], dirs: usize) -> Result<bool, DataError> {
     let [(first, dir), rest @ ..] = parts else { return Ok(false) };
     if rest.iter().any(|(part, _)| part != first) || parts.len() == dirs {
@@ -224,7 +224,7 @@ fn is_parts(root: &Path, parts: &[(Part, &Entry)], dirs: usize) -> Result<bool, 
     Ok(false)
 }
 
-/// The folder of a part, of which there is one at most.
+/// Returns the folder of a part, of which there is at most one.
 fn only<'a>(
     root: &Path,
     part: Part,
@@ -243,7 +243,7 @@ fn only<'a>(
 
 fn classes(root: &Path, dirs: Vec<Entry>) -> Result<Classes, DataError> {
     let named = |dir: Entry| match dir.path.file_name().and_then(OsStr::to_str) {
-        // What stands around a name is not kept by classes.txt.
+        // classes.txt does not keep the white space around a name.
         Some(name) => {
             let name = name.trim_start_matches('\u{feff}').trim().to_owned();
             Ok(Class { name, path: dir.path })
@@ -251,7 +251,7 @@ fn classes(root: &Path, dirs: Vec<Entry>) -> Result<Classes, DataError> {
         None => Err(problem(&dir.path, PackProblem::NotUtf8)),
     };
     let classes: Vec<Class> = dirs.into_iter().map(named).collect::<Result<_, _>>()?;
-    // Two may be the same without what stands around them: both are shown as they are.
+    // Two may be the same without the white space around them: both are shown unchanged.
     let wrong = |found| problem(root, PackProblem::Classes(found));
     let raw = classes.iter().map(|class| file_name(&class.path)).collect::<Vec<_>>();
     classes::distinct(&raw).map_err(wrong)?;

@@ -1,4 +1,4 @@
-//! Which preparation suits a folder of pictures.
+//! Suggesting the preparation that suits a folder of pictures.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use super::super::{DataError, Preparation, images};
 use super::layout::{self, Layout};
 use super::walk::{self, LeftOut};
 
-/// Pictures that are looked at, evenly spread: some 30 ms each.
+/// Maximum number of pictures inspected, evenly spaced: some 30 ms each.
 const LOOKED_AT: usize = 50;
 
 /// Returns [`Digit`](Preparation::Digit) if at least four of five pictures in `folder` show a single sign, else
 /// [`Resize`](Preparation::Resize): pictures of signs may have some bad ones among them, while of photographs,
-/// textures or scenes the preparation of digits refuses most. Files that cannot be read do not count.
+/// textures or scenes the preparation of digits rejects most. Files that cannot be read do not count.
 ///
 /// # Errors
-/// A folder that is not ordered as classes of pictures.
+/// A folder that is not laid out as classes of pictures.
 pub fn suggest(folder: &Path, shape: [usize; 2]) -> Result<Preparation, DataError> {
     let Layout { train, test, .. } = layout::find(folder)?;
     let mut left_out = LeftOut::default();

@@ -3,7 +3,7 @@ use std::fs;
 use super::super::images::Gray;
 use super::*;
 
-/// A bright square or bar on a dark picture, both of a size that is given.
+/// Draws a bright square or bar on a dark picture, both of a given size.
 fn draw(path: &Path, side: usize, [height, width]: [usize; 2]) {
     let inside = |at: usize, size: usize| at >= side / 4 && at < side / 4 + size;
     let pixels = (0..side * side)
@@ -26,7 +26,7 @@ fn folder(classes: &[(&str, [usize; 2])], of_each: usize) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_folder_a_class_becomes_a_data_set_that_loads() {
+fn a_folder_per_class_becomes_a_data_set_that_loads() {
     let made = folder(&[("10", [20, 4]), ("2", [4, 20]), ("x", [16, 16])], 10);
     fs::write(made.path().join("2/notes.txt"), "no picture").unwrap();
     fs::write(made.path().join("x/.hidden.png"), "no picture").unwrap();
@@ -40,18 +40,18 @@ fn a_folder_a_class_becomes_a_data_set_that_loads() {
     let (train, test) = super::super::load_dir(&out).unwrap();
     assert_eq!(train.classes(), ["2", "10", "x"]);
     assert_eq!((train.class_counts(), test.class_counts()), (vec![8; 3], vec![2; 3]));
-    // The bars of class 2 lie, those of 10 stand.
+    // The bars of class 2 are horizontal, those of 10 vertical.
     let image = test.image(0);
     let bright_rows = image.chunks(28).filter(|row| row.iter().any(|&p| p > 128)).count();
     assert!(bright_rows < 10, "{bright_rows}");
-    // Once more does not overwrite.
+    // Saving again does not overwrite.
     let error = super::super::save_dir(&packed.train, &packed.test, &out).unwrap_err().to_string();
     assert!(error.contains("this one holds something"), "{error}");
     assert_eq!(fs::read_dir(out.parent().unwrap()).unwrap().count(), 1);
 }
 
 #[test]
-fn train_and_test_of_its_own() {
+fn separate_train_and_test_folders_are_used() {
     let made = folder(
         &[("train/a", [20, 4]), ("train/b", [4, 20]), ("test/a", [20, 4]), ("test/b", [4, 20])],
         3,
@@ -60,11 +60,11 @@ fn train_and_test_of_its_own() {
     assert_eq!((packed.train.len(), packed.test.len()), (6, 6));
     fs::create_dir(made.path().join("test/c")).unwrap();
     let error = from_pictures(made.path(), &PackConfig::default(), &mut |_, _| {});
-    assert!(error.unwrap_err().to_string().contains("found \"c\" in one alone"));
+    assert!(error.unwrap_err().to_string().contains("found \"c\" in only one of them"));
 }
 
 #[test]
-fn what_is_no_folder_of_classes_is_refused() {
+fn a_folder_without_classes_is_refused() {
     let pack = |folder: &Path, skip| {
         let config = PackConfig { skip, ..PackConfig::default() };
         from_pictures(folder, &config, &mut |_, _| {})
@@ -87,7 +87,7 @@ fn what_is_no_folder_of_classes_is_refused() {
     assert!(error.contains("b: each class needs at least 2") && error.contains("found 1"));
 }
 
-/// Stripes over the whole picture, as a texture has them.
+/// Draws stripes over the whole picture, like a texture.
 fn draw_texture(path: &Path, stripe: usize) {
     let pixels = (0..400).map(|i| if (i / 20 + i % 20) % stripe == 0 { 230 } else { 5 }).collect();
     Gray { height: 20, width: 20, pixels }.save_png(path).unwrap();
@@ -97,7 +97,7 @@ fn draw_texture(path: &Path, stripe: usize) {
 fn signs_suggest_the_preparation_of_digits_and_textures_do_not() {
     let suggested = |folder: &Path| suggest(folder, [28, 28]).unwrap();
     let made = folder(&[("a", A), ("b/2023", B)], 8);
-    // A bad one of nine, and what cannot be read, change nothing.
+    // A bad one of nine, and files that cannot be read, change nothing.
     draw_texture(&made.path().join("a/texture.png"), 3);
     fs::write(made.path().join("b/bad.png"), "no picture").unwrap();
     assert_eq!(suggested(made.path()), Preparation::Digit);
@@ -155,7 +155,7 @@ fn links_between_folders_end_and_are_named() {
 }
 
 #[test]
-fn the_ends_of_pictures_count_in_any_case_and_their_contents_decide() {
+fn extensions_match_in_any_case_and_contents_decide() {
     let made = folder(&[("a", A), ("b", B)], 2);
     let names = ["a/x.JPG", "a/y.jfif", "a/z.Jpe", "a/w.jpeg", "b/v.jpg"];
     copy(made.path(), "a/0.PNG", &names);
@@ -164,7 +164,7 @@ fn the_ends_of_pictures_count_in_any_case_and_their_contents_decide() {
 }
 
 #[test]
-fn what_is_left_out_is_counted_and_named() {
+fn files_left_out_are_counted_and_named() {
     let made = folder(&[("a", A), ("b", B)], 2);
     let unread = ["a/x.webp", "b/deep/y.gif", "b/z.WEBP", "loose.HEIC"];
     let loose = ["l.png", "m.jpeg"];
@@ -197,7 +197,7 @@ fn what_is_left_out_is_counted_and_named() {
 }
 
 #[test]
-fn a_class_of_pictures_that_are_not_read_says_so() {
+fn a_class_of_unsupported_pictures_is_an_error() {
     let made = folder(&[("a", A), ("b", B)], 2);
     for i in 0..2 {
         let from = made.path().join(format!("b/{i}.PNG"));
@@ -237,7 +237,7 @@ fn parts_are_known_by_all_their_names() {
     assert!(notes.contains("1 picture was left out") && notes.contains("extra/c/3.png"), "{notes}");
 }
 
-/// As Kaggle's Intel scenes are.
+/// The layout of Kaggle's Intel scenes.
 #[test]
 fn parts_with_longer_names_and_folders_around_their_classes_are_known() {
     let made = folder(
@@ -253,7 +253,7 @@ fn parts_with_longer_names_and_folders_around_their_classes_are_known() {
     let packed = pack(made.path()).unwrap();
     assert_eq!((packed.train.len(), packed.test.len()), (4, 4));
     assert!(packed.notes.iter().any(|note| note.starts_with("2 pictures were left out")));
-    // Classes of trains and tests are no parts.
+    // Classes of trains and tests are not parts.
     let made = folder(&[("steam train/1", A), ("train station/2", B), ("test tube", A)], 2);
     let names = ["steam train", "test tube", "train station"];
     assert_eq!(pack(made.path()).unwrap().train.classes(), names);
@@ -267,10 +267,10 @@ fn parts_that_are_not_clear_are_refused_by_name() {
     let made = folder(&[("test/a", A), ("test/b", B), ("val/a", A), ("val/b", B)], 2);
     let error = refusal(made.path());
     assert!(error.contains("found \"test\" and \"val\" alone"), "{error}");
-    // No part holds classes.
+    // A part without classes.
     let made = folder(&[("train", A), ("test", B)], 2);
     let error = refusal(made.path());
-    assert!(error.contains("train: pictures to learn from") && error.contains("no folder"));
+    assert!(error.contains("train: training pictures belong") && error.contains("no folder"));
     // A class called train, and one that may be.
     let made = folder(&[("train", A), ("car", B), ("plane", A)], 2);
     assert_eq!(pack(made.path()).unwrap().train.classes(), ["car", "plane", "train"]);
@@ -319,9 +319,9 @@ fn a_name_that_is_no_utf_8_is_refused() {
     assert!(error.contains("must be UTF-8"), "{error}");
 }
 
-/// Whatever is written without an error is read again with the same names.
+/// Whatever is saved without an error is loaded again with the same names.
 #[test]
-fn what_is_packed_loads_whatever_the_names() {
+fn packed_data_loads_with_any_names() {
     use proptest::prelude::*;
     let name = "[ \u{a0}\u{200b}\u{2028}\u{feff}a-cA0-9\u{e9}\u{301}\u{3042}\\t\\n._-]{1,5}";
     let names = proptest::collection::btree_set(name, 2..4);

@@ -13,10 +13,10 @@ pub(super) struct Picture {
     pub class: u8,
 }
 
-/// Files that are not read, counted.
+/// Counts of the files that are not read.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
-    /// Pictures of kinds that are not read, by their ends.
+    /// Pictures of kinds that are not read, by extension.
     kinds: BTreeMap<String, usize>,
     /// Other files.
     pub others: usize,
@@ -25,11 +25,11 @@ pub(super) struct LeftOut {
     /// Pictures that belong to no class, and the first of them.
     loose: usize,
     loose_example: Option<PathBuf>,
-    /// Folders that a link leads back to.
+    /// Folders that a link points back to.
     links: Vec<PathBuf>,
 }
 
-/// The kind of a file by the end of its name.
+/// The kind of a file by its extension.
 enum Kind {
     Picture,
     /// A picture that is not read.
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// Whether a file is a picture that is read, by the end of its name.
+/// Returns whether a file is a picture that is read, by its extension.
 pub(super) fn is_picture(path: &Path) -> bool {
     matches!(Kind::of(path), Kind::Picture)
 }
@@ -66,7 +66,7 @@ impl LeftOut {
         }
     }
 
-    /// Counts what stands beside the folders of the classes, folders with all that is in them.
+    /// Counts the entries next to the folders of the classes, folders with their whole contents.
     pub fn add_beside(&mut self, beside: Vec<PathBuf>) {
         let mut seen = HashSet::new();
         let mut waiting = beside;
@@ -84,7 +84,7 @@ impl LeftOut {
         }
     }
 
-    /// Says in sentences which files are left out.
+    /// Describes in sentences which files are left out.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let such_as = |example: &Option<PathBuf>| {
@@ -128,7 +128,7 @@ fn counted(count: usize, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
-/// Finds the pictures of all classes, in the order of classes, folders and names.
+/// Returns the pictures of all classes, in the order of classes, folders and names.
 pub(super) fn pictures(
     Classes { root, classes }: &Classes,
     left_out: &mut LeftOut,

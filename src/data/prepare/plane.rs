@@ -48,7 +48,7 @@ impl Plane {
         Self { height, width, values }
     }
 
-    /// Each pixel's mean with its eight neighbours.
+    /// Each pixel's mean with its eight neighbors.
     pub fn smoothed(&self) -> Self {
         let mean = |values: &[f32], at: usize, stride: usize, position: usize, side: usize| {
             let before = values[if position > 0 { at - stride } else { at }];

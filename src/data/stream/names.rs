@@ -1,4 +1,4 @@
-//! The files of a data set that is streamed: shards, or the usual four.
+//! The files of a streamed data set: shards, or the usual four.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ pub(in crate::data) enum Part {
     Test,
 }
 
-/// A file of images and that of their labels.
+/// A file of images and the file of their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub images: PathBuf,
@@ -30,13 +30,13 @@ impl Part {
         }
     }
 
-    /// The names of a shard's images and labels.
+    /// Returns the names of a shard's images and labels.
     pub fn shard(self, number: usize, of: usize) -> [String; 2] {
         let part = self.as_str();
         ["images", "labels"].map(|what| format!("{part}-{number:05}-of-{of:05}-{what}.idx"))
     }
 
-    /// The number of shards that a file's name speaks of; none if it is no shard's.
+    /// Returns the number of shards in a file's name; none if it is not that of a shard.
     fn shards_of(self, name: &str) -> Option<usize> {
         let rest = name.strip_prefix(self.as_str())?.strip_prefix('-')?;
         let rest = rest.strip_suffix("-images.idx").or_else(|| rest.strip_suffix("-labels.idx"))?;
@@ -52,7 +52,7 @@ impl Part {
         }
     }
 
-    /// The files of this part in a folder: all its shards if there is one, else the usual two.
+    /// Returns the files of this part in a folder: all its shards if there is one, else the usual two.
     pub(super) fn find(self, folder: &Path) -> Result<Vec<Pair>, DataError> {
         let names = names_in(folder)?;
         let counts: BTreeSet<usize> = names.iter().filter_map(|n| self.shards_of(n)).collect();
@@ -74,7 +74,7 @@ impl Part {
         names: &[String],
     ) -> Result<Vec<Pair>, DataError> {
         let present: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        // A name may speak of any number, so not a pair is made before its file is seen.
+        // A name may contain any number, so no pair is created before its file is seen.
         let shard = |number| {
             let [images, labels] = self.shard(number, of);
             for name in [&images, &labels] {
@@ -109,7 +109,7 @@ pub(super) fn holder(folder: &Path, parts: &[Part]) -> Result<PathBuf, DataError
     find::holder(folder, &some, &|dir| parts.iter().all(|part| part.find(dir).is_ok()))
 }
 
-/// Whether a folder holds shards.
+/// Returns whether a folder holds shards.
 pub(in crate::data) fn has_shards(folder: &Path) -> bool {
     let parts = [Part::Train, Part::Test];
     let is_shard = |name: &String| parts.iter().any(|part| part.shards_of(name).is_some());

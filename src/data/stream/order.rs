@@ -1,12 +1,12 @@
 //! The order of the samples in an epoch that is read from files: shuffled by blocks.
 //!
-//! The samples are cut into blocks of neighbours, which are one read each. The blocks come in a
-//! shuffled order, and a fixed number of them, the lanes, is open at any time: a sample is drawn from
-//! a lane that is drawn anew for each, in a shuffled order within its block. A lane whose block is used
-//! up opens the next. When no block is left, what remains in all lanes is shuffled as a whole, so where
+//! The samples are cut into blocks of consecutive ones, which are one read each. The blocks come in a
+//! shuffled order, and a fixed number of them, the lanes, is open at any time: each sample is drawn from
+//! a randomly chosen lane, in a shuffled order within its block. A lane whose block is used
+//! up opens the next. When no block is left, the remaining samples of all lanes are shuffled as a whole, so where
 //! all blocks are open at once the order is a full shuffle.
 //!
-//! Nothing is read here, so that going to the middle of an epoch takes no reading either.
+//! Nothing is read here, so that skipping to the middle of an epoch needs no reading either.
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -16,12 +16,12 @@ use crate::rng::{self, Purpose};
 
 /// A block should be no larger, so that there are many, ...
 const LARGEST: usize = 1 << 20;
-/// ... and no smaller, so that a read of one is worth its way to the disk.
+/// ... and no smaller, so that reading one is worth the disk access.
 const SMALLEST: usize = 64 << 10;
-/// The lanes that there should be room for.
+/// The number of lanes that there should be room for.
 const LANES: usize = 256;
 
-/// How many samples a block has, and how many blocks are open.
+/// The number of samples per block, and the number of open blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub samples: usize,
@@ -31,45 +31,45 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// For images of so many bytes, and so much memory for the open blocks.
+    /// Chooses the layout for images of `image` bytes, and `memory` bytes for the open blocks.
     pub fn new(samples: usize, image: usize, memory: usize) -> Self {
         let bytes = (memory / LANES).clamp(SMALLEST, LARGEST);
-        // Each sample of an open block is also remembered by its place.
+        // The position of each sample of an open block is stored, too.
         let sample = image.saturating_add(size_of::<u32>());
         let block = (bytes / sample).clamp(1, samples.max(1));
         let lanes = (memory / sample / block).clamp(1, samples.div_ceil(block).max(1));
         Self { samples, block, lanes }
     }
 
-    /// How many blocks.
+    /// Returns the number of blocks.
     pub fn blocks(self) -> usize {
         self.samples.div_ceil(self.block)
     }
 
-    /// The samples of a block.
+    /// Returns the samples of a block.
     pub fn range(self, block: usize) -> std::ops::Range<usize> {
         let start = block * self.block;
         start..self.samples.min(start + self.block)
     }
 }
 
-/// Where the next sample is.
+/// The position of the next sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub lane: usize,
     /// The block that is open in this lane.
     pub block: usize,
-    /// Which of the block's samples.
+    /// Index of the sample in the block.
     pub offset: usize,
 }
 
-/// The places of an epoch's samples, each once.
+/// The positions of an epoch's samples, each once.
 pub(super) struct Order {
     layout: Layout,
     /// Blocks that are not open yet, the next one last.
     closed: Vec<u32>,
     lanes: Vec<Lane>,
-    /// What remains when no block is left, the next one last.
+    /// The samples that remain when no block is left, the next one last.
     rest: Vec<(u32, u32)>,
     rng: Pcg64Mcg,
 }
@@ -77,15 +77,15 @@ pub(super) struct Order {
 #[derive(Clone, Debug, Default)]
 struct Lane {
     block: u32,
-    /// What is left of the block, the next one last.
+    /// The remaining samples of the block, the next one last.
     left: Vec<u32>,
 }
 
 impl Order {
-    /// That of an epoch, drawn from the stream of (seed, epoch).
+    /// Returns the order of an epoch, drawn from the stream of (seed, epoch).
     pub fn new(layout: Layout, seed: u64, epoch: usize) -> Self {
         let mut rng = rng::stream(seed, Purpose::Shuffle, &[epoch as u64]);
-        // A data set has no more samples than u32 counts.
+        // The number of samples of a data set fits into a u32.
         let mut closed: Vec<u32> = (0..layout.blocks() as u32).collect();
         closed.shuffle(&mut rng);
         let lanes = vec![Lane::default(); layout.lanes];
@@ -105,7 +105,7 @@ impl Order {
         lane.left.shuffle(&mut self.rng);
     }
 
-    /// Shuffles what remains, once all blocks have been opened.
+    /// Shuffles the remaining samples, once all blocks have been opened.
     fn finish(&mut self) {
         if self.closed.is_empty() {
             for (number, lane) in (0..).zip(&mut self.lanes) {
@@ -172,7 +172,7 @@ mod tests {
         }
 
         #[test]
-        fn the_memory_is_kept_wherever_an_image_fits(
+        fn the_memory_limit_holds_if_an_image_fits(
             samples in 1usize..100_000_000, image in 1usize..200_000, memory in 1usize..(1 << 32)
         ) {
             let layout = Layout::new(samples, image, memory);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_belongs_to_its_seed_and_epoch() {
+    fn the_order_depends_on_seed_and_epoch() {
         let layout = Layout { samples: 1000, block: 30, lanes: 4 };
         assert_eq!(samples(layout, 1, 1), samples(layout, 1, 1));
         assert!(samples(layout, 1, 1) != samples(layout, 1, 2));
@@ -191,11 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn where_all_fits_it_is_a_full_shuffle() {
+    fn the_order_is_a_full_shuffle_if_all_blocks_fit() {
         let layout = Layout::new(100, 784, 64 << 20);
         assert_eq!((layout.block, layout.lanes), (100, 1));
         let layout = Layout { samples: 10_000, block: 100, lanes: 100 };
-        // How far a sample is from its place is a third of the whole on average, as in any shuffle.
+        // The distance of a sample from its position is a third of the whole on average, as in any shuffle.
         let order = samples(layout, 0, 1);
         let far: usize = order.iter().enumerate().map(|(i, &sample)| i.abs_diff(sample)).sum();
         assert!((far as f64 / 1e8 - 1.0 / 3.0).abs() < 0.02, "{far}");

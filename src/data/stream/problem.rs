@@ -1,10 +1,10 @@
-//! What can be wrong with a data set that is read while it is trained on.
+//! Problems of data sets that are read during training.
 
-/// Why a data set cannot be streamed, or no longer: the rule, what was found, the cure.
+/// Why a data set cannot be streamed, or no longer can: the rule, the value found, the cure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamProblem {
-    /// One of a pair, or of the numbers of a set of shards, is not there.
+    /// One file of a pair, or one shard of a set, is missing.
     #[error(
         "shards are numbered from 00000 without a gap, each with images and labels, and {missing} is \
          missing: bring it back, or write the shards again with seqfit data shard"
@@ -16,17 +16,17 @@ pub enum StreamProblem {
     /// Shards of two sets in one folder.
     #[error(
         "the shards of a folder must be of one set, found {part}-*-of-{first:05} beside \
-         {part}-*-of-{second:05}: put each set into a folder of its own"
+         {part}-*-of-{second:05}: put each set into its own folder"
     )]
     Mixed {
         /// "train" or "test".
         part: &'static str,
-        /// How many shards one set has.
+        /// Number of shards of one set.
         first: usize,
-        /// How many another has.
+        /// Number of shards of another.
         second: usize,
     },
-    /// Images of another size than those of the first shard.
+    /// Images that differ in size from those of the first shard.
     #[error(
         "all images of a data set must have the same size, found {found:?} where the first are \
          {first:?} (height, width): make the shards of one source"
@@ -37,10 +37,10 @@ pub enum StreamProblem {
         /// Height and width of these.
         found: [usize; 2],
     },
-    /// The file is another than when the data set was opened.
+    /// The file has changed since the data set was opened.
     #[error(
-        "a file must stay as it is while it is trained on, and this one {0}: restore it and go on with \
-         seqfit train --resume, or train anew"
+        "a file must stay as it is while it is trained on, and this one {0}: restore it and continue with \
+         seqfit train --resume, or train again from the start"
     )]
     Changed(&'static str),
     /// A known data set that is not on this machine.
@@ -62,14 +62,14 @@ pub enum StreamProblem {
         /// Its name.
         name: super::super::DatasetName,
     },
-    /// A number of shards that cannot be written.
+    /// An invalid number of shards.
     #[error(
         "{samples} samples can be cut into 1 to {samples} shards, found {found}: give another number"
     )]
     Shards {
-        /// How many samples the smaller part has.
+        /// Number of samples of the smaller part.
         samples: usize,
-        /// How many shards were asked for.
+        /// Number of shards requested.
         found: usize,
     },
 }

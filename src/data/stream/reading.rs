@@ -6,24 +6,24 @@ use std::ops::Range;
 use super::order::{Layout, Order, Place};
 use crate::data::dataset::Dataset;
 use crate::data::error::{DataError, DatasetProblem};
-use crate::data::rank_shard::RankShard;
+use crate::group::rank_shard::RankShard;
 
-/// Which batches of which epoch are read.
+/// The epoch and the batches to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epoch {
-    /// The training's.
+    /// The seed of the training run.
     pub seed: u64,
-    /// From 1.
+    /// The number of the epoch, from 1.
     pub number: usize,
-    /// Samples of a batch, those of all shares.
+    /// Samples of a batch, over all ranks.
     pub batch: usize,
-    /// Batches that are done already.
+    /// Batches that are already done.
     pub done: usize,
-    /// What is read of each batch.
+    /// The shard to read of each batch.
     pub share: RankShard,
 }
 
-/// Samples that were read: pixels one behind the other, and what belongs to each.
+/// A block of samples that were read: pixels one after the other, labels and numbers.
 #[derive(Debug, Default)]
 pub(crate) struct SampleBlock {
     pixels: Vec<u8>,
@@ -35,14 +35,14 @@ pub(crate) struct SampleBlock {
 }
 
 impl SampleBlock {
-    /// Room for so many samples.
+    /// Returns an empty block with room for `samples` samples.
     fn with_room(dataset: &Dataset, samples: usize) -> Result<Self, DataError> {
         let pixels = room(samples.saturating_mul(dataset.image_bytes()))?;
         let (labels, numbers) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
         Ok(Self { pixels, labels, samples: numbers, shape: dataset.image_shape() })
     }
 
-    /// Samples in the data set's own order.
+    /// Reads samples in the data set's own order.
     pub fn in_order(dataset: &Dataset, samples: Range<usize>) -> Result<Self, DataError> {
         let mut own = Self::with_room(dataset, samples.len())?;
         own.pixels.resize(samples.len() * dataset.image_bytes(), 0);
@@ -52,18 +52,18 @@ impl SampleBlock {
         Ok(own)
     }
 
-    /// How many samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.samples.len()
     }
 
-    /// The pixels of the sample at a place in the chunk.
+    /// Returns the pixels of the sample at a position in the block.
     pub fn image(&self, place: usize) -> &[u8] {
         let bytes = self.image_bytes();
         &self.pixels[place * bytes..][..bytes]
     }
 
-    /// [height, width] of the images.
+    /// Returns the [height, width] of the images.
     pub fn shape(&self) -> [usize; 2] {
         self.shape
     }
@@ -72,41 +72,41 @@ impl SampleBlock {
         self.shape[0] * self.shape[1]
     }
 
-    /// Its label.
+    /// Returns the sample's label.
     pub fn label(&self, place: usize) -> u8 {
         self.labels[place]
     }
 
-    /// Its number in the data set.
+    /// Returns the sample's number in the data set.
     pub fn sample(&self, place: usize) -> u32 {
         self.samples[place]
     }
 }
 
-/// Reads an epoch: holds the blocks that are open, and no more.
+/// Reads an epoch: holds only the open blocks.
 pub(crate) struct BlockReader {
     dataset: Dataset,
     layout: Layout,
     order: Order,
-    /// The block whose pixels each lane holds, and they.
+    /// The block whose pixels each lane holds, and its pixels.
     lanes: Vec<(Option<usize>, Vec<u8>)>,
     batch: usize,
     share: RankShard,
-    /// Samples of the epoch that are left, those of all shares.
+    /// Remaining samples of the epoch, over all ranks.
     left: usize,
     /// The number of the next batch, from 0 for the first that is read.
     next: usize,
-    /// Batches that were asked for before their turn, and came.
+    /// Batches that were read before they were asked for.
     early: VecDeque<(usize, Result<SampleBlock, DataError>)>,
 }
 
 impl BlockReader {
-    /// Of a data set that is read within so many bytes.
+    /// Creates a reader of a data set that holds at most `memory` bytes.
     pub fn new(dataset: &Dataset, memory: usize, epoch: Epoch) -> Self {
         let layout = Layout::new(dataset.len(), dataset.image_bytes(), memory);
         let mut order = Order::new(layout, epoch.seed, epoch.number);
         let done = epoch.done.saturating_mul(epoch.batch).min(dataset.len());
-        // Drawn and not read.
+        // Drawn but not read.
         order.by_ref().take(done).for_each(drop);
         Self {
             dataset: dataset.clone(),
@@ -121,46 +121,46 @@ impl BlockReader {
         }
     }
 
-    /// The batch of a number, from 0 for the first that is read. Each is asked for once; it does not
-    /// matter in which order several threads do that.
+    /// Returns the batch of a number, from 0 for the first that is read. Each is requested once; the
+    /// order in which several threads do that does not matter.
     pub fn take(&mut self, number: usize) -> Result<SampleBlock, DataError> {
         while self.next <= number {
-            let chunk = self.read();
-            self.early.push_back((self.next, chunk));
+            let block = self.read();
+            self.early.push_back((self.next, block));
             self.next += 1;
         }
         let place = self.early.iter().position(|(early, _)| *early == number);
         match place.and_then(|place| self.early.remove(place)) {
-            Some((_, chunk)) => chunk,
+            Some((_, block)) => block,
             None => Ok(SampleBlock::default()),
         }
     }
 
-    /// Bytes of images that are held.
+    /// Returns the bytes of images that are held.
     #[cfg(test)]
     pub fn held(&self) -> usize {
         self.lanes.iter().map(|(_, pixels)| pixels.capacity()).sum()
     }
 
-    /// The share of the next batch.
+    /// Reads the shard of the next batch.
     fn read(&mut self) -> Result<SampleBlock, DataError> {
         let size = self.batch.min(self.left);
         self.left -= size;
         let own = self.share.of(size);
-        let mut chunk = SampleBlock::with_room(&self.dataset, own.len())?;
+        let mut samples = SampleBlock::with_room(&self.dataset, own.len())?;
         for position in 0..size {
             let Some(place) = self.order.next() else { break };
             if own.contains(&position) {
-                self.add(place, &mut chunk)?;
+                self.add(place, &mut samples)?;
             }
         }
-        Ok(chunk)
+        Ok(samples)
     }
 
     fn add(
         &mut self,
         Place { lane, block, offset }: Place,
-        chunk: &mut SampleBlock,
+        samples: &mut SampleBlock,
     ) -> Result<(), DataError> {
         let (range, image) = (self.layout.range(block), self.dataset.image_bytes());
         let (held, pixels) = &mut self.lanes[lane];
@@ -175,14 +175,14 @@ impl BlockReader {
             *held = Some(block);
         }
         let sample = range.start + offset;
-        chunk.pixels.extend_from_slice(&pixels[offset * image..][..image]);
-        chunk.labels.push(self.dataset.label(sample));
-        chunk.samples.push(sample as u32);
+        samples.pixels.extend_from_slice(&pixels[offset * image..][..image]);
+        samples.labels.push(self.dataset.label(sample));
+        samples.samples.push(sample as u32);
         Ok(())
     }
 }
 
-/// An empty list with room for so many bytes.
+/// Returns an empty list with room for `bytes` bytes.
 fn room(bytes: usize) -> Result<Vec<u8>, DataError> {
     let mut list = Vec::new();
     list.try_reserve_exact(bytes).map_err(|_| DatasetProblem::Memory { bytes })?;

@@ -1,8 +1,8 @@
-//! Images in files, which are read piece by piece: what is held of each file is its name.
+//! Images in files, which are read piece by piece: only the name of each file is held.
 //!
-//! Files are read, not mapped into memory. Where a file under a map is cut short, or its disk goes
-//! away, the process dies by a signal; a read is an error that names the file. And what a map keeps in
-//! memory is for the system to say, where a buffer has the size that it has.
+//! Files are read, not mapped into memory. Where a mapped file is truncated, or its disk is
+//! removed, the process is killed by a signal; a read returns an error that names the file. And the system
+//! decides how much of a mapped file stays in memory, whereas a buffer has a fixed size.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,14 +17,14 @@ use crate::data::folder::check_counts;
 use crate::data::idx::{self, IdxProblem};
 use crate::data::open::ordinary;
 
-/// Files of more than this in all are known by samples of their bytes: they are not read to the end
-/// before each training.
+/// Files of more than this in total are identified by samples of their bytes: they are not read to the end
+/// before each training run.
 const READ_WHOLE: u64 = 256 << 20;
-/// The samples of a file's bytes: so many pieces of so many bytes, the first and the last among them.
-const MICROBATCHES: u64 = 16;
+/// The number of pieces of a file that are sampled, including the first and the last.
+const SAMPLED_PIECES: u64 = 16;
 const PIECE: u64 = 16 << 10;
 
-/// The images of a part of a data set, one shard behind the other.
+/// The images of a part of a data set, one shard after the other.
 #[derive(Debug)]
 pub(in crate::data) struct Shards {
     shards: Vec<Shard>,
@@ -43,11 +43,11 @@ struct Shard {
     count: usize,
 }
 
-/// What changes when a file is written to.
+/// The attributes that change when a file is written to.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     length: u64,
-    /// None where the file system does not say.
+    /// None if the file system does not provide it.
     modified: Option<SystemTime>,
 }
 
@@ -57,14 +57,14 @@ impl Stamp {
     }
 }
 
-/// What was found in a part's files.
+/// The contents of a part's files.
 pub(super) struct Opened {
     pub shards: Shards,
     pub shape: [usize; 2],
     pub labels: Vec<u8>,
-    /// The labels files, each with how many samples come before it.
+    /// The labels files, each with the number of samples before it.
     pub labels_files: Vec<(PathBuf, usize)>,
-    /// Each file with the digest that it is known by.
+    /// Each file with the digest that identifies it.
     pub files: Vec<(PathBuf, Sha256Hex)>,
 }
 
@@ -117,14 +117,14 @@ fn whole(file: &mut File) -> io::Result<Sha256Hex> {
     digest::sha256(file)
 }
 
-/// The digest of a file's length and of pieces all over it; it says so itself.
+/// Returns the digest of a file's length and of pieces all over it, marked as such.
 fn sampled(file: &mut File, length: u64) -> io::Result<Sha256Hex> {
     let mut bytes = length.to_le_bytes().to_vec();
     let size = PIECE.min(length);
-    for piece in 0..MICROBATCHES {
+    for piece in 0..SAMPLED_PIECES {
         // In 128 bits: the length may be any number.
         let start =
-            (u128::from(length - size) * u128::from(piece) / u128::from(MICROBATCHES - 1)) as u64;
+            (u128::from(length - size) * u128::from(piece) / u128::from(SAMPLED_PIECES - 1)) as u64;
         file.seek(SeekFrom::Start(start))?;
         Read::take(&mut *file, size).read_to_end(&mut bytes)?;
     }
@@ -132,7 +132,7 @@ fn sampled(file: &mut File, length: u64) -> io::Result<Sha256Hex> {
 }
 
 impl Shards {
-    /// Reads samples; neighbours share what opening a file takes.
+    /// Returns a reader of samples; adjacent ones share the cost of opening a file.
     pub fn reader(&self) -> Reader<'_> {
         Reader { shards: self, open: None }
     }
@@ -146,10 +146,10 @@ pub(in crate::data) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Fills `out` with the images from `sample` on, as many as there is room for.
+    /// Fills `out` with the images from `sample` on.
     ///
     /// # Errors
-    /// A file that cannot be read, or that is not as it was.
+    /// A file that cannot be read, or that has changed.
     pub fn read(&mut self, mut sample: usize, mut out: &mut [u8]) -> Result<(), DataError> {
         let image = self.shards.image;
         while !out.is_empty() {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::reading::{BlockReader, Epoch};
 use super::*;
-use crate::data::rank_shard::RankShard;
 use crate::data::{load, save_dir, save_shards};
+use crate::group::rank_shard::RankShard;
 
 fn memory() -> StreamMemory {
     StreamMemory::default()
 }
 
-/// The digits in a folder of shards.
+/// Writes the digits to a folder of shards.
 fn sharded(shards: usize) -> (tempfile::TempDir, PathBuf) {
     let (train, test) = load("digits").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -24,15 +24,15 @@ fn message(result: Result<impl Sized, DataError>) -> String {
     result.err().unwrap().to_string()
 }
 
-/// All batches of an epoch, of which some are done, read within some bytes.
-fn epoch(dataset: &Dataset, memory: usize, done: usize, share: RankShard) -> Vec<SampleBlock> {
-    let epoch = Epoch { seed: 3, number: 2, batch: 50, done, share };
-    let mut reading = BlockReader::new(dataset, memory, epoch);
-    (0..dataset.len().div_ceil(50) - done).map(|number| reading.take(number).unwrap()).collect()
+/// Returns all batches of an epoch after `done` ones, read within `memory` bytes.
+fn epoch(dataset: &Dataset, memory: usize, done: usize, shard: RankShard) -> Vec<SampleBlock> {
+    let epoch = Epoch { seed: 3, number: 2, batch: 50, done, share: shard };
+    let mut reader = BlockReader::new(dataset, memory, epoch);
+    (0..dataset.len().div_ceil(50) - done).map(|number| reader.take(number).unwrap()).collect()
 }
 
-fn numbers(chunks: &[SampleBlock]) -> Vec<u32> {
-    chunks.iter().flat_map(|chunk| (0..chunk.len()).map(|place| chunk.sample(place))).collect()
+fn numbers(blocks: &[SampleBlock]) -> Vec<u32> {
+    blocks.iter().flat_map(|block| (0..block.len()).map(|place| block.sample(place))).collect()
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn files_and_memory_hold_the_same() {
                 assert_eq!((image, own.label(i)), (expected.image(i), expected.label(i)));
             }
         }
-        // Views in whatever order.
+        // Views in any order.
         let some = files.select(&[1436, 0, 1, 2, 700, 700]).unwrap();
         for (i, sample) in [1436, 0, 1, 2, 700, 700].into_iter().enumerate() {
             assert_eq!(some.read_image(i).unwrap(), train.image(sample));
@@ -69,15 +69,15 @@ fn an_epoch_has_every_sample_once_with_its_own_pixels() {
         (files.split(0.3, 1).unwrap().0, train.split(0.3, 1).unwrap().0),
     ] {
         for memory in [1, 10_000, 1 << 20] {
-            let chunks = epoch(&files, memory, 0, RankShard::WHOLE);
-            for chunk in &chunks {
-                for place in 0..chunk.len() {
-                    let sample = chunk.sample(place) as usize;
-                    assert_eq!(chunk.image(place), train.image(sample));
-                    assert_eq!(chunk.label(place), train.label(sample));
+            let blocks = epoch(&files, memory, 0, RankShard::WHOLE);
+            for block in &blocks {
+                for place in 0..block.len() {
+                    let sample = block.sample(place) as usize;
+                    assert_eq!(block.image(place), train.image(sample));
+                    assert_eq!(block.label(place), train.label(sample));
                 }
             }
-            let mut seen = numbers(&chunks);
+            let mut seen = numbers(&blocks);
             seen.sort_unstable();
             assert!(seen.into_iter().eq(0..train.len() as u32));
         }
@@ -85,7 +85,7 @@ fn an_epoch_has_every_sample_once_with_its_own_pixels() {
 }
 
 #[test]
-fn the_middle_of_an_epoch_and_a_share_of_it_are_those_of_the_whole() {
+fn part_of_an_epoch_and_its_shards_match_the_whole() {
     let (_folder, path) = sharded(3);
     let files = stream_dir(&path, memory()).unwrap().0;
     let whole = epoch(&files, 20_000, 0, RankShard::WHOLE);
@@ -93,29 +93,29 @@ fn the_middle_of_an_epoch_and_a_share_of_it_are_those_of_the_whole() {
         let rest = epoch(&files, 20_000, done, RankShard::WHOLE);
         assert_eq!(numbers(&rest), numbers(&whole[done..]));
     }
-    let shares: Vec<Vec<SampleBlock>> =
+    let shards: Vec<Vec<SampleBlock>> =
         (0..3).map(|rank| epoch(&files, 20_000, 0, RankShard { rank, ranks: 3 })).collect();
     for (i, batch) in whole.iter().enumerate() {
-        let parts: Vec<u32> = shares.iter().flat_map(|share| numbers(&share[i..=i])).collect();
+        let parts: Vec<u32> = shards.iter().flat_map(|shard| numbers(&shard[i..=i])).collect();
         assert_eq!(parts, numbers(std::slice::from_ref(batch)));
     }
 }
 
 #[test]
-fn it_does_not_matter_who_asks_first() {
+fn batches_do_not_depend_on_the_order_of_requests() {
     let (_folder, path) = sharded(3);
     let files = stream_dir(&path, memory()).unwrap().0;
     let whole = epoch(&files, 20_000, 0, RankShard::WHOLE);
     let ask = Epoch { seed: 3, number: 2, batch: 50, done: 0, share: RankShard::WHOLE };
-    let mut reading = BlockReader::new(&files, 20_000, ask);
+    let mut reader = BlockReader::new(&files, 20_000, ask);
     for number in [2, 0, 1, 5, 3, 4] {
-        let chunk = reading.take(number).unwrap();
-        assert_eq!(numbers(&[chunk]), numbers(&whole[number..=number]));
+        let block = reader.take(number).unwrap();
+        assert_eq!(numbers(&[block]), numbers(&whole[number..=number]));
     }
 }
 
 #[test]
-fn no_more_is_held_than_was_allowed() {
+fn the_memory_limit_is_kept() {
     // 4,000 images of 1 KiB in memory for 300 of them.
     let labels: Vec<u8> = (0..4000).map(|i| (i % 3) as u8).collect();
     let pixels = (0..4000 << 10).map(|i| (i >> 10) as u8).collect();
@@ -125,11 +125,11 @@ fn no_more_is_held_than_was_allowed() {
     save_shards(&held, &held.take(3), 4, &folder.path().join("x")).unwrap();
     let files = stream_dir(folder.path().join("x"), memory()).unwrap().0;
     let ask = Epoch { seed: 0, number: 1, batch: 64, done: 0, share: RankShard::WHOLE };
-    let mut reading = BlockReader::new(&files, 300 << 10, ask);
+    let mut reader = BlockReader::new(&files, 300 << 10, ask);
     let mut most = 0;
     for number in 0..4000usize.div_ceil(64) {
-        reading.take(number).unwrap();
-        most = most.max(reading.held());
+        reader.take(number).unwrap();
+        most = most.max(reader.held());
     }
     assert!((200 << 10..=300 << 10).contains(&most), "{most}");
 }
@@ -144,7 +144,7 @@ fn a_file_that_changes_is_an_error_that_names_it() {
         ),
         (
             |path| {
-                // Longer than the clock of a file system may take.
+                // Longer than the clock resolution of a file system.
                 std::thread::sleep(Duration::from_millis(20));
                 let mut file = OpenOptions::new().write(true).open(path).unwrap();
                 file.write_all(&[0]).unwrap();
@@ -161,13 +161,13 @@ fn a_file_that_changes_is_an_error_that_names_it() {
         change(&second);
         let text = message(files.read_image(1000));
         assert!(text.contains(problem) && text.contains(&second.display().to_string()), "{text}");
-        // The other is as it was.
+        // The other is unchanged.
         assert!(files.read_image(0).is_ok());
     }
 }
 
 #[test]
-fn what_does_not_go_together_is_refused_at_the_start() {
+fn mismatched_files_are_refused_at_the_start() {
     let (train, test) = load("digits").unwrap();
     let replaced = |name: &str, bytes: &[u8]| {
         let (_folder, path) = sharded(2);
@@ -211,7 +211,7 @@ fn the_usual_four_files_are_streamed_too() {
     save_dir(&train, &test, &path).unwrap();
     let whole = crate::data::resolve(&Request::Dir(path.clone()), &none(), &mut |_| {}).unwrap();
     let files = stream(&Request::Dir(path), &none(), memory()).unwrap();
-    // A small file is known by the same digest.
+    // A small file has the same digest as when loaded whole.
     assert_eq!(files.source, whole.source);
     assert_eq!(files.train.read_image(9).unwrap(), train.image(9));
 }

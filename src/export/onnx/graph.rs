@@ -1,4 +1,4 @@
-//! A graph put together node by node, each fed with the output of the one before.
+//! A builder of graphs whose nodes form a chain: each takes the output of the previous one.
 
 use super::proto::{
     Attribute, AttributeType, DataType, Dimension, Graph, Node, Shape, Size, Tensor, TensorType,
@@ -16,7 +16,7 @@ pub(super) struct GraphBuilder {
 }
 
 impl GraphBuilder {
-    /// An empty graph with an input called `input`.
+    /// Creates an empty graph with an input named `input`.
     pub fn new(input: &str) -> Self {
         Self {
             graph: Graph { name: "seqfit".to_owned(), ..Graph::default() },
@@ -26,7 +26,7 @@ impl GraphBuilder {
         }
     }
 
-    /// u8 pixels in, divided by `scale`.
+    /// Makes the input u8 pixels, which are divided by `scale`.
     pub fn pixels(&mut self, scale: f64) {
         self.input_type = DataType::Uint8;
         self.cast_last();
@@ -38,7 +38,7 @@ impl GraphBuilder {
         self.then("Flatten", &[], &[("axis", 1)]);
     }
 
-    /// x Wᵀ + b
+    /// Appends x Wᵀ + b.
     pub fn linear(&mut self, weight: Weight<'_>, bias: Weight<'_>) {
         let [weight, bias] = [weight, bias].map(|weight| self.parameter(weight));
         self.then("Gemm", &[&weight, &bias], &[("transB", 1)]);
@@ -56,7 +56,7 @@ impl GraphBuilder {
                 self.then("Sigmoid", &[], &[]);
                 self.then("Mul", &[&x], &[]);
             }
-            // x (1 + erf(x / √2)) / 2, in the order that onnxruntime knows as one operation.
+            // x (1 + erf(x / √2)) / 2, in the order that onnxruntime fuses into one operation.
             Activation::Gelu => {
                 let x = self.last.clone();
                 let root = self.constant("sqrt_2", std::f32::consts::SQRT_2);
@@ -71,7 +71,7 @@ impl GraphBuilder {
         }
     }
 
-    /// The graph, whose output is called `output`: [batch, outputs].
+    /// Returns the graph, with an output named `output` of shape [batch, outputs].
     pub fn finish(mut self, input_shape: &[usize], output: &str, outputs: usize) -> Graph {
         if let Some(node) = self.graph.node.last_mut() {
             node.output = vec![output.to_owned()];
@@ -81,7 +81,7 @@ impl GraphBuilder {
         self.graph
     }
 
-    /// A node that takes the last one's output, and `others` behind it.
+    /// Appends a node whose inputs are the last node's output, followed by `others`.
     fn then(&mut self, operator: &str, others: &[&str], attributes: &[(&str, i64)]) {
         let input = std::iter::once(self.last.clone()).chain(others.iter().map(|&o| o.to_owned()));
         let name = format!("{}_{operator}", self.graph.node.len()).to_lowercase();
@@ -104,7 +104,7 @@ impl GraphBuilder {
         self.then("Cast", &[], &[("to", DataType::Float as i64)]);
     }
 
-    /// The name of a parameter in f32; one that is f16 in the file is cast when it is used.
+    /// Adds a parameter and returns its name in f32; one that is stored as f16 is cast by a node.
     fn parameter(&mut self, weight: Weight<'_>) -> String {
         let name = weight.name.to_owned();
         let data_type = if weight.half { DataType::Float16 } else { DataType::Float };
@@ -122,7 +122,7 @@ impl GraphBuilder {
         std::mem::replace(&mut self.last, before)
     }
 
-    /// The name of a number.
+    /// Adds a scalar, unless it exists, and returns its name.
     fn constant(&mut self, name: &str, value: f32) -> String {
         if !self.graph.initializer.iter().any(|tensor| tensor.name == name) {
             self.graph.initializer.push(Tensor {
@@ -136,7 +136,7 @@ impl GraphBuilder {
     }
 }
 
-/// A tensor of any number of samples of this shape.
+/// Returns the description of a tensor with a batch of samples of this shape.
 fn value(name: &str, data_type: DataType, sample: &[usize]) -> ValueInfo {
     let sizes = sample.iter().map(|&size| Size::Value(size as i64));
     let batch = Size::Name("batch".to_owned());

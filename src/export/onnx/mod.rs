@@ -1,7 +1,7 @@
-//! ONNX: the network as a graph for onnxruntime and others, with the batch's size left open.
+//! ONNX: the network as a graph for onnxruntime and others, with a dynamic batch size.
 //!
-//! Opset 17 and IR version 8, which onnxruntime runs since 1.12 (2022). Gelu became an operator in
-//! opset 20: here it is written out with Erf, as it is silu with Sigmoid.
+//! Opset 17 and IR version 8, which onnxruntime supports since 1.12 (2022). Gelu became an operator in
+//! opset 20: here it is expressed with Erf, and SiLU with Sigmoid.
 
 mod graph;
 mod proto;
@@ -18,7 +18,7 @@ use graph::GraphBuilder;
 
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
-/// The most that a protobuf message holds, with room for all that is not weights.
+/// The largest size of the weights: the limit of a protobuf message, less room for everything else.
 const MAX_BYTES: usize = i32::MAX as usize - (1 << 20);
 /// The name of the input.
 const IMAGES: &str = "images";
@@ -46,7 +46,7 @@ pub(super) fn encode(
                     graph.linear(weight, bias);
                 }
             }
-            // Nothing but training knows it.
+            // Dropout is active only in training.
             TorchModule::Dropout { .. } => {}
             TorchModule::Activation(activation) => graph.activation(activation),
         }

@@ -1,8 +1,8 @@
-//! The messages of ONNX that a network of ours needs (`onnx/onnx.proto`, IR version 8).
+//! The ONNX messages that seqfit's networks need (`onnx/onnx.proto`, IR version 8).
 
 use prost::{Enumeration, Message, Oneof};
 
-/// A whole file.
+/// The message of a whole file.
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
     #[prost(int64, tag = "1")]
@@ -21,7 +21,7 @@ pub struct Model {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSet {
-    /// "" for ONNX's own.
+    /// "" for the default operator set.
     #[prost(string, tag = "1")]
     pub domain: String,
     #[prost(int64, tag = "2")]
@@ -64,7 +64,7 @@ pub struct Node {
     pub attribute: Vec<Attribute>,
 }
 
-/// A whole number; no operator of ours has any other attribute.
+/// An integer attribute; the operators used here need no others.
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
     #[prost(string, tag = "1")]
@@ -137,7 +137,7 @@ pub struct Dimension {
     pub size: Option<Size>,
 }
 
-/// The size of a dimension: a number, or a name for one that is not known.
+/// The size of a dimension: a number, or a name if it is dynamic.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum Size {
     #[prost(int64, tag = "1")]

@@ -2,8 +2,8 @@
 //!
 //! Protocol 2, as `torch.save` writes it (opcodes: CPython's `Lib/pickletools.py`). A tensor is
 //! `torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, requires_grad, hooks)`, and a
-//! storage the persistent id `('storage', type, key, device, count)`: exactly what the reader behind
-//! `weights_only=True` allows.
+//! storage the persistent id `('storage', type, key, device, count)`: exactly what `weights_only=True`
+//! allows.
 
 use crate::export::weight::Weight;
 
@@ -21,7 +21,7 @@ const FALSE: u8 = 0x89;
 const SET_ITEMS: u8 = b'u';
 const STOP: u8 = b'.';
 
-/// The pickle of a dictionary of `weights`, in their order; the numbers of the n-th are in the record
+/// Returns the pickle of a dictionary of `weights`, in their order; the values of the n-th are in the record
 /// `data/n`.
 pub(super) fn state_dict(weights: &[Weight<'_>]) -> Vec<u8> {
     let mut pickle = Pickle(vec![PROTO, 2]);
@@ -50,7 +50,7 @@ impl Pickle {
 
     fn string(&mut self, text: &str) {
         self.op(UNICODE);
-        // Names of parameters and types: a few bytes.
+        // Names of parameters and types have only a few bytes.
         self.0.extend((text.len() as u32).to_le_bytes());
         self.0.extend(text.bytes());
     }
@@ -75,7 +75,7 @@ impl Pickle {
         self.op(TUPLE);
     }
 
-    /// An empty one.
+    /// Appends an empty `OrderedDict`.
     fn ordered_dict(&mut self) {
         self.global("collections", "OrderedDict");
         self.op(EMPTY_TUPLE);
@@ -95,7 +95,7 @@ impl Pickle {
         self.op(PERSISTENT_ID);
         self.int(0);
         self.tuple(weight.shape.iter().copied());
-        // Row by row.
+        // Row-major.
         let strides = (1..=weight.shape.len()).map(|from| weight.shape[from..].iter().product());
         self.tuple(strides);
         self.op(FALSE);

@@ -1,4 +1,4 @@
-//! The layers of a Keras model one after the other: those of a Sequential, also of Sequentials in it, and
+//! The layers of a Keras model in sequence: those of a Sequential, including nested Sequentials, and
 //! those of a Functional model whose graph is a plain chain.
 
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::shown;
 
-/// The deepest model in a model, and how many layers in all.
+/// Maximum nesting of models, and maximum number of layers in total.
 const DEEPEST: usize = 8;
 const MOST_LAYERS: usize = 1 << 12;
 
@@ -18,7 +18,7 @@ pub(super) struct Step<'a> {
     pub entry: &'a Value,
     /// Where Keras 3 keeps its variables: "layers/dense_1".
     pub path: String,
-    /// The layer of the outermost model that holds it, by its name.
+    /// The name of the layer of the outermost model that contains it.
     pub top: String,
     /// Its own name.
     pub name: String,
@@ -34,10 +34,10 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The layers of a model in the order in which they work.
+/// Returns the layers of a model in the order in which they are applied.
 ///
 /// # Errors
-/// The obstacle, in words: a model of another class, or a graph that is no chain.
+/// The obstacle, in words: a model of another class, or a graph that is not a chain.
 pub(super) fn steps(model: &Value) -> Result<Vec<Step<'_>>, String> {
     let mut steps = Vec::new();
     add(model, "", None, 0, &mut steps)?;
@@ -103,7 +103,7 @@ pub(super) fn check_own(entry: &Value) -> Result<(), String> {
     }
 }
 
-/// Where Keras 3 keeps each layer's variables: under its class in snake case, numbered from the second on.
+/// Returns where Keras 3 keeps each layer's variables: under its class in snake case, numbered from the second on.
 fn paths(list: &[Value], prefix: &str, sequential: bool) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let path = |entry: &Value| {
@@ -122,7 +122,7 @@ fn paths(list: &[Value], prefix: &str, sequential: bool) -> Vec<String> {
     list.iter().map(path).collect()
 }
 
-/// "BatchNormalization" → "batch_normalization", as `keras.src.utils.naming.to_snake_case`.
+/// "BatchNormalization" → "batch_normalization", like `keras.src.utils.naming.to_snake_case`.
 fn snake_case(class: &str) -> String {
     let characters: Vec<char> =
         class.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
@@ -142,8 +142,8 @@ fn snake_case(class: &str) -> String {
     text
 }
 
-/// The places of a Functional model's layers from its input to its output, if each takes the output of the
-/// one before, once, and nothing else.
+/// Returns the indices of a Functional model's layers from its input to its output, if each takes the output of
+/// the one before, once, and nothing else.
 fn chained(config: &Value, list: &[Value]) -> Result<Vec<usize>, String> {
     let other = |what: &str| format!("Functional, {what}");
     let names: Vec<&str> = list.iter().map(|entry| entry["name"].as_str().unwrap_or("")).collect();
@@ -188,11 +188,11 @@ fn chained(config: &Value, list: &[Value]) -> Result<Vec<usize>, String> {
         ends(&config["output_layers"], last) && ends(&config["input_layers"], names[order[0]]);
     match order.len() == list.len() && ends {
         true => Ok(order),
-        false => Err(other("whose graph is no chain")),
+        false => Err(other("whose graph is not a chain")),
     }
 }
 
-/// Whether the only end of a model is this layer's: `["dense", 0, 0]`, or a list of one such.
+/// Returns whether this layer is the only input or output of a model: `["dense", 0, 0]`, or a list of one such.
 fn ends(value: &Value, name: &str) -> bool {
     let list = value.as_array().map_or(&[][..], Vec::as_slice);
     match list {
@@ -202,7 +202,7 @@ fn ends(value: &Value, name: &str) -> bool {
     }
 }
 
-/// The layers whose outputs a node takes; none of a node with arguments that may change the answer.
+/// Returns the layers whose outputs a node takes; none for a node with arguments that may change the output.
 fn inputs(node: &Value) -> Option<Vec<&str>> {
     if let Value::Array(inputs) = node {
         // Keras 2: [["dense", 0, 0, {}]]
@@ -274,7 +274,7 @@ mod tests {
         let from = |name: &str| json!([[[name, 0, 0, {}]]]);
         let history = |name: &str| json!({"config": {"keras_history": [name, 0, 0]}});
         let new = json!([{"args": [history("c")], "kwargs": {"training": null}}]);
-        // In another order than they work.
+        // Not in the order in which they are applied.
         let (a, b, c) = (layer("a", json!([])), layer("b", new), layer("c", from("a")));
         assert_eq!(
             names(&model(json!([b, a, c]), "b")),
@@ -292,7 +292,7 @@ mod tests {
                 "b",
                 "b is used twice",
             ),
-            (json!([a, layer("b", from("a")), layer("c", from("b"))]), "b", "no chain"),
+            (json!([a, layer("b", from("a")), layer("c", from("b"))]), "b", "not a chain"),
             (
                 json!([a, layer("b", json!([[["a", 0, 0, {"scale": 2}]]]))]),
                 "b",

@@ -1,5 +1,5 @@
-//! The layers of a Keras config as layers of ours. A setting that changes the answer and is
-//! not known is an error with its name; settings of training alone are left out.
+//! The layers of a Keras config as layers of ours. An unknown setting that changes the output
+//! is an error that names it; settings that affect only training are ignored.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::model::{Activation, Spec};
 pub(super) struct DenseLayer {
     /// Where Keras 3 keeps its variables.
     pub path: String,
-    /// The layer of the outermost model that holds it.
+    /// The layer of the outermost model that contains it.
     pub top: String,
     pub name: String,
     pub bias: bool,
@@ -24,8 +24,8 @@ pub(super) struct DenseLayer {
 pub(super) struct Model {
     /// Its Dense layers; none if not even their order is known.
     pub dense: Option<Vec<DenseLayer>>,
-    /// The network, or the layer that ours lack. Without an input shape it takes what the first Dense
-    /// layer takes.
+    /// The network, or the unsupported layer. Without an input shape it takes the number of values that the first
+    /// Dense layer takes.
     pub network: Option<Result<Spec, String>>,
 }
 
@@ -75,7 +75,7 @@ fn shape(value: &Value) -> Option<Vec<usize>> {
     Some(sizes)
 }
 
-/// Settings that do not change what a trained layer answers.
+/// Settings that do not change the output of a trained layer.
 const TRAINING: [&str; 19] = [
     "name",
     "trainable",
@@ -98,7 +98,7 @@ const TRAINING: [&str; 19] = [
     "seed",
 ];
 
-/// Checks that a layer has no settings but those of training and these; those that are null say nothing.
+/// Checks that a layer has only settings for training and the `known` ones; null settings are ignored.
 fn only(config: &Value, known: &[&str]) -> Result<(), String> {
     let empty = Map::new();
     let settings = config.as_object().unwrap_or(&empty);
@@ -111,7 +111,7 @@ fn only(config: &Value, known: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Weights of a quantized layer are integers with scales.
+/// Rejects quantized layers, whose weights are integers with scales.
 fn not_quantized(dtype: &Value) -> Result<(), String> {
     let name = dtype["config"]["name"].as_str().or(dtype.as_str()).unwrap_or("float32");
     match name.contains("int") || name.contains("float8") {
@@ -124,7 +124,7 @@ fn add(step: &Step<'_>, layers: &mut Vec<Layer>) -> Result<(), String> {
     let (class, config) = (step.class(), step.config());
     let only = |known: &[&str]| only(config, known).map_err(|setting| format!("{class}{setting}"));
     match class {
-        // Its type may be that of integers: pixels are.
+        // Its type may be an integer type: pixels have one.
         "InputLayer" => {}
         "Flatten" => {
             only(&["data_format"])?;
@@ -151,7 +151,7 @@ fn add(step: &Step<'_>, layers: &mut Vec<Layer>) -> Result<(), String> {
             let rate = config["rate"].as_f64().ok_or("Dropout without a rate")?;
             layers.push(Dropout::new(rate).into());
         }
-        // They do nothing but in training.
+        // They do nothing except in training.
         "Identity"
         | "ActivityRegularization"
         | "GaussianNoise"
@@ -162,7 +162,7 @@ fn add(step: &Step<'_>, layers: &mut Vec<Layer>) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts an activation on the Dense layer before it.
+/// Sets an activation on the Dense layer before it.
 fn apply(activation: Activation, layers: &mut [Layer]) -> Result<(), String> {
     if activation == Activation::Linear {
         return Ok(());
@@ -178,7 +178,7 @@ fn apply(activation: Activation, layers: &mut [Layer]) -> Result<(), String> {
     }
 }
 
-/// The activation that a layer applies: an object with its class and settings.
+/// Returns the activation that a layer applies: an object with its class and settings.
 fn activation(layer: &Value) -> Result<Activation, String> {
     let config = &layer["config"];
     let class = shown(&layer["class_name"]);
@@ -210,7 +210,7 @@ fn activation(layer: &Value) -> Result<Activation, String> {
     }
 }
 
-/// The activation that a setting names: a text, or an object.
+/// Returns the activation that a setting names: a text, or an object.
 fn named(value: &Value) -> Result<Activation, String> {
     let name = match value {
         Value::Null => "linear",
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_or_setting_that_changes_the_answer_is_named() {
+    fn a_layer_or_setting_that_changes_the_output_is_named() {
         let linear = || dense(json!("linear"));
         for (layers, message) in [
             (json!([input(), layer("Conv2D", json!({}))]), "Conv2D"),

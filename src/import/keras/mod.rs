@@ -1,4 +1,4 @@
-//! Keras's networks: the description that is in a `.keras` file and in the `model_config` of a `.h5`, and the
+//! Keras's networks: the description in a `.keras` file and in the `model_config` of a `.h5`, and the
 //! weights that belong to it.
 
 mod chain;
@@ -21,7 +21,7 @@ pub(super) const WEIGHTS: &str = "model.weights.h5";
 /// The record of the description.
 const CONFIG: &str = "config.json";
 
-/// Reads a `.keras` file. A description of another network than ours is no error yet: the weights can
+/// Reads a `.keras` file. A description of an unsupported network is not an error yet: the weights can
 /// still be listed.
 pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     let mut archive = Archive::open(bytes)?;
@@ -36,13 +36,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     Ok(Imported { format: Format::Keras, ..imported })
 }
 
-/// A description as JSON.
+/// Parses a description as JSON.
 pub(super) fn parsed(text: &[u8], format: &'static str, place: &str) -> Result<Value, Problem> {
     serde_json::from_slice(text)
         .map_err(|error| Problem::Damaged { format, message: format!("{place}: {error}") })
 }
 
-/// A text of a description, as it may stand in a message.
+/// Formats a value of a description for a message.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.chars().take(60).collect(),

@@ -1,5 +1,5 @@
-//! Which tensors of a Keras file are the weights of which layer: by the paths of Keras 3, or by the
-//! `layer_names` and `weight_names` of the `.h5` of before. The order of the names never counts.
+//! Assigning the tensors of a Keras file to layers: by the paths of Keras 3, or by the
+//! `layer_names` and `weight_names` of older `.h5` files. The order of the names is never used.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,18 +12,18 @@ use crate::import::layers::Placed;
 use crate::import::names::is_other;
 use crate::import::{Card, Imported};
 
-/// The texts of a group's attributes, by their names.
+/// The texts of a group's attributes, by name.
 pub(in crate::import) type Attributes = BTreeMap<String, Vec<String>>;
 
 /// The groups and attributes of an HDF5 file.
 #[derive(Debug, Default)]
 pub(in crate::import) struct Layout {
-    /// The groups, by their paths; the root's is empty.
+    /// The groups, by path; the root's path is empty.
     pub groups: BTreeMap<String, Attributes>,
 }
 
 impl Layout {
-    /// A list of texts. One that is too long for an attribute lies in several: "layer_names0",
+    /// Returns a list of texts. One that is too long for an attribute is split: "layer_names0",
     /// "layer_names1".
     fn list(&self, group: &str, name: &str) -> Option<Vec<String>> {
         let attributes = self.groups.get(group)?;
@@ -39,7 +39,7 @@ impl Layout {
         self.groups.get(group)?.get(name)?.first().map(String::as_str)
     }
 
-    /// The names of the groups in a group.
+    /// Returns the names of the groups in a group.
     fn children<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a str> {
         let inside = move |path: &'a String| match group {
             "" => Some(path.as_str()),
@@ -50,14 +50,14 @@ impl Layout {
     }
 }
 
-/// Adds to a file's tensors what is known of their layers: from the description, if there is one, else from
+/// Adds to a file's tensors the known facts about their layers: from the description, if there is one, else from
 /// the names of groups and attributes.
 pub(in crate::import) fn describe(
     mut imported: Imported,
     layout: &Layout,
     config: Option<Value>,
 ) -> Result<Imported, Problem> {
-    // What seqfit wrote has its card.
+    // Files written by seqfit have a card.
     if imported.card.as_ref().is_some_and(|card| card.network.is_some()) {
         return Ok(imported);
     }
@@ -89,15 +89,15 @@ pub(in crate::import) fn describe(
     Ok(imported)
 }
 
-/// The tensors of a file by their names.
+/// The tensors of a file by name.
 struct Places<'a> {
     layout: &'a Layout,
     tensors: HashMap<&'a str, usize>,
-    /// The group of a `.h5` of before Keras 3 that holds the layers.
+    /// The group that holds the layers in a `.h5` from before Keras 3.
     legacy: Option<&'static str>,
 }
 
-/// A layer's tensors that are not there, for an error.
+/// A layer's missing tensors, for an error.
 type Lost = Vec<String>;
 
 impl<'a> Places<'a> {
@@ -107,7 +107,7 @@ impl<'a> Places<'a> {
         Self { layout, tensors, legacy: legacy_root(layout) }
     }
 
-    /// The places of all layers' tensors; or what is missing.
+    /// Returns the indices of all layers' tensors, or the missing ones.
     fn of(&self, layers: &[DenseLayer]) -> (Option<Vec<Placed>>, Option<Lost>) {
         let (mut placed, mut lost) = (Vec::new(), Lost::new());
         for layer in layers {
@@ -135,7 +135,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// "layers/dense_1/vars/0" and "…/1". The name that Keras 3.6 and later write beside them must be the
+    /// Returns "layers/dense_1/vars/0" and "…/1". The name that Keras 3.6 and later store next to them must be the
     /// layer's.
     fn paths(&self, layer: &DenseLayer) -> (Option<String>, Option<String>) {
         let group = format!("{}/vars", layer.path);
@@ -146,7 +146,7 @@ impl<'a> Places<'a> {
         (Some(format!("{group}/0")), Some(format!("{group}/1")))
     }
 
-    /// The names that the group of the outermost layer lists, of the layer in it.
+    /// Returns the names that the group of the outermost layer lists for the layer in it.
     fn legacy_names(&self, root: &str, layer: &DenseLayer) -> (Option<String>, Option<String>) {
         let group = format!("{root}{}", layer.top);
         let names = self.layout.list(&group, "weight_names").unwrap_or_default();
@@ -166,7 +166,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// A variable's name without the number of its output.
+/// Returns a variable's name without the number of its output.
 fn plain(name: &str) -> &str {
     name.strip_suffix(":0").unwrap_or(name)
 }
@@ -180,8 +180,8 @@ fn legacy_root(layout: &Layout) -> Option<&'static str> {
     }
 }
 
-/// Reads from groups and attributes, where the file has no config, the order of the layers, or
-/// the layer that is not known.
+/// Reads the order of the layers, or the unsupported layer, from groups and attributes, where the file has no
+/// config.
 fn by_groups(layout: &Layout) -> Model {
     if let Some(root) = legacy_root(layout) {
         let names = layout.list(root.trim_end_matches('/'), "layer_names").unwrap_or_default();
@@ -190,7 +190,7 @@ fn by_groups(layout: &Layout) -> Model {
     let container = ["layers", "_layer_checkpoint_dependencies"];
     let container = container.into_iter().find(|name| layout.groups.contains_key(*name));
     let Some(container) = container else {
-        // A custom model class: its layers' groups are called after its attributes.
+        // A custom model class: its layers' groups are named after its attributes.
         let other = without_weights(layout).find(|name| !HARMLESS.contains(&numbered(name).0));
         let named = |name: &str| format!("{:?}", name.chars().take(60).collect::<String>());
         return Model { dense: None, network: other.map(|name| Err(named(name))) };
@@ -214,7 +214,7 @@ fn without_weights(layout: &Layout) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Layers that change no answer, by their names in the groups of Keras 3.
+/// Layers that do not change the output, by their names in the groups of Keras 3.
 const HARMLESS: [&str; 7] = [
     "dropout",
     "flatten",
@@ -225,10 +225,10 @@ const HARMLESS: [&str; 7] = [
     "alpha_dropout",
 ];
 
-/// A model of which these files keep the layers, and not what goes where.
+/// A model of which these files keep the layers, but not their connections.
 const GRAPH: &str = "a Functional model, whose graph is only in what model.save writes";
 
-/// Keras 3: every layer has a group, called after its class and numbered in the order of the model.
+/// Keras 3: every layer has a group, named after its class and numbered in the order of the model.
 fn by_classes(layout: &Layout, container: &str) -> Model {
     let (mut dense, mut other) = (Vec::new(), None);
     for group in layout.children(container) {
@@ -257,8 +257,8 @@ fn numbered(name: &str) -> (&str, u64) {
     split.unwrap_or((name, 0))
 }
 
-/// Before Keras 3: the layers in their order, by names that users may give. One without weights is known
-/// by its name alone.
+/// Before Keras 3: the layers in order, by names that users may choose. A layer without weights is known
+/// only by its name.
 fn by_layer_names(layout: &Layout, root: &str, names: &[String]) -> Model {
     let (mut dense, mut other) = (Vec::new(), None);
     for name in names {

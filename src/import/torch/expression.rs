@@ -1,7 +1,7 @@
-//! The statements of TorchScript's code, as it lies in an archive: names, attributes, literals and calls. What
-//! else the language has is no part of a chain of layers, and is an error.
+//! The statements of TorchScript's code, as stored in an archive: names, attributes, literals and calls. Anything
+//! else in the language is not part of a chain of layers, and is an error.
 
-/// The deepest nesting that is read.
+/// Maximum nesting that is read.
 const DEEPEST: usize = 64;
 
 /// An expression.
@@ -12,7 +12,7 @@ pub(super) enum Expr {
     Number(f64),
     Text(String),
     List(Vec<Self>),
-    /// A call by name, with the arguments that have names after the others.
+    /// A call by name, with positional arguments and then keyword arguments.
     Call(String, Vec<Self>, Vec<(String, Self)>),
     /// `(object).method(arguments)`
     Method(Box<Self>, String, Vec<Self>),
@@ -25,7 +25,7 @@ pub(super) enum Statement {
     Return(Expr),
 }
 
-/// The lines of a method of a class in a module's code.
+/// Returns the lines of a method of a class in a module's code.
 pub(super) fn method<'a>(code: &'a str, class: &str, name: &str) -> Option<Vec<&'a str>> {
     let begin = format!("class {class}(");
     let end = |line: &&str| !line.starts_with("class ") && !line.starts_with("def ");
@@ -44,7 +44,7 @@ pub(super) fn method<'a>(code: &'a str, class: &str, name: &str) -> Option<Vec<&
     })
 }
 
-/// The name of a function's first argument after `self`, by the signature.
+/// Returns the names of a function's arguments after `self`, from the signature.
 pub(super) fn arguments(code: &str, class: &str, name: &str) -> Vec<String> {
     let begin = format!("class {class}(");
     let text: String =
@@ -56,7 +56,7 @@ pub(super) fn arguments(code: &str, class: &str, name: &str) -> Vec<String> {
     names.collect()
 }
 
-/// Reads a line.
+/// Parses a line.
 pub(super) fn statement(line: &str) -> Option<Statement> {
     let line = line.strip_prefix("    ").filter(|line| !line.starts_with(' '))?;
     if let Some(value) = line.strip_prefix("return ") {
@@ -145,7 +145,7 @@ impl<'a> Parser<'a> {
         if self.takes('(') { self.list(')') } else { None }
     }
 
-    /// Values up to the end, with a comma after each or between them.
+    /// Parses values up to the end, separated or terminated by commas.
     fn list(&mut self, end: char) -> Option<Arguments> {
         let (mut values, mut named) = (Vec::new(), Vec::new());
         while !self.takes(end) {

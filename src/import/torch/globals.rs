@@ -40,16 +40,16 @@ const KNOWN: [(&str, &[&str]); 10] = [
     ),
 ];
 
-/// The types of numbers, which are followed by their bits: "uint8", "float8_e5m2".
+/// The numeric types, whose names end in their bits: "uint8", "float8_e5m2".
 const NUMBERS: [&str; 9] =
     ["bfloat", "float", "complex", "int", "uint", "qint", "quint", "bits", "bool"];
 
 /// How the elements of a quantized tensor are scaled.
 const SCHEMES: [&str; 2] = ["per_tensor_", "per_channel_"];
 
-/// Whether a pickle may refer to a name; it is never called.
+/// Returns whether a pickle may refer to a name; it is never called.
 pub(super) fn is_known(module: &str, name: &str) -> bool {
-    // A class of a TorchScript archive is a name here, and nothing more.
+    // A class of a TorchScript archive is only a name here.
     if module.split('.').next() == Some("__torch__") {
         return true;
     }

@@ -1,5 +1,5 @@
 //! PyTorch's archives: `torch.save` of a state_dict, or of a checkpoint that holds one, and TorchScript,
-//! of which the parameters are read and no code.
+//! of which only the parameters are read, and no code is run.
 
 mod expression;
 mod globals;
@@ -69,8 +69,8 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
     Ok(imported)
 }
 
-/// The network that a TorchScript's layers are, with the places of their tensors in the file. Its input has
-/// no shape yet: the first layer says how many values it takes.
+/// Converts a TorchScript's layers to a network, with the indices of their tensors in the file. Its input has
+/// no shape yet: the first layer determines the number of values.
 fn placed(imported: &mut Imported, steps: &[script::Step]) -> Result<Spec, String> {
     let tensors = &imported.tensors;
     let place = |name: &str| {

@@ -1,4 +1,4 @@
-//! Which tensors of a pickle are the network's, and what they are called.
+//! The network's tensors in a pickle, and their names.
 
 use super::super::error::Problem;
 use super::damaged;
@@ -7,12 +7,12 @@ use super::tensor::View;
 
 type Named<'a> = Vec<(String, View<'a>)>;
 
-/// Where people keep the state_dict in a checkpoint.
+/// The usual keys of the state_dict in a checkpoint.
 const USUAL: [&str; 7] =
     ["state_dict", "model_state_dict", "model_state", "model", "module", "net", "weights"];
 
-/// The tensors of a state_dict: one inside of the pickle under a usual name, or the pickle itself, or the
-/// only one there is. What else a checkpoint holds is not looked into.
+/// Returns the tensors of a state_dict: one in the pickle under a usual key, or the pickle itself, or the
+/// only one there is. The rest of a checkpoint is not read.
 pub(super) fn state_dict<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
     let root = pickle.get(pickle.root);
     let pairs = if let Value::Dict(pairs) = root { &pairs[..] } else { &[] };
@@ -49,7 +49,7 @@ pub(super) fn state_dict<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> 
     }
 }
 
-/// Whether a dictionary, a list or a tuple holds tensors.
+/// Returns whether a dictionary, a list or a tuple holds tensors.
 fn has_tensors(pickle: &Pickle<'_>, id: Id) -> bool {
     match pickle.get(id) {
         Value::Dict(pairs) => pairs.iter().any(|&(_, value)| View::is_at(pickle, value)),
@@ -60,7 +60,7 @@ fn has_tensors(pickle: &Pickle<'_>, id: Id) -> bool {
     }
 }
 
-/// The tensors of a dictionary, a list or a tuple.
+/// Returns the tensors of a dictionary, a list or a tuple.
 fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Named<'a>, Problem> {
     let mut found = Vec::new();
     match pickle.get(id) {
@@ -94,11 +94,11 @@ fn unique(found: &Named<'_>) -> Result<(), Problem> {
     }
 }
 
-/// The deepest module that is looked into, and how many attributes of modules in all.
+/// Maximum nesting of modules, and maximum number of attributes of modules in total.
 const DEEPEST: usize = 32;
 const MOST_ATTRIBUTES: usize = 1 << 16;
 
-/// The tensors of a TorchScript module, by the names that its `state_dict` has.
+/// Returns the tensors of a TorchScript module, by the names in its `state_dict`.
 pub(super) fn parameters<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
     let mut found = Vec::new();
     let mut attributes = 0;
@@ -127,7 +127,7 @@ pub(super) fn parameters<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> 
     Ok(found)
 }
 
-/// The tensors among a TorchScript archive's constants: "c0", "c1", as its code calls them.
+/// Returns the tensors among a TorchScript archive's constants: "c0", "c1", as its code calls them.
 pub(super) fn constants<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
     let found = tensors(pickle, pickle.root)?;
     Ok(found.into_iter().map(|(name, view)| (format!("c{name}"), view)).collect())

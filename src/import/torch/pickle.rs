@@ -1,21 +1,21 @@
-//! A pickle as plain data: what `torch.save` and `torch.jit.save` write, read by a machine that runs
+//! A pickle as plain data: the output of `torch.save` and `torch.jit.save`, read by an interpreter that runs
 //! nothing.
 //!
-//! It knows numbers, texts, tuples, lists and dictionaries, and the names in `globals.rs`. A call of one
-//! of them is written down, never made; any other name is an error. Values lie in one list and refer to
-//! each other by their places in it, so that no depth of nesting and no circle costs more than its bytes.
+//! It supports numbers, texts, tuples, lists and dictionaries, and the names in `globals.rs`. A call of one
+//! of them is recorded, never made; any other name is an error. Values are stored in one list and refer to
+//! each other by index, so that no depth of nesting and no cycle costs more than its bytes.
 
 use std::collections::HashMap;
 
 use super::super::error::Problem;
 use super::globals;
 
-/// The most values that a pickle may have: a state_dict has some 30 for a tensor.
+/// Maximum number of values in a pickle: a state_dict has some 30 per tensor.
 const MOST_VALUES: usize = 1 << 19;
 /// The longest pickle that is read, in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
-/// The place of a value in [`Pickle::values`].
+/// The index of a value in [`Pickle::values`].
 pub(super) type Id = u32;
 
 /// A value.
@@ -33,9 +33,9 @@ pub(super) enum Value<'a> {
     /// A list or a set.
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// A name: its module and what it is called there.
+    /// A name: its module and its name there.
     Global(&'a str, &'a str),
-    /// Something that lies outside the pickle, described by a value.
+    /// Something stored outside the pickle, described by a value.
     Outside(Id),
     /// A call that was not made: of a name, with a tuple.
     Call {
@@ -81,12 +81,12 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// A value by its place.
+    /// Returns a value by its index.
     pub(super) fn get(&self, id: Id) -> &Value<'a> {
         self.values.get(id as usize).unwrap_or(&Value::None)
     }
 
-    /// The name that is called, and with what.
+    /// Returns the name that is called, and its arguments.
     pub(super) fn call(&self, id: Id) -> Option<(&'a str, &'a str, &[Id])> {
         let Value::Call { of, arguments, .. } = *self.get(id) else { return None };
         match (self.get(of), self.get(arguments)) {
@@ -102,7 +102,7 @@ fn damaged(message: String) -> Problem {
     Problem::Damaged { format: "PyTorch", message }
 }
 
-/// What helps where a pickle has more than a state_dict needs.
+/// The cure if a pickle has more than a state_dict needs.
 const CURE: &str = "save model.state_dict() alone";
 
 enum Fault {
@@ -119,7 +119,7 @@ impl From<&str> for Fault {
 
 #[derive(Default)]
 struct Machine<'a> {
-    /// What is still to be read.
+    /// The bytes that are still to be read.
     bytes: &'a [u8],
     values: Vec<Value<'a>>,
     stack: Vec<Id>,
@@ -130,7 +130,7 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Obeys one opcode; the last one gives the result.
+    /// Executes one opcode; the last one returns the result.
     fn step(&mut self) -> Result<Option<Id>, Fault> {
         let [opcode] = self.array()?;
         match opcode {
@@ -285,7 +285,7 @@ impl<'a> Machine<'a> {
         Ok(*array)
     }
 
-    /// So many bytes as a length of `width` bytes says.
+    /// Reads the number of bytes given by a length field of `width` bytes.
     fn counted(&mut self, width: usize) -> Result<&'a [u8], Fault> {
         let mut length = [0; 8];
         for byte in length.iter_mut().take(width) {
@@ -299,7 +299,7 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, width: usize) -> Result<(), Fault> {
         let bytes = self.counted(width)?;
-        // Python's text may hold halves of characters, and that of Python 2 any bytes.
+        // Python's text may hold unpaired surrogates, and that of Python 2 any bytes.
         self.push(std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text))
     }
 
@@ -308,7 +308,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Bytes(bytes))
     }
 
-    /// A whole number, little-endian, in two's complement.
+    /// Reads an integer, little-endian, in two's complement.
     fn long(&mut self, width: usize) -> Result<(), Fault> {
         let bytes = self.counted(width)?;
         let sign = bytes.last().is_some_and(|&byte| byte >= 0x80);
@@ -318,7 +318,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Int(i64::from_le_bytes(number)))
     }
 
-    /// Text up to the end of the line.
+    /// Reads text up to the end of the line.
     fn line(&mut self) -> Result<&'a str, Fault> {
         let end = self.bytes.iter().position(|&byte| byte == b'\n').ok_or("it is cut")?;
         let (line, rest) = self.bytes.split_at(end);
@@ -329,7 +329,7 @@ impl<'a> Machine<'a> {
     fn room(&self, taken: usize) -> Result<(), Fault> {
         match taken < MOST_VALUES {
             true => Ok(()),
-            false => Err(Fault::Unsupported(format!("more than the at most {MOST_VALUES} values"))),
+            false => Err(Fault::Unsupported(format!("too many values (at most {MOST_VALUES})"))),
         }
     }
 
@@ -346,7 +346,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The height that the stack may not sink below.
+    /// Returns the minimum height of the stack.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -364,7 +364,7 @@ impl<'a> Machine<'a> {
         Ok(top)
     }
 
-    /// The last few values.
+    /// Pops the last `count` values.
     fn last(&mut self, count: usize) -> Result<Vec<Id>, Fault> {
         match self.stack.len().checked_sub(count) {
             Some(from) if from >= self.floor() => Ok(self.stack.split_off(from)),
@@ -372,7 +372,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Everything above the last mark.
+    /// Pops everything above the last mark.
     fn marked(&mut self) -> Result<Vec<Id>, Fault> {
         let from = self.marks.pop().ok_or("there is no mark")?;
         Ok(self.stack.split_off(from))
@@ -413,7 +413,7 @@ impl<'a> Machine<'a> {
     fn recall(&mut self, key: u32) -> Result<(), Fault> {
         match self.memo.get(&key) {
             Some(&id) => self.push_id(id),
-            None => Err("it recalls what it has not remembered".into()),
+            None => Err("it reads a memo entry that it has never stored".into()),
         }
     }
 
@@ -428,7 +428,7 @@ impl<'a> Machine<'a> {
         match globals::is_known(module, name) {
             true => self.push(Value::Global(module, name)),
             false => {
-                // Names that pickles have for Python's own from before Python 3.
+                // Pickles may use Python's own names from before Python 3.
                 let module = if module == "posix" || module == "nt" { "os" } else { module };
                 let name: String = format!("{module}.{name}").chars().take(100).collect();
                 Err(Fault::Problem(Problem::Global(name)))
@@ -508,7 +508,7 @@ mod tests {
         Ok(())
     }
 
-    /// What `torch.load(weights_only=True)` reads beside tensors.
+    /// Non-tensor values that `torch.load(weights_only=True)` reads.
     #[test]
     fn harmless_names_are_read() -> Result<(), Problem> {
         // pickle.dumps of each with protocol 2, or 4 for the sets.
@@ -559,7 +559,7 @@ mod tests {
             (b"\x80\x02.".to_vec(), "the stack is empty"),
             (b"\x80\x02(0.".to_vec(), "the stack is empty"),
             (b"\x80\x00.".to_vec(), "pickle protocol 0"),
-            (b"\x80\x02h\x05.".to_vec(), "has not remembered"),
+            (b"\x80\x02h\x05.".to_vec(), "has never stored"),
             (b"\x80\x02X\xff\xff\xff\xffa.".to_vec(), "it is cut"),
             (b"\x80\x02NNa.".to_vec(), "only a list or a set"),
             (b"\x80\x02NNNs.".to_vec(), "only a dictionary"),
@@ -578,7 +578,7 @@ mod tests {
 
     #[test]
     fn depth_and_circles_cost_nothing() -> Result<(), Problem> {
-        // Tuples in tuples, half a million deep, and a list that holds itself.
+        // Tuples in tuples, half a million deep, and a list that contains itself.
         let deep = [b"\x80\x02N", &b"\x85".repeat(MOST_VALUES - 1)[..], b"."].concat();
         assert_eq!(Pickle::read(&deep)?.values.len(), MOST_VALUES);
         let circle = Pickle::read(b"\x80\x02]q\x00h\x00a.")?;

@@ -1,5 +1,5 @@
-//! The chain of layers that a TorchScript archive computes, by its code. The code
-//! is read as text, symbolically; nothing of it is run.
+//! The chain of layers that a TorchScript archive computes, inferred from its code. The code
+//! is read as text, symbolically; none of it is run.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::tensor::View;
 use crate::layers::{Dense, Flatten, Layer};
 use crate::model::Activation;
 
-/// The deepest module in a module, and how many lines are read in all.
+/// Maximum nesting of modules, and maximum number of lines read in total.
 const DEEPEST: usize = 32;
 const MOST_LINES: usize = 1 << 14;
 
@@ -23,10 +23,10 @@ pub(super) enum Step {
     Activation(Activation),
 }
 
-/// The chain of layers.
+/// Returns the chain of layers.
 ///
 /// # Errors
-/// The module or the function that is no part of one, in words.
+/// The module or the function that is not part of a chain, in words.
 pub(super) fn steps(
     pickle: &Pickle<'_>,
     archive: &mut Archive<'_>,
@@ -42,8 +42,8 @@ pub(super) fn steps(
     }
 }
 
-/// Puts the layers in a network's order, activations on the Dense layers before them. The widths are not
-/// known yet.
+/// Converts the steps to a network's layers in order, activations on the Dense layers before them. The widths are
+/// not known yet.
 pub(super) fn layers(steps: &[Step], units: impl Fn(&str) -> usize) -> Result<Vec<Layer>, String> {
     let mut layers: Vec<Layer> = Vec::new();
     for step in steps {
@@ -64,9 +64,9 @@ pub(super) fn layers(steps: &[Step], units: impl Fn(&str) -> usize) -> Result<Ve
 /// The meaning of a name in the code.
 #[derive(Clone, Debug, PartialEq)]
 enum Item {
-    /// The output of the first layers, by how many they are.
+    /// The output of the first layers, by their number.
     Value(usize),
-    /// A module with its place: "net.0".
+    /// A module with its path: "net.0".
     Module(Id, String),
     Tensor(String),
     None,
@@ -74,7 +74,7 @@ enum Item {
     Text(String),
     List(Vec<Item>),
     Function(String),
-    /// A setting that no layer's answer depends on.
+    /// A setting that does not affect any layer's output.
     Other,
 }
 
@@ -83,7 +83,7 @@ struct Reader<'a, 'b, 'c> {
     archive: &'a mut Archive<'c>,
     folder: &'a str,
     budget: &'a mut MemoryBudget,
-    /// The code that has been read, by the names of its modules.
+    /// The code that has been read, by module name.
     files: HashMap<String, String>,
     steps: Vec<Step>,
     lines: usize,
@@ -93,7 +93,7 @@ impl Reader<'_, '_, '_> {
     /// Returns the output of a module for an input.
     fn forward(&mut self, id: Id, path: &str, input: Item, depth: usize) -> Result<Item, String> {
         let Value::Call { of, .. } = *self.pickle.get(id) else {
-            return Err(format!("{path:?}, which is no module"));
+            return Err(format!("{path:?}, which is not a module"));
         };
         let &Value::Global(module, class) = self.pickle.get(of) else {
             return Err(format!("{path:?}, whose class is not known"));
@@ -129,7 +129,7 @@ impl Reader<'_, '_, '_> {
                 Statement::Set(name, expression) => (Some(name), expression),
                 Statement::Return(expression) => (None, expression),
             };
-            // A module inside has named itself.
+            // A nested module has already named itself.
             let item =
                 self.item(&expression, &names, depth).map_err(|inner| inner.unwrap_or_else(at))?;
             match name {
@@ -149,7 +149,7 @@ impl Reader<'_, '_, '_> {
         self.files.get(module).cloned()
     }
 
-    /// Returns the meaning of an expression; an error without a text for one that no layer has.
+    /// Returns the meaning of an expression; an error without text for one that no layer has.
     fn item(
         &mut self,
         expression: &Expr,
@@ -183,7 +183,7 @@ impl Reader<'_, '_, '_> {
                         _ => Err(None),
                     };
                 }
-                // The only one with a name among those that are known.
+                // The only one of the known functions with a keyword argument.
                 for (key, value) in keys {
                     if key != "approximate" {
                         return Err(None);
@@ -235,10 +235,10 @@ impl Reader<'_, '_, '_> {
         })
     }
 
-    /// Applies a function of PyTorch: the layer that it is comes after those before.
+    /// Applies a PyTorch function: adds its layer after the previous ones.
     fn call(&mut self, name: &str, arguments: &[Item]) -> Option<Item> {
         let name = function(name)?;
-        // A layer takes what the one before it gives: what is used twice is no chain.
+        // A layer takes the output of the one before it: an output used twice is not a chain.
         let [Item::Value(from), rest @ ..] = arguments else { return None };
         if *from != self.steps.len() {
             return None;
@@ -278,7 +278,7 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// The name of a function of PyTorch: "torch.relu", "__torch__.torch.nn.functional.relu".
+/// Returns the name of a PyTorch function: "torch.relu", "__torch__.torch.nn.functional.relu".
 fn function(name: &str) -> Option<&str> {
     let name =
         name.strip_prefix("__torch__.torch.nn.functional.").or(name.strip_prefix("torch."))?;

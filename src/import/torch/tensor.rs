@@ -1,4 +1,4 @@
-//! A tensor as a pickle describes it: a view into a storage, which is a record of its own.
+//! A tensor as a pickle describes it: a view into a storage, which is a separate record.
 
 use super::super::archive::Archive;
 use super::super::error::Problem;
@@ -7,23 +7,23 @@ use super::super::numbers::{Dtype, Order, count};
 use super::damaged;
 use super::pickle::{Id, Pickle, Value};
 
-/// Where the numbers of a tensor lie.
+/// The location of a tensor's numbers.
 #[derive(Clone, Debug)]
 pub(super) struct View<'a> {
     /// The storage's name.
     key: &'a str,
     pub dtype: Dtype,
-    /// How many numbers the storage holds.
+    /// Number of elements in the storage.
     length: usize,
-    /// Where the tensor begins in it, in numbers.
+    /// Offset of the tensor in it, in elements.
     offset: usize,
     pub shape: Vec<usize>,
-    /// How far apart neighbours are along each axis, in numbers.
+    /// Distance of adjacent elements along each axis, in elements.
     strides: Vec<usize>,
 }
 
 impl<'a> View<'a> {
-    /// The tensor or parameter at this place, if it is one.
+    /// Returns the tensor or parameter at this index, if it is one.
     pub(super) fn at(pickle: &Pickle<'a>, id: Id) -> Result<Option<Self>, Problem> {
         let rule = || damaged("a tensor is a storage, an offset, sizes and strides");
         let Some((how, arguments)) = rebuilt(pickle, id) else { return Ok(None) };
@@ -35,7 +35,7 @@ impl<'a> View<'a> {
         };
         let Value::Outside(storage) = *pickle.get(storage) else { return Err(rule()) };
         let (key, mut dtype, length) = storage_at(pickle, storage)?;
-        // The third version has types that no storage is called after.
+        // Version 3 has types that no storage is named after.
         if let (true, Some(&kind)) = (how.ends_with("v3"), further.get(2))
             && let Value::Global(_, name) = pickle.get(kind)
         {
@@ -51,20 +51,20 @@ impl<'a> View<'a> {
         Ok(Some(view))
     }
 
-    /// Whether a tensor or parameter is at this place, right or not.
+    /// Returns whether there is a tensor or parameter at this index, valid or not.
     pub(super) fn is_at(pickle: &Pickle<'_>, id: Id) -> bool {
         rebuilt(pickle, id).is_some()
     }
 
-    /// A tensor of another kind (sparse, quantized, on "meta"): it is listed, and has no values here.
+    /// Returns a tensor of another kind (sparse, quantized, on "meta"): it is listed, and has no values here.
     fn opaque(how: &str) -> Self {
         let kind = how.trim_start_matches("_rebuild_").to_owned();
         let (shape, strides) = (Vec::new(), Vec::new());
         Self { key: "", dtype: Dtype::Other(kind), length: 1, offset: 0, shape, strides }
     }
 
-    /// The last number must lie in the storage. An expanded tensor, with strides of 0, has more numbers than
-    /// its storage; what it takes is taken from the allowance.
+    /// Checks that the last number is in the storage. An expanded tensor, with strides of 0, has more numbers than
+    /// its storage; its memory is taken from the budget.
     fn check(&self) -> Result<(), Problem> {
         let outside = || {
             let Self { shape, strides, offset, length, key, .. } = self;
@@ -87,7 +87,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The values row by row, however they lie; none of another type than weights have.
+    /// Returns the values row by row, in any layout; none for a type that weights do not have.
     pub(super) fn load(
         &self,
         storages: &mut Storages<'_, '_>,
@@ -118,7 +118,7 @@ impl<'a> View<'a> {
             let steps: usize =
                 place.iter().zip(&self.strides).map(|(at, stride)| at * stride).sum();
             values.push(stored[self.offset + steps]);
-            // As an odometer: the last axis runs fastest.
+            // Like an odometer: the last axis varies fastest.
             for (at, &size) in place.iter_mut().zip(&self.shape).rev() {
                 *at += 1;
                 if *at < size {
@@ -140,10 +140,10 @@ impl<'a> View<'a> {
     }
 }
 
-/// How the tensor at this place is made, and of what: through parameters and tensors of a class of
-/// their own.
+/// Returns the function that makes the tensor at this index, and its arguments: through parameters and tensors of
+/// custom classes.
 fn rebuilt<'p>(pickle: &'p Pickle<'_>, mut id: Id) -> Option<(&'p str, &'p [Id])> {
-    // Each step goes to an argument, which circles could bring back.
+    // Each step goes to an argument, which could form a cycle.
     for _ in 0..8 {
         let (module, name, arguments) = pickle.call(id)?;
         match (module, name) {
@@ -168,7 +168,7 @@ fn rebuilt<'p>(pickle: &'p Pickle<'_>, mut id: Id) -> Option<(&'p str, &'p [Id])
     None
 }
 
-/// The records that tensors lie in. The last one is kept: many tensors may share it.
+/// The records that hold tensors. The last one is kept: many tensors may share it.
 pub(super) struct Storages<'a, 'b> {
     archive: &'a mut Archive<'b>,
     folder: String,
@@ -176,7 +176,7 @@ pub(super) struct Storages<'a, 'b> {
 }
 
 impl<'a, 'b> Storages<'a, 'b> {
-    /// Those in a folder of an archive.
+    /// Creates a reader of the records in a folder of an archive.
     pub(super) fn new(archive: &'a mut Archive<'b>, folder: String) -> Self {
         Self { archive, folder, last: None }
     }
@@ -194,7 +194,7 @@ impl<'a, 'b> Storages<'a, 'b> {
     }
 }
 
-/// ("storage", type, key, place, length), as every storage is described.
+/// Reads ("storage", type, key, place, length), the description of every storage.
 fn storage_at<'a>(pickle: &Pickle<'a>, id: Id) -> Result<(&'a str, Dtype, usize), Problem> {
     let rule = || damaged("a storage is described by its type, its key and its length");
     let Value::Tuple(parts) = pickle.get(id) else { return Err(rule()) };

@@ -1,4 +1,4 @@
-//! Runs side by side: what was different in making them, and what came of it.
+//! Comparison of runs: the settings that differ, and the resulting metrics.
 
 mod page;
 mod settings;
@@ -12,59 +12,59 @@ use crate::train::History;
 
 pub use settings::Setting;
 
-/// Runs side by side.
+/// A comparison of runs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// The runs, in the order that was given.
+    /// The runs, in the given order.
     pub runs: Vec<Entry>,
-    /// The settings that are not the same in all.
+    /// The settings that differ between the runs.
     pub settings: Vec<Setting>,
-    /// Whether all were tested on the very same images; their test figures say nothing else.
+    /// Whether all runs were tested on the same images; otherwise their test metrics are not comparable.
     pub same_data: bool,
 }
 
 /// A run in a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// The folder, as it was given.
+    /// The run folder, as given.
     pub run: String,
-    /// A short name, unlike the others'.
+    /// A short name, unique among the runs.
     pub name: String,
     /// Epochs trained so far.
     pub epochs: usize,
-    /// Trained values of the network.
+    /// Number of the network's trainable parameters.
     pub parameters: usize,
-    /// Seconds of all epochs, validation included; none of a run that has not come to its end.
+    /// Seconds of all epochs, validation included; `None` for a run that is not finished.
     pub seconds: Option<f64>,
-    /// Training samples a second over all epochs.
+    /// Training samples per second over all epochs.
     pub samples_per_second: Option<f64>,
-    /// The last epoch's loss on the training data.
+    /// The training loss of the last epoch.
     pub training_loss: Option<f64>,
-    /// The least loss on the validation data.
+    /// The lowest validation loss.
     pub validation_loss: Option<f64>,
-    /// The highest accuracy on the validation data.
+    /// The highest validation accuracy.
     pub validation_accuracy: Option<f64>,
-    /// Figures on the test set; none of a run that has not come to its end.
+    /// Metrics on the test set; `None` for a run that is not finished.
     pub test: Option<Figures>,
     #[serde(skip)]
     history: History,
 }
 
-/// A line of a comparison's table: a figure of each run, as text, and whether it is the best.
+/// A row of the comparison table: one metric of each run as text, and whether it is the best.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What it is.
+    /// Name of the metric.
     pub name: &'static str,
-    /// One a run.
+    /// One cell per run.
     pub cells: Vec<Cell>,
 }
 
-/// A figure of a run.
+/// A metric of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// The figure; "-" where there is none.
+    /// The value; "-" if there is none.
     pub text: String,
-    /// Whether none is better, and one is worse.
+    /// Whether no other run is better and at least one is worse.
     pub best: bool,
 }
 
@@ -76,10 +76,10 @@ enum Better {
 }
 
 impl Comparison {
-    /// Puts runs side by side.
+    /// Compares `runs`.
     ///
     /// # Errors
-    /// Fewer than two, or a history that cannot be read.
+    /// Fewer than two runs, or a history that cannot be read.
     pub fn of(runs: &[Run]) -> Result<Self, ReportError> {
         if runs.len() < 2 {
             return Err(ReportError::TooFewRuns(runs.len()));
@@ -89,7 +89,7 @@ impl Comparison {
         let entries = entries.collect::<Result<_, _>>()?;
         let digests = |run: &Run| -> Vec<String> {
             let files = run.config().data.files();
-            // Of four files the last two are tested on.
+            // With four files, the last two are the test set.
             let tested = if files.len() == 4 { &files[2..] } else { files };
             tested.iter().map(|file| file.sha256.clone()).collect()
         };
@@ -97,11 +97,11 @@ impl Comparison {
         Ok(Self { runs: entries, settings: settings::differing(runs), same_data })
     }
 
-    /// The figures as a table.
+    /// Returns the metrics as table rows.
     pub fn rows(&self) -> Vec<Row> {
         use Better::{Higher, Lower, Neither};
         let tested = |better| if self.same_data { better } else { Neither };
-        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
         let short = |value: f64| format!("{value:.4}");
         let whole = |value: f64| crate::model::grouped(value.round() as usize);
         let seconds = |value: f64| format!("{value:.1}");
@@ -116,8 +116,8 @@ impl Comparison {
             self.row("test loss", tested(Lower), short, |e| Some(e.test?.loss)),
             self.row("test accuracy", tested(Higher), percent, |e| Some(e.test?.accuracy)),
         ];
-        let told = |row: &Row| row.cells.iter().any(|cell| cell.text != NONE);
-        rows.into_iter().filter(told).collect()
+        let any = |row: &Row| row.cells.iter().any(|cell| cell.text != NONE);
+        rows.into_iter().filter(any).collect()
     }
 
     fn row(
@@ -136,7 +136,7 @@ impl Comparison {
             Better::Higher => most,
             Better::Neither => None,
         };
-        // What reads the same is the same: where all do, none is better.
+        // Values that print the same count as equal: if all do, none is better.
         let differ = least.map(&text) != most.map(&text);
         let best = best.filter(|_| differ).map(&text);
         let cell = |value: &Option<f64>| {
@@ -146,16 +146,16 @@ impl Comparison {
         Row { name, cells: values.iter().map(cell).collect() }
     }
 
-    /// The comparison as a page that is complete in itself.
+    /// Returns the comparison as a self-contained HTML page.
     ///
     /// # Errors
-    /// Something that cannot be drawn.
+    /// A plot that cannot be drawn.
     pub fn html(&self) -> Result<String, ReportError> {
         page::comparison(self)
     }
 }
 
-/// What stands where there is nothing.
+/// The placeholder for a missing value.
 pub(super) const NONE: &str = "-";
 
 impl Entry {
@@ -186,7 +186,7 @@ impl Entry {
     }
 }
 
-/// The folders' own names, with their number where two are the same.
+/// Returns the names of the folders, prefixed by their number where two are the same.
 fn short_names(runs: &[Run]) -> Vec<String> {
     let name = |run: &Run| {
         let path = run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned());
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_marked_and_nothing_where_all_are_equal() {
+    fn best_run_is_marked_unless_all_are_equal() {
         let runs = vec![entry(None, 0.9), entry(Some(0.3), 0.95), entry(Some(f64::NAN), 0.95)];
         let mut comparison = Comparison { runs, settings: vec![], same_data: true };
         let rows = comparison.rows();
@@ -240,7 +240,7 @@ mod tests {
         comparison.runs[0].seconds = Some(1.0001);
         let seconds =
             row(&comparison.rows(), "seconds").map(|cells| cells.iter().any(|cell| cell.1));
-        assert_eq!(seconds, Some(false), "what reads the same is not better");
+        assert_eq!(seconds, Some(false), "equal text is not better");
         comparison.same_data = false;
         assert!(row(&comparison.rows(), "test accuracy").unwrap().iter().all(|cell| !cell.1));
     }

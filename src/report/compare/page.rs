@@ -1,4 +1,4 @@
-//! The page about runs side by side.
+//! The HTML page of a comparison.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,7 @@ use crate::report::page::{Page, breakable, figure, scrolled};
 use crate::report::plot::{Curves, LINES, Numbers, Series};
 use crate::train::EpochRecord;
 
-/// The whole page.
+/// Returns the whole page.
 pub(super) fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     let names: Vec<&str> = comparison.runs.iter().map(|run| run.name.as_str()).collect();
     let plots =
@@ -22,19 +22,19 @@ pub(super) fn comparison(comparison: &Comparison) -> Result<String, ReportError>
             p.lead { (names.join(", ")) }
             @if !comparison.same_data {
                 aside.missing aria-label="Note" {
-                    p { "The runs were tested on different data: their figures cannot be compared." }
+                    p { "The runs were tested on different data: their metrics cannot be compared." }
                 }
             }
         },
         content: html! {
             section aria-labelledby="figures" {
-                h2 id="figures" { "What came of it" }
-                (scrolled("Figures of the runs", figures(comparison)))
+                h2 id="figures" { "Results" }
+                (scrolled("Metrics of the runs", figures(comparison)))
             }
             section aria-labelledby="settings" {
-                h2 id="settings" { "What was different" }
+                h2 id="settings" { "Settings that differ" }
                 @if comparison.settings.is_empty() {
-                    p { "Nothing: all settings and data are the same." }
+                    p { "None: all settings and data are the same." }
                 } @else {
                     (scrolled("Settings that differ", settings(comparison)))
                 }
@@ -48,7 +48,7 @@ pub(super) fn comparison(comparison: &Comparison) -> Result<String, ReportError>
             }
         },
         footer: format!(
-            "Written by seqfit {}. Everything in this page is in this file.",
+            "Written by seqfit {}. This page is self-contained.",
             env!("CARGO_PKG_VERSION")
         ),
     };
@@ -66,7 +66,7 @@ fn head(first: &str, runs: &[Entry]) -> Markup {
     }
 }
 
-/// The runs with the looks of their lines. Its numbers stand at the lines' ends where names have no room.
+/// The legend: each run with its line style. Its numbers label the ends of the lines where names do not fit.
 fn legend(runs: &[Entry]) -> Markup {
     html! {
         ol.runs {
@@ -77,7 +77,7 @@ fn legend(runs: &[Entry]) -> Markup {
     }
 }
 
-/// Whether a run's lines are dashed: after the colors of [`LINES`] the same ones follow again.
+/// Returns whether a run's lines are dashed: the colors of [`LINES`] repeat after the last one.
 fn is_dashed(run: usize) -> bool {
     run / LINES.len() % 2 == 1
 }
@@ -85,8 +85,8 @@ fn is_dashed(run: usize) -> bool {
 fn figures(comparison: &Comparison) -> Markup {
     html! {
         table.runs {
-            caption { span { "A star marks the best where one is better; validation figures are of the best epoch" } }
-            (head("figure", &comparison.runs))
+            caption { span { "A star marks the best run where they differ; validation metrics are those of the best epoch" } }
+            (head("metric", &comparison.runs))
             tbody {
                 @for row in comparison.rows() {
                     tr {
@@ -99,7 +99,7 @@ fn figures(comparison: &Comparison) -> Markup {
     }
 }
 
-/// Whether a value is kept on one line, like a number.
+/// Returns whether a value is kept on one line, like a number.
 fn is_short(value: &str) -> bool {
     value.chars().count() <= 12
 }
@@ -107,7 +107,7 @@ fn is_short(value: &str) -> bool {
 fn settings(comparison: &Comparison) -> Markup {
     html! {
         table.runs {
-            caption { span { "The settings that are not the same in all runs, as config.toml names them" } }
+            caption { span { "Settings that differ between the runs, named as in config.toml" } }
             (head("setting", &comparison.runs))
             tbody {
                 @for setting in &comparison.settings {
@@ -121,7 +121,7 @@ fn settings(comparison: &Comparison) -> Markup {
     }
 }
 
-/// The runs' curves over each other; those that no run has are left out.
+/// Returns the curves of all runs, one plot per metric, with captions; metrics that no run has are omitted.
 fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
     let curves = |name, title: &str, unit: &str, of: fn(&EpochRecord) -> Option<f64>| {
         let series = runs.iter().enumerate().map(|(i, run)| {
@@ -153,16 +153,16 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
         curves("learning-rate", "Learning rate", "at the end of each epoch", |e| {
             Some(e.learning_rate)
         }),
-        curves("speed", "Speed", "training samples a second", |e| Some(e.samples_per_second)),
+        curves("speed", "Speed", "training samples per second", |e| Some(e.samples_per_second)),
     ];
-    let told = |curves: &Curves| match curves.name {
-        "training-loss" => "Measured while training: each batch before its own step.",
-        "validation-loss" => "Runs without a validation split are not in it.",
+    let caption = |curves: &Curves| match curves.name {
+        "training-loss" => "Measured while training: each batch before its own weight update.",
+        "validation-loss" => "Runs without a validation split are not shown.",
         _ => "",
     };
     let all = all.into_iter().filter(|curves| !curves.series.is_empty());
     all.map(|curves| {
-        let caption = told(&curves);
+        let caption = caption(&curves);
         (curves, caption)
     })
     .collect()

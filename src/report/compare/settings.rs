@@ -8,16 +8,16 @@ use crate::layers::Layer;
 use crate::report::page::widths;
 use crate::run::{Run, RunConfig};
 
-/// A setting that is not the same in all runs.
+/// A setting that differs between the runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Setting {
-    /// Its place in `config.toml`: "fit.batch_size"; of data and network their names.
+    /// Its path in `config.toml`, such as "fit.batch_size", or "data" or "network".
     pub name: String,
-    /// Its value in each run, "-" where there is none.
+    /// Its value in each run, "-" if there is none.
     pub values: Vec<String>,
 }
 
-/// The settings in which `runs` differ, in the order of the config.
+/// Returns the settings in which `runs` differ, in the order of the config.
 pub(super) fn differing(runs: &[Run]) -> Vec<Setting> {
     let all: Vec<Vec<(String, String)>> = runs.iter().map(|run| settings(run.config())).collect();
     let mut names: Vec<&String> = Vec::new();
@@ -38,7 +38,7 @@ pub(super) fn differing(runs: &[Run]) -> Vec<Setting> {
     names.into_iter().map(setting).filter(differs).collect()
 }
 
-/// All settings by their names.
+/// Returns all settings as pairs of name and value.
 fn settings(config: &RunConfig) -> Vec<(String, String)> {
     let mut found =
         vec![("data".to_owned(), data(config)), ("network".to_owned(), network(config))];
@@ -68,7 +68,8 @@ fn flatten(place: &str, value: &Value, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// "mnist 8f2c3a1b": its name, and the beginning of the digest of all its files'.
+/// Returns the data set as "mnist 8f2c3a1b": its name, and the first bytes of a digest over the digests of
+/// all its files.
 fn data(config: &RunConfig) -> String {
     use sha2::{Digest, Sha256};
 
@@ -78,7 +79,7 @@ fn data(config: &RunConfig) -> String {
     format!("{} {short}", config.data.name())
 }
 
-/// "784-128-64-10 relu, dropout 0.2".
+/// Returns the network as "784-128-64-10 relu, dropout 0.2".
 fn network(config: &RunConfig) -> String {
     let mut text = widths(&config.network);
     let layers = &config.network.layers;
@@ -110,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn values_are_named_by_their_place() {
+    fn settings_are_named_by_their_path() {
         let mut found = Vec::new();
         let value = json!({"a": {"b": 1, "none": null, "list": [1, 2]}, "c": "text"});
         flatten("fit", &value, &mut found);

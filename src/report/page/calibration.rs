@@ -1,4 +1,4 @@
-//! The section on calibration: the diagram, the verdict in words, and every bin.
+//! The section on calibration: the reliability diagram, the verdict, and every bin.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use super::super::{Report, ReportError};
 use super::{figure, percent, scrolled};
 use crate::model::grouped;
 
-/// How sure the network is, and how right.
+/// Returns the section, which compares the network's confidence with its accuracy.
 pub(super) fn section(report: &Report) -> Result<Option<Markup>, ReportError> {
     let (Some(found), Some(reliability)) = (report.assessment(), report.reliability()) else {
         return Ok(None);
@@ -15,9 +15,9 @@ pub(super) fn section(report: &Report) -> Result<Option<Markup>, ReportError> {
     let calibration = &found.calibration;
     let plot = figure(
         &reliability,
-        "Blue: the accuracy of the answers of a confidence. An orange frame up to the dashed line is what \
-         is lacking: the network is over-confident. A green end above the line: it is under-confident. \
-         Below: how many answers there are (square-root scale).",
+        "Blue: the accuracy of the predictions in a confidence bin. An orange frame up to the dashed line: \
+         the network is over-confident there. A green end above the line: it is under-confident. \
+         Below: the number of predictions (square-root scale).",
     )?;
     Ok(Some(html! {
         div.side {
@@ -34,7 +34,7 @@ pub(super) fn section(report: &Report) -> Result<Option<Markup>, ReportError> {
     }))
 }
 
-/// The error, what it means, and how large it has to be to mean anything.
+/// Returns the calibration error, its interpretation, and how large it has to be to be significant.
 fn verdict(calibration: &Calibration, accuracy: f64) -> Markup {
     let points = |fraction: f64| format!("{:.2}", 100.0 * fraction);
     html! {
@@ -42,12 +42,12 @@ fn verdict(calibration: &Calibration, accuracy: f64) -> Markup {
             "Expected calibration error: "
             strong { (points(calibration.expected_error())) }
             " percentage points. On average the network is "
-            (percent(calibration.mean_confidence(), 2)) " sure and " (percent(accuracy, 2)) " right: "
+            (percent(calibration.mean_confidence(), 2)) " confident and " (percent(accuracy, 2)) " correct: "
             strong { (calibration.verdict().text()) } "."
         }
         p {
             "Small differences count as well calibrated: an error of up to " (points(calibration.tolerance()))
-            " points (1 point, or what chance leads to on " (grouped(calibration.samples() as usize)) " answers), and \
+            " points (1 point, or what chance explains on " (grouped(calibration.samples() as usize)) " predictions), and \
              averages within 1 point of each other or with a difference as large by chance in at least 2.5"
             "\u{a0}% of cases (here " (percent(calibration.chance(), 1)) ")."
         }
@@ -58,16 +58,16 @@ fn verdict(calibration: &Calibration, accuracy: f64) -> Markup {
 fn method() -> Markup {
     html! {
         p {
-            "Expected calibration error: Σ over the bins of (answers in the bin / all answers) · |accuracy - \
-             mean confidence|, over 15 bins of equal width, where an answer's confidence is the probability \
-             of the class that it names (Guo, Pleiss, Sun and Weinberger, “On Calibration of Modern Neural \
-             Networks”, 2017, arXiv:1706.04599). Chance: the right answers of a perfectly calibrated network \
+            "Expected calibration error: Σ over the bins of (predictions in the bin / all predictions) · |accuracy - \
+             mean confidence|, over 15 bins of equal width, where a prediction's confidence is the probability \
+             of the predicted class (Guo, Pleiss, Sun and Weinberger, “On Calibration of Modern Neural \
+             Networks”, 2017, arXiv:1706.04599). Chance: the correct predictions of a perfectly calibrated network \
              have the variance V = Σ p (1 - p) over the confidences p of a bin; the error's mean is then \
-             Σ √(2V/π) / answers, and its limit is two standard deviations and one answer above that. The \
+             Σ √(2V/π) / predictions, and its limit is two standard deviations and one prediction above that. The \
              averages are compared by the binomial distribution. Where they agree and the error does not, a \
-             network is called over-confident or under-confident if three quarters of the error lie on that \
+             network counts as over-confident or under-confident if three quarters of the error lie on that \
              side. Brier score: the mean over the samples of Σ over the classes of (probability - 1 for \
-             the right class or 0)² (Brier, 1950)."
+             the true class or 0)² (Brier, 1950)."
         }
     }
 }
@@ -77,12 +77,12 @@ fn bins(calibration: &Calibration) -> Markup {
     let range = |i: usize| format!("{:.1} to {:.1} %", width * i as f64, width * (i + 1) as f64);
     html! {
         table {
-            caption { span { "Answers by their confidence" } }
+            caption { span { "Predictions by confidence" } }
             thead {
                 tr {
                     th scope="col" { "confidence" }
-                    th scope="col" { "answers" }
-                    th scope="col" { "right" }
+                    th scope="col" { "predictions" }
+                    th scope="col" { "accuracy" }
                     th scope="col" { "mean confidence" }
                 }
             }

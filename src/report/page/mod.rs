@@ -1,4 +1,5 @@
-//! The page about a run: one file without a script, which needs nothing from outside and is told so.
+//! The page about a run: one file without scripts, whose content security policy forbids every external
+//! resource.
 
 mod calibration;
 mod sections;
@@ -17,19 +18,19 @@ use super::{Report, ReportError, Tested};
 use crate::layers::Layer;
 use crate::model::{Spec, Summary, grouped};
 
-/// The page about a run.
+/// Returns the page about a run.
 pub(super) fn report(report: &Report) -> Result<String, ReportError> {
     let config = report.run.config();
     let accuracy = sections::accuracy(report);
     let other = report.tested.as_ref().and_then(|tested| tested.other.as_deref());
     let name = other.unwrap_or(config.data.name());
     let result = match accuracy {
-        Some(accuracy) => format!("{} right", percentage(accuracy, 2)),
+        Some(accuracy) => format!("{} accuracy", percentage(accuracy, 2)),
         None => "not evaluated yet".to_owned(),
     };
     let mut sections = vec![
         ("curves", "Training", sections::curves(report)?),
-        ("confusion", "Right and wrong answers", sections::confusion(report)?),
+        ("confusion", "Confusion matrix", sections::confusion(report)?),
         ("mistakes", "Worst mistakes", sections::mistakes(report)?),
         ("calibration", "Calibration", calibration::section(report)?),
         ("weights", "First layer", sections::first_layer(report)?),
@@ -61,7 +62,7 @@ pub(super) fn report(report: &Report) -> Result<String, ReportError> {
             }
         },
         footer: format!(
-            "Written by seqfit {} from {}. Everything in this page is in this file.",
+            "Written by seqfit {} from {}. This page is self-contained.",
             env!("CARGO_PKG_VERSION"),
             report.run.path().display()
         ),
@@ -69,7 +70,7 @@ pub(super) fn report(report: &Report) -> Result<String, ReportError> {
     Ok(page.html())
 }
 
-/// A sentence about what was trained on what.
+/// Returns a summary of the network, its training and its test.
 fn lead(report: &Report) -> String {
     let config = report.run.config();
     let parameters = Summary::new(&config.network).map_or(0, |summary| summary.parameters());
@@ -81,23 +82,28 @@ fn lead(report: &Report) -> String {
     };
     let held_out = match config.fit.validation_split {
         0.0 => String::new(),
-        // A no-break space: the sign stays on its number's line.
-        share => format!(" ({}\u{a0}% of them held out for validation)", number(100.0 * share)),
+        // A no-break space keeps the percent sign on the line of its number.
+        fraction => {
+            format!(" ({}\u{a0}% of them held out for validation)", number(100.0 * fraction))
+        }
     };
     let tested = match (&report.tested, &report.result) {
         (Some(Tested { other: Some(_), images, .. }), _) => {
             format!("was tested on {} images of other data", grouped(images.len()))
         }
-        (None, None) => "has not been tested yet".to_owned(),
-        _ => format!("was tested on {} that it had not seen", grouped(config.data.test_samples)),
+        (None, None) => "is not tested yet".to_owned(),
+        _ => format!(
+            "was tested on {} images that it had not seen",
+            grouped(config.data.test_samples)
+        ),
     };
     let weights = match &report.weights {
-        Some(weights) => format!(" Its weights here are {weights}."),
+        Some(weights) => format!(" The weights shown here are {weights}."),
         None => String::new(),
     };
     format!(
-        "A network of {} ({} parameters) that learned for {trained} from {} images of {}{held_out}, and \
-         {tested}.{weights} Begun {}.",
+        "A network of {} ({} parameters), trained for {trained} on {} images of {}{held_out}. It \
+         {tested}.{weights} Started {}.",
         widths(&config.network),
         grouped(parameters),
         grouped(config.data.train_samples),
@@ -106,7 +112,7 @@ fn lead(report: &Report) -> String {
     )
 }
 
-/// "784-128-64-10".
+/// Returns the widths of the layers, such as "784-128-64-10".
 pub(super) fn widths(spec: &Spec) -> String {
     let inputs: usize = spec.input_shape.iter().product();
     let dense = spec.layers.iter().filter_map(|layer| match layer {
@@ -118,11 +124,11 @@ pub(super) fn widths(spec: &Spec) -> String {
     widths.join("-")
 }
 
-/// What the page lacks.
+/// Returns the list of what the page lacks.
 fn missing(missing: &[String]) -> Markup {
     html! {
         @if !missing.is_empty() {
-            aside.missing aria-label="What is missing" {
+            aside.missing aria-label="Missing parts" {
                 p { strong { "This report is not complete." } }
                 ul {
                     @for what in missing { li { (what) } }

@@ -1,4 +1,4 @@
-//! The sections of the page about a run; those without anything to show are left out.
+//! The sections of the page about a run; those without content are omitted.
 
 use maud::{Markup, html};
 
@@ -10,20 +10,20 @@ use crate::evaluate::Evaluation;
 use crate::model::grouped;
 use crate::train::EpochRecord;
 
-/// The most frequent confusions that are listed.
+/// The number of most frequent confusions that are listed.
 const PAIRS: usize = 8;
 
-/// Accuracy on the test set: as found now, else as the run has written it down.
+/// Returns the accuracy on the test set: as evaluated now, else as recorded by the run.
 pub(super) fn accuracy(report: &Report) -> Option<f64> {
     let found = report.assessment().map(|found| found.evaluation.accuracy);
     found.or_else(|| Some(report.result.as_ref()?.test.accuracy))
 }
 
-/// The most important figures.
+/// Returns the most important metrics.
 pub(super) fn tiles(report: &Report) -> Markup {
     let mut tiles: Vec<(&str, String)> = Vec::new();
     let mut tile = |name, text: Option<String>| tiles.extend(text.map(|text| (name, text)));
-    let percent = |share: f64| percentage(share, 2);
+    let percent = |fraction: f64| percentage(fraction, 2);
     tile("test accuracy", accuracy(report).map(percent));
     let result = report.result.as_ref();
     let loss = report.assessment().map(|found| found.evaluation.loss);
@@ -32,7 +32,7 @@ pub(super) fn tiles(report: &Report) -> Markup {
     let wrong = |found: &Evaluation| {
         grouped(found.samples - (found.accuracy * found.samples as f64).round() as usize)
     };
-    tile("wrong answers", report.assessment().map(|found| wrong(&found.evaluation)));
+    tile("wrong predictions", report.assessment().map(|found| wrong(&found.evaluation)));
     let last = report.history.last();
     let validation = last.and_then(|last| last.val_accuracy).map(percent);
     tile("validation accuracy", validation);
@@ -54,7 +54,7 @@ pub(super) fn tiles(report: &Report) -> Markup {
     }
 }
 
-/// 75.3 → "1 min 15 s".
+/// Formats a duration: 75.3 → "1 min 15 s".
 pub(in crate::report) fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 60.0 => format!("{s:.1} s"),
@@ -63,7 +63,7 @@ pub(in crate::report) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Loss, accuracy, learning rate and speed by epoch.
+/// Returns the plots of loss, accuracy, learning rate and speed by epoch.
 pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
     let curves = report.curves();
     if curves.is_empty() {
@@ -73,14 +73,15 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
     let plots = curves.iter().map(|curves| {
         let caption = match (curves.name, validated) {
             ("loss", true) => {
-                "Where validation rises while training falls, the network learns by heart."
+                "Where validation rises while training falls, the network memorizes the training images \
+                 (overfitting)."
             }
             ("loss", false) => {
-                "Without --validation-split there is no second curve to compare with."
+                "Without --validation-split there is no validation curve to compare with."
             }
-            ("accuracy", _) => "Measured while training: each batch before its own step.",
-            ("learning-rate", _) => "What the optimiser used, after schedule and callbacks.",
-            _ => "Validation is not counted.",
+            ("accuracy", _) => "Measured while training: each batch before its own weight update.",
+            ("learning-rate", _) => "The value that the optimizer used, after schedule and callbacks.",
+            _ => "The time of validation is not counted.",
         };
         figure(curves, caption)
     });
@@ -91,12 +92,12 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
     Ok(Some(html! {
         @if let Some(why) = ended { p { "Training ended by " (why) "." } }
         @if let Some(epoch) = restored {
-            p { "The weights are those of epoch " (epoch) ", the best by validation." }
+            p { "The weights are those of epoch " (epoch) ", the best one on the validation data." }
         }
         div.plots { @for plot in plots { (plot) } }
         details {
-            summary { "The figures of every epoch" }
-            (scrolled("Figures of every epoch", epochs(&report.history.epochs, validated)))
+            summary { "The metrics of every epoch" }
+            (scrolled("Metrics of every epoch", epochs(&report.history.epochs, validated)))
         }
     }))
 }
@@ -141,22 +142,22 @@ fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
     }
 }
 
-/// The confusion matrix, what is most often confused, and the figures of each class.
+/// Returns the confusion matrix, the most frequent confusions, and the metrics of each class.
 pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> {
     let (Some(found), Some(confusion)) = (report.assessment(), report.confusion()) else {
         return Ok(None);
     };
     let classes = report.classes();
-    let names = if confusion.is_whole() { "" } else { " The table has all names in full." };
+    let names = if confusion.is_whole() { "" } else { " The table shows all names in full." };
     let caption = format!(
-        "Blue: right, stronger where more of a class is found. Orange: wrong, stronger where it happens more \
-         often; empty cells never happened.{names}"
+        "Blue: correct, stronger where recall is higher. Orange: wrong, stronger where the confusion is more \
+         frequent; empty cells never occurred.{names}"
     );
     let plot = figure(&confusion, &caption)?;
     let pairs = pairs(&found.evaluation.confusion);
     let figures = found.evaluation.per_class();
     let counts = &found.evaluation.confusion;
-    let called: Vec<u64> =
+    let predicted: Vec<u64> =
         (0..counts.len()).map(|class| counts.iter().map(|row| row[class]).sum()).collect();
     Ok(Some(html! {
         div.side.wide[is_wide(&confusion)] {
@@ -164,13 +165,13 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
                 (plot)
             }
             div {
-            (scrolled("Figures of each class", html! {
+            (scrolled("Metrics of each class", html! {
                 table {
                     caption {
                         span {
-                            "Precision: of the samples called this, the fraction that is. Recall: of the \
-                             samples that are this, the fraction that was found. F1: their harmonic mean. \
-                             A dash: there are no such samples."
+                            "Precision: of the samples predicted as this class, the fraction that belongs to \
+                             it. Recall: of the samples of this class, the fraction that was predicted as it. \
+                             F1: their harmonic mean. A dash: there are no such samples."
                         }
                     }
                     thead {
@@ -183,12 +184,12 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
                         }
                     }
                     tbody {
-                        @for ((name, class), called) in classes.iter().zip(&figures).zip(&called) {
+                        @for ((name, class), predicted) in classes.iter().zip(&figures).zip(&predicted) {
                             tr {
                                 th scope="row" { bdi { (name) } }
-                                td { (of_any(*called, class.precision)) }
+                                td { (of_any(*predicted, class.precision)) }
                                 td { (of_any(class.support, class.recall)) }
-                                td { (of_any(called + class.support, class.f1)) }
+                                td { (of_any(predicted + class.support, class.f1)) }
                                 td { (grouped(class.support as usize)) }
                             }
                         }
@@ -200,7 +201,7 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
                     ol.pairs {
                         @for &(count, is, said) in &pairs {
                             li {
-                                bdi { (classes[is]) } " taken for " bdi { (classes[said]) } ": "
+                                bdi { (classes[is]) } " predicted as " bdi { (classes[said]) } ": "
                                 (count) @if count == 1 { " time" } @else { " times" }
                             }
                         }
@@ -211,17 +212,17 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
     }))
 }
 
-/// Whether the matrix needs the page's whole width, so that the table stands below it.
+/// Returns whether the matrix needs the page's whole width, so that the table goes below it.
 fn is_wide(confusion: &Confusion) -> bool {
     confusion.size().0 > 600
 }
 
-/// Returns a fraction of `samples`, which is not defined where there are none.
+/// Formats a fraction of `samples`; a dash if there are none, because it is undefined.
 fn of_any(samples: u64, fraction: f64) -> String {
     if samples == 0 { "–".to_owned() } else { format!("{fraction:.4}") }
 }
 
-/// Count, true class and named class of the most frequent mistakes.
+/// Returns the count, true class and predicted class of the most frequent mistakes.
 fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
     let cells = confusion
         .iter()
@@ -233,13 +234,13 @@ fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
     pairs
 }
 
-/// The wrong answers that were given most surely.
+/// Returns the wrong predictions with the highest confidence.
 pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
     if found.mistakes.is_empty() {
         let none = match found.evaluation.accuracy < 1.0 {
-            true => "There are some, but the images are too large to be shown here.",
-            false => "There are none: every answer on the test set is right.",
+            true => "There are some, but the images are too large to show here.",
+            false => "There are none: every prediction on the test set is correct.",
         };
         return Ok(Some(html! { p { (none) } }));
     }
@@ -247,10 +248,10 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let shape = images.image_shape();
     let shown = found.mistakes.iter().map(|mistake| {
         let image = data_uri(&gray_png(&mistake.image, shape)?);
-        let share = |class: usize| percent(mistake.probabilities[class], 1);
+        let probability = |class: usize| percent(mistake.probabilities[class], 1);
         let (said, is) = (name(mistake.said), name(mistake.class));
         let alt = format!(
-            "Test image {}: {} that was called {}",
+            "Test image {}: {} predicted as {}",
             mistake.sample,
             shortened(is, 40),
             shortened(said, 40)
@@ -258,8 +259,8 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
         Ok(html! {
             li {
                 img src=(image) alt=(alt) width=(shape[1]) height=(shape[0]);
-                p { strong { "said " bdi { (said) } } " " (share(mistake.said)) }
-                p { "is " bdi { (is) } " " (share(mistake.class)) }
+                p { strong { "predicted " bdi { (said) } } " " (probability(mistake.said)) }
+                p { "true class " bdi { (is) } " " (probability(mistake.class)) }
                 p.small { "test image " (mistake.sample) }
             }
         })
@@ -267,14 +268,14 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let shown = shown.collect::<Result<Vec<Markup>, ReportError>>()?;
     Ok(Some(html! {
         p {
-            "The wrong answers that the network was surest of, with the probability that it gave to its \
-             answer and to the truth. Look here for wrong labels and for what its training lacks."
+            "The wrong predictions with the highest confidence, with the probability of the predicted class \
+             and of the true class. Look here for wrong labels and for what the training data lacks."
         }
         ul.gallery { @for shown in shown { (shown) } }
     }))
 }
 
-/// The first layer's weights as pictures.
+/// Returns the first layer's weights as pictures.
 pub(super) fn first_layer(report: &Report) -> Result<Option<Markup>, ReportError> {
     let Some(layer) = &report.first_layer else { return Ok(None) };
     let sheet = layer.sheet(1);
@@ -283,26 +284,26 @@ pub(super) fn first_layer(report: &Report) -> Result<Option<Markup>, ReportError
         true => format!("all {} units", layer.units),
         false => format!("the first {} of {} units", layer.shown, layer.units),
     };
-    let alt = format!("The weights of {which} of the first layer, a picture each");
+    let alt = format!("The weights of {which} of the first layer, one picture each");
     Ok(Some(html! {
         figure.weights {
             img src=(image) alt=(alt) width=(sheet.width) height=(sheet.height);
             figcaption {
-                "The weights of " (which) ", one picture each. Blue: a bright pixel there speaks for the \
-                 unit; orange: against it; pale: it does not matter. Full colour from "
-                (format!("{:.3}", layer.full)) " on."
+                "The weights of " (which) ", one picture each. Blue: positive, a bright pixel there activates \
+                 the unit; orange: negative; pale: near 0. Full color: an absolute weight of "
+                (format!("{:.3}", layer.full)) " or more."
             }
         }
     }))
 }
 
-/// All that is needed to have the same run again.
+/// Returns everything that is needed to repeat the run.
 pub(super) fn repeat(report: &Report) -> Markup {
     let config = report.run.config();
     let versions = &config.versions;
     let toml = report.run.config_text();
     html! {
-        p { "This command trains the same network again; on one machine and on the CPU it is the same bit for bit:" }
+        p { "This command trains the same network again; on the same machine and on the CPU the result is bit-identical:" }
         pre { code { (command(&config.command)) } }
         p {
             "seqfit " (versions.seqfit) ", libtorch " (versions.libtorch) ", " (versions.system) ", "
@@ -312,7 +313,7 @@ pub(super) fn repeat(report: &Report) -> Markup {
             table {
                 caption {
                     span {
-                        "The data's files, with the SHA-256 of what is in them (decompressed)"
+                        "The data files, with the SHA-256 of their decompressed contents"
                         @if let Some(dir) = config.data.source.as_ref().and_then(|source| source.dir.as_ref()) { "; from " code { (dir.display()) } }
                     }
                 }
@@ -331,7 +332,7 @@ pub(super) fn repeat(report: &Report) -> Markup {
     }
 }
 
-/// A command line as a shell takes it.
+/// Returns a command line, quoted for a shell.
 fn command(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:=+@%".contains(c);
     let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_units() {
+    fn durations_are_formatted_in_units() {
         assert_eq!([2.94, 75.3, 7300.0].map(seconds), ["2.9 s", "1 min 15 s", "2 h 1 min"]);
     }
 

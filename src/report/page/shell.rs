@@ -1,4 +1,4 @@
-//! What every page has: the head, which forbids whatever the page does not hold, and the frame.
+//! The common parts of every page: the head, whose policy forbids every external resource, and the frame.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use super::super::ReportError;
 use super::super::plot::{self, Figure};
 use super::style::STYLE;
 
-/// A page's parts.
+/// The parts of a page.
 pub(in crate::report) struct Page {
     pub title: String,
     pub header: Markup,
@@ -18,9 +18,9 @@ pub(in crate::report) struct Page {
 }
 
 impl Page {
-    /// The whole document.
+    /// Returns the whole document.
     pub fn html(self) -> String {
-        // Nothing is loaded but this style and pictures that stand in the page itself.
+        // Only this style and pictures that are embedded in the page are allowed.
         let style = STANDARD.encode(Sha256::digest(STYLE));
         let policy = format!(
             "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; \
@@ -50,7 +50,7 @@ impl Page {
     }
 }
 
-/// A figure with what is said about it.
+/// Returns a figure with its caption.
 pub(in crate::report) fn figure(shown: &impl Figure, caption: &str) -> Result<Markup, ReportError> {
     let svg = plot::inline_svg(shown)?;
     Ok(html! {
@@ -61,18 +61,18 @@ pub(in crate::report) fn figure(shown: &impl Figure, caption: &str) -> Result<Ma
     })
 }
 
-/// What may be wider than a narrow screen, and is moved then, also by keys.
+/// Returns a container for content that may be wider than the screen. It scrolls, also by keyboard.
 pub(in crate::report) fn scrolled(name: &str, content: Markup) -> Markup {
     html! { div.scroll role="group" aria-label=(name) tabindex="0" { (content) } }
 }
 
-/// Returns a fraction as a percentage with `decimals`, its sign on the line of its number. Rounding makes no
-/// fraction below 1 into 100 % and none above 0 into 0 %.
+/// Returns a fraction as a percentage with `decimals`, never broken before the percent sign. Rounding turns
+/// no fraction below 1 into 100 % and none above 0 into 0 %.
 pub(in crate::report) fn percent(fraction: f64, decimals: usize) -> Markup {
     html! { span.whole { (percentage(fraction, decimals)) } }
 }
 
-/// As [`percent`], without markup.
+/// Like [`percent`], but without markup.
 pub(in crate::report) fn percentage(fraction: f64, decimals: usize) -> String {
     let least = 10f64.powi(-(decimals as i32));
     let text = |value: f64| format!("{value:.decimals$} %");
@@ -85,7 +85,7 @@ pub(in crate::report) fn percentage(fraction: f64, decimals: usize) -> String {
     }
 }
 
-/// Returns the name of a setting, which may be broken after its dots and underscores.
+/// Returns the name of a setting, which may break after its dots and underscores.
 pub(in crate::report) fn breakable(name: &str) -> Markup {
     html! { @for part in name.split_inclusive(['.', '_']) { (part) wbr; } }
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounding_makes_nothing_perfect() {
+    fn rounding_never_reaches_0_or_100_percent() {
         let cases = [
             (1.0, "100.00 %"),
             (0.99999, "> 99.99 %"),

@@ -1,4 +1,4 @@
-//! The pages' style sheet.
+//! The style sheet of the pages.
 
-/// Written into each page; its digest is in the page's policy.
+/// Embedded in each page; its digest is in the page's content security policy.
 pub(in crate::report) const STYLE: &str = include_str!("style.css");

@@ -1,5 +1,5 @@
-//! A confusion matrix as a heat map. What is right stands on the diagonal in blue, mistakes in orange
-//! on a scale of their own: they are few, and what there is to see.
+//! A confusion matrix as a heat map. Correct predictions on the diagonal are blue. Mistakes are orange on a
+//! separate scale, because they are few and the reason to look at the matrix.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -9,7 +9,7 @@ use super::{
     Style, stroke, text, title, units, write,
 };
 
-/// Counts by true class (row) and named class (column).
+/// Counts by true class (row) and predicted class (column).
 pub(in crate::report) struct Confusion<'a> {
     pub counts: &'a [Vec<u64>],
     pub classes: &'a [String],
@@ -18,23 +18,22 @@ pub(in crate::report) struct Confusion<'a> {
 /// The font size of counts.
 const NUMBER: f64 = 13.0;
 
-/// How strongly a cell is colored, from few to many, and what its number is written in. Between the
-/// steps there is room for no more: on each of them the text has a contrast of at least 4.5, on light
-/// paper and on dark.
+/// The opacity of a cell's color, from few to many, and the color of its number. The steps are discrete so
+/// that on each of them the text has a contrast of at least 4.5, on light and on dark backgrounds.
 pub(super) const STEPS: [(f64, RGBColor); 6] =
     [(0.12, INK), (0.22, INK), (0.34, INK), (0.48, INK), (0.70, DARK), (1.0, PAPER)];
 
-/// The most that names may take, beside the rows and above the columns.
+/// The largest room for names, beside the rows and above the columns.
 const MOST_ROOM: [f64; 2] = [200.0, 160.0];
-/// Where the names above the columns may begin, below the title.
+/// The top of the names above the columns, below the title.
 const BELOW_TITLE: f64 = 56.0;
-/// The distance of two names that stand below each other, and the room between names and cells.
+/// The line height of names, and the gap between names and cells.
 const LINE: f64 = 14.0;
 const GAP: f64 = 9.0;
-const SUBTITLE: &str = "rows: what it is; columns: what it was called";
+const SUBTITLE: &str = "rows: true class; columns: predicted class";
 
 impl Confusion<'_> {
-    /// A cell's side in points: numbers have room in large ones.
+    /// Returns a cell's side in points; cells of up to 26 classes have room for numbers.
     fn cell(&self) -> f64 {
         match self.classes.len() {
             0..=12 => text::width(&self.most_digits(), NUMBER).max(40.0) + 6.0,
@@ -45,17 +44,17 @@ impl Confusion<'_> {
         }
     }
 
-    /// The widest number of the matrix, as digits.
+    /// Returns the digits of the largest count.
     fn most_digits(&self) -> String {
         self.counts.iter().flatten().max().map_or(String::new(), ToString::to_string)
     }
 
-    /// The font size of names: that of labels, if the rows are high enough.
+    /// Returns the font size of names: that of labels, if the rows are high enough.
     fn points(&self) -> f64 {
         if self.cell() < 1.3 * LABEL.points { 0.7 * LINE } else { LABEL.points }
     }
 
-    /// The room for names, beside the rows and above the columns.
+    /// Returns the room for names, beside the rows and above the columns.
     fn rooms(&self) -> [f64; 2] {
         let widths = self.classes.iter().map(|name| text::width(name, self.points()));
         let longest = widths.fold(0.0, f64::max);
@@ -68,13 +67,13 @@ impl Confusion<'_> {
         [MARGIN + beside + GAP, BELOW_TITLE + above + GAP]
     }
 
-    /// Whether names stand upright above their columns, which are too narrow for them.
+    /// Returns whether the names above the columns are vertical, because the columns are too narrow for them.
     fn upright(&self) -> bool {
         let room = self.cell() * self.step() as f64 - 3.0;
         self.classes.iter().any(|name| text::width(name, self.points()) > room)
     }
 
-    /// Whether every class is named in full, beside its row and above its column.
+    /// Returns whether every class is named in full, beside its row and above its column.
     pub fn is_whole(&self) -> bool {
         let [beside, above] = self.rooms();
         let room = if self.upright() { beside.min(above) } else { beside };
@@ -86,15 +85,15 @@ impl Confusion<'_> {
         self.cell() * self.classes.len() as f64
     }
 
-    /// The names' step: every class has one where there is room.
+    /// Returns the step between classes that are named: 1 if there is room for all.
     fn step(&self) -> usize {
         (LINE / self.cell()).ceil() as usize
     }
 
-    /// The step of a cell with so many `of` the most, which holds something.
+    /// Returns the color step of a cell with `count` of at most `of`; a cell that is not empty.
     fn step_of(count: u64, of: u64) -> (f64, RGBColor) {
-        let share = count as f64 / of.max(1) as f64;
-        let step = (share * STEPS.len() as f64).ceil() as usize;
+        let fraction = count as f64 / of.max(1) as f64;
+        let step = (fraction * STEPS.len() as f64).ceil() as usize;
         STEPS[step.clamp(1, STEPS.len()) - 1]
     }
 }
@@ -116,8 +115,8 @@ impl Figure for Confusion<'_> {
         let all: u64 = self.counts.iter().flatten().sum();
         let right: u64 = self.counts.iter().enumerate().map(|(i, row)| row[i]).sum();
         format!(
-            "Confusion matrix: {right} of {all} samples are on the diagonal, where the answer is right; \
-             the lists beside it give the figures of each class and the most frequent confusions"
+            "Confusion matrix: {right} of {all} samples are on the diagonal, where the prediction is correct; \
+             the lists beside it give the metrics of each class and the most frequent confusions"
         )
     }
 
@@ -157,7 +156,7 @@ impl Figure for Confusion<'_> {
                 let ends = [corner(i, j), corner(i + 1, j + 1)];
                 area.draw(&Rectangle::new(ends, color.mix(strength).filled()))?;
                 if cell >= 30.0 {
-                    // Many digits need a small cell's whole width.
+                    // Many digits need the whole width of a small cell.
                     let text = count.to_string();
                     let points = NUMBER.min((cell - 3.0) / text::width(&text, 1.0));
                     let number = Style { points, color: ink, ..CENTRE };
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_whole_as_far_as_the_margins_reach() {
+    fn names_are_truncated_only_beyond_the_margins() {
         let names = ["Ankle boot", "T-shirt/top", "Schraubenschlüssel"].map(str::to_owned);
         let (counts, classes) = matrix(&names);
         let svg = super::super::svg(&Confusion { counts: &counts, classes: &classes }).unwrap();

@@ -1,4 +1,4 @@
-//! Figures by epoch, as lines whose names stand at their ends.
+//! Metrics by epoch, as lines that are labeled at their ends.
 
 use plotters::coord::ranged1d::Ranged;
 use plotters::coord::types::RangedCoordf64;
@@ -14,24 +14,24 @@ use crate::model::grouped;
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Series {
     pub name: String,
-    /// What stands at its end where there is no room for names: its number in the page's list.
+    /// The label if there is no room for names: its number in the page's legend.
     pub number: usize,
-    /// Epoch and figure; what is no finite number is left out.
+    /// Pairs of epoch and value; values that are not finite are omitted.
     pub points: Vec<(f64, f64)>,
-    /// Which color.
+    /// Index of the color.
     pub color: usize,
-    /// Dashed, with hollow marks.
+    /// Whether the line is dashed, with hollow markers.
     pub dashed: bool,
 }
 
-/// How figures are written.
+/// The number format of values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::report) enum Numbers {
     /// 0.0196
     Loss,
-    /// Shares: 97.60 %
+    /// Fractions: 97.60 %
     Percent,
-    /// As short as can be: 0.001, 263,391
+    /// As short as possible: 0.001, 263,391
     Plain,
 }
 
@@ -40,10 +40,10 @@ pub(in crate::report) enum Numbers {
 pub(in crate::report) struct Curves {
     pub name: &'static str,
     pub title: String,
-    /// What the figures are, and in which unit.
+    /// The quantity and its unit.
     pub unit: String,
     pub series: Vec<Series>,
-    /// How the figures are written.
+    /// The number format.
     pub numbers: Numbers,
     /// Whether the axis begins at 0.
     pub from_zero: bool,
@@ -51,7 +51,7 @@ pub(in crate::report) struct Curves {
 }
 
 impl Series {
-    /// A line of what finite numbers there are.
+    /// Creates a line from the finite values of `points`.
     pub fn new(
         name: impl Into<String>,
         color: usize,
@@ -63,35 +63,35 @@ impl Series {
     }
 }
 
-/// Labels of the vertical axis.
+/// The number of labels on the vertical axis.
 const YS: usize = 6;
-/// A plot of this width has readable labels on a phone's screen, too.
+/// The width of a plot in points, whose labels stay readable on a phone, too.
 pub(in crate::report) const WIDTH: u32 = 440;
 const HEIGHT: u32 = 310;
-/// The room for names and figures at the lines' ends, and the heights of a name with a figure below it and
-/// of both in one line.
+/// The room for names and values at the ends of the lines, and the heights of a name with a value below it
+/// and of both in one line.
 const ENDS: f64 = 112.0;
 const TWO_LINES: f64 = 31.0;
 const ONE_LINE: f64 = 16.0;
-/// The room above and below the lines.
+/// The margins above and below the lines.
 const ABOVE: f64 = 64.0;
 const BELOW: f64 = 38.0;
 
 impl Curves {
-    /// Returns the size of a plot with `series` lines, whose labels keep apart.
+    /// Returns the size of a plot with room for the labels of `series` lines.
     pub fn size_for(series: usize) -> (u32, u32) {
         let needed = ABOVE + BELOW + ONE_LINE * series as f64 + 20.0;
         (WIDTH, HEIGHT.max(needed.ceil() as u32))
     }
 
-    /// Whether every line has its name at its end; else all have their numbers.
+    /// Returns whether every line is labeled with its name; else all are labeled with their numbers.
     pub fn is_named(&self) -> bool {
         let fits = |series: &Series| text::width(&series.name, LABEL.points) <= ENDS - 12.0;
         let room = f64::from(self.size.1) - ABOVE - BELOW - 20.0;
         self.series.len() as f64 * TWO_LINES <= room && self.series.iter().all(fits)
     }
 
-    /// The room for the vertical axis's labels.
+    /// Returns the room for the labels of the vertical axis.
     fn axis_room(&self, [y0, y1]: [f64; 2]) -> f64 {
         let axis: RangedCoordf64 = (y0..y1).into();
         let widths =
@@ -115,7 +115,7 @@ impl Curves {
         }
     }
 
-    /// The ranges of both axes, never empty.
+    /// Returns the ranges of both axes, never empty.
     fn ranges(&self) -> ([f64; 2], [f64; 2]) {
         let all = || self.series.iter().flat_map(|series| &series.points);
         let range = |of: fn(&(f64, f64)) -> f64| {
@@ -131,7 +131,7 @@ impl Curves {
             y0 = y0.min(0.0);
         }
         if y1 <= y0 {
-            // A flat line lies in the middle.
+            // A flat line is in the middle.
             let room = if y0 == 0.0 { 1.0 } else { 0.1 * y0.abs() };
             (y0, y1) = (y0 - room, y1 + room);
         } else {
@@ -163,7 +163,7 @@ impl Figure for Curves {
         });
         let described: Vec<String> = described.collect();
         match described[..] {
-            [] => format!("{}: no figures yet", self.title),
+            [] => format!("{}: no values yet", self.title),
             _ => format!("{}, {}: {}", self.title, self.unit, described.join("; ")),
         }
     }
@@ -203,7 +203,7 @@ impl Figure for Curves {
         let (left, _) = chart.backend_coord(&(x0, y0));
         let line = vec![(left, bottom), (right, bottom)];
         area.draw(&PathElement::new(line, stroke(MUTED, 1.0)))?;
-        // Beyond the last number of the axis, which stands in the middle below the end of the line.
+        // To the right of the last number of the axis, which is centered below the end of the line.
         let half = text::width(&x1.round().to_string(), LABEL.points) / 2.0;
         write(area, "epoch", (right + units(half + 8.0), bottom + units(16.0)), LABEL)?;
 
@@ -218,7 +218,7 @@ impl Figure for Curves {
             } else {
                 chart.draw_series(LineSeries::new(points(), line))?;
             }
-            // Marks on every epoch would run into each other.
+            // Markers on every epoch would overlap.
             let marked = if series.points.len() <= 40 { series.points.len() } else { 1 };
             for point in points().rev().take(marked) {
                 let radius = units(3.2);
@@ -256,7 +256,8 @@ impl Figure for Curves {
     }
 }
 
-/// Places near the `wanted` ones (in order), at least `gap` apart, within [first, last] if there is room.
+/// Returns positions near the `wanted` ones (in order), at least `gap` apart, within [first, last] if there
+/// is room.
 fn spread(wanted: &[i32], gap: i32, [first, last]: [i32; 2]) -> Vec<i32> {
     let mut places = Vec::with_capacity(wanted.len());
     for &wanted in wanted {
@@ -276,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_keep_apart() {
+    fn labels_do_not_overlap() {
         assert_eq!(spread(&[50, 52, 90], 10, [0, 100]), [50, 60, 90]);
         assert_eq!(spread(&[95, 99], 10, [0, 100]), [90, 100]);
         assert_eq!(spread(&[-5, 0], 10, [0, 100]), [0, 10]);

@@ -1,4 +1,4 @@
-//! The worst mistakes as a sheet of pictures, for slides; a page shows them one by one.
+//! The worst mistakes as one sheet of images, for slides; the page shows them one by one.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -15,7 +15,7 @@ pub(in crate::report) struct Sheet<'a> {
 }
 
 const COLUMNS: usize = 6;
-/// A picture's longer side, and the cell around it with three lines of text.
+/// An image's longer side, and the cell around it with three lines of text.
 const SIDE: f64 = 84.0;
 const CELL: (f64, f64) = (112.0, 152.0);
 const TOP: f64 = 66.0;
@@ -38,12 +38,12 @@ impl Figure for Sheet<'_> {
     }
 
     fn words(&self) -> String {
-        format!("The {} wrong answers that were given most surely", self.mistakes.len())
+        format!("The {} wrong predictions with the highest confidence", self.mistakes.len())
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB> {
         area.fill(&PAPER)?;
-        title(area, "Worst mistakes", "wrong answers, the surest first")?;
+        title(area, "Worst mistakes", "wrong predictions in descending confidence")?;
         let [height, width] = self.images.image_shape();
         let pixel = SIDE / height.max(width) as f64;
         for (i, mistake) in self.mistakes.iter().enumerate() {
@@ -62,9 +62,9 @@ impl Figure for Sheet<'_> {
             };
             let plain = Style { at: (HPos::Left, VPos::Top), ..LABEL };
             let lines = [
-                (name("said ", mistake.said), Style { bold: true, color: INK, ..plain }),
-                (format!("{:.1} % sure", 100.0 * mistake.confidence()), plain),
-                (name("is ", mistake.class), Style { color: INK, ..plain }),
+                (name("pred: ", mistake.said), Style { bold: true, color: INK, ..plain }),
+                (format!("{:.1} % confident", 100.0 * mistake.confidence()), plain),
+                (name("true: ", mistake.class), Style { color: INK, ..plain }),
             ];
             for (line, (text, style)) in lines.iter().enumerate() {
                 let below = top + SIDE + 5.0 + 15.5 * line as f64;

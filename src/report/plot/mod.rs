@@ -1,5 +1,5 @@
-//! Plots, each drawn once for two uses: an SVG whose colors follow the page that it stands in, and a
-//! PNG for slides. What a plot shows is in its own file here; how it looks is in this one.
+//! Plots, each drawn by one function for two outputs: an SVG that takes its colors from the page around it,
+//! and a PNG for slides. The submodules define the contents of each plot, this module their common style.
 
 mod calibration;
 mod confusion;
@@ -26,19 +26,19 @@ use super::ReportError;
 use super::picture::Picture;
 use text::Letters;
 
-/// Units of the drawing a point of the plot: coordinates are whole numbers, and lines would be jagged
-/// with fewer.
+/// Units of the drawing per point of the plot: coordinates are integers, and lines would be jagged with
+/// fewer.
 const UNITS: u32 = 4;
-/// Units that become one pixel of the PNG, each way.
+/// Units per pixel of the PNG, in each direction.
 const SMOOTH: usize = 2;
 
 const FAMILY: &str = "Open Sans";
 const REGULAR: &[u8] = include_bytes!("../fonts/OpenSans-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("../fonts/OpenSans-Semibold.ttf");
 
-/// Colors on light paper, and the page's names for them, which have other values on dark. The first two
-/// lines differ for people who distinguish few colors, too: Okabe and Ito's blue and vermilion, darker
-/// for contrast. Every one of them is unlike the others, so that an SVG can be searched for it.
+/// The colors of the light theme, and the page's CSS variables for them, which have other values in the dark
+/// theme. The first two line colors are distinguishable with color blindness, too: Okabe and Ito's blue and
+/// vermilion, darkened for contrast. All colors differ, so that they can be replaced in an SVG.
 const THEME: [(RGBColor, &str); 11] = [
     (INK, "--ink"),
     (DARK, "--dark"),
@@ -53,12 +53,12 @@ const THEME: [(RGBColor, &str); 11] = [
     (LINES[5], "--line-6"),
 ];
 const INK: RGBColor = RGBColor(0x14, 0x18, 0x1D);
-/// Dark on any paper.
+/// Dark in both themes.
 const DARK: RGBColor = RGBColor(0x0B, 0x0E, 0x12);
 const MUTED: RGBColor = RGBColor(0x55, 0x5F, 0x6B);
 const GRID: RGBColor = RGBColor(0xE1, 0xE5, 0xEA);
 const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
-/// The colors of lines, which the style sheet names `--line-1` and so on.
+/// The colors of lines, `--line-1` and so on in the style sheet.
 pub(super) const LINES: [RGBColor; 6] = [
     RGBColor(0x00, 0x5F, 0x9E),
     RGBColor(0xB3, 0x47, 0x00),
@@ -71,32 +71,32 @@ pub(super) const LINES: [RGBColor; 6] = [
 type Area<DB> = DrawingArea<DB, Shift>;
 type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
-/// Something to look at.
+/// A plot.
 pub(super) trait Figure {
-    /// The file's name without its ending, and part of the page's ids.
+    /// Returns the file name without its extension, also used in the ids of the page.
     fn name(&self) -> &'static str;
 
-    /// Width and height in points.
+    /// Returns width and height in points.
     fn size(&self) -> (u32, u32);
 
-    /// What it shows, in words, for those who do not see it.
+    /// Returns a text alternative for screen readers.
     fn words(&self) -> String;
 
-    /// Draws it; coordinates are in [`units`].
+    /// Draws the plot; coordinates are in [`units`].
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB>;
 }
 
-/// Points as the drawing's units.
+/// Converts points to units of the drawing.
 fn units(points: f64) -> i32 {
     (points * f64::from(UNITS)).round() as i32
 }
 
-/// A line of so many points.
+/// Returns the style of a line of `points` width.
 fn stroke(color: RGBColor, points: f64) -> ShapeStyle {
     color.stroke_width(units(points) as u32)
 }
 
-/// A text's look.
+/// A text style.
 #[derive(Clone, Copy)]
 struct Style {
     points: f64,
@@ -106,7 +106,7 @@ struct Style {
     upwards: bool,
 }
 
-/// A text that begins at its place.
+/// Left-aligned text, vertically centered.
 const LABEL: Style = Style {
     points: 12.0,
     color: MUTED,
@@ -115,7 +115,7 @@ const LABEL: Style = Style {
     upwards: false,
 };
 
-/// One that ends at its place, and one in the middle of it.
+/// Right-aligned and centered text.
 const RIGHT: Style = Style { at: (HPos::Right, VPos::Center), ..LABEL };
 const CENTRE: Style = Style { at: (HPos::Center, VPos::Center), ..LABEL };
 
@@ -124,7 +124,7 @@ const TITLE: Style =
 
 impl Style {
     fn text(self) -> TextStyle<'static> {
-        // plotters divides by as much.
+        // plotters divides by the same factor.
         let size = self.points * f64::from(UNITS) * 1.24;
         let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
         let mut font = FontDesc::new(FontFamily::Name(FAMILY), size, style);
@@ -145,17 +145,17 @@ fn write<DB: DrawingBackend>(
     area.draw_text(text, &style.text(), at)
 }
 
-/// Points at the left that are empty, which a page cuts off: it has a margin of its own.
+/// The empty margin at the left in points, which is cropped in pages: they have their own margin.
 const MARGIN: f64 = 14.0;
 
-/// A title, left, and below it a line in small.
+/// Draws a left-aligned title, and a smaller line below it.
 fn title<DB: DrawingBackend>(area: &Area<DB>, title: &str, below: &str) -> Drawn<DB> {
     write(area, title, (units(MARGIN), units(12.0)), TITLE)?;
     let small = Style { at: (HPos::Left, VPos::Top), ..LABEL };
     write(area, below, (units(MARGIN), units(32.0)), small)
 }
 
-/// plotters knows fonts by their names, once for the whole process.
+/// Registers the fonts, once per process: plotters refers to fonts by name.
 fn fonts() -> Result<(), ReportError> {
     static FONTS: OnceLock<bool> = OnceLock::new();
     let known = FONTS.get_or_init(|| {
@@ -172,7 +172,7 @@ fn failed(figure: &impl Figure, error: impl std::fmt::Display) -> ReportError {
     ReportError::Draw { what: figure.name(), why: error.to_string() }
 }
 
-/// The elements of a figure's SVG, without the outer one, in units.
+/// Returns the elements of a figure's SVG in units, without the root element.
 fn elements(figure: &impl Figure) -> Result<String, ReportError> {
     fonts()?;
     let (width, height) = figure.size();
@@ -183,17 +183,17 @@ fn elements(figure: &impl Figure) -> Result<String, ReportError> {
         figure.draw(&area, &Letters::All).map_err(|error| failed(figure, error))?;
         area.present().map_err(|error| failed(figure, error))?;
     }
-    // `opacity="1"` on every element says nothing.
+    // `opacity="1"` on every element is redundant.
     let text = text.replace(" opacity=\"1\"", "");
     let inner = text.split_once('\n').and_then(|(_, rest)| rest.rsplit_once("</svg>"));
     Ok(inner.map_or(text.as_str(), |(inner, _)| inner).to_owned())
 }
 
-/// A figure as an element of a page: it takes the page's font, and its colors by their names.
+/// Returns a figure as an element of a page, with the page's font and its CSS variables as colors.
 pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
     let elements = elements(figure)?;
-    // The page is the paper: its own rectangle, which comes first, would hide the shadows at the edges of
-    // what scrolls.
+    // The page is the background: the figure's own background, its first rectangle, would hide the shadows
+    // at the edges of scrolling content.
     let inner = match elements.split_once("/>\n") {
         Some((paper, inner)) if paper.starts_with("<rect") => inner,
         _ => &elements,
@@ -201,7 +201,7 @@ pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
     let mut inner = inner.replace(&format!(" font-family=\"{FAMILY}\""), "");
     for (color, name) in THEME {
         let RGBColor(r, g, b) = color;
-        // In text a quotation mark is `&quot;`: only attributes are found.
+        // In text a quotation mark is `&quot;`, so this matches only attributes.
         let quoted = format!("\"#{r:02X}{g:02X}{b:02X}\"");
         inner = inner.replace(&quoted, &format!("\"var({name})\""));
     }
@@ -216,7 +216,7 @@ pub(super) fn inline_svg(figure: &impl Figure) -> Result<String, ReportError> {
     ))
 }
 
-/// A figure as a file of its own, on light paper.
+/// Returns a figure as a standalone SVG file in the light theme.
 pub(super) fn svg(figure: &impl Figure) -> Result<String, ReportError> {
     let family = format!(" font-family=\"'{FAMILY}', 'Segoe UI', Helvetica, Arial, sans-serif\"");
     let inner = elements(figure)?.replace(&format!(" font-family=\"{FAMILY}\""), &family);
@@ -230,7 +230,7 @@ pub(super) fn svg(figure: &impl Figure) -> Result<String, ReportError> {
     ))
 }
 
-/// A figure as a PNG file of twice as many pixels as points.
+/// Returns a figure as a PNG file with two pixels per point.
 pub(super) fn png(figure: &impl Figure) -> Result<Vec<u8>, ReportError> {
     fonts()?;
     let (width, height) = figure.size();
@@ -245,7 +245,7 @@ pub(super) fn png(figure: &impl Figure) -> Result<Vec<u8>, ReportError> {
     drawing.reduced(SMOOTH).png()
 }
 
-/// Text as HTML and SVG have it. What XML knows no characters for is left out.
+/// Escapes text for HTML and SVG. Control characters, which XML cannot represent, are omitted.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
         match c {
@@ -261,7 +261,7 @@ fn escaped(text: &str) -> String {
     })
 }
 
-/// A number as an axis has it: no more digits than it needs.
+/// Formats a number for an axis, with no more digits than necessary.
 pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// The style sheet's colors on light paper and on dark, in the theme's order.
+    /// Returns the style sheet's colors of the light and the dark theme, in the order of `THEME`.
     fn on_paper() -> [Vec<RGBColor>; 2] {
         let (light, rest) = crate::report::page::STYLE.split_once("@media").unwrap();
         let dark = rest.split_once("@media").map_or(rest, |(dark, _)| dark);
@@ -317,7 +317,7 @@ mod tests {
         })
     }
 
-    /// WCAG 2.2's contrast ratio.
+    /// Returns the contrast ratio of WCAG 2.2.
     fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
         let luminance = |color: [f64; 3]| {
             let linear = color
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_read_on_light_paper_and_on_dark() {
+    fn text_contrast_is_sufficient_in_both_themes() {
         let floats = |RGBColor(r, g, b): RGBColor| [r, g, b].map(f64::from);
         let sheets = on_paper();
         assert_eq!(sheets[0], THEME.map(|(color, _)| color));
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn the_theme_can_be_told_apart() {
+    fn theme_colors_and_names_are_distinct() {
         for (i, (a, name)) in THEME.iter().enumerate() {
             assert!(THEME[i + 1..].iter().all(|(b, other)| a != b && name != other));
         }

@@ -1,4 +1,4 @@
-//! The loss of a learning rate test by the rate, and the rate that it suggests.
+//! The loss of a learning rate finder by learning rate, and the suggested learning rate.
 
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::train::LrCurve;
 
-/// Loss by learning rate, which grows tenfold from mark to mark.
+/// Loss by learning rate on a logarithmic axis.
 pub(in crate::report) struct Rates<'a>(pub &'a LrCurve);
 
-/// Points that can be drawn: the power of ten of the rate, and a loss.
+/// Points that can be drawn: the decimal logarithm of the learning rate, and a loss.
 type Points = Vec<(f64, f64)>;
 
 impl Rates<'_> {
-    /// The smoothed losses, and each batch's own as far as it is no higher than the plot.
+    /// Returns the smoothed losses, and those losses of single batches that are within the plot.
     fn points(&self) -> (Points, Points) {
         let finite = |of: fn(&crate::train::LrPoint) -> f64| {
             let points = self.0.points.iter().map(move |p| (p.learning_rate.log10(), of(p)));
@@ -28,7 +28,7 @@ impl Rates<'_> {
         (smoothed, own)
     }
 
-    /// Where the suggested rate is on the curve.
+    /// Returns the point of the suggested learning rate on the curve.
     fn suggestion(&self) -> Option<(f64, f64)> {
         let rate = self.0.suggestion()?;
         let point = self.0.points.iter().find(|point| point.learning_rate == rate)?;
@@ -36,7 +36,7 @@ impl Rates<'_> {
     }
 }
 
-/// The ranges of both axes, never empty; that of the losses begins at 0.
+/// Returns the ranges of both axes, never empty; that of the losses begins at 0.
 fn ranges(points: &[(f64, f64)]) -> ([f64; 2], [f64; 2]) {
     let range = |of: fn(&(f64, f64)) -> f64| {
         points
@@ -68,18 +68,18 @@ impl Figure for Rates<'_> {
                 10f64.powf(*first),
                 10f64.powf(*last)
             ),
-            _ => "no figures".to_owned(),
+            _ => "no values".to_owned(),
         };
         let suggested = match self.0.suggestion() {
-            Some(rate) => format!("suggested is {rate:.1e}"),
-            None => "nothing is suggested".to_owned(),
+            Some(rate) => format!("suggestion {rate:.1e}"),
+            None => "no suggestion".to_owned(),
         };
         format!("Smoothed loss by learning rate: {ends}; {suggested}")
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, _: &Letters) -> Drawn<DB> {
         area.fill(&PAPER)?;
-        let below = "loss by learning rate: each batch's own as dots, smoothed as a line";
+        let below = "loss by learning rate: single batches as dots, smoothed as a line";
         title(area, "Learning rate test", below)?;
         let (smoothed, own) = self.points();
         let ([x0, x1], [y0, y1]) = ranges(&smoothed);
@@ -120,7 +120,7 @@ impl Figure for Rates<'_> {
             area.draw(&DashedPathElement::new([top, bottom], units(5.0), units(4.0), line))?;
             chart.draw_series([Circle::new((x, y), units(4.0), LINES[1].filled())])?;
             let text = format!("suggestion {:.1e}", 10f64.powf(x));
-            // On the side that has room.
+            // On the side with room for it.
             let (side, gap) = if x < x0 + 0.7 * (x1 - x0) { (LABEL, 8.0) } else { (RIGHT, -8.0) };
             let style = Style { color: INK, bold: true, ..side };
             write(area, &text, (top.0 + units(gap), top.1 + units(10.0)), style)?;
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::train::LrPoint;
 
-    /// A loss that falls from step to step, and runs away at the end.
+    /// Returns a loss that falls from step to step, and diverges at the end.
     fn curve(steps: usize) -> LrCurve {
         let point = |step: usize| {
             let x = step as f64 / steps as f64;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_suggestion_is_on_the_curve_and_the_axes_hold_it() {
+    fn suggestion_is_on_the_curve_and_within_the_axes() {
         let curve = curve(100);
         let rates = Rates(&curve);
         let (smoothed, own) = rates.points();
@@ -153,21 +153,21 @@ mod tests {
         assert!(smoothed.contains(&at));
         let ([x0, x1], [y0, y1]) = ranges(&smoothed);
         assert!((x0..=x1).contains(&at.0) && y0 == 0.0 && own.iter().all(|(_, y)| *y <= y1));
-        assert!(own.len() < smoothed.len(), "what is too high is left out");
+        assert!(own.len() < smoothed.len(), "losses above the plot are omitted");
         let words = rates.words();
         assert!(
-            words.contains("from 2.3000 at 1.0e-7") && words.contains("suggested is"),
+            words.contains("from 2.3000 at 1.0e-7") && words.contains("suggestion "),
             "{words}"
         );
     }
 
     #[test]
-    fn what_has_no_figures_is_drawn_all_the_same() {
+    fn curve_without_finite_values_is_drawn() {
         let broken = LrPoint { learning_rate: 0.1, loss: f64::NAN, smoothed: f64::INFINITY };
         for points in [vec![], vec![broken; 3]] {
             let curve = LrCurve { points };
             let svg = super::super::svg(&Rates(&curve)).unwrap();
-            assert!(svg.contains("no figures; nothing is suggested") && !svg.contains("NaN"));
+            assert!(svg.contains("no values; no suggestion") && !svg.contains("NaN"));
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Text in plots: what fits where. Labels are placed before anything is drawn, and a browser draws them in
+//! Text measurement for plots. Labels are placed before anything is drawn, and a browser draws them in
 //! another font, so widths are upper bounds over the usual sans-serif fonts.
 
-/// The letters that can be drawn.
+/// The characters that can be drawn.
 pub(in crate::report) enum Letters {
-    /// All: a browser finds a font for each.
+    /// All: a browser has a font for each.
     All,
-    /// Those of the built-in font.
+    /// Only those of the built-in font.
     BuiltIn,
 }
 
 impl Letters {
-    /// Returns a class's name, cut to what fits into `room` points at a font size of `points`; its number
-    /// where there are no letters for it.
+    /// Returns a class's name, truncated to fit into `room` points at a font size of `points`; its number
+    /// if the font lacks characters for it.
     pub(super) fn name(&self, name: &str, class: usize, points: f64, room: f64) -> String {
-        // What scripts/make_report_fonts.py keeps.
+        // The characters that scripts/make_report_fonts.py keeps.
         let has = |c: char| matches!(c, ' '..='~' | '\u{a0}'..='\u{17f}' | '–' | '—' | '…');
         match self {
             Self::BuiltIn if !name.chars().all(has) => format!("#{class}"),
@@ -22,7 +22,7 @@ impl Letters {
     }
 }
 
-/// Returns at most `most` characters of a text, the last an ellipsis where some are left out.
+/// Truncates a text to `most` characters, the last an ellipsis if any were removed.
 pub(in crate::report) fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -32,8 +32,8 @@ pub(in crate::report) fn shortened(text: &str, most: usize) -> String {
     short + "…"
 }
 
-/// Returns as much of a text as fits into `room` points at a font size of `points`, the last character an
-/// ellipsis where some are left out.
+/// Truncates a text to fit into `room` points at a font size of `points`, the last character an ellipsis if
+/// any were removed.
 pub(super) fn fitted(text: &str, points: f64, room: f64) -> String {
     let mut most = text.chars().count();
     let mut short = text.to_owned();
@@ -50,7 +50,7 @@ pub(super) fn width(text: &str, points: f64) -> f64 {
     points * text.chars().map(em).sum::<f64>()
 }
 
-/// The width of a character as a part of the font size.
+/// Returns the width of a character as a fraction of the font size.
 fn em(c: char) -> f64 {
     match c {
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '\u{a0}' => 0.41,
@@ -60,7 +60,7 @@ fn em(c: char) -> f64 {
         'A'..='Z' | '&' | '#' | '+' | '=' | '<' | '>' | '~' => 0.86,
         ' '..='~' => 0.72,
         '\u{a1}'..='\u{24f}' => 0.86,
-        // Emoji, and what stands in a square.
+        // Emoji and other full-width symbols.
         '\u{1f000}'.. => 1.4,
         '\u{1100}'.. => 1.1,
         _ => 1.0,
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_without_letters_are_numbers() {
+    fn names_outside_the_font_become_numbers() {
         let name = |letters: Letters, name: &str, class| letters.name(name, class, 12.0, 60.0);
         assert_eq!(name(Letters::BuiltIn, "o (お)", 3), "#3");
         assert_eq!(name(Letters::All, "o (お)", 3), "o (お)");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_whole_and_the_rest_is_cut_to_the_room() {
+    fn text_is_truncated_only_if_it_does_not_fit() {
         assert_eq!(fitted("cat", 12.0, 30.0), "cat");
         assert_eq!(fitted("", 12.0, 0.0), "");
         for text in ["a".repeat(100), "漢".repeat(100), "W".repeat(100), "🐈".repeat(100)] {

@@ -1,4 +1,4 @@
-//! The messages of TensorBoard's event files and the records that they are framed in
+//! The messages of TensorBoard's event files and the records that frame them
 //! (`tensorflow/core/util/event.proto`, `summary.proto`, `lib/io/record_writer.h`).
 
 use prost::{Message, Oneof};
@@ -10,7 +10,7 @@ pub struct Event {
     pub wall_time: f64,
     #[prost(int64, tag = "2")]
     pub step: i64,
-    /// In the first event of a file alone.
+    /// Only in the first event of a file.
     #[prost(string, optional, tag = "3")]
     pub file_version: Option<String>,
     #[prost(message, optional, tag = "5")]
@@ -82,7 +82,7 @@ pub struct Histogram {
     pub sum: f64,
     #[prost(double, tag = "5")]
     pub sum_squares: f64,
-    /// Where each bucket ends.
+    /// The upper limit of each bucket.
     #[prost(double, repeated, tag = "6")]
     pub bucket_limit: Vec<f64>,
     #[prost(double, repeated, tag = "7")]
@@ -90,7 +90,7 @@ pub struct Histogram {
 }
 
 impl Event {
-    /// One of this moment.
+    /// Creates an event with the current time.
     pub fn now() -> Self {
         let wall_time = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
         Self { wall_time, ..Self::default() }
@@ -112,7 +112,7 @@ impl Value {
 }
 
 impl Histogram {
-    /// Of values in so many buckets of the same width; of those alone that are finite.
+    /// Counts the finite ones of `values` in `buckets` buckets of equal width.
     pub fn of(values: &[f32], buckets: usize) -> Self {
         let finite = || values.iter().map(|&value| f64::from(value)).filter(|v| v.is_finite());
         let (min, max) = finite()
@@ -130,7 +130,7 @@ impl Histogram {
             ..Self::default()
         };
         for value in finite() {
-            // All in the first where there is one value alone.
+            // All are in the first bucket if they are equal.
             let place = if width > 0.0 { ((value - min) / width) as usize } else { 0 };
             own.bucket[place.min(buckets - 1)] += 1.0;
             own.num += 1.0;
@@ -141,7 +141,7 @@ impl Histogram {
     }
 }
 
-/// An event as a file has it: length, its checksum, the message, its checksum.
+/// Returns the record of an event: length, its checksum, the message, its checksum.
 pub fn record(event: &Event) -> Vec<u8> {
     let message = event.encode_to_vec();
     let length = (message.len() as u64).to_le_bytes();
@@ -153,7 +153,7 @@ pub fn record(event: &Event) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32C, rotated and moved, so that it can stand within what is itself summed.
+/// Returns the masked CRC-32C: rotated and offset, so that it can be part of data with its own checksum.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -173,9 +173,9 @@ mod tests {
         assert_eq!(Histogram::of(&[f32::NAN], 4), Histogram::default());
     }
 
-    /// Of `RecordWriter` in tensorboard 2.21 (`tensorboard.summary.writer.record_writer`).
+    /// Checksums from `RecordWriter` in tensorboard 2.21 (`tensorboard.summary.writer.record_writer`).
     #[test]
-    fn records_are_tensorboards() {
+    fn records_match_tensorboard() {
         let event = Event {
             wall_time: 1.5,
             file_version: Some("brain.Event:2".into()),

@@ -1,8 +1,8 @@
-//! TensorBoard's event files: curves, histograms of the weights and pictures of the first layer's, an epoch
-//! a step.
+//! TensorBoard event files: curves, histograms of the weights and a picture of the first layer's weights, one
+//! step per epoch.
 //!
-//! Training and validation are two "runs" with the same tags, as Keras writes them, so that TensorBoard
-//! draws them into one chart.
+//! Training and validation are two "runs" with the same tags, like in Keras, so that TensorBoard draws them
+//! into one chart.
 
 mod event;
 
@@ -18,16 +18,16 @@ use crate::model::Sequential;
 use crate::train::EpochRecord;
 use crate::train::callback::{Callback, CallbackError, Flow, Plan, Rollback, Training};
 
-/// Buckets of a histogram.
+/// The number of buckets of a histogram.
 const BUCKETS: usize = 50;
-/// How much larger a weight is drawn.
+/// The side of a weight in the picture, in pixels.
 const ENLARGED: usize = 3;
 
-/// Writes event files into `train/` and `validation/` below a folder, as Keras's `TensorBoard`: after each
+/// Writes event files into `train/` and `validation/` below a folder, like Keras's `TensorBoard`: after each
 /// epoch its loss, accuracy, learning rate and speed, a histogram of each parameter, and the first layer's
 /// weights as a picture.
 ///
-/// A disk that is full never ends the training: [`failure`](Self::failure) tells of the first event that
+/// A full disk never ends the training: [`failure`](Self::failure) returns the error of the first event that
 /// could not be written.
 #[derive(Debug)]
 pub struct TensorBoard {
@@ -38,21 +38,21 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Event files below `folder`, which is made when training begins.
+    /// Creates a callback that writes below `folder`, which is created when training begins.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), train: None, validation: None, failure: None }
     }
 
-    /// Why not all events are there, if they are not.
+    /// Returns the first error, if an event could not be written.
     pub fn failure(&self) -> Option<&WriteError> {
         self.failure.as_ref()
     }
 
-    /// Makes a file in a folder of its own below ours, with the event that every file begins with.
+    /// Creates a file in the subfolder `part`, with the event that every file begins with.
     fn begin(&mut self, part: &str) -> Option<PathBuf> {
         let folder = self.folder.join(part);
         let time = jiff::Timestamp::now();
-        // Never the name of a file that an earlier part of the run has left.
+        // Never the name of a file from an earlier part of the run.
         let name =
             format!("events.out.tfevents.{}.seqfit.{}", time.as_second(), time.as_nanosecond());
         let path = folder.join(name);
@@ -76,7 +76,7 @@ impl TensorBoard {
     }
 }
 
-/// A record more at the end of a file.
+/// Appends a record to a file.
 fn append(path: &Path, event: &Event) -> Result<(), WriteError> {
     let bytes = record(event);
     let file = OpenOptions::new().append(true).create(true).open(path);
@@ -90,7 +90,7 @@ fn scalars(values: &[(&str, Option<f64>)]) -> Vec<Value> {
     finite.map(|(tag, value)| Value::scalar(tag, value as f32)).collect()
 }
 
-/// The parameters' histograms and the first layer's picture.
+/// Returns the histograms of the parameters and the picture of the first layer.
 fn parameters(model: &Sequential) -> Result<Vec<Value>, CallbackError> {
     let mut values = Vec::new();
     for (name, tensor) in &model.weights()? {
@@ -146,7 +146,7 @@ impl Callback for TensorBoard {
     }
 
     fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
-        // TensorBoard forgets what lies beyond a step that a file begins again with.
+        // TensorBoard discards events after the step of a session start.
         let event = || Event {
             step: rollback.epoch as i64,
             session_log: Some(event::SessionLog { status: event::SessionLog::START }),

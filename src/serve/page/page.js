@@ -1,35 +1,35 @@
 "use strict";
-// The page: a list of strokes and pictures is the only state; everything that is seen is drawn from it.
+// The page: a list of strokes and pictures is the only state; everything visible is drawn from it.
 (() => {
   const $ = (id) => document.getElementById(id);
   const model = JSON.parse($("model").textContent);
   const [height, width] = model.input;
   const { classes } = model;
 
-  // Strokes are in units of which the side has so many, whatever the screen.
+  // The side of the drawing area in units of strokes, independent of the screen.
   const SIDE = 280;
-  const PEN = 23; // as thick as the strokes of MNIST's digits in their box
-  const MARGIN = 28; // the border tells the server what is paper
-  const LONGEST = 1024; // of a picture's side as it is sent: the server would shrink it anyway
-  const QUIET = 900; // ms without a change until the answer is said aloud
-  const MOST_BARS = 12; // until all are asked for
-  const PATIENCE = 15000; // ms until an answer is given up
-  const TRIES = 20; // while the server is busy
-  const MOST_BYTES = 3 << 20; // of a file that is sent as it is; the server takes 4 MiB
+  const PEN = 23; // like the stroke width of MNIST digits relative to their box
+  const MARGIN = 28; // a border by which the server recognizes the background
+  const LONGEST = 1024; // longest side of a picture that is sent: the server would shrink it anyway
+  const QUIET = 900; // ms without a change until the prediction is announced to screen readers
+  const MOST_BARS = 12; // until all are requested
+  const PATIENCE = 15000; // ms until a request times out
+  const TRIES = 20; // attempts while the server is busy
+  const MOST_BYTES = 3 << 20; // of a file that is sent unchanged; the server accepts 4 MiB
 
-  // How the server prepares pictures: raw, digit or resize. A drawing means something to the second alone.
+  // How the server prepares pictures: raw, digit or resize. Drawing makes sense only for digit.
   const { preparation } = model;
   const draws = preparation === "digit";
 
   const canvas = $("canvas");
   const pen = canvas.getContext("2d");
-  const items = []; // {points: [[x, y], …]}, {picture: canvas, file} or {cleared: true}; `with`: undone together
+  const items = []; // {points: [[x, y], …]}, {picture: canvas, file} or {cleared: true}; `with`: undone with the item before
   let stroke = null;
   let cursor = null; // of the keyboard: {x, y, down}
 
-  // ---- what is drawn ------------------------------------------------------------------------------
+  // ---- drawing ------------------------------------------------------------------------------
 
-  /** The items that are seen: those behind the last that covers all before it. */
+  /** Returns the visible items: those from the last one on that covers all before it. */
   function visible() {
     const last = items.findLastIndex((item) => !item.points);
     return items.slice(last < 0 ? 0 : items[last].cleared ? last + 1 : last);
@@ -45,7 +45,7 @@
       context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     }
     const end = points[points.length - 1];
-    // A point alone is a dot.
+    // A single point is a dot.
     context.lineTo(end[0] + (points.length === 1 ? 0.01 : 0), end[1]);
     context.stroke();
   }
@@ -67,7 +67,7 @@
     if (picture) {
       const scale = side / Math.max(picture.width, picture.height);
       const [w, h] = [picture.width * scale, picture.height * scale];
-      pen.imageSmoothingEnabled = picture.width > 64; // of a small one every pixel is seen
+      pen.imageSmoothingEnabled = picture.width > 64; // small pictures show every pixel
       pen.drawImage(picture, (side - w) / 2, (side - h) / 2, w, h);
     }
     pen.scale(side / SIDE, side / SIDE);
@@ -85,7 +85,7 @@
     $("clear").disabled = shown.length === 0;
   }
 
-  /** What is seen as a PNG, or null where there is nothing. */
+  /** Returns the visible drawing or picture as a PNG, or null if there is none. */
   function snapshot() {
     const shown = visible();
     if (shown.length === 0) return null;
@@ -102,7 +102,7 @@
     return new Promise((done) => sheet.toBlob(done, "image/png"));
   }
 
-  /** Where pictures are taken unchanged, one of another size is scaled: the network could not take it. */
+  /** Returns the query that scales a picture of the wrong size if pictures are otherwise used unchanged. */
   function scaled() {
     const picture = visible()[0]?.picture;
     const fits = picture?.width === width && picture?.height === height;
@@ -117,7 +117,7 @@
   function clear() {
     stroke = null;
     if (visible().length > 0) add({ cleared: true });
-    tell("Cleared");
+    announce("Cleared");
   }
 
   function undo() {
@@ -134,7 +134,7 @@
     add(stroke);
   }
 
-  // ---- asking the server: one request at a time, and the last state is always asked about ----------
+  // ---- requests to the server: one at a time, and the latest state is always sent ----------
 
   let asking = false;
   let again = false;
@@ -163,7 +163,7 @@
         tries = 0;
         show(prediction);
       } else if (wait && ++tries < TRIES) {
-        fail(`${reason} (asking again …)`);
+        fail(`${reason} (trying again …)`);
         await new Promise((done) => setTimeout(done, wait));
         again = true;
       } else {
@@ -173,7 +173,7 @@
     asking = false;
   }
 
-  /** Asks about a picture: {prediction}, or {reason, wait: ms until it is worth asking again, retry}. */
+  /** Requests a prediction: {prediction}, or {reason, wait: ms until the next attempt, retry}. */
   async function request(blob) {
     let reply;
     let text;
@@ -194,7 +194,7 @@
     try {
       body = JSON.parse(text);
     } catch {
-      // Not the server's own answer, but that of something between.
+      // Not a response of the server itself, but of a proxy.
     }
     if (reply.ok && body) return { prediction: body };
     const { status } = reply;
@@ -204,21 +204,21 @@
     return { reason, wait: busy ? 1000 * Math.min(seconds, 10) : 0, retry: status >= 500 || busy };
   }
 
-  /** Where the answer is not the server's own. */
+  /** Reasons for responses that are not from the server itself. */
   const OTHERS = {
     413: "The picture is too large for the server",
     415: "The server does not take this kind of picture",
-    429: "The server is asked too often",
+    429: "Too many requests to the server",
     502: "The server cannot be reached",
     503: "The server is busy",
     504: "The server takes too long",
   };
 
-  // ---- what the network says ------------------------------------------------------------------------
+  // ---- the prediction ------------------------------------------------------------------------
 
   const rows = [];
 
-  /** Adds rows up to `count`. */
+  /** Adds rows until there are `count`. */
   function grow(count) {
     while (rows.length < count) {
       const row = document.createElement("li");
@@ -239,7 +239,7 @@
   }
   grow(Math.min(classes.length, MOST_BARS));
 
-  // The space does not break: the sign stays on its number's line.
+  // A no-break space keeps the percent sign on the line of its number.
   const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
   let answer = null;
 
@@ -247,7 +247,7 @@
     answer = prediction;
     const { class: best, label, probabilities, prepared } = prediction;
     problem("");
-    // Few classes stay where they are; of many the likeliest come first.
+    // Few classes keep their order; many are sorted by probability.
     let order = classes.map((_, i) => i);
     if (classes.length > MOST_BARS) order.sort((a, b) => probabilities[b] - probabilities[a]);
     rows.forEach(({ row, name, fill, share }, i) => {
@@ -258,14 +258,14 @@
       share.textContent = percent(probability);
     });
     $("label").textContent = label;
-    // The longest word fits into its place.
+    // The font size is chosen so that the longest word fits.
     const letters = Math.max(...label.split(" ").map((word) => word.length));
     $("label").style.setProperty("--letters", letters);
     $("sure").textContent = `${percent(probabilities[best])} sure`;
     paint(prepared);
     $("seen").setAttribute("aria-label", `The image as the network sees it, ${width} by ${height} pixels`);
     document.body.dataset.answer = label;
-    say(`${label}, ${Math.round(100 * probabilities[best])} per cent sure`);
+    say(`${label}, ${Math.round(100 * probabilities[best])} percent sure`);
   }
 
   function more() {
@@ -277,12 +277,12 @@
     if (answer) show(answer);
   }
 
-  /** How many classes are shown, and the way to the others. */
+  /** Updates the heading and the button that says how many classes are shown. */
   function name() {
     const all = $("more").getAttribute("aria-expanded") === "true";
     $("more").hidden = classes.length <= MOST_BARS;
-    $("more").textContent = all ? `Show the likeliest ${MOST_BARS}` : `Show all ${classes.length} classes`;
-    const shown = all ? `${classes.length} classes` : `the likeliest ${MOST_BARS} of ${classes.length} classes`;
+    $("more").textContent = all ? `Show the top ${MOST_BARS}` : `Show all ${classes.length} classes`;
+    const shown = all ? `${classes.length} classes` : `top ${MOST_BARS} of ${classes.length} classes`;
     if (classes.length > MOST_BARS) $("bars-title").textContent = `Probabilities: ${shown}`;
   }
 
@@ -316,7 +316,7 @@
   }
 
   function fail(message, retry = false) {
-    idle("no answer");
+    idle("no prediction");
     problem(message, retry);
   }
 
@@ -326,13 +326,13 @@
     $("retry").hidden = !retry;
   }
 
-  /** For screen readers: once the drawing rests, not at each stroke. */
+  /** Announces a text to screen readers once the drawing pauses, not at each stroke. */
   function say(text) {
     clearTimeout(spoken);
-    spoken = setTimeout(() => tell(text), QUIET);
+    spoken = setTimeout(() => announce(text), QUIET);
   }
 
-  function tell(text) {
+  function announce(text) {
     $("status").textContent = text;
   }
 
@@ -387,7 +387,7 @@
       cursor.down = !cursor.down;
       if (cursor.down) begin([cursor.x, cursor.y]);
       else stroke = null;
-      tell(cursor.down ? "Pen down" : "Pen up");
+      announce(cursor.down ? "Pen down" : "Pen up");
     }
     draw();
   });
@@ -434,11 +434,11 @@
       stroke = null;
       add({ picture, file: scale === 1 ? await asItIs(file) : null });
     } catch {
-      fail("This file is no picture that the browser can read. Choose a PNG or JPEG file.");
+      fail("The browser cannot read this file as a picture. Choose a PNG or JPEG file.");
     }
   }
 
-  /** The file with its type, if the server reads such files; the browser would not keep every pixel. */
+  /** Returns the unchanged file with its type if the server can read it: the browser may alter pixels. */
   async function asItIs(file) {
     const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
     const type = first === 0x89 && second === 0x50 ? "image/png" : first === 0xff && second === 0xd8 ? "image/jpeg" : "";
@@ -470,19 +470,19 @@
     take(pictureIn(event.dataTransfer?.files) ?? event.dataTransfer?.files[0]);
   });
 
-  // ---- the words for this network -----------------------------------------------------------------------
+  // ---- the texts for this network -----------------------------------------------------------------------
 
   const digits = classes.every((name) => /^\d$/.test(name));
   const size = `${width} × ${height}`;
   const WANTED = {
-    raw: `Pictures of ${size} pixels are taken as they are, in gray; others are scaled to that size.`,
+    raw: `Pictures of ${size} pixels are used unchanged, in gray; others are scaled to that size.`,
     digit: "Or choose, paste or drop a picture.",
-    resize: `Any picture: the whole of it becomes gray, of ${size} pixels.`,
+    resize: `Any picture: it is converted to gray and scaled to ${size} pixels.`,
   };
   $("lead").textContent = WANTED[preparation];
   if (draws && !digits) $("title").textContent = "Draw a character";
   if (!draws) {
-    $("title").textContent = "Show it a picture";
+    $("title").textContent = "Classify a picture";
     $("empty").textContent = "choose, paste or drop a picture";
     $("choose-label").textContent = "Choose a picture";
     document.body.classList.add("pictures");
@@ -496,7 +496,7 @@
   document.title = `${$("title").textContent} · seqfit`;
   const facts = [model.name, `${model.parameters.toLocaleString("en")} parameters`];
   if (model.test_accuracy !== undefined) {
-    facts.push(`${(100 * model.test_accuracy).toFixed(2)}\u00a0% of ${model.dataset}’s test images right`);
+    facts.push(`${(100 * model.test_accuracy).toFixed(2)}\u00a0% test accuracy on ${model.dataset}`);
   }
   $("facts").textContent = facts.join(" · ");
   $("seen-size").textContent = `as the network sees it, ${size}`;

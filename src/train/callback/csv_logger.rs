@@ -1,4 +1,4 @@
-//! A table of the epochs that grows while training runs.
+//! A CSV table of the epochs that grows during training.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -8,12 +8,12 @@ use super::{Callback, CallbackError, Flow, Plan, Rollback, Training};
 use crate::files::{self, WriteError};
 use crate::train::history::{EpochRecord, History};
 
-/// Writes each epoch's record to a CSV file as it ends, as Keras's `CSVLogger`: the columns are
-/// those of [`History::to_csv`]. A file that is there is replaced when training begins; a run that
-/// goes on begins with the lines of its earlier epochs.
+/// Writes each epoch's record to a CSV file as it ends, like Keras's `CSVLogger`: the columns are those
+/// of [`History::to_csv`]. An existing file is replaced when training begins; a run that resumes begins
+/// with the lines of its earlier epochs.
 ///
-/// A disk that is full never ends the training: the table is written again with the next epoch, and
-/// [`failure`](Self::failure) tells whether it is whole.
+/// A full disk never ends the training: the table is written again with the next epoch, and
+/// [`failure`](Self::failure) says whether it is complete.
 #[derive(Debug)]
 pub struct CsvLogger {
     path: PathBuf,
@@ -22,16 +22,16 @@ pub struct CsvLogger {
 }
 
 impl CsvLogger {
-    /// A table at `path`.
+    /// Returns a logger that writes to `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), history: History::default(), failure: None }
     }
 
-    /// Whether a table can be written to `path`: an empty one is, if there is nothing; a file that is
-    /// there stays as it is.
+    /// Checks that a table can be written to `path`: writes an empty one if there is no file, and leaves
+    /// an existing file as it is.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason it cannot.
     pub fn check(path: &Path) -> Result<(), WriteError> {
         match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -46,12 +46,12 @@ impl CsvLogger {
         }
     }
 
-    /// Where the table is.
+    /// Returns the path of the table.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Why the table is not whole, if it is not.
+    /// Returns the reason the table is not complete, if it is not.
     pub fn failure(&self) -> Option<&WriteError> {
         self.failure.as_ref()
     }
@@ -84,7 +84,7 @@ impl Callback for CsvLogger {
         self.history.epochs.push(record.clone());
         match self.failure {
             None => self.append(record),
-            // What is there may end in half a line.
+            // The file may end in half a line.
             Some(_) => self.rewrite(),
         }
         Ok(Flow::Continue)
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_written_with_the_next_epoch() {
+    fn a_failed_write_is_repeated_with_the_next_epoch() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("later/log.csv");
         let mut logger = CsvLogger::new(&path);

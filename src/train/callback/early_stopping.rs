@@ -1,4 +1,4 @@
-//! Ends the training when it gets no better.
+//! Ends the training when a metric stops improving.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,19 +14,19 @@ use crate::train::snapshot::CallbackState;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStoppingConfig {
-    /// The figure that should get better.
+    /// The metric that should improve.
     pub monitor: Metric,
-    /// Epochs in a row without getting better after which training ends; 0 ends it at the first.
+    /// Epochs in a row without improvement after which training ends; 0 ends it at the first.
     pub patience: usize,
-    /// By how much the figure must change to be called better.
+    /// The least change of the metric that counts as an improvement.
     pub min_delta: f64,
     /// Whether the network ends with the weights of the best epoch instead of the last.
     pub restore_best: bool,
 }
 
-/// Ends the training when a figure has not become better for `patience` epochs, as Keras's
-/// `EarlyStopping` counts them (`keras/src/callbacks/early_stopping.py`): the first epoch never ends
-/// it, and with `restore_best` the best epoch's weights are put back whenever training ends.
+/// Ends the training when a metric stops improving for `patience` epochs, as Keras's `EarlyStopping`
+/// counts them (`keras/src/callbacks/early_stopping.py`): the first epoch never ends it, and with
+/// `restore_best` the best epoch's weights are restored whenever training ends.
 #[derive(Clone, Debug)]
 pub struct EarlyStopping {
     config: EarlyStoppingConfig,
@@ -34,19 +34,19 @@ pub struct EarlyStopping {
     best_weights: Tensors,
 }
 
-/// What it has seen so far.
+/// Its state so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Seen {
     best: Option<f64>,
     best_epoch: usize,
-    /// Epochs since then.
+    /// Epochs since the best one.
     wait: usize,
     stopped_epoch: Option<usize>,
 }
 
 impl EarlyStopping {
-    /// A callback with these settings.
+    /// Returns a callback with these settings.
     ///
     /// # Errors
     /// A `min_delta` that is negative or not finite.
@@ -60,17 +60,17 @@ impl EarlyStopping {
         Ok(Self { config, seen: Seen::default(), best_weights: Tensors::new() })
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &EarlyStoppingConfig {
         &self.config
     }
 
-    /// The best value so far and its epoch, from 1.
+    /// Returns the best value so far and its epoch, from 1.
     pub fn best(&self) -> Option<(f64, usize)> {
         self.seen.best.map(|best| (best, self.seen.best_epoch))
     }
 
-    /// The epoch at which it ended the training, from 1.
+    /// Returns the epoch at which it ended the training, from 1.
     pub fn stopped_epoch(&self) -> Option<usize> {
         self.seen.stopped_epoch
     }
@@ -132,7 +132,7 @@ impl Callback for EarlyStopping {
         if counts.iter().any(|&count| count > epochs) {
             return Err(format!("it counts at most {epochs} epochs, found {counts:?}").into());
         }
-        // No weights are kept before the first epoch that was any good.
+        // No weights are kept before the first epoch with a usable value.
         match self.config.restore_best && seen.best.is_some() {
             true => check_like(training.model()?, &state.tensors)?,
             false if state.tensors.is_empty() => {}
@@ -152,13 +152,13 @@ mod tests {
         EarlyStoppingConfig { monitor: Metric::ValLoss, patience, min_delta, restore_best: true }
     }
 
-    /// Stopping epoch and best epoch of Keras 3.15's EarlyStopping(monitor="val_loss",
-    /// patience=…, min_delta=…) told of the same losses by `on_epoch_end(epoch - 1, …)`:
+    /// Stopping epoch and best epoch of Keras 3.15's EarlyStopping(monitor="val_loss", patience=…,
+    /// min_delta=…) given the same losses by `on_epoch_end(epoch - 1, …)`:
     /// tests/fixtures/make_callbacks.py.
     #[test]
     fn it_stops_where_keras_stops_and_restores_the_best() {
         const NAN: f64 = f64::NAN;
-        /// Patience, least change, losses; the epoch that it stops at, and the best.
+        /// Patience, min_delta, losses, stopping epoch, best epoch.
         type Case = (usize, f64, &'static [f64], Option<usize>, usize);
         let cases: [Case; 9] = [
             (1, 0.0, &[1.0, 0.9, 0.95, 0.8], Some(3), 2),
@@ -185,29 +185,29 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_one_goes_on_where_it_was() {
+    fn resume_continues_where_it_was_interrupted() {
         let losses = [1.0, 0.9, 0.95, 0.8, 0.9, 0.85, 0.7];
-        for cut in 0..6 {
+        for split in 0..6 {
             let mut whole = EarlyStopping::new(config(2, 0.0)).unwrap();
             let mut first = whole.clone();
             let mut second = whole.clone();
-            with_training_after(cut, |training| {
+            with_training_after(split, |training| {
                 let stop = tell(&mut whole, training, 1, &losses);
-                assert_eq!(tell(&mut first, training, 1, &losses[..cut]), None);
+                assert_eq!(tell(&mut first, training, 1, &losses[..split]), None);
                 first.on_train_end(training, Ending::Interrupted).unwrap();
                 if let Some((_, best)) = first.best() {
                     assert_eq!(marked(training), best as f32);
                 }
                 second.on_train_begin(training, &plan(1)).unwrap();
                 second.restore(training, &first.state().unwrap()).unwrap();
-                assert_eq!(tell(&mut second, training, cut + 1, &losses[cut..]), stop);
+                assert_eq!(tell(&mut second, training, split + 1, &losses[split..]), stop);
                 assert_eq!(second.state().unwrap(), whole.state().unwrap());
             });
         }
     }
 
     #[test]
-    fn what_cannot_be_watched_is_an_error() {
+    fn an_unavailable_metric_is_an_error() {
         let mut callback = EarlyStopping::new(config(1, 0.0)).unwrap();
         let error = with_training(|training| callback.on_train_begin(training, &plan(0)));
         assert!(error.unwrap_err().to_string().starts_with("val_loss needs a validation set"));

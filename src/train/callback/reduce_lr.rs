@@ -1,4 +1,4 @@
-//! Lowers the learning rate when the training gets no better.
+//! Lowers the learning rate when a metric stops improving.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,22 +12,22 @@ use crate::train::snapshot::CallbackState;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReduceLrConfig {
-    /// The figure that should get better.
+    /// The metric that should improve.
     pub monitor: Metric,
-    /// What the learning rate is multiplied by: 0 < factor < 1.
+    /// The factor that the learning rate is multiplied by: 0 < factor < 1.
     pub factor: f64,
-    /// Epochs in a row without getting better after which it is lowered.
+    /// Epochs in a row without improvement after which it is lowered.
     pub patience: usize,
-    /// By how much the figure must change to be called better.
+    /// The least change of the metric that counts as an improvement.
     pub min_delta: f64,
-    /// Epochs after a reduction in which nothing is counted.
+    /// Epochs after a reduction that are not counted.
     pub cooldown: usize,
     /// The learning rate is never lowered below this.
     pub min_learning_rate: f64,
 }
 
 impl ReduceLrConfig {
-    /// Keras's defaults for a figure: factor 0.1, patience 10, min delta 1e-4, no cooldown.
+    /// Returns Keras's defaults for a metric: factor 0.1, patience 10, min delta 1e-4, no cooldown.
     pub fn new(monitor: Metric) -> Self {
         Self {
             monitor,
@@ -40,15 +40,15 @@ impl ReduceLrConfig {
     }
 }
 
-/// Multiplies the learning rate by a factor when a figure has not become better for `patience`
-/// epochs, as Keras's `ReduceLROnPlateau` counts them (`keras/src/callbacks/reduce_lr_on_plateau.py`).
+/// Multiplies the learning rate by a factor when a metric stops improving for `patience` epochs, as
+/// Keras's `ReduceLROnPlateau` counts them (`keras/src/callbacks/reduce_lr_on_plateau.py`).
 #[derive(Clone, Debug)]
 pub struct ReduceLrOnPlateau {
     config: ReduceLrConfig,
     seen: Seen,
 }
 
-/// What it has seen so far.
+/// Its state so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Seen {
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 impl ReduceLrOnPlateau {
-    /// A callback with these settings.
+    /// Returns a callback with these settings.
     ///
     /// # Errors
     /// The first setting that breaks its rule.
@@ -145,15 +145,15 @@ mod tests {
         let mut callback = ReduceLrOnPlateau::new(config).unwrap();
         with_training(|training| {
             callback.on_train_begin(training, &plan(1)).unwrap();
-            let told = (1..).zip(losses).map(|(epoch, &loss)| {
+            let rates = (1..).zip(losses).map(|(epoch, &loss)| {
                 callback.on_epoch_end(training, &record(epoch, loss)).unwrap();
                 training.learning_rate()
             });
-            told.collect()
+            rates.collect()
         })
     }
 
-    /// Learning rates after each epoch of Keras 3.15's ReduceLROnPlateau told of the same losses:
+    /// Learning rates after each epoch of Keras 3.15's ReduceLROnPlateau given the same losses:
     /// tests/fixtures/make_callbacks.py. Keras keeps the rate in float32.
     #[test]
     fn it_lowers_the_rate_where_keras_does() {
@@ -185,25 +185,25 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_one_goes_on_where_it_was() {
+    fn resume_continues_where_it_was_interrupted() {
         let config =
             ReduceLrConfig { patience: 2, cooldown: 1, ..ReduceLrConfig::new(Metric::Loss) };
         let losses = [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0];
         let whole = rates(config, &losses);
-        for cut in 0..losses.len() {
+        for split in 0..losses.len() {
             let mut first = ReduceLrOnPlateau::new(config).unwrap();
             let mut second = ReduceLrOnPlateau::new(config).unwrap();
             let last = with_training_after(losses.len(), |training| {
                 for (epoch, &loss) in (1..).zip(&losses) {
-                    let callback = if epoch <= cut { &mut first } else { &mut second };
+                    let callback = if epoch <= split { &mut first } else { &mut second };
                     callback.on_epoch_end(training, &record(epoch, loss)).unwrap();
-                    if epoch == cut {
+                    if epoch == split {
                         second.restore(training, &first.state().unwrap()).unwrap();
                     }
                 }
                 training.learning_rate()
             });
-            assert_eq!(Some(&last), whole.last(), "{cut}");
+            assert_eq!(Some(&last), whole.last(), "{split}");
         }
     }
 

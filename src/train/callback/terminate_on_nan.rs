@@ -3,18 +3,18 @@
 use super::{BatchInfo, Callback, CallbackError, Flow, Training};
 use crate::train::history::EpochRecord;
 
-/// Stops without an error after the first batch whose loss is NaN or infinite, as Keras's
-/// `TerminateOnNaN`. It reads the loss back after every batch, which a GPU has to be waited for.
+/// Stops without an error after the first batch whose loss is NaN or infinite, like Keras's
+/// `TerminateOnNaN`. It reads the loss back after every batch, which waits for a GPU.
 ///
-/// By itself `fit` ends with an error there, before any callback is asked; this is for trainings
-/// with [`OnNan::Ignore`](crate::OnNan::Ignore).
+/// By default `fit` ends with an error there, before any callback is called; this is for trainings with
+/// [`OnNan::Ignore`](crate::OnNan::Ignore).
 #[derive(Clone, Debug, Default)]
 pub struct TerminateOnNan {
     at: Option<(usize, Option<usize>)>,
 }
 
 impl TerminateOnNan {
-    /// The epoch and, where it was seen after a batch, the batch at which it ended the training,
+    /// Returns the epoch and, if it was detected after a batch, the batch at which it ended the training,
     /// both from 1.
     pub fn at(&self) -> Option<(usize, Option<usize>)> {
         self.at

@@ -1,4 +1,4 @@
-//! Steps by libtorch's autograd: any network, any loss, any optimiser, any device.
+//! Steps by libtorch's autograd: any network, any loss, any optimizer, any device.
 
 use tch::{Kind, Tensor};
 
@@ -13,7 +13,7 @@ use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 
-/// Trains a network batch by batch and keeps the sums of what it saw, on the device.
+/// Trains a network batch by batch and keeps the metric sums, on the device.
 pub(super) struct Autograd<'m> {
     learner: AutogradStep<'m>,
     totals: MetricSums,
@@ -33,7 +33,7 @@ impl Engine for Autograd<'_> {
 
     fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError> {
         let Input::Batch(batch) = input else {
-            unreachable!("an engine gets what it takes");
+            unreachable!("an engine gets the kind of input that it takes");
         };
         step(&mut self.learner, &mut self.totals, batch, context)
     }
@@ -46,7 +46,7 @@ impl Engine for Autograd<'_> {
         gradients: Gradients,
     ) -> Result<Sums, ModelError> {
         let Input::Batch(batch) = input else {
-            unreachable!("an engine gets what it takes");
+            unreachable!("an engine gets the kind of input that it takes");
         };
         let samples = batch.labels.numel();
         if samples == 0 {
@@ -58,14 +58,14 @@ impl Engine for Autograd<'_> {
         }
         let model = &*self.learner.model;
         let mut masks = model.empty_masks(part.batch as i64)?;
-        // Those of the whole batch, so that they do not depend on how it is cut.
+        // Masks of the whole batch, so that they do not depend on how it is split.
         model.draw_masks(&mut masks, context.seed, context.number)?;
-        let own = |mask: &Tensor| mask.f_narrow(0, part.first as i64, samples as i64);
-        let masks: Result<Vec<Tensor>, _> = masks.iter().map(own).collect();
+        let rows_of = |mask: &Tensor| mask.f_narrow(0, part.first as i64, samples as i64);
+        let masks: Result<Vec<Tensor>, _> = masks.iter().map(rows_of).collect();
         let masks = masks.map_err(LibtorchError::from)?;
-        let share = samples as f64 / part.batch as f64;
+        let fraction = samples as f64 / part.batch as f64;
         let (found, StepOutput { logits, loss }) =
-            self.learner.backward(batch, &masks, Some(share))?;
+            self.learner.backward(batch, &masks, Some(fraction))?;
         match gradients {
             Gradients::Host(mut rest) => {
                 for tensor in found {
@@ -103,7 +103,7 @@ impl Engine for Autograd<'_> {
                 };
                 parameters.iter().map(&mut next).collect::<Result<_, LibtorchError>>()?
             }
-            Gradients::Device(list) => cut(list, parameters)?,
+            Gradients::Device(list) => split_like(list, parameters)?,
         };
         let rate = Rate::Number(context.optimizer.learning_rate());
         self.learner.update(tensors, (context.optimizer, rate), context.number)?;
@@ -152,7 +152,7 @@ impl Engine for Autograd<'_> {
     }
 }
 
-/// Writes tensors one behind the other into a list that has room for all.
+/// Writes tensors one after the other into a list that has room for all.
 fn join(tensors: &[Tensor], list: &Tensor) -> Result<(), LibtorchError> {
     let _no_grad = tch::no_grad_guard();
     let mut first = 0;
@@ -164,8 +164,8 @@ fn join(tensors: &[Tensor], list: &Tensor) -> Result<(), LibtorchError> {
     Ok(())
 }
 
-/// Tensors like `parameters` out of such a list, whose memory they share.
-fn cut(list: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>, LibtorchError> {
+/// Splits such a list into tensors like `parameters`, which share its memory.
+fn split_like(list: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>, LibtorchError> {
     let mut first = 0;
     let mut next = |parameter: &Tensor| {
         let length = parameter.numel() as i64;
@@ -182,18 +182,19 @@ fn fill_with_zeros(list: &Tensor) -> Result<(), LibtorchError> {
     Ok(())
 }
 
-/// A step on a batch of any size.
+/// Takes a step on a batch of any size.
 pub(super) fn step(
-    learner: &mut AutogradStep,
-    totals: &mut MetricSums,
+    autograd_step: &mut AutogradStep,
+    metric_sums: &mut MetricSums,
     batch: &Batch,
     context: StepContext,
 ) -> Result<(), ModelError> {
     let samples = batch.labels.size().first().copied().unwrap_or(0);
-    let mut masks = learner.model.empty_masks(samples)?;
-    learner.model.draw_masks(&mut masks, context.seed, context.number)?;
+    let mut masks = autograd_step.model.empty_masks(samples)?;
+    autograd_step.model.draw_masks(&mut masks, context.seed, context.number)?;
     let rate = Rate::Number(context.optimizer.learning_rate());
-    let found = learner.train_step(batch, &masks, (context.optimizer, rate), context.number)?;
-    totals.count(samples as usize);
-    Ok(totals.add(&batch.labels, &[found])?)
+    let output =
+        autograd_step.train_step(batch, &masks, (context.optimizer, rate), context.number)?;
+    metric_sums.count(samples as usize);
+    Ok(metric_sums.add(&batch.labels, &[output])?)
 }

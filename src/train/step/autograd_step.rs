@@ -1,4 +1,4 @@
-//! What a step by libtorch's autograd is made of, for the engines that take such steps one by one
+//! The parts of a step by libtorch's autograd, for the engines that take such steps one by one
 //! ([`Autograd`](super::autograd::Autograd)) or recorded ([`CudaGraph`](super::cuda_graph::CudaGraph)).
 
 use tch::Tensor;
@@ -15,7 +15,7 @@ use crate::train::config::FitConfig;
 use crate::train::optimizer::{self, Optimizer};
 use crate::train::snapshot::Snapshot;
 
-/// A network, what its optimiser remembers, and how both learn from a batch.
+/// A network with its optimizer state, and the training step that updates both.
 pub(super) struct AutogradStep<'m> {
     pub model: &'m mut Sequential,
     optimizer: optimizer::State,
@@ -23,19 +23,19 @@ pub(super) struct AutogradStep<'m> {
     label_smoothing: f64,
     clip_norm: Option<f64>,
     precision: Precision,
-    /// The decay of the weights' moving average, and the average: none before the first step.
+    /// The decay of the weights' moving average, and the average, which is empty before the first step.
     ema: Option<(f64, Vec<Tensor>)>,
 }
 
-/// What a step found before it changed the weights, on the device.
+/// The output of a step before it updates the weights, on the device.
 pub(super) struct StepOutput {
     /// f32 [batch, classes]
     pub logits: Tensor,
-    /// f32: the mean loss, a scalar, or that of each sample, [batch].
+    /// f32: the mean loss, a scalar, or the loss of each sample, [batch].
     pub loss: Tensor,
 }
 
-/// Where a step reads and writes: a tensor for each parameter, or none where there is nothing to remember.
+/// The tensors that a step reads and writes: one for each parameter, or none where there is no state.
 pub(super) struct ParamRefs<'a> {
     pub parameters: &'a [Tensor],
     pub moments: [&'a [Tensor]; 2],
@@ -56,7 +56,8 @@ impl<'m> AutogradStep<'m> {
         })
     }
 
-    /// One step: forward, backward, optimiser, average. `before`: steps before this one.
+    /// Takes one step: forward, backward, optimizer, moving average. `before`: the number of steps before
+    /// this one.
     pub fn train_step(
         &mut self,
         batch: &Batch,
@@ -64,36 +65,38 @@ impl<'m> AutogradStep<'m> {
         rate: (Optimizer, Rate<'_>),
         before: u64,
     ) -> Result<StepOutput, ModelError> {
-        let (gradients, found) = self.backward(batch, masks, None)?;
+        let (gradients, output) = self.backward(batch, masks, None)?;
         self.update(gradients, rate, before)?;
-        Ok(found)
+        Ok(output)
     }
 
-    /// The first half of a step: the gradients of the mean loss, of which a part of a batch has a `share`; the
-    /// loss that is found is the part's own mean.
+    /// Runs the first half of a step: the gradients of the mean loss.
+    ///
+    /// A part of a batch contributes a `fraction` of that mean; the loss returned is the mean of the
+    /// part.
     pub fn backward(
         &self,
         batch: &Batch,
         masks: &[Tensor],
-        share: Option<f64>,
+        fraction: Option<f64>,
     ) -> Result<(Vec<Tensor>, StepOutput), ModelError> {
-        // Whatever the process allows: what a step computes is the config's to say.
+        // The config decides whether a step uses TF32, not the process's setting.
         let _tf32 = match self.model.device().is_cuda() {
             true => Some(Tf32::allow(self.precision == Precision::Tf32)?),
             false => None,
         };
         let logits = self.model.pass(&batch.images, masks, self.precision)?;
         let loss = self.loss.mean(&logits, &batch.labels, self.label_smoothing)?;
-        let shared = share.map(|share| loss.f_mul_scalar(share)).transpose();
-        let shared = shared.map_err(LibtorchError::from)?;
-        let target = shared.as_ref().unwrap_or(&loss);
+        let scaled = fraction.map(|fraction| loss.f_mul_scalar(fraction)).transpose();
+        let scaled = scaled.map_err(LibtorchError::from)?;
+        let target = scaled.as_ref().unwrap_or(&loss);
         let gradients = Tensor::f_run_backward(&[target], self.model.tensors(), false, false)
             .map_err(LibtorchError::from)?;
         let detached = |tensor: Tensor| tensor.f_detach().map_err(LibtorchError::from);
         Ok((gradients, StepOutput { logits: detached(logits)?, loss: detached(loss)? }))
     }
 
-    /// The second half: optimiser and average.
+    /// Runs the second half of a step: optimizer and moving average.
     pub fn update(
         &mut self,
         mut gradients: Vec<Tensor>,
@@ -110,7 +113,7 @@ impl<'m> AutogradStep<'m> {
         Ok(())
     }
 
-    /// Where the next step reads and writes, for who takes it in another way.
+    /// Returns the tensors that the next step reads and writes, for a step that is computed elsewhere.
     pub fn param_refs(&self) -> ParamRefs<'_> {
         ParamRefs {
             parameters: self.model.tensors(),
@@ -119,8 +122,8 @@ impl<'m> AutogradStep<'m> {
         }
     }
 
-    /// Begins the weights' average with what they are after the first step, if one is wanted and has not
-    /// begun.
+    /// Starts the moving average with the weights after the first step, if an average is wanted and not
+    /// yet started.
     pub fn start_ema(&mut self) -> Result<(), LibtorchError> {
         match &mut self.ema {
             Some((decay, average)) if average.is_empty() => {
@@ -130,7 +133,7 @@ impl<'m> AutogradStep<'m> {
         }
     }
 
-    /// Exchanges the weights for their average, if there is one.
+    /// Swaps the weights with their moving average, if there is one.
     pub fn swap_ema_weights(&mut self) {
         if let Some((_, average)) = &mut self.ema {
             for (weight, average) in self.model.tensors_mut().iter_mut().zip(average) {
@@ -139,12 +142,12 @@ impl<'m> AutogradStep<'m> {
         }
     }
 
-    /// A copy of the average.
+    /// Returns a copy of the moving average.
     pub fn average(&self) -> Result<Tensors, LibtorchError> {
         self.named(self.ema.as_ref().map_or(&[], |(_, average)| average))
     }
 
-    /// Copies of both lists of moments.
+    /// Returns copies of both lists of moments.
     pub fn moments(&self) -> Result<[Tensors; 2], LibtorchError> {
         let [first, second] = self.optimizer.moments();
         Ok([self.named(first)?, self.named(second)?])
@@ -155,7 +158,7 @@ impl<'m> AutogradStep<'m> {
         named.map(|((name, _), t)| Ok((name.to_owned(), HostTensor::copy_of(t)?))).collect()
     }
 
-    /// Overwrites weights, average and moments. The average may be in other tensors than before.
+    /// Restores weights, moving average and moments. The average may be in other tensors than before.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
         let Snapshot { state, weights, average, moments, .. } = snapshot;
         self.model.set_weights(weights)?;
@@ -181,15 +184,16 @@ impl<'m> AutogradStep<'m> {
         Ok(())
     }
 
-    /// The first of weights, average and moments that is not finite, and its number.
+    /// Returns the first of weights, moving average and moments with a non-finite number, and that
+    /// number.
     pub fn not_finite(&self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
         let [first, second] = self.optimizer.moments();
         let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
         for (what, tensors) in [
             ("weights", self.model.tensors()),
             ("weights' average", average),
-            ("optimiser's memory", first),
-            ("optimiser's memory", second),
+            ("optimizer state", first),
+            ("optimizer state", second),
         ] {
             let largest = largest(tensors)?;
             if !largest.is_finite() {
@@ -200,7 +204,7 @@ impl<'m> AutogradStep<'m> {
     }
 }
 
-/// The largest magnitude in all of them; NaN if one holds it.
+/// Returns the largest magnitude in all tensors; NaN if one holds it.
 fn largest(tensors: &[Tensor]) -> Result<f64, LibtorchError> {
     let _no_grad = tch::no_grad_guard();
     tensors.iter().try_fold(0.0, |largest: f64, tensor| {
@@ -210,21 +214,21 @@ fn largest(tensors: &[Tensor]) -> Result<f64, LibtorchError> {
     })
 }
 
-/// Scales all gradients by the same share, so that their norm together is at most `most`. Nothing is
-/// read back from the device.
+/// Scales all gradients by the same factor, so that their total norm is at most `most`. Nothing is read
+/// back from the device.
 fn clip(gradients: &mut [Tensor], most: f64) -> Result<(), LibtorchError> {
     let _no_grad = tch::no_grad_guard();
     let norms: Vec<Tensor> = gradients.iter().map(tch::Tensor::f_norm).collect::<Result<_, _>>()?;
     let norm = Tensor::f_stack(&norms, 0)?.f_norm()?;
     // PyTorch's guard against a norm of zero.
-    let share = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(most)?.f_clamp_max(1.0)?;
+    let scale = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(most)?.f_clamp_max(1.0)?;
     for gradient in gradients {
-        let _ = gradient.f_mul_(&share)?;
+        let _ = gradient.f_mul_(&scale)?;
     }
     Ok(())
 }
 
-/// Moves an average towards `weights`; one that is empty becomes a copy of them.
+/// Updates a moving average with `weights`; an empty one becomes a copy of them.
 fn ema_update(
     average: &mut Vec<Tensor>,
     weights: &[Tensor],

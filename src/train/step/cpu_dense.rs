@@ -1,20 +1,20 @@
-//! Steps of stacks of Dense layers on the CPU, in an order written by hand: forward, loss, backward and
-//! optimiser over plain lists of numbers that are allocated once.
+//! Handwritten training steps for stacks of Dense layers on the CPU: forward, loss, backward and
+//! optimizer over plain lists of numbers that are allocated once.
 //!
-//! What autograd does in some fifty calls into libtorch, each with its own tensors, is here a few moments
-//! that a team of threads shares. In those of the first half each thread takes rows of the batch from the
-//! pixels to the gradients of the layers' outputs; in the last it takes parts of the weights from their
-//! gradient to their new values. A layer with many weights is cut into blocks of units, and its products
-//! are a moment of their own: the same thread tends to read a block and to renew it, so that it stays in
-//! that processor's cache. How the work is cut depends on the sizes alone, so the number of threads
-//! changes no bit of the result.
+//! Autograd takes some fifty calls into libtorch for a step, each with its own tensors. Here a step is a
+//! few parallel regions that a team of threads shares. In those of the first half each thread takes rows
+//! of the batch from the pixels to the gradients of the layers' outputs; in the last each takes tiles of
+//! the weights from their gradient to their new values. A layer with many weights is split into blocks of
+//! units, and its products are a separate parallel region: the same thread tends to read a block and to
+//! update it, so that it stays in that processor's cache. The work plan depends on the sizes alone, so
+//! the number of threads changes no bit of the result.
 //!
-//! Before a wide first layer the columns of the input that are blank in the whole batch are left out, as
-//! most pictures have margins: see [`ActiveColumns`].
+//! Before a wide first layer the columns of the input that are zero in the whole batch are left out,
+//! since most images have margins: see [`ActiveColumns`].
 //!
-//! The weights of a block lie as [inputs, units] here, the biases behind them as one more row, which is
-//! the order in which both products of a step read them; `torch.nn.Linear`'s [units, inputs] is made
-//! where somebody looks.
+//! The weights of a block are stored as [inputs, units], with the biases after them as one more row. This
+//! is the order in which both products of a step read them. `torch.nn.Linear`'s [units, inputs] is built
+//! only when the weights are read.
 
 mod forward_backward;
 mod input;
@@ -23,13 +23,10 @@ mod mlp;
 mod weight_update;
 mod work_plan;
 
-use std::hint::black_box;
-
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch};
 use crate::device;
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
-use crate::native::gemm::{SCRATCH_BYTES, warm_up_gemm};
 use crate::native::team::Team;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
@@ -38,7 +35,7 @@ use crate::train::snapshot::{Snapshot, Sums};
 pub(super) use mlp::Mlp;
 use work_plan::{WorkPlan, useful_threads};
 
-/// Whether this engine can train such a network.
+/// Returns whether this engine can train such a network.
 pub(in crate::train) fn supports(spec: &Spec) -> bool {
     Mlp::of(spec).is_some()
 }
@@ -50,90 +47,88 @@ pub(super) struct CpuDense<'m> {
     stale: bool,
     stack: Mlp,
     parameters: Vec<f32>,
-    /// Only where their norm is limited.
+    /// Empty unless their norm is clipped.
     gradients: Vec<f32>,
     moments: [Vec<f32>; 2],
-    /// The decay of the weights' moving average, and the average: none before the first step.
+    /// The decay of the weights' moving average, and the average, which is empty before the first step.
     ema: Option<(f64, Vec<f32>)>,
     label_smoothing: f64,
     clip_norm: Option<f64>,
     rows: Activations,
-    /// As many zeros as a task has weights: the gradient of those whose columns are not in use.
+    /// One zero for each weight of a task: the gradient of weights whose columns are not active.
     blank: Vec<f32>,
     cut: WorkPlan,
     team: Team,
     totals: Sums,
 }
 
-/// What a batch leaves on its way, row by row for each sample.
+/// The intermediate values of a batch, one row for each sample.
 struct Activations {
-    /// [batch, inputs], behind the first Dropout; only `columns` of it, in front, before a wide layer.
+    /// [batch, inputs], after the first Dropout; before a wide layer only its active `columns`, packed at
+    /// the front.
     input: Vec<f32>,
-    /// The columns of the input that are in use.
+    /// The active columns of the input.
     columns: ActiveColumns,
-    /// Those that each task has found in use.
+    /// The columns that each task has found active.
     marks: Vec<u8>,
-    /// A wide first layer's weights of the columns in use, block by block.
+    /// A wide first layer's weights of the active columns, block by block.
     weights: Vec<f32>,
     layers: Vec<LayerActivations>,
     labels: Vec<u32>,
-    /// What augmentation needs, for each task.
+    /// The scratch space of augmentation, for each task.
     scratch: Vec<Scratch>,
 }
 
 struct LayerActivations {
-    /// The products of a wide layer, [batch, units] for each block; empty for others.
+    /// The products of a wide layer, [batch, units] for each block; empty for narrow layers.
     products: Vec<f32>,
-    /// Outputs behind activation and Dropout, [batch, units].
+    /// Outputs after activation and Dropout, [batch, units].
     outputs: Vec<f32>,
-    /// Their derivatives by what the activation was given.
+    /// Their derivatives with respect to the activation's input.
     slopes: Vec<f32>,
-    /// The loss's gradient by what the activation was given.
+    /// The gradient of the loss with respect to the activation's input.
     gradients: Vec<f32>,
     /// The masks of the Dropout before the layer, 0 or 1; empty without one.
     mask: Vec<f32>,
 }
 
 impl<'m> CpuDense<'m> {
-    /// For a network that [`supports`] says yes to, on the CPU, and steps of at most `batch` samples.
+    /// Returns an engine for a network that [`supports`] accepts, on the CPU, and steps of at most
+    /// `batch` samples.
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
         batch: usize,
     ) -> Result<Self, LibtorchError> {
-        let Some(stack) = Mlp::of(model.spec()) else {
+        let Some(mlp) = Mlp::of(model.spec()) else {
             unreachable!("this engine is chosen for networks that it supports");
         };
-        let cut = WorkPlan::new(&stack, batch);
+        let plan = WorkPlan::new(&mlp, batch);
         let threads = config.threads.unwrap_or_else(device::all_threads);
-        let threads = threads.min(useful_threads(&stack, &cut, batch));
-        // Before the large lists, so that they are what there is no memory for. Asked for, and not written
-        // to.
-        drop(black_box(reserved::<u8>(threads * SCRATCH_BYTES).map_err(LibtorchError::memory)?));
-        let team =
-            Team::new(threads, warm_up_gemm).map_err(|error| LibtorchError::thread(&error))?;
-        let length = stack.len();
+        let threads = threads.min(useful_threads(&mlp, &plan, batch));
+        let team = Team::new(threads).map_err(|error| LibtorchError::thread(&error))?;
+        let length = mlp.len();
         let [first, second] = config.optimizer.state_slots();
         let list = |needed: bool| zeros(if needed { length } else { 0 });
         let mut layers = Vec::new();
-        for (unit, dropout) in stack.units.iter().zip(stack.dropouts()) {
-            let outputs = batch.saturating_mul(unit.units);
+        for (dense, dropout) in mlp.units.iter().zip(mlp.dropouts()) {
+            let outputs = batch.saturating_mul(dense.units);
             layers.push(LayerActivations {
-                products: zeros(if unit.is_wide() { outputs } else { 0 })?,
+                products: zeros(if dense.is_wide() { outputs } else { 0 })?,
                 outputs: zeros(outputs)?,
                 slopes: zeros(outputs)?,
                 gradients: zeros(outputs)?,
-                mask: zeros(if dropout.is_some() { batch * unit.inputs } else { 0 })?,
+                mask: zeros(if dropout.is_some() { batch * dense.inputs } else { 0 })?,
             });
         }
-        let tasks = batch.div_ceil(cut.samples);
+        let tasks = batch.div_ceil(plan.samples);
         let mut scratch = Vec::new();
         scratch.resize_with(tasks, Scratch::default);
-        let wide = stack.units.first().filter(|unit| unit.is_wide());
-        let mut marks = reserved(tasks.saturating_mul(wide.map_or(0, |unit| unit.inputs)))
+        let wide = mlp.units.first().filter(|dense| dense.is_wide());
+        let mut marks = reserved(tasks.saturating_mul(wide.map_or(0, |dense| dense.inputs)))
             .map_err(LibtorchError::memory)?;
         marks.resize(marks.capacity(), 0);
-        let mut own = Self {
+        let mut engine = Self {
             stale: false,
             parameters: zeros(length)?,
             gradients: list(config.clip_norm.is_some())?,
@@ -145,38 +140,39 @@ impl<'m> CpuDense<'m> {
             label_smoothing: config.label_smoothing,
             clip_norm: config.clip_norm,
             rows: Activations {
-                input: zeros(batch.saturating_mul(stack.inputs))?,
-                columns: ActiveColumns::all(stack.inputs),
+                input: zeros(batch.saturating_mul(mlp.inputs))?,
+                columns: ActiveColumns::all(mlp.inputs),
                 marks,
-                weights: zeros(wide.map_or(0, |unit| unit.inputs * unit.units))?,
+                weights: zeros(wide.map_or(0, |dense| dense.inputs * dense.units))?,
                 layers,
                 labels: vec![0; batch],
                 scratch,
             },
             blank: zeros(
-                cut.parts.iter().map(|part| part.rows.1 * part.block.1).max().unwrap_or(0),
+                plan.parts.iter().map(|part| part.rows.1 * part.block.1).max().unwrap_or(0),
             )?,
-            cut,
+            cut: plan,
             team,
             totals: Sums::default(),
-            stack,
+            stack: mlp,
             model,
         };
-        own.sync_from_model()?;
-        Ok(own)
+        engine.sync_from_model()?;
+        Ok(engine)
     }
 
-    /// Forward to the loss, and back to the gradients of all layers' outputs; adds up what is seen.
+    /// Runs forward to the loss and back to the gradients of all layers' outputs, and adds up the metric
+    /// sums.
     fn pass(
         &mut self,
-        feed: HostBatches,
+        host_batches: HostBatches,
         chosen: &[u32],
         part: BatchPart,
         context: StepContext,
     ) -> Result<(), LibtorchError> {
         let samples = chosen.len();
         self.draw_masks(context, part, samples)?;
-        self.gather(feed, chosen);
+        self.gather(host_batches, chosen);
         for group in self.cut.groups.clone() {
             if self.stack.units[group.start].is_wide() {
                 self.products(group.start, samples);
@@ -187,7 +183,7 @@ impl<'m> CpuDense<'m> {
         Ok(())
     }
 
-    /// Takes the parameters from the model's tensors.
+    /// Copies the parameters from the model's tensors.
     fn sync_from_model(&mut self) -> Result<(), LibtorchError> {
         let weights = self.model.weights()?;
         let mut parameters = std::mem::take(&mut self.parameters);
@@ -197,7 +193,7 @@ impl<'m> CpuDense<'m> {
         Ok(())
     }
 
-    /// Writes the parameters into the model's tensors, if they have changed since.
+    /// Copies the parameters to the model's tensors, if they have changed since.
     fn sync_to_model(&mut self) -> Result<(), LibtorchError> {
         if !self.stale {
             return Ok(());
@@ -212,17 +208,17 @@ impl<'m> CpuDense<'m> {
         Ok(())
     }
 
-    /// Named tensors in `torch.nn.Linear`'s order, brought into a list of this engine's.
+    /// Packs named tensors in `torch.nn.Linear`'s order into a list in this engine's order.
     fn pack(&self, tensors: &Tensors, list: &mut [f32]) {
         let names: Vec<&str> = self.model.parameters().map(|(name, _)| name).collect();
-        for (unit, names) in self.stack.units.iter().zip(names.chunks_exact(2)) {
+        for (dense, names) in self.stack.units.iter().zip(names.chunks_exact(2)) {
             let (Some(weight), Some(bias)) = (tensors.get(names[0]), tensors.get(names[1])) else {
                 continue;
             };
-            for (first, units) in unit.blocks() {
-                let all = &mut list[unit.block_start(first)..][..(unit.inputs + 1) * units];
-                let (own, own_bias) = all.split_at_mut(unit.inputs * units);
-                let rows = weight.values[first * unit.inputs..].chunks_exact(unit.inputs);
+            for (first, units) in dense.blocks() {
+                let all = &mut list[dense.block_start(first)..][..(dense.inputs + 1) * units];
+                let (own, own_bias) = all.split_at_mut(dense.inputs * units);
+                let rows = weight.values[first * dense.inputs..].chunks_exact(dense.inputs);
                 for (u, row) in rows.take(units).enumerate() {
                     own[u..].iter_mut().step_by(units).zip(row).for_each(|(own, &w)| *own = w);
                 }
@@ -231,20 +227,20 @@ impl<'m> CpuDense<'m> {
         }
     }
 
-    /// The other way.
+    /// Unpacks such a list into named tensors.
     fn unpack(&self, list: &[f32]) -> Result<Tensors, LibtorchError> {
         let mut named = self.model.parameters().map(|(name, _)| name.to_owned());
         let mut tensors = Tensors::new();
         if list.is_empty() {
             return Ok(tensors);
         }
-        for unit in &self.stack.units {
-            let mut weight = zeros(unit.inputs * unit.units)?;
-            let mut bias = zeros(unit.units)?;
-            for (first, units) in unit.blocks() {
-                let all = &list[unit.block_start(first)..][..(unit.inputs + 1) * units];
-                let (own, own_bias) = all.split_at(unit.inputs * units);
-                let rows = weight[first * unit.inputs..].chunks_exact_mut(unit.inputs);
+        for dense in &self.stack.units {
+            let mut weight = zeros(dense.inputs * dense.units)?;
+            let mut bias = zeros(dense.units)?;
+            for (first, units) in dense.blocks() {
+                let all = &list[dense.block_start(first)..][..(dense.inputs + 1) * units];
+                let (own, own_bias) = all.split_at(dense.inputs * units);
+                let rows = weight[first * dense.inputs..].chunks_exact_mut(dense.inputs);
                 for (u, row) in rows.take(units).enumerate() {
                     row.iter_mut()
                         .zip(own[u..].iter().step_by(units))
@@ -252,16 +248,16 @@ impl<'m> CpuDense<'m> {
                 }
                 bias[first..][..units].copy_from_slice(own_bias);
             }
-            let shape = vec![unit.units, unit.inputs];
+            let shape = vec![dense.units, dense.inputs];
             tensors.extend(named.next().map(|name| (name, HostTensor::new(shape, weight))));
-            let shape = vec![unit.units];
+            let shape = vec![dense.units];
             tensors.extend(named.next().map(|name| (name, HostTensor::new(shape, bias))));
         }
         Ok(tensors)
     }
 }
 
-/// Takes the first elements off a list; all there are if it is shorter.
+/// Takes the first elements off a list; all of them if it is shorter.
 fn split_off<'a>(list: &mut &'a mut [f32], size: usize) -> &'a mut [f32] {
     let all = std::mem::take(list);
     let (taken, rest) = all.split_at_mut(size.min(all.len()));
@@ -269,7 +265,7 @@ fn split_off<'a>(list: &mut &'a mut [f32], size: usize) -> &'a mut [f32] {
     taken
 }
 
-/// This engine is the CPU's.
+/// Returns the list in host memory, since this engine runs on the CPU.
 fn on_host(gradients: Gradients<'_>) -> &mut [f32] {
     match gradients {
         Gradients::Host(list) => list,
@@ -277,7 +273,7 @@ fn on_host(gradients: Gradients<'_>) -> &mut [f32] {
     }
 }
 
-/// So many zeros, or an error where there is no memory for them.
+/// Returns `count` zeros, or an error if there is no memory for them.
 fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
     let mut list = reserved(count).map_err(LibtorchError::memory)?;
     list.resize(count, 0.0);
@@ -290,12 +286,12 @@ impl Engine for CpuDense<'_> {
     }
 
     fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError> {
-        let Some((feed, chosen)) = input.chosen() else {
-            unreachable!("an engine gets what it takes");
+        let Some((host_batches, chosen)) = input.chosen() else {
+            unreachable!("an engine gets the kind of input that it takes");
         };
         self.stale = true;
         let samples = chosen.len();
-        self.pass(feed, chosen, BatchPart { first: 0, batch: samples }, context)?;
+        self.pass(host_batches, chosen, BatchPart { first: 0, batch: samples }, context)?;
         self.apply_gradients(samples, context);
         Ok(())
     }
@@ -308,19 +304,19 @@ impl Engine for CpuDense<'_> {
         gradients: Gradients,
     ) -> Result<Sums, ModelError> {
         let gradients = on_host(gradients);
-        let Some((feed, chosen)) = input.chosen() else {
-            unreachable!("an engine gets what it takes");
+        let Some((host_batches, chosen)) = input.chosen() else {
+            unreachable!("an engine gets the kind of input that it takes");
         };
         if chosen.is_empty() {
             gradients.fill(0.0);
             return Ok(Sums::default());
         }
-        let totals = std::mem::take(&mut self.totals);
-        let passed = self.pass(feed, chosen, part, context);
-        let own = std::mem::replace(&mut self.totals, totals);
+        let earlier = std::mem::take(&mut self.totals);
+        let passed = self.pass(host_batches, chosen, part, context);
+        let sums = std::mem::replace(&mut self.totals, earlier);
         passed?;
         self.write_gradients(chosen.len(), gradients);
-        Ok(own)
+        Ok(sums)
     }
 
     fn update(
@@ -372,7 +368,7 @@ impl Engine for CpuDense<'_> {
         let Snapshot { weights, average, moments, .. } = snapshot;
         self.set_weights(weights)?;
         if let Some((decay, mut own)) = self.ema.take() {
-            // Its room is kept.
+            // Its allocation is kept.
             own.clear();
             if !average.is_empty() {
                 own.resize(self.stack.len(), 0.0);
@@ -392,8 +388,8 @@ impl Engine for CpuDense<'_> {
         let lists = [
             ("weights", &self.parameters[..]),
             ("weights' average", average),
-            ("optimiser's memory", first),
-            ("optimiser's memory", second),
+            ("optimizer state", first),
+            ("optimizer state", second),
         ];
         Ok(lists.into_iter().find_map(|(what, list)| {
             let found = list.iter().find(|value| !value.is_finite())?;
@@ -417,7 +413,7 @@ impl Engine for CpuDense<'_> {
 
 impl Drop for CpuDense<'_> {
     fn drop(&mut self) {
-        // However training ends, the network has the weights of the last step.
+        // However training ends, the network gets the weights of the last step.
         let _ = self.sync_to_model();
     }
 }

@@ -1,15 +1,15 @@
-//! The steps of autograd on a GPU, recorded once as a CUDA graph and replayed.
+//! Autograd's steps on a GPU, recorded once as a CUDA graph and replayed.
 //!
-//! A step of a small network is some thirty short operations, and starting one from the host takes longer
-//! than doing it. A graph starts them all at once, here those of several steps together: steps are put
-//! off until a group of them is full, or until somebody asks for what they lead to. The numbers of a
-//! group's samples, its Dropout masks and its learning rates are brought to fixed places beforehand, which
-//! the recorded operations read; they gather the samples, take the steps and sum up what was found.
+//! A step of a small network is some thirty short operations, and launching one from the host takes
+//! longer than running it. A graph launches them all at once, here those of several steps together: steps
+//! are deferred until a group of them is full, or until their results are read. The indices of a group's
+//! samples, its Dropout masks and its learning rates are copied to fixed tensors beforehand. The recorded
+//! operations read those, gather the samples, take the steps and add up the metric sums.
 //!
-//! Nothing of this waits for the device. The operations are those of [`AutogradStep`], so the numbers are
-//! autograd's; small stacks of Dense layers have two [kernels of our own](custom_kernels) in their place, whose
-//! numbers are autograd's but for rounding. Where recording fails they are done one by one, from the
-//! same places.
+//! None of this waits for the device. The operations are those of [`AutogradStep`], so the numbers are
+//! autograd's. For small stacks of Dense layers two [custom kernels](custom_kernels) replace them, whose
+//! numbers are autograd's up to rounding. Where recording fails, the steps run one by one from the same
+//! tensors.
 
 mod custom_kernels;
 mod recording;
@@ -32,48 +32,49 @@ use crate::train::snapshot::{Snapshot, Sums};
 use custom_kernels::CustomKernels;
 use recording::{Recording, Samples};
 
-/// Steps of a group at most: with more of them a replay saves no more.
+/// The largest number of steps in a group: with more of them a replay saves no more.
 const GROUP_STEPS: usize = 32;
-/// Values of a group's samples at most: 256 MiB in f32.
+/// The largest number of values in a group's samples: 256 MiB in f32.
 const GROUP_VALUES: usize = 64 << 20;
 
 /// Trains a network on a GPU by groups of recorded steps.
 pub(super) struct CudaGraph<'m> {
     learner: AutogradStep<'m>,
-    /// For networks that they serve.
+    /// The custom kernels, for networks that they support.
     custom: Option<CustomKernels>,
     totals: MetricSums,
-    /// Samples of a step that is recorded; a smaller one at an epoch's end is not.
+    /// Samples of a recorded step; a smaller one at an epoch's end is not recorded.
     batch: usize,
-    /// Steps of a group.
+    /// Steps per group.
     group: usize,
     pending: Option<Pending>,
     /// An epoch of the data that recorded steps gather from.
     data: Option<Rc<ResidentEpoch>>,
-    /// For a whole group, and for the steps that fill none.
+    /// For a full group, and for the steps that do not fill one.
     recordings: [Option<Recording>; 2],
     recorder: Recorder,
     notice: Option<String>,
 }
 
-/// Steps that are put off: consecutive batches of an epoch.
+/// Deferred steps: consecutive batches of an epoch.
 struct Pending {
     epoch: Rc<ResidentEpoch>,
-    /// The first sample's place.
+    /// The position of the first sample.
     start: usize,
     contexts: Vec<StepContext>,
 }
 
-/// How groups are done.
+/// The way that groups are run.
 enum Recorder {
-    /// As graphs, on the GPU of this number and a stream of their own.
+    /// As CUDA graphs, on the GPU of this number and a separate stream.
     Graphs(usize, #[expect(dead_code, reason = "it ends with the engine")] SideStream),
     /// One step after the other.
     OneByOne,
 }
 
 impl<'m> CudaGraph<'m> {
-    /// For steps of at most `batch` samples, and epochs of so many. On the CPU the steps are done one by one.
+    /// Returns an engine for steps of at most `batch` samples and epochs of `samples` samples. On the CPU
+    /// the steps run one by one.
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
@@ -113,7 +114,7 @@ impl<'m> CudaGraph<'m> {
         })
     }
 
-    /// Does what was put off.
+    /// Runs the deferred steps.
     fn flush(&mut self) -> Result<(), LibtorchError> {
         let Some(Pending { epoch, mut start, contexts }) = self.pending.take() else {
             return Ok(());
@@ -129,7 +130,7 @@ impl<'m> CudaGraph<'m> {
         Ok(())
     }
 
-    /// A whole group, or one step, of recorded size.
+    /// Runs a full group, or one step, of recorded size.
     fn run_together(
         &mut self,
         epoch: &ResidentEpoch,
@@ -154,7 +155,7 @@ impl<'m> CudaGraph<'m> {
         Ok(())
     }
 
-    /// One step at once, of any size.
+    /// Runs one step of any size immediately.
     fn run_now(
         &mut self,
         epoch: &ResidentEpoch,
@@ -173,7 +174,8 @@ impl<'m> CudaGraph<'m> {
         Ok(self.learner.start_ema()?)
     }
 
-    /// Makes the places for steps like these, and records them. Where that fails it is not tried again.
+    /// Allocates the input tensors for steps like these, and records them. If that fails, it is not tried
+    /// again.
     fn record(
         &mut self,
         epoch: &ResidentEpoch,
@@ -199,8 +201,8 @@ impl<'m> CudaGraph<'m> {
                         return Err(error.into());
                     }
                     self.notice = Some(format!(
-                        "note: the steps cannot be recorded as a CUDA graph ({error}) and are done \
-                         one by one, which is slower; --engine autograd does the same without a try"
+                        "note: the steps cannot be recorded as a CUDA graph ({error}) and run \
+                         one by one, which is slower; --engine autograd does the same without trying"
                     ));
                     self.recorder = Recorder::OneByOne;
                 }
@@ -209,7 +211,7 @@ impl<'m> CudaGraph<'m> {
         Ok(recording)
     }
 
-    /// Forgets what is recorded: it would write to tensors that are no longer in use.
+    /// Drops the recordings: they would write to tensors that are no longer in use.
     fn forget(&mut self) {
         self.recordings = [None, None];
     }
@@ -222,11 +224,11 @@ impl Engine for CudaGraph<'_> {
 
     fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError> {
         let Input::Resident(epoch, start, samples) = input else {
-            unreachable!("an engine gets what it takes");
+            unreachable!("an engine gets the kind of input that it takes");
         };
         let follows = |pending: &Pending| {
-            let behind = pending.start + pending.contexts.len() * self.batch;
-            Rc::ptr_eq(&pending.epoch, epoch) && behind == *start
+            let next = pending.start + pending.contexts.len() * self.batch;
+            Rc::ptr_eq(&pending.epoch, epoch) && next == *start
         };
         if !self.pending.as_ref().is_some_and(follows) {
             self.flush()?;
@@ -235,8 +237,8 @@ impl Engine for CudaGraph<'_> {
             self.forget();
             self.data = Some(Rc::clone(epoch));
         }
-        // The first step is done at once: it is another one for SGD and for the weights' average, and
-        // libtorch loads what the steps need.
+        // The first step runs immediately: it differs for SGD and for the moving average, and libtorch
+        // loads what the steps need.
         if *samples != self.batch || context.number == 0 {
             self.flush()?;
             return self.run_now(epoch, epoch.batch(*start, *samples)?, context);
@@ -279,7 +281,7 @@ impl Engine for CudaGraph<'_> {
 
     fn swap_ema_weights(&mut self) -> Result<(), LibtorchError> {
         self.flush()?;
-        // A second call brings the tensors back that recorded steps write to, before the next step.
+        // A second call swaps back the tensors that recorded steps write to, before the next step.
         self.learner.swap_ema_weights();
         Ok(())
     }
@@ -327,7 +329,7 @@ impl Engine for CudaGraph<'_> {
 
 impl Drop for CudaGraph<'_> {
     fn drop(&mut self) {
-        // However training ends, the network has the weights of the last step.
+        // However training ends, the network gets the weights of the last step.
         let _ = self.flush();
     }
 }

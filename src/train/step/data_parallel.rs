@@ -1,20 +1,20 @@
-//! Steps that ranks take together: each computes the gradients of its part of the batch, one sum over all ranks
-//! makes those of the whole, and each renews its own weights with them. So all have the same weights as if
-//! one had seen the whole batch, but for the rounding of the sums.
+//! Data-parallel steps: each rank computes the gradients of its part of the batch, one all-reduce sums
+//! them to those of the whole batch, and each rank updates its weights with them. So all ranks have the
+//! same weights as if one had seen the whole batch, up to the rounding of the sums.
 //!
-//! Sums of f32 depend on their order, and Adam makes differences in the last bit larger from step to step. So a
-//! batch on the CPU is cut into four pieces, each is computed apart, and they are added up in pairs whoever
-//! computed them: 1, 2 and 4 ranks come to the same bits.
+//! Sums of f32 depend on their order, and Adam amplifies differences in the last bit from step to step.
+//! So a batch on the CPU is split into four microbatches. Each is computed separately, and they are
+//! summed pairwise regardless of which rank computed them: 1, 2 and 4 ranks get the same bits.
 //!
-//! Behind the gradients travels what else a step is about: what was seen, and rank 0's word on how it goes on,
-//! which costs no operation of its own in this way.
+//! The rest of a step's data travels after the gradients: the metric sums, and rank 0's control message.
+//! This way it costs no separate operation.
 
 use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
 use super::{BatchPart, Gradients, Input, InputKind, Step, StepContext};
-use crate::data::rank_shard::RankShard;
+use crate::group::rank_shard::RankShard;
 use crate::group::{Group, GroupError, tree_reduce};
 use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
@@ -22,24 +22,24 @@ use crate::tensors::{HostTensor, Tensors};
 use crate::train::TrainError;
 use crate::train::snapshot::Sums;
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum StepOutcome {
     /// It was taken.
     Yes,
-    /// Rank 0 has left the epoch before it, and so do all.
+    /// Rank 0 has left the epoch before it, and so do all ranks.
     Left,
 }
 
-/// Rank 0's word on a step.
+/// Rank 0's message about a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ControlMessage {
-    /// It is taken.
+    /// The step is taken.
     Go,
-    /// It is not, nor any that follows in this epoch.
+    /// The step is not taken, nor any later one of this epoch.
     Leave,
-    /// The weights are others now: it is taken again with those.
+    /// The weights were replaced: the step is repeated with the new ones.
     WeightsReplaced,
 }
 
@@ -47,30 +47,32 @@ impl ControlMessage {
     const ALL: [Self; 3] = [Self::Go, Self::Leave, Self::WeightsReplaced];
 }
 
-/// Places behind the gradients: the loss, the right answers, rank 0's word and its learning rate.
-const BEHIND: usize = 3 + RATE;
-/// Places of a learning rate: 16 of its 64 bits each, since an f32 has no room for more.
-const RATE: usize = 4;
+/// Numbers after the gradients: the loss, the correct predictions, rank 0's message and its learning
+/// rate.
+const TRAILER: usize = 3 + RATE_PARTS;
+/// Numbers of a learning rate: each holds 16 of its 64 bits, since an f32 has no room for more.
+const RATE_PARTS: usize = 4;
 
-/// A number as whole numbers that an f32 has.
-fn pieces(number: f64) -> [f32; RATE] {
+/// Encodes an f64 as integers that an f32 can hold.
+fn encode_f64(number: f64) -> [f32; RATE_PARTS] {
     let bits = number.to_bits();
     [0, 16, 32, 48].map(|shift| f32::from((bits >> shift) as u16))
 }
 
-fn whole(pieces: &[f32]) -> f64 {
-    let bits = pieces.iter().rev().fold(0u64, |bits, &piece| bits << 16 | piece as u64);
+fn decode_f64(parts: &[f32]) -> f64 {
+    let bits = parts.iter().rev().fold(0u64, |bits, &part| bits << 16 | part as u64);
     f64::from_bits(bits)
 }
 
-/// What is exchanged. It is allocated before the first step, and for each piece that is added to another.
+/// The buffers that ranks exchange. They are allocated before the first step, one for each microbatch
+/// that is added to another.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// The gradients, unless they are `there`, and what is behind them.
+    /// The gradients, unless they are `there`, and the trailer.
     list: Vec<f32>,
-    /// The gradients in a GPU's memory, where the ranks exchange them from there.
+    /// The gradients in a GPU's memory, if the ranks exchange them from there.
     there: Option<Tensor>,
-    /// Lists like `list`, for pieces.
+    /// Lists like `list`, for microbatches.
     spare: Vec<Vec<f32>>,
 }
 
@@ -78,17 +80,17 @@ impl Shared {
     fn new(group: &dyn Group, model: &Sequential, kind: InputKind) -> Result<Self, LibtorchError> {
         let parameters: usize = model.parameters().map(|(_, tensor)| tensor.numel()).sum();
         let device = model.device();
-        // One that makes its batches itself computes on the host.
+        // An engine that builds its batches itself computes on the host.
         let there = match kind != InputKind::Chosen && group.is_device_aware(device) {
             true => Some(Tensor::f_zeros([parameters as i64], (Kind::Float, device))?),
             false => None,
         };
         let gradients = if there.is_some() { 0 } else { parameters };
-        Ok(Self { list: list(gradients + BEHIND)?, there, spare: Vec::new() })
+        Ok(Self { list: list(gradients + TRAILER)?, there, spare: Vec::new() })
     }
 
     fn gradients(&mut self) -> Gradients<'_> {
-        let length = self.list.len() - BEHIND;
+        let length = self.list.len() - TRAILER;
         match &self.there {
             Some(there) => Gradients::Device(there),
             None => Gradients::Host(&mut self.list[..length]),
@@ -102,11 +104,11 @@ fn list(length: usize) -> Result<Vec<f32>, LibtorchError> {
     Ok(list)
 }
 
-/// What a rank has of a batch.
+/// A rank's part of a batch.
 #[derive(Clone, Copy)]
 struct LocalBatch<'a> {
     input: &'a Input<'a>,
-    /// The place in the batch of the first sample of `input`.
+    /// The position in the batch of the first sample of `input`.
     first: usize,
     /// Samples of the whole batch.
     batch: usize,
@@ -114,7 +116,8 @@ struct LocalBatch<'a> {
 }
 
 impl Step<'_> {
-    /// A step of all ranks on a batch of so many samples, of which `input` has this rank's share.
+    /// Takes a step with all ranks on a batch of `batch` samples, of which `input` holds this rank's
+    /// part.
     pub fn run_distributed(
         &mut self,
         group: &dyn Group,
@@ -127,14 +130,14 @@ impl Step<'_> {
             let message =
                 if self.replaced { ControlMessage::WeightsReplaced } else { ControlMessage::Go };
             if message == ControlMessage::Go {
-                let own = LocalBatch { input, first, batch, context: self.context() };
-                self.reduce_microbatches(own, 0..self.pieces.len(), &mut shared)?;
+                let local = LocalBatch { input, first, batch, context: self.context() };
+                self.reduce_microbatches(local, 0..self.pieces.len(), &mut shared)?;
             }
             let (message, sums) = self.exchange(group, &mut shared, message)?;
-            let taken = match message {
+            let outcome = match message {
                 ControlMessage::Go => {
                     let sums = Sums { samples: batch, ..sums };
-                    // With rank 0's learning rate.
+                    // This uses rank 0's learning rate.
                     let context = self.context();
                     self.engine.update(shared.gradients(), context, sums)?;
                     self.steps += 1;
@@ -144,23 +147,23 @@ impl Step<'_> {
                 ControlMessage::WeightsReplaced => None,
             };
             self.shared = shared;
-            match taken {
-                Some(taken) => return Ok(taken),
+            match outcome {
+                Some(outcome) => return Ok(outcome),
                 None => self.follow_rank_0(group)?,
             }
         }
     }
 
-    /// Tells the ranks, who are in the next step, that rank 0 has left the epoch.
+    /// Signals the other ranks, which are in the next step, that rank 0 has left the epoch.
     pub fn leave(&mut self, group: &dyn Group) -> Result<(), TrainError> {
         let mut shared = self.shared(group)?;
-        let (_word, _sums) = self.exchange(group, &mut shared, ControlMessage::Leave)?;
+        let (_message, _sums) = self.exchange(group, &mut shared, ControlMessage::Leave)?;
         self.shared = shared;
         Ok(())
     }
 
-    /// Gives every rank the weights of rank 0, and their average: at the beginning; when a callback has changed
-    /// them; and where machines round differently, so that ranks do not drift apart.
+    /// Broadcasts rank 0's weights and their moving average to every rank: at the beginning; when a
+    /// callback has changed them; and where machines round differently, so that ranks do not drift apart.
     pub fn follow_rank_0(&mut self, group: &dyn Group) -> Result<(), TrainError> {
         let (mut weights, mut average, _) = self.tensors()?;
         broadcast(group, &mut weights)?;
@@ -177,38 +180,39 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// The sums over some of this rank's pieces, added up in pairs.
+    /// Computes the sums over some of this rank's microbatches, added pairwise.
     fn reduce_microbatches(
         &mut self,
-        own: LocalBatch,
-        pieces: Range<usize>,
+        local: LocalBatch,
+        microbatches: Range<usize>,
         shared: &mut Shared,
     ) -> Result<(), TrainError> {
-        if pieces.len() > 1 {
-            let middle = pieces.start + pieces.len() / 2;
-            self.reduce_microbatches(own, pieces.start..middle, shared)?;
+        if microbatches.len() > 1 {
+            let middle = microbatches.start + microbatches.len() / 2;
+            self.reduce_microbatches(local, microbatches.start..middle, shared)?;
             let length = shared.list.len();
             let other = shared.spare.pop().map_or_else(|| list(length), Ok)?;
             let first = std::mem::replace(&mut shared.list, other);
-            self.reduce_microbatches(own, middle..pieces.end, shared)?;
+            self.reduce_microbatches(local, middle..microbatches.end, shared)?;
             let mut second = std::mem::replace(&mut shared.list, first);
             tree_reduce(&mut [&mut shared.list, &mut second]);
             shared.spare.push(second);
             return Ok(());
         }
-        let places = self.pieces[pieces.start].of(own.batch);
-        let part = BatchPart { first: places.start, batch: own.batch };
-        let input = own.input.part(places.start - own.first..places.end - own.first)?;
-        let sums = self.engine.gradients(&input, part, own.context, shared.gradients())?;
-        let length = shared.list.len() - BEHIND;
-        let behind = &mut shared.list[length..];
-        behind.fill(0.0);
-        behind[0] = sums.loss as f32;
-        behind[1] = sums.correct as f32;
+        let places = self.pieces[microbatches.start].of(local.batch);
+        let part = BatchPart { first: places.start, batch: local.batch };
+        let input = local.input.part(places.start - local.first..places.end - local.first)?;
+        let sums = self.engine.gradients(&input, part, local.context, shared.gradients())?;
+        let length = shared.list.len() - TRAILER;
+        let trailer = &mut shared.list[length..];
+        trailer.fill(0.0);
+        trailer[0] = sums.loss as f32;
+        trailer[1] = sums.correct as f32;
         Ok(())
     }
 
-    /// Sums what all ranks have; what they have seen together, and rank 0's word. Takes over its learning rate.
+    /// All-reduces the gradients and metric sums, and returns the sums and rank 0's message. Adopts rank
+    /// 0's learning rate.
     fn exchange(
         &mut self,
         group: &dyn Group,
@@ -218,26 +222,26 @@ impl Step<'_> {
         if message != ControlMessage::Go {
             shared.list.fill(0.0);
         }
-        let length = shared.list.len() - BEHIND;
+        let length = shared.list.len() - TRAILER;
         if group.rank() == 0 {
-            let behind = &mut shared.list[length..];
-            behind[2] = message as u8 as f32;
-            behind[3..].copy_from_slice(&pieces(self.learning_rate()));
+            let trailer = &mut shared.list[length..];
+            trailer[2] = message as u8 as f32;
+            trailer[3..].copy_from_slice(&encode_f64(self.learning_rate()));
         }
         group.all_reduce(&mut shared.list)?;
-        let behind = &shared.list[length..];
-        self.set_learning_rate(whole(&behind[3..]));
-        let message = ControlMessage::ALL.get(behind[2] as usize);
+        let trailer = &shared.list[length..];
+        self.set_learning_rate(decode_f64(&trailer[3..]));
+        let message = ControlMessage::ALL.get(trailer[2] as usize);
         let message =
-            *message.ok_or_else(|| GroupError::Unreadable(format!("message {}", behind[2])))?;
-        let (loss, correct) = (f64::from(behind[0]), behind[1] as i64);
+            *message.ok_or_else(|| GroupError::Unreadable(format!("message {}", trailer[2])))?;
+        let (loss, correct) = (f64::from(trailer[0]), trailer[1] as i64);
         if let (ControlMessage::Go, Some(there)) = (message, &shared.there) {
             group.all_reduce_tensor(there)?;
         }
         Ok((message, Sums { loss, correct, samples: 0 }))
     }
 
-    /// What is exchanged, to be put back.
+    /// Takes the exchange buffers out; the caller puts them back.
     fn shared(&mut self, group: &dyn Group) -> Result<Shared, LibtorchError> {
         let shared = std::mem::take(&mut self.shared);
         if !shared.list.is_empty() {
@@ -248,7 +252,7 @@ impl Step<'_> {
     }
 }
 
-/// Replaces the values of all tensors, whose names and shapes are the same on every rank, by those of rank 0.
+/// Replaces the values of all tensors by those of rank 0. Names and shapes are the same on every rank.
 pub(in crate::train) fn broadcast(
     group: &dyn Group,
     tensors: &mut Tensors,
@@ -270,7 +274,8 @@ pub(in crate::train) fn broadcast(
     Ok(())
 }
 
-/// Weights of rank 0 that are not like this rank's own: both were found to have the same network.
+/// Returns the error for weights of rank 0 that do not match this rank's, although both had the same
+/// network.
 fn unlike(error: crate::model::WeightsError) -> TrainError {
     TrainError::Snapshot(crate::train::SnapshotError::Weights(error))
 }
@@ -280,9 +285,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_learning_rate_travels_whole() {
+    fn a_learning_rate_round_trips_exactly() {
         for rate in [1e-3, 0.1 + 0.2, f64::MIN_POSITIVE, 12345.678901234567, f64::MAX] {
-            assert_eq!(whole(&pieces(rate)), rate);
+            assert_eq!(decode_f64(&encode_f64(rate)), rate);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sums over the samples of steps, on the device that takes them.
+//! Sums over the samples of steps, on the device that computes them.
 
 use tch::{Device, Kind, Tensor};
 
@@ -6,18 +6,18 @@ use super::autograd_step::StepOutput;
 use crate::native::LibtorchError;
 use crate::train::snapshot::Sums;
 
-/// Sums over the samples of the steps so far: 64 bit, so that no sample is lost to rounding.
+/// Sums over the samples of the steps so far, in 64 bits, so that no sample is lost to rounding.
 pub(super) struct MetricSums {
     loss: Tensor,
     correct: Tensor,
     samples: usize,
-    /// Steps up to the first loss that was not finite, counted where reading each back would stop
-    /// the device.
+    /// Steps before the first non-finite loss. Counted only on devices where reading back each loss would
+    /// stop the device.
     finite_steps: Option<Tensor>,
 }
 
 impl MetricSums {
-    /// Begins with these sums.
+    /// Returns metric sums that begin with `sums`.
     pub fn new(device: Device, sums: Sums) -> Result<Self, LibtorchError> {
         let (double, int) = ((Kind::Double, device), (Kind::Int64, device));
         let finite_steps = match device {
@@ -26,12 +26,12 @@ impl MetricSums {
         };
         let (loss, correct) =
             (Tensor::f_zeros([0i64; 0], double)?, Tensor::f_zeros([0i64; 0], int)?);
-        let mut own = Self { loss, correct, samples: 0, finite_steps };
-        own.set(sums)?;
-        Ok(own)
+        let mut this = Self { loss, correct, samples: 0, finite_steps };
+        this.set(sums)?;
+        Ok(this)
     }
 
-    /// Goes on from these sums, in the same tensors.
+    /// Continues from these sums, in the same tensors.
     pub fn set(&mut self, sums: Sums) -> Result<(), LibtorchError> {
         let _ = self.loss.f_fill_(sums.loss)?;
         let _ = self.correct.f_fill_(sums.correct)?;
@@ -42,13 +42,13 @@ impl MetricSums {
         Ok(())
     }
 
-    /// Counts samples that [`add`](Self::add) has seen on the device.
+    /// Counts samples that [`add`](Self::add) has added on the device.
     pub fn count(&mut self, samples: usize) {
         self.samples += samples;
     }
 
-    /// Adds one step or several, of as many samples each: all their labels, i64 [samples], and what each
-    /// of them found. On the device alone, always in the same tensors, so that it can be recorded.
+    /// Adds one or more steps with the same number of samples: all their labels, i64 [samples], and their
+    /// outputs. This runs on the device alone, always in the same tensors, so that it can be recorded.
     pub fn add(&mut self, labels: &Tensor, steps: &[StepOutput]) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
         let samples = labels.numel();
@@ -63,7 +63,7 @@ impl MetricSums {
         let right = Tensor::f_cat(&logits, 0)?.f_argmax(-1, false)?.f_eq_tensor(labels)?;
         let _ = self.correct.f_add_(&right.f_sum(Kind::Int64)?)?;
         if let Some(finite_steps) = &mut self.finite_steps {
-            // A sum that has become NaN or infinite stays so.
+            // A sum that has become NaN or infinite remains so.
             let _ = finite_steps.f_add_(&sums.f_isfinite()?.f_sum(Kind::Int64)?)?;
         }
         self.loss.f_copy_(&sums.f_select(0, -1)?)?;
@@ -82,13 +82,14 @@ impl MetricSums {
         Ok(())
     }
 
-    /// The sums. This waits for the device.
+    /// Returns the sums. This waits for the device.
     pub fn read(&self) -> Result<Sums, LibtorchError> {
         let loss = self.loss.f_double_value(&[])?;
         Ok(Sums { loss, correct: self.correct.f_int64_value(&[])?, samples: self.samples })
     }
 
-    /// Steps before the first whose loss was not finite, if it is counted. This waits for the device.
+    /// Returns the number of steps before the first non-finite loss, if it is counted. This waits for the
+    /// device.
     pub fn finite_steps(&self) -> Result<Option<usize>, LibtorchError> {
         let steps = self.finite_steps.as_ref();
         steps.map(|steps| Ok(steps.f_int64_value(&[])? as usize)).transpose()

@@ -1,6 +1,6 @@
 //! One training step, by one of three engines: [`autograd`] for every network on every device, the
-//! reference; [`fused`] for stacks of Dense layers on the CPU and [`replayed`] for every network on a GPU,
-//! each several times as fast there.
+//! reference; [`cpu_dense`] for stacks of Dense layers on the CPU and [`cuda_graph`] for every network on
+//! a GPU, each several times as fast there.
 
 mod autograd;
 mod autograd_step;
@@ -21,10 +21,10 @@ use super::optimizer::Optimizer;
 use super::schedule::{Schedule, TrainingLength};
 use super::snapshot::{Snapshot, Sums};
 use crate::data::batches::{Batch, HostBatches, PrefetchedBatch, ResidentEpoch};
-use crate::data::rank_shard::RankShard;
 use crate::group::Group;
 #[cfg(test)]
 use crate::group::SingleProcess;
+use crate::group::rank_shard::RankShard;
 use crate::model::{ModelError, Sequential, WeightsError, check_like};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
@@ -37,7 +37,7 @@ use data_parallel::Shared;
 pub(super) use cpu_dense::supports;
 pub(super) use data_parallel::{StepOutcome, broadcast};
 
-/// What an engine wants its samples as.
+/// The form that an engine takes its samples in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputKind {
     /// [`Input::Batch`].
@@ -50,23 +50,23 @@ pub(super) enum InputKind {
 
 /// The samples of a step.
 pub(super) enum Input<'a> {
-    /// Made already.
+    /// A finished batch.
     Batch(Batch),
-    /// Chosen, for an engine that makes them itself.
+    /// Indices of samples, for an engine that builds its batches itself.
     Chosen(HostBatches<'a>, &'a [u32]),
-    /// The place of the first in the order of an epoch, and how many.
+    /// The position of the first sample in the order of an epoch, and the number of samples.
     Resident(Rc<ResidentEpoch>, usize, usize),
-    /// As they were read from files, for an engine that makes its batches itself.
+    /// Samples as they were read from files, for an engine that builds its batches itself.
     Read(PrefetchedBatch),
 }
 
 impl Input<'_> {
-    /// Some of its samples, by their places.
+    /// Returns some of its samples, by their positions.
     fn part(&self, places: Range<usize>) -> Result<Input<'_>, LibtorchError> {
         let (first, count) = (places.start as i64, places.len() as i64);
         Ok(match self {
             Self::Batch(batch) => {
-                // Copies: sums in libtorch may depend on where in memory a list begins.
+                // Copies are needed: sums in libtorch may depend on where in memory a list begins.
                 let part = |tensor: &Tensor| tensor.f_narrow(0, first, count)?.f_detach_copy();
                 let (images, labels) = (part(&batch.images)?, part(&batch.labels)?);
                 Input::Batch(Batch { images, labels })
@@ -74,22 +74,22 @@ impl Input<'_> {
             Self::Resident(epoch, start, _) => {
                 Input::Resident(Rc::clone(epoch), start + places.start, places.len())
             }
-            Self::Chosen(feed, chosen) => Input::Chosen(*feed, &chosen[places]),
-            Self::Read(portion) => Input::Chosen(portion.feed(), &portion.places()[places]),
+            Self::Chosen(source, chosen) => Input::Chosen(*source, &chosen[places]),
+            Self::Read(batch) => Input::Chosen(batch.feed(), &batch.places()[places]),
         })
     }
 
-    /// The samples that an engine makes a batch of itself: where they are, and which.
+    /// Returns the samples that an engine builds a batch of itself: their source, and their indices.
     fn chosen(&self) -> Option<(HostBatches<'_>, &[u32])> {
         match self {
-            Self::Chosen(feed, chosen) => Some((*feed, chosen)),
-            Self::Read(portion) => Some((portion.feed(), portion.places())),
+            Self::Chosen(source, chosen) => Some((*source, chosen)),
+            Self::Read(batch) => Some((batch.feed(), batch.places())),
             Self::Batch(_) | Self::Resident(..) => None,
         }
     }
 }
 
-/// Where the samples of an input are in their batch.
+/// The position of an input's samples in their batch.
 #[derive(Clone, Copy, Debug)]
 struct BatchPart {
     /// Samples of the batch before them.
@@ -98,18 +98,19 @@ struct BatchPart {
     batch: usize,
 }
 
-/// Where an engine writes the gradients of all parameters, one behind the other in an order of its own.
+/// The destination of the gradients of all parameters, one after the other in an order that the engine
+/// chooses.
 enum Gradients<'a> {
-    /// Any engine.
+    /// In host memory: for any engine.
     Host(&'a mut [f32]),
-    /// A list on the network's device: for engines that take batches.
+    /// On the network's device: for engines that take batches.
     Device(&'a Tensor),
 }
 
-/// One step's place in the training.
+/// The context of one training step.
 #[derive(Clone, Copy, Debug)]
 struct StepContext {
-    /// The optimiser, with the learning rate of this step.
+    /// The optimizer, with the learning rate of this step.
     optimizer: Optimizer,
     /// Steps before this one.
     number: u64,
@@ -117,19 +118,20 @@ struct StepContext {
     seed: u64,
 }
 
-/// What computes a step: parameters, what the optimiser remembers and the sums of what was seen are its
-/// own, in whatever form it likes.
+/// An engine that computes training steps. It owns the parameters, the optimizer state and the metric
+/// sums, in a form that it chooses.
 trait Engine {
-    /// What it wants its samples as.
+    /// Returns the form that it takes its samples in.
     fn input_kind(&self) -> InputKind;
 
-    /// Forward, backward and the optimiser's step, now or together with steps that follow; whoever asks
-    /// for anything gets what there is behind all steps.
+    /// Runs forward, backward and the optimizer step, now or together with later steps. Every query
+    /// returns the state after all steps.
     fn run(&mut self, input: &Input, context: StepContext) -> Result<(), ModelError>;
 
-    /// The first half of a step on a part of a batch, which may be empty: writes what it adds to the gradients
-    /// of the whole batch's mean loss into `gradients`, and gives the sums over its samples. Nothing is changed
-    /// by it.
+    /// Runs the first half of a step on a part of a batch, which may be empty.
+    ///
+    /// Writes the part's contribution to the gradients of the whole batch's mean loss into `gradients`,
+    /// and returns the sums over its samples. The engine's state does not change.
     fn gradients(
         &mut self,
         input: &Input,
@@ -138,7 +140,7 @@ trait Engine {
         gradients: Gradients,
     ) -> Result<Sums, ModelError>;
 
-    /// The second half: the optimiser's step, with the gradients and sums of a whole batch.
+    /// Runs the second half: the optimizer step, with the gradients and sums of a whole batch.
     fn update(
         &mut self,
         gradients: Gradients,
@@ -146,45 +148,45 @@ trait Engine {
         sums: Sums,
     ) -> Result<(), ModelError>;
 
-    /// The network with the parameters of this moment.
+    /// Returns the network with the current parameters.
     fn model(&mut self) -> Result<&Sequential, LibtorchError>;
 
-    /// A copy of the parameters by their names.
+    /// Returns a copy of the parameters by their names.
     fn weights(&mut self) -> Result<Tensors, LibtorchError> {
         self.model()?.weights()
     }
 
-    /// Replaces the parameters, which are checked before the first is changed.
+    /// Replaces the parameters. All are checked before the first is changed.
     fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError>;
 
-    /// Exchanges the weights for their moving average, if there is one; a second call takes that back.
+    /// Swaps the weights with their moving average, if there is one; a second call swaps them back.
     fn swap_ema_weights(&mut self) -> Result<(), LibtorchError>;
 
-    /// A copy of the weights' average by the parameters' names; empty without one.
+    /// Returns a copy of the moving average of the weights by the parameters' names; empty without one.
     fn average(&mut self) -> Result<Tensors, LibtorchError>;
 
-    /// Copies of both lists of the optimiser's moments by the parameters' names; a list that the
-    /// optimiser does not need is empty.
+    /// Returns copies of both lists of the optimizer's moments by the parameters' names; a list that the
+    /// optimizer does not need is empty.
     fn moments(&mut self) -> Result<[Tensors; 2], LibtorchError>;
 
-    /// Overwrites everything with what it was in `snapshot`, whose names and shapes have been checked.
+    /// Restores everything from `snapshot`, whose names and shapes have been checked.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError>;
 
-    /// The first of the weights, their average and the optimiser's memory that holds a number that is
-    /// not finite, and that number. This waits for the device.
+    /// Returns the first of the weights, their moving average and the optimizer state that holds a
+    /// non-finite number, and that number. This waits for the device.
     fn not_finite(&mut self) -> Result<Option<(&'static str, f64)>, LibtorchError>;
 
-    /// The sums since the last [`set_sums`](Self::set_sums). This waits for the device.
+    /// Returns the sums since the last [`set_sums`](Self::set_sums). This waits for the device.
     fn sums(&mut self) -> Result<Sums, LibtorchError>;
 
-    /// Begins anew from these sums.
+    /// Starts over from these sums.
     fn set_sums(&mut self, sums: Sums) -> Result<(), LibtorchError>;
 
-    /// How many of the steps since the last [`set_sums`](Self::set_sums) came before the first whose
-    /// loss was not finite, if it is known. This waits for the device.
+    /// Returns the number of steps since the last [`set_sums`](Self::set_sums) that came before the first
+    /// non-finite loss, if it is known. This waits for the device.
     fn finite_steps(&mut self) -> Result<Option<usize>, LibtorchError>;
 
-    /// What whoever trains should know, once.
+    /// Returns a note that the user should see, once.
     fn take_notice(&mut self) -> Option<String> {
         None
     }
@@ -199,16 +201,16 @@ pub(super) struct Step<'m> {
     course: TrainingLength,
     seed: u64,
     keeps_average: bool,
-    /// What of each batch is this rank's, computed one after the other; nothing where steps are taken alone.
+    /// This rank's microbatches of each batch, computed one after the other; empty in a single process.
     pieces: Vec<RankShard>,
-    /// What is exchanged between ranks.
+    /// The buffers that are exchanged between ranks.
     shared: Shared,
-    /// Whether somebody has replaced the weights since all ranks had the same.
+    /// Whether the weights were replaced since all ranks had the same.
     replaced: bool,
 }
 
 impl<'m> Step<'m> {
-    /// For steps over a training set of so many samples.
+    /// Returns a step for a training set of `samples` samples.
     #[cfg(test)]
     pub fn new(
         model: &'m mut Sequential,
@@ -219,7 +221,7 @@ impl<'m> Step<'m> {
         Self::shared_by(&SingleProcess, model, config, course, samples)
     }
 
-    /// For steps over a training set of so many samples, which these ranks take together.
+    /// Returns a step for a training set of `samples` samples, which the ranks of `group` take together.
     pub fn shared_by(
         group: &dyn Group,
         model: &'m mut Sequential,
@@ -228,19 +230,19 @@ impl<'m> Step<'m> {
         samples: usize,
     ) -> Result<Self, LibtorchError> {
         let (ranks, batch) = (group.size(), config.batch_size.min(samples));
-        let (share, device) = (RankShard::of_rank(group), model.device());
+        let (shard, device) = (RankShard::of_rank(group), model.device());
         let (pieces, batch) = if group.is_single_process() || (ranks == 1 && device != Device::Cpu)
         {
             (Vec::new(), batch)
         } else if device == Device::Cpu && !group.is_device_aware(device) {
-            (share.pieces(), batch.div_ceil(RankShard::pieces_of_all(ranks)))
+            (shard.pieces(), batch.div_ceil(RankShard::pieces_of_all(ranks)))
         } else {
-            // A GPU is too fast to be given less than there is.
-            (vec![share], batch.div_ceil(ranks))
+            // A GPU is too fast for microbatches: it gets all of the rank's samples at once.
+            (vec![shard], batch.div_ceil(ranks))
         };
         let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), device) {
             Choice::Fused => Box::new(CpuDense::new(model, config, batch)?),
-            // No graph records what ranks exchange.
+            // CUDA graphs do not record the exchange between ranks.
             Choice::Graph if ranks > 1 => Box::new(Autograd::new(model, config)?),
             Choice::Graph => Box::new(CudaGraph::new(model, config, batch, samples)?),
             Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config)?),
@@ -259,34 +261,35 @@ impl<'m> Step<'m> {
         })
     }
 
-    /// Whether steps are taken [together](Self::run_distributed) with other ranks, or as they would be.
+    /// Returns whether steps are taken [together](Self::run_distributed) with other ranks, or as if they
+    /// were.
     pub fn is_shared(&self) -> bool {
         !self.pieces.is_empty()
     }
 
-    /// Whether somebody has replaced the weights since all ranks had the same.
+    /// Whether the weights were replaced since all ranks had the same.
     pub fn is_replaced(&self) -> bool {
         self.replaced
     }
 
-    /// What [`run`](Self::run) is to be given.
+    /// Returns the form of input that [`run`](Self::run) takes.
     pub fn input_kind(&self) -> InputKind {
         self.engine.input_kind()
     }
 
-    /// What whoever trains should know, once.
+    /// Returns a note that the user should see, once.
     pub fn take_notice(&mut self) -> Option<String> {
         self.engine.take_notice()
     }
 
-    /// One step.
+    /// Takes one step.
     pub fn run(&mut self, input: &Input) -> Result<(), ModelError> {
         self.engine.run(input, self.context())?;
         self.steps += 1;
         Ok(())
     }
 
-    /// The next step's.
+    /// Returns the context of the next step.
     fn context(&self) -> StepContext {
         let rate = self.schedule.share(self.steps, self.course) * self.optimizer.learning_rate();
         StepContext {
@@ -296,28 +299,28 @@ impl<'m> Step<'m> {
         }
     }
 
-    /// Steps taken.
+    /// Returns the number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The optimiser's learning rate, which the schedule takes shares of.
+    /// Returns the optimizer's learning rate, which the schedule scales.
     pub fn learning_rate(&self) -> f64 {
         self.optimizer.learning_rate()
     }
 
-    /// Changes the optimiser's learning rate from the next step on.
+    /// Changes the optimizer's learning rate from the next step on.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.optimizer = self.optimizer.with_learning_rate(learning_rate);
     }
 
-    /// The learning rate that the last step took.
+    /// Returns the learning rate of the last step.
     pub fn last_rate(&self) -> f64 {
         let last = self.steps.saturating_sub(1);
         self.schedule.share(last, self.course) * self.optimizer.learning_rate()
     }
 
-    /// The network with the parameters of this moment.
+    /// Returns the network with the current parameters.
     pub fn model(&mut self) -> Result<&Sequential, LibtorchError> {
         self.engine.model()
     }
@@ -328,12 +331,13 @@ impl<'m> Step<'m> {
         self.engine.set_weights(weights)
     }
 
-    /// Exchanges the weights for their average, if there is one; a second call takes that back.
+    /// Swaps the weights with their moving average, if there is one; a second call swaps them back.
     pub fn swap_ema_weights(&mut self) -> Result<(), LibtorchError> {
         self.engine.swap_ema_weights()
     }
 
-    /// Copies of the weights, their average and the optimiser's moments, by the parameters' names.
+    /// Returns copies of the weights, their moving average and the optimizer's moments, by the
+    /// parameters' names.
     pub fn tensors(&mut self) -> Result<(Tensors, Tensors, [Tensors; 2]), LibtorchError> {
         let weights = self.engine.weights()?;
         Ok((weights, self.engine.average()?, self.engine.moments()?))
@@ -359,10 +363,10 @@ impl<'m> Step<'m> {
         self.engine.finite_steps()
     }
 
-    /// Checks that a snapshot's tensors are those of this network and its optimiser.
+    /// Checks that a snapshot's tensors are those of this network and its optimizer.
     pub fn check(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
         let Snapshot { state, weights, average, moments, .. } = snapshot;
-        let (keeps_average, remembers) = (self.keeps_average, self.optimizer.state_slots());
+        let (keeps_average, slots) = (self.keeps_average, self.optimizer.state_slots());
         let model = self.engine.model()?;
         check_like(model, weights)?;
         let like = |tensors: &Tensors, expected: bool| match expected {
@@ -375,11 +379,11 @@ impl<'m> Step<'m> {
         };
         // Before the first step there is no average.
         like(average, keeps_average && state.step > 0)?;
-        moments.iter().zip(remembers).try_for_each(|(tensors, expected)| like(tensors, expected))
+        moments.iter().zip(slots).try_for_each(|(tensors, expected)| like(tensors, expected))
     }
 
-    /// Overwrites weights, their average, moments, the count of steps and the learning rate; all tensors are
-    /// checked before the first is changed.
+    /// Restores weights, their moving average, moments, the count of steps and the learning rate; all
+    /// tensors are checked before the first is changed.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), WeightsError> {
         self.check(snapshot)?;
         self.engine.restore(snapshot)?;

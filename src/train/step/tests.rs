@@ -1,4 +1,4 @@
-//! What the engines have in common: losses, gradients, weights.
+//! Tests of what the engines have in common: losses, gradients, weights.
 
 use super::*;
 use crate::data::batches::DataLoader;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tch::Device;
 
-/// A network with its training, and the seed of everything random in it.
+/// A network with its training, and the seed of all its random numbers.
 #[derive(Clone, Debug)]
 struct Case {
     spec: Spec,
@@ -26,13 +26,13 @@ fn dropout() -> impl Strategy<Value = f64> {
 fn networks() -> impl Strategy<Value = Spec> {
     let activation = prop::sample::select(Activation::ALL[..6].to_vec());
     let hidden = prop::collection::vec((1usize..90, activation.clone(), dropout()), 0..4);
-    // Some wide enough to be cut into blocks.
+    // Some layers are wide enough to be split into blocks.
     let wide = (400usize..600, activation.clone(), dropout());
     let wide = prop::collection::vec(wide, 0..3);
     let classes = prop_oneof![5 => 2usize..12, 1 => 200usize..256];
     (hidden, wide, dropout(), any::<bool>(), classes, any::<bool>()).prop_map(
-        |(mut hidden, wide, first, behind, classes, softmax)| {
-            let place = if behind { hidden.len() } else { 0 };
+        |(mut hidden, wide, first, after, classes, softmax)| {
+            let place = if after { hidden.len() } else { 0 };
             hidden.splice(place..place, wide);
             let mut spec = Spec { input_shape: vec![9, 9], layers: vec![Flatten.into()] };
             spec.layers.push(Dropout::new(first).into());
@@ -73,9 +73,9 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// Where relu bends, a rounding error decides between two gradients: among more outputs than `most` one
-/// may lie there, and silu takes its place.
-fn without_bends(case: &mut Case, most: usize) {
+/// At relu's kink a rounding error decides between two gradients: among more outputs than `most` one may
+/// lie there, so silu replaces it.
+fn without_kinks(case: &mut Case, most: usize) {
     for layer in &mut case.spec.layers {
         if let crate::layers::Layer::Dense(Dense { activation, units }) = layer
             && *activation == Activation::Relu
@@ -89,7 +89,8 @@ fn without_bends(case: &mut Case, most: usize) {
 fn samples(n: usize, classes: usize, seed: u64) -> Dataset {
     use rand::RngExt;
     let mut rng = crate::rng::stream(seed, Purpose::Init, &[1]);
-    // Pictures with dark and bright parts, as they are, and blank margins or blank spots in all.
+    // Images with dark and bright parts, like real ones, and margins or spots that are blank in all of
+    // them.
     let (margin, spots) = (seed as usize % 4, seed.is_multiple_of(3));
     let spots: Vec<bool> = (0..81).map(|_| spots && rng.random()).collect();
     let blank = |i: usize| {
@@ -106,7 +107,7 @@ fn samples(n: usize, classes: usize, seed: u64) -> Dataset {
 
 use crate::rng::Purpose;
 
-/// What an engine has after some steps over the same samples: sums, weights, average, moments.
+/// The state of an engine after some steps over the same samples: sums, weights, average, moments.
 type End = (Sums, (Tensors, Tensors, [Tensors; 2]));
 
 fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End {
@@ -114,22 +115,22 @@ fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End
     let dataset = samples(*n, spec.outputs(), config.seed);
     let config = FitConfig { engine, optimizer, ..config.clone() };
     let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, config.seed).unwrap();
-    let feed = DataLoader::new(&dataset, Device::Cpu).unwrap();
-    let feed = feed.augmented(config.augment, config.seed, steps).unwrap();
-    let course = TrainingLength { steps: steps as u64, epoch_steps: 1 };
-    let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
+    let loader = DataLoader::new(&dataset, Device::Cpu).unwrap();
+    let loader = loader.augmented(config.augment, config.seed, steps).unwrap();
+    let length = TrainingLength { steps: steps as u64, epoch_steps: 1 };
+    let mut step = Step::new(&mut model, &config, length, 1000).unwrap();
     let order: Vec<u32> = (0..*n as u32).rev().collect();
     for epoch in 1..=steps {
         // The last batches of epochs are smaller.
         let chosen = if epoch % 3 == 2 { &order[..n.div_ceil(2)] } else { &order[..] };
         if engine == Choice::Fused {
             assert_eq!(step.input_kind(), InputKind::Chosen);
-            step.run(&Input::Chosen(feed.on_host(epoch).unwrap(), chosen)).unwrap();
+            step.run(&Input::Chosen(loader.on_host(epoch).unwrap(), chosen)).unwrap();
             continue;
         }
         assert_eq!(step.input_kind(), InputKind::Batches);
         for batch in
-            feed.training_batches(chosen, std::iter::once(0..chosen.len()), epoch, 0).unwrap()
+            loader.training_batches(chosen, std::iter::once(0..chosen.len()), epoch, 0).unwrap()
         {
             step.run(&Input::Batch(batch.unwrap())).unwrap();
         }
@@ -138,16 +139,16 @@ fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End
     (step.sums().unwrap(), step.tensors().unwrap())
 }
 
-/// Whether all tensors are equal within a share of the largest number of all: a sum that cancels out has
-/// rounding errors of its parts' size.
-fn close(a: &Tensors, b: &Tensors, share: f32) -> Result<(), TestCaseError> {
+/// Checks that all tensors are equal within a fraction of the largest number of all: a sum that cancels
+/// out has rounding errors of the size of its parts.
+fn close(a: &Tensors, b: &Tensors, fraction: f32) -> Result<(), TestCaseError> {
     prop_assert!(a.keys().eq(b.keys()));
     let top = |tensor: &[f32]| tensor.iter().fold(0f32, |most, x| most.max(x.abs()));
     let largest = b.values().map(|tensor| top(&tensor.values)).fold(0f32, f32::max);
     for ((name, a), b) in a.iter().zip(b.values()) {
         prop_assert_eq!(&a.shape, &b.shape);
         for (i, (x, y)) in a.values.iter().zip(&**b.values).enumerate() {
-            let most = share * largest + f32::MIN_POSITIVE;
+            let most = fraction * largest + f32::MIN_POSITIVE;
             prop_assert!((x - y).abs() <= most, "{}[{}]: {} and {} of {}", name, i, x, y, largest);
         }
     }
@@ -155,39 +156,39 @@ fn close(a: &Tensors, b: &Tensors, share: f32) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    // The same cases every time: in one of some hundred a sum cancels out so far that autograd's own
-    // rounding is more than the bound. `what_cancels_out_is_as_in_f64` looks at such ones.
+    // The same cases every time: in about one of a hundred a sum cancels out so far that autograd's
+    // rounding error is more than the bound. `cancelling_gradients_match_f64` tests such cases.
     #![proptest_config(ProptestConfig {
         rng_seed: RngSeed::Fixed(0),
         ..ProptestConfig::with_cases(96)
     })]
 
-    /// Behind one step SGD's momentum is the gradient itself.
+    /// After one step SGD's momentum is the gradient itself.
     #[test]
     fn both_engines_have_the_same_loss_and_gradients(mut case in cases()) {
-        without_bends(&mut case, 3000);
+        without_kinks(&mut case, 3000);
         let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
         let (sums, (weights, average, [gradients, _])) = train(&case, Choice::Fused, sgd, 1);
         let (other, (other_weights, other_average, [other_gradients, _])) =
             train(&case, Choice::Autograd, sgd, 1);
         prop_assert!((sums.loss - other.loss).abs() <= 1e-5 * other.loss.abs(), "{sums:?} {other:?}");
         prop_assert_eq!(sums.samples, other.samples);
-        // Two logits that are equal but for rounding may change places.
+        // Two logits that are equal up to rounding may change order.
         prop_assert!((sums.correct - other.correct).abs() <= 1);
         close(&gradients, &other_gradients, 1e-5)?;
         close(&weights, &other_weights, 1e-5)?;
         close(&average, &other_average, 1e-5)?;
     }
 
-    /// With each optimiser over several steps, the last of a smaller batch.
+    /// Trains with each optimizer over several steps, the last of a smaller batch.
     #[test]
-    fn both_engines_come_to_the_same_weights(mut case in cases(), which in 0usize..7) {
-        without_bends(&mut case, 0);
+    fn both_engines_reach_the_same_weights(mut case in cases(), which in 0usize..7) {
+        without_kinks(&mut case, 0);
         let optimizer = match which {
             0 => Optimizer::Sgd(Sgd::default()),
             1 => Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() }),
             2 => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
-            // An epsilon that keeps what rounding leaves of a gradient of zero from being a step.
+            // An epsilon that keeps the rounding error of a zero gradient from becoming a step.
             3 => Optimizer::Adam(Adam { epsilon: 1e-2, ..Adam::default() }),
             4 => Optimizer::AdamW(AdamW { epsilon: 1e-2, ..AdamW::default() }),
             5 => Optimizer::RmsProp(RmsProp { epsilon: 1e-2, ..RmsProp::default() }),
@@ -206,7 +207,7 @@ proptest! {
         }
     }
 
-    /// The number of threads changes no bit, nor does the way into tensors and back.
+    /// The number of threads changes no bit, and neither does the conversion to tensors and back.
     #[test]
     fn threads_and_snapshots_change_no_bit(case in cases()) {
         let adam = Optimizer::default();
@@ -218,9 +219,9 @@ proptest! {
         }
         let mut model =
             Sequential::from_spec(case.spec.clone(), Device::Cpu, case.config.seed + 1).unwrap();
-        let course = TrainingLength { steps: 4, epoch_steps: 1 };
+        let length = TrainingLength { steps: 4, epoch_steps: 1 };
         let config = FitConfig { engine: Choice::Fused, ..case.config.clone() };
-        let mut step = Step::new(&mut model, &config, course, 1000).unwrap();
+        let mut step = Step::new(&mut model, &config, length, 1000).unwrap();
         let (weights, average, moments) = end.1.clone();
         let state = State { step: 4, learning_rate: 1e-3, ..State::default() };
         let snapshot = Snapshot { state, weights, average, moments, ..Snapshot::default() };
@@ -229,10 +230,10 @@ proptest! {
     }
 }
 
-/// The gradient of the last bias, Σ (p − target) / n, where next to nothing is left of its parts: the
-/// fused engine has it within 1e-6 of f64's, and autograd's f32 misses it by up to 3e-8 in all.
+/// The gradient of the last bias, Σ (p − target) / n, where its parts nearly cancel out: the fused engine
+/// has it within 1e-6 of f64's, and autograd's f32 misses it by up to 3e-8 in all.
 #[test]
-fn what_cancels_out_is_as_in_f64() {
+fn cancelling_gradients_match_f64() {
     let layers = vec![
         Flatten.into(),
         Dense::new(16).activation(Activation::Relu).into(),
@@ -282,10 +283,10 @@ fn what_cancels_out_is_as_in_f64() {
     }
 }
 
-/// Where nothing is recorded: groups, single steps and smaller batches, and whoever asks in between,
-/// see what autograd has.
+/// Without recording: groups, single steps and smaller batches, and reads in between, give what autograd
+/// gives.
 #[test]
-fn steps_that_are_put_off_are_those_of_autograd() {
+fn deferred_steps_match_autograd() {
     let layers = vec![
         Dropout::new(0.2).into(),
         Flatten.into(),
@@ -302,8 +303,8 @@ fn steps_that_are_put_off_are_those_of_autograd() {
         Optimizer::RmsProp(RmsProp { momentum: 0.5, ..RmsProp::default() }),
     ];
     let dataset = samples(302, 3, 5);
-    // 76 steps an epoch: two whole groups, some steps, and two samples.
-    let course = TrainingLength { steps: 152, epoch_steps: 76 };
+    // 76 steps per epoch: two full groups, some steps, and two samples.
+    let length = TrainingLength { steps: 152, epoch_steps: 76 };
     for optimizer in optimizers {
         let train = |engine| {
             let config = FitConfig {
@@ -318,13 +319,13 @@ fn steps_that_are_put_off_are_those_of_autograd() {
                 ..FitConfig::default()
             };
             let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 1).unwrap();
-            let feed = Rc::new(DataLoader::resident(&dataset, Device::Cpu).unwrap());
+            let loader = Rc::new(DataLoader::resident(&dataset, Device::Cpu).unwrap());
             let order: Vec<u32> = (0..302).rev().collect();
-            let mut step = Step::new(&mut model, &config, course, 302).unwrap();
+            let mut step = Step::new(&mut model, &config, length, 302).unwrap();
             let mut seen = Vec::new();
             let mut kept = None;
             for epoch in 1..=2 {
-                let resident = ResidentEpoch::new(&feed, &order, epoch).unwrap().unwrap();
+                let resident = ResidentEpoch::new(&loader, &order, epoch).unwrap().unwrap();
                 for start in (0..302).step_by(4) {
                     let count = 4.min(302 - start);
                     let input = match step.input_kind() {
@@ -345,7 +346,7 @@ fn steps_that_are_put_off_are_those_of_autograd() {
                 let state = State { step: step.steps(), learning_rate: 0.01, ..State::default() };
                 let snapshot = Snapshot { state, weights, average, moments, ..Snapshot::default() };
                 kept = Some(snapshot);
-                // From here on with another learning rate, and tensors of its own.
+                // From here on with another learning rate, and other tensors.
                 step.restore(kept.as_ref().unwrap()).unwrap();
                 step.set_sums(Sums::default()).unwrap();
             }
@@ -360,13 +361,13 @@ fn auto_takes_the_fused_engine_where_it_can() {
     let engine = |layers: Vec<crate::layers::Layer>| {
         let spec = Spec { input_shape: vec![4], layers };
         let mut model = Sequential::from_spec(spec, Device::Cpu, 0).unwrap();
-        let course = TrainingLength { steps: 1, epoch_steps: 1 };
-        let step = Step::new(&mut model, &FitConfig::default(), course, 1000).unwrap();
+        let length = TrainingLength { steps: 1, epoch_steps: 1 };
+        let step = Step::new(&mut model, &FitConfig::default(), length, 1000).unwrap();
         step.input_kind() == InputKind::Chosen
     };
     assert!(engine(vec![Dense::new(3).into()]));
     assert!(engine(vec![Dense::new(3).into(), Dropout::new(0.5).into(), Dense::new(2).into()]));
-    // Two in a row; and what changes the logits themselves.
+    // Two Dropout layers in a row; and layers that change the logits themselves.
     let twice = [Dropout::new(0.5), Dropout::new(0.2)].map(Into::into);
     let layers = [&[Dense::new(3).into()], &twice[..], &[Dense::new(2).into()]].concat();
     assert!(!engine(layers));

@@ -1,5 +1,5 @@
-//! burn's own way on its CPU backend "flex": a module of Linear layers, Adam, `select` for batches. Prints
-//! the samples per second of each epoch.
+//! Training with idiomatic burn on its CPU backend "flex": a module of Linear layers, Adam, `select` for
+//! batches. Prints the samples per second of each epoch.
 
 #[path = "../../peers/src/lib.rs"]
 mod peers;

@@ -1,17 +1,17 @@
-//! What the peers have in common: MNIST as f32 in memory, and the command line.
+//! Common parts of the peers: MNIST as f32 in memory, and the command line.
 
 use std::io::Read;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-/// The training set: pixels in [0, 1], 784 for each sample, and labels.
+/// The training set: pixels in [0, 1], 784 per sample, and labels.
 pub struct Mnist {
     pub pixels: Vec<f32>,
     pub labels: Vec<i64>,
 }
 
-/// `PROGRAM DIR BATCH EPOCHS`.
+/// The arguments of `PROGRAM DIR BATCH EPOCHS`.
 pub struct Args {
     pub mnist: Mnist,
     pub batch: usize,

@@ -1,4 +1,4 @@
-//! From chosen samples to what the first layer sees.
+//! The input of the first layer, built from the chosen samples.
 
 use tch::{Device, Kind, Tensor};
 
@@ -8,8 +8,9 @@ use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
 
 impl CpuDense<'_> {
-    /// Draws the masks of all Dropout layers for so many samples: libtorch's own numbers, so that both
-    /// engines drop the same; for the whole batch, so that they do not depend on how it is cut into parts.
+    /// Draws the masks of all Dropout layers for `samples` samples. They are libtorch's random numbers,
+    /// so that both engines drop the same; and they are drawn for the whole batch, so that they do not
+    /// depend on how it is split.
     pub(super) fn draw_masks(
         &mut self,
         context: StepContext,
@@ -18,21 +19,21 @@ impl CpuDense<'_> {
     ) -> Result<(), LibtorchError> {
         let StepContext { seed, number: step, .. } = context;
         let layers = self.stack.units.iter().zip(self.stack.dropouts()).zip(&mut self.rows.layers);
-        for ((unit, dropout), rows) in layers {
+        for ((dense, dropout), rows) in layers {
             let Some((layer, rate)) = dropout else { continue };
             let seed = rng::derive(seed, Purpose::Dropout, &[step, layer as u64]);
-            let (all, count) = (part.batch * unit.inputs, samples * unit.inputs);
+            let (all, count) = (part.batch * dense.inputs, samples * dense.inputs);
             let mut mask = Tensor::f_empty([all as i64], (Kind::Float, Device::Cpu))?;
             random::bernoulli(&mut mask, 1.0 - rate, seed)?;
-            let own = mask.f_narrow(0, (part.first * unit.inputs) as i64, count as i64)?;
+            let own = mask.f_narrow(0, (part.first * dense.inputs) as i64, count as i64)?;
             own.f_copy_data(&mut rows.mask[..count], count)?;
         }
         Ok(())
     }
 
-    /// The samples' pixels and labels; before a wide layer only the columns in use, and the weights that
-    /// belong to them.
-    pub(super) fn gather(&mut self, feed: HostBatches, chosen: &[u32]) {
+    /// Gathers the samples' pixels and labels; before a wide layer only the active columns, and the
+    /// weights that belong to them.
+    pub(super) fn gather(&mut self, host_batches: HostBatches, chosen: &[u32]) {
         struct Task<'a> {
             chosen: &'a [u32],
             input: &'a mut [f32],
@@ -58,19 +59,19 @@ impl CpuDense<'_> {
                 Task { chosen, input, labels, mask, marks, scratch }
             })
             .collect();
-        // Pixels that nothing changes are looked at as they lie, and written when it is known which.
-        let plain = |sample| feed.plain(sample).filter(|_| looks && mask.is_empty());
+        // Pixels that nothing changes are marked in place, and written once the active columns are known.
+        let plain = |sample| host_batches.plain(sample).filter(|_| looks && mask.is_empty());
         self.team.each(&mut tasks, |task| {
             task.marks.fill(0);
             let places = task.input.chunks_exact_mut(inputs).zip(&mut *task.labels);
             let mut masks = task.mask.chunks_exact(inputs);
             for (&sample, (row, label)) in task.chosen.iter().zip(places) {
-                *label = feed.label(sample);
+                *label = host_batches.label(sample);
                 if let Some(pixels) = plain(sample) {
                     kernels::mark_pixels(task.marks, pixels);
                     continue;
                 }
-                feed.write(sample, row, task.scratch);
+                host_batches.write(sample, row, task.scratch);
                 masks.next().into_iter().for_each(|mask| kernels::drop_out(row, mask, rate));
                 kernels::mark(task.marks, row);
             }
@@ -82,11 +83,11 @@ impl CpuDense<'_> {
         let others = others.chunks_exact(inputs).take(chosen.len().div_ceil(at_once) - 1);
         others.for_each(|marks| kernels::mark_pixels(seen, marks));
         *columns = ActiveColumns::marked(seen);
-        self.compact(feed, chosen);
+        self.compact(host_batches, chosen);
     }
 
-    /// Brings what belongs to the columns in use together: the rows of the batch, and the weights.
-    fn compact(&mut self, feed: HostBatches, chosen: &[u32]) {
+    /// Packs the values of the active columns together: the rows of the batch, and the weights.
+    fn compact(&mut self, host_batches: HostBatches, chosen: &[u32]) {
         enum Task<'a> {
             Activations(&'a [u32], &'a mut [f32]),
             Weights(&'a [f32], usize, &'a mut [f32]),
@@ -99,9 +100,9 @@ impl CpuDense<'_> {
         let mut tasks: Vec<Task> =
             rows.map(|(chosen, input)| Task::Activations(chosen, input)).collect();
         let mut places = &mut weights[..];
-        if let (Some(unit), false) = (self.stack.units.first(), columns.is_all()) {
-            for (first, units) in unit.blocks() {
-                let own = &self.parameters[unit.block_start(first)..];
+        if let (Some(dense), false) = (self.stack.units.first(), columns.is_all()) {
+            for (first, units) in dense.blocks() {
+                let own = &self.parameters[dense.block_start(first)..];
                 let place = split_off(&mut places, inputs * units);
                 tasks.push(Task::Weights(own, units, place));
             }
@@ -109,7 +110,7 @@ impl CpuDense<'_> {
         self.team.each(&mut tasks, |task| match task {
             Task::Activations(chosen, input) => {
                 for (&sample, row) in chosen.iter().zip(input.chunks_exact_mut(inputs)) {
-                    match feed.plain(sample).filter(|_| !is_masked) {
+                    match host_batches.plain(sample).filter(|_| !is_masked) {
                         Some(pixels) => scale_columns(row, pixels, columns),
                         None if columns.is_all() => {}
                         None => columns.compact(row),

@@ -1,7 +1,7 @@
-//! The loops of a step over plain lists: each is compiled for several instruction sets, the best of
-//! which the processor has is taken when it runs.
+//! The loops of a step over plain lists. Each is compiled for several instruction sets; the best one that
+//! the processor has is chosen at run time.
 //!
-//! None of them depends on how many elements a register holds: each element is computed by itself, or
+//! None of them depends on the number of elements in a register: each element is computed separately, or
 //! summed in a fixed order.
 
 use multiversion::multiversion;
@@ -9,10 +9,10 @@ use multiversion::multiversion;
 use crate::model::Activation;
 use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 
-/// What the loss is measured against.
+/// The target of the loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The share of a target that is spread over all classes.
+    /// The fraction of a target that is spread over all classes.
     pub smoothing: f64,
     /// Samples of the whole batch, of which the loss is the mean.
     pub samples: usize,
@@ -26,7 +26,8 @@ pub fn add_to_rows(rows: &mut [f32], bias: &[f32]) {
     }
 }
 
-/// Rows of a block's products and `bias` make some columns, from `first` on, of rows of `width` elements.
+/// Writes the sum of a block's products and `bias` to some columns, from `first` on, of rows of `width`
+/// elements.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn with_bias(rows: &mut [f32], width: usize, first: usize, products: &[f32], bias: &[f32]) {
     for (row, products) in rows.chunks_exact_mut(width).zip(products.chunks_exact(bias.len())) {
@@ -35,13 +36,13 @@ pub fn with_bias(rows: &mut [f32], width: usize, first: usize, products: &[f32],
     }
 }
 
-/// Marks the columns of a row that are in use.
+/// Marks the active columns of a row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn mark(marks: &mut [u8], row: &[f32]) {
     marks.iter_mut().zip(row).for_each(|(mark, &value)| *mark |= u8::from(value != 0.0));
 }
 
-/// As [`mark`], for pixels, or for other marks.
+/// Marks like [`mark`], but from pixels or from other marks.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn mark_pixels(marks: &mut [u8], row: &[u8]) {
     marks.iter_mut().zip(row).for_each(|(mark, &value)| *mark |= value);
@@ -53,17 +54,17 @@ pub fn scale_by(values: &mut [f32], factors: &[f32]) {
     values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
 }
 
-/// Dropout: what `mask` lets through, scaled so that the mean stays.
+/// Applies Dropout: multiplies by `mask` and scales so that the mean stays.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn drop_out(values: &mut [f32], mask: &[f32], rate: f64) {
     let scale = (1.0 / (1.0 - rate)) as f32;
     values.iter_mut().zip(mask).for_each(|(value, mask)| *value = *value * mask * scale);
 }
 
-/// The sum of all squares.
+/// Returns the sum of all squares.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn squares(values: &[f32]) -> f64 {
-    // Sixteen sums side by side, whatever the registers hold.
+    // Sixteen sums side by side, regardless of the width of the registers.
     let mut sums = [0f64; 16];
     let (chunks, rest) = values.as_chunks::<16>();
     for chunk in chunks {
@@ -75,19 +76,19 @@ pub fn squares(values: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// Moves an average towards `values`: a ← a + share · (v − a).
+/// Updates a moving average with `values`: a ← a + fraction · (v − a).
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-pub fn follow(average: &mut [f32], values: &[f32], share: f32) {
+pub fn follow(average: &mut [f32], values: &[f32], fraction: f32) {
     for (average, &value) in average.iter_mut().zip(values) {
-        *average += share * (value - *average);
+        *average += fraction * (value - *average);
     }
 }
 
-/// A layer's activation: `outputs` z become act(z), `slopes` its derivative.
+/// Applies a layer's activation: `outputs` z become act(z), `slopes` its derivative.
 pub fn activate(activation: Activation, outputs: &mut [f32], slopes: &mut [f32]) {
     match activation {
         Activation::Relu => relu(outputs, slopes),
-        // The network's own outputs are its logits.
+        // The network's outputs are its logits.
         Activation::Linear | Activation::Softmax => slopes.fill(1.0),
         Activation::Sigmoid => each(outputs, slopes, |z| {
             let s = sigmoid(z);
@@ -104,9 +105,9 @@ pub fn activate(activation: Activation, outputs: &mut [f32], slopes: &mut [f32])
         Activation::Gelu => each(outputs, slopes, |z| {
             use std::f32::consts::{FRAC_1_SQRT_2, PI};
             // The normal distribution and its density.
-            let share = 0.5 * (1.0 + libm::erff(z * FRAC_1_SQRT_2));
+            let cdf = 0.5 * (1.0 + libm::erff(z * FRAC_1_SQRT_2));
             let density = (-0.5 * z * z).exp() / (2.0 * PI).sqrt();
-            (z * share, share + z * density)
+            (z * cdf, cdf + z * density)
         }),
     }
 }
@@ -128,8 +129,8 @@ fn relu(outputs: &mut [f32], slopes: &mut [f32]) {
     each(outputs, slopes, |z| if z <= 0.0 { (0.0, 0.0) } else { (z, 1.0) });
 }
 
-/// Cross-entropy of rows of `classes` logits: the sum of the losses, and how many have their highest
-/// logit at the label. `gradients` become those of the batch's mean loss.
+/// Computes the cross-entropy of rows of `classes` logits; returns the sum of the losses and the number
+/// of rows with their highest logit at the label. `gradients` become those of the batch's mean loss.
 pub fn loss(
     logits: &[f32],
     labels: &[u32],
@@ -137,7 +138,7 @@ pub fn loss(
     classes: usize,
     target: Target,
 ) -> (f64, i64) {
-    let share = 1.0 / target.samples as f32;
+    let scale = 1.0 / target.samples as f32;
     let (kept, spread) =
         ((1.0 - target.smoothing) as f32, (target.smoothing / classes as f64) as f32);
     let (mut sum, mut correct) = (0.0, 0);
@@ -156,8 +157,8 @@ pub fn loss(
             *gradient = (logit - top).exp();
             total += *gradient;
         }
-        // −log p(class) = log Σ exp(z − top) + (top − z), in this order: large logits would leave nothing of
-        // the first.
+        // −log p(class) = log Σ exp(z − top) + (top − z), in this order: large logits would leave nothing
+        // of the first term.
         let log_total = total.ln();
         let mut loss = f64::from(kept * ((top - logits[label]) + log_total));
         if spread > 0.0 {
@@ -166,16 +167,17 @@ pub fn loss(
         }
         sum += loss;
         correct += i64::from(best == label);
-        // p − target first, and then the mean: rounded the other way round, the target's share would be off
-        // by the same bit in every row, and a sum over rows that nearly cancels out by all of them.
+        // p − target comes first, and then the mean. Rounded the other way round, the target's fraction
+        // would be off by the same bit in every row, and a sum over rows that nearly cancels out would be
+        // off by all of them.
         gradients.iter_mut().for_each(|gradient| *gradient = *gradient / total - spread);
         gradients[label] -= kept;
-        gradients.iter_mut().for_each(|gradient| *gradient *= share);
+        gradients.iter_mut().for_each(|gradient| *gradient *= scale);
     }
     (sum, correct)
 }
 
-/// One step's optimiser, its numbers worked out.
+/// The optimizer of one step, with its coefficients precomputed.
 #[derive(Clone, Copy, Debug)]
 pub enum Update {
     Adam(AdamNumbers),
@@ -183,10 +185,10 @@ pub enum Update {
     RmsProp { rate: f32, rho: f32, momentum: f32, epsilon: f32 },
 }
 
-/// Adam with the corrections of its step, as `torch.optim.Adam` orders them.
+/// The coefficients of Adam with the bias corrections of its step, in the order of `torch.optim.Adam`.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamNumbers {
-    /// 1 − lr · λ, which the weights are multiplied by before.
+    /// 1 − lr · λ, which the weights are multiplied by first.
     keep: f32,
     /// lr / (1 − β₁ᵗ)
     width: f32,
@@ -200,7 +202,7 @@ pub struct AdamNumbers {
 }
 
 impl Update {
-    /// Of an optimiser with this step's learning rate, after `before` other steps.
+    /// Returns the update of an optimizer with this step's learning rate, after `before` other steps.
     pub fn new(optimizer: Optimizer, before: u64) -> Self {
         let adam = |rate: f64, [beta1, beta2]: [f64; 2], epsilon: f64, decay: f64| {
             let step = (before + 1) as f64;
@@ -237,8 +239,8 @@ impl Update {
         }
     }
 
-    /// Changes weights by their gradients, which are multiplied by `scale`; moments that the optimiser
-    /// does not keep are empty.
+    /// Updates weights with their gradients, which are multiplied by `scale`. Moment lists are empty if
+    /// the optimizer does not keep them.
     pub fn apply(
         &self,
         w: &mut [f32],
@@ -263,7 +265,7 @@ impl Update {
     }
 }
 
-/// Numbers so small that processors are slow with them count as zero.
+/// Replaces numbers that are so small that processors are slow with them by zero.
 #[inline(always)]
 fn flushed(value: f32) -> f32 {
     if value.abs() < 1e-36 { 0.0 } else { value }
@@ -341,7 +343,7 @@ mod tests {
             let target = Target { smoothing: 0.0, samples: 1 };
             let (loss, correct) = loss(&[top, top - gap], &[0], &mut gradients, 2, target);
             assert_eq!(correct, 1);
-            // One unit of an f32's last place beside 1, which the sum of exponentials is rounded to.
+            // One unit of an f32's last place near 1, which the sum of exponentials is rounded to.
             assert!((loss - expected).abs() < 1.2e-7, "{loss} for {expected}");
         }
     }

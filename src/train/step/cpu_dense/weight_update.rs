@@ -1,4 +1,4 @@
-//! From the gradients of the layers' outputs to those of the weights, and to the new weights.
+//! The gradients of the weights from those of the layers' outputs, and the weight update.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -12,42 +12,42 @@ use crate::native::gemm::{Matrix, multiply};
 use crate::train::step::StepContext;
 
 thread_local! {
-    /// The gradient of the part that a thread is about to renew.
+    /// The gradient of the tile that a thread is about to update.
     static GRADIENT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A part of the weights, and what belongs to it.
+/// A tile of the weights, and the state that belongs to it.
 struct Task<'a> {
     part: WeightTile,
     parameters: &'a mut [f32],
-    /// Empty where nobody asks for it later.
+    /// Empty unless the gradients are read later.
     gradients: &'a mut [f32],
     moments: [&'a mut [f32]; 2],
     average: &'a mut [f32],
     squares: f64,
 }
 
-/// The rows of a part but for the bias.
-fn weights_of(stack: &Mlp, part: &WeightTile) -> usize {
+/// Returns the number of rows of a tile except for the bias.
+fn weights_of(mlp: &Mlp, part: &WeightTile) -> usize {
     let (row, count) = part.rows;
-    let inputs = stack.units[part.layer].inputs;
+    let inputs = mlp.units[part.layer].inputs;
     count.min(inputs - row.min(inputs))
 }
 
-/// The gradient of a part, from so many rows of the batch. Those of weights whose columns are not in use are
-/// left out, and zeros stand behind the others.
-fn gradient(stack: &Mlp, rows: &Activations, samples: usize, part: &WeightTile, out: &mut [f32]) {
-    let (unit, (first, units)) = (stack.units[part.layer], part.block);
+/// Computes the gradient of a tile from `samples` rows of the batch. Those of weights whose columns are
+/// not active are left out, and zeros follow the others.
+fn gradient(mlp: &Mlp, rows: &Activations, samples: usize, part: &WeightTile, out: &mut [f32]) {
+    let (dense, (first, units)) = (mlp.units[part.layer], part.block);
     let input = match part.layer {
         0 => &rows.input,
         layer => &rows.layers[layer - 1].outputs,
     };
-    let outer = &rows.layers[part.layer].gradients[first..samples * unit.units];
-    let outer = Matrix::new(outer, samples, units, unit.units);
+    let outer = &rows.layers[part.layer].gradients[first..samples * dense.units];
+    let outer = Matrix::new(outer, samples, units, dense.units);
     let (row, _) = part.rows;
-    let weights = weights_of(stack, part);
+    let weights = weights_of(mlp, part);
     let (own, bias) = out.split_at_mut(weights * units);
-    // Weights of columns that are not in use have no gradient, and no place here.
+    // Weights of inactive columns have no gradient, and no place here.
     let used = match part.layer {
         0 => rows.columns.places(row..row + weights),
         _ => row..row + weights,
@@ -55,7 +55,7 @@ fn gradient(stack: &Mlp, rows: &Activations, samples: usize, part: &WeightTile, 
     let (own, rest) = own.split_at_mut(used.len() * units);
     rest.fill(0.0);
     if !used.is_empty() {
-        let input = Matrix::new(&input[used.start..], samples, used.len(), unit.inputs);
+        let input = Matrix::new(&input[used.start..], samples, used.len(), dense.inputs);
         multiply(own, input.transposed(), outer, false);
     }
     if !bias.is_empty() {
@@ -63,13 +63,13 @@ fn gradient(stack: &Mlp, rows: &Activations, samples: usize, part: &WeightTile, 
     }
 }
 
-/// How gradients become new weights.
+/// The weight update of a step.
 struct WeightUpdate<'a> {
     stack: &'a Mlp,
     update: Update,
-    /// The decay of the average.
+    /// The decay of the moving average.
     decay: f64,
-    /// The columns whose weights have gradients; none if all have, in their places.
+    /// The columns whose weights have gradients; none if all have, each in its place.
     columns: Option<&'a ActiveColumns>,
     blank: &'a [f32],
 }
@@ -107,16 +107,16 @@ impl WeightUpdate<'_> {
     }
 }
 
-/// The tasks of a step, in their order. Lists that are empty have no part for any of them.
+/// Returns the tasks of a step, in their order. Empty lists yield empty parts for all tasks.
 fn tasks<'a>(
-    cut: &WorkPlan,
+    plan: &WorkPlan,
     mut parameters: &'a mut [f32],
     mut gradients: &'a mut [f32],
     [mut first, mut second]: [&'a mut [f32]; 2],
     mut average: &'a mut [f32],
 ) -> Vec<Task<'a>> {
-    let mut tasks: Vec<Task> = Vec::with_capacity(cut.parts.len());
-    for &part in &cut.parts {
+    let mut tasks: Vec<Task> = Vec::with_capacity(plan.parts.len());
+    for &part in &plan.parts {
         let size = part.rows.1 * part.block.1;
         tasks.push(Task {
             part,
@@ -127,25 +127,25 @@ fn tasks<'a>(
             squares: 0.0,
         });
     }
-    tasks.sort_unstable_by_key(|task| task.part.context);
+    tasks.sort_unstable_by_key(|task| task.part.order);
     tasks
 }
 
-/// What gradients whose squares sum up to this are multiplied with, so that their norm is at most `most`.
+/// Returns the factor for gradients with this sum of squares, so that their norm is at most `most`.
 fn clipped(most: f64, squares: f64) -> f32 {
     let norm = squares.sqrt();
     // PyTorch's guard against a norm of zero.
     let scale = (most / (norm + 1e-6)).min(1.0);
-    // NaN passes, and is found.
+    // NaN is passed on, and detected later.
     if norm.is_nan() { f32::NAN } else { scale as f32 }
 }
 
 impl CpuDense<'_> {
-    /// From these to the weights' own gradients, and to the new weights.
+    /// Computes the weights' gradients from those of the layers' outputs, and applies them.
     pub(super) fn apply_gradients(&mut self, samples: usize, context: StepContext) {
-        let (stack, rows) = (&self.stack, &self.rows);
-        let renewal = WeightUpdate {
-            stack,
+        let (mlp, rows) = (&self.stack, &self.rows);
+        let weight_update = WeightUpdate {
+            stack: mlp,
             update: Update::new(context.optimizer, context.number),
             decay: self.ema.as_ref().map_or(0.0, |(decay, _)| *decay),
             columns: Some(&rows.columns),
@@ -159,44 +159,44 @@ impl CpuDense<'_> {
             self.ema.as_mut().map_or(&mut [][..], |(_, average)| &mut average[..]),
         );
         match self.clip_norm {
-            // The gradient is read while it is in the cache, and written nowhere else.
+            // The gradient is read while it is in the cache, and stored nowhere else.
             None => self.team.each(&mut tasks, |task| {
                 GRADIENT.with_borrow_mut(|own| {
                     own.resize(task.parameters.len(), 0.0);
-                    gradient(stack, rows, samples, &task.part, own);
-                    renewal.apply_gradients(task, own, 1.0);
+                    gradient(mlp, rows, samples, &task.part, own);
+                    weight_update.apply_gradients(task, own, 1.0);
                 });
             }),
             Some(most) => {
                 self.team.each(&mut tasks, |task| {
-                    gradient(stack, rows, samples, &task.part, task.gradients);
+                    gradient(mlp, rows, samples, &task.part, task.gradients);
                     task.squares = kernels::squares(task.gradients);
                 });
                 let scale = clipped(most, tasks.iter().map(|task| task.squares).sum());
                 self.team.each(&mut tasks, |task| {
                     let gradients = std::mem::take(&mut task.gradients);
-                    renewal.apply_gradients(task, gradients, scale);
+                    weight_update.apply_gradients(task, gradients, scale);
                 });
             }
         }
         self.start_ema();
     }
 
-    /// The weights' gradients alone, each in the place of its weight.
+    /// Writes only the weights' gradients, each in the place of its weight.
     pub(super) fn write_gradients(&mut self, samples: usize, gradients: &mut [f32]) {
-        let (stack, rows) = (&self.stack, &self.rows);
+        let (mlp, rows) = (&self.stack, &self.rows);
         let mut tasks = tasks(&self.cut, &mut [], gradients, [&mut [], &mut []], &mut []);
         self.team.each(&mut tasks, |task| {
             let part = &task.part;
             if part.layer > 0 || rows.columns.is_all() {
-                gradient(stack, rows, samples, part, task.gradients);
+                gradient(mlp, rows, samples, part, task.gradients);
                 return;
             }
             let (row, units) = (part.rows.0, part.block.1);
-            let weights = weights_of(stack, part);
+            let weights = weights_of(mlp, part);
             GRADIENT.with_borrow_mut(|own| {
                 own.resize(task.gradients.len(), 0.0);
-                gradient(stack, rows, samples, part, own);
+                gradient(mlp, rows, samples, part, own);
                 let (places, bias) = task.gradients.split_at_mut(weights * units);
                 bias.copy_from_slice(&own[weights * units..]);
                 let (mut places, mut used) = (places, 0);
@@ -214,9 +214,9 @@ impl CpuDense<'_> {
         });
     }
 
-    /// From gradients that came from elsewhere to the new weights.
+    /// Applies gradients that were reduced over all ranks.
     pub(super) fn apply_reduced_gradients(&mut self, gradients: &mut [f32], context: StepContext) {
-        let renewal = WeightUpdate {
+        let weight_update = WeightUpdate {
             stack: &self.stack,
             update: Update::new(context.optimizer, context.number),
             decay: self.ema.as_ref().map_or(0.0, |(decay, _)| *decay),
@@ -236,12 +236,12 @@ impl CpuDense<'_> {
         });
         self.team.each(&mut tasks, |task| {
             let gradients = std::mem::take(&mut task.gradients);
-            renewal.apply_gradients(task, gradients, scale);
+            weight_update.apply_gradients(task, gradients, scale);
         });
         self.start_ema();
     }
 
-    /// The average begins with the weights of the first step.
+    /// Starts the moving average with the weights of the first step.
     fn start_ema(&mut self) {
         if let Some((_, average)) = self.ema.as_mut().filter(|(_, average)| average.is_empty()) {
             average.extend_from_slice(&self.parameters);

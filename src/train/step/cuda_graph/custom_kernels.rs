@@ -1,6 +1,6 @@
-//! Steps of small stacks of Dense layers by two kernels of our own (`kernels.cu`), where libtorch's
-//! operations take some thirty: a small network's step is then as long as what its operations wait for
-//! each other, and these wait twice.
+//! Steps of small stacks of Dense layers by two custom kernels (`kernels.cu`), where libtorch takes some
+//! thirty operations. A small network's step takes as long as its operations wait for each other, and
+//! these wait twice.
 
 use std::ptr::{null, null_mut};
 
@@ -16,21 +16,21 @@ use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use crate::train::step::autograd_step::{ParamRefs, StepOutput};
 use crate::train::step::cpu_dense::Mlp;
 
-/// Dense layers at most.
+/// The largest number of Dense layers.
 const LAYERS: usize = 8;
-/// Weights at most: each block of samples reads them all, which must not take longer than libtorch's
-/// products.
+/// The largest number of weights: each block of samples reads them all, which must not take longer than
+/// libtorch's products.
 const MOST_WEIGHTS: usize = 512 << 10;
-/// Samples of a step at most: with more, libtorch's products keep the GPU busy.
+/// The largest number of samples in a step: with more, libtorch's products keep the GPU busy.
 const MOST_SAMPLES: usize = 512;
-/// Threads of a block: of `rows` in kernels.cu, and of `renew`.
+/// Threads of a block in kernels.cu: of `rows` and of `apply_gradients`.
 const THREADS: [usize; 2] = [1024, 256];
-/// Weights that a thread of `renew` takes.
+/// Weights that a thread of `apply_gradients` updates.
 const UNITS: usize = 4;
-/// Bytes of shared memory that a block has without asking for more.
+/// Bytes of shared memory that a block has without requesting more.
 const SHARED: usize = 48 << 10;
 
-/// The kernels for a network, and where they keep what they leave each other.
+/// The kernels for a network, and the tensors that they pass values in.
 pub struct CustomKernels {
     program: Program,
     rows: Kernel,
@@ -40,7 +40,7 @@ pub struct CustomKernels {
     shared: usize,
     layers: Vec<KernelLayer>,
     smoothing: f64,
-    /// What is left of the weights' average after a step, 1 - its decay.
+    /// The weight of the new parameters in their moving average, 1 - its decay.
     follow: f64,
 }
 
@@ -48,7 +48,7 @@ struct KernelLayer {
     inputs: usize,
     units: usize,
     activation: Activation,
-    /// The number of the Dropout before it among the network's, and its rate.
+    /// The index of the Dropout before it among the network's, and its rate.
     dropout: Option<(usize, f64)>,
     /// f32 [batch, inputs] and [batch, units].
     input: Tensor,
@@ -113,23 +113,23 @@ const NO_LAYER: LayerOf = LayerOf {
 };
 
 impl CustomKernels {
-    /// For steps of at most `batch` samples on the GPU of this number; none for what libtorch's operations
-    /// are better at, or needed for.
+    /// Returns the kernels for steps of at most `batch` samples on the GPU of this number; none for
+    /// networks and settings that libtorch's operations are faster for, or needed for.
     pub fn new(
         model: &Sequential,
         config: &FitConfig,
         batch: usize,
         device: usize,
     ) -> Result<Option<Self>, LibtorchError> {
-        let small = |stack: &Mlp| {
-            stack.units.len() <= LAYERS && stack.len() <= MOST_WEIGHTS && batch <= MOST_SAMPLES
+        let small = |mlp: &Mlp| {
+            mlp.units.len() <= LAYERS && mlp.len() <= MOST_WEIGHTS && batch <= MOST_SAMPLES
         };
         let asked = config.precision == Precision::F32 && config.clip_norm.is_none();
-        let Some(stack) = Mlp::of(model.spec()).filter(|stack| asked && small(stack)) else {
+        let Some(mlp) = Mlp::of(model.spec()).filter(|mlp| asked && small(mlp)) else {
             return Ok(None);
         };
         let samples = batch.div_ceil(capability(device)?.processors).next_power_of_two().min(4);
-        let Some(shared) = shared_bytes(&stack, samples) else { return Ok(None) };
+        let Some(shared) = shared_bytes(&mlp, samples) else { return Ok(None) };
         let macros = [("ROWS", samples), ("LAYERS", LAYERS)];
         let program = Program::compile(device, include_str!("kernels.cu"), &macros)?;
         let dropouts: Vec<usize> = (model.spec().layers.iter().enumerate())
@@ -138,15 +138,15 @@ impl CustomKernels {
         let options = (Kind::Float, Device::Cuda(device));
         let room = |values: usize| Tensor::f_empty([batch as i64, values as i64], options);
         let mut layers = Vec::new();
-        for (unit, dropout) in stack.units.iter().zip(stack.dropouts()) {
+        for (dense, dropout) in mlp.units.iter().zip(mlp.dropouts()) {
             let number = |layer| dropouts.iter().position(|&own| own == layer).unwrap_or(0);
             layers.push(KernelLayer {
-                inputs: unit.inputs,
-                units: unit.units,
-                activation: unit.activation,
+                inputs: dense.inputs,
+                units: dense.units,
+                activation: dense.activation,
                 dropout: dropout.map(|(layer, rate)| (number(layer), rate)),
-                input: room(unit.inputs)?,
-                gradient: room(unit.units)?,
+                input: room(dense.inputs)?,
+                gradient: room(dense.units)?,
             });
         }
         Ok(Some(Self {
@@ -161,12 +161,12 @@ impl CustomKernels {
         }))
     }
 
-    /// A step: forward, backward, optimiser, and the weights' average if there is one already. All tensors
-    /// are contiguous and on the GPU; they must stay until the step is done. `rates` are those of
-    /// [`rates`]. The losses found are those of the samples.
+    /// Takes a step: forward, backward, optimizer, and the moving average of the weights if it has
+    /// started. All tensors are contiguous and on the GPU, and must live until the step is done. `rates`
+    /// are those of [`rates`]. The losses returned are those of each sample.
     pub fn step(
         &self,
-        places: ParamRefs,
+        refs: ParamRefs,
         batch: &Batch,
         masks: &[Tensor],
         (optimizer, rates): (Optimizer, &Tensor),
@@ -174,17 +174,17 @@ impl CustomKernels {
         let samples = batch.labels.numel();
         let options = (Kind::Float, batch.images.device());
         let classes = self.layers.last().map_or(0, |layer| layer.units) as i64;
-        let found = StepOutput {
+        let output = StepOutput {
             logits: Tensor::f_empty([samples as i64, classes], options)?,
             loss: Tensor::f_empty([samples as i64], options)?,
         };
         let mut layers = [NO_LAYER; LAYERS];
         for (i, (own, layer)) in self.layers.iter().zip(&mut layers).enumerate() {
             let parameters = |at: usize| Parameters {
-                value: pointer(places.parameters.get(at)),
-                first: pointer(places.moments[0].get(at)),
-                second: pointer(places.moments[1].get(at)),
-                average: pointer(places.average.get(at)),
+                value: pointer(refs.parameters.get(at)),
+                first: pointer(refs.moments[0].get(at)),
+                second: pointer(refs.moments[1].get(at)),
+                average: pointer(refs.average.get(at)),
             };
             *layer = LayerOf {
                 weight: parameters(2 * i),
@@ -214,8 +214,8 @@ impl CustomKernels {
             layers,
             images: pointer(Some(&batch.images)),
             labels: batch.labels.data_ptr().cast::<i64>(),
-            logits: pointer(Some(&found.logits)),
-            losses: pointer(Some(&found.loss)),
+            logits: pointer(Some(&output.logits)),
+            losses: pointer(Some(&output.loss)),
             rates: pointer(Some(rates)),
             beta1: beta1 as f32,
             beta2: beta2 as f32,
@@ -240,12 +240,12 @@ impl CustomKernels {
                 &step,
             )?;
         }
-        Ok(found)
+        Ok(output)
     }
 }
 
-/// What the kernels are told of a step's rates: the learning rate, and for Adam that divided by
-/// 1 - beta1ᵗ, and √(1 - beta2ᵗ), in step t from 1.
+/// Returns a step's rates for the kernels: the learning rate, and for Adam that divided by 1 - beta1ᵗ,
+/// and √(1 - beta2ᵗ), in step t from 1.
 pub fn rates(optimizer: Optimizer, t: u64) -> [f32; 3] {
     let rate = optimizer.learning_rate();
     let (beta1, beta2) = match optimizer {
@@ -253,8 +253,8 @@ pub fn rates(optimizer: Optimizer, t: u64) -> [f32; 3] {
         | Optimizer::AdamW(AdamW { beta1, beta2, .. }) => (beta1, beta2),
         _ => return [rate as f32, 0.0, 0.0],
     };
-    let behind = |beta: f64| 1.0 - beta.powf(t as f64);
-    [rate as f32, (rate / behind(beta1)) as f32, behind(beta2).sqrt() as f32]
+    let correction = |beta: f64| 1.0 - beta.powf(t as f64);
+    [rate as f32, (rate / correction(beta1)) as f32, correction(beta2).sqrt() as f32]
 }
 
 fn pointer(tensor: Option<&Tensor>) -> *mut f32 {
@@ -272,12 +272,12 @@ fn code_of_activation(activation: Activation) -> i32 {
     }
 }
 
-/// Shared memory of a block of `rows`; none where it has not as much.
-fn shared_bytes(stack: &Mlp, samples: usize) -> Option<usize> {
+/// Returns the bytes of shared memory of a block of `rows`; none if a block does not have that much.
+fn shared_bytes(mlp: &Mlp, samples: usize) -> Option<usize> {
     let padded = |values: usize| (samples * values).next_multiple_of(4);
-    let each = stack.units.iter().map(|unit| padded(unit.inputs) + padded(unit.units));
-    // The parts of sums that the warps share: those of a warp's lanes, or one of each input.
-    let widest = stack.units[1..].iter().map(|unit| unit.inputs.max(THREADS[0])).max();
+    let each = mlp.units.iter().map(|dense| padded(dense.inputs) + padded(dense.units));
+    // The partial sums that warps share: those of a warp's lanes, or one for each input.
+    let widest = mlp.units[1..].iter().map(|dense| dense.inputs.max(THREADS[0])).max();
     let bytes = 4 * (each.sum::<usize>() + samples * widest.unwrap_or(0));
     (bytes <= SHARED).then_some(bytes)
 }
@@ -288,11 +288,11 @@ mod tests {
 
     #[test]
     fn the_structs_have_the_sizes_of_the_kernels() {
-        // As nvcc lays them out: 8 pointers, 3 pointers, 4 numbers; and 8 of these, 5 pointers, 9 numbers and
-        // what fills up to 8 bytes.
+        // nvcc's layout: 8 pointers, 3 pointers, 4 numbers; and 8 of these, 5 pointers, 9 numbers and
+        // padding up to 8 bytes.
         assert_eq!(size_of::<LayerOf>(), 104);
         assert_eq!(size_of::<StepOf>(), 8 * 104 + 40 + 40);
-        // What a kernel can be given.
+        // The size limit of kernel parameters.
         assert!(size_of::<StepOf>() <= 4096);
     }
 }

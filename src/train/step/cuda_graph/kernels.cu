@@ -1,13 +1,13 @@
 // A training step of a small stack of Dense layers as two kernels, which NVRTC compiles at run time.
 //
-// `rows`: a block for each ROWS samples takes them through the network and back, from their pixels to the
-// loss's gradient at each layer's outputs before the activation. The weights come from the L2 cache, which
-// holds them all; everything of the samples stays in shared memory.
-// `apply_gradients`: a thread for each UNITS weights of an input sums their gradient over the batch and takes the
-// optimiser's step.
+// `rows`: one block for each ROWS samples takes them through the network and back, from their pixels to
+// the gradient of the loss at each layer's outputs before the activation. The weights come from the L2
+// cache, which holds them all; all data of the samples stays in shared memory.
+// `apply_gradients`: one thread for each UNITS weights of an input sums their gradient over the batch and
+// takes the optimizer step.
 //
-// Sums are in a fixed order: the same numbers give the same numbers. ROWS and LAYERS, the most that there
-// are, come with the compiler's options. kernels.rs has the structs one to one.
+// Sums are in a fixed order: the same input gives the same result. ROWS and LAYERS, the largest number of
+// layers, are compiler options. custom_kernels.rs has the same structs, field by field.
 
 constexpr int WARP = 32;
 constexpr unsigned ALL = 0xffffffff;
@@ -16,17 +16,17 @@ constexpr int UNITS = 4;
 enum Activation { LINEAR, RELU, GELU, SILU, TANH, SIGMOID };
 enum Optimizer { ADAM, ADAMW, SGD, NESTEROV, RMSPROP };
 
-// Of the pointers, [units, inputs] and [units] are parameters', [batch, …] the samples'.
+// Pointers of shape [units, inputs] and [units] are the parameters', [batch, …] the samples'.
 struct Parameters {
   float *value, *first, *second, *average;
 };
 
 struct Layer {
   Parameters weight, bias;
-  float *input;      // [batch, inputs]: what the layer saw
-  float *gradient;   // [batch, units]: the loss's, before the activation
+  float *input;      // [batch, inputs]: the layer's input
+  float *gradient;   // [batch, units]: of the loss, before the activation
   const float *mask; // [batch, inputs] of the Dropout before the layer, or null
-  float kept;        // 1 / (1 - rate) of that
+  float kept;        // 1 / (1 - rate) of that Dropout
   int inputs, units, activation;
 };
 
@@ -56,7 +56,7 @@ __device__ float max_of_warp(float x) {
   return x;
 }
 
-// The activation of z, and its derivative there.
+// Returns the activation of z, and its derivative in `slope`.
 __device__ float activate(int activation, float z, float &slope) {
   switch (activation) {
   case RELU:
@@ -69,9 +69,9 @@ __device__ float activate(int activation, float z, float &slope) {
     return z * normal;
   }
   case SILU: {
-    const float share = 1.0f / (1.0f + expf(-z));
-    slope = share * (1.0f + z * (1.0f - share));
-    return z * share;
+    const float sigmoid = 1.0f / (1.0f + expf(-z));
+    slope = sigmoid * (1.0f + z * (1.0f - sigmoid));
+    return z * sigmoid;
   }
   case TANH: {
     const float y = tanhf(z);
@@ -89,8 +89,8 @@ __device__ float activate(int activation, float z, float &slope) {
   }
 }
 
-// Σ over a layer's inputs of the weights of COUNT units from `unit` on times each row's input. Lane
-// r * COUNT + u gets that of row r and the unit `unit` + u; a unit beyond the last is the last again.
+// Returns Σ over a layer's inputs of the weights of COUNT units from `unit` on times each row's input.
+// Lane r * COUNT + u gets that of row r and unit `unit` + u; a unit beyond the last one repeats the last.
 template <int COUNT>
 __device__ float products(const Layer &layer, int unit, const float *input, int lane) {
   float sums[COUNT][ROWS] = {};
@@ -133,7 +133,7 @@ __device__ float products(const Layer &layer, int unit, const float *input, int 
 
 extern "C" __global__ void __launch_bounds__(1024) rows(const __grid_constant__ Step step) {
   // For each layer its input [ROWS, inputs]; then for each the slopes of its outputs [ROWS, units], which
-  // become gradients; then the parts of sums that warps share.
+  // become gradients; then the partial sums that warps share.
   extern __shared__ __align__(16) float shared[];
   const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
   const int first = blockIdx.x * ROWS;
@@ -162,7 +162,7 @@ extern "C" __global__ void __launch_bounds__(1024) rows(const __grid_constant__ 
   for (int l = 0; l < step.count; l++) {
     const Layer &layer = step.layers[l];
     const bool last = l + 1 == step.count;
-    // So many that all warps have some.
+    // The number of units per warp, chosen so that all warps have some.
     const int count = layer.units > 2 * warps ? 4 : layer.units > warps ? 2 : 1;
     for (int unit = warp * count; unit < layer.units; unit += warps * count) {
       const float sum = count == 4   ? products<4>(layer, unit, input[l], lane)
@@ -179,9 +179,9 @@ extern "C" __global__ void __launch_bounds__(1024) rows(const __grid_constant__ 
           const Layer &next = step.layers[l + 1];
           float derivative, y = activate(layer.activation, z, derivative);
           if (next.mask != nullptr) {
-            const float share = next.mask[place] * next.kept;
-            y *= share;
-            derivative *= share;
+            const float factor = next.mask[place] * next.kept;
+            y *= factor;
+            derivative *= factor;
           }
           input[l + 1][here] = y;
           next.input[place] = y;
@@ -192,7 +192,7 @@ extern "C" __global__ void __launch_bounds__(1024) rows(const __grid_constant__ 
     __syncthreads();
   }
 
-  // The loss, and its gradient by the logits: a warp for each row.
+  // The loss, and its gradient with respect to the logits: one warp for each row.
   const Layer &top = step.layers[step.count - 1];
   float *logits = slope[step.count - 1];
   if (warp < ROWS && first + warp < step.batch) {
@@ -209,7 +209,7 @@ extern "C" __global__ void __launch_bounds__(1024) rows(const __grid_constant__ 
       sum += expf(z[c] - most);
     }
     sum = sum_of_warp(sum);
-    // From the largest logit: what is left of two large numbers' difference would be rounded.
+    // Relative to the largest logit: the difference of two large numbers would be rounded.
     const float spread = logf(sum), even = step.smoothing / classes;
     if (lane == 0) {
       step.losses[row] = spread + most - (1 - step.smoothing) * z[label] - even * all;
@@ -225,31 +225,31 @@ extern "C" __global__ void __launch_bounds__(1024) rows(const __grid_constant__ 
   __syncthreads();
 
   for (int l = step.count - 1; l > 0; l--) {
-    // The gradient by the layer's input, in tiles of as many inputs as a warp has lanes; some warps share a
-    // tile, each with its units.
+    // The gradient with respect to the layer's input, in tiles with one input per lane of a warp. Several
+    // warps share a tile, each with its slice of the units.
     const Layer &layer = step.layers[l];
-    const int tiles = (layer.inputs + WARP - 1) / WARP, shares = max(1, warps / tiles);
-    for (int work = warp; work < tiles * shares; work += warps) {
-      const int i = work % tiles * WARP + lane, share = work / tiles;
+    const int tiles = (layer.inputs + WARP - 1) / WARP, slices = max(1, warps / tiles);
+    for (int work = warp; work < tiles * slices; work += warps) {
+      const int i = work % tiles * WARP + lane, slice = work / tiles;
       float sums[ROWS] = {};
       if (i < layer.inputs) {
 #pragma unroll 8
-        for (int unit = share; unit < layer.units; unit += shares) {
+        for (int unit = slice; unit < layer.units; unit += slices) {
           const float w = layer.weight.value[unit * layer.inputs + i];
           for (int r = 0; r < ROWS; r++) {
             sums[r] += w * slope[l][r * layer.units + unit];
           }
         }
         for (int r = 0; r < ROWS; r++) {
-          parts[(share * ROWS + r) * layer.inputs + i] = sums[r];
+          parts[(slice * ROWS + r) * layer.inputs + i] = sums[r];
         }
       }
     }
     __syncthreads();
     for (int i = threadIdx.x; i < ROWS * layer.inputs; i += blockDim.x) {
       float sum = 0;
-      for (int share = 0; share < shares; share++) {
-        sum += parts[share * ROWS * layer.inputs + i];
+      for (int slice = 0; slice < slices; slice++) {
+        sum += parts[slice * ROWS * layer.inputs + i];
       }
       const float g = sum * slope[l - 1][i];
       slope[l - 1][i] = g;
@@ -261,12 +261,13 @@ extern "C" __global__ void __launch_bounds__(1024) rows(const __grid_constant__ 
   }
 }
 
-// The learning rate, and for Adam's step t that divided by 1 - beta1^t, and the root of 1 - beta2^t.
+// The learning rate, and for Adam's step t that divided by 1 - beta1^t, and the square root of 1 -
+// beta2^t.
 struct Rates {
   float rate, adam, root;
 };
 
-// A weight and what is remembered of it.
+// A weight and its optimizer state and moving average.
 struct Weight {
   float value, first, second, average;
 };
@@ -289,7 +290,7 @@ __device__ void store(const Parameters &p, int at, const Weight &weight) {
   }
 }
 
-// The weight behind a step with the gradient g.
+// Updates a weight with the gradient g.
 __device__ void update(const Step &step, const Rates &rates, Weight &weight, float g) {
   const float beta1 = step.beta1, beta2 = step.beta2;
   switch (step.optimizer) {
@@ -333,7 +334,7 @@ extern "C" __global__ void __launch_bounds__(256) apply_gradients(const __grid_c
   const float *input = l == 0 && layer.mask == nullptr ? step.images : layer.input;
   const Parameters &parameters = bias ? layer.bias : layer.weight;
   const int width = bias ? 1 : layer.inputs, at = unit * width + (bias ? 0 : i);
-  // All at once, and before the sums: what is loaded one by one is waited for one by one.
+  // All loads come at once, before the sums: loads one by one are waited for one by one.
   Weight weights[UNITS];
   for (int u = 0; u < UNITS; u++) {
     weights[u] = load(parameters, at + (unit + u < layer.units ? u * width : 0));
@@ -350,7 +351,7 @@ extern "C" __global__ void __launch_bounds__(256) apply_gradients(const __grid_c
       sums[3] += g.w * x;
     }
   } else {
-    // Beyond the last unit it is the last again: a load that depends on a condition is waited for.
+    // A unit beyond the last one repeats the last: a load that depends on a condition is waited for.
 #pragma unroll 8
     for (int b = 0; b < step.batch; b++) {
       const float x = bias ? 1.0f : input[b * layer.inputs + i];

@@ -1,4 +1,4 @@
-//! Steps with the places that they read, as they are recorded.
+//! Steps with the tensors that they read, as they are recorded.
 
 use tch::{Device, Kind, Tensor};
 
@@ -12,28 +12,29 @@ use crate::train::step::StepContext;
 use crate::train::step::autograd_step::{AutogradStep, StepOutput};
 use crate::train::step::metric_sums::MetricSums;
 
-/// A number of steps with the places that they read.
+/// A number of steps with the tensors that they read.
 pub struct Recording {
     samples: Samples,
-    /// For each step those of the Dropout layers.
+    /// For each step, the masks of the Dropout layers.
     masks: Vec<Vec<Tensor>>,
-    /// f32 [steps, 3]: the learning rates as [`custom_kernels::rates`] has them, and what is in there.
+    /// f32 [steps, 3]: the learning rates as returned by [`custom_kernels::rates`].
     rates: Tensor,
+    /// The values that `rates` holds now.
     known_rates: Vec<f32>,
-    /// Nothing where steps are done one by one. What it works on is its own.
+    /// None where steps run one by one. The graph owns the tensors that it works on.
     pub graph: Option<(Vec<StepOutput>, Graph)>,
 }
 
-/// What a group's steps learn from.
+/// The training samples of a group's steps.
 pub enum Samples {
-    /// Their numbers, i64 [steps · batch], where the samples are as they are.
+    /// Their indices, i64 [steps · batch], if the samples are not augmented.
     Chosen(Tensor),
-    /// f32 [steps · batch, height, width] and i64 [steps · batch]
+    /// Finished batches: f32 [steps · batch, height, width] and i64 [steps · batch].
     Made(Batch),
 }
 
 impl Recording {
-    /// Places for so many steps of `batch` samples.
+    /// Returns the input tensors of `steps` steps of `batch` samples.
     pub fn new(
         model: &Sequential,
         samples: Samples,
@@ -47,8 +48,8 @@ impl Recording {
         Ok(Self { samples, masks, rates, known_rates: Vec::new(), graph: None })
     }
 
-    /// Brings what the steps read to its places: those from the place `start` in the order on. Nothing
-    /// here waits for the device.
+    /// Copies the input of the steps to their tensors: the samples from position `start` in the order on.
+    /// Nothing here waits for the device.
     pub fn fill(
         &mut self,
         model: &Sequential,
@@ -91,13 +92,13 @@ impl Recording {
         Ok(())
     }
 
-    /// The steps on what is in the places, done or recorded, and added to the totals.
+    /// Runs or records the steps on the filled tensors, and adds them to the metric sums.
     pub fn run(
         &self,
         epoch: &ResidentEpoch,
-        learner: &mut AutogradStep,
+        autograd_step: &mut AutogradStep,
         custom: Option<&CustomKernels>,
-        totals: &mut MetricSums,
+        metric_sums: &mut MetricSums,
         contexts: &[StepContext],
     ) -> Result<Vec<StepOutput>, ModelError> {
         let gathered;
@@ -110,18 +111,18 @@ impl Recording {
         };
         let steps = (0..)
             .zip(contexts)
-            .map(|(i, context)| self.step(samples, i, learner, custom, *context));
+            .map(|(i, context)| self.step(samples, i, autograd_step, custom, *context));
         let found = steps.collect::<Result<Vec<_>, _>>()?;
-        totals.add(&samples.labels, &found)?;
+        metric_sums.add(&samples.labels, &found)?;
         Ok(found)
     }
 
-    /// One of them.
+    /// Runs one of the steps.
     fn step(
         &self,
         samples: &Batch,
         number: usize,
-        learner: &mut AutogradStep,
+        autograd_step: &mut AutogradStep,
         custom: Option<&CustomKernels>,
         context: StepContext,
     ) -> Result<StepOutput, ModelError> {
@@ -134,18 +135,18 @@ impl Recording {
         let rates = self.rates.f_select(0, number as i64).map_err(LibtorchError::from)?;
         if let Some(custom) = custom {
             return Ok(custom.step(
-                learner.param_refs(),
+                autograd_step.param_refs(),
                 &batch,
                 masks,
                 (context.optimizer, &rates),
             )?);
         }
         let rate = rates.f_select(0, 0).map_err(LibtorchError::from)?;
-        let rate = match learner.model.device() {
-            // libtorch would read it back.
+        let rate = match autograd_step.model.device() {
+            // libtorch would read a tensor back.
             Device::Cpu => Rate::Number(context.optimizer.learning_rate()),
             _ => Rate::Tensor(&rate),
         };
-        learner.train_step(&batch, masks, (context.optimizer, rate), context.number)
+        autograd_step.train_step(&batch, masks, (context.optimizer, rate), context.number)
     }
 }

@@ -1,5 +1,5 @@
-//! candle's own way: Linear layers, AdamW without decay, backward_step, index_select for batches. Prints
-//! the samples per second of each epoch.
+//! Training with idiomatic candle: Linear layers, AdamW without weight decay, backward_step, index_select for
+//! batches. Prints the samples per second of each epoch.
 
 use std::time::Instant;
 

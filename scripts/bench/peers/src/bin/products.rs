@@ -1,5 +1,5 @@
-//! The matrix products of a step alone, as libtorch's own `mm_out` does them with all its threads into
-//! tensors that are there already: the limit for whoever computes by libtorch. Prints samples per second.
+//! Only the matrix products of a step, computed by libtorch's `mm_out` with all its threads into preallocated
+//! tensors: an upper limit for programs that compute with libtorch. Prints samples per second.
 
 use std::time::Instant;
 

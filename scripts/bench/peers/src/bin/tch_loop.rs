@@ -1,4 +1,4 @@
-//! The loop that tch's examples show: nn::Sequential, nn::Adam, index_select, backward_step. Prints the
+//! The training loop of tch's examples: nn::Sequential, nn::Adam, index_select, backward_step. Prints the
 //! samples per second of each epoch.
 
 use std::time::Instant;
