@@ -60,6 +60,7 @@ pub mod files;
 pub mod group;
 pub mod import;
 pub mod libtorch;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod run;
 #[cfg(feature = "serve")]

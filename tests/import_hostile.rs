@@ -302,7 +302,7 @@ fn hostile(marker: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
             [&b"\x08\x08\x3a\xc0\xcf\x24"[..], &b"\x2a\x00".repeat(300_000)].concat(),
             "asks for more than",
         ),
-        ("nothing", Vec::new(), "not a file of weights"),
+        ("nothing", Vec::new(), "is empty"),
         ("a page", b"<!DOCTYPE html><html></html>".to_vec(), "not a file of weights"),
     ]
 }

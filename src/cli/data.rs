@@ -90,8 +90,8 @@ struct PackArgs {
     seed: u64,
     /// How pictures become images, which train, predict and serve follow later: raw (of --size, taken
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
-    /// picture in gray, scaled to --size) [default: digit if four of five pictures show a single sign, else
-    /// resize]
+    /// picture in gray, scaled to --size) [default: raw if all pictures have this size, digit if nearly all show a
+    /// single sign, else resize]
     #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
     prepare: Option<Kind>,
     /// The same as --prepare raw
@@ -199,22 +199,16 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
                     evaluated";
         return Err(Usage(rule.to_owned()).into());
     }
-    let preparation = match chosen {
-        Some(preparation) => preparation,
-        None => data::pack::suggest(&args.pictures, args.size.0)?,
-    };
-    if chosen.is_none() {
-        output::print_status(pack_note(preparation));
-    }
     let config = PackConfig {
         shape: args.size.0,
         test_share: args.test_share,
         seed: args.seed,
-        preparation,
+        preparation: chosen.unwrap_or_default(),
         skip: args.skip_bad,
     };
-    let packed = progress::with_bar("pictures", |update| {
-        data::pack::from_pictures(&args.pictures, &config, update)
+    let packed = progress::with_bar("pictures", |update| match chosen {
+        Some(_) => data::pack::from_pictures(&args.pictures, &config, update),
+        None => data::pack::from_pictures_suggested(&args.pictures, &config, update),
     });
     let packed = packed.map_err(|error| match error {
         data::DataError::Image { .. } => {
@@ -222,6 +216,9 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
         }
         error => error.into(),
     })?;
+    if chosen.is_none() {
+        output::print_status(pack_note(packed.train.preparation()));
+    }
     for (_, why) in &packed.skipped {
         output::print_status(format_args!("left out: {why}"));
     }

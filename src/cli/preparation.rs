@@ -61,8 +61,9 @@ impl PrepareOptions {
 pub fn pack_note(preparation: Preparation) -> String {
     let (done, others) = described(preparation);
     let why = match preparation {
-        Preparation::Resize => ", because many of them show no single sign",
-        _ => "",
+        Preparation::Raw => ", because they have the size of the images already",
+        Preparation::Digit => "",
+        Preparation::Resize => ", which suits pictures of all kinds",
     };
     format!("note: pictures are {done}{why} (--prepare {others} changes that)")
 }

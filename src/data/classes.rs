@@ -117,12 +117,13 @@ pub(super) fn escaped(name: &str) -> String {
 }
 
 /// Checks names that come from elsewhere, such as a run's records, by the rules of `classes.txt`: 2
-/// to 256 different ones of 1 to 100 characters, none of them a control character.
+/// to 256 different ones of 1 to 100 characters, none of them a control character. Names that differ only in white
+/// space or in their form in Unicode are not different.
 ///
 /// # Errors
 /// The first name that breaks a rule, by its number from 1, or the number of names.
 pub fn check_class_names(names: &[String]) -> Result<(), DatasetProblem> {
-    check(names, "name").map_err(DatasetProblem::ClassNames)
+    check(names, "name").and_then(|()| distinct(names)).map_err(DatasetProblem::ClassNames)
 }
 
 /// Returns the first violation of the rules, with its `place` counted from 1.
@@ -187,6 +188,11 @@ mod tests {
         ] {
             let error = check(names).unwrap_err();
             assert!(error.contains(&format!("found {found}: ")), "{error}");
+        }
+        let differ = "differ in nothing but spaces or the form of their letters";
+        for names in [["a", "a "], ["a", " a"], ["t shirt", "tshirt"], ["\u{e9}", "e\u{301}"]] {
+            let error = check(&names).unwrap_err();
+            assert!(error.contains(differ), "{error}");
         }
         let many: Vec<String> = (0..257).map(|i| i.to_string()).collect();
         assert!(check_class_names(&many).unwrap_err().to_string().contains("found 257 names"));

@@ -4,23 +4,37 @@
 //! A file grows under its name with `.part` appended. If a mirror fails in any way, the next one
 //! is tried; only a failure of this machine (a full disk) ends it at once.
 
+#[cfg(not(feature = "download"))]
+mod disabled;
+#[cfg(feature = "download")]
 mod forward;
+#[cfg(feature = "download")]
 mod http;
+#[cfg(feature = "download")]
 mod mirror;
+#[cfg(feature = "download")]
 mod no_proxy;
+mod problem;
+#[cfg(feature = "download")]
 mod proxy;
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-pub use mirror::MirrorProblem;
+pub use problem::MirrorProblem;
 
 use super::catalog::RemoteFile;
 use super::digest::sha256;
 use super::error::DataError;
 use super::idx::Members;
-use mirror::Stop;
+#[cfg(not(feature = "download"))]
+use disabled::fetch;
+#[cfg(feature = "download")]
+use http::reach as ask;
+#[cfg(feature = "download")]
+use mirror::fetch;
+use problem::Stop;
 
 /// The progress of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +79,7 @@ pub fn fetch_file(
     let mut attempts = Vec::new();
     for mirror in mirrors {
         let url = format!("{mirror}{}", file.name);
-        match mirror::fetch(file, &url, &part, progress) {
+        match fetch(file, &url, &part, progress) {
             Ok(()) => {
                 settle(&part, &path, folder)?;
                 return Ok(path);
@@ -86,8 +100,9 @@ pub fn fetch_file(
 ///
 /// # Errors
 /// An invalid proxy setting; inside, why there was no file.
+#[cfg(feature = "download")]
 pub(super) fn reach(url: &str) -> Result<Result<Option<String>, MirrorProblem>, DataError> {
-    match http::way_to(url).and_then(|proxy| http::get(url, 0).map(|_| proxy)) {
+    match ask(url) {
         Ok(proxy) => Ok(Ok(proxy)),
         Err(Stop::Mirror(problem)) => Ok(Err(problem)),
         Err(Stop::Here(error)) => Err(error),

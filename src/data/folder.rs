@@ -8,7 +8,7 @@ use super::dataset::{Dataset, first_outside};
 use super::error::{DataError, FolderProblem};
 use super::find::{self, Files, Role};
 use super::idx::{self, Digests, Images};
-use super::numbering::{self, Labels, Numbering};
+use super::numbering::{self, Labels, Numbering, PartLabels};
 use super::{IdxProblem, Preparation, classes, preparation};
 
 /// The contents of a folder.
@@ -61,13 +61,13 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
     }
     let files = [train.files.clone(), test.files.clone()].concat();
     let known = recognize(&files);
-    let labels = Labels::of(train.labels.iter().chain(&test.labels));
+    let labels = PartLabels { train: Labels::of(&train.labels), test: Labels::of(&test.labels) };
     let numbering = numbering::number(&labels, given, known.or(expected));
     if let [only] = &numbering.names[..] {
         let problem = FolderProblem::OneClass(only.clone());
         return Err(DataError::folder(&train.files[1].0, problem));
     }
-    let notes = moved(folder, &dir).into_iter().chain(numbering.note.clone()).collect();
+    let notes = moved(folder, &dir).into_iter().chain(numbering.notes.clone()).collect();
     let preparation = preparation_of(described, known.or(expected));
     let of =
         |part: Part| Ok::<_, DataError>(part.dataset(&numbering)?.with_preparation(preparation));
@@ -81,15 +81,15 @@ pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
     let Files { dir, paths } = find::files(folder, &Role::TEST)?;
     let given = classes::read(&dir)?;
     let test = read(&paths[0], &paths[1])?;
-    let mut labels = Labels::of(&test.labels);
+    let mut labels = PartLabels { train: Labels::of(&[]), test: Labels::of(&test.labels) };
     if let Some(path) = Role::TrainLabels.find(&dir).ok().flatten() {
-        labels = labels.with(&Labels::of(&idx::read_labels(&path)?.values));
+        labels.train = Labels::of(&idx::read_labels(&path)?.values);
     }
     let files = test.files.to_vec();
     let known = recognize_test(&files);
     let mut numbering = numbering::number(&labels, given, known);
     pad(&mut numbering.names);
-    let notes = moved(folder, &dir).into_iter().collect();
+    let notes = moved(folder, &dir).into_iter().chain(numbering.notes.clone()).collect();
     let preparation = preparation_of(preparation::read(&dir)?, known);
     let test = test.dataset(&numbering)?.with_preparation(preparation);
     Ok(TestFolder { dir, test, files, known, notes })

@@ -29,6 +29,7 @@ mod dataset;
 pub(crate) mod digest;
 mod digits;
 pub mod download;
+#[cfg(feature = "download")]
 mod dry_run;
 mod error;
 mod find;
@@ -56,6 +57,7 @@ pub use classes::{check_class_names, parse_class_names};
 pub use dataset::Dataset;
 pub use digest::Sha256Hex;
 pub use download::Progress;
+#[cfg(feature = "download")]
 pub use dry_run::{DryRun, Found, dry_run};
 pub use error::{DataError, DatasetProblem, FolderProblem};
 pub use idx::IdxProblem;

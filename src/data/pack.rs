@@ -1,5 +1,6 @@
 //! Folders of pictures made into data sets: one folder per class, PNG and JPEG files of any size.
 
+mod classes;
 mod layout;
 mod suggest;
 mod walk;
@@ -11,9 +12,10 @@ use std::thread;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::{Preparation, images};
-use layout::{Classes, Layout};
-pub use suggest::suggest;
-use walk::{LeftOut, Picture};
+use classes::Classes;
+use layout::Layout;
+pub use suggest::{from_pictures_suggested, suggest};
+use walk::{Picture, Walk};
 
 /// How pictures are converted to images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,9 +73,15 @@ pub enum PackProblem {
          train/cats/1.png and test/cats/2.png), found {0}"
     )]
     Classes(String),
+    /// Folders whose names are not those of classes.
+    #[error(
+        "the folders are named like the classes: 2 to 256 different names, each of 1 to 100 characters and none \
+         of them a control character, found {0}: rename the folders"
+    )]
+    Names(String),
     /// A class without pictures.
     #[error(
-        "each class needs at least {needed} usable .png, .jpg or .jpeg files, found {found}{}",
+        "each class needs at least {needed} usable .png, .jpg, .jpeg, .jpe or .jfif files, found {found}{}",
         left_out.iter().map(|note| format!("; {note}")).collect::<String>()
     )]
     TooFew {
@@ -84,9 +92,25 @@ pub enum PackProblem {
         /// The files that were not recognized as pictures, in sentences.
         left_out: Vec<String>,
     },
-    /// Training and test folders with different classes.
-    #[error("train and test must have the same classes, found {0} in only one of them")]
-    Differ(String),
+    /// Parts with different classes.
+    #[error(
+        "each part of a data set must have the same classes, found no {lacks} here, but in {other}: add \
+         what is missing, or remove it there",
+        other = .other.display()
+    )]
+    Differ {
+        /// The names of the classes that the folder lacks.
+        lacks: String,
+        /// The folder of the part that has them.
+        other: PathBuf,
+    },
+    /// Two classes, or one class in two parts, that are the same folder.
+    #[error(
+        "each class of each part needs its own folder, found the same folder in {other} through a link: remove one \
+         of the two",
+        other = .0.display()
+    )]
+    SameFolder(PathBuf),
     /// A test or validation folder without a training folder.
     #[error(
         "a folder with parts needs a training folder, called train or training, found only {0}: add it, or give \
@@ -110,7 +134,8 @@ pub enum PackProblem {
 }
 
 /// Reads `folder`, which has a folder of pictures for each class, at any depth; or folders for training, testing
-/// and validation, which have those. Classes are sorted by name, numbers by value.
+/// and validation, which have those. Classes are sorted by name, numbers by value, and matched by name between the
+/// parts.
 /// `progress` is called with the number of pictures that are done and the total, from this thread.
 ///
 /// # Errors
@@ -120,32 +145,39 @@ pub fn from_pictures(
     config: &PackConfig,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed, DataError> {
-    let Layout { train, test, mut notes, beside } = layout::find(folder)?;
-    let [first, ..] = &train[..] else {
-        return Err(problem(folder, PackProblem::Classes("no folder".to_owned())));
-    };
-    let names = first.names();
-    train.iter().chain(&test).try_for_each(|part| same_classes(folder, &names, part))?;
-    let mut left_out = LeftOut::default();
-    left_out.add_beside(beside);
+    pack(folder, config, &|_| config.skip, progress)
+}
+
+/// Decides whether a picture that cannot be used is skipped.
+type Skips<'a> = &'a (dyn Fn(&DataError) -> bool + Sync);
+
+fn pack(
+    folder: &Path,
+    config: &PackConfig,
+    skips: Skips<'_>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Packed, DataError> {
+    let layout = layout::find(folder)?;
+    let mut walk = Walk::new(&layout)?;
+    let pictures = [walk.pictures(&layout.train)?, walk.pictures(layout.test.as_slice())?];
+    let Layout { train, test, mut notes, beside, .. } = layout;
+    walk.add_beside(beside);
+    let left_out = walk.left_out;
+    let names = train.first().map(Classes::names).unwrap_or_default();
     let mut skipped = Vec::new();
-    let mut read = |parts: &[Classes], needed| {
-        let mut pictures = Vec::new();
-        for part in parts {
-            pictures.extend(walk::pictures(part, &mut left_out)?);
-        }
-        let (dataset, bad) = load(&pictures, &names, config, progress)?;
+    let mut read = |parts: &[Classes], pictures: &[Picture], needed| {
+        let (dataset, bad) = load(pictures, &names, config, skips, progress)?;
         skipped.extend(bad);
         let counts = dataset.as_ref().map(Dataset::class_counts).unwrap_or_default();
-        let left_out = || left_out.notes();
-        check_counts(parts, &counts, needed, &left_out)?;
-        let none = || PackProblem::TooFew { needed, found: 0, left_out: left_out() };
+        check_counts(parts, &counts, needed, &left_out.notes())?;
+        let none = || PackProblem::TooFew { needed, found: 0, left_out: left_out.notes() };
         dataset.ok_or_else(|| problem(folder, none()))
     };
+    let [train_pictures, test_pictures] = pictures;
     let (train, test) = match test {
-        Some(test) => (read(&train, 1)?, read(&[test], 1)?),
+        Some(test) => (read(&train, &train_pictures, 1)?, read(&[test], &test_pictures, 1)?),
         // One to train on and one to test on.
-        None => read(&train, 2)?.split(config.test_share, config.seed)?,
+        None => read(&train, &train_pictures, 2)?.split(config.test_share, config.seed)?,
     };
     notes.extend(left_out.notes());
     Ok(Packed { train, test, skipped, others: left_out.others, notes })
@@ -155,27 +187,17 @@ fn problem(path: &Path, problem: PackProblem) -> DataError {
     DataError::Pack { path: path.to_owned(), problem }
 }
 
-fn same_classes(folder: &Path, names: &[String], part: &Classes) -> Result<(), DataError> {
-    let found = part.names();
-    let missing = |a: &[String], b: &[String]| a.iter().find(|name| !b.contains(name)).cloned();
-    match missing(names, &found).or_else(|| missing(&found, names)) {
-        None => Ok(()),
-        Some(name) => Err(problem(folder, PackProblem::Differ(format!("{name:?}")))),
-    }
-}
-
 /// Checks that each class has enough pictures; the error names its folder.
 fn check_counts(
     parts: &[Classes],
     counts: &[usize],
     needed: usize,
-    left_out: &dyn Fn() -> Vec<String>,
+    left_out: &[String],
 ) -> Result<(), DataError> {
-    let classes = parts.first().map(|part| &part.classes[..]).unwrap_or_default();
-    for (i, class) in classes.iter().enumerate() {
-        let found = counts.get(i).copied().unwrap_or_default();
+    for class in parts.first().map(|part| &part.classes[..]).unwrap_or_default() {
+        let found = counts.get(usize::from(class.label)).copied().unwrap_or_default();
         if found < needed {
-            let too_few = PackProblem::TooFew { needed, found, left_out: left_out() };
+            let too_few = PackProblem::TooFew { needed, found, left_out: left_out.to_vec() };
             return Err(problem(&class.path, too_few));
         }
     }
@@ -188,6 +210,7 @@ fn load(
     pictures: &[Picture],
     names: &[String],
     config: &PackConfig,
+    skips: Skips<'_>,
     told: &mut dyn FnMut(usize, usize),
 ) -> Result<(Option<Dataset>, Vec<(PathBuf, String)>), DataError> {
     let next = AtomicUsize::new(0);
@@ -197,8 +220,8 @@ fn load(
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(picture) = pictures.get(i) else { return done };
             let read = images::read_picture(&picture.path, config.shape, config.preparation);
-            // Without skipping the first invalid one ends the loop.
-            if read.is_err() && !config.skip {
+            // The first one that is not skipped ends the loop.
+            if read.as_ref().is_err_and(|error| !skips(error)) {
                 next.store(pictures.len(), Ordering::Relaxed);
             }
             done.push((i, read));
@@ -228,7 +251,7 @@ fn load(
                 pixels.extend(image);
                 labels.push(pictures[i].class);
             }
-            Err(error) if config.skip => {
+            Err(error) if skips(&error) => {
                 skipped.push((pictures[i].path.clone(), error.to_string()));
             }
             Err(error) => return Err(error),

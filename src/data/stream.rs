@@ -38,7 +38,7 @@ use super::dataset::Dataset;
 use super::digest::Sha256Hex;
 use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
-use super::numbering::{self, Labels, Numbering};
+use super::numbering::{self, Labels, Numbering, PartLabels};
 use super::resolve::{file_name, own_name};
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
 use super::{Locations, Preparation, classes, folder, idx, preparation};
@@ -135,15 +135,15 @@ pub fn stream_test(
     let dir = names::holder(named, &[Part::Test])?;
     let given = classes::read(&dir)?;
     let test = shards::open(&Part::Test.find(&dir)?)?;
-    let mut labels = Labels::of(&test.labels);
+    let mut labels = PartLabels { train: Labels::of(&[]), test: Labels::of(&test.labels) };
     for pair in Part::Train.find(&dir).unwrap_or_default() {
-        labels = labels.with(&Labels::of(&idx::read_labels(&pair.labels)?.values));
+        labels.train = labels.train.with(&Labels::of(&idx::read_labels(&pair.labels)?.values));
     }
     let known = folder::recognize_test(&digests(&test.files));
     let mut numbering = numbering::number(&labels, given, known);
     folder::pad(&mut numbering.names);
     let source = source(named, &dir, known, test.files.clone());
-    let notes = folder::moved(named, &dir).into_iter().collect();
+    let notes = folder::moved(named, &dir).into_iter().chain(numbering.notes.clone()).collect();
     let preparation = folder::preparation_of(preparation::read(&dir)?, known);
     let test = dataset(test, memory, &numbering, preparation)?;
     Ok(LoadedTest { test, source, notes })
@@ -165,14 +165,14 @@ fn from_dir(
     }
     let files = [&train.files[..], &test.files].concat();
     let known = folder::recognize(&digests(&files));
-    let labels = Labels::of(train.labels.iter().chain(&test.labels));
+    let labels = PartLabels { train: Labels::of(&train.labels), test: Labels::of(&test.labels) };
     let numbering = numbering::number(&labels, given, known.or(expected));
     if let [only] = &numbering.names[..] {
         let problem = FolderProblem::OneClass(only.clone());
         return Err(DataError::folder(&train.labels_files[0].0, problem));
     }
     let source = source(named, dir, known, files);
-    let notes = folder::moved(named, dir).into_iter().chain(numbering.note.clone()).collect();
+    let notes = folder::moved(named, dir).into_iter().chain(numbering.notes.clone()).collect();
     let preparation = folder::preparation_of(described, known.or(expected));
     let of = |part| dataset(part, memory, &numbering, preparation);
     let (train, test) = (of(train)?, of(test)?);

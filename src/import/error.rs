@@ -39,6 +39,9 @@ pub enum Problem {
          torch.save, TorchScript, .npz, .weights.h5 or .keras"
     )]
     Unknown,
+    /// A file of 0 bytes.
+    #[error("this file is empty, it has 0 bytes: save the weights again, or fetch them again")]
+    Empty,
     /// PyTorch's format before 1.6, or any other bare pickle.
     #[error(
         "this is a bare pickle, as torch.save wrote it before PyTorch 1.6, and seqfit reads none: save it \
@@ -171,8 +174,8 @@ pub enum Problem {
     Neighbors(String),
     /// A first matrix that may be that of an embedding.
     #[error(
-        "{0} is square and has no bias: it may be an embedding's, and the file does not say: give the whole \
-         network with --network"
+        "the first layer's {0} has no bias: it may be the table of an embedding, and the file does not say: give \
+         the whole network with --network"
     )]
     Embedding(String),
     /// The tensors do not match the network.

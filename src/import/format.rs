@@ -47,6 +47,7 @@ impl Format {
             bytes if bytes.get(257..262) == Some(b"ustar") => Err(Problem::Packed("tar")),
             // Field 1 of a model, a number: the version of ONNX's format.
             [0x08, 1..=127, ..] => Ok(Self::Onnx),
+            [] => Err(Problem::Empty),
             _ => Err(Problem::Unknown),
         }
     }
@@ -85,5 +86,16 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_no_bytes_is_called_empty() {
+        assert!(matches!(Format::of(b""), Err(Problem::Empty)));
+        assert!(matches!(Format::of(b"\n"), Err(Problem::Unknown)));
     }
 }

@@ -137,6 +137,16 @@ fn is_embedding(owner: &str) -> bool {
     last.contains("embed") || last == "emb" || last == "wte" || last == "wpe"
 }
 
+/// Returns whether a matrix without biases may be an embedding's by its name. Keras names the matrices of its Dense
+/// layers "kernel", and the layers themselves "dense", unless they are attributes of a custom model.
+pub(super) fn may_be_embedding(name: &str) -> bool {
+    let name = name.strip_suffix(":0").unwrap_or(name);
+    let is_kernel = name.rsplit(['.', '/']).next() == Some("kernel");
+    let owner = name.strip_suffix("/vars/0").and_then(|owner| owner.rsplit('/').next());
+    let is_dense = owner.is_some_and(|owner| owner == "dense" || owner.starts_with("dense_"));
+    !(is_kernel || is_dense)
+}
+
 /// Returns whether a layer is named like another kind, whose tensors look like those of a Dense.
 pub(super) fn is_other(owner: &str) -> bool {
     let last = owner.rsplit(['.', '/']).next().unwrap_or(owner);

@@ -102,10 +102,11 @@ impl Imported {
 /// Checks that nothing in the file contradicts a network of Dense layers with one activation between
 /// them.
 fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
-    let Some(owners) = &dense.owners else { return Ok(()) };
-    numbering::check(owners, activation)?;
+    if let Some(owners) = &dense.owners {
+        numbering::check(owners, activation)?;
+    }
     match &dense.layers[..] {
-        [first, _, ..] if first.bias.is_none() && first.sizes()[0] == first.sizes()[1] => {
+        [first, _, ..] if first.bias.is_none() && names::may_be_embedding(&first.weight.name) => {
             Err(Problem::Embedding(names::described(&[first.weight], &[]).concat()))
         }
         _ => Ok(()),

@@ -15,6 +15,7 @@ pub use layer::{Activation, Dense, Dropout, Flatten, Layer};
 pub use sequential::{Builder, Mode, ModelError, Sequential};
 pub use spec::{Spec, SpecError, TorchModule};
 pub use summary::Summary;
+#[cfg(feature = "report")]
 pub(crate) use summary::grouped;
 pub use weights::WeightsError;
 pub(crate) use weights::check_like;

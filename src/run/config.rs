@@ -1,6 +1,8 @@
 //! `config.toml`: everything needed to repeat a run.
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::error::RunError;
 use super::origin::Origin;
@@ -167,7 +169,9 @@ impl RunConfig {
     /// Returns the current time in the format of the config.
     pub fn timestamp() -> String {
         // To the second: a finer resolution would be noise.
-        jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        let now = OffsetDateTime::now_utc().truncate_to_second();
+        // RFC 3339 fails only for years after 9999.
+        now.format(&Rfc3339).unwrap_or_default()
     }
 
     /// Creates a config for a run that starts now, in this process.

@@ -198,6 +198,7 @@ impl Run {
     ///
     /// # Errors
     /// A folder that cannot be created, or a file that cannot be written.
+    #[cfg(feature = "report")]
     pub(crate) fn write_view(&self, file: &Path, bytes: &[u8]) -> Result<PathBuf, RunError> {
         let path = self.path.join(file);
         if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
@@ -305,6 +306,7 @@ impl Run {
     }
 
     /// Returns the config in the format of `config.toml`.
+    #[cfg(feature = "report")]
     pub(crate) fn config_text(&self) -> String {
         self.config.to_toml().unwrap_or_default()
     }

@@ -48,7 +48,8 @@ fn labels_starting_at_1_give_no_empty_class() {
     let test = data::resolve_test(&request, &nowhere(), &mut |_| {}).unwrap();
     assert_eq!((test.test.label(0), &test.test.classes()[1]), (1, &"b".to_owned()));
     let memory = StreamMemory::default();
-    assert_eq!(data::stream_test(&request, &nowhere(), memory).unwrap().test.label(0), 1);
+    let streamed = data::stream_test(&request, &nowhere(), memory).unwrap();
+    assert_eq!((streamed.test.label(0), streamed.notes), (1, test.notes));
     // A missing name is still an error.
     fs::write(folder.path().join("classes.txt"), "a\nb\n").unwrap();
     let error = data::load_dir(folder.path()).unwrap_err().to_string();
@@ -62,6 +63,36 @@ fn labels_that_never_occur_are_named() {
     let (classes, _, notes) = loaded(folder.path());
     assert_eq!(classes.len(), 5);
     assert_eq!(notes, ["no image has label 2, 3: each is a class without images"]);
+}
+
+/// Labels without 0 and without the last class may count from 0 or from 1.
+#[test]
+fn the_reading_of_labels_that_lack_a_class_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[1, 2], &[1, 2, 1]);
+    fs::write(folder.path().join("classes.txt"), "cat\ndog\nox\n").unwrap();
+    let reading = "no image has label 0 (cat): it is a class without images; labels are read as counted from 0, so \
+                   1 is dog: if these count from 1, subtract 1 from each";
+    assert_eq!(loaded(folder.path()).2, [reading]);
+    fs::remove_file(folder.path().join("train-images-idx3-ubyte")).unwrap();
+    fs::remove_file(folder.path().join("train-labels-idx1-ubyte")).unwrap();
+    let request = Request::Dir(folder.path().to_owned());
+    let test = data::resolve_test(&request, &nowhere(), &mut |_| {}).unwrap();
+    let streamed = data::stream_test(&request, &nowhere(), StreamMemory::default()).unwrap();
+    assert_eq!([&test.notes, &streamed.notes], [&vec![reading.to_owned()]; 2]);
+}
+
+#[test]
+fn test_labels_that_no_training_image_has_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[1, 2, 3], &[0, 1, 2]);
+    let (classes, labels, notes) = loaded(folder.path());
+    assert_eq!((classes.len(), labels), (4, vec![1, 2, 3]));
+    assert!(notes[0].starts_with("no training image has label 0, which test images"), "{notes:?}");
+    assert!(notes[0].contains("if one part counts from 1, subtract 1 there"), "{notes:?}");
+    let request = Request::Dir(folder.path().to_owned());
+    let test = data::resolve_test(&request, &nowhere(), &mut |_| {}).unwrap();
+    assert_eq!(test.notes, notes);
 }
 
 #[test]

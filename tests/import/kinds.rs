@@ -175,10 +175,28 @@ fn neighbors_in_a_sequential_have_no_activation_between_them() {
         [("0.weight", &[6, 9]), ("2.weight", &[6, 6]), ("3.weight", &[4, 6])];
     let error = refusal(npz(&arrays));
     assert!(error.contains("\"2\" and \"3\"") && error.contains("--network"), "{error}");
-    let list: [(&str, &[usize]); 2] = [("layers.0.weight", &[6, 9]), ("layers.1.weight", &[4, 6])];
+    let list: [(&str, &[usize]); 4] = [
+        ("layers.0.weight", &[6, 9]),
+        ("layers.0.bias", &[6]),
+        ("layers.1.weight", &[4, 6]),
+        ("layers.1.bias", &[4]),
+    ];
     assert!(refusal(npz(&list)).contains("--activation"));
     let wanted = ImportOptions { activation: Some(Activation::Relu), ..ImportOptions::default() };
     assert!(network(npz(&list), &wanted).is_ok());
+}
+
+#[test]
+fn table_of_an_embedding_is_not_imported_as_a_layer() {
+    // Sequential(Embedding(64, 16), Flatten(), Linear(64, 10, bias=False)) has tensors of these shapes.
+    let table: [(&str, &[usize]); 2] = [("0.weight", &[64, 16]), ("2.weight", &[10, 64])];
+    let error = refusal(npz(&table));
+    assert!(error.contains("0.weight F32 [64, 16]") && error.contains("--network"), "{error}");
+    let (names, sizes) = (["0", "2"], [16, 64, 10]);
+    let described = h5(&names, &sizes, Some(&config(&names, &sizes, &["relu", "linear"])), false);
+    let spec = network(described, &ImportOptions::default()).unwrap().spec;
+    let wanted = ImportOptions { network: Some(spec.clone()), ..ImportOptions::default() };
+    assert_eq!(network(npz(&table), &wanted).unwrap().spec, spec);
 }
 
 #[test]

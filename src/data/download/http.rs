@@ -9,7 +9,7 @@ use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
 
 use super::forward;
-use super::mirror::{MirrorProblem, Stop};
+use super::problem::{MirrorProblem, Stop};
 use super::proxy::Proxy;
 
 /// Timeout for names, connections and each piece of a response; a whole download has no time limit.
@@ -35,13 +35,13 @@ pub(super) fn get(url: &str, first: u64) -> Result<Response<Body>, Stop> {
     Err(problem("too many redirects"))
 }
 
-/// Checks that the proxy settings are valid for `url`, and returns the proxy's description if there is
-/// one.
+/// Requests the file at `url` without downloading it. Returns the proxy's description if there is one.
 ///
 /// # Errors
-/// Like [`get`], but only for the settings.
-pub(super) fn way_to(url: &str) -> Result<Option<String>, Stop> {
+/// Like [`get`].
+pub(super) fn reach(url: &str) -> Result<Option<String>, Stop> {
     let proxy = Proxy::from_env(&parsed(url)?).map_err(Stop::Here)?;
+    get(url, 0)?;
     Ok(proxy.map(|proxy| proxy.to_string()))
 }
 

@@ -9,57 +9,12 @@ use ureq::http::Response;
 
 use super::super::catalog::RemoteFile;
 use super::super::error::DataError;
+use super::problem::{MirrorProblem, Stop};
 use super::{Progress, check, http};
 
 /// How often a mirror is asked to resume after the connection broke; a try that brought no new bytes
 /// is the last.
 const RESUMES: usize = 5;
-
-/// Why a file was not taken from a mirror.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MirrorProblem {
-    /// A response without the file.
-    #[error("the server answered with status {0}")]
-    Status(u16),
-    /// No response, or one that broke off.
-    #[error("{0}")]
-    Connection(String),
-    /// More bytes than the file has.
-    #[error("the file has at most {limit} bytes, and the server sends more")]
-    TooLong {
-        /// Length of the file in bytes.
-        limit: u64,
-    },
-    /// A part of the file that was not requested.
-    #[error("the server was asked to resume at byte {wanted}, and sends something else")]
-    Range {
-        /// The first byte that was requested.
-        wanted: u64,
-    },
-    /// Complete, but with other contents.
-    #[error("the file must have SHA-256 {expected}, found {found}")]
-    Checksum {
-        /// The digest it should have.
-        expected: String,
-        /// The digest it has.
-        found: String,
-    },
-}
-
-/// The reason to stop using a mirror.
-pub(super) enum Stop {
-    /// The mirror's fault: the next one may do better.
-    Mirror(MirrorProblem),
-    /// This machine's fault.
-    Here(DataError),
-}
-
-impl From<MirrorProblem> for Stop {
-    fn from(problem: MirrorProblem) -> Self {
-        Stop::Mirror(problem)
-    }
-}
 
 /// Completes the file at `part` from `url`; it has been checked when this returns.
 pub(super) fn fetch(

@@ -1,11 +1,10 @@
 //! The layout of a folder of pictures: where its classes are, and which parts it has.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::PackProblem;
-use crate::data::classes;
+use super::classes::{self, Classes};
+use super::{PackProblem, problem};
 use crate::data::error::DataError;
 use crate::data::find::is_clutter;
 
@@ -39,29 +38,10 @@ impl Part {
     }
 }
 
-/// A class and its folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Class {
-    pub name: String,
-    pub path: PathBuf,
-}
-
-/// Folders with one class each, those of one part or of the whole.
-#[derive(Debug)]
-pub(super) struct Classes {
-    pub root: PathBuf,
-    pub classes: Vec<Class>,
-}
-
-impl Classes {
-    pub fn names(&self) -> Vec<String> {
-        self.classes.iter().map(|class| class.name.clone()).collect()
-    }
-}
-
 /// The classes and parts of a folder of pictures.
 #[derive(Debug)]
 pub(super) struct Layout {
+    /// The training folder first.
     pub train: Vec<Classes>,
     /// None if the test images are to be drawn from the training images.
     pub test: Option<Classes>,
@@ -69,6 +49,8 @@ pub(super) struct Layout {
     pub notes: Vec<String>,
     /// Files and folders next to those of the classes.
     pub beside: Vec<PathBuf>,
+    /// Links next to those of the classes that lead to a folder around them.
+    pub links: Vec<PathBuf>,
 }
 
 /// An entry of a folder.
@@ -91,24 +73,19 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
             found.push(Entry { name, is_dir: path.is_dir(), path });
         }
     }
-    let number = |name: &str| name.parse::<u64>().unwrap_or(u64::MAX);
-    found.sort_by(|a, b| (number(&a.name), &a.name).cmp(&(number(&b.name), &b.name)));
+    found.sort_by(|a, b| classes::order(&a.name).cmp(&classes::order(&b.name)));
     Ok(found)
-}
-
-fn problem(path: &Path, problem: PackProblem) -> DataError {
-    DataError::Pack { path: path.to_owned(), problem }
 }
 
 /// Finds parts and classes in `folder`, or in the only folder in it.
 pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
     let mut notes = Vec::new();
     let root = unwrap(folder, false, &mut notes)?;
-    let (dirs, mut beside) = split(entries(&root)?);
+    let Inside { dirs, files: mut beside, mut links } = inside(&root)?;
     let parts = parts(&dirs);
     if !is_parts(&root, &parts, dirs.len())? {
-        let classes = classes(&root, dirs)?;
-        return Ok(Layout { train: vec![classes], test: None, notes, beside });
+        let train = vec![Classes::first(&root, paths(dirs))?];
+        return Ok(Layout { train, test: None, notes, beside, links });
     }
     let others = dirs.iter().filter(|dir| !parts.iter().any(|(_, part)| part.path == dir.path));
     beside.extend(others.map(|dir| dir.path.clone()));
@@ -119,15 +96,23 @@ pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
         return Err(problem(&root, PackProblem::NoTraining(found.join(" and "))));
     };
     let (train, test) = assign(train, validation, test, &mut notes);
-    let mut read = |part: &Entry| {
+    let mut read = |part: &Entry, first: Option<&Classes>| {
         let root = unwrap(&part.path, true, &mut notes)?;
-        let (dirs, files) = split(entries(&root)?);
-        beside.extend(files);
-        classes(&root, dirs)
+        let found = inside(&root)?;
+        beside.extend(found.files);
+        links.extend(found.links);
+        match first {
+            None => Classes::first(&root, paths(found.dirs)),
+            Some(first) => first.of_part(&root, paths(found.dirs)),
+        }
     };
-    let train = train.into_iter().map(&mut read).collect::<Result<_, _>>()?;
-    let test = test.map(read).transpose()?;
-    Ok(Layout { train, test, notes, beside })
+    let mut training: Vec<Classes> = Vec::new();
+    for part in train {
+        let classes = read(part, training.first())?;
+        training.push(classes);
+    }
+    let test = test.map(|part| read(part, training.first())).transpose()?;
+    Ok(Layout { train: training, test, notes, beside, links })
 }
 
 /// Returns the folders to train on, and the one to test on; validation images are the test set if there is no
@@ -167,7 +152,7 @@ fn assign<'a>(
 fn unwrap(folder: &Path, is_part: bool, notes: &mut Vec<String>) -> Result<PathBuf, DataError> {
     let mut root = folder.to_owned();
     for _ in 0..WRAPPERS {
-        let (dirs, files) = split(entries(&root)?);
+        let Inside { dirs, files, .. } = inside(&root)?;
         let [only] = &dirs[..] else { break };
         let is_class = files.iter().any(|file| super::walk::is_picture(file));
         let opens_part = !is_part && Part::of(&only.name).is_some();
@@ -183,7 +168,7 @@ fn unwrap(folder: &Path, is_part: bool, notes: &mut Vec<String>) -> Result<PathB
 }
 
 fn has_folders(dir: &Entry) -> Result<bool, DataError> {
-    Ok(!split(entries(&dir.path)?).0.is_empty())
+    Ok(!inside(&dir.path)?.dirs.is_empty())
 }
 
 /// Returns the folders that may be parts: those with the usual names, and if there are two parts or more also
@@ -204,10 +189,31 @@ fn parts(dirs: &[Entry]) -> Vec<(Part, &Entry)> {
     found
 }
 
-/// Splits entries into the folders and the paths of the rest.
-fn split(entries: Vec<Entry>) -> (Vec<Entry>, Vec<PathBuf>) {
-    let (dirs, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_dir);
-    (dirs, files.into_iter().map(|file| file.path).collect())
+/// The entries of a folder.
+struct Inside {
+    dirs: Vec<Entry>,
+    files: Vec<PathBuf>,
+    /// Links to the folder itself or to one around it.
+    links: Vec<PathBuf>,
+}
+
+fn inside(folder: &Path) -> Result<Inside, DataError> {
+    let (dirs, files): (Vec<_>, Vec<_>) =
+        entries(folder)?.into_iter().partition(|entry| entry.is_dir);
+    let (links, dirs): (Vec<_>, Vec<_>) =
+        dirs.into_iter().partition(|dir| leads_up(&dir.path, folder));
+    Ok(Inside { dirs, files: paths(files), links: paths(links) })
+}
+
+fn paths(entries: Vec<Entry>) -> Vec<PathBuf> {
+    entries.into_iter().map(|entry| entry.path).collect()
+}
+
+/// Returns whether a link leads to `folder` or to a folder around it.
+fn leads_up(path: &Path, folder: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    path.is_symlink()
+        && real(path).zip(real(folder)).is_some_and(|(target, folder)| folder.starts_with(target))
 }
 
 /// Returns whether folders are parts. A single one may be a class: trains next to cars and planes.
@@ -239,32 +245,4 @@ fn only<'a>(
             Err(problem(root, PackProblem::TwoSpellings(first.name.clone(), second.name.clone())))
         }
     }
-}
-
-fn classes(root: &Path, dirs: Vec<Entry>) -> Result<Classes, DataError> {
-    let named = |dir: Entry| match dir.path.file_name().and_then(OsStr::to_str) {
-        // classes.txt does not keep the white space around a name.
-        Some(name) => {
-            let name = name.trim_start_matches('\u{feff}').trim().to_owned();
-            Ok(Class { name, path: dir.path })
-        }
-        None => Err(problem(&dir.path, PackProblem::NotUtf8)),
-    };
-    let classes: Vec<Class> = dirs.into_iter().map(named).collect::<Result<_, _>>()?;
-    // Two may be the same without the white space around them: both are shown unchanged.
-    let wrong = |found| problem(root, PackProblem::Classes(found));
-    let raw = classes.iter().map(|class| file_name(&class.path)).collect::<Vec<_>>();
-    classes::distinct(&raw).map_err(wrong)?;
-    let classes = Classes { root: root.to_owned(), classes };
-    match &classes.classes[..] {
-        [] => return Err(wrong("no folder".to_owned())),
-        [one] => return Err(wrong(format!("only the folder {:?}", file_name(&one.path)))),
-        _ => {}
-    }
-    classes::encode(&classes.names()).map_err(|error| wrong(error.to_string()))?;
-    Ok(classes)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,8 +1,11 @@
 //! PyTorch's archives: `torch.save` of a state_dict, or of a checkpoint that holds one, and TorchScript,
 //! of which only the parameters are read, and no code is run.
 
+mod checkpoint;
 mod expression;
 mod globals;
+#[cfg(test)]
+mod kinds;
 mod names;
 mod pickle;
 mod script;
@@ -39,7 +42,7 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
     let pickle = Pickle::read(&text)?;
     let named = match format {
         Format::TorchScript => names::parameters(&pickle)?,
-        _ => names::state_dict(&pickle)?,
+        _ => checkpoint::state_dict(&pickle)?,
     };
     let storages = Storages::new(&mut archive, format!("{folder}data/"));
     let mut tensors = load(&named, storages, order, &mut budget)?;

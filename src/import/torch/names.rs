@@ -1,88 +1,92 @@
 //! The network's tensors in a pickle, and their names.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use super::super::error::Problem;
+use super::checkpoint::is_aside;
 use super::damaged;
 use super::pickle::{Id, Pickle, Value};
 use super::tensor::View;
 
-type Named<'a> = Vec<(String, View<'a>)>;
+/// Tensors by name.
+pub(super) type Named<'a> = Vec<(String, View<'a>)>;
 
-/// The usual keys of the state_dict in a checkpoint.
-const USUAL: [&str; 7] =
-    ["state_dict", "model_state_dict", "model_state", "model", "module", "net", "weights"];
+/// Maximum nesting of modules, dictionaries and lists.
+pub(super) const DEEPEST: usize = 32;
+/// Maximum number of attributes of modules in total, and of tensors.
+const MOST: usize = 1 << 16;
+/// The longest part of a nested tensor's name, in characters.
+const LONGEST: usize = 80;
 
-/// Returns the tensors of a state_dict: one in the pickle under a usual key, or the pickle itself, or the
-/// only one there is. The rest of a checkpoint is not read.
-pub(super) fn state_dict<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
-    let root = pickle.get(pickle.root);
-    let pairs = if let Value::Dict(pairs) = root { &pairs[..] } else { &[] };
-    let inside =
-        pairs.iter().filter_map(|&(key, value)| match (pickle.get(key), pickle.get(value)) {
-            (&Value::Text(key), Value::Dict(_)) if has_tensors(pickle, value) => Some((key, value)),
-            _ => None,
-        });
-    let inside: Vec<_> = inside.collect();
-    let usual = USUAL.iter().find_map(|name| inside.iter().find(|(key, _)| key == name));
-    if let Some(&(_, usual)) = usual {
-        return tensors(pickle, usual);
-    }
-    if has_tensors(pickle, pickle.root) {
-        return tensors(pickle, pickle.root);
-    }
-    match inside[..] {
-        [(_, only)] => tensors(pickle, only),
-        [] if pairs.is_empty() => {
-            Err(Problem::NoStateDict("the file holds something else".to_owned()))
-        }
-        [] => {
-            let keys = pairs.iter().filter_map(|&(key, _)| match pickle.get(key) {
-                &Value::Text(key) => Some(key),
-                _ => None,
-            });
-            let keys: Vec<_> = keys.take(20).collect();
-            Err(Problem::NoStateDict(format!("the file holds no tensors under {keys:?}")))
-        }
-        _ => {
-            let keys: Vec<_> = inside.iter().take(20).map(|(key, _)| key).collect();
-            Err(Problem::NoStateDict(format!("the file holds several under {keys:?}")))
-        }
-    }
+/// Returns the keys and values of a dictionary, or the indices and items of a list or a tuple.
+pub(super) fn entries<'a>(pickle: &Pickle<'a>, id: Id) -> impl Iterator<Item = (Cow<'a, str>, Id)> {
+    let name = |key: Id| match *pickle.get(key) {
+        Value::Text(name) => Cow::Borrowed(name),
+        Value::Int(number) => Cow::Owned(number.to_string()),
+        _ => Cow::Borrowed("?"),
+    };
+    let (pairs, items) = parts(pickle, id);
+    let items = items.iter().enumerate().map(|(i, &item)| (Cow::Owned(i.to_string()), item));
+    pairs.iter().map(move |&(key, value)| (name(key), value)).chain(items)
 }
 
-/// Returns whether a dictionary, a list or a tuple holds tensors.
-fn has_tensors(pickle: &Pickle<'_>, id: Id) -> bool {
+/// Returns the pairs of a dictionary, and the items of a list or a tuple.
+pub(super) fn parts<'p>(pickle: &'p Pickle<'_>, id: Id) -> (&'p [(Id, Id)], &'p [Id]) {
     match pickle.get(id) {
-        Value::Dict(pairs) => pairs.iter().any(|&(_, value)| View::is_at(pickle, value)),
-        Value::List(items) | Value::Tuple(items) => {
-            items.iter().any(|&item| View::is_at(pickle, item))
-        }
-        _ => false,
+        Value::Dict(pairs) => (pairs, &[]),
+        Value::List(items) | Value::Tuple(items) => (&[], items),
+        _ => (&[], &[]),
     }
 }
 
-/// Returns the tensors of a dictionary, a list or a tuple.
-fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Named<'a>, Problem> {
+/// Returns whether a value can hold others.
+pub(super) fn is_container(pickle: &Pickle<'_>, id: Id) -> bool {
+    matches!(pickle.get(id), Value::Dict(_) | Value::List(_) | Value::Tuple(_))
+}
+
+/// Returns the tensors of a dictionary, a list or a tuple. Those nested deeper follow as "norm[weight]": no layer
+/// has such a name, so that they are refused.
+pub(super) fn tensors<'a>(pickle: &Pickle<'a>, id: Id) -> Result<Named<'a>, Problem> {
     let mut found = Vec::new();
-    match pickle.get(id) {
-        Value::Dict(pairs) => {
-            for &(key, value) in pairs {
-                let name = match pickle.get(key) {
-                    Value::Text(name) => (*name).to_owned(),
-                    Value::Int(number) => number.to_string(),
-                    _ => "?".to_owned(),
-                };
-                found.extend(View::at(pickle, value)?.map(|view| (name, view)));
+    let mut open = Vec::new();
+    for (name, value) in entries(pickle, id) {
+        match View::at(pickle, value)? {
+            Some(view) => found.push((name.into_owned(), view)),
+            None if is_container(pickle, value) && !is_aside(pickle, &name, value) => {
+                open.push((name.chars().take(LONGEST).collect::<String>(), value, 0));
             }
+            None => {}
         }
-        Value::List(items) | Value::Tuple(items) => {
-            for (i, &item) in items.iter().enumerate() {
-                found.extend(View::at(pickle, item)?.map(|view| (i.to_string(), view)));
-            }
-        }
-        _ => {}
+        few(found.len())?;
     }
     unique(&found)?;
+    let mut seen: HashSet<Id> = open.iter().map(|(_, id, _)| *id).collect();
+    while let Some((path, id, depth)) = open.pop() {
+        let prefix = if path.chars().count() > LONGEST { "\u{2026}" } else { &path };
+        for (key, value) in entries(pickle, id) {
+            let path = || format!("{prefix}[{}]", key.chars().take(LONGEST).collect::<String>());
+            match View::at(pickle, value)? {
+                Some(view) => found.push((path(), view)),
+                None if is_container(pickle, value) && seen.insert(value) => {
+                    if depth == DEEPEST {
+                        return Err(damaged("its dictionaries and lists are nested too deep"));
+                    }
+                    open.push((path(), value, depth + 1));
+                }
+                None => {}
+            }
+            few(found.len())?;
+        }
+    }
     Ok(found)
+}
+
+fn few(tensors: usize) -> Result<(), Problem> {
+    match tensors <= MOST {
+        true => Ok(()),
+        false => Err(damaged(format!("it has more than {MOST} tensors"))),
+    }
 }
 
 fn unique(found: &Named<'_>) -> Result<(), Problem> {
@@ -93,10 +97,6 @@ fn unique(found: &Named<'_>) -> Result<(), Problem> {
         Some(pair) => Err(damaged(format!("two tensors are called {:?}", pair[0]))),
     }
 }
-
-/// Maximum nesting of modules, and maximum number of attributes of modules in total.
-const DEEPEST: usize = 32;
-const MOST_ATTRIBUTES: usize = 1 << 16;
 
 /// Returns the tensors of a TorchScript module, by the names in its `state_dict`.
 pub(super) fn parameters<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> {
@@ -112,7 +112,7 @@ pub(super) fn parameters<'a>(pickle: &Pickle<'a>) -> Result<Named<'a>, Problem> 
         let &Value::Call { state: Some(state), .. } = pickle.get(id) else { continue };
         let Value::Dict(pairs) = pickle.get(state) else { continue };
         attributes += pairs.len();
-        if depth > DEEPEST || attributes > MOST_ATTRIBUTES {
+        if depth > DEEPEST || attributes > MOST {
             return Err(damaged("its modules are nested too deep, or have too many attributes"));
         }
         for &(key, value) in pairs.iter().rev() {

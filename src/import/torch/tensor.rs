@@ -20,6 +20,8 @@ pub(super) struct View<'a> {
     pub shape: Vec<usize>,
     /// Distance of adjacent elements along each axis, in elements.
     strides: Vec<usize>,
+    /// Whether the tensor's numbers are the negatives of the stored ones.
+    negative: bool,
 }
 
 impl<'a> View<'a> {
@@ -35,18 +37,24 @@ impl<'a> View<'a> {
         };
         let Value::Outside(storage) = *pickle.get(storage) else { return Err(rule()) };
         let (key, mut dtype, length) = storage_at(pickle, storage)?;
-        // Version 3 has types that no storage is named after.
-        if let (true, Some(&kind)) = (how.ends_with("v3"), further.get(2))
-            && let Value::Global(_, name) = pickle.get(kind)
-        {
+        // Version 3 has types that no storage is named after, before the metadata.
+        let (kind, metadata) = match how.ends_with("v3") {
+            true => (further.get(2), further.get(3)),
+            false => (None, further.get(2)),
+        };
+        if let Some(Value::Global(_, name)) = kind.map(|&kind| pickle.get(kind)) {
             dtype = Dtype::Other((*name).to_owned());
         }
+        let negative = match metadata {
+            Some(&metadata) => is_negative(pickle, metadata, &dtype)?,
+            None => false,
+        };
         let offset = size(pickle.get(offset)).ok_or_else(rule)?;
         let (shape, strides) = (sizes(pickle, shape)?, sizes(pickle, strides)?);
         if shape.len() != strides.len() {
             return Err(rule());
         }
-        let view = Self { key, dtype, length, offset, shape, strides };
+        let view = Self { key, dtype, length, offset, shape, strides, negative };
         view.check()?;
         Ok(Some(view))
     }
@@ -59,8 +67,13 @@ impl<'a> View<'a> {
     /// Returns a tensor of another kind (sparse, quantized, on "meta"): it is listed, and has no values here.
     fn opaque(how: &str) -> Self {
         let kind = how.trim_start_matches("_rebuild_").to_owned();
-        let (shape, strides) = (Vec::new(), Vec::new());
-        Self { key: "", dtype: Dtype::Other(kind), length: 1, offset: 0, shape, strides }
+        let (shape, strides, dtype) = (Vec::new(), Vec::new(), Dtype::Other(kind));
+        Self { key: "", dtype, length: 1, offset: 0, shape, strides, negative: false }
+    }
+
+    /// Returns whether this is a single number without a shape, as a loss is.
+    pub(super) fn is_scalar(&self) -> bool {
+        self.shape.is_empty() && !self.key.is_empty()
     }
 
     /// Checks that the last number is in the storage. An expanded tensor, with strides of 0, has more numbers than
@@ -89,6 +102,20 @@ impl<'a> View<'a> {
 
     /// Returns the values row by row, in any layout; none for a type that weights do not have.
     pub(super) fn load(
+        &self,
+        storages: &mut Storages<'_, '_>,
+        order: Order,
+        budget: &mut MemoryBudget,
+    ) -> Result<Option<Vec<f32>>, Problem> {
+        let mut values = self.stored(storages, order, budget)?;
+        if self.negative {
+            values.iter_mut().flatten().for_each(|value| *value = -*value);
+        }
+        Ok(values)
+    }
+
+    /// Returns the values as they lie in the storage, row by row.
+    fn stored(
         &self,
         storages: &mut Storages<'_, '_>,
         order: Order,
@@ -166,6 +193,46 @@ fn rebuilt<'p>(pickle: &'p Pickle<'_>, mut id: Id) -> Option<(&'p str, &'p [Id])
         }
     }
     None
+}
+
+/// Returns whether a tensor's metadata says that its numbers are the negatives of the stored ones, as those of
+/// `z.conj().imag` are.
+///
+/// # Errors
+/// Any other metadata, by its name.
+fn is_negative(pickle: &Pickle<'_>, metadata: Id, dtype: &Dtype) -> Result<bool, Problem> {
+    // TorchScript states the dictionary's type, too.
+    let pairs = match (pickle.call(metadata), pickle.get(metadata)) {
+        (Some(("torch.jit._pickle", "restore_type_tag", &[dict, ..])), _) => pickle.get(dict),
+        (_, own) => own,
+    };
+    let pairs = match pairs {
+        Value::Dict(pairs) => &pairs[..],
+        Value::None => &[],
+        _ => return Err(damaged("a tensor's metadata is a dictionary")),
+    };
+    let mut negative = false;
+    for &(key, value) in pairs {
+        match (pickle.get(key), pickle.get(value)) {
+            (_, Value::Bool(false)) => {}
+            (Value::Text("neg"), Value::Bool(true)) => negative = true,
+            // Of complex numbers, which are listed and never read.
+            (Value::Text("conj"), _) if dtype.size().is_none() => {}
+            (Value::Text(name), _) => return Err(unread(&format!("{name:?}"))),
+            _ => return Err(unread("without a name")),
+        }
+    }
+    Ok(negative)
+}
+
+fn unread(metadata: &str) -> Problem {
+    let metadata: String = metadata.chars().take(80).collect();
+    Problem::Unsupported {
+        format: "PyTorch",
+        message: format!(
+            "a tensor with the metadata {metadata}: save plain copies, tensor.clone()"
+        ),
+    }
 }
 
 /// The records that hold tensors. The last one is kept: many tensors may share it.
