@@ -115,7 +115,7 @@ impl From<DataLoaderError> for TrainError {
 #[non_exhaustive]
 pub enum SnapshotError {
     /// Its tensors are not those of the network and its optimizer.
-    #[error("the snapshot is of another network or optimizer:  {0}")]
+    #[error("the snapshot is of another network or optimizer: {0}")]
     Weights(#[source] WeightsError),
     /// Its position does not exist in this training.
     #[error("the snapshot is of another training: {0}")]
