@@ -6,13 +6,16 @@
 
 mod choice;
 mod ground;
+mod hull;
 mod ink;
 mod lines;
 mod outline;
 mod paper;
 mod parts;
 mod plane;
+mod shape;
 mod sheet;
+mod trimmed;
 
 use super::images::{Gray, ImageProblem};
 use plane::Plane;

@@ -2,9 +2,9 @@
 
 use super::choice::{CUT_OFF, NOTHING};
 use super::ground::Ground;
-use super::outline::Outline;
 use super::parts::{Extent, dilated, parts};
-use super::plane::Plane;
+use super::plane::{Plane, quantile};
+use super::shape::Shape;
 
 /// How far ink stands out from the paper at least, in levels of 255.
 const MIN_CONTRAST: f32 = 16.0;
@@ -23,18 +23,25 @@ const ROUNDS: usize = 4;
 /// The sign has at least this fraction of the ink on its sheet, and its largest part that.
 const MIN_DOMINANCE: f32 = 0.4;
 const MIN_ALONE: f32 = 0.3;
+/// Below this fraction of the ink a sign may be a part of a texture.
+const SURE_DOMINANCE: f32 = 0.9;
+/// A shadow stands out by fewer levels, or a texture by fewer standard deviations of its noise.
+const WEAK: f32 = 40.0;
+const WEAK_SIGMAS: f32 = 15.0;
+/// The level of a stroke's middle, as a fraction of its darkest pixels.
+const FULL: f32 = 0.7;
+/// The least part of a stroke's pixels at that level: half are, of a bold pen's or a fine one's.
+const STRONG: f64 = 0.45;
 /// A part that touches more than this fraction of the sheet's rim belongs to the rim.
 const MOST_CONTACT: f64 = 0.13;
 /// A part that touches the rim at two places so far apart spans the sheet.
 const SPANS: f64 = 0.8;
-/// The area of an outline as a fraction of the smallest rectangle around it: a 0 has 0.79.
-const RECTANGULAR: f64 = 0.88;
 /// The largest solid square that may be a sign, as a fraction of the picture, lighter than its surroundings or
 /// darker: a sheet of paper on a table usually takes up more.
-const LIGHT_SQUARE: f64 = 0.2;
-const DARK_SQUARE: f64 = 0.38;
-/// A part that is this many times longer than wide is a line.
-const LINE: f64 = 14.0;
+const LIGHT_SQUARE: f64 = 0.1;
+const DARK_SQUARE: f64 = 0.2;
+/// How far the values of an even sheet are from their median, as a fraction of it.
+const EVEN: f32 = 0.3;
 /// The largest number of parts of a sign.
 const MOST_PARTS: usize = 9;
 
@@ -66,6 +73,9 @@ pub(super) struct Sign {
     /// Its part of all the ink on the sheet.
     pub dominance: f32,
     pub contrast: f32,
+    /// Whether it may be a sheet or a disk with a sign on it.
+    pub is_plate: bool,
+    pub is_solid: bool,
 }
 
 /// A connected part of the ink.
@@ -174,7 +184,13 @@ impl<'a> Ink<'a> {
         if dominance < MIN_DOMINANCE || alone < MIN_ALONE || count > MOST_PARTS {
             return Err("many marks instead of one sign");
         }
-        self.check_shape(&sign.pixels)?;
+        let is_weak = self.contrast < f32::max(WEAK, WEAK_SIGMAS * self.noise);
+        let uncertain = is_cut_off || dominance < SURE_DOMINANCE;
+        if is_weak && uncertain && self.is_faded(&sign.pixels) {
+            return Err("a texture or a shadow");
+        }
+        let shape = Shape::of(&sign.pixels, self.ink.width);
+        self.check_shape(&shape, &sign.pixels)?;
         let Extent { top, left, .. } = self.ground.extent;
         let (width, across) = (self.ink.width, self.ground.picture_width);
         let in_picture = |&i: &usize| (top + i / width) * across + left + i % width;
@@ -182,7 +198,19 @@ impl<'a> Ink<'a> {
         let extent = Extent::of(pixels.iter().copied(), across);
         let (values, contrast) = (self.cut_out(&sign.pixels), self.contrast);
         let sheet = self.ground.extent;
-        Ok(Sign { values, extent, sheet, pixels, is_cut_off, dominance, contrast })
+        let is_plate = shape.is_plate() && self.is_even(&sign.pixels);
+        let is_solid = shape.is_solid();
+        Ok(Sign {
+            values,
+            extent,
+            sheet,
+            pixels,
+            is_cut_off,
+            dominance,
+            contrast,
+            is_plate,
+            is_solid,
+        })
     }
 
     /// Returns the parts that are left when lines, frames and edges are taken away, round by round:
@@ -197,8 +225,9 @@ impl<'a> Ink<'a> {
             parts = self.parts();
         }
         for _ in 0..ROUNDS {
-            let is_edge =
-                |part: &&Part| part.contact >= MOST_CONTACT || part.spans || self.is_frame(part);
+            let is_edge = |part: &&Part| {
+                part.contact >= MOST_CONTACT || part.spans || self.is_frame(part, &parts)
+            };
             let edges = parts.iter().filter(is_edge).flat_map(|part| part.pixels.iter().copied());
             let edges: Vec<usize> = edges.collect();
             if edges.is_empty() {
@@ -220,44 +249,55 @@ impl<'a> Ink<'a> {
     }
 
     /// Returns whether a large part is a frame, or a long line.
-    fn is_frame(&self, part: &Part) -> bool {
+    fn is_frame(&self, part: &Part, all: &[Part]) -> bool {
         let side = self.ink.height.min(self.ink.width);
         if part.extent.longer_side() * 3 < side {
             return false;
         }
-        let outline = Outline::of(&part.pixels, self.ink.width);
-        let [long, short] = outline.rectangle();
-        let rectangular = outline.area() / (long * short).max(1.0);
-        long > LINE * short
-            || rectangular > RECTANGULAR && outline.is_hollow(&part.pixels, self.ink.width)
+        let shape = Shape::of(&part.pixels, self.ink.width);
+        shape.is_line() || shape.is_frame() || shape.is_hollow() && is_around(part, all)
     }
 
     /// Refuses what is as even, as hollow or as thin as a sheet, a frame or a line.
-    fn check_shape(&self, pixels: &[usize]) -> Result<(), &'static str> {
-        let outline = Outline::of(pixels, self.ink.width);
-        let [long, short] = outline.rectangle();
-        let rectangular = outline.area() / (long * short).max(1.0);
-        let solid = pixels.len() as f64 / outline.area().max(1.0);
-        if long <= 8.0 {
+    fn check_shape(&self, shape: &Shape, pixels: &[usize]) -> Result<(), &'static str> {
+        if shape.long <= 8.0 {
             return Ok(());
         }
-        if long > LINE * short {
+        if shape.is_line() {
             return Err("a line");
         }
         // A square may be a sign; one that takes up much of the picture is a sheet, above all a light one.
         let most = if self.lighter { LIGHT_SQUARE } else { DARK_SQUARE };
-        let large = outline.area() > most * self.ground.picture_area;
-        if rectangular > RECTANGULAR && long < 2.5 * short && solid > 0.85 && large {
+        let large = shape.area > most * self.ground.picture_area;
+        if large && shape.is_square() && self.is_even(pixels) {
             return Err("an empty sheet");
         }
         let at_seam = pixels.iter().filter(|&&i| self.ground.is_seam(i)).count();
         if at_seam * 10 > 6 * pixels.len() {
             return Err("the edge of a sheet or a shadow");
         }
-        if rectangular > RECTANGULAR && outline.is_hollow(pixels, self.ink.width) {
+        if shape.is_frame() {
             return Err("an empty frame");
         }
         Ok(())
+    }
+
+    /// Returns whether few of `pixels` are nearly as dark as the darkest, unlike those of strokes.
+    fn is_faded(&self, pixels: &[usize]) -> bool {
+        let mut values: Vec<f32> = pixels.iter().map(|&i| self.smooth.values[i]).collect();
+        values.sort_by(f32::total_cmp);
+        let full = FULL * quantile(&values, 0.95).unwrap_or(0.0);
+        let strong = values.iter().filter(|&&value| value > full).count() as f64;
+        strong < STRONG * values.len() as f64
+    }
+
+    /// Returns whether most of `pixels` are about as dark as each other, as those of a sheet are.
+    fn is_even(&self, pixels: &[usize]) -> bool {
+        let mut values: Vec<f32> = pixels.iter().map(|&i| self.ink.values[i]).collect();
+        values.sort_by(f32::total_cmp);
+        let middle = quantile(&values, 0.5).unwrap_or(0.0);
+        let near = values.iter().filter(|&&value| (value - middle).abs() <= EVEN * middle).count();
+        4 * near >= 3 * values.len()
     }
 
     /// Returns the sign, cut out: dust, and the noise around the strokes, are gone.
@@ -280,6 +320,13 @@ impl<'a> Ink<'a> {
         let [height, width] = extent.size();
         Plane { height, width, values }
     }
+}
+
+/// Returns whether a hollow part has another one in it that is large enough for a sign.
+fn is_around(part: &Part, all: &[Part]) -> bool {
+    let side = part.extent.longer_side();
+    let inner = part.extent.shrunk(side / 20);
+    all.iter().any(|other| inner.holds(&other.extent) && 4 * other.extent.longer_side() > side)
 }
 
 /// Returns `main` with those of `parts` that belong to it, and their number: near it, or as large.

@@ -33,6 +33,12 @@ impl Outline {
         self.0.iter().zip(next).map(|(a, b)| a.0 * b.1 - a.1 * b.0).sum::<f64>().abs() / 2.0
     }
 
+    /// Returns the length in pixels.
+    pub fn length(&self) -> f64 {
+        let next = self.0.iter().cycle().skip(1);
+        self.0.iter().zip(next).map(|(a, b)| (a.0 - b.0).hypot(a.1 - b.1)).sum()
+    }
+
     /// Returns the sides of the smallest rectangle around it at any angle, the longer one first.
     pub fn rectangle(&self) -> [f64; 2] {
         let sides = (0..45).map(|step| self.sides_at(f64::from(step) * 2f64.to_radians()));

@@ -102,6 +102,27 @@ impl Extent {
         }
     }
 
+    /// Returns the extent in a picture of which this one is the part that starts at this place.
+    pub fn moved(&self, top: usize, left: usize) -> Self {
+        Extent {
+            top: self.top + top,
+            bottom: self.bottom + top,
+            left: self.left + left,
+            right: self.right + left,
+        }
+    }
+
+    /// Returns the extent with `fewer` rows and columns on all sides, where there are enough.
+    pub fn shrunk(&self, fewer: usize) -> Self {
+        let [rows, columns] = self.size().map(|side| fewer.min((side - 1) / 2));
+        Extent {
+            top: self.top + rows,
+            bottom: self.bottom - rows,
+            left: self.left + columns,
+            right: self.right - columns,
+        }
+    }
+
     /// Returns the rows or columns between the two, whichever are more; 0 if they overlap.
     pub fn gap(&self, other: &Self) -> usize {
         let between =

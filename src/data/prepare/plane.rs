@@ -4,6 +4,7 @@ use ::image::imageops::{self, FilterType};
 use ::image::{ImageBuffer, Luma};
 
 use super::super::images::Gray;
+use super::parts::Extent;
 
 /// Values from 0 to 255, row by row; never without pixels.
 #[derive(Clone, Debug)]
@@ -46,6 +47,15 @@ impl Plane {
         let image = imageops::resize(&image, width as u32, height as u32, FilterType::CatmullRom);
         let values = image.into_raw().into_iter().map(|value| value * 255.0).collect();
         Self { height, width, values }
+    }
+
+    /// Returns the part at `extent`, as far as there is one.
+    pub fn cropped(&self, extent: &Extent) -> Self {
+        let rows = extent.top.min(self.height - 1)..=extent.bottom.min(self.height - 1);
+        let columns = extent.left.min(self.width - 1)..=extent.right.min(self.width - 1);
+        let [height, width] = [&rows, &columns].map(|part| part.end() + 1 - part.start());
+        let line = |row: usize| &self.values[row * self.width..][columns.clone()];
+        Self { height, width, values: rows.flat_map(line).copied().collect() }
     }
 
     /// Each pixel's mean with its eight neighbors.
