@@ -36,7 +36,7 @@ fn found(picture: &Plane, depth: usize) -> Result<Sign, ImageProblem> {
     Ok(inner.unwrap_or(best))
 }
 
-/// Returns the sign on a sheet that is a sign itself, as far as its surroundings tell.
+/// Returns the sign on a sheet that looks like a sign itself.
 fn on_plate(best: &Sign, picture: &Plane, depth: usize) -> Option<Sign> {
     const MARGIN: usize = 16; // the part of the plate's side that is added around it
     const BORDER: usize = 32; // the part of its side that is free all around the sign

@@ -1,4 +1,4 @@
-//! What the outline of a part tells about it.
+//! The shape of a part, by its outline.
 
 use std::f64::consts::PI;
 
@@ -14,7 +14,7 @@ const ROUND: f64 = 0.975;
 const SHEET_FILL: f64 = 0.5;
 /// The same of a disk: it is more than a 0 has.
 const DISK_FILL: f64 = 0.75;
-/// What is longer than this many times its width is no plate.
+/// A plate is at most this many times longer than wide.
 const LONGEST: f64 = 2.5;
 /// The inked part of a solid outline.
 const SOLID: f64 = 0.85;
