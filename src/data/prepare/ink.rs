@@ -40,6 +40,11 @@ const SPANS: f64 = 0.8;
 /// darker: a sheet of paper on a table usually takes up more.
 const LIGHT_SQUARE: f64 = 0.1;
 const DARK_SQUARE: f64 = 0.2;
+/// The same in a picture without a photograph's noise, which is a drawing.
+const DRAWN_LIGHT_SQUARE: f64 = 0.2;
+const DRAWN_DARK_SQUARE: f64 = 0.38;
+/// The most noise of a drawing, in levels.
+const DRAWN: f32 = 1.0;
 /// How far the values of an even sheet are from their median, as a fraction of it.
 const EVEN: f32 = 0.3;
 /// The largest number of parts of a sign.
@@ -267,7 +272,12 @@ impl<'a> Ink<'a> {
             return Err("a line");
         }
         // A square may be a sign; one that takes up much of the picture is a sheet, above all a light one.
-        let most = if self.lighter { LIGHT_SQUARE } else { DARK_SQUARE };
+        let most = match (self.noise <= DRAWN, self.lighter) {
+            (false, true) => LIGHT_SQUARE,
+            (false, false) => DARK_SQUARE,
+            (true, true) => DRAWN_LIGHT_SQUARE,
+            (true, false) => DRAWN_DARK_SQUARE,
+        };
         let large = shape.area > most * self.ground.picture_area;
         if large && shape.is_square() && self.is_even(pixels) {
             return Err("an empty sheet");
