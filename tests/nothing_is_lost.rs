@@ -824,8 +824,8 @@ fn out_of_memory_anywhere_leaves_readable_checkpoints() {
         // At least 16 limits below it, and on to the first that is too low, as the limits that are enough vary from
         // run to run. Much lower, libtorch itself can hardly be loaded.
         let mut ends: Vec<String> = Vec::new();
-        for kilobytes in (high - 64_000..high).rev().step_by(1000) {
-            if ends.len() >= 16 && ends.iter().any(|end| end.contains(first)) {
+        for (tried, kilobytes) in (high - 64_000..high).rev().step_by(1000).enumerate() {
+            if tried >= 16 && ends.iter().any(|end| end.contains(first)) {
                 break;
             }
             let (output, folder) = with(kilobytes);
