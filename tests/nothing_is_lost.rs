@@ -820,6 +820,8 @@ fn out_of_memory_anywhere_leaves_readable_checkpoints() {
         // Bash's own exit code is that of a signal; `exec` leaves none.
         const ABORTED: i32 = -1;
         // Limits below it; much lower, libtorch itself can hardly be loaded.
+        let step = format!("with a batch size of {batch_size} does not fit into the memory");
+        let mut named = 0;
         for kilobytes in (high - 16_000..high).step_by(1000) {
             let (output, folder) = with(kilobytes);
             assert_readable(&folder);
@@ -829,7 +831,13 @@ fn out_of_memory_anywhere_leaves_readable_checkpoints() {
                 ABORTED => {}
                 _ => assert!(end.starts_with("error: ") && end.contains("memory"), "{end}"),
             }
+            named +=
+                usize::from(end.contains("a checkpoint cannot be made") || end.contains(&step));
         }
+        assert!(
+            named > 0,
+            "no limit was too low for a checkpoint or a step of {batch_size} samples"
+        );
     }
 }
 
