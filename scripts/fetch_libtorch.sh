@@ -9,31 +9,31 @@ CPU_INDEX=${SEQFIT_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
 VENV=$ROOT/.venv
 # Keras, onnxruntime and others, with their versions: without them the README's test command would skip tests.
 REQUIREMENTS=$ROOT/tests/requirements.txt
+OS=$(uname -s) MACHINE=$(uname -m)
 
 VERSION=2.13.0
 CUDA=13.0
 VARIANT="" # cpu, cuda, or empty: keep an existing one, else fetch cpu
+WITH_PYTHON=""
 TARGET=$ROOT/vendor/libtorch
-WITH_DIR="" WITH_PYTHON=""
-WORK="" # folder for downloads, for what is being unpacked and for the lock, on the same disk as the result
-OS=$(uname -s) MACHINE=$(uname -m)
+# Downloads, what is being unpacked, and the lock.
+WORK=$ROOT/vendor/.fetch
 
 usage() {
     cat <<USAGE
-Usage: scripts/fetch_libtorch.sh [--cpu | --cuda] [--python] [--version V] [--dir D]
+Usage: scripts/fetch_libtorch.sh [--cpu | --cuda] [--python] [--version V]
 
 Puts libtorch into vendor/libtorch, where cargo looks for it. It can be run again at any time: a complete
-folder is recognized without the network, and an interrupted run is continued.
+folder is recognized without the network, and an interrupted download of the zip is continued.
 
   --cpu        the CPU build (the default if nothing is installed yet)
   --cuda       the build for CUDA $CUDA (Linux x86-64 only, several GB); it computes on the CPU too
   --python     also make .venv with the same PyTorch, numpy and tests/requirements.txt, for the tests
-  --version V  libtorch V instead of $VERSION, which tch 0.26 needs (tch 0.24 needs 2.11.0)
-  --dir D      install into D instead of vendor/libtorch (then build with LIBTORCH=<absolute path of D>)
+  --version V  libtorch V into vendor/libtorch-V instead of $VERSION, for scripts/build_torch_2_11.sh
   --help       this text
 
 Sources, in this order:
-  1. LIBTORCH, if it is set to an absolute path: the folder is checked and nothing is fetched (ignored with --dir)
+  1. LIBTORCH, if it is set to the absolute path of a libtorch: it is checked, and nothing is fetched
   2. the official zip from SEQFIT_LIBTORCH_URL (https://download.pytorch.org/libtorch);
      SEQFIT_LIBTORCH_SHA256 is its required SHA-256
   3. the PyTorch wheel, through pip and its configuration
@@ -70,21 +70,11 @@ parse_arguments() {
         --version)
             VERSION=${2:-}
             printf '%s' "$VERSION" | grep -Eqx '[0-9]+\.[0-9]+\.[0-9]+' ||
-                usage_error "--version needs three numbers such as 2.13.0, not '$VERSION'"
+                usage_error "--version needs three numbers such as 2.11.0, not '$VERSION'"
+            TARGET=$ROOT/vendor/libtorch-$VERSION
             shift
             ;;
-        --dir)
-            WITH_DIR=${2:-}
-            TARGET=${WITH_DIR%/}
-            [ -n "$TARGET" ] || usage_error "--dir needs the name of a folder to create"
-            # Absolute: cargo's build scripts run in other folders.
-            case $TARGET in /*) ;; *) TARGET=$PWD/$TARGET ;; esac
-            shift
-            ;;
-        --help)
-            usage
-            exit 0
-            ;;
+        --help) usage && exit ;;
         *) usage_error "unknown argument: $1" ;;
         esac
         shift
@@ -120,8 +110,8 @@ variant_of() {
     if [ -e "$1/lib/libtorch_cuda.so" ]; then echo cuda; else echo cpu; fi
 }
 
-# defect DIR: prints the first defect of DIR, or nothing if DIR is a complete libtorch of the required version and
-# variant. Checks the contents rather than a marker file, so that a folder made by hand is accepted as well.
+# Prints the first defect of a folder, or nothing if it is a complete libtorch of the required version and variant.
+# Checks the contents rather than a marker file, so that a folder made by hand is accepted as well.
 defect() {
     local dir=$1 suffix=so file found
     if [ "$OS" = Darwin ]; then suffix=dylib; fi
@@ -135,26 +125,20 @@ defect() {
     found=$(variant_of "$dir")
     [ "${VARIANT:-$found}" = "$found" ] || { echo "it is a $found build, not a $VARIANT build"; return; }
     # The NVIDIA driver belongs to the host, and a build host may have none. macOS has no ldd.
-    found=$(ldd "$dir"/lib/libtorch_c*.so 2>/dev/null | awk '/not found/ && $1 != "libcuda.so.1" { print $1 }') || true
-    [ -z "$found" ] || echo "it needs" $found
+    ldd "$dir"/lib/libtorch_c*.so 2>/dev/null |
+        awk '/not found/ && $1 != "libcuda.so.1" { print "its libraries need " $1 ", which is missing"; exit }' || true
 }
 
-# Only a folder that looks like a libtorch (or is empty) may be replaced: --dir could be any folder.
-check_replaceable() {
-    [ ! -e "$TARGET" ] || [ -e "$TARGET/include/torch" ] || rmdir "$TARGET" 2>/dev/null ||
-        die "$TARGET exists and is not a libtorch" "remove it, or choose another place with --dir"
-}
-
-# Only one run at a time uses WORK; macOS has no flock. What a killed run was unpacking is deleted here.
+# Makes WORK, which only one run at a time uses (macOS has no flock), and leaves only downloads in it on exit.
 lock() {
-    mkdir -p "$WORK" || die "the folder $WORK cannot be created" "choose another place with --dir"
+    mkdir -p "$WORK" || die "the folder $WORK cannot be created" "make it possible to write to $ROOT"
     if command -v flock >/dev/null; then
         exec 9>"$WORK/lock"
         flock -n 9 || { say "waiting for another run"; flock 9; }
         # The other run has deleted the folder.
         mkdir -p "$WORK"
     fi
-    trap 'rm -rf "$WORK/stage" "$WORK/tmp"' EXIT
+    trap 'rm -rf "$WORK/stage" "$WORK/tmp"; rmdir "$WORK" 2>/dev/null || true' EXIT
 }
 
 # need_space MEGABYTES WHAT
@@ -162,10 +146,10 @@ need_space() {
     local free
     free=$(($(df -Pk "$WORK" | awk 'NR == 2 { print $4 }') / 1000))
     [ "$free" -ge "$1" ] || die "not enough disk space for $2: $1 MB needed, $free MB free" \
-        "make room on the disk of $(dirname "$WORK"), or choose another place with --dir"
+        "make room on the disk of $ROOT, or make $ROOT/vendor a link to a folder on another disk"
 }
 
-# --- sources, which leave a folder in $WORK/stage ------------------------------------------------
+# --- sources, which leave a libtorch in $WORK/stage ----------------------------------------------
 
 # No checksums are published for the zips: without SEQFIT_LIBTORCH_SHA256 only the CRC-32 of each file is checked.
 check_sha256() {
@@ -173,7 +157,7 @@ check_sha256() {
     [ -n "$want" ] || return 0
     found=$({ sha256sum "$1" 2>/dev/null || shasum -a 256 "$1"; } | cut -d ' ' -f 1)
     [ "$found" = "$want" ] && return
-    rm -f "$1"
+    rm "$1"
     die "the zip has the SHA-256 $found, and SEQFIT_LIBTORCH_SHA256 requires $want" \
         "correct or unset that variable, or correct SEQFIT_LIBTORCH_URL"
 }
@@ -190,8 +174,8 @@ from_zip() {
         say "downloading $ZIPS/$path"
         if [ -t 2 ]; then progress=--progress-bar; fi
         # -C - continues a partial download.
-        curl -fL $progress --connect-timeout 10 --speed-limit 1000 --speed-time 60 --retry 2 \
-            -C - -o "$zip.part" "$ZIPS/$path" || status=$?
+        curl -fL $progress --connect-timeout 10 --speed-limit 1000 --speed-time 60 -C - -o "$zip.part" "$ZIPS/$path" ||
+            status=$?
         # The server refuses that (22, 33): the next run starts over.
         case $status in 22 | 33) rm -f "$zip.part" ;; esac
         [ "$status" -eq 0 ] || return 1
@@ -199,7 +183,7 @@ from_zip() {
     fi
     check_sha256 "$zip"
     say "unpacking"
-    # The last line of a traceback gives the reason.
+    # The last line of a traceback is the reason.
     python3 -m zipfile -e "$zip" "$WORK/tmp" 2>&1 | tail -n 1 >&2 || status=1
     rm "$zip"
     [ "$status" -eq 0 ] && mv "$WORK/tmp/libtorch" "$WORK/stage"
@@ -211,14 +195,13 @@ run_pip() {
     shift 2
     if [ ! -t 2 ]; then set -- --progress-bar off "$@"; fi
     mkdir -p "$WORK/tmp"
-    TMPDIR=$WORK/tmp PIP_RESUME_RETRIES=8 PIP_DISABLE_PIP_VERSION_CHECK=1 "$python" -m pip "$command" "$@" >&2
+    TMPDIR=$WORK/tmp PIP_USER=0 PIP_RESUME_RETRIES=8 "$python" -m pip "$command" --disable-pip-version-check "$@" >&2
 }
 
 has_pip() { "$1" -m pip --version >/dev/null 2>&1; }
 
 # pip compares the wheels with the index's SHA-256, and keeps complete ones in its cache. The libraries are the same in
-# those for all Python versions: a fixed one is requested, as the host's python3 may be older or newer than PyTorch
-# supports.
+# those for all Python versions: a fixed one is requested, as the host's may be older or newer than PyTorch supports.
 from_wheel() {
     local python=python3 wheel=$WORK/tmp/wheel place=$WORK/stage what=("torch==$VERSION")
     say "the official zip is not usable: trying the PyTorch wheel"
@@ -236,14 +219,14 @@ from_wheel() {
     if [ "$1" = cuda ]; then place=$WORK/stage/wheel/torch; fi
     mkdir -p "$place"
     mv "$wheel"/torch/{include,lib,share} "$place/"
-    rm -f "$place"/lib/libtorch_python.*
+    rm -rf "$place"/lib/lib{shm,torch_global_deps,torch_python}*
     if [ "$1" = cuda ]; then
         mv "$wheel/nvidia" "$WORK/stage/wheel/"
         ln -s wheel/torch/lib wheel/torch/include "$WORK/stage/"
     elif [ "$OS" = Linux ]; then
-        mv "$wheel"/nvidia/*/lib/libcu*.so.* "$place/lib/"
-        rm -f "$place"/lib/lib{torch_cuda*,torch_global_deps,torch_nvshmem,c10_cuda,caffe2_nvrtc,shm}.so
-        # The wheel's libtorch.so would load the CUDA libraries.
+        mv "$wheel"/nvidia/*/lib/libcu{dart,pti}.so.* "$place/lib/"
+        rm "$place"/lib/lib{c10_cuda,caffe2_nvrtc,torch_cuda,torch_nvshmem}*
+        # The wheel's own would load the CUDA libraries.
         echo 'INPUT(-ltorch_cpu)' >"$place/lib/libtorch.so"
     fi
 }
@@ -254,7 +237,7 @@ from_wheel() {
 # reason to fetch: the build would fail on it anyway.
 use_env_libtorch() {
     local dir=${LIBTORCH:-} wrong
-    if [ -z "$dir" ] || [ -n "$WITH_DIR" ] || [ "${dir%/}" = "$TARGET" ] || [ "$dir" -ef "$TARGET" ]; then return 1; fi
+    if [ -z "$dir" ] || [ "${dir%/}" = "$TARGET" ] || [ "$dir" -ef "$TARGET" ]; then return 1; fi
     case $dir in
     /*) wrong=$(defect "$dir") ;;
     *) wrong="the path is relative, and cargo's build scripts run in other folders" ;;
@@ -269,6 +252,7 @@ use_env_libtorch() {
 
 # The old folder goes when the new one is complete; a kill between the renames leaves none.
 install_stage() {
+    rm -rf "$WORK/old"
     if [ -e "$TARGET" ] || [ -L "$TARGET" ]; then mv "$TARGET" "$WORK/old"; fi
     mv "$WORK/stage" "$TARGET"
     rm -rf "$WORK"
@@ -276,32 +260,24 @@ install_stage() {
 
 fetch() {
     local variant=${VARIANT:-cpu} source wrong
-    if [ "$variant" = cuda ]; then need_space 8000 "libtorch with CUDA"; else need_space 1250 libtorch; fi
+    if [ "$variant" = cuda ]; then need_space 8000 "libtorch with CUDA"; else need_space 2000 libtorch; fi
     for source in from_zip from_wheel; do
         rm -rf "$WORK/stage" "$WORK/tmp"
         "$source" "$variant" || continue
         wrong=$(VARIANT=$variant defect "$WORK/stage")
-        if [ -z "$wrong" ]; then
-            install_stage
-            return
-        fi
+        [ -n "$wrong" ] || { install_stage; return; }
         say "the result is incomplete: $wrong"
     done
     die "libtorch $VERSION ($variant) could not be fetched (see above)" \
-        "cure: connect to the network (or set https_proxy) and run this again," \
+        "cure: connect to the network (or set https_proxy), make room if the disk is full, and run this again," \
         "or unpack a libtorch $VERSION yourself and set LIBTORCH to its absolute path"
 }
 
 ensure_libtorch() {
     local wrong
-    WORK=$(dirname "$TARGET")/.fetch-$(basename "$TARGET")
     wrong=$(defect "$TARGET")
-    if [ -n "$wrong" ]; then
-        check_replaceable
-        lock
-        # Another run may have finished the work while this one waited.
-        wrong=$(defect "$TARGET")
-    fi
+    # Another run may finish the work while this one waits.
+    if [ -n "$wrong" ]; then lock && wrong=$(defect "$TARGET"); fi
     if [ -z "$wrong" ]; then
         say "nothing to fetch: libtorch $VERSION is complete"
         return
@@ -343,11 +319,10 @@ install_torch() {
 }
 
 ensure_venv() {
-    local cure="connect to the network and run this again"
+    local cure="connect to the network, make room if the disk is full, and run this again"
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         die "PyTorch $VERSION needs Python 3.10 or newer, python3 is $(python3 -V 2>&1)" \
             "install a newer Python and put it first in PATH"
-    WORK=$ROOT/vendor/.fetch-venv
     lock
     if venv_is_complete; then
         say "nothing to install: .venv has PyTorch $VERSION, numpy and tests/requirements.txt"
@@ -376,8 +351,4 @@ if [ -n "$WITH_PYTHON" ]; then ensure_venv; fi
 
 echo "libtorch $VERSION ($(variant_of "$TARGET")) is in place: $TARGET"
 if [ -n "$WITH_PYTHON" ]; then echo "PyTorch $VERSION and the other packages for the tests are in place: $VENV"; fi
-if [ -n "$WITH_DIR" ]; then
-    echo "next: LIBTORCH=$TARGET cargo run --release -- train"
-else
-    echo "next: cargo run --release -- train"
-fi
+if [ "$VERSION" = 2.11.0 ]; then echo "next: scripts/build_torch_2_11.sh"; else echo "next: cargo run --release -- train"; fi
