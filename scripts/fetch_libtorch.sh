@@ -173,10 +173,9 @@ from_zip() {
     if [ ! -e "$zip" ]; then
         say "downloading $ZIPS/$path"
         if [ -t 2 ]; then progress=--progress-bar; fi
-        # -C - continues a partial download.
+        # Continues a partial download; if the server refuses that (22, 33), the next run starts over.
         curl -fL $progress --connect-timeout 10 --speed-limit 1000 --speed-time 60 -C - -o "$zip.part" "$ZIPS/$path" ||
             status=$?
-        # The server refuses that (22, 33): the next run starts over.
         case $status in 22 | 33) rm -f "$zip.part" ;; esac
         [ "$status" -eq 0 ] || return 1
         mv "$zip.part" "$zip"
@@ -214,7 +213,6 @@ from_wheel() {
     if [ "$OS-$1" = Linux-cpu ]; then what+=("nvidia-cuda-runtime==$CUDA.*" "nvidia-cuda-cupti==$CUDA.*"); fi
     run_pip "$python" install --target "$wheel" --no-compile --python-version 3.12 --only-binary=:all: \
         --timeout 30 --retries 2 "${what[@]}" || return 1
-
     # The CUDA libraries find NVIDIA's by $ORIGIN/../../nvidia/*/lib, so these folders keep their layout.
     if [ "$1" = cuda ]; then place=$WORK/stage/wheel/torch; fi
     mkdir -p "$place"
@@ -265,7 +263,7 @@ fetch() {
         rm -rf "$WORK/stage" "$WORK/tmp"
         "$source" "$variant" || continue
         wrong=$(VARIANT=$variant defect "$WORK/stage")
-        [ -n "$wrong" ] || { install_stage; return; }
+        if [ -z "$wrong" ]; then install_stage; return; fi
         say "the result is incomplete: $wrong"
     done
     die "libtorch $VERSION ($variant) could not be fetched (see above)" \
@@ -295,16 +293,16 @@ venv_is_complete() {
         "torch==$VERSION" numpy -r "$REQUIREMENTS" >/dev/null 2>&1
 }
 
-# Leaves a .venv with pip. An environment of the user with another PyTorch is changed in place, not deleted.
+# Leaves a .venv with pip, and the mark. An environment of the user with another PyTorch is changed, not deleted.
 make_venv() {
-    if [ ! -e "$VENV/.incomplete" ] && has_pip "$VENV/bin/python"; then return; fi
     if [ -e "$VENV" ] && [ ! -e "$VENV/pyvenv.cfg" ] && [ ! -e "$VENV/.incomplete" ]; then
         die ".venv exists and is not a Python environment" "remove it and run this again"
     fi
-    rm -rf "$VENV"
-    mkdir "$VENV"
+    if [ -e "$VENV/.incomplete" ] || ! has_pip "$VENV/bin/python"; then rm -rf "$VENV"; fi
+    mkdir -p "$VENV"
     : >"$VENV/.incomplete"
-    python3 -m venv "$VENV" >&2 || die "python3 -m venv failed" "on Debian and Ubuntu: apt-get install python3-venv"
+    [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV" >&2 ||
+        die "python3 -m venv failed" "on Debian and Ubuntu: apt-get install python3-venv"
 }
 
 install_torch() {
@@ -329,7 +327,6 @@ ensure_venv() {
     else
         say "making .venv"
         make_venv
-        : >"$VENV/.incomplete"
         install_torch || die "pip could not install PyTorch $VERSION into .venv (see above)" "$cure"
         # pip installs all of these or none: the next run need not install PyTorch again.
         rm "$VENV/.incomplete"
@@ -340,8 +337,6 @@ ensure_venv() {
     rm -rf "$WORK"
 }
 
-# --- main ----------------------------------------------------------------------------------------
-
 parse_arguments "$@"
 check_platform
 # pip ends after Ctrl-C as if it had failed, and the next source would be tried.
@@ -351,4 +346,5 @@ if [ -n "$WITH_PYTHON" ]; then ensure_venv; fi
 
 echo "libtorch $VERSION ($(variant_of "$TARGET")) is in place: $TARGET"
 if [ -n "$WITH_PYTHON" ]; then echo "PyTorch $VERSION and the other packages for the tests are in place: $VENV"; fi
-if [ "$VERSION" = 2.11.0 ]; then echo "next: scripts/build_torch_2_11.sh"; else echo "next: cargo run --release -- train"; fi
+if [ "$VERSION" = 2.11.0 ]; then next=scripts/build_torch_2_11.sh; else next="cargo run --release -- train"; fi
+echo "next: $next"
