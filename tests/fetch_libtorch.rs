@@ -1,21 +1,20 @@
-//! Tests `scripts/fetch_libtorch.sh` without the network: a small HTTP server in this process serves miniature zips
-//! of libtorch, pip finds miniature wheels, and each test has its own repository in a temporary folder.
+//! Tests `scripts/fetch_libtorch.sh` without the network: a small HTTP server in this process serves
+//! miniature zips of libtorch, pip finds miniature wheels, and each test has its own repository.
 #![cfg(target_os = "linux")]
 
 mod common;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::http::{self, Answer, Server};
-use common::{CommandOutput, listing, run, succeed};
+use common::http::{Answer, Server};
+use common::{listing, run, succeed};
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -24,6 +23,8 @@ const CPU_ZIP: &str = "/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip";
 const CUDA_ZIP: &str = "/cu130/libtorch-shared-with-deps-2.13.0%2Bcu130.zip";
 /// The partial download of the first.
 const PART: &str = "vendor/.fetch/libtorch-2.13.0-cpu.zip.part";
+/// Nothing listens there.
+const NOWHERE: &str = "http://127.0.0.1:9";
 const TORCH_H: &str = "include/torch/csrc/api/include/torch/torch.h";
 const VERSION_H: &str = "include/torch/headeronly/version.h";
 
@@ -31,57 +32,55 @@ type Files = Vec<(String, Vec<u8>)>;
 
 /// Returns the files of a miniature libtorch.
 fn libtorch(version: &str, cuda: bool) -> Files {
-    // Bytes that do not compress or repeat, so that a download continued at a wrong offset cannot pass.
-    let big =
-        (0..200_000_u32).map(|i| i.wrapping_mul(i).wrapping_mul(2_654_435_761).to_le_bytes()[3]);
+    // Bytes that do not repeat, so that a download continued at a wrong offset cannot pass.
+    let byte = |i: u32| i.wrapping_mul(i).wrapping_mul(2_654_435_761).to_le_bytes()[3];
     let mut files = vec![
-        ("lib/libtorch.so".to_owned(), b"torch".to_vec()),
-        ("lib/libtorch_cpu.so".to_owned(), big.collect()),
-        ("lib/libc10.so".to_owned(), b"c10".to_vec()),
-        (TORCH_H.to_owned(), b"// torch".to_vec()),
-        (VERSION_H.to_owned(), format!("#define TORCH_VERSION \\\n  \"{version}\"\n").into_bytes()),
+        ("lib/libtorch.so", b"torch".to_vec()),
+        ("lib/libtorch_cpu.so", (0..200_000).map(byte).collect()),
+        ("lib/libc10.so", b"c10".to_vec()),
+        (TORCH_H, b"// torch".to_vec()),
+        (VERSION_H, format!("#define TORCH_VERSION \\\n  \"{version}\"\n").into_bytes()),
     ];
     if cuda {
-        files.push(("lib/libtorch_cuda.so".to_owned(), b"cuda".to_vec()));
+        files.push(("lib/libtorch_cuda.so", b"cuda".to_vec()));
     }
-    files
-}
-
-/// Writes a file and creates its parent folders.
-fn write(path: &Path, data: impl AsRef<[u8]>) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, data).unwrap();
-}
-
-fn write_libtorch(folder: &Path, version: &str, cuda: bool) {
-    for (name, data) in libtorch(version, cuda) {
-        write(&folder.join(name), data);
-    }
+    files.into_iter().map(|(name, data)| (name.to_owned(), data)).collect()
 }
 
 /// Returns a zip of files below a folder, which ends in `/` or is empty.
-fn zip_of(folder: &str, files: &Files) -> Vec<u8> {
+fn zip_of(folder: &str, files: Files) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, data) in files {
         zip.start_file(format!("{folder}{name}"), SimpleFileOptions::default()).unwrap();
-        zip.write_all(data).unwrap();
+        zip.write_all(&data).unwrap();
     }
     zip.finish().unwrap().into_inner()
 }
 
-fn cpu_zip() -> Vec<u8> {
-    zip_of("libtorch/", &libtorch("2.13.0", false))
+fn libtorch_zip(version: &str, cuda: bool) -> Vec<u8> {
+    zip_of("libtorch/", libtorch(version, cuda))
 }
 
-fn serve(path: &str, zip: Vec<u8>) -> Server {
-    Server::files(vec![(path.to_owned(), zip)])
+fn serve(zip: Vec<u8>) -> Server {
+    Server::files(vec![(CPU_ZIP.to_owned(), zip)])
 }
 
 fn good_server() -> Server {
-    serve(CPU_ZIP, cpu_zip())
+    serve(libtorch_zip("2.13.0", false))
 }
 
-/// A temporary folder with the script, the test requirements, and programs that replace those of the host.
+/// Checks the exit code of a command, and that its output has these texts.
+#[track_caller]
+fn check(command: &mut Command, code: i32, says: &[&str]) {
+    let output = run(command);
+    let text = output.stdout + &output.stderr;
+    assert_eq!(output.code, code, "{text}");
+    for part in says {
+        assert!(text.contains(part), "'{part}' is not in:\n{text}");
+    }
+}
+
+/// A temporary folder with the script, wheels, and programs that replace those of the host.
 struct Repo {
     root: TempDir,
 }
@@ -91,8 +90,8 @@ impl Repo {
         common::signals_are_heard();
         let repo = Self { root: tempfile::tempdir().unwrap() };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch_libtorch.sh");
-        write(&repo.path("scripts/fetch_libtorch.sh"), fs::read(script).unwrap());
-        write(&repo.path("tests/requirements.txt"), "# For the tests:\nneeded-by-tests==1.5\n");
+        repo.write("scripts/fetch_libtorch.sh", fs::read(script).unwrap());
+        repo.write("tests/requirements.txt", "# For the tests:\nneeded-by-tests==1.5\n");
         fs::create_dir(repo.path("wheels")).unwrap();
         repo.host("Linux", "x86_64");
         repo.free_megabytes(100_000);
@@ -107,17 +106,27 @@ impl Repo {
         self.path("vendor/libtorch")
     }
 
+    /// Writes a file and creates its parent folders.
+    fn write(&self, name: &str, data: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, data).unwrap();
+    }
+
+    fn write_libtorch(&self, folder: &str, version: &str) {
+        for (name, data) in libtorch(version, false) {
+            self.write(&format!("{folder}/{name}"), data);
+        }
+    }
+
     fn program(&self, name: &str, text: &str) {
-        let path = self.path("bin").join(name);
-        write(&path, format!("#!/bin/sh\n{text}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let name = format!("bin/{name}");
+        self.write(&name, format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(self.path(&name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn host(&self, system: &str, machine: &str) {
-        self.program(
-            "uname",
-            &format!("case $1 in -m) echo {machine} ;; *) echo {system} ;; esac"),
-        );
+        self.program("uname", &format!("[ $1 = -m ] && echo {machine} || echo {system}"));
     }
 
     fn free_megabytes(&self, free: u32) {
@@ -142,23 +151,14 @@ impl Repo {
         command
     }
 
-    fn run(&self, server: &Server, arguments: &[&str]) -> CommandOutput {
-        run(&mut self.script(server.address(), arguments))
+    #[track_caller]
+    fn succeeds(&self, server: &str, arguments: &[&str], says: &[&str]) {
+        check(&mut self.script(server, arguments), 0, says);
     }
 
-    /// Runs with an environment variable.
-    fn run_with(
-        &self,
-        server: &Server,
-        name: &str,
-        value: impl AsRef<OsStr>,
-        arguments: &[&str],
-    ) -> CommandOutput {
-        run(self.script(server.address(), arguments).env(name, value))
-    }
-
-    fn run_without_zips(&self, arguments: &[&str]) -> CommandOutput {
-        run(&mut self.script(&http::closed(), arguments))
+    #[track_caller]
+    fn fails(&self, server: &str, arguments: &[&str], says: &[&str]) {
+        check(&mut self.script(server, arguments), 1, says);
     }
 
     #[track_caller]
@@ -172,85 +172,45 @@ impl Repo {
     }
 }
 
-#[track_caller]
-fn ends_with(output: &CommandOutput, code: i32, says: &[&str]) {
-    let text = format!("{}{}", output.stdout, output.stderr);
-    assert_eq!(output.code, code, "{text}");
-    for part in says {
-        assert!(text.contains(part), "'{part}' is not in:\n{text}");
-    }
-}
-
-#[track_caller]
-fn succeeds(output: &CommandOutput, says: &[&str]) {
-    ends_with(output, 0, says);
-}
-
-#[track_caller]
-fn fails(output: &CommandOutput, says: &[&str]) {
-    ends_with(output, 1, says);
-}
-
 // --- the official zip ----------------------------------------------------------------------------
 
 #[test]
 fn fetches_once_and_then_recognizes_libtorch() {
     let (repo, server) = (Repo::new(), good_server());
-    succeeds(
-        &repo.run(&server, &[]),
-        &["libtorch 2.13.0 (cpu) is in place", "next: cargo run --release -- train"],
-    );
+    let says = ["libtorch 2.13.0 (cpu) is in place", "next: cargo run --release -- train"];
+    repo.succeeds(server.address(), &[], &says);
     repo.assert_complete(false);
     for arguments in [&[][..], &["--cpu"]] {
-        succeeds(&repo.run(&server, arguments), &["nothing to fetch", "is in place"]);
+        repo.succeeds(server.address(), arguments, &["nothing to fetch", "is in place"]);
     }
     assert_eq!(server.asked().len(), 1, "a complete folder needs no network");
     repo.assert_complete(false);
 }
 
 #[test]
-fn another_version_has_its_own_folder() {
-    let zip = zip_of("libtorch/", &libtorch("2.11.0", false));
-    let server = serve(&CPU_ZIP.replace("2.13.0", "2.11.0"), zip);
-    let repo = Repo::new();
-    succeeds(&repo.run(&server, &["--version", "2.11.0"]), &["next: scripts/build_torch_2_11.sh"]);
-    assert_eq!(listing(&repo.path("vendor")), ["libtorch-2.11.0"]);
-}
-
-/// Sends a signal to the script and all programs that it has started, as Ctrl-C in a terminal does.
-fn interrupt(child: Child, signal: &str) -> CommandOutput {
-    let group = format!("-{}", child.id());
-    succeed(Command::new("bash").args(["-c", "kill -s $0 -- $1", signal, &group]));
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    CommandOutput { code: output.status.code().unwrap_or(-1), stdout: String::new(), stderr }
-}
-
-#[test]
 fn interrupted_run_leaves_only_a_download_that_the_next_run_continues() {
-    for (signal, code, says) in
-        [("INT", 130, &["interrupted; run this again"][..]), ("KILL", -1, &[])]
-    {
+    for (signal, code) in [("INT", Some(130)), ("KILL", None)] {
         let repo = Repo::new();
-        let slow = Server::start(|_, _| Answer::Stalled(cpu_zip(), 60_000));
-        let child = repo.script(slow.address(), &[]).stderr(Stdio::piped()).spawn().unwrap();
-        let kept =
-            || fs::metadata(repo.path(PART)).map_or(0, |data| usize::try_from(data.len()).unwrap());
+        let slow = Server::start(|_, _| Answer::Stalled(libtorch_zip("2.13.0", false), 60_000));
+        let mut child = repo.script(slow.address(), &[]).spawn().unwrap();
         let start = Instant::now();
-        while kept() == 0 {
+        while fs::metadata(repo.path(PART)).map_or(0, |data| data.len()) == 0 {
             assert!(start.elapsed() < Duration::from_secs(30), "no download begins");
             thread::sleep(Duration::from_millis(20));
         }
-        ends_with(&interrupt(child, signal), code, says);
+        // To the script and all programs that it has started, as Ctrl-C in a terminal does.
+        let group = format!("-{}", child.id());
+        succeed(Command::new("bash").args(["-c", "kill -s $0 -- $1", signal, &group]));
+        assert_eq!(child.wait().unwrap().code(), code);
         assert_eq!(listing(&repo.path("vendor")), [".fetch"]);
-        // Of a run that was killed later.
-        write(&repo.path("vendor/.fetch/stage/lib/half.so"), "half");
-        write(&repo.path("vendor/.fetch/tmp/libtorch/lib/half.so"), "half");
+        // As if it had been killed while it unpacked.
+        repo.write("vendor/.fetch/stage/lib/half.so", "half");
+        repo.write("vendor/.fetch/tmp/libtorch/lib/half.so", "half");
 
-        let (kept, server) = (kept(), good_server());
-        assert!(kept <= 60_000);
-        succeeds(&repo.run(&server, &[]), &["is in place"]);
-        assert_eq!(server.asked()[0].from, Some(kept));
+        let kept = fs::metadata(repo.path(PART)).unwrap().len();
+        let server = good_server();
+        repo.succeeds(server.address(), &[], &["is in place"]);
+        assert_eq!(server.asked()[0].from, Some(kept.try_into().unwrap()));
         repo.assert_complete(false);
         assert!(!repo.target().join("lib/half.so").exists());
     }
@@ -259,7 +219,7 @@ fn interrupted_run_leaves_only_a_download_that_the_next_run_continues() {
 #[test]
 fn two_runs_at_once_fetch_once() {
     let (repo, server) = (Repo::new(), good_server());
-    let start = || repo.script(server.address(), &[]).stderr(Stdio::null()).spawn().unwrap();
+    let start = || repo.script(server.address(), &[]).spawn().unwrap();
     for mut child in [start(), start(), start()] {
         assert!(child.wait().unwrap().success());
     }
@@ -269,21 +229,20 @@ fn two_runs_at_once_fetch_once() {
 
 #[test]
 fn unusable_zips_are_errors() {
-    let mut damaged = cpu_zip();
+    let mut damaged = libtorch_zip("2.13.0", false);
     damaged[100_000] ^= 1;
     let mut incomplete = libtorch("2.13.0", false);
     incomplete.retain(|(name, _)| name != "lib/libc10.so");
     for (zip, says) in [
         (damaged, "BadZipFile: Bad CRC-32"),
         (b"<html>please log in</html>".to_vec(), "File is not a zip file"),
-        (zip_of("libtorch/", &libtorch("2.12.1", false)), "it holds libtorch 2.12.1, not 2.13.0"),
-        (zip_of("libtorch/", &incomplete), "lib/libc10.so is missing"),
+        (libtorch_zip("2.12.1", false), "it holds libtorch 2.12.1, not 2.13.0"),
+        (zip_of("libtorch/", incomplete), "lib/libc10.so is missing"),
     ] {
         let repo = Repo::new();
-        fails(&repo.run(&serve(CPU_ZIP, zip), &[]), &[says, "could not be fetched", "cure: "]);
-        assert_eq!(listing(&repo.path("vendor/.fetch")), ["lock"]);
+        repo.fails(serve(zip).address(), &[], &[says, "could not be fetched", "cure: "]);
         // The next run does not use the same file again.
-        succeeds(&repo.run(&good_server(), &[]), &["is in place"]);
+        repo.succeeds(good_server().address(), &[], &["is in place"]);
         repo.assert_complete(false);
     }
 }
@@ -292,24 +251,22 @@ fn unusable_zips_are_errors() {
 fn required_checksum_is_checked() {
     let (repo, server) = (Repo::new(), good_server());
     let wrong = "0".repeat(64);
-    let output = repo.run_with(&server, "SEQFIT_LIBTORCH_SHA256", &wrong, &[]);
-    fails(&output, &["the zip has the SHA-256", &wrong, "correct or unset that variable"]);
-    assert!(!output.stderr.contains("wheel"), "another source does not have that checksum");
+    let mut script = repo.script(server.address(), &[]);
+    let says = ["the zip has the SHA-256", &wrong, "correct or unset that variable"];
+    check(script.env("SEQFIT_LIBTORCH_SHA256", &wrong), 1, &says);
     assert!(!repo.target().exists());
 
-    write(&repo.path("zip"), cpu_zip());
+    repo.write("zip", libtorch_zip("2.13.0", false));
     let sum = succeed(Command::new("sha256sum").arg(repo.path("zip"))).stdout;
-    let sum = sum.split(' ').next().unwrap();
-    succeeds(&repo.run_with(&server, "SEQFIT_LIBTORCH_SHA256", sum, &[]), &["is in place"]);
+    check(script.env("SEQFIT_LIBTORCH_SHA256", &sum[..64]), 0, &["is in place"]);
 }
 
 #[test]
 fn unreachable_server_is_an_error_with_a_cure() {
-    let repo = Repo::new();
+    let (repo, start) = (Repo::new(), Instant::now());
     let says = ["curl", "could not be fetched", "cure: connect to the network", "set LIBTORCH"];
-    let start = Instant::now();
-    fails(&repo.run_without_zips(&[]), &says);
-    fails(&repo.run(&Server::files(Vec::new()), &[]), &["404", "could not be fetched"]);
+    repo.fails(NOWHERE, &[], &says);
+    repo.fails(Server::files(Vec::new()).address(), &[], &["404", "could not be fetched"]);
     let took = start.elapsed();
     assert!(took < Duration::from_secs(40), "took {took:?}");
     assert!(!repo.target().exists());
@@ -320,22 +277,21 @@ fn unreachable_server_is_an_error_with_a_cure() {
 #[test]
 fn another_libtorch_is_kept_until_the_new_one_is_complete() {
     let repo = Repo::new();
-    write_libtorch(&repo.target(), "2.12.0", false);
-    let old = repo.target().join("lib/old.so");
-    write(&old, "old");
-    fails(&repo.run_without_zips(&[]), &["replacing", "2.12.0", "could not be fetched"]);
+    repo.write_libtorch("vendor/libtorch", "2.12.0");
+    repo.write("vendor/libtorch/lib/old.so", "old");
+    repo.fails(NOWHERE, &[], &["replacing", "2.12.0", "could not be fetched"]);
     assert!(fs::read_to_string(repo.target().join(VERSION_H)).unwrap().contains("2.12.0"));
-    succeeds(&repo.run(&good_server(), &[]), &["replacing", "2.12.0", "is in place"]);
+    repo.succeeds(good_server().address(), &[], &["replacing", "2.12.0", "is in place"]);
     repo.assert_complete(false);
-    assert!(!old.exists(), "old and new are mixed");
+    assert!(!repo.target().join("lib/old.so").exists(), "old and new are mixed");
 }
 
 #[test]
 fn switches_between_cpu_and_cuda() {
     let repo = Repo::new();
-    let cuda_zip = zip_of("libtorch/", &libtorch("2.13.0", true));
-    let server =
-        Server::files(vec![(CPU_ZIP.to_owned(), cpu_zip()), (CUDA_ZIP.to_owned(), cuda_zip)]);
+    let zips = [(CPU_ZIP, false), (CUDA_ZIP, true)];
+    let zips = zips.map(|(path, cuda)| (path.to_owned(), libtorch_zip("2.13.0", cuda)));
+    let server = Server::files(zips.into());
     for (arguments, cuda, says) in [
         (&["--cuda"][..], true, &["2.13.0 (cuda) is in place"][..]),
         // Without an option, the existing variant is kept.
@@ -343,7 +299,7 @@ fn switches_between_cpu_and_cuda() {
         (&["--cpu"], false, &["replacing", "(cpu)"]),
         (&["--cuda"], true, &["replacing", "(cuda)"]),
     ] {
-        succeeds(&repo.run(&server, arguments), says);
+        repo.succeeds(server.address(), arguments, says);
         repo.assert_complete(cuda);
     }
 }
@@ -351,15 +307,15 @@ fn switches_between_cpu_and_cuda() {
 #[test]
 fn good_libtorch_in_the_environment_is_used() {
     let (repo, server) = (Repo::new(), good_server());
-    let own = repo.path("own");
-    write_libtorch(&own, "2.13.0", false);
-    let place = format!("is in place: {}", own.display());
-    let output = repo.run_with(&server, "LIBTORCH", &own, &[]);
-    succeeds(&output, &["LIBTORCH is set and will be used", &place]);
+    repo.write_libtorch("own", "2.13.0");
+    let place = format!("is in place: {}", repo.path("own").display());
+    let mut script = repo.script(server.address(), &[]);
+    let says = ["LIBTORCH is set and will be used", &place];
+    check(script.env("LIBTORCH", repo.path("own")), 0, &says);
     assert!(!repo.path("vendor").exists());
     // cargo sets it to the target itself.
     for _ in 0..2 {
-        succeeds(&repo.run_with(&server, "LIBTORCH", repo.target(), &[]), &["is in place"]);
+        check(script.env("LIBTORCH", repo.target()), 0, &["is in place"]);
         repo.assert_complete(false);
     }
     assert_eq!(server.asked().len(), 1);
@@ -368,11 +324,11 @@ fn good_libtorch_in_the_environment_is_used() {
 #[test]
 fn wrong_libtorch_in_the_environment_is_an_error() {
     let (repo, server) = (Repo::new(), good_server());
-    let own = repo.path("own");
-    write_libtorch(&own, "2.11.0", false);
+    repo.write_libtorch("own", "2.11.0");
     let refused = |libtorch: &Path, arguments: &[&str], says: &[&str]| {
-        fails(&repo.run_with(&server, "LIBTORCH", libtorch, arguments), says);
+        check(repo.script(server.address(), arguments).env("LIBTORCH", libtorch), 1, says);
     };
+    let own = repo.path("own");
     refused(&own, &[], &["2.11.0", "2.13.0", "unset LIBTORCH"]);
     refused(Path::new("no/such/folder"), &[], &["relative"]);
     refused(Path::new("/no/such/folder"), &[], &["no such folder", "unset LIBTORCH"]);
@@ -386,20 +342,15 @@ fn wrong_libtorch_in_the_environment_is_an_error() {
 
 #[test]
 fn wrong_arguments_are_usage_errors() {
-    let (repo, server) = (Repo::new(), good_server());
-    for arguments in [
-        &["--gpu"][..],
-        &["vendor"],
-        &["--version"],
-        &["--version", "latest"],
-        &["--version", "2.13"],
-        &["--version", "2.13.0/../../x"],
-        &["--cpu", "--cuda"],
-    ] {
-        ends_with(&repo.run(&server, arguments), 2, &["fetch_libtorch: ", "--help"]);
+    let repo = Repo::new();
+    for arguments in
+        ["--gpu", "vendor", "--version", "--version latest", "--version 2.13", "--cpu --cuda"]
+    {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        check(&mut repo.script(NOWHERE, &arguments), 2, &["fetch_libtorch: ", "--help"]);
     }
-    assert!(server.asked().is_empty() && !repo.path("vendor").exists());
-    succeeds(&repo.run(&server, &["--help"]), &["Usage:", "--python", "LIBTORCH"]);
+    assert!(!repo.path("vendor").exists());
+    repo.succeeds(NOWHERE, &["--help"], &["Usage:", "--python", "LIBTORCH"]);
 }
 
 #[test]
@@ -408,172 +359,136 @@ fn too_little_disk_space_is_reported_before_fetching() {
     repo.free_megabytes(50);
     for (argument, needed) in [("--cpu", "2000 MB needed"), ("--cuda", "8000 MB needed")] {
         let says = ["not enough disk space", needed, "50 MB free", "make room"];
-        fails(&repo.run(&server, &[argument]), &says);
+        repo.fails(server.address(), &[argument], &says);
     }
     assert!(server.asked().is_empty());
 }
 
 #[test]
 fn other_platforms_are_refused() {
-    let (repo, server) = (Repo::new(), good_server());
+    let repo = Repo::new();
     for (system, machine) in [("Linux", "riscv64"), ("Darwin", "x86_64"), ("FreeBSD", "amd64")] {
         repo.host(system, machine);
-        fails(&repo.run(&server, &[]), &[system, machine, "supported: Linux x86-64"]);
+        repo.fails(NOWHERE, &[], &[system, machine, "supported: Linux x86-64"]);
     }
     repo.host("Linux", "aarch64");
-    fails(&repo.run(&server, &["--cuda"]), &["--cuda is for Linux x86-64"]);
-    repo.host("Linux", "x86_64");
+    repo.fails(NOWHERE, &["--cuda"], &["--cuda is for Linux x86-64"]);
     repo.program("getconf", "echo glibc 2.9");
-    fails(&repo.run(&server, &[]), &["needs glibc 2.28", "glibc 2.9", "newer distribution"]);
-    assert!(server.asked().is_empty() && !repo.path("vendor").exists());
+    repo.fails(NOWHERE, &[], &["needs glibc 2.28", "glibc 2.9", "newer distribution"]);
+    assert!(!repo.path("vendor").exists());
 }
 
 // --- the PyTorch wheel and .venv -----------------------------------------------------------------
 
 impl Repo {
-    /// Writes a wheel. Its files contain their own names, except for modules, which are empty.
-    fn wheel(&self, name: &str, version: &str, requires: &[&str], files: &[&str]) {
-        let requires: String = requires.iter().map(|r| format!("Requires-Dist: {r}\n")).collect();
+    /// Writes a wheel with these files, which contain their own names except for modules.
+    fn wheel(&self, name: &str, version: &str, requires: &str, files: &[&str]) {
         let about = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}");
-        let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
-        let info = |name_of: &str| format!("{name}-{version}.dist-info/{name_of}");
-        let mut all: Files = vec![
-            file(&info("METADATA"), &about),
-            file(&info("WHEEL"), "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-            file(&info("RECORD"), ""),
-        ];
-        for path in files {
-            let module = path.ends_with(".py");
-            all.push(match path.strip_prefix("torch/") {
-                Some(VERSION_H) => file(path, "#define TORCH_VERSION \\\n  \"2.13.0\"\n"),
-                _ => file(path, if module { "" } else { path }),
-            });
-        }
-        write(&self.path(&format!("wheels/{name}-{version}-py3-none-any.whl")), zip_of("", &all));
+        let wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+        let version_h = "#define TORCH_VERSION \\\n  \"2.13.0\"\n";
+        let info = [("METADATA", &*about), ("WHEEL", wheel), ("RECORD", "")];
+        let info = info.map(|(file, text)| (format!("{name}-{version}.dist-info/{file}"), text));
+        let files = files.iter().map(|path| match path.rsplit_once('.') {
+            Some((_, "py")) => ((*path).to_owned(), ""),
+            _ if path.ends_with(VERSION_H) => ((*path).to_owned(), version_h),
+            _ => ((*path).to_owned(), *path),
+        });
+        let files = info.into_iter().chain(files);
+        let zip = zip_of("", files.map(|(path, text)| (path, text.into())).collect());
+        self.write(&format!("wheels/{name}-{version}-py3-none-any.whl"), zip);
     }
 }
 
-/// Returns a repository with wheels; none on a host without pip. PyTorch's has the layout of the Linux wheel: a CUDA
-/// build whose CPU part needs two of NVIDIA's libraries.
+/// Returns a repository with wheels; none on a host without pip. PyTorch's has the layout of the
+/// Linux wheel: a CUDA build whose CPU part needs two of NVIDIA's libraries.
 fn wheel_repo() -> Option<Repo> {
     if run(Command::new("python3").args(["-m", "pip", "--version"])).code != 0 {
         common::left_out("a test with pip (install it for python3)");
         return None;
     }
     let repo = Repo::new();
-    let torch = [
-        "torch/__init__.py",
-        "torch/lib/libtorch.so",
-        "torch/lib/libtorch_cpu.so",
-        "torch/lib/libtorch_cuda.so",
-        "torch/lib/libtorch_python.so",
-        "torch/lib/libc10.so",
-        "torch/lib/libc10_cuda.so",
-        "torch/lib/libgomp.so.1",
-        "torch/include/torch/csrc/api/include/torch/torch.h",
-        "torch/include/torch/headeronly/version.h",
-        "torch/share/cmake/Torch/TorchConfig.cmake",
-    ];
-    repo.wheel(
-        "torch",
-        "2.13.0",
-        &["nvidia-cuda-runtime==13.0.96", "nvidia-nccl-cu13==2.1"],
-        &torch,
-    );
+    let libraries = "torch torch_cpu torch_cuda torch_python c10 c10_cuda";
+    let libraries = libraries.split(' ').map(|name| format!("torch/lib/lib{name}.so"));
+    let headers = [TORCH_H, VERSION_H].map(|header| format!("torch/{header}"));
+    let others = ["torch/__init__.py", "torch/lib/libgomp.so.1", "torch/share/cmake/Torch.cmake"];
+    let files: Vec<String> = libraries.chain(headers).chain(others.map(str::to_owned)).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let requires = "Requires-Dist: nvidia-cuda-runtime==13.0.96\nRequires-Dist: nvidia-nccl-cu13\n";
+    repo.wheel("torch", "2.13.0", requires, &files);
     let runtime = ["nvidia/cu13/lib/libcudart.so.13", "nvidia/cu13/lib/libcudart_static.a"];
-    repo.wheel("nvidia_cuda_runtime", "13.0.96", &[], &runtime);
-    repo.wheel("nvidia_cuda_cupti", "13.0.85", &[], &["nvidia/cu13/lib/libcupti.so.13"]);
-    repo.wheel("nvidia_nccl_cu13", "2.1", &[], &["nvidia/nccl/lib/libnccl.so.2"]);
-    repo.wheel("numpy", "2.0", &[], &["numpy/__init__.py"]);
-    repo.wheel("needed_by_tests", "1.5", &[], &["needed_by_tests.py"]);
+    repo.wheel("nvidia_cuda_runtime", "13.0.96", "", &runtime);
+    repo.wheel("nvidia_cuda_cupti", "13.0.85", "", &["nvidia/cu13/lib/libcupti.so.13"]);
+    repo.wheel("nvidia_nccl_cu13", "2.1", "", &["nvidia/nccl/lib/libnccl.so.2"]);
+    repo.wheel("numpy", "2.0", "", &["numpy/__init__.py"]);
+    repo.wheel("needed_by_tests", "1.5", "", &["needed_by_tests.py"]);
     Some(repo)
 }
 
 #[test]
 fn falls_back_to_the_wheel() {
     let Some(repo) = wheel_repo() else { return };
-    let says =
-        ["curl", "the official zip is not usable: trying the PyTorch wheel", "(cpu) is in place"];
-    succeeds(&repo.run_without_zips(&[]), &says);
-    let libraries = [
-        "libc10.so",
-        "libcudart.so.13",
-        "libcupti.so.13",
-        "libgomp.so.1",
-        "libtorch.so",
-        "libtorch_cpu.so",
-    ];
-    assert_eq!(listing(&repo.target().join("lib")), libraries);
-    assert_eq!(
-        fs::read_to_string(repo.target().join("lib/libtorch.so")).unwrap(),
-        "INPUT(-ltorch_cpu)\n"
-    );
+    repo.succeeds(NOWHERE, &[], &["curl", "trying the PyTorch wheel", "(cpu) is in place"]);
+    let libraries =
+        "libc10.so libcudart.so.13 libcupti.so.13 libgomp.so.1 libtorch.so libtorch_cpu.so";
+    assert_eq!(listing(&repo.target().join("lib")).join(" "), libraries);
+    let script = fs::read_to_string(repo.target().join("lib/libtorch.so")).unwrap();
+    assert_eq!(script, "INPUT(-ltorch_cpu)\n");
     assert_eq!(listing(&repo.target()), ["include", "lib", "share"]);
     assert_eq!(listing(&repo.path("vendor")), ["libtorch"]);
-    succeeds(&repo.run_without_zips(&[]), &["nothing to fetch"]);
+    repo.succeeds(NOWHERE, &[], &["nothing to fetch"]);
 }
 
 #[test]
 fn a_cuda_wheel_keeps_its_layout() {
     let Some(repo) = wheel_repo() else { return };
-    succeeds(&repo.run_without_zips(&["--cuda"]), &["(cuda) is in place"]);
+    repo.succeeds(NOWHERE, &["--cuda"], &["(cuda) is in place"]);
     // The layout that the RPATH of the libraries expects.
-    for name in ["cu13/lib/libcudart.so.13", "nccl/lib/libnccl.so.2"] {
-        let path = repo.target().join("lib/../../nvidia").join(name);
-        assert!(path.exists(), "{}", path.display());
+    for name in
+        ["lib/../../nvidia/cu13/lib/libcudart.so.13", "lib/../../nvidia/nccl/lib/libnccl.so.2"]
+    {
+        assert!(repo.target().join(name).exists(), "{name}");
     }
     assert!(repo.target().join(TORCH_H).exists());
-    succeeds(&repo.run_without_zips(&["--cuda"]), &["nothing to fetch"]);
+    repo.succeeds(NOWHERE, &["--cuda"], &["nothing to fetch"]);
 }
 
 #[test]
 fn wheel_with_another_checksum_or_version_is_an_error() {
     let Some(repo) = wheel_repo() else { return };
-    let name = "wheels/torch-2.13.0-py3-none-any.whl";
-    let page = format!("<a href=\"{name}#sha256={}\">torch</a>", "0".repeat(64));
-    write(&repo.path("index.html"), page);
-    let mut script = repo.script(&http::closed(), &[]);
+    let link = format!("wheels/torch-2.13.0-py3-none-any.whl#sha256={}", "0".repeat(64));
+    repo.write("index.html", format!("<a href=\"{link}\">torch</a>"));
+    let mut script = repo.script(NOWHERE, &[]);
     script.env("PIP_FIND_LINKS", format!("file://{}", repo.path("index.html").display()));
-    fails(&run(&mut script), &["DO NOT MATCH THE HASHES", "could not be fetched"]);
-    fails(
-        &repo.run_without_zips(&["--version", "9.9.9"]),
-        &["torch==9.9.9", "could not be fetched"],
-    );
+    check(&mut script, 1, &["DO NOT MATCH THE HASHES", "could not be fetched"]);
+    repo.fails(NOWHERE, &["--version", "9.9.9"], &["torch==9.9.9", "could not be fetched"]);
     assert_eq!(listing(&repo.path("vendor")), [".fetch"]);
 }
 
 #[test]
 fn creates_the_python_environment_and_keeps_it() {
     let Some(repo) = wheel_repo() else { return };
-    write_libtorch(&repo.target(), "2.13.0", false);
-    let python = repo.path(".venv/bin/python");
-    let with_python = || repo.run_without_zips(&["--python"]);
-    let says = [
-        "the CPU index is not usable",
-        "PyTorch 2.13.0 and the other packages for the tests are in place",
-    ];
-    succeeds(&with_python(), &says);
-    succeed(Command::new(&python).args(["-c", "import needed_by_tests"]));
-    let kept = repo.path(".venv/kept");
-    write(&kept, "");
-    succeeds(&with_python(), &["nothing to install", "are in place"]);
+    repo.write_libtorch("vendor/libtorch", "2.13.0");
+    let made = ["making .venv", "PyTorch 2.13.0 and the other packages for the tests are in place"];
+    repo.succeeds(NOWHERE, &["--python"], &made);
+    let python = |arguments: &[&str]| {
+        succeed(Command::new(repo.path(".venv/bin/python")).args(arguments));
+    };
+    python(&["-c", "import needed_by_tests"]);
+    repo.write(".venv/kept", "");
+    repo.succeeds(NOWHERE, &["--python"], &["nothing to install", made[1]]);
 
     // Requirements that are missing or have another version are installed; the rest is kept.
-    succeed(Command::new(&python).args(["-m", "pip", "uninstall", "--yes", "needed-by-tests"]));
-    succeeds(&with_python(), &["making .venv", "are in place"]);
-    write(&repo.path("tests/requirements.txt"), "needed-by-tests==1.6\n");
-    fails(
-        &with_python(),
-        &["pip could not install tests/requirements.txt", "connect to the network"],
-    );
-    write(&repo.path("tests/requirements.txt"), "needed-by-tests==1.5\n");
-    succeeds(&with_python(), &["nothing to install"]);
-    assert!(kept.exists());
+    python(&["-m", "pip", "uninstall", "--yes", "needed-by-tests"]);
+    repo.succeeds(NOWHERE, &["--python"], &made);
+    repo.write("tests/requirements.txt", "needed-by-tests==1.6\n");
+    repo.fails(NOWHERE, &["--python"], &["pip could not install", "connect to the network"]);
+    repo.write("tests/requirements.txt", "needed-by-tests==1.5\n");
+    repo.succeeds(NOWHERE, &["--python"], &["nothing to install"]);
+    assert!(repo.path(".venv/kept").exists());
 
     // The leftovers of a killed run are not mistaken for a complete environment.
-    let mark = repo.path(".venv/.incomplete");
-    write(&mark, "");
-    succeeds(&with_python(), &["making .venv", "are in place"]);
-    assert!(!kept.exists() && !mark.exists());
+    repo.write(".venv/.incomplete", "");
+    repo.succeeds(NOWHERE, &["--python"], &made);
+    assert!(!repo.path(".venv/kept").exists() && !repo.path(".venv/.incomplete").exists());
     repo.assert_complete(false);
 }
