@@ -1,392 +1,174 @@
-//! Tests `scripts/fetch_libtorch.sh` without the network: a small HTTP server in this process
-//! serves fake libtorch zips, and each test has its own repository in a temporary folder.
+//! Tests `scripts/fetch_libtorch.sh` without the network: a small HTTP server in this process serves
+//! miniature zips of libtorch, pip finds miniature wheels, and each test has its own repository.
 #![cfg(target_os = "linux")]
 
 mod common;
 
-use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const VERSION: &str = "2.13.0";
+use common::http::{Answer, Server};
+use common::{listing, run, succeed};
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
 const CPU_ZIP: &str = "/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip";
-/// Path of its partial download.
-const CPU_PART: &str = "vendor/.fetch-libtorch/libtorch-shared-with-deps-2.13.0%2Bcpu.zip.part";
 const CUDA_ZIP: &str = "/cu130/libtorch-shared-with-deps-2.13.0%2Bcu130.zip";
-
-// --- a miniature libtorch ------------------------------------------------------------------------
-
+/// The partial download of the first.
+const PART: &str = "vendor/.fetch/libtorch-2.13.0-cpu.zip.part";
+/// Nothing listens there.
+const NOWHERE: &str = "http://127.0.0.1:9";
 const TORCH_H: &str = "include/torch/csrc/api/include/torch/torch.h";
+const VERSION_H: &str = "include/torch/headeronly/version.h";
 
-type Files = Vec<(&'static str, Vec<u8>)>;
+type Files = Vec<(String, Vec<u8>)>;
 
-fn libtorch_files(version: &str, cuda: bool) -> Files {
-    // Varying bytes, so that a download resumed at a wrong offset cannot pass.
-    let big: Vec<u8> =
-        (0..200_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
+/// Returns the files of a miniature libtorch.
+fn libtorch(version: &str, cuda: bool) -> Files {
+    // Bytes that do not repeat, so that a download continued at a wrong offset cannot pass.
+    let byte = |i: u32| i.wrapping_mul(i).wrapping_mul(2_654_435_761).to_le_bytes()[3];
     let mut files = vec![
         ("lib/libtorch.so", b"torch".to_vec()),
-        ("lib/libtorch_cpu.so", big),
+        ("lib/libtorch_cpu.so", (0..200_000).map(byte).collect()),
         ("lib/libc10.so", b"c10".to_vec()),
-        ("include/ATen/ATen.h", b"// ATen".to_vec()),
         (TORCH_H, b"// torch".to_vec()),
-        ("build-version", format!("{version}\n").into_bytes()),
+        (VERSION_H, format!("#define TORCH_VERSION \\\n  \"{version}\"\n").into_bytes()),
     ];
     if cuda {
         files.push(("lib/libtorch_cuda.so", b"cuda".to_vec()));
     }
-    files
+    files.into_iter().map(|(name, data)| (name.to_owned(), data)).collect()
 }
 
-fn write_libtorch(folder: &Path, version: &str, cuda: bool) {
-    for (name, data) in libtorch_files(version, cuda) {
-        write(&folder.join(name), data);
+/// Returns a zip of files below a folder, which ends in `/` or is empty.
+fn zip_of(folder: &str, files: Files) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, data) in files {
+        zip.start_file(format!("{folder}{name}"), SimpleFileOptions::default()).unwrap();
+        zip.write_all(&data).unwrap();
     }
-}
-
-/// Writes a file and creates its parent folders.
-fn write(path: &Path, data: impl AsRef<[u8]>) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, data).unwrap();
+    zip.finish().unwrap().into_inner()
 }
 
 fn libtorch_zip(version: &str, cuda: bool) -> Vec<u8> {
-    zip_of(&libtorch_files(version, cuda))
+    zip_of("libtorch/", libtorch(version, cuda))
 }
 
-/// Returns an uncompressed zip with the files below `libtorch/`.
-fn zip_of(files: &Files) -> Vec<u8> {
-    let (mut out, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
-    for (name, data) in files {
-        let name = format!("libtorch/{name}");
-        let offset = u32::try_from(out.len()).unwrap();
-        let size = u32::try_from(data.len()).unwrap().to_le_bytes();
-        // Version 2.0, no flags, stored, 1 January 1980, CRC, sizes, length of the name, no extras.
-        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
-        common.extend(crc32(data).to_le_bytes());
-        common.extend(size);
-        common.extend(size);
-        common.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
-        common.extend([0, 0]);
-        out.extend(b"PK\x03\x04");
-        out.extend(&common);
-        out.extend(name.as_bytes());
-        out.extend(data);
-        directory.extend(b"PK\x01\x02\x14\x03");
-        directory.extend(&common);
-        directory.extend([0; 6]);
-        directory.extend((0o100_644_u32 << 16).to_le_bytes());
-        directory.extend(offset.to_le_bytes());
-        directory.extend(name.as_bytes());
-        count += 1;
-    }
-    let (start, length) = (out.len(), directory.len());
-    out.extend(directory);
-    out.extend(b"PK\x05\x06\0\0\0\0");
-    out.extend(count.to_le_bytes());
-    out.extend(count.to_le_bytes());
-    out.extend(u32::try_from(length).unwrap().to_le_bytes());
-    out.extend(u32::try_from(start).unwrap().to_le_bytes());
-    out.extend([0, 0]);
-    out
+fn serve(zip: Vec<u8>) -> Server {
+    Server::files(vec![(CPU_ZIP.to_owned(), zip)])
 }
 
-fn crc32(data: &[u8]) -> u32 {
-    !data.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
-        })
-    })
+fn good_server() -> Server {
+    serve(libtorch_zip("2.13.0", false))
 }
 
-// --- a server ------------------------------------------------------------------------------------
-
-/// Serves files, resumes downloads (`Range`) and records the requests.
-struct Server {
-    address: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn new(files: Files) -> Self {
-        Self::stalling(files, usize::MAX)
-    }
-
-    /// Serves only these bytes, as the CPU zip.
-    fn with_cpu_zip(zip: Vec<u8>) -> Self {
-        Self::new(vec![(CPU_ZIP, zip)])
-    }
-
-    /// Serves a valid CPU zip.
-    fn good() -> Self {
-        Self::with_cpu_zip(libtorch_zip(VERSION, false))
-    }
-
-    /// Sends only `bytes` bytes of a file, and then nothing until the client gives up.
-    fn stalling(files: Files, limit: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        let files = Arc::new(files);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (files, seen) = (Arc::clone(&files), Arc::clone(&seen));
-                // Some tests make the client hang up early.
-                thread::spawn(move || drop(answer(&stream, &files, &seen, limit)));
-            }
-        });
-        Self { address, requests }
-    }
-
-    /// Returns an address that nothing listens on.
-    fn closed() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self {
-            address: format!("http://{}", listener.local_addr().unwrap()),
-            requests: Arc::default(),
-        }
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
-    }
-
-    fn downloads(&self) -> Vec<String> {
-        let mut requests = self.requests();
-        requests.retain(|request| request.starts_with("GET"));
-        requests
-    }
-
-    #[track_caller]
-    fn assert_not_asked(&self) {
-        assert_eq!(self.requests(), [""; 0]);
+/// Checks the exit code of a command, and that its output has these texts.
+#[track_caller]
+fn check(command: &mut Command, code: i32, says: &[&str]) {
+    let output = run(command);
+    let text = output.stdout + &output.stderr;
+    assert_eq!(output.code, code, "{text}");
+    for part in says {
+        assert!(text.contains(part), "'{part}' is not in:\n{text}");
     }
 }
 
-fn answer(
-    mut stream: &TcpStream,
-    files: &Files,
-    seen: &Mutex<Vec<String>>,
-    limit: usize,
-) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream).lines();
-    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    let mut words = first.split(' ');
-    let mut word = || words.next().unwrap_or_default();
-    let (method, path) = (word(), word());
-    let mut from = None;
-    for line in lines {
-        let line = line?.to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(range) = line.strip_prefix("range: bytes=") {
-            from = range.trim_end_matches('-').parse::<usize>().ok();
-        }
-    }
-    let range = from.map_or_else(String::new, |from| format!(" from {from}"));
-    seen.lock().unwrap().push(format!("{method} {path}{range}"));
-
-    let Some((_, data)) = files.iter().find(|(name, _)| *name == path) else {
-        return stream.write_all(
-            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        );
-    };
-    let start = from.unwrap_or(0);
-    let (status, range) = match (from, data.len()) {
-        (Some(_), size) => {
-            ("206 Partial Content", format!("Content-Range: bytes {start}-{}/{size}\r\n", size - 1))
-        }
-        (None, _) => ("200 OK", String::new()),
-    };
-    let rest = &data[start..];
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}Connection: close\r\n\r\n",
-        rest.len()
-    )?;
-    if method == "GET" {
-        stream.write_all(&rest[..rest.len().min(limit)])?;
-        if rest.len() > limit {
-            // Ends when the client closes the connection.
-            stream.read_to_end(&mut Vec::new())?;
-        }
-    }
-    Ok(())
-}
-
-// --- a repository --------------------------------------------------------------------------------
-
-/// A temporary folder with the script in `scripts/` and its own `uname`; removed on drop.
+/// A temporary folder with the script, wheels, and programs that replace those of the host.
 struct Repo {
-    root: PathBuf,
+    root: TempDir,
 }
 
 impl Repo {
     fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("seqfit-fetch-{}-{number}", std::process::id());
-        let root = std::env::temp_dir().join(name);
-        fs::create_dir_all(root.join("scripts/libtorch")).unwrap();
-        // The script prints the canonical path of its result.
-        let root = root.canonicalize().unwrap();
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
-        let script = scripts.join("fetch_libtorch.sh");
-        fs::copy(script, root.join("scripts/fetch_libtorch.sh")).unwrap();
-        for part in fs::read_dir(scripts.join("libtorch")).unwrap() {
-            let part = part.unwrap();
-            let copy = root.join("scripts/libtorch").join(part.file_name());
-            fs::copy(part.path(), copy).unwrap();
-        }
-        let repo = Self { root };
-        repo.uname("Linux", "x86_64");
+        common::signals_are_heard();
+        let repo = Self { root: tempfile::tempdir().unwrap() };
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch_libtorch.sh");
+        repo.write("scripts/fetch_libtorch.sh", fs::read(script).unwrap());
+        repo.write("tests/requirements.txt", "# For the tests:\nneeded-by-tests==1.5\n");
+        fs::create_dir(repo.path("wheels")).unwrap();
+        repo.host("Linux", "x86_64");
+        repo.free_megabytes(100_000);
         repo
     }
 
-    fn uname(&self, system: &str, machine: &str) {
-        let path = self.path("bin/uname");
-        let text =
-            format!("#!/bin/sh\ncase $1 in -m) echo {machine} ;; *) echo {system} ;; esac\n");
-        write(&path, text);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
     fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        self.root.path().join(name)
     }
 
     fn target(&self) -> PathBuf {
         self.path("vendor/libtorch")
     }
 
-    /// Returns the text of a file below the target.
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.target().join(name)).unwrap()
+    /// Writes a file and creates its parent folders.
+    fn write(&self, name: &str, data: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, data).unwrap();
     }
 
-    /// Returns the sorted names in a folder, or none if the folder does not exist.
-    fn names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(folder)).into_iter().flatten();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
+    fn write_libtorch(&self, folder: &str, version: &str) {
+        for (name, data) in libtorch(version, false) {
+            self.write(&format!("{folder}/{name}"), data);
+        }
     }
 
-    /// Returns the script with zips from `server`, without the PyTorch wheel.
-    fn script(&self, server: &Server, arguments: &[&str]) -> Script {
+    fn program(&self, name: &str, text: &str) {
+        let name = format!("bin/{name}");
+        self.write(&name, format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(self.path(&name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn host(&self, system: &str, machine: &str) {
+        self.program("uname", &format!("[ $1 = -m ] && echo {machine} || echo {system}"));
+    }
+
+    fn free_megabytes(&self, free: u32) {
+        self.program("df", &format!("echo header; echo disk 0 0 {free}000 0"));
+    }
+
+    /// Returns the script with zips from `server` and wheels from the folder of this repository.
+    fn script(&self, server: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("bash");
         let path = std::env::var("PATH").unwrap();
-        command
-            .arg(self.path("scripts/fetch_libtorch.sh"))
-            .args(arguments)
-            .current_dir(std::env::temp_dir())
-            .env("PATH", format!("{}:{path}", self.path("bin").display()))
-            .env("SEQFIT_LIBTORCH_URL", &server.address)
-            .env("SEQFIT_TORCH_INDEX", &server.address)
-            .env("SEQFIT_FETCH_NO_WHEEL", "1")
-            .env("SEQFIT_FETCH_FREE_KB", "100000000")
-            .env("no_proxy", "*")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.arg(self.path("scripts/fetch_libtorch.sh")).args(arguments);
+        command.current_dir(std::env::temp_dir()).stdin(Stdio::null()).process_group(0);
+        command.env("PATH", format!("{}:{path}", self.path("bin").display()));
+        command.env("HOME", self.path("home")).env("no_proxy", "*");
+        command.env("SEQFIT_LIBTORCH_URL", server).env("SEQFIT_TORCH_INDEX", server);
+        command.env("PIP_CONFIG_FILE", "/dev/null").env("PIP_NO_INDEX", "1");
+        command.env("PIP_FIND_LINKS", self.path("wheels"));
         // cargo also sets LIBTORCH for tests.
         for name in ["LIBTORCH", "SEQFIT_LIBTORCH_SHA256", "LD_LIBRARY_PATH"] {
             command.env_remove(name);
         }
-        Script(command)
+        command
     }
 
-    fn run(&self, server: &Server, arguments: &[&str]) -> Outcome {
-        self.script(server, arguments).run()
+    #[track_caller]
+    fn succeeds(&self, server: &str, arguments: &[&str], says: &[&str]) {
+        check(&mut self.script(server, arguments), 0, says);
+    }
+
+    #[track_caller]
+    fn fails(&self, server: &str, arguments: &[&str], says: &[&str]) {
+        check(&mut self.script(server, arguments), 1, says);
     }
 
     #[track_caller]
     fn assert_complete(&self, cuda: bool) {
-        for (name, data) in libtorch_files(VERSION, cuda) {
-            let found = fs::read(self.target().join(name)).unwrap_or_default();
+        for (name, data) in libtorch("2.13.0", cuda) {
+            let found = fs::read(self.target().join(&name)).unwrap_or_default();
             assert!(found == data, "{name} is not what the zip holds");
         }
         assert_eq!(self.target().join("lib/libtorch_cuda.so").exists(), cuda);
-        self.assert_only_libtorch();
-    }
-
-    #[track_caller]
-    fn assert_only_libtorch(&self) {
-        let names = self.names("vendor");
-        assert_eq!(names, ["libtorch"], "files were left over");
-    }
-
-    #[track_caller]
-    fn assert_nothing_left(&self) {
-        assert_eq!(self.names("vendor"), [""; 0], "files were left over");
-    }
-}
-
-impl Drop for Repo {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
-    }
-}
-
-/// The script, ready to run.
-struct Script(Command);
-
-impl Script {
-    fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.0.env(name, value);
-        self
-    }
-
-    fn run(mut self) -> Outcome {
-        Outcome(self.0.output().unwrap())
-    }
-
-    fn start(mut self) -> Child {
-        self.0.spawn().unwrap()
-    }
-}
-
-/// The exit status and output of a run.
-struct Outcome(Output);
-
-impl Outcome {
-    fn of(child: Child) -> Self {
-        Self(child.wait_with_output().unwrap())
-    }
-
-    fn text(&self) -> String {
-        let [out, err] = [&self.0.stdout, &self.0.stderr].map(|text| String::from_utf8_lossy(text));
-        format!("{out}{err}")
-    }
-
-    #[track_caller]
-    fn ends_with(&self, code: i32, says: &[&str]) {
-        let text = self.text();
-        assert_eq!(self.0.status.code(), Some(code), "{text}");
-        for part in says {
-            assert!(text.contains(part), "'{part}' is not in:\n{text}");
-        }
-    }
-
-    #[track_caller]
-    fn succeeds(&self, says: &[&str]) {
-        self.ends_with(0, says);
-    }
-
-    #[track_caller]
-    fn fails(&self, says: &[&str]) {
-        self.ends_with(1, says);
+        assert_eq!(listing(&self.path("vendor")), ["libtorch"], "files were left over");
     }
 }
 
@@ -394,182 +176,122 @@ impl Outcome {
 
 #[test]
 fn fetches_once_and_then_recognizes_libtorch() {
-    let (repo, server) = (Repo::new(), Server::good());
-    repo.run(&server, &[])
-        .succeeds(&["libtorch 2.13.0 (cpu) is in place", "next: cargo run --release -- train"]);
+    let (repo, server) = (Repo::new(), good_server());
+    let says = ["libtorch 2.13.0 (cpu) is in place", "next: cargo run --release -- train"];
+    repo.succeeds(server.address(), &[], &says);
     repo.assert_complete(false);
-    let requests = [format!("HEAD {CPU_ZIP}"), format!("GET {CPU_ZIP}")];
-    assert_eq!(server.requests(), requests);
-
     for arguments in [&[][..], &["--cpu"]] {
-        repo.run(&server, arguments).succeeds(&["nothing to fetch", "is in place"]);
+        repo.succeeds(server.address(), arguments, &["nothing to fetch", "is in place"]);
     }
-    assert_eq!(server.requests(), requests, "a complete folder needs no network");
+    assert_eq!(server.asked().len(), 1, "a complete folder needs no network");
     repo.assert_complete(false);
 }
 
 #[test]
-fn custom_folder_is_named_for_cargo() {
-    let (repo, server) = (Repo::new(), Server::good());
-    let folder = repo.path("elsewhere/torch");
-    let next = format!("LIBTORCH={} cargo run", folder.display());
-    repo.run(&server, &["--dir", folder.to_str().unwrap()]).succeeds(&[&next]);
-    assert!(folder.join("lib/libc10.so").exists());
-    assert_eq!(repo.names("elsewhere"), ["torch"]);
-    repo.assert_nothing_left();
-}
+fn interrupted_run_leaves_only_a_download_that_the_next_run_continues() {
+    for (signal, code) in [("INT", Some(130)), ("KILL", None)] {
+        let repo = Repo::new();
+        let slow = Server::start(|_, _| Answer::Stalled(libtorch_zip("2.13.0", false), 60_000));
+        let mut child = repo.script(slow.address(), &[]).spawn().unwrap();
+        let start = Instant::now();
+        while fs::metadata(repo.path(PART)).map_or(0, |data| data.len()) == 0 {
+            assert!(start.elapsed() < Duration::from_secs(30), "no download begins");
+            thread::sleep(Duration::from_millis(20));
+        }
+        // To the script and all programs that it has started, as Ctrl-C in a terminal does.
+        let group = format!("-{}", child.id());
+        succeed(Command::new("bash").args(["-c", "kill -s $0 -- $1", signal, &group]));
+        assert_eq!(child.wait().unwrap().code(), code);
+        assert_eq!(listing(&repo.path("vendor")), [".fetch"]);
+        // As if it had been killed while it unpacked.
+        repo.write("vendor/.fetch/stage/lib/half.so", "half");
+        repo.write("vendor/.fetch/tmp/libtorch/lib/half.so", "half");
 
-#[test]
-fn continues_a_partial_download() {
-    let (repo, server) = (Repo::new(), Server::good());
-    let zip = libtorch_zip(VERSION, false);
-    write(&repo.path(CPU_PART), &zip[..50_000]);
-    repo.run(&server, &[]).succeeds(&["continuing", "is in place"]);
-    assert_eq!(server.downloads(), [format!("GET {CPU_ZIP} from 50000")]);
-    repo.assert_complete(false);
-}
-
-#[test]
-fn starts_over_if_the_partial_download_is_wrong() {
-    let (repo, server) = (Repo::new(), Server::good());
-    write(&repo.path(CPU_PART), vec![7; 50_000]);
-    repo.run(&server, &[]).succeeds(&["starting over", "is in place"]);
-    let continued = format!("GET {CPU_ZIP} from 50000");
-    assert_eq!(server.downloads(), [continued, format!("GET {CPU_ZIP}")]);
-    repo.assert_complete(false);
-}
-
-#[test]
-fn interrupted_run_leaves_only_the_partial_download() {
-    let repo = Repo::new();
-    let slow = Server::stalling(vec![(CPU_ZIP, libtorch_zip(VERSION, false))], 60_000);
-    let child = repo.script(&slow, &[]).start();
-    let kept = || fs::metadata(repo.path(CPU_PART)).map_or(0, |data| data.len());
-    let start = Instant::now();
-    while kept() == 0 {
-        let waited = start.elapsed();
-        assert!(waited < Duration::from_secs(30), "no download begins");
-        thread::sleep(Duration::from_millis(20));
+        let kept = fs::metadata(repo.path(PART)).unwrap().len();
+        let server = good_server();
+        repo.succeeds(server.address(), &[], &["is in place"]);
+        assert_eq!(server.asked()[0].from, Some(kept.try_into().unwrap()));
+        repo.assert_complete(false);
+        assert!(!repo.target().join("lib/half.so").exists());
     }
-    let mut kill = Command::new("kill");
-    let status = kill.arg(child.id().to_string()).status().unwrap();
-    assert!(status.success());
-    Outcome::of(child).ends_with(143, &["interrupted"]);
-    let kept = kept();
-    assert!(kept > 0 && kept <= 60_000, "{kept} bytes kept");
-    assert_eq!(repo.names("vendor"), [".fetch-libtorch"]);
-
-    let server = Server::good();
-    repo.run(&server, &[]).succeeds(&["continuing", "is in place"]);
-    assert_eq!(server.downloads(), [format!("GET {CPU_ZIP} from {kept}")]);
-    repo.assert_complete(false);
 }
 
 #[test]
 fn two_runs_at_once_fetch_once() {
-    let (repo, server) = (Repo::new(), Server::good());
-    for child in [(); 3].map(|()| repo.script(&server, &[]).start()) {
-        Outcome::of(child).succeeds(&["is in place"]);
+    let (repo, server) = (Repo::new(), good_server());
+    let start = || repo.script(server.address(), &[]).spawn().unwrap();
+    for mut child in [start(), start(), start()] {
+        assert!(child.wait().unwrap().success());
     }
-    assert_eq!(server.downloads().len(), 1);
+    assert_eq!(server.asked().len(), 1);
     repo.assert_complete(false);
 }
 
-/// Checks that a run with these bytes as the CPU zip fails with an error and leaves no files.
-#[track_caller]
-fn assert_refused(zip: Vec<u8>, says: &[&str]) {
-    let (repo, server) = (Repo::new(), Server::with_cpu_zip(zip));
-    repo.run(&server, &[]).fails(says);
-    repo.assert_nothing_left();
+#[test]
+fn unusable_zips_are_errors() {
+    let mut damaged = libtorch_zip("2.13.0", false);
+    damaged[100_000] ^= 1;
+    let mut incomplete = libtorch("2.13.0", false);
+    incomplete.retain(|(name, _)| name != "lib/libc10.so");
+    for (zip, says) in [
+        (damaged, "BadZipFile: Bad CRC-32"),
+        (b"<html>please log in</html>".to_vec(), "File is not a zip file"),
+        (libtorch_zip("2.12.1", false), "it holds libtorch 2.12.1, not 2.13.0"),
+        (zip_of("libtorch/", incomplete), "lib/libc10.so is missing"),
+    ] {
+        let repo = Repo::new();
+        repo.fails(serve(zip).address(), &[], &[says, "could not be fetched", "cure: "]);
+        // The next run does not use the same file again.
+        repo.succeeds(good_server().address(), &[], &["is in place"]);
+        repo.assert_complete(false);
+    }
 }
 
 #[test]
-fn a_damaged_zip_is_an_error() {
-    let mut zip = libtorch_zip(VERSION, false);
-    zip[100_000] ^= 1;
-    assert_refused(zip, &["error", "damaged", "cure"]);
-}
-
-#[test]
-fn html_page_instead_of_a_zip_is_an_error() {
-    assert_refused(b"<html>please log in</html>".to_vec(), &["not a zip"]);
-}
-
-#[test]
-fn a_zip_of_another_version_is_an_error() {
-    let zip = libtorch_zip("2.12.1", false);
-    assert_refused(zip, &["libtorch 2.12.1, not 2.13.0"]);
-}
-
-#[test]
-fn an_incomplete_zip_is_an_error() {
-    let mut files = libtorch_files(VERSION, false);
-    files.retain(|(name, _)| *name != "lib/libc10.so");
-    assert_refused(zip_of(&files), &["lib/libc10.so is missing"]);
-}
-
-#[test]
-fn an_expected_digest_is_checked() {
-    let (repo, server) = (Repo::new(), Server::good());
+fn required_checksum_is_checked() {
+    let (repo, server) = (Repo::new(), good_server());
     let wrong = "0".repeat(64);
-    repo.script(&server, &[])
-        .env("SEQFIT_LIBTORCH_SHA256", &wrong)
-        .run()
-        .fails(&["SHA-256", &wrong]);
-    repo.assert_nothing_left();
+    let mut script = repo.script(server.address(), &[]);
+    let says = ["the zip has the SHA-256", &wrong, "correct or unset that variable"];
+    check(script.env("SEQFIT_LIBTORCH_SHA256", &wrong), 1, &says);
+    assert!(!repo.target().exists());
+
+    repo.write("zip", libtorch_zip("2.13.0", false));
+    let sum = succeed(Command::new("sha256sum").arg(repo.path("zip"))).stdout;
+    check(script.env("SEQFIT_LIBTORCH_SHA256", &sum[..64]), 0, &["is in place"]);
 }
 
 #[test]
 fn unreachable_server_is_an_error_with_a_cure() {
-    let repo = Repo::new();
-    let start = Instant::now();
-    repo.run(&Server::closed(), &[]).fails(&[
-        "could not be fetched",
-        "curl",
-        "cure: connect to the network",
-        "LIBTORCH",
-    ]);
+    let (repo, start) = (Repo::new(), Instant::now());
+    let says = ["curl", "could not be fetched", "cure: connect to the network", "set LIBTORCH"];
+    repo.fails(NOWHERE, &[], &says);
+    repo.fails(Server::files(Vec::new()).address(), &[], &["404", "could not be fetched"]);
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(20), "took {took:?}");
-    repo.assert_nothing_left();
+    assert!(took < Duration::from_secs(40), "took {took:?}");
+    assert!(!repo.target().exists());
 }
 
+// --- existing folders ----------------------------------------------------------------------------
+
 #[test]
-fn a_missing_zip_is_an_error() {
+fn another_libtorch_is_kept_until_the_new_one_is_complete() {
     let repo = Repo::new();
-    repo.run(&Server::new(Vec::new()), &[]).fails(&["could not be fetched", "404"]);
-    repo.assert_nothing_left();
-}
-
-// --- existing installations ----------------------------------------------------------------------
-
-#[test]
-fn replaces_another_version() {
-    let (repo, server) = (Repo::new(), Server::good());
-    write_libtorch(&repo.target(), "2.12.0", false);
-    let old = repo.target().join("lib/old.so");
-    write(&old, "old");
-    repo.run(&server, &[]).succeeds(&["replacing", "2.12.0", "is in place"]);
+    repo.write_libtorch("vendor/libtorch", "2.12.0");
+    repo.write("vendor/libtorch/lib/old.so", "old");
+    repo.fails(NOWHERE, &[], &["replacing", "2.12.0", "could not be fetched"]);
+    assert!(fs::read_to_string(repo.target().join(VERSION_H)).unwrap().contains("2.12.0"));
+    repo.succeeds(good_server().address(), &[], &["replacing", "2.12.0", "is in place"]);
     repo.assert_complete(false);
-    assert!(!old.exists(), "old and new are mixed");
-}
-
-#[test]
-fn failed_replacement_keeps_the_previous_libtorch() {
-    let repo = Repo::new();
-    write_libtorch(&repo.target(), "2.12.0", false);
-    repo.run(&Server::closed(), &[]).fails(&["could not be fetched"]);
-    assert_eq!(repo.read("build-version"), "2.12.0\n");
-    repo.assert_only_libtorch();
+    assert!(!repo.target().join("lib/old.so").exists(), "old and new are mixed");
 }
 
 #[test]
 fn switches_between_cpu_and_cuda() {
     let repo = Repo::new();
-    let server = Server::new(vec![
-        (CPU_ZIP, libtorch_zip(VERSION, false)),
-        (CUDA_ZIP, libtorch_zip(VERSION, true)),
-    ]);
+    let zips = [(CPU_ZIP, false), (CUDA_ZIP, true)];
+    let zips = zips.map(|(path, cuda)| (path.to_owned(), libtorch_zip("2.13.0", cuda)));
+    let server = Server::files(zips.into());
     for (arguments, cuda, says) in [
         (&["--cuda"][..], true, &["2.13.0 (cuda) is in place"][..]),
         // Without an option, the existing variant is kept.
@@ -577,309 +299,196 @@ fn switches_between_cpu_and_cuda() {
         (&["--cpu"], false, &["replacing", "(cpu)"]),
         (&["--cuda"], true, &["replacing", "(cuda)"]),
     ] {
-        repo.run(&server, arguments).succeeds(says);
+        repo.succeeds(server.address(), arguments, says);
         repo.assert_complete(cuda);
     }
 }
 
 #[test]
-fn folder_that_is_not_a_libtorch_is_not_replaced() {
-    let (repo, server) = (Repo::new(), Server::good());
-    let diary = repo.path("notes/diary.txt");
-    write(&diary, "dear diary");
-    let folder = repo.path("notes");
-    repo.run(&server, &["--dir", folder.to_str().unwrap()]).fails(&["is not a libtorch"]);
-    assert_eq!(fs::read_to_string(diary).unwrap(), "dear diary");
-    server.assert_not_asked();
-}
-
-#[test]
-fn previous_folder_is_restored_after_a_kill_between_the_renames() {
-    let repo = Repo::new();
-    let cache = repo.path("vendor/.fetch-libtorch");
-    write_libtorch(&cache.join("old"), VERSION, false);
-    fs::create_dir_all(cache.join("stage/lib")).unwrap();
-    repo.run(&Server::closed(), &[]).succeeds(&["nothing to fetch"]);
-    repo.assert_complete(false);
-}
-
-// --- LIBTORCH ------------------------------------------------------------------------------------
-
-#[test]
-fn a_good_libtorch_in_the_environment_is_used() {
-    let (repo, server) = (Repo::new(), Server::good());
-    let own = repo.path("own");
-    write_libtorch(&own, "2.13.0+cpu", false);
-    let place = format!("is in place: {}", own.display());
-    repo.script(&server, &[])
-        .env("LIBTORCH", &own)
-        .run()
-        .succeeds(&["LIBTORCH is set and will be used", &place]);
-    server.assert_not_asked();
+fn good_libtorch_in_the_environment_is_used() {
+    let (repo, server) = (Repo::new(), good_server());
+    repo.write_libtorch("own", "2.13.0");
+    let place = format!("is in place: {}", repo.path("own").display());
+    let mut script = repo.script(server.address(), &[]);
+    let says = ["LIBTORCH is set and will be used", &place];
+    check(script.env("LIBTORCH", repo.path("own")), 0, &says);
     assert!(!repo.path("vendor").exists());
-}
-
-#[test]
-fn libtorch_may_name_the_target_itself() {
-    let (repo, server) = (Repo::new(), Server::good());
+    // cargo sets it to the target itself.
     for _ in 0..2 {
-        repo.script(&server, &[]).env("LIBTORCH", repo.target()).run().succeeds(&["is in place"]);
+        check(script.env("LIBTORCH", repo.target()), 0, &["is in place"]);
         repo.assert_complete(false);
     }
-    assert_eq!(server.downloads().len(), 1);
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[test]
-fn a_wrong_libtorch_in_the_environment_is_an_error() {
-    let (repo, server) = (Repo::new(), Server::good());
-    let own = repo.path("own");
-    write_libtorch(&own, "2.11.0", false);
-    let assert_refused = |libtorch: &Path, arguments: &[&str], says: &[&str]| {
-        let script = repo.script(&server, arguments);
-        script.env("LIBTORCH", libtorch).run().fails(says);
+fn wrong_libtorch_in_the_environment_is_an_error() {
+    let (repo, server) = (Repo::new(), good_server());
+    repo.write_libtorch("own", "2.11.0");
+    let refused = |libtorch: &Path, arguments: &[&str], says: &[&str]| {
+        check(repo.script(server.address(), arguments).env("LIBTORCH", libtorch), 1, says);
     };
-    assert_refused(&own, &[], &["2.11.0", "2.13.0", "unset LIBTORCH"]);
-    assert_refused(Path::new("no/such/folder"), &[], &["relative"]);
-    let nowhere = Path::new("/no/such/folder");
-    assert_refused(nowhere, &[], &["no such folder", "unset LIBTORCH"]);
-    assert_refused(&own, &["--version", "2.11.0", "--cuda"], &["CPU build"]);
+    let own = repo.path("own");
+    refused(&own, &[], &["2.11.0", "2.13.0", "unset LIBTORCH"]);
+    refused(Path::new("no/such/folder"), &[], &["relative"]);
+    refused(Path::new("/no/such/folder"), &[], &["no such folder", "unset LIBTORCH"]);
+    refused(&own, &["--version", "2.11.0", "--cuda"], &["it is a cpu build"]);
     fs::remove_file(own.join("lib/libc10.so")).unwrap();
-    let missing = "libc10.so is missing";
-    assert_refused(&own, &["--version", "2.11.0"], &[missing]);
-    server.assert_not_asked();
-    assert!(!repo.path("vendor").exists());
+    refused(&own, &["--version", "2.11.0"], &["libc10.so is missing"]);
+    assert!(server.asked().is_empty() && !repo.path("vendor").exists());
 }
 
 // --- refused before fetching ---------------------------------------------------------------------
 
 #[test]
 fn wrong_arguments_are_usage_errors() {
-    let (repo, server) = (Repo::new(), Server::good());
-    for arguments in [
-        &["--gpu"][..],
-        &["vendor"],
-        &["--version"],
-        &["--version", "latest"],
-        &["--version", "2.13"],
-        &["--version", "2.13.0/../../x"],
-        &["--version="],
-        &["--dir"],
-        &["--dir", ""],
-        &["--dir", "/"],
-        &["--dir", ".."],
-        &["--cpu", "--cuda"],
-    ] {
-        repo.run(&server, arguments).ends_with(2, &["fetch_libtorch: ", "--help"]);
+    let repo = Repo::new();
+    for arguments in
+        ["--gpu", "vendor", "--version", "--version latest", "--version 2.13", "--cpu --cuda"]
+    {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        check(&mut repo.script(NOWHERE, &arguments), 2, &["fetch_libtorch: ", "--help"]);
     }
-    server.assert_not_asked();
     assert!(!repo.path("vendor").exists());
-    repo.run(&server, &["--help"]).succeeds(&["Usage:", "--python", "LIBTORCH"]);
+    repo.succeeds(NOWHERE, &["--help"], &["Usage:", "--python", "LIBTORCH"]);
 }
 
 #[test]
 fn too_little_disk_space_is_reported_before_fetching() {
-    let (repo, server) = (Repo::new(), Server::good());
-    for (argument, needed) in [("--cpu", "1250 MB needed"), ("--cuda", "8000 MB needed")] {
-        repo.script(&server, &[argument]).env("SEQFIT_FETCH_FREE_KB", "50000").run().fails(&[
-            "not enough disk space",
-            needed,
-            "50 MB free",
-        ]);
-        repo.assert_nothing_left();
+    let (repo, server) = (Repo::new(), good_server());
+    repo.free_megabytes(50);
+    for (argument, needed) in [("--cpu", "2000 MB needed"), ("--cuda", "8000 MB needed")] {
+        let says = ["not enough disk space", needed, "50 MB free", "make room"];
+        repo.fails(server.address(), &[argument], &says);
     }
-    server.assert_not_asked();
+    assert!(server.asked().is_empty());
 }
 
 #[test]
 fn other_platforms_are_refused() {
-    let (repo, server) = (Repo::new(), Server::good());
-    for (system, machine) in
-        [("Linux", "riscv64"), ("Linux", "i686"), ("Darwin", "x86_64"), ("FreeBSD", "amd64")]
-    {
-        repo.uname(system, machine);
-        repo.run(&server, &[]).fails(&[system, machine, "supported: Linux x86-64"]);
+    let repo = Repo::new();
+    for (system, machine) in [("Linux", "riscv64"), ("Darwin", "x86_64"), ("FreeBSD", "amd64")] {
+        repo.host(system, machine);
+        repo.fails(NOWHERE, &[], &[system, machine, "supported: Linux x86-64"]);
     }
-    repo.uname("Linux", "aarch64");
-    repo.run(&server, &["--cuda"]).fails(&["--cuda is for Linux x86-64"]);
-    repo.run(&server, &[]).fails(&["not tested", "there is none for Linux on aarch64"]);
-    server.assert_not_asked();
-    repo.assert_nothing_left();
+    repo.host("Linux", "aarch64");
+    repo.fails(NOWHERE, &["--cuda"], &["--cuda is for Linux x86-64"]);
+    repo.program("getconf", "echo glibc 2.9");
+    repo.fails(NOWHERE, &[], &["needs glibc 2.28", "glibc 2.9", "newer distribution"]);
+    assert!(!repo.path("vendor").exists());
 }
 
 // --- the PyTorch wheel and .venv -----------------------------------------------------------------
 
-/// Fake wheels for pip. torch has the layout of the Linux wheel: a CUDA build whose CPU part needs
-/// two of NVIDIA's libraries, which it requires through `cuda-toolkit`.
-const WHEELS: &str = r##"
-import base64, hashlib, os, sys, zipfile
+impl Repo {
+    /// Writes a wheel with these files, which contain their own names except for modules.
+    fn wheel(&self, name: &str, version: &str, requires: &str, files: &[&str]) {
+        let about = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}");
+        let wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+        let version_h = "#define TORCH_VERSION \\\n  \"2.13.0\"\n";
+        let info = [("METADATA", &*about), ("WHEEL", wheel), ("RECORD", "")];
+        let info = info.map(|(file, text)| (format!("{name}-{version}.dist-info/{file}"), text));
+        let files = files.iter().map(|path| match path.rsplit_once('.') {
+            Some((_, "py")) => ((*path).to_owned(), ""),
+            _ if path.ends_with(VERSION_H) => ((*path).to_owned(), version_h),
+            _ => ((*path).to_owned(), *path),
+        });
+        let files = info.into_iter().chain(files);
+        let zip = zip_of("", files.map(|(path, text)| (path, text.into())).collect());
+        self.write(&format!("wheels/{name}-{version}-py3-none-any.whl"), zip);
+    }
+}
 
-def wheel(name, version, files, requires=(), spoil=None):
-    info = f"{name}-{version}.dist-info"
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {r}" for r in requires]
-    files = dict(files)
-    files[f"{info}/METADATA"] = "\n".join(lines) + "\n"
-    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    record = ""
-    for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(text)}\n"
-    files[f"{info}/RECORD"] = record + f"{info}/RECORD,,\n"
-    if spoil:
-        files[spoil] += "!"
-    with zipfile.ZipFile(os.path.join(sys.argv[1], f"{name}-{version}-py3-none-any.whl"), "w") as out:
-        for path, text in files.items():
-            out.writestr(path, text)
-
-torch = {f"torch/lib/{n}": n for n in (
-    "libtorch.so", "libtorch_cpu.so", "libtorch_cuda.so", "libtorch_python.so", "libc10.so",
-    "libc10_cuda.so", "libgomp.so.1")}
-torch["torch/include/ATen/ATen.h"] = "// ATen"
-torch["torch/include/torch/csrc/api/include/torch/torch.h"] = "// torch"
-torch["torch/share/cmake/Torch/TorchConfig.cmake"] = "# cmake"
-torch["torch/version.py"] = "__version__ = '2.13.0+cu130'\n"
-torch["torch/__init__.py"] = "from .version import __version__\n"
-wheel("torch", "2.13.0", torch, ['cuda-toolkit[cudart,cupti,cublas]==13.0.3; platform_system == "Linux"',
-    'nvidia-nccl-cu13==2.1; platform_system == "Linux"', 'numpy; extra == "other"'],
-    spoil=sys.argv[2] if len(sys.argv) > 2 else None)
-only = "(sys_platform == 'linux' and platform_machine == 'x86_64' or sys_platform == 'win32')"
-wheel("cuda_toolkit", "13.0.3", {}, [
-    f"nvidia-cuda-runtime==13.0.96.*; {only} and extra == 'cudart'",
-    f"nvidia-cuda-cupti==13.0.85.*; {only} and extra == 'cupti'",
-    f"nvidia-cublas==13.1.*; {only} and extra == 'cublas'",
-    f"nvidia-never==1.0; {only} and extra == 'never'"])
-def nvidia(name, version, library):
-    folder = "nccl" if "nccl" in name else "cu13"
-    wheel(name, version, {f"nvidia/{folder}/lib/{library}": library, f"nvidia/{folder}/lib/{library.split('.')[0]}_static.a": "no"})
-nvidia("nvidia_cuda_runtime", "13.0.96", "libcudart.so.13")
-nvidia("nvidia_cuda_cupti", "13.0.85", "libcupti.so.13")
-nvidia("nvidia_cublas", "13.1.1", "libcublas.so.13")
-nvidia("nvidia_nccl_cu13", "2.1", "libnccl.so.2")
-wheel("numpy", "2.0", {"numpy/__init__.py": ""})
-wheel("needed_by_tests", "1.5", {"needed_by_tests.py": ""})
-"##;
-
-/// A repository with the fake wheels; none on a host without pip.
-fn wheel_repo(spoil: Option<&str>) -> Option<Repo> {
-    let mut pip = Command::new("python3");
-    let pip = pip.args(["-m", "pip", "--version"]).output();
-    if !pip.is_ok_and(|output| output.status.success()) {
+/// Returns a repository with wheels; none on a host without pip. PyTorch's has the layout of the
+/// Linux wheel: a CUDA build whose CPU part needs two of NVIDIA's libraries.
+fn wheel_repo() -> Option<Repo> {
+    if run(Command::new("python3").args(["-m", "pip", "--version"])).code != 0 {
         common::left_out("a test with pip (install it for python3)");
         return None;
     }
     let repo = Repo::new();
-    write(&repo.path("tests/requirements.txt"), "# For the tests:\nneeded-by-tests==1.5\n");
-    let folder = repo.path("wheels");
-    fs::create_dir_all(&folder).unwrap();
-    let mut python = Command::new("python3");
-    python.args(["-c", WHEELS]).arg(folder).args(spoil);
-    Outcome(python.output().unwrap()).succeeds(&[]);
+    let libraries = "torch torch_cpu torch_cuda torch_python c10 c10_cuda";
+    let libraries = libraries.split(' ').map(|name| format!("torch/lib/lib{name}.so"));
+    let headers = [TORCH_H, VERSION_H].map(|header| format!("torch/{header}"));
+    let others = ["torch/__init__.py", "torch/lib/libgomp.so.1", "torch/share/cmake/Torch.cmake"];
+    let files: Vec<String> = libraries.chain(headers).chain(others.map(str::to_owned)).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let requires = "Requires-Dist: nvidia-cuda-runtime==13.0.96\nRequires-Dist: nvidia-nccl-cu13\n";
+    repo.wheel("torch", "2.13.0", requires, &files);
+    let runtime = ["nvidia/cu13/lib/libcudart.so.13", "nvidia/cu13/lib/libcudart_static.a"];
+    repo.wheel("nvidia_cuda_runtime", "13.0.96", "", &runtime);
+    repo.wheel("nvidia_cuda_cupti", "13.0.85", "", &["nvidia/cu13/lib/libcupti.so.13"]);
+    repo.wheel("nvidia_nccl_cu13", "2.1", "", &["nvidia/nccl/lib/libnccl.so.2"]);
+    repo.wheel("numpy", "2.0", "", &["numpy/__init__.py"]);
+    repo.wheel("needed_by_tests", "1.5", "", &["needed_by_tests.py"]);
     Some(repo)
-}
-
-impl Repo {
-    /// Returns the script without any zip, and with a pip that finds only the fake wheels.
-    fn run_with_wheels(&self, arguments: &[&str]) -> Outcome {
-        let mut script = self.script(&Server::closed(), arguments);
-        script.0.env_remove("SEQFIT_FETCH_NO_WHEEL");
-        script
-            .env("PIP_CONFIG_FILE", "/dev/null")
-            .env("PIP_NO_INDEX", "1")
-            .env("PIP_FIND_LINKS", self.path("wheels"))
-            .run()
-    }
 }
 
 #[test]
 fn falls_back_to_the_wheel() {
-    let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&[]).succeeds(&[
-        "official zip not usable (curl",
-        "trying the PyTorch wheel",
-        "(cpu) is in place",
-    ]);
-    let libraries = [
-        "libc10.so",
-        "libcudart.so.13",
-        "libcupti.so.13",
-        "libgomp.so.1",
-        "libtorch.so",
-        "libtorch_cpu.so",
-    ];
-    assert_eq!(repo.names("vendor/libtorch/lib"), libraries);
-    assert_eq!(repo.read("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n");
-    assert_eq!(repo.read("build-version"), "2.13.0\n");
-    assert_eq!(repo.read("include/ATen/ATen.h"), "// ATen");
-    repo.assert_only_libtorch();
-    repo.run_with_wheels(&[]).succeeds(&["nothing to fetch"]);
+    let Some(repo) = wheel_repo() else { return };
+    repo.succeeds(NOWHERE, &[], &["curl", "trying the PyTorch wheel", "(cpu) is in place"]);
+    let libraries =
+        "libc10.so libcudart.so.13 libcupti.so.13 libgomp.so.1 libtorch.so libtorch_cpu.so";
+    assert_eq!(listing(&repo.target().join("lib")).join(" "), libraries);
+    let script = fs::read_to_string(repo.target().join("lib/libtorch.so")).unwrap();
+    assert_eq!(script, "INPUT(-ltorch_cpu)\n");
+    assert_eq!(listing(&repo.target()), ["include", "lib", "share"]);
+    assert_eq!(listing(&repo.path("vendor")), ["libtorch"]);
+    repo.succeeds(NOWHERE, &[], &["nothing to fetch"]);
 }
 
 #[test]
 fn a_cuda_wheel_keeps_its_layout() {
-    let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&["--cuda"]).succeeds(&["(cuda) is in place"]);
+    let Some(repo) = wheel_repo() else { return };
+    repo.succeeds(NOWHERE, &["--cuda"], &["(cuda) is in place"]);
     // The layout that the RPATH of the libraries expects.
-    for name in ["cu13/lib/libcublas.so.13", "cu13/lib/libcudart.so.13", "nccl/lib/libnccl.so.2"] {
-        let path = repo.target().join("lib/../../nvidia").join(name);
-        assert!(path.exists(), "{}", path.display());
+    for name in
+        ["lib/../../nvidia/cu13/lib/libcudart.so.13", "lib/../../nvidia/nccl/lib/libnccl.so.2"]
+    {
+        assert!(repo.target().join(name).exists(), "{name}");
     }
-    assert!(repo.target().join("include/ATen/ATen.h").exists());
-    assert_eq!(repo.read("build-version"), "2.13.0+cu130\n");
-    repo.assert_only_libtorch();
-    repo.run_with_wheels(&["--cuda"]).succeeds(&["nothing to fetch"]);
+    assert!(repo.target().join(TORCH_H).exists());
+    repo.succeeds(NOWHERE, &["--cuda"], &["nothing to fetch"]);
 }
 
 #[test]
-fn a_wheel_that_contradicts_its_record_is_an_error() {
-    let spoil = Some("torch/lib/libtorch_cpu.so");
-    let Some(repo) = wheel_repo(spoil) else {
-        return;
-    };
-    repo.run_with_wheels(&[])
-        .fails(&["torch/lib/libtorch_cpu.so differs from RECORD", "could not be fetched"]);
-    repo.assert_nothing_left();
-}
-
-#[test]
-fn a_wheel_that_pip_cannot_find_is_an_error() {
-    let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&["--version", "9.9.9"]).fails(&["could not be fetched", "torch==9.9.9"]);
-    repo.assert_nothing_left();
+fn wheel_with_another_checksum_or_version_is_an_error() {
+    let Some(repo) = wheel_repo() else { return };
+    let link = format!("wheels/torch-2.13.0-py3-none-any.whl#sha256={}", "0".repeat(64));
+    repo.write("index.html", format!("<a href=\"{link}\">torch</a>"));
+    let mut script = repo.script(NOWHERE, &[]);
+    script.env("PIP_FIND_LINKS", format!("file://{}", repo.path("index.html").display()));
+    check(&mut script, 1, &["DO NOT MATCH THE HASHES", "could not be fetched"]);
+    repo.fails(NOWHERE, &["--version", "9.9.9"], &["torch==9.9.9", "could not be fetched"]);
+    assert_eq!(listing(&repo.path("vendor")), [".fetch"]);
 }
 
 #[test]
 fn creates_the_python_environment_and_keeps_it() {
-    let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&["--python"]).succeeds(&[
-        "CPU index not reachable",
-        "PyTorch 2.13.0 and the other packages for the tests",
-    ]);
-    let import = ["-c", "import needed_by_tests"];
-    Outcome(Command::new(repo.path(".venv/bin/python")).args(import).output().unwrap())
-        .succeeds(&[]);
-    let mark = repo.path(".venv/kept");
-    write(&mark, "");
-    repo.run_with_wheels(&["--python"]).succeeds(&["nothing to install"]);
-    assert!(mark.exists());
+    let Some(repo) = wheel_repo() else { return };
+    repo.write_libtorch("vendor/libtorch", "2.13.0");
+    let made = ["making .venv", "PyTorch 2.13.0 and the other packages for the tests are in place"];
+    repo.succeeds(NOWHERE, &["--python"], &made);
+    let python = |arguments: &[&str]| {
+        succeed(Command::new(repo.path(".venv/bin/python")).args(arguments));
+    };
+    python(&["-c", "import needed_by_tests"]);
+    repo.write(".venv/kept", "");
+    repo.succeeds(NOWHERE, &["--python"], &["nothing to install", made[1]]);
 
     // Requirements that are missing or have another version are installed; the rest is kept.
-    let uninstall = ["-m", "pip", "uninstall", "--yes", "needed-by-tests"];
-    let uninstalled = Command::new(repo.path(".venv/bin/python")).args(uninstall).output().unwrap();
-    Outcome(uninstalled).succeeds(&[]);
-    repo.run_with_wheels(&["--python"])
-        .succeeds(&["making .venv (it lacks needed-by-tests 1.5)", "are in place"]);
-    assert!(mark.exists());
-    write(&repo.path("tests/requirements.txt"), "needed-by-tests==1.6\n");
-    repo.run_with_wheels(&["--python"]).fails(&["pip could not install tests/requirements.txt"]);
-    assert!(mark.exists());
-    write(&repo.path("tests/requirements.txt"), "needed-by-tests==1.5\n");
+    python(&["-m", "pip", "uninstall", "--yes", "needed-by-tests"]);
+    repo.succeeds(NOWHERE, &["--python"], &made);
+    repo.write("tests/requirements.txt", "needed-by-tests==1.6\n");
+    repo.fails(NOWHERE, &["--python"], &["pip could not install", "connect to the network"]);
+    repo.write("tests/requirements.txt", "needed-by-tests==1.5\n");
+    repo.succeeds(NOWHERE, &["--python"], &["nothing to install"]);
+    assert!(repo.path(".venv/kept").exists());
 
     // The leftovers of a killed run are not mistaken for a complete environment.
-    let incomplete = repo.path(".venv/.incomplete");
-    write(&incomplete, "");
-    repo.run_with_wheels(&["--python"])
-        .succeeds(&["an earlier run did not finish", "are in place"]);
-    assert!(!mark.exists());
-    assert!(!incomplete.exists());
-    repo.assert_only_libtorch();
+    repo.write(".venv/.incomplete", "");
+    repo.succeeds(NOWHERE, &["--python"], &made);
+    assert!(!repo.path(".venv/kept").exists() && !repo.path(".venv/.incomplete").exists());
+    repo.assert_complete(false);
 }

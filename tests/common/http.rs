@@ -24,6 +24,8 @@ pub enum Answer {
     Ranged(Vec<u8>),
     /// Like `Ranged`, but the connection closes after this number of body bytes.
     Cut(Vec<u8>, usize),
+    /// Like `Cut`, but the connection stays open until the client closes it.
+    Stalled(Vec<u8>, usize),
     /// 206 with these bytes and a `Content-Range` that begins at this offset.
     Partial(usize, Vec<u8>),
     /// 200 without a length; the connection closes at the end of the body.
@@ -144,10 +146,11 @@ fn respond(mut stream: TcpStream, asked: &Asked, answer: Answer) -> std::io::Res
         Some(_) => (head("416 Range Not Satisfiable", "", 0), Vec::new()),
         None => (head("200 OK", "", body.len()), body.to_vec()),
     };
+    let stalls = matches!(answer, Answer::Stalled(..));
     let (head, body) = match answer {
         Answer::Whole(body) => (head("200 OK", "", body.len()), body),
         Answer::Ranged(body) => ranged(&body),
-        Answer::Cut(body, after) => {
+        Answer::Cut(body, after) | Answer::Stalled(body, after) => {
             let (head, mut rest) = ranged(&body);
             rest.truncate(after);
             (head, rest)
@@ -165,5 +168,8 @@ fn respond(mut stream: TcpStream, asked: &Asked, answer: Answer) -> std::io::Res
     };
     stream.write_all(head.as_bytes())?;
     stream.write_all(&body)?;
+    if stalls {
+        stream.read_to_end(&mut Vec::new())?;
+    }
     stream.flush()
 }
