@@ -12,7 +12,11 @@ use crate::model::SpecError;
 #[non_exhaustive]
 pub enum ImportError {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}: give a file of weights")]
+    #[error("{path} cannot be read: {source}: {}", if .source.kind() == io::ErrorKind::NotFound {
+        "check the path"
+    } else {
+        "give a file of weights"
+    })]
     Read {
         /// The file.
         path: PathBuf,
@@ -39,6 +43,23 @@ pub enum Problem {
          torch.save, TorchScript, .npz, .weights.h5 or .keras"
     )]
     Unknown,
+    /// A file of text.
+    #[error(
+        "this is not a file of weights, but a text file: give safetensors, a state_dict saved with torch.save, \
+         TorchScript, .npz, .weights.h5 or .keras"
+    )]
+    Text,
+    /// A web page.
+    #[error(
+        "this is not a file of weights, but a web page (HTML or XML), as a failed download leaves it: download \
+         the file again"
+    )]
+    WebPage,
+    /// The stand-in for a file in Git LFS.
+    #[error(
+        "this is not a file of weights, but a Git LFS pointer: fetch the file with git lfs pull"
+    )]
+    LfsPointer,
     /// A file of 0 bytes.
     #[error("this file is empty, it has 0 bytes: save the weights again, or fetch them again")]
     Empty,
