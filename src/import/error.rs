@@ -89,7 +89,7 @@ pub enum Problem {
         message: String,
     },
     /// A complete file with contents that are not supported here.
-    #[error("this {format} file has what seqfit does not read: {message}")]
+    #[error("this {format} file has something that seqfit does not read: {message}")]
     Unsupported {
         /// The kind of file.
         format: &'static str,
@@ -97,7 +97,7 @@ pub enum Problem {
         message: String,
     },
     /// A file compressed as a whole.
-    #[error("this file is packed by {0}, and seqfit reads only what is in it: unpack it first")]
+    #[error("this file is packed by {0}, and seqfit does not unpack files: unpack it first")]
     Packed(&'static str),
     /// A pickle that would run code.
     #[error(
@@ -107,8 +107,8 @@ pub enum Problem {
     Global(String),
     /// A file that claims more than it can hold.
     #[error(
-        "it asks for more than {most} bytes of memory, which a file of its length may not: if it is what \
-         it should be, save it uncompressed"
+        "it asks for more than {most} bytes of memory, too many for a file of its length: if it is not damaged, \
+         save it uncompressed"
     )]
     TooMuch {
         /// The number of bytes it may ask for.

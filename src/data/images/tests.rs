@@ -234,7 +234,7 @@ fn other_kinds_of_file_are_refused_by_name() {
     assert!(text("a.svg", b"<svg/>").contains("a web page or an SVG"));
     assert!(text("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0").contains("HEIC"));
     assert!(text("a.pdf", b"%PDF-1.7").contains("a PDF: convert it"));
-    // What is not a picture cannot be converted to one.
+    // Only pictures can be converted.
     let cure = "give the picture itself";
     assert!(text("a.txt", b"12 34").ends_with(&format!("found a text file: {cure}")));
     assert!(text("a.zip", b"PK\x03\x04").ends_with(&format!("found another kind of file: {cure}")));
