@@ -1,13 +1,13 @@
 //! Atomic file writes: a file is complete or not there.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that could not be written; the previous file, if any, is unchanged.
-#[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be written: {reason}", path = .path.display(), reason = reason(.source, *.bytes))]
+#[derive(Debug)]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
@@ -16,6 +16,17 @@ pub struct WriteError {
     /// The system's error.
     pub source: io::Error,
 }
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, bytes, source } = self;
+        write!(f, "{} cannot be written: {}", path.display(), reason(source, *bytes))
+    }
+}
+
+/// It has no `source()`: the message has the reason already, often in better words than the system's, which would
+/// follow it where a chain of errors is printed. thiserror would take the field as the source by its name.
+impl std::error::Error for WriteError {}
 
 impl WriteError {
     /// Creates the error for a failure to write `bytes` bytes (0 if unknown) to `path`.

@@ -66,6 +66,7 @@ pub mod run;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod tensors;
+pub mod text;
 
 pub use device::Device;
 pub use error::Error;

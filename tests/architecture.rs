@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of `src/`, bottom to top. A module may use those of lower floors, and not those of its own.
 const FLOORS: &[&[&str]] = &[
-    &["native", "files", "rng"],
+    &["native", "files", "rng", "text"],
     &["device", "libtorch", "tensors", "precision", "loss"],
     &["group"],
     &["data", "model"],

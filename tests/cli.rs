@@ -59,6 +59,8 @@ fn wrong_usage() {
         &["train", "--threads", "0"],
         &["train", "--seed", "-1"],
         &["train", "--dataset", "cifar10"],
+        &["train", "--dataset", "minst"],
+        &["train", "--dataset", "./my pictures"],
         &["train", "--dataset", "mnist", "--data-dir", "."],
         &["train", "--device", "gpu"],
         &["train", "--cuda", "--device", "cpu"],
@@ -110,8 +112,11 @@ fn wrong_usage() {
         &["data"],
         &["data", "fetch"],
         &["data", "fetch", "cifar10"],
+        &["data", "fetch", "fashion"],
+        &["data", "fetch", "./mine"],
         &["data", "preview"],
         &["recipe", "show", "bestest"],
+        &["recipe", "show", "tutoral"],
         &["evaluate", "r", "--checkpoint", "first"],
         &["train", "--report", "--seeds", "2"],
         &["report"],
@@ -164,6 +169,11 @@ fn wrong_data() {
     let mut float = bytes.clone();
     float[2] = 0x0d;
     fs::write(images("float"), float).unwrap();
+    // Pictures, with and without a folder per class; only their names count here.
+    for picture in ["my pictures/train/cat/1.PNG", "loose/1.jpg"] {
+        fs::create_dir_all(at(picture).parent().unwrap()).unwrap();
+        fs::write(at(picture), "").unwrap();
+    }
     let folders = [
         "missing",
         "empty",
@@ -187,6 +197,12 @@ fn wrong_data() {
             // There is no fallback to other data.
             vec!["train", "--dataset", "mnist"],
             vec!["data", "verify", "short"],
+            vec!["train", "--data-dir", "my pictures"],
+            vec!["train", "--data-dir", "my pictures", "--stream"],
+            vec!["train", "--data-dir", "loose"],
+            vec!["data", "verify", "my pictures"],
+            vec!["data", "verify", "minst"],
+            vec!["data", "verify", "./minst"],
         ])
         .collect();
     let commands: Vec<&[&str]> = commands.iter().map(Vec::as_slice).collect();
@@ -207,9 +223,32 @@ fn wrong_files() {
     fs::write(home.path().join("cut.png"), b"\x89PNG\r\n\x1a\n\0\0\0").unwrap();
     fs::write(home.path().join("images.idx"), idx(&[1, 9, 9], &[0; 81])).unwrap();
     fs::create_dir(home.path().join("folder")).unwrap();
+    // An interrupted run, and one that has no checkpoint yet.
+    for unfinished in ["runs/my digits", "runs/no checkpoint"] {
+        let unfinished = home.path().join(unfinished);
+        fs::create_dir_all(unfinished.join("checkpoints")).unwrap();
+        fs::copy(home.path().join("run/config.toml"), unfinished.join("config.toml")).unwrap();
+    }
+    for checkpoint in fs::read_dir(home.path().join("run/checkpoints")).unwrap() {
+        let checkpoint = checkpoint.unwrap();
+        let copy = home.path().join("runs/my digits/checkpoints").join(checkpoint.file_name());
+        fs::copy(checkpoint.path(), copy).unwrap();
+    }
+    let newest = home.path().join("runs/no checkpoint/config.toml");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    fs::File::options().write(true).open(newest).unwrap().set_modified(later).unwrap();
     let commands: &[&[&str]] = &[
         &["evaluate", "nothing"],
         &["evaluate", "folder"],
+        &["evaluate", "runs"],
+        &["evaluate", "runs/my-digits"],
+        &["evaluate", "runs/my digits"],
+        &["export", "runs/no checkpoint"],
+        &["inspect", "runs/my digits"],
+        &["train", "--resume", "runs/nope"],
+        &["train", "--data-dir", "stripes", "--init-from", "rnu"],
+        &["summary", "run/config.toml"],
+        &["inspect", "run/config.toml"],
         &["evaluate", "run", "--data-dir", "other"],
         &["evaluate", "run", "--data-dir", "classes"],
         &["evaluate", "run", "--logits", "missing/l.npy"],

@@ -119,7 +119,7 @@ fn train_accepts_a_folder_of_pictures() {
     let note = "note: pictures are prepared as digits (--prepare raw|resize changes that)\n";
     assert!(packed.stderr.starts_with(note), "{packed:#?}");
     let again = run(seqfit(home.path()).args(["data", "pack", "shapes", "--out", "packed"]));
-    assert!(again.code == 1 && again.stderr.contains("this one holds something"), "{again:#?}");
+    assert!(again.code == 1 && again.stderr.contains("this one is not empty"), "{again:#?}");
     execute(home.path(), "train -q --data-dir packed --epochs 20 --out r");
     let evaluated = execute(home.path(), "evaluate r").stdout;
     assert!(evaluated.contains("accuracy 100.00 % of 30 images"), "{evaluated}");

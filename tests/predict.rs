@@ -248,7 +248,7 @@ fn predict_notes_the_preparation_unless_it_was_given() {
     let without = with.replace(line, "");
     std::fs::write(&config, &without).unwrap();
     let output = ask(home.path(), &["good.png"]);
-    let note = "note: pictures are taken unchanged, because nothing is known of how the run's data were made";
+    let note = "note: pictures are taken unchanged, because the run does not record how its data were prepared";
     assert!(output.code == 0 && output.stderr.starts_with(note), "{output:#?}");
     std::fs::write(&config, without.replace("name = \"stripes\"", "name = \"mnist\"")).unwrap();
     let output = ask(home.path(), &["cross.png"]);

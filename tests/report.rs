@@ -295,7 +295,7 @@ fn report_lists_what_is_missing() {
     assert!(output.code == 1 && output.stderr.contains("is not a run's history"), "{output:?}");
     assert_eq!(read(&run.join("report.html")), before);
     let output = run_in(home.path(), &["report", "nowhere"]);
-    assert!(output.code == 1 && output.stderr.contains("is not a run folder"), "{output:?}");
+    assert!(output.code == 1 && output.stderr.contains("nowhere does not exist"), "{output:?}");
 }
 
 fn run_in(home: &Path, arguments: &[&str]) -> CommandOutput {
@@ -322,7 +322,7 @@ fn report_is_updated_and_removed_with_its_run() {
     assert_eq!(run_in(home.path(), &begin).code, 1);
     fs::write(run.join("plots/mine.txt"), "mine").unwrap();
     let output = run_in(home.path(), &[&begin[..], &["--force"]].concat());
-    assert!(output.code == 1 && output.stderr.contains("holds something else"), "{output:?}");
+    assert!(output.code == 1 && output.stderr.contains("files that are not a run's"), "{output:?}");
     fs::remove_file(run.join("plots/mine.txt")).unwrap();
     succeed(seqfit(home.path()).args(begin).arg("--force"));
     assert!(!run.join("report.html").exists() && !run.join("plots").exists());

@@ -29,6 +29,7 @@ enum Command {
     /// Download a known data set into the cache folder
     Fetch {
         /// mnist, fashion-mnist or kmnist (digits are built in)
+        #[arg(value_parser = options::dataset_to_fetch)]
         name: DatasetName,
     },
     /// Draw training images beside their augmented versions
@@ -255,9 +256,13 @@ fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
 fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode> {
     let request = match what {
         None => Request::Auto,
-        Some(path) => match path.to_str().and_then(|text| text.parse().ok()) {
-            Some(name) => Request::Named(name),
-            None => Request::Dir(path.to_owned()),
+        Some(path) => match path.to_string_lossy().parse() {
+            Ok(name) => Request::Named(name),
+            // A bare name that is not a folder's is a misspelled one.
+            Err(error) if path.components().count() == 1 && !path.exists() => {
+                anyhow::bail!("{} does not exist, and {error}", path.display())
+            }
+            Err(_) => Request::Dir(path.to_owned()),
         },
     };
     let reports = data::verify(&request, locations)?;
@@ -276,6 +281,9 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
             Verdict::Usable => format!("{holds}well-formed, no checksum is known"),
             Verdict::Wrong(why) => format!("WRONG: {why}"),
             Verdict::Missing => "MISSING".to_owned(),
+            Verdict::TestOnly => {
+                "only test files, for evaluate; train needs training files, too".to_owned()
+            }
         };
         writeln!(out, "{}: {verdict}", report.path.display())?;
     }

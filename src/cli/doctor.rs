@@ -11,7 +11,7 @@ use seqfit::libtorch::{self, Driver, Gpu};
 use seqfit::{Device, data, device};
 use serde::Serialize;
 
-use super::{output, progress, train};
+use super::{output, progress};
 use memory::Memory;
 
 /// Options of `seqfit doctor`.
@@ -91,7 +91,7 @@ fn examine() -> Report {
     let cuda = cuda(version.is_ok());
     let locations = findings.take("", data::Locations::from_env().map_err(Into::into));
     let data = locations.as_ref().and_then(|locations| findings.data(locations));
-    findings.take("", trial::write_run(Path::new(train::RUNS), trained.as_ref()));
+    findings.take("", trial::write_run(Path::new(seqfit::run::RUNS), trained.as_ref()));
     let memory = Memory::read();
     findings.problems.extend(memory.problem());
     Report {

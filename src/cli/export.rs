@@ -101,7 +101,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(folder) = args.out.as_ref().filter(|out| formats.len() > 1 && !out.is_dir()) {
         let folder = folder.display();
         let rule = "with several formats --out must name an existing folder";
-        return Err(Usage(format!("{rule}, found {folder}: create it, or leave --out out")).into());
+        return Err(Usage(format!("{rule}, found {folder}: create it, or omit --out")).into());
     }
     let model = args.run.load(&run, Device::Cpu)?;
     let card = match checkpoint {

@@ -96,8 +96,9 @@ fn network(path: &Path) -> anyhow::Result<Spec> {
     let at = || path.display().to_string();
     // A description has a few lines; a longer file is something else.
     let mut text = String::new();
-    let file = File::open(path).with_context(at)?;
-    file.take(1 << 16).read_to_string(&mut text).with_context(at)?;
+    File::open(path)
+        .and_then(|file| file.take(1 << 16).read_to_string(&mut text))
+        .with_context(|| format!("{} cannot be read as a network", path.display()))?;
     let spec: Spec = toml::from_str(&text)
         .map_err(|error| Usage(error.message().to_owned()))
         .with_context(|| format!("{} does not describe a network", path.display()))?;

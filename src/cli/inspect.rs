@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use seqfit::import::{Card, Imported, ImportedTensor, Statistics};
-use seqfit::run::{self, Run};
+use seqfit::run::Run;
 use serde::Serialize;
 
 use super::output;
@@ -54,12 +54,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report)? };
     output::print(&format!("{text}\n"))?;
+    for missing in &imported.missing_tensors {
+        output::print_status(format_args!("note: {}", plain(missing)));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Opens a run's weights, with a card made from its config.
 fn of_run(run: &Run) -> anyhow::Result<(PathBuf, Imported)> {
-    let file = run.path().join(run::WEIGHTS);
+    let file = run.weights_path()?;
     let mut imported = Imported::open(&file)?;
     let config = run.config();
     let (network, classes) = (config.network.clone(), config.data.classes.clone());

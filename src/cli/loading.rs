@@ -45,7 +45,8 @@ pub fn of_run(
 ) -> anyhow::Result<LoadedTest> {
     if asked == Request::Auto && run.config().data.source.is_none() {
         anyhow::bail!(
-            "{} was imported, and nothing is known of its data: add --dataset or --data-dir",
+            "{} was imported, and its file does not say which data it was trained on: add --dataset or \
+             --data-dir",
             run.path().display()
         );
     }

@@ -1,12 +1,12 @@
 //! Options that several commands share, and the types they are parsed into.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use seqfit::data::{Dataset, StreamMemory};
+use seqfit::data::{DataError, Dataset, DatasetName, StreamMemory};
 use seqfit::layers::Layer;
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
@@ -17,8 +17,8 @@ use super::output::{Usage, print_status, quoted};
 #[derive(Clone, Debug, Args)]
 pub struct DataOptions {
     /// A known data set: mnist, fashion-mnist, kmnist or digits (built in)
-    #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
-    pub dataset: Option<seqfit::data::DatasetName>,
+    #[arg(long, value_name = "NAME", conflicts_with = "data_dir", value_parser = dataset)]
+    pub dataset: Option<DatasetName>,
     /// A folder of IDX files: {train,t10k}-{images-idx3,labels-idx1}-ubyte, .gz or not, and
     /// optionally classes.txt with one class name per line
     #[arg(long, value_name = "DIR")]
@@ -35,6 +35,38 @@ impl DataOptions {
             (None, None) => Request::Auto,
         }
     }
+}
+
+/// Parses the name of a known data set; the error for a folder names the option for folders.
+fn dataset(text: &str) -> Result<DatasetName, String> {
+    text.parse().map_err(|error: DataError| match error {
+        _ if is_path(text) => format!(
+            "the option takes the name of a known data set, found a path: use --data-dir {}",
+            quoted(Path::new(text))
+        ),
+        DataError::UnknownName { similar: None, .. } => {
+            format!("{error}, or give the folder of your own files with --data-dir")
+        }
+        error => error.to_string(),
+    })
+}
+
+/// Like [`dataset`], for a download, which a folder needs none of.
+pub fn dataset_to_fetch(text: &str) -> Result<DatasetName, String> {
+    text.parse().map_err(|error: DataError| match error {
+        _ if is_path(text) => format!(
+            "only known data sets are downloaded, found a path: your own files need no download, so use them with \
+             seqfit train --data-dir {}",
+            quoted(Path::new(text))
+        ),
+        error => error.to_string(),
+    })
+}
+
+/// Returns whether a text that is not a known name is meant as a path. A URL is not one.
+fn is_path(text: &str) -> bool {
+    let looks_like_one = text.contains(['/', '\\']) && !text.contains("://");
+    looks_like_one || !text.is_empty() && Path::new(text).is_dir()
 }
 
 /// Selects whether the data is streamed from its files.
@@ -98,7 +130,12 @@ impl RunOptions {
                         newer.display()
                     ));
                 }
-                return run.load_model(device);
+                return match run.load_model(device) {
+                    Err(RunError::Unfinished(path)) if newest(run)?.is_some() => {
+                        Err(RunError::OnlyCheckpoints(path))
+                    }
+                    loaded => loaded,
+                };
             }
             Some(CheckpointName::Best) => Some(folder.join(checkpoints::BEST)),
             Some(CheckpointName::Last) => newest(run)?,

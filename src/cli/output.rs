@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::Path;
+
+pub use seqfit::text::quoted;
 
 use super::bar;
 
@@ -31,16 +32,6 @@ pub fn print_status(line: impl Display) {
 /// Prints on stderr the next command on the way from pictures to a network in use; it can be run as printed.
 pub fn next(command: impl Display) {
     print_status(format_args!("next: {command}"));
-}
-
-/// Quotes a path for a shell.
-pub fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
-    match !path.is_empty() && path.chars().all(plain) {
-        true => path,
-        false => format!("'{}'", path.replace('\'', r"'\''")),
-    }
 }
 
 /// Prints lines on stdout, which include their line ends.

@@ -46,7 +46,7 @@ impl PrepareOptions {
         let (done, others) = described(data.preparation());
         let why = match data.is_preparation_known() {
             true => "as the run's data were",
-            false => "because nothing is known of how the run's data were made",
+            false => "because the run does not record how its data were prepared",
         };
         Some(format!("note: pictures are {done}, {why} (--prepare {others} changes that)"))
     }

@@ -79,9 +79,9 @@ fn model(
     device: Device,
     missing: &mut Vec<String>,
 ) -> anyhow::Result<Option<Sequential>> {
-    let path = run.path().display();
+    let path = output::quoted(run.path());
     match args.run.load(run, device) {
-        Err(RunError::Unfinished(_) | RunError::Missing { .. }) => {}
+        Err(RunError::Unfinished(_) | RunError::OnlyCheckpoints(_) | RunError::Missing { .. }) => {}
         loaded => return Ok(Some(loaded?)),
     }
     match args.run.load_newest(run, device)? {

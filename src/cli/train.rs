@@ -36,9 +36,6 @@ use trial::{Trial, TrialOptions};
 
 pub use settings::{FitOptions, load_recipe, over};
 
-/// The folder for runs without --out.
-pub const RUNS: &str = "runs";
-
 /// Options of `seqfit train`; the default is the tutorial's training.
 // Negative numbers are invalid values, not unknown options.
 #[derive(Debug, clap::Args)]

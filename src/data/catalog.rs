@@ -8,6 +8,7 @@ use std::str::FromStr;
 use super::error::DataError;
 use super::idx::Digests;
 use super::preparation::Preparation;
+use crate::text::similar;
 use entries::ENTRIES;
 
 /// The name of a known data set; read and written as on the command line.
@@ -125,12 +126,12 @@ pub fn all() -> &'static [Entry] {
 /// Returns the data set called `name`.
 ///
 /// # Errors
-/// An unknown name; the error lists the known ones.
+/// An unknown name; the error lists the known ones, and asks whether a similar one was meant.
 pub fn find(name: &str) -> Result<&'static Entry, DataError> {
-    ENTRIES
-        .iter()
-        .find(|entry| entry.name.as_str() == name)
-        .ok_or_else(|| DataError::UnknownName { found: name.to_owned() })
+    ENTRIES.iter().find(|entry| entry.name.as_str() == name).ok_or_else(|| {
+        let similar = similar(name, ENTRIES.iter().map(|entry| entry.name.as_str()));
+        DataError::UnknownName { found: name.to_owned(), similar }
+    })
 }
 
 /// Returns all names, for messages.
@@ -191,7 +192,9 @@ mod tests {
         }
         let error = "mnits".parse::<DatasetName>().unwrap_err().to_string();
         assert!(error.contains("mnist, fashion-mnist, kmnist, digits"), "{error}");
-        assert!(error.contains("\"mnits\""), "{error}");
+        assert!(error.ends_with("found \"mnits\": did you mean mnist?"), "{error}");
+        let error = find("cifar10").unwrap_err().to_string();
+        assert!(error.ends_with("found \"cifar10\": take one of these"), "{error}");
     }
 
     #[test]

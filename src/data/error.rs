@@ -12,6 +12,7 @@ use super::idx::IdxProblem;
 use super::images::ImageProblem;
 use super::pack::PackProblem;
 use super::stream::StreamProblem;
+use crate::text::quoted;
 
 /// An error of the data module.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +71,18 @@ pub enum DataError {
     },
     /// A name that no known data set has.
     #[error(
-        "the known data sets are {known}, found {found:?}: take one of these, or give the folder \
-         of your own files",
-        known = super::catalog::names()
+        "the known data sets are {known}, found {found:?}: {cure}",
+        known = super::catalog::names(),
+        cure = match .similar {
+            Some(similar) => format!("did you mean {similar}?"),
+            None => "take one of these".to_owned(),
+        }
     )]
     UnknownName {
         /// The name.
         found: String,
+        /// The known name that was probably meant.
+        similar: Option<&'static str>,
     },
     /// A file that no mirror served.
     #[error(
@@ -284,6 +290,19 @@ pub enum FolderProblem {
     /// Shards, which are not loaded into memory.
     #[error("the folder holds shards, which are read while they are trained on: add --stream")]
     Shards,
+    /// Pictures that are not a data set yet.
+    #[error(
+        "a data set is made of IDX files, and this folder holds folders of pictures: make one of them with \
+         seqfit data pack {} --out DIR, and give DIR",
+        quoted(.0)
+    )]
+    Pictures(PathBuf),
+    /// Pictures without folders that say which class they belong to.
+    #[error(
+        "a data set is made of IDX files, and this folder holds pictures: put them into one folder per class, and \
+         make a data set of these with seqfit data pack"
+    )]
+    LoosePictures,
     /// Numbers of images and labels differ.
     #[error(
         "each image needs a label, found {images} images and {labels} labels in {labels_file}: \
@@ -341,7 +360,7 @@ pub enum FolderProblem {
     )]
     Description(String),
     /// The place for a new data set is taken.
-    #[error("a data set is written into its own folder, and this one {0}: choose another")]
+    #[error("a data set is written into a new or empty folder, and this one {0}: choose another")]
     Occupied(&'static str),
     /// A file of a known data set with other contents.
     #[error(

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{DataError, FolderProblem};
 use super::open::ordinary;
+use super::pack::is_picture;
 use super::stream;
 
 /// Maximum number of folders searched below the one that was named.
@@ -154,8 +155,24 @@ pub(super) fn lacking(folder: &Path, wanted: String, all: &dyn Fn(&Path) -> bool
     if !below.is_empty() {
         let names = below.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>();
         holds = format!("{holds}; all of them are in {}: give that folder", names.join(" and in "));
+    } else if !has_some(folder)
+        && let Some(problem) = pictures(folder)
+    {
+        return DataError::folder(folder, problem);
     }
     DataError::folder(folder, FolderProblem::Missing { wanted, holds })
+}
+
+/// Returns the problem of a folder that holds pictures instead of a data set.
+fn pictures(folder: &Path) -> Option<FolderProblem> {
+    let has_pictures = |dir: &Path| {
+        let names = entries(dir).unwrap_or_default();
+        names.iter().map(|name| dir.join(name)).any(|path| is_picture(&path) && path.is_file())
+    };
+    if below(folder).iter().any(|dir| has_pictures(dir)) {
+        return Some(FolderProblem::Pictures(folder.to_owned()));
+    }
+    has_pictures(folder).then_some(FolderProblem::LoosePictures)
 }
 
 /// Returns `folder` if it holds `some` of the files, else the only folder below it that holds `all`, else

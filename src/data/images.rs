@@ -48,11 +48,13 @@ pub struct Prepared {
 pub enum ImageProblem {
     /// A kind of file that is not supported.
     #[error(
-        "a picture must be a PNG or JPEG file, or an IDX file of images, found {found}: convert it"
+        "a picture must be a PNG or JPEG file, or an IDX file of images, found {found}: {cure}"
     )]
     Format {
         /// The kind of file, as far as it can be recognized.
         found: String,
+        /// The cure.
+        cure: &'static str,
     },
     /// A valid beginning, but invalid contents after it.
     #[error(
@@ -191,7 +193,8 @@ pub fn from_bytes_within(bytes: &[u8], most: u64) -> Result<Gray, ImageProblem> 
 
 fn format(bytes: &[u8]) -> Result<Format, ImageProblem> {
     let start = &bytes[..bytes.len().min(16)];
-    Format::of(start).map_err(|found| ImageProblem::Format { found: found.to_owned() })
+    Format::of(start)
+        .map_err(|(found, cure)| ImageProblem::Format { found: found.to_owned(), cure })
 }
 
 /// Returns the picture's pixels, unchanged.

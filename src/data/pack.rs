@@ -15,6 +15,7 @@ use super::{Preparation, images};
 use classes::Classes;
 use layout::Layout;
 pub use suggest::{from_pictures_suggested, suggest};
+pub(super) use walk::is_picture;
 use walk::{Picture, Walk};
 
 /// How pictures are converted to images.

@@ -143,7 +143,7 @@ pub fn check_free(folder: &Path) -> Result<(), DataError> {
         Err(source) => Err(DataError::read(folder, source)),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) => Err(DataError::folder(folder, FolderProblem::Occupied("holds something"))),
+            Some(_) => Err(DataError::folder(folder, FolderProblem::Occupied("is not empty"))),
         },
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Locations;
 use super::catalog::{self, Check, DatasetName, Entry};
 use super::error::DataError;
-use super::find::{self, Role};
+use super::find::{self, Files, Role};
 use super::folder;
 use super::idx::{self, Digests};
 use super::source::Request;
@@ -34,12 +34,14 @@ pub enum Verdict {
     Wrong(String),
     /// It is not there.
     Missing,
+    /// A folder with test files only: networks can be evaluated on it, but not trained.
+    TestOnly,
 }
 
 impl FileReport {
     /// Returns whether the file can be used for its purpose.
     pub fn is_right(&self) -> bool {
-        matches!(self.verdict, Verdict::Known(_) | Verdict::Usable)
+        matches!(self.verdict, Verdict::Known(_) | Verdict::Usable | Verdict::TestOnly)
     }
 }
 
@@ -48,13 +50,13 @@ impl FileReport {
 /// has no files, and an empty report.
 ///
 /// # Errors
-/// A folder of the user's data that cannot be read, or no folder where a known data set could be. Problems of
-/// the files themselves are in the report.
+/// A folder of the user's data that cannot be read or has none of the files, or no folder where a known data set
+/// could be. Problems of the files themselves are in the report.
 pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport>, DataError> {
     Ok(match request {
         Request::Dir(dir) => {
             std::fs::read_dir(dir).map_err(|source| DataError::read(dir, source))?;
-            folder_report(dir, None)
+            own_report(dir)?
         }
         Request::Named(name) if name.entry().files.is_empty() => Vec::new(),
         Request::Named(name) => {
@@ -75,18 +77,56 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
     })
 }
 
+/// Reports on a folder of the user's data, of which test files alone can be used, too.
+fn own_report(dir: &Path) -> Result<Vec<FileReport>, DataError> {
+    let missing = match find::files(dir, &Role::ALL) {
+        Ok(_) => return Ok(folder_report(dir, None)),
+        Err(error) => error,
+    };
+    if let Ok(Files { dir, .. }) = find::files(dir, &Role::TEST)
+        && Role::ALL.iter().all(|role| Role::TEST.contains(role) || is_absent(*role, &dir))
+    {
+        let mut reports = file_reports(&dir, &Role::TEST, None);
+        if reports.iter().all(FileReport::is_right) {
+            add_problem(&mut reports, &dir, folder::load_test(&dir).err());
+        }
+        if reports.iter().all(FileReport::is_right) {
+            let verdict = Verdict::TestOnly;
+            reports.push(FileReport { path: dir, holds: None, sha256: None, verdict });
+        }
+        return Ok(reports);
+    }
+    match find::has_some(dir) {
+        true => Ok(folder_report(dir, None)),
+        false => Err(missing),
+    }
+}
+
+fn is_absent(role: Role, dir: &Path) -> bool {
+    matches!(role.find(dir), Ok(None))
+}
+
 /// Reports on each file of a known data set or of any other, and on the whole if that is wrong.
 fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
     let files = find::files(dir, &Role::ALL).map(|files| files.dir);
     let dir = files.as_deref().unwrap_or(dir);
-    let mut reports: Vec<FileReport> = Role::ALL
-        .into_iter()
-        .enumerate()
-        .map(|(i, role)| file_report(dir, i, role, expected))
-        .collect();
-    if reports.iter().all(FileReport::is_right)
-        && let Err(error) = folder::load(dir, expected.map(|entry| entry.name))
-    {
+    let mut reports = file_reports(dir, &Role::ALL, expected);
+    // A file that is wrong by itself explains enough.
+    if reports.iter().all(FileReport::is_right) {
+        let loaded = folder::load(dir, expected.map(|entry| entry.name));
+        add_problem(&mut reports, dir, loaded.err());
+    }
+    reports
+}
+
+fn file_reports(dir: &Path, roles: &[Role], expected: Option<&Entry>) -> Vec<FileReport> {
+    let all = Role::ALL.into_iter().enumerate().filter(|(_, role)| roles.contains(role));
+    all.map(|(i, role)| file_report(dir, i, role, expected)).collect()
+}
+
+/// Adds the problem of files that are each correct, and together are not a data set.
+fn add_problem(reports: &mut Vec<FileReport>, dir: &Path, problem: Option<DataError>) {
+    if let Some(error) = problem {
         let (path, why) = error.located();
         let (path, verdict) = (path.unwrap_or(dir), Verdict::Wrong(why));
         // One of the four, which by itself was correct, or classes.txt, or the whole.
@@ -98,7 +138,6 @@ fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
             }
         }
     }
-    reports
 }
 
 fn file_report(dir: &Path, i: usize, role: Role, expected: Option<&Entry>) -> FileReport {

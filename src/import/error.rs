@@ -12,7 +12,11 @@ use crate::model::SpecError;
 #[non_exhaustive]
 pub enum ImportError {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}: give a file of weights")]
+    #[error("{path} cannot be read: {source}: {}", if .source.kind() == io::ErrorKind::NotFound {
+        "check the path"
+    } else {
+        "give a file of weights"
+    })]
     Read {
         /// The file.
         path: PathBuf,
@@ -39,6 +43,23 @@ pub enum Problem {
          torch.save, TorchScript, .npz, .weights.h5 or .keras"
     )]
     Unknown,
+    /// A file of text.
+    #[error(
+        "this is not a file of weights, but a text file: give safetensors, a state_dict saved with torch.save, \
+         TorchScript, .npz, .weights.h5 or .keras"
+    )]
+    Text,
+    /// A web page.
+    #[error(
+        "this is not a file of weights, but a web page (HTML or XML), as a failed download leaves it: download \
+         the file again"
+    )]
+    WebPage,
+    /// The stand-in for a file in Git LFS.
+    #[error(
+        "this is not a file of weights, but a Git LFS pointer: fetch the file with git lfs pull"
+    )]
+    LfsPointer,
     /// A file of 0 bytes.
     #[error("this file is empty, it has 0 bytes: save the weights again, or fetch them again")]
     Empty,
@@ -68,7 +89,7 @@ pub enum Problem {
         message: String,
     },
     /// A complete file with contents that are not supported here.
-    #[error("this {format} file has what seqfit does not read: {message}")]
+    #[error("this {format} file has something that seqfit does not read: {message}")]
     Unsupported {
         /// The kind of file.
         format: &'static str,
@@ -76,7 +97,7 @@ pub enum Problem {
         message: String,
     },
     /// A file compressed as a whole.
-    #[error("this file is packed by {0}, and seqfit reads only what is in it: unpack it first")]
+    #[error("this file is packed by {0}, and seqfit does not unpack files: unpack it first")]
     Packed(&'static str),
     /// A pickle that would run code.
     #[error(
@@ -86,8 +107,8 @@ pub enum Problem {
     Global(String),
     /// A file that claims more than it can hold.
     #[error(
-        "it asks for more than {most} bytes of memory, which a file of its length may not: if it is what \
-         it should be, save it uncompressed"
+        "it asks for more than {most} bytes of memory, too many for a file of its length: if it is not damaged, \
+         save it uncompressed"
     )]
     TooMuch {
         /// The number of bytes it may ask for.

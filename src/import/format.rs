@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::archive::Archive;
 use super::error::Problem;
+use crate::text::TextFile;
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Format {
             // Field 1 of a model, a number: the version of ONNX's format.
             [0x08, 1..=127, ..] => Ok(Self::Onnx),
             [] => Err(Problem::Empty),
-            _ => Err(Problem::Unknown),
+            _ => Err(unknown(bytes)),
         }
     }
 
@@ -83,6 +84,16 @@ impl Format {
     }
 }
 
+fn unknown(bytes: &[u8]) -> Problem {
+    // The beginning shows what it is.
+    match TextFile::of(&bytes[..bytes.len().min(512)]) {
+        Some(TextFile::Markup) => Problem::WebPage,
+        Some(TextFile::LfsPointer) => Problem::LfsPointer,
+        Some(TextFile::Other) => Problem::Text,
+        None => Problem::Unknown,
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -94,8 +105,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_no_bytes_is_called_empty() {
+    fn empty_files_and_files_of_text_are_named() {
         assert!(matches!(Format::of(b""), Err(Problem::Empty)));
         assert!(matches!(Format::of(b"\n"), Err(Problem::Unknown)));
+        assert!(matches!(Format::of(b"[fit]\nepochs = 3\n"), Err(Problem::Text)));
+        assert!(matches!(Format::of(b"<html>404</html>"), Err(Problem::WebPage)));
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0";
+        assert!(matches!(Format::of(pointer), Err(Problem::LfsPointer)));
     }
 }

@@ -63,6 +63,8 @@ pub struct Imported {
     pub card: Option<Card>,
     /// The unsupported layer in its description, if there is one.
     pub unsupported_layer: Option<String>,
+    /// The tensors that its description's Dense layers need and the file lacks, in words.
+    pub missing_tensors: Vec<String>,
     /// Further texts in it, by name.
     pub metadata: BTreeMap<String, String>,
     /// The tensors of its Dense layers, first to last, if the file says which they are.
@@ -86,8 +88,9 @@ pub struct ImportedTensor {
 impl Imported {
     /// Creates a list of tensors without further information.
     fn new(format: Format, tensors: Vec<ImportedTensor>) -> Self {
-        let (card, metadata) = (None, BTreeMap::new());
-        Self { format, tensors, card, unsupported_layer: None, metadata, placed: None }
+        let (card, metadata, missing_tensors) = (None, BTreeMap::new(), Vec::new());
+        let (unsupported_layer, placed) = (None, None);
+        Self { format, tensors, card, unsupported_layer, missing_tensors, metadata, placed }
     }
 
     /// Reads a file.

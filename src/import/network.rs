@@ -52,6 +52,9 @@ impl Imported {
         if let (None, Some(layer)) = (&options.network, &self.unsupported_layer) {
             return Err(self.unsupported(layer));
         }
+        if !self.missing_tensors.is_empty() {
+            return Err(Problem::Mismatch(self.missing_tensors.clone()));
+        }
         let activation = options.activation.is_some();
         let dense = layers::dense(self, Known { network: given.is_some(), activation })?;
         if given.is_none() {

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use super::checkpoints::Problem;
 use super::identity::Difference;
+use super::near::NearRun;
 use crate::export::ExportError;
 use crate::files::WriteError;
 use crate::model::{ModelError, WeightsError};
+use crate::text::quoted;
 
 /// Why a run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +66,33 @@ pub enum RunError {
     NothingToGoOnFrom(PathBuf),
     /// `--force` would remove something that is not a run.
     #[error(
-        "--force replaces a run, and {0} holds something else: remove it yourself, or choose another \
-         --out"
+        "--force replaces a run and nothing else, and {0} has files that are not a run's: remove it yourself, or \
+         choose another --out"
     )]
     NotARun(PathBuf),
-    /// A run is expected but does not exist.
+    /// Nothing is at a run's path.
+    #[error("{path} does not exist: give a run folder, as seqfit train writes it{}", near_run(.near))]
+    NotThere {
+        /// The path.
+        path: PathBuf,
+        /// The run that was probably meant.
+        near: Option<NearRun>,
+    },
+    /// A run is expected, and the path is that of something else.
     #[error(
-        "{path} is not a run folder ({file} is missing): name one that `seqfit train` has finished"
+        "{path} is not a run folder ({why}): give a run folder, as seqfit train writes it{}",
+        near_run(.near)
     )]
+    NotARunFolder {
+        /// The path.
+        path: PathBuf,
+        /// How it differs from a run.
+        why: &'static str,
+        /// The run that was probably meant.
+        near: Option<NearRun>,
+    },
+    /// A file of a run is missing.
+    #[error("{path} is a run folder without {file}: restore the file, or train again")]
     Missing {
         /// The folder.
         path: PathBuf,
@@ -79,12 +100,23 @@ pub enum RunError {
         file: &'static str,
     },
     /// A run that is not finished.
-    #[error("{0} is not finished: seqfit train --resume {0} continues it")]
+    #[error(
+        "{0} is not finished: seqfit train --resume {quoted} continues it",
+        quoted = quoted(.0)
+    )]
     Unfinished(PathBuf),
+    /// A run that is not finished, where the network of a checkpoint may be used.
+    #[error(
+        "{0} is not finished: seqfit train --resume {quoted} continues it, and --checkpoint last uses the \
+         network of its newest checkpoint",
+        quoted = quoted(.0)
+    )]
+    OnlyCheckpoints(PathBuf),
     /// An imported network has no training to resume.
     #[error(
-        "{0} was imported and has no training to resume: seqfit train --init-from {0} starts one from its \
-         weights"
+        "{0} was imported and has no training to resume: seqfit train --init-from {quoted} starts one from \
+         its weights",
+        quoted = quoted(.0)
     )]
     Imported(PathBuf),
     /// The file of a run's initial weights no longer exists or has changed.
@@ -218,4 +250,23 @@ pub enum RunError {
         /// Why.
         source: WeightsError,
     },
+}
+
+/// Returns the end of a message about a path without a run: the run that was probably meant.
+fn near_run(near: &Option<NearRun>) -> String {
+    near.as_ref().map_or(String::new(), |near| format!("; {near}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_in_messages_are_quoted_for_a_shell() {
+        for error in [RunError::Unfinished, RunError::OnlyCheckpoints, RunError::Imported] {
+            let message = error("my runs/Ann's".into()).to_string();
+            assert!(message.starts_with("my runs/Ann's "), "{message}");
+            assert!(message.contains(r" 'my runs/Ann'\''s' "), "{message}");
+        }
+    }
 }

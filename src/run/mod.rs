@@ -14,6 +14,7 @@ mod exports;
 mod identity;
 mod lock;
 mod model_checkpoint;
+mod near;
 mod origin;
 mod output_dir;
 mod replacement;
@@ -25,6 +26,7 @@ pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versio
 pub use error::RunError;
 pub use identity::{Difference, Identity};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
+pub use near::NearRun;
 pub use origin::Origin;
 pub use output_dir::OutputDirState;
 pub use result::RunResult;
@@ -44,6 +46,8 @@ use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{History, Snapshot, SnapshotError};
 
+/// The folder for runs whose path is not given.
+pub const RUNS: &str = "runs";
 /// The config of the run.
 pub const CONFIG: &str = "config.toml";
 /// The records of the epochs.
@@ -128,8 +132,15 @@ impl Run {
     /// Opens an existing run.
     ///
     /// # Errors
-    /// A folder without a config, or with an invalid one.
+    /// A folder without a config, or with an invalid one. The error for a path without a run names one near it.
     pub fn open(path: &Path) -> Result<Self, RunError> {
+        Self::from_folder(path).map_err(|error| match error {
+            RunError::Missing { .. } => near::no_run(path),
+            error => error,
+        })
+    }
+
+    fn from_folder(path: &Path) -> Result<Self, RunError> {
         let bytes = read(path, CONFIG, 0, 1 << 20)?;
         let config = RunConfig::from_toml(&bytes)
             .map_err(|message| RunError::Config { path: path.join(CONFIG), message })?;
@@ -409,19 +420,29 @@ impl Run {
         // The parameters, plus space for a header that names them: checked before memory is allocated for a
         // network of that size.
         let parameters = 4 * summary.parameters() as u64;
-        let begun = || self.checkpoints_path().is_dir() || self.path.join(lock::FILE).exists();
-        let bytes = match read(&self.path, WEIGHTS, parameters, parameters + (1 << 20)) {
-            Err(RunError::Missing { .. }) if begun() => {
-                return Err(RunError::Unfinished(self.path.clone()));
-            }
-            read => read?,
-        };
+        self.weights_path()?;
+        let bytes = read(&self.path, WEIGHTS, parameters, parameters + (1 << 20))?;
         let mut model =
             Sequential::from_spec(network, device, self.config.fit.seed).map_err(at_config)?;
         model
             .load_safetensors(&bytes)
             .map_err(|source| RunError::Weights { path: self.path.join(WEIGHTS), source })?;
         Ok(model)
+    }
+
+    /// Returns the path of the trained parameters.
+    ///
+    /// # Errors
+    /// A run that is not finished, or whose weights are missing.
+    pub fn weights_path(&self) -> Result<PathBuf, RunError> {
+        let path = self.path.join(WEIGHTS);
+        let begun = || self.checkpoints_path().is_dir() || self.path.join(lock::FILE).exists();
+        match path.try_exists() {
+            Ok(false) if begun() => Err(RunError::Unfinished(self.path.clone())),
+            Ok(false) => Err(RunError::Missing { path: self.path.clone(), file: WEIGHTS }),
+            // An error is found again when it is read.
+            Ok(true) | Err(_) => Ok(path),
+        }
     }
 
     /// Describes this run's weights as the origin of a run that starts from them.

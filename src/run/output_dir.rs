@@ -40,7 +40,7 @@ impl Run {
         if names.is_empty() {
             return Ok(OutputDirState::Free);
         }
-        let is_run = Self::open(path).is_ok();
+        let is_run = Self::from_folder(path).is_ok();
         // Left by a process that is killed right after its start.
         let passing = |name: &OsString| {
             (name == lock::FILE && Lock::is_one(&path.join(name)))

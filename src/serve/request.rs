@@ -180,8 +180,8 @@ fn prepared(bytes: &[u8], to: &PredictOptions, limits: &Limits) -> Result<Vec<u8
             _ => "picture",
         };
         let message = match problem {
-            ImageProblem::Format { found } => {
-                format!("a picture must be a PNG or JPEG file, found {found}: convert it")
+            ImageProblem::Format { found, cure } => {
+                format!("a picture must be a PNG or JPEG file, found {found}: {cure}")
             }
             ImageProblem::Size { wanted, found, .. } => {
                 let cure = "send one of this size, or use ?prepare=resize (the whole picture) or \

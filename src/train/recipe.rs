@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::config::FitConfig;
+use crate::text::similar;
 
 /// A named set of training settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +51,7 @@ struct About {
 #[non_exhaustive]
 pub enum RecipeError {
     /// No recipe of this name is built in.
-    #[error("the recipes are {known}, found {0:?}: take one of these, or give a .toml file", known = names())]
+    #[error("the recipes are {known}, found {0:?}: {cure}", known = names(), cure = cure(.0))]
     Unknown(String),
     /// A text that is not a recipe.
     #[error("{name} is not a recipe: {message}")]
@@ -71,6 +72,13 @@ const BUILT_IN: [(&str, &str); 4] = [
 
 fn names() -> String {
     BUILT_IN.map(|(name, _)| name).join(", ")
+}
+
+fn cure(found: &str) -> String {
+    match similar(found, Recipe::names()) {
+        Some(name) => format!("did you mean {name}?"),
+        None => "take one of these, or give a .toml file".to_owned(),
+    }
 }
 
 impl Recipe {
@@ -219,6 +227,7 @@ mod tests {
             assert!(error.contains(message), "{error} for {message}");
         }
         let error = Recipe::named("fast").unwrap_err().to_string();
-        assert!(error.contains("tutorial, ten, fast99, best, found \"fast\""), "{error}");
+        let end = "tutorial, ten, fast99, best, found \"fast\": did you mean fast99?";
+        assert!(error.ends_with(end), "{error}");
     }
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use seqfit::data::{self, Request, StreamMemory};
+use seqfit::data::{self, Request, StreamMemory, Verdict};
 
-use crate::common::{listing, run, seqfit, succeed, write_stripes};
+use crate::common::{idx, listing, run, seqfit, succeed, write_stripes};
 use crate::{contents, nowhere, set};
 
 const NAMES: [&str; 4] = [
@@ -46,6 +46,27 @@ fn folder_is_not_mistaken_for_the_file_beside_it() {
     let loaded = data::resolve(&Request::Dir(folder.path().into()), &nowhere(), &mut |_| {});
     let name = &loaded.unwrap().source.files[0].name;
     assert_eq!(name, "train-images-idx3-ubyte/train-images.idx3-ubyte");
+}
+
+#[test]
+fn folder_with_test_files_only_is_reported_as_such() {
+    let folder = set();
+    let verdicts = || {
+        let reports = data::verify(&Request::Dir(folder.path().to_owned()), &nowhere()).unwrap();
+        reports.into_iter().map(|report| report.verdict).collect::<Vec<_>>()
+    };
+    fs::remove_file(folder.path().join("train-labels-idx1-ubyte")).unwrap();
+    assert_eq!(verdicts()[1], Verdict::Missing);
+    fs::remove_file(folder.path().join("train-images-idx3-ubyte")).unwrap();
+    assert_eq!(verdicts(), [Verdict::Usable, Verdict::Usable, Verdict::TestOnly]);
+    // The files must still match.
+    fs::write(folder.path().join("t10k-labels-idx1-ubyte"), idx(&[1], &[1])).unwrap();
+    assert!(matches!(verdicts()[..], [Verdict::Wrong(_), Verdict::Usable]), "{:?}", verdicts());
+    for file in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    let error = data::verify(&Request::Dir(folder.path().to_owned()), &nowhere()).unwrap_err();
+    assert!(error.to_string().contains("the folder is empty"), "{error}");
 }
 
 #[test]

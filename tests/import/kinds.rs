@@ -165,8 +165,13 @@ fn model_config_of_an_h5_is_respected() {
 fn layers_that_the_config_has_and_the_weights_lack_are_named() {
     let (names, sizes) = (["a", "b"], [8, 8, 4]);
     let text = config(&["a", "c"], &sizes, &["relu", "linear"]);
-    let error = refusal(h5(&names, &sizes, Some(&text), false));
+    let file = h5(&names, &sizes, Some(&text), false);
+    let error = refusal(file.clone());
     assert!(error.contains("the kernel of Dense layer \"c\""), "{error}");
+    // The tensors of the file can still be listed.
+    let imported = Imported::from_bytes(file).unwrap();
+    assert_eq!((imported.tensors.len(), imported.missing_tensors.len()), (4, 1));
+    assert!(error.ends_with(&imported.missing_tensors[0]), "{error}");
 }
 
 #[test]

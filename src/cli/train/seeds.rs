@@ -13,7 +13,7 @@ use seqfit::run::{Figures, Run};
 use seqfit::{Engine, FitConfig, WriteError, device};
 use serde::Serialize;
 
-use super::super::output::{self, Usage, print_status};
+use super::super::output::{self, Usage, print_status, quoted};
 use super::interruption::Interruption;
 use super::{Args, start};
 
@@ -156,7 +156,7 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             Some((_, name)) => format!("interrupted by {name}"),
             None => format!("seed {seed} did not finish"),
         };
-        print_status(format_args!("{what}; the same command with --out {} resumes", out.display()));
+        print_status(format_args!("{what}; the same command with --out {} resumes", quoted(&out)));
         return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     let seeds = (first..=last).map(|seed| finished(&out, seed)).collect::<anyhow::Result<_>>()?;

@@ -16,7 +16,7 @@ use seqfit::{
 use serde::{Deserialize, Serialize};
 
 use super::super::options::{self, Numbers};
-use super::super::output::Usage;
+use super::super::output::{Usage, quoted};
 
 #[derive(Debug, clap::Args)]
 pub struct FitOptions {
@@ -245,19 +245,19 @@ impl FitOptions {
 
     /// Returns a note on the pictures that the recipe was tuned for, if the data is not known to be of that kind.
     pub fn note_on_recipe(&self, data: &Source) -> anyhow::Result<Option<String>> {
-        let recipe = self.recipe.as_deref().map(load_recipe).transpose()?;
-        let Some((name, pictures)) = recipe.and_then(|r| Some((r.name, r.tuned_for?))) else {
+        let Some(path) = self.recipe.as_deref() else { return Ok(None) };
+        let Recipe { name, tuned_for: Some(pictures), .. } = load_recipe(path)? else {
             return Ok(None);
         };
         let known = data.name.parse().is_ok_and(|name: DatasetName| match pictures {
             Pictures::Digits => name.is_digits(),
             _ => false,
         });
-        let (pictures, data) = (pictures.as_str(), &data.name);
+        let (pictures, data, recipe) = (pictures.as_str(), &data.name, quoted(path));
         Ok((!known).then(|| {
             format!(
                 "note: the recipe {name} was tuned for {pictures}, and {data} is not known to be {pictures}: \
-                 its deformations may not suit these pictures (seqfit data preview --recipe {name} shows \
+                 its deformations may not suit these pictures (seqfit data preview --recipe {recipe} shows \
                  them, --augment changes them)"
             )
         }))

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use seqfit::run::{DataConfig, Run, RunConfig, RunError};
+use seqfit::run::{DataConfig, RUNS, Run, RunConfig, RunError};
 use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
 use super::super::loading;
 use super::super::output::print_status;
 use super::timing::Timing;
-use super::{Args, Job, RUNS, RunCallbacks};
+use super::{Args, Job, RunCallbacks};
 
 /// Creates a new run. All possible errors are found before the first epoch, and before the folder is
 /// created.
@@ -189,10 +189,12 @@ pub(super) fn resume(
             let path = run.path().display();
             print_status(match result.ended_by.filter(|_| stopped) {
                 Some(why) => {
-                    format!("{path} is finished, ended by {why}: more --epochs add nothing")
+                    format!(
+                        "{path} is finished, ended by {why}: a higher --epochs does not continue it"
+                    )
                 }
                 None => format!(
-                    "{path} is finished after {epochs} epochs: more --epochs than these continue it"
+                    "{path} is finished after {epochs} epochs: a higher --epochs continues it"
                 ),
             });
         }

@@ -1,6 +1,7 @@
 //! The first bytes of an IDX file, and other kinds of file that may be given in its place.
 
 use super::problem::IdxProblem;
+use crate::text::TextFile;
 
 /// How much of the contents is inspected: enough to recognize a tar archive.
 pub(super) const PREFIX: usize = 512;
@@ -93,8 +94,7 @@ impl Header {
 
 /// Recognizes other kinds of file that users give in place of IDX files.
 fn recognize(prefix: &[u8]) -> Option<&'static str> {
-    let text = prefix.strip_prefix(b"\xef\xbb\xbf").unwrap_or(prefix).trim_ascii_start();
-    let known: [(&[u8], &str); 11] = [
+    let known: [(&[u8], &str); 10] = [
         (b"PK", "a zip archive (.zip, .npz): unpack it, and convert the arrays to IDX"),
         (b"\x93NUMPY", "a NumPy array (.npy): convert it to IDX"),
         (b"\x1f\x8b", "a gzip within a gzip: decompress it once"),
@@ -105,24 +105,20 @@ fn recognize(prefix: &[u8]) -> Option<&'static str> {
         (b"\x89PNG", "a PNG image: seqfit predict takes it; a data set is made of IDX files"),
         (b"\xff\xd8\xff", "a JPEG image: seqfit predict takes it; a data set is made of IDX files"),
         (b"\x89HDF", "an HDF5 file: convert its arrays to IDX"),
-        (
-            b"version https://git-lfs",
-            "a Git LFS pointer, not the file itself: fetch it with git lfs pull",
-        ),
     ];
     if let Some((_, what)) = known.iter().find(|(start, _)| prefix.starts_with(start)) {
         return Some(what);
     }
-    if text.first() == Some(&b'<') {
-        return Some(
-            "a web page (HTML or XML), as a failed download leaves it: download the file again",
-        );
-    }
     if prefix.get(257..262) == Some(b"ustar") {
         return Some("a tar archive: unpack it");
     }
-    if !text.is_empty() && prefix.is_ascii() && !prefix.contains(&0) {
-        return Some("a text file: IDX files are binary");
-    }
-    None
+    TextFile::of(prefix).map(|text| match text {
+        TextFile::Markup => {
+            "a web page (HTML or XML), as a failed download leaves it: download the file again"
+        }
+        TextFile::LfsPointer => {
+            "a Git LFS pointer, not the file itself: fetch it with git lfs pull"
+        }
+        TextFile::Other => "a text file: IDX files are binary",
+    })
 }

@@ -113,7 +113,7 @@ pub enum IdxProblem {
     /// A gzip that cannot hold the contents that its header claims.
     #[error(
         "the header asks for {claimed} bytes in all, and a gzip of {length} bytes cannot hold more \
-         than 1032 times its length: the header is damaged, or lies"
+         than 1032 times its length: the header is damaged, so download or write the file again"
     )]
     Bomb {
         /// The length that the header implies, itself included.

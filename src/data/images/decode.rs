@@ -5,6 +5,7 @@ use std::io::{self, Cursor};
 use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::{Gray, ImageProblem, MAX_SIDE};
+use crate::text::TextFile;
 
 /// Memory that any picture may take; beyond it a multiple of its file's length: a few bytes can claim
 /// millions of pixels. Deflate compresses up to 1032 to 1; real pictures are nowhere near that.
@@ -19,8 +20,8 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Recognizes the format by the first 16 bytes; the error describes other kinds in words.
-    pub fn of(start: &[u8]) -> Result<Self, &'static str> {
+    /// Recognizes the format by the first 16 bytes; the error describes other kinds, and gives the cure.
+    pub fn of(start: &[u8]) -> Result<Self, (&'static str, &'static str)> {
         match ::image::guess_format(start).ok() {
             Some(ImageFormat::Png) => Ok(Format::Png),
             Some(ImageFormat::Jpeg) => Ok(Format::Jpeg),
@@ -51,7 +52,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, Im
         }
         ImageError::Unsupported(_) => {
             let found = format!("a {} file of a rare kind", format.name());
-            ImageProblem::Format { found }
+            ImageProblem::Format { found, cure: "convert it" }
         }
         ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged(CUT),
         _ => damaged("its contents cannot be decoded"),
@@ -161,27 +162,40 @@ fn ground(pairs: &[u8]) -> u32 {
     if (mean < 127.5) == has_paper { 0 } else { 255 }
 }
 
-fn describe(start: &[u8], format: Option<ImageFormat>) -> &'static str {
-    match format {
-        Some(ImageFormat::Gif) => "a GIF picture",
-        Some(ImageFormat::WebP) => "a WebP picture",
-        Some(ImageFormat::Tiff) => "a TIFF picture",
-        Some(ImageFormat::Bmp) => "a BMP picture",
-        Some(ImageFormat::Ico) => "an icon (ICO)",
-        Some(ImageFormat::Avif) => "an AVIF picture",
-        Some(ImageFormat::Pnm) => "a PNM picture (PBM, PGM or PPM)",
-        Some(ImageFormat::Qoi) => "a QOI picture",
-        Some(ImageFormat::Dds) => "a DDS picture",
-        Some(ImageFormat::Hdr) => "an HDR picture",
-        Some(ImageFormat::OpenExr) => "an OpenEXR picture",
-        Some(_) => "another kind of picture",
-        None if start.is_empty() => "an empty file",
-        None if start.trim_ascii_start().starts_with(b"<") => "a web page or an SVG",
+/// Describes a file that is not a PNG or JPEG, and gives the cure: only pictures can be converted.
+fn describe(start: &[u8], format: Option<ImageFormat>) -> (&'static str, &'static str) {
+    const CONVERT: &str = "convert it";
+    const OTHER: &str = "give the picture itself";
+    let picture = match format {
+        Some(ImageFormat::Gif) => Some("a GIF picture"),
+        Some(ImageFormat::WebP) => Some("a WebP picture"),
+        Some(ImageFormat::Tiff) => Some("a TIFF picture"),
+        Some(ImageFormat::Bmp) => Some("a BMP picture"),
+        Some(ImageFormat::Ico) => Some("an icon (ICO)"),
+        Some(ImageFormat::Avif) => Some("an AVIF picture"),
+        Some(ImageFormat::Pnm) => Some("a PNM picture (PBM, PGM or PPM)"),
+        Some(ImageFormat::Qoi) => Some("a QOI picture"),
+        Some(ImageFormat::Dds) => Some("a DDS picture"),
+        Some(ImageFormat::Hdr) => Some("an HDR picture"),
+        Some(ImageFormat::OpenExr) => Some("an OpenEXR picture"),
+        Some(_) => Some("another kind of picture"),
         // ISO base media: 4 bytes of length, "ftyp", the brand.
         None if [&b"heic"[..], b"heix", b"mif1"].iter().any(|b| start.get(8..12) == Some(b)) => {
-            "HEIC, as phones save it"
+            Some("HEIC, as phones save it")
         }
-        None if start.starts_with(b"%PDF") => "a PDF",
-        None => "another kind of file",
+        None if start.starts_with(b"%PDF") => Some("a PDF"),
+        None => None,
+    };
+    match (picture, TextFile::of(start)) {
+        (Some(picture), _) => (picture, CONVERT),
+        _ if start.is_empty() => ("an empty file", "save or copy it again"),
+        (None, Some(TextFile::Markup)) => {
+            ("a web page or an SVG", "download the picture itself, or convert the SVG")
+        }
+        (None, Some(TextFile::LfsPointer)) => {
+            ("a Git LFS pointer", "fetch the picture with git lfs pull")
+        }
+        (None, Some(TextFile::Other)) => ("a text file", OTHER),
+        (None, None) => ("another kind of file", OTHER),
     }
 }

@@ -148,7 +148,12 @@ fn invalid_pictures_are_reported_on_one_line_in_our_words() {
         if let Err(error) = load(&folder.holding("changed", &bytes)) {
             refused += 1;
             let text = error.to_string();
-            let ours = ["save or copy it again", "make it smaller", "convert it"];
+            let ours = [
+                "save or copy it again",
+                "make it smaller",
+                "convert it",
+                "give the picture itself",
+            ];
             assert!(!text.contains('\n') && ours.iter().any(|end| text.ends_with(end)), "{text}");
             assert!(!text.contains("rror") && !text.contains("decoder"), "{text}");
         }
@@ -228,7 +233,12 @@ fn other_kinds_of_file_are_refused_by_name() {
     assert!(text("a.webp", b"RIFF\x24\0\0\0WEBPVP8 ").contains("found a WebP picture: "));
     assert!(text("a.svg", b"<svg/>").contains("a web page or an SVG"));
     assert!(text("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0").contains("HEIC"));
-    assert!(text("a.pdf", b"%PDF-1.7").contains("a PDF"));
+    assert!(text("a.pdf", b"%PDF-1.7").contains("a PDF: convert it"));
+    // Only pictures can be converted.
+    let cure = "give the picture itself";
+    assert!(text("a.txt", b"12 34").ends_with(&format!("found a text file: {cure}")));
+    assert!(text("a.zip", b"PK\x03\x04").ends_with(&format!("found another kind of file: {cure}")));
+    assert!(text("lfs.png", b"version https://git-lfs").ends_with("git lfs pull"));
     let png = folder.path("a.png");
     stroke().save(&png).unwrap();
     let png = fs::read(png).unwrap();

@@ -53,7 +53,7 @@ fn a_folder_per_class_becomes_a_data_set_that_loads() {
     assert!(bright_rows < 10, "{bright_rows}");
     // Saving again does not overwrite.
     let error = super::super::save_dir(&packed.train, &packed.test, &out).unwrap_err().to_string();
-    assert!(error.contains("this one holds something"), "{error}");
+    assert!(error.contains("this one is not empty"), "{error}");
     assert_eq!(fs::read_dir(out.parent().unwrap()).unwrap().count(), 1);
 }
 

@@ -54,7 +54,7 @@ impl Kind {
 }
 
 /// Returns whether a file is a picture that is read, by its extension.
-pub(super) fn is_picture(path: &Path) -> bool {
+pub(in crate::data) fn is_picture(path: &Path) -> bool {
     matches!(Kind::of(path), Kind::Picture)
 }
 

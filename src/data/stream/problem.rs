@@ -39,7 +39,7 @@ pub enum StreamProblem {
     },
     /// The file has changed since the data set was opened.
     #[error(
-        "a file must stay as it is while it is trained on, and this one {0}: restore it and continue with \
+        "a file must not change while it is trained on, and this one {0}: restore it and continue with \
          seqfit train --resume, or train again from the start"
     )]
     Changed(&'static str),

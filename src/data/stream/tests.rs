@@ -192,7 +192,7 @@ fn mismatched_files_are_refused_at_the_start() {
 
     let (_folder, path) = sharded(2);
     assert!(message(crate::data::load_dir(&path)).contains("add --stream"));
-    assert!(message(save_shards(&train, &test, 2, &path)).contains("holds something"));
+    assert!(message(save_shards(&train, &test, 2, &path)).contains("is not empty"));
     assert!(
         message(save_shards(&train, &test, 1438, &path)).contains("1 to 1437 shards, found 1438")
     );

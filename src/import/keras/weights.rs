@@ -51,7 +51,7 @@ impl Layout {
 }
 
 /// Adds to a file's tensors the known facts about their layers: from the description, if there is one, else from
-/// the names of groups and attributes.
+/// the names of groups and attributes. Tensors that the layers lack are recorded, too.
 pub(in crate::import) fn describe(
     mut imported: Imported,
     layout: &Layout,
@@ -75,11 +75,11 @@ pub(in crate::import) fn describe(
         None => (None, None),
     };
     imported.placed = placed;
-    let network = match (model.network, lost) {
-        (Some(Ok(_)) | None, Some(lost)) => return Err(Problem::Mismatch(lost)),
-        (network, _) => network,
-    };
-    match network {
+    // An unsupported layer explains more than its missing tensors. The file can be inspected in both cases.
+    if !matches!(model.network, Some(Err(_))) {
+        imported.missing_tensors = lost.unwrap_or_default();
+    }
+    match model.network {
         Some(Ok(network)) => {
             imported.card = Some(Card { network: Some(network), ..Card::default() });
         }

@@ -8,6 +8,7 @@ use super::super::{Report, ReportError, Tested};
 use super::{figure, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
 use crate::model::grouped;
+use crate::text::quoted_word;
 use crate::train::EpochRecord;
 
 /// The number of most frequent confusions that are listed.
@@ -334,12 +335,7 @@ pub(super) fn repeat(report: &Report) -> Markup {
 
 /// Returns a command line, quoted for a shell.
 fn command(words: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:=+@%".contains(c);
-    let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    };
-    let arguments = words.iter().skip(1).map(quoted);
+    let arguments = words.iter().skip(1).map(|word| quoted_word(word));
     std::iter::once("seqfit".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 

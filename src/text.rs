@@ -1,0 +1,154 @@
+//! Text for messages: paths and words quoted for a shell, names similar to a misspelled one, and files of text
+//! that were given where a binary file is expected.
+
+use std::path::Path;
+
+/// Quotes a path for a shell. One that begins with "-" gets "./" before it, so that no command takes it for an option.
+pub fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    match path.starts_with('-') {
+        true => quoted_word(&format!("./{path}")),
+        false => quoted_word(&path),
+    }
+}
+
+/// Quotes a word of a command line for a shell, if it needs that.
+pub fn quoted_word(word: &str) -> String {
+    // zsh expands a word that begins with "=".
+    let plain = |c: char| c.is_alphanumeric() || "/-_.,:=+@%".contains(c);
+    match !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Returns the name that was probably meant by `found`: one that differs only in case, begins with it, or has at
+/// most one typing error in every four characters. The earlier of two equally similar names wins.
+pub fn similar<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let found: Vec<char> = found.to_lowercase().chars().collect();
+    // The beginning of a name is a guess only from three characters on.
+    let begins = |name: &[char]| found.len() >= 3 && name.starts_with(&found);
+    let errors = |name: &str| {
+        let name: Vec<char> = name.to_lowercase().chars().collect();
+        let errors = typing_errors(&found, &name);
+        match errors * 4 <= name.len().max(found.len()) {
+            true => Some(errors),
+            // After all names with typing errors.
+            false => begins(&name).then_some(usize::MAX),
+        }
+    };
+    let alike = names.into_iter().filter_map(|name| Some((errors(name)?, name)));
+    alike.min_by_key(|(errors, _)| *errors).map(|(_, name)| name)
+}
+
+/// Returns the number of characters to insert, delete, replace or swap with a neighbor to turn `a` into `b`: the
+/// optimal string alignment distance.
+fn typing_errors(a: &[char], b: &[char]) -> usize {
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+/// A file of text where a binary file is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextFile {
+    /// HTML or XML; an SVG is one, too.
+    Markup,
+    /// The stand-in for a file in Git LFS.
+    LfsPointer,
+    /// Any other text in UTF-8.
+    Other,
+}
+
+impl TextFile {
+    /// Recognizes text by the first bytes of a file.
+    pub fn of(start: &[u8]) -> Option<Self> {
+        let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+        // The last character may be cut off.
+        let is_utf8 = std::str::from_utf8(text).map_or_else(|e| e.error_len().is_none(), |_| true);
+        let is_control = |&b: &u8| b < b' ' && !b"\t\n\x0c\r".contains(&b) || b == 0x7f;
+        match text {
+            [] => None,
+            [b'<', ..] => Some(Self::Markup),
+            text if !is_utf8 || text.iter().any(|b| is_control(b)) => None,
+            text if text.starts_with(b"version https://") => Some(Self::LfsPointer),
+            _ => Some(Self::Other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        for (path, expected) in [
+            ("runs/mnist-2.x", "runs/mnist-2.x"),
+            ("my runs/a", "'my runs/a'"),
+            ("Ann's", r"'Ann'\''s'"),
+            ("", "''"),
+            ("~", "'~'"),
+            ("=ls", "'=ls'"),
+            ("-x", "./-x"),
+            ("- x", "'./- x'"),
+            ("$(x)", "'$(x)'"),
+            ("zweite-läufe", "zweite-läufe"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), expected);
+        }
+        assert_eq!(quoted_word("-x"), "-x");
+        assert_eq!(quoted_word("rotation=9,scale=0.1"), "rotation=9,scale=0.1");
+    }
+
+    #[test]
+    fn misspelled_names_have_a_similar_one() {
+        let names = ["mnist", "fashion-mnist", "kmnist", "digits"];
+        for (found, expected) in [
+            ("minst", Some("mnist")),
+            ("MNIST", Some("mnist")),
+            ("mnits", Some("mnist")),
+            ("mist", Some("mnist")),
+            ("fashion_mnist", Some("fashion-mnist")),
+            ("fashion", Some("fashion-mnist")),
+            ("digit", Some("digits")),
+            ("cifar10", None),
+            ("my-digits", None),
+            ("d", None),
+            ("", None),
+        ] {
+            assert_eq!(similar(found, names), expected, "{found}");
+        }
+    }
+
+    #[test]
+    fn text_is_recognized_by_its_first_bytes() {
+        for (start, expected) in [
+            (&b" <!DOCTYPE html>"[..], Some(TextFile::Markup)),
+            (b"version https://git-lfs.github.com/spec/v1", Some(TextFile::LfsPointer)),
+            (b"version https://", Some(TextFile::LfsPointer)),
+            (b"[fit]\nepochs = 3", Some(TextFile::Other)),
+            (b"", None),
+            (b"\n", None),
+            (b"ab\0c", None),
+            (b"\x89PNG\r\n", None),
+            (b"\xef\xbb\xbftext", Some(TextFile::Other)),
+            ("Maße und".as_bytes(), Some(TextFile::Other)),
+            (&"Maße".as_bytes()[..3], Some(TextFile::Other)),
+            (b"\x93NUMPY", None),
+        ] {
+            assert_eq!(TextFile::of(start), expected, "{start:?}");
+        }
+    }
+}
