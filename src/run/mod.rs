@@ -57,7 +57,7 @@ pub const RESULT: &str = "result.json";
 
 /// The report page of the run.
 pub const REPORT: &str = "report.html";
-/// The folder of the report's plots, each a PNG and most of them also an SVG.
+/// The folder of the report's plots, as SVG and PNG.
 pub const PLOTS: &str = "plots";
 /// The folder of TensorBoard's event files.
 pub const EVENTS: &str = "tensorboard";
