@@ -12,6 +12,7 @@ mod config;
 mod error;
 mod exports;
 mod identity;
+mod layout;
 mod lock;
 mod model_checkpoint;
 mod origin;
@@ -24,17 +25,18 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
 pub use identity::{Difference, Identity};
+pub use layout::{CONFIG, EVENTS, HISTORY, PLOTS, REPORT, RESULT, TORCHSCRIPT, WEIGHTS};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
 pub use origin::Origin;
 pub use output_dir::OutputDirState;
 pub use result::RunResult;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use checkpoints::{Candidate, Damaged};
+use layout::{FILES, MARKER, read};
 use lock::Lock;
 use replacement::Replacement;
 
@@ -43,26 +45,6 @@ use crate::export::{self, Format, Options};
 use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{History, Snapshot, SnapshotError};
-
-/// The config of the run.
-pub const CONFIG: &str = "config.toml";
-/// The records of the epochs.
-pub const HISTORY: &str = "history.csv";
-/// The trained parameters.
-pub const WEIGHTS: &str = "model.safetensors";
-/// The network for Python and C++, with its card.
-pub const TORCHSCRIPT: &str = "model.pt";
-/// The final metrics.
-pub const RESULT: &str = "result.json";
-
-/// The report page of the run.
-pub const REPORT: &str = "report.html";
-/// The folder of the report's plots, as SVG and PNG.
-pub const PLOTS: &str = "plots";
-/// The folder of TensorBoard's event files.
-pub const EVENTS: &str = "tensorboard";
-
-const FILES: [&str; 6] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT, REPORT];
 
 /// A run folder on disk.
 #[derive(Debug)]
@@ -94,9 +76,9 @@ impl Run {
         let lock = Lock::take(&folder)?;
         // Checked again now that no other process writes here.
         Self::check_vacant(&folder, false)?;
-        Self::clear(&folder).map_err(prepare)?;
-        if let Some(replaces) = &replaces {
-            replaces.mark(&folder)?;
+        output_dir::clear(&folder).map_err(prepare)?;
+        if replaces.is_some() {
+            Replacement::mark(&folder)?;
         }
         let text = config.to_toml()?;
         files::write(&folder.join(CONFIG), text.as_bytes())?;
@@ -113,16 +95,17 @@ impl Run {
         if let Some(parent) = base.parent() {
             fs::create_dir_all(parent).map_err(prepare)?;
         }
-        let numbered = (2u32..).map(|n| beside(base, &format!("-{n}")));
-        for path in std::iter::once(base.to_owned()).chain(numbered) {
-            // Created here, so that only one of two processes gets it.
-            match fs::create_dir(&path) {
-                Ok(()) => return Self::create(&path, false, config),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(prepare(error)),
-            }
-        }
-        Err(prepare(io::ErrorKind::AlreadyExists.into()))
+        let path = layout::create_folder(base, |_| false).map_err(prepare)?;
+        Self::create(&path, false, config)
+    }
+
+    /// Checks what [`create`](Self::create) would find, before long work. A run that never got beyond its
+    /// config is no loss, so its folder counts as free.
+    ///
+    /// # Errors
+    /// Like [`create`](Self::create).
+    pub fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
+        output_dir::check_vacant(path, force)
     }
 
     /// Opens an existing run.
@@ -130,9 +113,7 @@ impl Run {
     /// # Errors
     /// A folder without a config, or with an invalid one.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        let bytes = read(path, CONFIG, 0, 1 << 20)?;
-        let config = RunConfig::from_toml(&bytes)
-            .map_err(|message| RunError::Config { path: path.join(CONFIG), message })?;
+        let config = RunConfig::read(path)?;
         Ok(Self { path: path.to_owned(), config, replaces: None, lock: None })
     }
 
@@ -449,6 +430,18 @@ impl Run {
         Ok(model)
     }
 
+    /// Returns the default path of an export: `model.onnx` in the run's folder, or
+    /// `model.best.preprocessing.half.onnx`. `checkpoint` is "last" or "best" for weights other than the
+    /// final ones.
+    pub fn export_path(
+        &self,
+        format: Format,
+        options: Options,
+        checkpoint: Option<&str>,
+    ) -> PathBuf {
+        self.path.join(exports::name(format, options, checkpoint))
+    }
+
     /// Refuses an output path that would overwrite one of the run's own files; its `model.pt` may be written
     /// again.
     ///
@@ -467,7 +460,7 @@ impl Run {
         let own = |run: &Path| {
             let Some(run) = real(run) else { return false };
             let Ok(inside) = target.strip_prefix(&run) else { return false };
-            let known = FILES.iter().chain(&[lock::FILE, replacement::MARKER]);
+            let known = FILES.iter().chain(&[lock::FILE, MARKER]);
             inside.starts_with(checkpoints::FOLDER)
                 || inside.starts_with(PLOTS)
                 || inside.starts_with(EVENTS)
@@ -481,41 +474,4 @@ impl Run {
             false => Ok(()),
         }
     }
-}
-
-/// Returns `path` with `suffix` appended: `runs/a` and ".new" → `runs/a.new`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    // "." and ".." have no file name.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    path.with_file_name(name)
-}
-
-/// Reads a run's file after checking its type and size.
-fn read(folder: &Path, file: &'static str, least: u64, most: u64) -> Result<Vec<u8>, RunError> {
-    let path = folder.join(file);
-    let missing = || RunError::Missing { path: folder.to_owned(), file };
-    let unreadable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(),
-        _ => RunError::Read { path: path.clone(), source },
-    };
-    let metadata = fs::metadata(&path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(RunError::NotAFile(path));
-    }
-    let size = |wanted: String, found: u64| {
-        Err(RunError::Size { path: path.clone(), wanted, found: found.to_string() })
-    };
-    match metadata.len() {
-        found if found > most => return size(format!("at most {most}"), found),
-        found if found < least => return size(format!("at least {least}"), found),
-        _ => {}
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // It may have grown since.
-    File::open(&path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    Ok(bytes)
 }
