@@ -153,12 +153,11 @@ fn interrupted_replacement_is_completed_by_the_next_process() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let real = |name: &str| home.path().canonicalize().unwrap().join(name).display().to_string();
-    let marker = [real("a"), real("a.new"), real("a.old"), String::new()].join("\n");
     let begin = || {
         for (name, seed) in [("a", "1"), ("a.new", "2")] {
             assert_eq!(train(home.path(), &["--out", name, "--seed", seed]).code, 0);
         }
-        fs::write(at("a.new/replaces"), &marker).unwrap();
+        fs::write(at("a.new/replaces"), real("a.new")).unwrap();
         fs::read(at("a.new/model.safetensors")).unwrap()
     };
     let ended = |resumed: &str, expected: &[u8]| {
@@ -171,33 +170,37 @@ fn interrupted_replacement_is_completed_by_the_next_process() {
     let new = begin();
     ended("a.new", &new);
     let new = begin();
-    fs::rename(at("a"), at("a.old")).unwrap();
+    fs::rename(at("a"), at("a.new/replaced")).unwrap();
     ended("a.new", &new);
     let new = begin();
-    fs::rename(at("a"), at("a.old")).unwrap();
+    fs::rename(at("a"), at("a.new/replaced")).unwrap();
     fs::rename(at("a.new"), at("a")).unwrap();
     ended("a", &new);
-    // A folder that is not a run is never removed, even if the marker names it.
+    // Another run has taken the place since then.
+    let new = begin();
+    fs::rename(at("a"), at("a.new/replaced")).unwrap();
+    assert_eq!(train(home.path(), &["--out", "a", "--seed", "3"]).code, 0);
+    ended("a.new", &new);
+    // A folder that is not a run is never removed, wherever it is.
     begin();
-    fs::create_dir(at("a.old")).unwrap();
-    fs::write(at("a.old/letter"), "precious").unwrap();
+    fs::create_dir(at("a.new/replaced")).unwrap();
+    fs::write(at("a.new/replaced/letter"), "precious").unwrap();
     fs::remove_dir_all(at("a")).unwrap();
     fs::rename(at("a.new"), at("a")).unwrap();
     assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 1);
-    assert!(at("a.old/letter").is_file());
+    assert!(at("a/replaced/letter").is_file());
     // The same for other runs, and for a run that another process is training.
-    fs::remove_dir_all(at("a.old")).unwrap();
-    for name in ["victim", "a.old"] {
+    fs::remove_dir_all(at("a/replaced")).unwrap();
+    for name in ["victim", "a/replaced"] {
         assert_eq!(train(home.path(), &["--out", name, "--seed", "3"]).code, 0);
     }
-    let elsewhere = [real("a"), real("a.new"), real("victim"), String::new()].join("\n");
-    fs::write(at("a/replaces"), elsewhere).unwrap();
+    fs::write(at("a/replaces"), real("victim.new")).unwrap();
     assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 0);
     assert!(at("victim/model.safetensors").is_file());
-    let _trained = seqfit::run::Run::resume(&at("a.old")).unwrap();
-    fs::write(at("a/replaces"), &marker).unwrap();
+    let _trained = seqfit::run::Run::resume(&at("a/replaced")).unwrap();
+    fs::write(at("a/replaces"), real("a.new")).unwrap();
     assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a"])).code, 1);
-    assert!(at("a.old/model.safetensors").is_file());
+    assert!(at("a/replaced/model.safetensors").is_file());
 }
 
 /// Links into a run, and the path of a run to be replaced, also belong to the runs.

@@ -12,7 +12,7 @@ use seqfit::data::{self, DatasetName, Locations, Preparation, Request, Verdict, 
 
 use super::options::{self, DataOptions, Numbers};
 use super::output::Usage;
-use super::preparation::{Kind, pack_note};
+use super::preparation::{pack_note, preparation};
 use super::{loading, output, progress, train};
 
 /// Options of `seqfit data`.
@@ -93,8 +93,8 @@ struct PackArgs {
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
     /// picture in gray, scaled to --size) [default: raw if all pictures have this size, digit if nearly all show a
     /// single sign, else resize]
-    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
-    prepare: Option<Kind>,
+    #[arg(long, value_name = "KIND", value_parser = preparation(), hide_possible_values = true)]
+    prepare: Option<Preparation>,
     /// The same as --prepare raw
     #[arg(long, conflicts_with = "prepare")]
     raw: bool,
@@ -194,7 +194,7 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
 
 fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     data::check_free(&args.out)?;
-    let chosen = args.prepare.map(|kind| kind.0).or(args.raw.then_some(Preparation::Raw));
+    let chosen = args.prepare.or(args.raw.then_some(Preparation::Raw));
     if args.test_share == 0.0 {
         let rule = "--test-share must be above 0, found 0: without test images a network cannot be \
                     evaluated";

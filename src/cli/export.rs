@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use seqfit::export::{self, Format, Options};
 use seqfit::{Device, files};
 
@@ -19,12 +19,12 @@ pub struct Args {
     /// The formats, separated by commas or the option repeated
     #[arg(
         long,
-        value_enum,
         value_name = "NAME",
         value_delimiter = ',',
-        default_value = "torchscript"
+        default_value = "torchscript",
+        value_parser = format()
     )]
-    format: Vec<FormatName>,
+    format: Vec<Format>,
     /// The file to write, or with several formats the folder to write them into; an existing file is
     /// replaced [default: model.pt, model.state_dict.pt, model.export.safetensors, model.onnx or
     /// model.weights.h5 in the run folder]
@@ -47,37 +47,25 @@ enum Extra {
     Preprocessing,
 }
 
-/// A format by its name on the command line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct FormatName(Format);
-
-impl ValueEnum for FormatName {
-    fn value_variants<'a>() -> &'a [Self] {
-        static ALL: [FormatName; Format::ALL.len()] = {
-            let [a, b, c, d, e] = Format::ALL;
-            [FormatName(a), FormatName(b), FormatName(c), FormatName(d), FormatName(e)]
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self.0 {
-            Format::TorchScript => "For torch.jit.load in Python and torch::jit::load in C++",
-            Format::StateDict => "For torch.load and nn.Sequential(...).load_state_dict",
-            Format::Safetensors => "For safetensors.torch.load_file",
-            Format::Onnx => "For onnxruntime and others",
-            Format::Keras => "For load_weights of a Keras 3 model",
-            _ => "",
-        };
-        Some(PossibleValue::new(self.0.name()).help(help))
-    }
+/// Parses the name of a format.
+fn format() -> impl TypedValueParser<Value = Format> {
+    let help = |format| match format {
+        Format::TorchScript => "For torch.jit.load in Python and torch::jit::load in C++",
+        Format::StateDict => "For torch.load and nn.Sequential(...).load_state_dict",
+        Format::Safetensors => "For safetensors.torch.load_file",
+        Format::Onnx => "For onnxruntime and others",
+        Format::Keras => "For load_weights of a Keras 3 model",
+        _ => "",
+    };
+    PossibleValuesParser::new(Format::ALL.map(|f| PossibleValue::new(f.name()).help(help(f))))
+        .try_map(|name| Format::ALL.into_iter().find(|f| f.name() == name).ok_or("no format"))
 }
 
 /// Runs `seqfit export`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = Options { preprocessing: args.with.is_some(), half: args.half };
     let mut formats: Vec<Format> = Vec::new();
-    for FormatName(format) in args.format {
+    for format in args.format {
         if !formats.contains(&format) {
             formats.push(format);
         }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use seqfit::data::Preparation;
 use seqfit::import::{Card, ImportOptions, Imported};
 use seqfit::run::{Origin, Run, RunConfig};
-use seqfit::{Device, Sequential, Spec};
+use seqfit::{Activation, Device, Sequential, Spec};
 
-use super::options::HiddenActivation;
+use super::options;
 use super::output::{self, Usage, print_status};
-use super::preparation::Kind;
+use super::preparation::preparation;
 
 /// Options of `seqfit import`.
 #[derive(Debug, clap::Args)]
@@ -34,15 +35,15 @@ pub struct Args {
     #[arg(long, value_name = "RUN|FILE")]
     network: Option<PathBuf>,
     /// Activation of all Dense layers except the last [default: the file's own, or relu]
-    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "network")]
-    activation: Option<HiddenActivation>,
+    #[arg(long, value_name = "NAME", value_parser = options::hidden_activation(), conflicts_with = "network")]
+    activation: Option<Activation>,
     /// The shape of one sample, such as 28x28 or 784 [default: the file's own, or a square image]
     #[arg(long, value_name = "HxW", value_parser = shape, conflicts_with = "network")]
     input_shape: Option<Shape>,
     /// How pictures become the network's images: raw, digit or resize, as for predict [default: the file's
     /// own, or raw]
-    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
-    prepare: Option<Kind>,
+    #[arg(long, value_name = "KIND", value_parser = preparation(), hide_possible_values = true)]
+    prepare: Option<Preparation>,
 }
 
 /// The sizes of a shape, in one argument.
@@ -60,7 +61,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Run::check_vacant(&args.out, args.force)?;
     let wanted = ImportOptions {
         network: args.network.as_deref().map(network).transpose()?,
-        activation: args.activation.map(|activation| activation.0),
+        activation: args.activation,
         input_shape: args.input_shape.map(|shape| shape.0),
         classes: args.classes,
     };
@@ -80,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut model = Sequential::from_spec(network.spec.clone(), Device::Cpu, 0)?;
     model.set_weights(&network.weights)?;
     let mut config = RunConfig::imported(origin, network.classes, network.spec);
-    config.data.preparation = args.prepare.map(|kind| kind.0).or(recorded);
+    config.data.preparation = args.prepare.or(recorded);
     let run = Run::create(&args.out, args.force, config)?;
     run.save_network(&model)?;
     let run = run.settle()?;

@@ -4,12 +4,14 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use seqfit::data::{DataError, Dataset, DatasetName, StreamMemory};
 use seqfit::layers::Layer;
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
+use serde::de::DeserializeOwned;
+use serde::de::value::{self, StringDeserializer};
 
 use super::output::{Usage, print_status, quoted};
 
@@ -205,8 +207,8 @@ pub struct NetworkOptions {
     #[arg(long, value_name = "WIDTHS", value_parser = widths)]
     hidden: Option<Widths>,
     /// Activation of the hidden layers [default: relu]
-    #[arg(long, value_enum, value_name = "NAME")]
-    activation: Option<HiddenActivation>,
+    #[arg(long, value_name = "NAME", value_parser = hidden_activation())]
+    activation: Option<Activation>,
     /// Fraction of each hidden layer's outputs that is dropped in training [default: 0]
     #[arg(long, value_name = "RATE", value_parser = share)]
     dropout: Option<f64>,
@@ -259,7 +261,7 @@ impl NetworkOptions {
     pub fn over(&self, base: Network) -> Network {
         Network {
             hidden: self.hidden.clone().map_or(base.hidden, |widths| widths.0),
-            activation: self.activation.map_or(base.activation, |activation| activation.0),
+            activation: self.activation.unwrap_or(base.activation),
             dropout: self.dropout.unwrap_or(base.dropout),
         }
     }
@@ -298,26 +300,21 @@ fn widths(text: &str) -> Result<Widths, String> {
     text.split(',').map(width).collect::<Result<_, _>>().map(Widths)
 }
 
-/// An activation that is allowed inside a network: all except softmax.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HiddenActivation(pub Activation);
+/// The activations that are allowed inside a network: all except softmax.
+const HIDDEN: &[&str] = &["relu", "gelu", "silu", "tanh", "sigmoid", "linear"];
 
-impl ValueEnum for HiddenActivation {
-    fn value_variants<'a>() -> &'a [Self] {
-        const HIDDEN: [HiddenActivation; 6] = [
-            HiddenActivation(Activation::Relu),
-            HiddenActivation(Activation::Gelu),
-            HiddenActivation(Activation::Silu),
-            HiddenActivation(Activation::Tanh),
-            HiddenActivation(Activation::Sigmoid),
-            HiddenActivation(Activation::Linear),
-        ];
-        &HIDDEN
-    }
+/// Parses an activation that is allowed inside a network.
+pub fn hidden_activation() -> impl TypedValueParser<Value = Activation> {
+    one_of(HIDDEN)
+}
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.name()))
-    }
+/// Parses one of these names, by which serde knows the variants of an enum.
+pub fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names)
+        .try_map(|name| T::deserialize(StringDeserializer::<value::Error>::new(name)))
 }
 
 /// Parses a whole number of at least 1.

@@ -1,22 +1,15 @@
 //! The options that select how pictures become images, and the notes about it.
 
-use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::TypedValueParser;
 use seqfit::data::Preparation;
 use seqfit::run::DataConfig;
 
-/// A [`Preparation`] as an option's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind(pub Preparation);
+use super::options::one_of;
 
-impl ValueEnum for Kind {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Kind(Preparation::Raw), Kind(Preparation::Digit), Kind(Preparation::Resize)]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.as_str()))
-    }
+/// Parses the name of a [`Preparation`].
+pub fn preparation() -> impl TypedValueParser<Value = Preparation> {
+    one_of(&["raw", "digit", "resize"])
 }
 
 /// Selects how the pictures to classify become images.
@@ -25,8 +18,8 @@ pub struct PrepareOptions {
     /// How pictures become images: raw (of the network's size, taken unchanged), digit (one sign, found,
     /// cropped and centered, bright on black) or resize (the whole picture in gray, scaled) [default: as
     /// the run's data were prepared]
-    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
-    prepare: Option<Kind>,
+    #[arg(long, value_name = "KIND", value_parser = preparation(), hide_possible_values = true)]
+    prepare: Option<Preparation>,
     /// The same as --prepare raw
     #[arg(long, conflicts_with = "prepare")]
     raw: bool,
@@ -53,7 +46,7 @@ impl PrepareOptions {
 
     /// Returns the option's value, `--raw` included.
     fn chosen(&self) -> Option<Preparation> {
-        self.prepare.map(|kind| kind.0).or(self.raw.then_some(Preparation::Raw))
+        self.prepare.or(self.raw.then_some(Preparation::Raw))
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Args {
     stream: StreamOptions,
     #[command(flatten)]
     device: DeviceOptions,
+    /// Also write the SVG plots as PNG; existing ones are always written again
+    #[arg(long)]
+    png: bool,
     /// Print one JSON object: the files, and what is missing
     #[arg(long)]
     json: bool,
@@ -48,6 +51,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(which) = args.run.which() {
         report.weights_are(which);
+    }
+    if args.png {
+        report.write_png();
     }
     missing.iter().for_each(|what| report.lacks(what));
     let Written { page, plots } = report.write()?;

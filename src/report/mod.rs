@@ -29,7 +29,7 @@ use crate::model::Sequential;
 use crate::native::LibtorchError;
 use crate::run::{self, Run, RunError, RunResult};
 use crate::train::{EpochRecord, History};
-use plot::{Confusion, Curves, Numbers, Reliability, Series, Sheet};
+use plot::{Confusion, Curves, Figure, Numbers, Reliability, Series, Sheet};
 use weights::FirstLayer;
 
 /// The largest number of mistakes that are shown, and of pixels in all of them.
@@ -76,6 +76,7 @@ pub struct Report<'a> {
     first_layer: Option<FirstLayer>,
     tested: Option<Tested<'a>>,
     weights: Option<String>,
+    png: bool,
     missing: Vec<String>,
 }
 
@@ -105,13 +106,20 @@ impl<'a> Report<'a> {
     pub fn new(run: &'a Run) -> Result<Self, RunError> {
         let (history, result) = (run.history()?, run.result());
         let (first_layer, tested, weights) = (None, None, None);
-        Ok(Self { run, history, result, first_layer, tested, weights, missing: Vec::new() })
+        let missing = Vec::new();
+        Ok(Self { run, history, result, first_layer, tested, weights, png: false, missing })
     }
 
     /// Sets the description of the network's weights if they are not those at the end of training, such as
     /// "those of the best checkpoint".
     pub fn weights_are(&mut self, which: impl Into<String>) {
         self.weights = Some(which.into());
+    }
+
+    /// Also writes each SVG plot as a PNG, for programs that do not show SVG; an existing PNG is always written
+    /// again.
+    pub fn write_png(&mut self) {
+        self.png = true;
     }
 
     /// Adds a sentence about what is missing in the report, and how to add it.
@@ -166,31 +174,41 @@ impl<'a> Report<'a> {
     /// A plot that cannot be drawn, or a file that cannot be written.
     pub fn write(&self) -> Result<Written, ReportError> {
         let mut plots = Vec::new();
-        let mut write = |name: &str, ending: &str, bytes: &[u8]| {
-            let file = Path::new(run::PLOTS).join(format!("{name}.{ending}"));
-            plots.push(self.run.write_view(&file, bytes)?);
-            Ok::<_, ReportError>(())
-        };
         for curves in self.curves() {
-            write(curves.name, "svg", plot::svg(&curves)?.as_bytes())?;
-            write(curves.name, "png", &plot::png(&curves)?)?;
+            self.write_plot(&curves, &mut plots)?;
         }
         if let Some(confusion) = self.confusion() {
-            write("confusion", "svg", plot::svg(&confusion)?.as_bytes())?;
-            write("confusion", "png", &plot::png(&confusion)?)?;
+            self.write_plot(&confusion, &mut plots)?;
         }
         if let Some(reliability) = self.reliability() {
-            write("calibration", "svg", plot::svg(&reliability)?.as_bytes())?;
-            write("calibration", "png", &plot::png(&reliability)?)?;
+            self.write_plot(&reliability, &mut plots)?;
         }
         if let Some(sheet) = self.sheet() {
-            write("mistakes", "png", &plot::png(&sheet)?)?;
+            plots.push(self.write_image(sheet.name(), "png", &plot::png(&sheet)?)?);
         }
         if let Some(layer) = &self.first_layer {
-            write("weights", "png", &layer.sheet(3).png()?)?;
+            plots.push(self.write_image("weights", "png", &layer.sheet(3).png()?)?);
         }
         let page = self.run.write_view(Path::new(run::REPORT), self.html()?.as_bytes())?;
         Ok(Written { page, plots })
+    }
+
+    fn write_plot(
+        &self,
+        figure: &impl Figure,
+        plots: &mut Vec<PathBuf>,
+    ) -> Result<(), ReportError> {
+        plots.push(self.write_image(figure.name(), "svg", plot::svg(figure)?.as_bytes())?);
+        let png = Path::new(run::PLOTS).join(figure.name()).with_extension("png");
+        // An older one would show other weights.
+        if self.png || self.run.path().join(png).exists() {
+            plots.push(self.write_image(figure.name(), "png", &plot::png(figure)?)?);
+        }
+        Ok(())
+    }
+
+    fn write_image(&self, name: &str, ending: &str, bytes: &[u8]) -> Result<PathBuf, RunError> {
+        self.run.write_view(&Path::new(run::PLOTS).join(format!("{name}.{ending}")), bytes)
     }
 
     /// Returns the curves of the metrics that were recorded.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{CONFIG, Run, RunConfig, RunError, RunResult};
+use super::layout::CONFIG;
+use super::{Run, RunConfig, RunError, RunResult};
 use crate::export::{Card, Data, Training};
 
 impl Run {

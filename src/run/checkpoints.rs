@@ -9,8 +9,6 @@ use super::error::RunError;
 use crate::files::{self, WriteError};
 use crate::train::SnapshotError;
 
-/// The name of the folder inside a run's folder.
-pub const FOLDER: &str = "checkpoints";
 /// The checkpoint of the best epoch.
 pub const BEST: &str = "best.safetensors";
 

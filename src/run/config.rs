@@ -1,10 +1,13 @@
 //! `config.toml`: everything needed to repeat a run.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::error::RunError;
+use super::layout::{self, CONFIG};
 use super::origin::Origin;
 use crate::data;
 use crate::device::{self, Device};
@@ -217,6 +220,12 @@ impl RunConfig {
         Ok(format!(
             "# Everything needed to repeat this run. Written by seqfit before training.\n{table}"
         ))
+    }
+
+    pub(super) fn read(folder: &Path) -> Result<Self, RunError> {
+        let bytes = layout::read(folder, CONFIG, 0, 1 << 20)?;
+        Self::from_toml(&bytes)
+            .map_err(|message| RunError::Config { path: folder.join(CONFIG), message })
     }
 
     /// Reads the bytes of a `config.toml` and checks everything that later commands rely on.

@@ -1,29 +1,15 @@
 //! The names of exported files within a run's folder.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 
-use super::{Run, WEIGHTS};
+use super::layout::WEIGHTS;
 use crate::export::{Format, Options};
 
 /// The checkpoints that have a name.
 const CHECKPOINTS: [&str; 2] = ["last", "best"];
 
-impl Run {
-    /// Returns the default path of an export: `model.onnx` in the run's folder, or
-    /// `model.best.preprocessing.half.onnx`. `checkpoint` is "last" or "best" for weights other than the
-    /// final ones.
-    pub fn export_path(
-        &self,
-        format: Format,
-        options: Options,
-        checkpoint: Option<&str>,
-    ) -> PathBuf {
-        self.path().join(name(format, options, checkpoint))
-    }
-}
-
-fn name(format: Format, options: Options, checkpoint: Option<&str>) -> String {
+/// Returns the name of an export; see [`Run::export_path`](super::Run::export_path).
+pub(super) fn name(format: Format, options: Options, checkpoint: Option<&str>) -> String {
     let parts = [
         checkpoint,
         options.preprocessing.then_some("preprocessing"),
@@ -37,7 +23,7 @@ fn name(format: Format, options: Options, checkpoint: Option<&str>) -> String {
     }
 }
 
-/// Returns whether [`Run::export_path`] gives files this name.
+/// Returns whether an export has this name.
 pub(super) fn is_one(file: &OsStr) -> bool {
     let checkpoints = || CHECKPOINTS.into_iter().map(Some).chain([None]);
     let options = [(false, false), (true, false), (false, true), (true, true)]

@@ -1,7 +1,7 @@
 //! A lock that allows one writer in a run's folder.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::RunError;
@@ -26,6 +26,11 @@ impl Lock {
         small && fs::read(path).is_ok_and(digits)
     }
 
+    /// Records that the folder has been renamed to `folder`.
+    pub fn moved_to(&mut self, folder: &Path) {
+        self.path = folder.join(FILE);
+    }
+
     /// Locks `folder`, which must exist.
     pub fn take(folder: &Path) -> Result<Self, RunError> {
         let path = folder.join(FILE);
@@ -42,7 +47,8 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(RunError::Locked { path: folder.to_owned(), pid: pid(&mut file) });
+                    let pid = fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
+                    return Err(RunError::Locked { path: folder.to_owned(), pid });
                 }
                 Err(TryLockError::Error(source)) => return Err(at(source)),
             }
@@ -63,19 +69,6 @@ impl Drop for Lock {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-impl Lock {
-    /// Records that the folder has been renamed to `folder`.
-    pub fn moved_to(&mut self, folder: &Path) {
-        self.path = folder.join(FILE);
-    }
-}
-
-fn pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.rewind().and_then(|()| file.take(32).read_to_string(&mut text)).ok()?;
-    text.trim().parse().ok()
 }
 
 #[cfg(unix)]

@@ -12,6 +12,7 @@ mod config;
 mod error;
 mod exports;
 mod identity;
+mod layout;
 mod lock;
 mod model_checkpoint;
 mod near;
@@ -25,6 +26,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
 pub use identity::{Difference, Identity};
+pub use layout::{CONFIG, EVENTS, HISTORY, PLOTS, REPORT, RESULT, RUNS, TORCHSCRIPT, WEIGHTS};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
 pub use near::NearRun;
 pub use origin::Origin;
@@ -32,11 +34,12 @@ pub use output_dir::OutputDirState;
 pub use result::RunResult;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use checkpoints::{Candidate, Damaged};
+use layout::{CHECKPOINTS, FILES, MARKER, read};
 use lock::Lock;
 use replacement::Replacement;
 
@@ -45,28 +48,6 @@ use crate::export::{self, Format, Options};
 use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{History, Snapshot, SnapshotError};
-
-/// The folder for runs whose path is not given.
-pub const RUNS: &str = "runs";
-/// The config of the run.
-pub const CONFIG: &str = "config.toml";
-/// The records of the epochs.
-pub const HISTORY: &str = "history.csv";
-/// The trained parameters.
-pub const WEIGHTS: &str = "model.safetensors";
-/// The network for Python and C++, with its card.
-pub const TORCHSCRIPT: &str = "model.pt";
-/// The final metrics.
-pub const RESULT: &str = "result.json";
-
-/// The report page of the run.
-pub const REPORT: &str = "report.html";
-/// The folder of the report's plots, each a PNG and most of them also an SVG.
-pub const PLOTS: &str = "plots";
-/// The folder of TensorBoard's event files.
-pub const EVENTS: &str = "tensorboard";
-
-const FILES: [&str; 6] = [CONFIG, HISTORY, WEIGHTS, TORCHSCRIPT, RESULT, REPORT];
 
 /// A run folder on disk.
 #[derive(Debug)]
@@ -98,9 +79,9 @@ impl Run {
         let lock = Lock::take(&folder)?;
         // Checked again now that no other process writes here.
         Self::check_vacant(&folder, false)?;
-        Self::clear(&folder).map_err(prepare)?;
-        if let Some(replaces) = &replaces {
-            replaces.mark(&folder)?;
+        output_dir::clear(&folder).map_err(prepare)?;
+        if replaces.is_some() {
+            Replacement::mark(&folder)?;
         }
         let text = config.to_toml()?;
         files::write(&folder.join(CONFIG), text.as_bytes())?;
@@ -117,16 +98,17 @@ impl Run {
         if let Some(parent) = base.parent() {
             fs::create_dir_all(parent).map_err(prepare)?;
         }
-        let numbered = (2u32..).map(|n| beside(base, &format!("-{n}")));
-        for path in std::iter::once(base.to_owned()).chain(numbered) {
-            // Created here, so that only one of two processes gets it.
-            match fs::create_dir(&path) {
-                Ok(()) => return Self::create(&path, false, config),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(prepare(error)),
-            }
-        }
-        Err(prepare(io::ErrorKind::AlreadyExists.into()))
+        let path = layout::create_folder(base, |_| false).map_err(prepare)?;
+        Self::create(&path, false, config)
+    }
+
+    /// Checks what [`create`](Self::create) would find, before long work. A run that never got beyond its
+    /// config is no loss, so its folder counts as free.
+    ///
+    /// # Errors
+    /// Like [`create`](Self::create).
+    pub fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
+        output_dir::check_vacant(path, force)
     }
 
     /// Opens an existing run.
@@ -134,16 +116,10 @@ impl Run {
     /// # Errors
     /// A folder without a config, or with an invalid one. The error for a path without a run names one near it.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        Self::from_folder(path).map_err(|error| match error {
-            RunError::Missing { .. } => near::no_run(path),
+        let config = RunConfig::read(path).map_err(|error| match error {
+            RunError::Missing { .. } => no_run(path),
             error => error,
-        })
-    }
-
-    fn from_folder(path: &Path) -> Result<Self, RunError> {
-        let bytes = read(path, CONFIG, 0, 1 << 20)?;
-        let config = RunConfig::from_toml(&bytes)
-            .map_err(|message| RunError::Config { path: path.join(CONFIG), message })?;
+        })?;
         Ok(Self { path: path.to_owned(), config, replaces: None, lock: None })
     }
 
@@ -284,7 +260,7 @@ impl Run {
 
     /// Returns the folder of the checkpoints.
     pub fn checkpoints_path(&self) -> PathBuf {
-        self.path.join(checkpoints::FOLDER)
+        self.path.join(CHECKPOINTS)
     }
 
     /// Returns everything that determines the run's outcome.
@@ -470,6 +446,18 @@ impl Run {
         Ok(model)
     }
 
+    /// Returns the default path of an export: `model.onnx` in the run's folder, or
+    /// `model.best.preprocessing.half.onnx`. `checkpoint` is "last" or "best" for weights other than the
+    /// final ones.
+    pub fn export_path(
+        &self,
+        format: Format,
+        options: Options,
+        checkpoint: Option<&str>,
+    ) -> PathBuf {
+        self.path.join(exports::name(format, options, checkpoint))
+    }
+
     /// Refuses an output path that would overwrite one of the run's own files; its `model.pt` may be written
     /// again.
     ///
@@ -488,8 +476,8 @@ impl Run {
         let own = |run: &Path| {
             let Some(run) = real(run) else { return false };
             let Ok(inside) = target.strip_prefix(&run) else { return false };
-            let known = FILES.iter().chain(&[lock::FILE, replacement::MARKER]);
-            inside.starts_with(checkpoints::FOLDER)
+            let known = FILES.iter().chain(&[lock::FILE, MARKER]);
+            inside.starts_with(CHECKPOINTS)
                 || inside.starts_with(PLOTS)
                 || inside.starts_with(EVENTS)
                 || known.into_iter().any(|name| inside == Path::new(name) && inside != again)
@@ -504,39 +492,12 @@ impl Run {
     }
 }
 
-/// Returns `path` with `suffix` appended: `runs/a` and ".new" → `runs/a.new`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    // "." and ".." have no file name.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    path.with_file_name(name)
-}
-
-/// Reads a run's file after checking its type and size.
-fn read(folder: &Path, file: &'static str, least: u64, most: u64) -> Result<Vec<u8>, RunError> {
-    let path = folder.join(file);
-    let missing = || RunError::Missing { path: folder.to_owned(), file };
-    let unreadable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(),
-        _ => RunError::Read { path: path.clone(), source },
-    };
-    let metadata = fs::metadata(&path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(RunError::NotAFile(path));
+/// Returns the error for a path that is not the folder of a run.
+fn no_run(path: &Path) -> RunError {
+    let (path, near) = (path.to_owned(), near::near(path));
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => RunError::NotThere { path, near },
+        Ok(found) if !found.is_dir() => RunError::NotARunFolder { path, why: "it is a file", near },
+        _ => RunError::NotARunFolder { path, why: "config.toml is missing", near },
     }
-    let size = |wanted: String, found: u64| {
-        Err(RunError::Size { path: path.clone(), wanted, found: found.to_string() })
-    };
-    match metadata.len() {
-        found if found > most => return size(format!("at most {most}"), found),
-        found if found < least => return size(format!("at least {least}"), found),
-        _ => {}
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // It may have grown since.
-    File::open(&path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    Ok(bytes)
 }

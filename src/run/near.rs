@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::error::RunError;
-use super::{CONFIG, HISTORY, RUNS, WEIGHTS, checkpoints};
+use super::layout::{CHECKPOINTS, CONFIG, HISTORY, RUNS, WEIGHTS};
 use crate::text::{quoted, similar};
 
 /// A run near a path that is not the folder of one.
@@ -32,17 +30,8 @@ impl fmt::Display for NearRun {
     }
 }
 
-/// Returns the error for a path that is not the folder of a run.
-pub(super) fn no_run(path: &Path) -> RunError {
-    let (path, near) = (path.to_owned(), near(path));
-    match fs::metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => RunError::NotThere { path, near },
-        Ok(found) if !found.is_dir() => RunError::NotARunFolder { path, why: "it is a file", near },
-        _ => RunError::NotARunFolder { path, why: "config.toml is missing", near },
-    }
-}
-
-fn near(path: &Path) -> Option<NearRun> {
+/// Returns the run that a path without one was probably meant for.
+pub(super) fn near(path: &Path) -> Option<NearRun> {
     // A run's own files and folders lie at most two levels below it.
     let around = path.ancestors().skip(1).take(2).find(|folder| is_run(folder));
     if let (Some(run), true) = (around, path.exists()) {
@@ -88,11 +77,14 @@ fn runs_in(folder: &Path) -> Vec<PathBuf> {
 /// Returns whether a folder looks like a run's: other programs have a `config.toml`, too.
 fn is_run(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).exists();
-    has(CONFIG) && [WEIGHTS, HISTORY, checkpoints::FOLDER].into_iter().any(has)
+    has(CONFIG) && [WEIGHTS, HISTORY, CHECKPOINTS].into_iter().any(has)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use super::super::no_run;
     use super::*;
 
     #[test]

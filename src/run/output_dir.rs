@@ -1,16 +1,18 @@
 //! Checks whether a folder may become a run's: nothing worth keeping is ever overwritten.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::Path;
 
+use super::config::RunConfig;
 use super::error::RunError;
+use super::layout::{CHECKPOINTS, EVENTS, FILES, MARKER, PLOTS, REPLACED, RESULT, WEIGHTS};
 use super::lock::{self, Lock};
-use super::{EVENTS, FILES, PLOTS, RESULT, Run, WEIGHTS, checkpoints, exports, replacement};
+use super::{checkpoints, exports};
 use crate::files;
 
-/// The result of [`Run::check_vacant`].
+/// The result of [`Run::check_vacant`](super::Run::check_vacant).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputDirState {
     /// It holds nothing that would be lost.
@@ -19,104 +21,82 @@ pub enum OutputDirState {
     Replace,
 }
 
-impl Run {
-    /// Checks what [`create`](Self::create) would find, before long work. A run that never got beyond its
-    /// config is no loss, so its folder counts as free.
-    ///
-    /// # Errors
-    /// Like [`create`](Self::create).
-    pub fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
-        let prepare = |source| RunError::Prepare { path: path.to_owned(), source };
-        let entries = match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(OutputDirState::Free);
-            }
-            entries => entries.map_err(prepare)?,
-        };
-        let names: Vec<_> = entries
-            .map(|entry| Ok(entry?.file_name()))
-            .collect::<io::Result<_>>()
-            .map_err(prepare)?;
-        if names.is_empty() {
-            return Ok(OutputDirState::Free);
-        }
-        let is_run = Self::from_folder(path).is_ok();
-        // Left by a process that is killed right after its start.
-        let passing = |name: &OsString| {
-            (name == lock::FILE && Lock::is_one(&path.join(name)))
-                || name == replacement::MARKER
-                || files::is_temporary(Path::new(name))
-        };
-        let of_a_run = |name: &OsString| {
-            let folder = name == checkpoints::FOLDER
-                || name == PLOTS && only_plots(&path.join(name)).unwrap_or(false)
-                || name == EVENTS && only_events(&path.join(name)).unwrap_or(false);
-            let file = exports::is_one(name) || FILES.iter().any(|file| name == file);
-            passing(name) || folder || file
-        };
-        let replaceable = is_run && names.iter().all(of_a_run);
-        let began_in_vain = || -> io::Result<bool> {
-            let results = [WEIGHTS, RESULT];
-            let none = !names
-                .iter()
-                .any(|name| exports::is_one(name) || results.iter().any(|result| name == result));
-            Ok(none && checkpoints::is_empty(&path.join(checkpoints::FOLDER))?)
-        };
-        if names.iter().all(passing) || replaceable && began_in_vain().map_err(prepare)? {
-            return Ok(OutputDirState::Free);
-        }
-        match (force, replaceable) {
-            (false, _) => Err(RunError::Exists(path.to_owned())),
-            (true, true) => Ok(OutputDirState::Replace),
-            (true, false) => Err(RunError::NotARun(path.to_owned())),
-        }
+/// See [`Run::check_vacant`](super::Run::check_vacant).
+pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
+    let prepare = |source| RunError::Prepare { path: path.to_owned(), source };
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OutputDirState::Free),
+        entries => entries.map_err(prepare)?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+    let names = names.map_err(prepare)?;
+    // Left by a process that is killed right after its start.
+    let passing = |name: &OsString| {
+        (name == lock::FILE && Lock::is_one(&path.join(name)))
+            || name == MARKER
+            || files::is_temporary(Path::new(name))
+    };
+    let of_a_run = |name: &OsString| {
+        let inside = path.join(name);
+        let folder = name == CHECKPOINTS
+            || name == PLOTS && all(&inside, &is_plot).unwrap_or(false)
+            || name == EVENTS && all(&inside, &holds_events).unwrap_or(false)
+            || name == REPLACED && check_vacant(&inside, true).is_ok();
+        passing(name) || folder || exports::is_one(name) || FILES.iter().any(|file| name == file)
+    };
+    let replaceable = || RunConfig::read(path).is_ok() && names.iter().all(of_a_run);
+    let results = [WEIGHTS, RESULT, REPLACED];
+    let is_result = |name: &OsString| exports::is_one(name) || results.iter().any(|r| name == r);
+    let has_results = || -> io::Result<bool> {
+        Ok(names.iter().any(is_result) || !checkpoints::is_empty(&path.join(CHECKPOINTS))?)
+    };
+    if names.iter().all(passing) {
+        return Ok(OutputDirState::Free);
     }
-
-    /// Removes what a run that never got beyond its config has left.
-    pub(super) fn clear(folder: &Path) -> io::Result<()> {
-        let gone = |result: io::Result<()>| match result {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
-        FILES.iter().try_for_each(|file| gone(fs::remove_file(folder.join(file))))?;
-        gone(fs::remove_file(folder.join(replacement::MARKER)))?;
-        gone(fs::remove_dir_all(folder.join(checkpoints::FOLDER)))?;
-        gone(fs::remove_dir_all(folder.join(PLOTS)))?;
-        gone(fs::remove_dir_all(folder.join(EVENTS)))?;
-        checkpoints::sweep(folder)
+    match (force, replaceable()) {
+        (_, true) if !has_results().map_err(prepare)? => Ok(OutputDirState::Free),
+        (false, _) => Err(RunError::Exists(path.to_owned())),
+        (true, true) => Ok(OutputDirState::Replace),
+        (true, false) => Err(RunError::NotARun(path.to_owned())),
     }
 }
 
-/// Returns whether a folder holds only folders of event files.
-fn only_events(folder: &Path) -> io::Result<bool> {
-    for part in fs::read_dir(folder)? {
-        let part = part?;
-        if !part.file_type()?.is_dir() {
-            return Ok(false);
-        }
-        for entry in fs::read_dir(part.path())? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let is_one = name.to_str().is_some_and(|name| name.starts_with("events.out.tfevents."));
-            if !entry.file_type()?.is_file() || !is_one {
-                return Ok(false);
-            }
-        }
+/// Removes what a run that never got beyond its config has left.
+pub(super) fn clear(folder: &Path) -> io::Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    for file in FILES.iter().chain(&[MARKER]) {
+        gone(fs::remove_file(folder.join(file)))?;
     }
-    Ok(true)
+    for inside in [CHECKPOINTS, PLOTS, EVENTS] {
+        gone(fs::remove_dir_all(folder.join(inside)))?;
+    }
+    checkpoints::sweep(folder)
 }
 
-/// Returns whether a folder holds only image files, like those of a report.
-fn only_plots(folder: &Path) -> io::Result<bool> {
-    let pictures = ["svg", "png"];
+fn all(folder: &Path, is_one: &dyn Fn(&DirEntry) -> io::Result<bool>) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        let known =
-            pictures.iter().any(|kind| path.extension().is_some_and(|found| found == *kind));
-        if !entry.file_type()?.is_file() || !(known || files::is_temporary(&path)) {
+        if !is_one(&entry?)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Returns whether this is a folder that holds only event files.
+fn holds_events(run: &DirEntry) -> io::Result<bool> {
+    let name = |file: &DirEntry| file.file_name().to_string_lossy().into_owned();
+    let is_one = |file: &DirEntry| {
+        Ok(file.file_type()?.is_file() && name(file).starts_with("events.out.tfevents."))
+    };
+    Ok(run.file_type()?.is_dir() && all(&run.path(), &is_one)?)
+}
+
+/// Returns whether this is an image file, like those of a report.
+fn is_plot(file: &DirEntry) -> io::Result<bool> {
+    let path = file.path();
+    let known = path.extension().is_some_and(|ending| ending == "svg" || ending == "png");
+    Ok(file.file_type()?.is_file() && (known || files::is_temporary(&path)))
 }

@@ -34,8 +34,8 @@ pub struct FitOptions {
     batch_size: Option<NonZeroUsize>,
     /// Cross-entropy with class indices (sparse) or one-hot vectors (categorical); both give the same values
     /// [default: sparse]
-    #[arg(long, value_enum)]
-    loss: Option<LossName>,
+    #[arg(long, value_parser = options::one_of::<Loss>(&["sparse", "categorical"]))]
+    loss: Option<Loss>,
     /// Fraction of the training set, drawn by the seed from every class, to validate on after each
     /// epoch [default: 0]
     #[arg(long, value_name = "FRACTION", value_parser = options::share)]
@@ -46,12 +46,12 @@ pub struct FitOptions {
     /// Engine that computes the training steps: autograd (libtorch's) for every network and device; fused for
     /// stacks of Dense layers on the CPU or graph on a GPU, several times as fast; auto uses these where it can
     /// [default: auto]
-    #[arg(long, value_enum)]
-    engine: Option<EngineName>,
+    #[arg(long, value_parser = options::one_of::<Engine>(&["auto", "autograd", "fused", "graph"]))]
+    engine: Option<Engine>,
     /// Precision of the matrix products: f32; tf32 on a GPU; or bf16, from f32 weights. Wide layers are faster with
     /// tf32 and bf16, small networks are not [default: f32]
-    #[arg(long, value_enum)]
-    precision: Option<PrecisionName>,
+    #[arg(long, value_parser = options::one_of::<Precision>(&["f32", "tf32", "bf16"]))]
+    precision: Option<Precision>,
     /// Threads per training step on the CPU [default: all; with autograd 1 for small batches]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -74,8 +74,8 @@ pub struct FitOptions {
     augment: Option<Numbers>,
     /// When the loss is NaN or infinite: stop with an error, or restart the epoch with half the learning
     /// rate, at most 3 times [default: stop]
-    #[arg(long, value_enum)]
-    on_nan: Option<OnNanName>,
+    #[arg(long, value_parser = options::one_of::<OnNan>(&["stop", "rollback"]))]
+    on_nan: Option<OnNan>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -138,33 +138,6 @@ enum OptimizerName {
     Adamw,
     Sgd,
     Rmsprop,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LossName {
-    Sparse,
-    Categorical,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum EngineName {
-    Auto,
-    Autograd,
-    Fused,
-    Graph,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PrecisionName {
-    F32,
-    Tf32,
-    Bf16,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OnNanName {
-    Stop,
-    Rollback,
 }
 
 impl OptimizerName {
@@ -287,11 +260,7 @@ impl FitOptions {
             epochs: self.epochs.map_or(base.epochs, NonZeroUsize::get),
             batch_size: self.batch_size.map_or(base.batch_size, NonZeroUsize::get),
             validation_split: self.validation_split.unwrap_or(base.validation_split),
-            loss: match self.loss {
-                None => base.loss,
-                Some(LossName::Sparse) => Loss::Sparse,
-                Some(LossName::Categorical) => Loss::Categorical,
-            },
+            loss: self.loss.unwrap_or(base.loss),
             optimizer: self.optimizer.over(base.optimizer)?,
             seed: self.seed.unwrap_or(base.seed),
             schedule: over(&base.schedule, self.schedule.as_ref(), "--schedule")?,
@@ -299,24 +268,9 @@ impl FitOptions {
             clip_norm: self.clip_norm.or(base.clip_norm),
             ema: self.ema.or(base.ema),
             augment: over(&base.augment, self.augment.as_ref(), "--augment")?,
-            on_nan: match self.on_nan {
-                None => base.on_nan,
-                Some(OnNanName::Stop) => OnNan::Stop,
-                Some(OnNanName::Rollback) => OnNan::Rollback,
-            },
-            engine: match self.engine {
-                None => base.engine,
-                Some(EngineName::Auto) => Engine::Auto,
-                Some(EngineName::Autograd) => Engine::Autograd,
-                Some(EngineName::Fused) => Engine::Fused,
-                Some(EngineName::Graph) => Engine::Graph,
-            },
-            precision: match self.precision {
-                None => base.precision,
-                Some(PrecisionName::F32) => Precision::F32,
-                Some(PrecisionName::Tf32) => Precision::Tf32,
-                Some(PrecisionName::Bf16) => Precision::Bf16,
-            },
+            on_nan: self.on_nan.unwrap_or(base.on_nan),
+            engine: self.engine.unwrap_or(base.engine),
+            precision: self.precision.unwrap_or(base.precision),
             threads: self.threads.map(usize::from).or(base.threads),
         };
         fit.check().map_err(|error| Usage(error.to_string()))?;

@@ -1,5 +1,5 @@
 //! Plots, each drawn by one function for two outputs: an SVG that takes its colors from the page around it,
-//! and a PNG for slides. The submodules define the contents of each plot, this module their common style.
+//! and, on request, a PNG. The submodules define the contents of each plot, this module their common style.
 
 mod calibration;
 mod confusion;
