@@ -5,6 +5,9 @@ use std::fmt;
 use super::archive::Archive;
 use super::error::Problem;
 
+/// The record of the weights in a `.keras` file.
+pub(super) const KERAS_WEIGHTS: &str = "model.weights.h5";
+
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,7 +63,7 @@ impl Format {
             let code = names().any(|name| name.strip_prefix(folder) == Some("constants.pkl"));
             return Ok(if code { Self::TorchScript } else { Self::TorchStateDict });
         }
-        if names().any(|name| name == super::keras::WEIGHTS) {
+        if names().any(|name| name == KERAS_WEIGHTS) {
             return Ok(Self::Keras);
         }
         match names().any(|name| name.ends_with(".npy")) {
