@@ -4,7 +4,8 @@ use std::io::{self, Cursor};
 
 use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::{Gray, ImageProblem, MAX_SIDE};
+use super::gray::Gray;
+use super::problem::{ImageProblem, MAX_SIDE};
 
 /// Memory that any picture may take; beyond it a multiple of its file's length: a few bytes can claim
 /// millions of pixels. Deflate compresses up to 1032 to 1; real pictures are nowhere near that.
