@@ -43,6 +43,15 @@ pub fn quoted(path: &Path) -> String {
     }
 }
 
+/// Joins the causes, outermost first, without those whose text the previous ones already contain.
+pub fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        outer if outer.contains(&cause) => text,
+        outer => format!("{outer}: {cause}"),
+    })
+}
+
 /// Prints lines on stdout, which include their line ends.
 pub fn print(lines: &str) -> Result<(), StdoutError> {
     let write = || {

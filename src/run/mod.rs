@@ -7,8 +7,10 @@
 
 mod card;
 pub mod checkpoint;
+mod checkpoint_problem;
 pub mod checkpoints;
 mod config;
+mod difference;
 mod error;
 mod exports;
 mod identity;
@@ -22,8 +24,9 @@ mod result;
 pub use crate::evaluate::Figures;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
+pub use difference::Difference;
 pub use error::RunError;
-pub use identity::{Difference, Identity};
+pub use identity::Identity;
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
 pub use origin::Origin;
 pub use output_dir::OutputDirState;
@@ -342,7 +345,7 @@ impl Run {
         model: &Sequential,
         result: Option<&RunResult>,
     ) -> Result<(), RunError> {
-        let card = card::card(&self.config, result)?;
+        let card = self.card_with(result)?;
         let network = export::encode(model, Format::TorchScript, &card, Options::default());
         let network = network
             .map_err(|source| RunError::Export { path: self.path.join(TORCHSCRIPT), source })?;
