@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 
-use super::{Arguments, output};
+use super::output;
 
 /// Options of `seqfit completions`.
 #[derive(Debug, clap::Args)]
@@ -24,22 +24,21 @@ pub struct ManArgs {
     out: Option<PathBuf>,
 }
 
-/// Runs `seqfit completions`.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// Runs `seqfit completions`; `command` is the whole program.
+pub fn run(args: &Args, mut command: Command) -> anyhow::Result<ExitCode> {
     let Some(shell) = args.shell.or_else(Shell::from_env) else {
         let rule = "completions are for bash, elvish, fish, powershell or zsh, and $SHELL names none of \
                     them: name the shell";
         return Err(output::Usage(rule.to_owned()).into());
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "seqfit", &mut script);
+    clap_complete::generate(shell, &mut command, "seqfit", &mut script);
     output::print(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs `seqfit man`.
-pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
-    let mut command = Arguments::command();
+/// Runs `seqfit man`; `command` is the whole program.
+pub fn man(args: &ManArgs, mut command: Command) -> anyhow::Result<ExitCode> {
     command.build();
     let Some(folder) = &args.out else {
         output::print(&page(&command)?)?;

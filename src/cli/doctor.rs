@@ -125,7 +125,7 @@ impl Findings {
         let separator = if what.is_empty() { "" } else { ": " };
         tried
             .map_err(|error| {
-                self.problems.push(format!("{what}{separator}{}", super::chain(&error)));
+                self.problems.push(format!("{what}{separator}{}", output::chain(&error)));
             })
             .ok()
     }
@@ -155,7 +155,7 @@ fn cuda(is_right_libtorch: bool) -> Cuda {
         Driver::Missing => ("none".to_owned(), Vec::new()),
     };
     let reason = match is_right_libtorch {
-        true => trial::train(Device::Cuda(0)).err().map(|error| super::chain(&error)),
+        true => trial::train(Device::Cuda(0)).err().map(|error| output::chain(&error)),
         false => Some("not tried with the wrong libtorch".to_owned()),
     };
     let built = libtorch::has_cuda_library();

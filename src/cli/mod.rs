@@ -33,9 +33,9 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use output::{StdoutError, Usage, print_status};
+use output::{StdoutError, Usage, chain, print_status};
 
 /// Train Keras-style Sequential networks on libtorch, from image files to a model that Python loads
 #[derive(Debug, Parser)]
@@ -110,8 +110,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::LrFind(args) => lr_find::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => completions::man(&args),
+        Command::Completions(args) => completions::run(&args, Arguments::command()),
+        Command::Man(args) => completions::man(&args, Arguments::command()),
     }
 }
 
@@ -132,13 +132,4 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 fn report_of(error: &anyhow::Error, whose: Option<&str>) {
     let whose = whose.map(|whose| format!("{whose}: ")).unwrap_or_default();
     print_status(format_args!("error: {whose}{}", chain(error)));
-}
-
-/// Joins the causes, outermost first, without those whose text the previous ones already contain.
-fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
-        "" => cause,
-        outer if outer.contains(&cause) => text,
-        outer => format!("{outer}: {cause}"),
-    })
 }

@@ -24,6 +24,15 @@ impl StdoutError {
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Joins the causes, outermost first, without those whose text the previous ones already contain.
+pub fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        outer if outer.contains(&cause) => text,
+        outer => format!("{outer}: {cause}"),
+    })
+}
+
 /// Prints a line on stderr. If stderr is closed, the line is lost and the work continues.
 pub fn print_status(line: impl Display) {
     let _ = bar::aside(|| writeln!(io::stderr(), "{line}"));

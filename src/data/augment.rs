@@ -13,14 +13,16 @@
 //! 1999), whose kernel has the same σ = 7/√3, for a fraction of the work.
 
 pub(crate) mod device;
+mod spline;
 
 use multiversion::multiversion;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::batches::SCALE;
 use super::dataset::Dataset;
+use super::pixel_scale::SCALE;
 use crate::rng::{self, Purpose};
+use spline::Spline;
 
 /// How far images are deformed. Each number is the largest change of its kind, drawn uniformly from ±
 /// that number; zero disables it. Lengths are for images of 28 by 28 pixels, and scale with the longer
@@ -43,8 +45,6 @@ pub struct Augment {
     pub fade: f64,
 }
 
-/// Spacing of the elastic part's control points, in pixels.
-const SPACING: f32 = 7.0;
 /// Side of the images that lengths refer to.
 const SIDE: f64 = 28.0;
 /// Rows and columns of zeros around an image: positions outside are clamped to where all is zero.
@@ -111,35 +111,6 @@ pub(crate) struct Draw {
     pub affine: [f32; 6],
     /// Displacements of the control points in pixels: all of x, then all of y, each row by row.
     pub control: Vec<f32>,
-}
-
-/// A cubic B-spline along one axis, at every pixel.
-#[derive(Clone, Debug)]
-struct Spline {
-    /// Control points that have any influence.
-    points: usize,
-    /// For each pixel the first of its four control points, and their weights.
-    taps: Vec<(usize, [f32; 4])>,
-}
-
-impl Spline {
-    fn new(pixels: usize) -> Self {
-        let taps: Vec<_> = (0..pixels)
-            .map(|pixel| {
-                let place = pixel as f32 / SPACING;
-                let (first, t) = (place.floor(), place.fract());
-                let weights = [
-                    (1.0 - t).powi(3) / 6.0,
-                    (3.0 * t.powi(3) - 6.0 * t.powi(2) + 4.0) / 6.0,
-                    (-3.0 * t.powi(3) + 3.0 * t.powi(2) + 3.0 * t + 1.0) / 6.0,
-                    t.powi(3) / 6.0,
-                ];
-                (first as usize, weights)
-            })
-            .collect();
-        let points = taps.last().map_or(0, |(first, _)| first + 4);
-        Self { points, taps }
-    }
 }
 
 /// Buffers for one image at a time.

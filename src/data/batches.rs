@@ -19,14 +19,12 @@ use super::augment::device::DeviceMap;
 use super::augment::{Augment, Augmenter, Draw};
 use super::dataset::Dataset;
 use super::error::DataError;
+pub use super::pixel_scale::SCALE;
 use super::prefetch::Prefetch;
 pub(crate) use super::stream::Epoch;
 use super::stream::SampleBlock;
 use crate::native::{LibtorchError, buffer};
 pub(crate) use streamed::PrefetchedBatch;
-
-/// The divisor that scales a pixel of 255 to 1: the whole scaling. Exports carry this number.
-pub const SCALE: f64 = 255.0;
 
 /// A batch of samples, ready for the network.
 #[derive(Debug)]

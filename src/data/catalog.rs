@@ -1,8 +1,8 @@
 //! The known data sets: their contents, authors, sources and checksums.
 
 mod entries;
+mod entry;
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::error::DataError;
@@ -11,67 +11,8 @@ use super::preparation::Preparation;
 use crate::text::similar;
 use entries::ENTRIES;
 
-/// The name of a known data set; read and written as on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DatasetName {
-    /// `mnist`: handwritten digits.
-    Mnist,
-    /// `fashion-mnist`: articles of clothing.
-    FashionMnist,
-    /// `kmnist`: cursive Japanese characters.
-    Kmnist,
-    /// `digits`: small handwritten digits, built in.
-    Digits,
-}
-
-/// A known data set.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// Its name.
-    pub name: DatasetName,
-    /// Its full name, and what its images show.
-    pub title: &'static str,
-    /// The license of the data, which is not that of this program.
-    pub licence: &'static str,
-    /// Its authors, and the publication that describes it.
-    pub attribution: &'static str,
-    /// The class names; a label is an index into them.
-    pub classes: &'static [&'static str],
-    /// [height, width] of its images.
-    pub image_shape: [usize; 2],
-    /// How a picture is converted to an image like those of the data set.
-    pub preparation: Preparation,
-    /// Number of training and of test images.
-    pub samples: [usize; 2],
-    /// Base URLs, to which a file's name is appended; they are tried in order.
-    /// Empty for built-in data.
-    pub mirrors: &'static [&'static str],
-    /// The files: training images and labels, test images and labels. Empty for built-in data.
-    pub files: &'static [RemoteFile<'static>],
-}
-
-/// A file to download.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemoteFile<'a> {
-    /// Its name, on the mirrors and in the folder it is saved to.
-    pub name: &'a str,
-    /// Its length in bytes; not a single byte more is ever written.
-    pub bytes: u64,
-    /// Its SHA-256, 64 hexadecimal digits in lower case.
-    pub sha256: &'a str,
-    /// The contents of the gzip, where they are known: then a file compressed by another program is
-    /// accepted, too.
-    pub contents: Option<Contents<'a>>,
-}
-
-/// The contents of a gzip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contents<'a> {
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// Its SHA-256, 64 hexadecimal digits in lower case.
-    pub sha256: &'a str,
-}
+pub use super::dataset_name::DatasetName;
+pub use entry::{Contents, Entry, RemoteFile};
 
 /// The result of comparing a file's digests with the published ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,18 +23,6 @@ pub(super) enum Check {
     Unknown,
     /// Its contents differ from the published ones.
     Wrong,
-}
-
-impl RemoteFile<'_> {
-    /// Returns whether these SHA-256 of a file and of its decompressed contents are this file's; either
-    /// is enough.
-    pub fn matches(&self, file: &str, contents: &str) -> bool {
-        self.sha256 == file || self.contents.is_some_and(|known| known.sha256 == contents)
-    }
-
-    pub(super) fn is(&self, found: &Digests) -> bool {
-        self.matches(&found.file, &found.contents)
-    }
 }
 
 impl Entry {
@@ -134,27 +63,7 @@ pub fn find(name: &str) -> Result<&'static Entry, DataError> {
     })
 }
 
-/// Returns all names, for messages.
-pub(super) fn names() -> String {
-    ENTRIES.map(|entry| entry.name.as_str()).join(", ")
-}
-
 impl DatasetName {
-    /// Returns the name as it is typed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DatasetName::Mnist => "mnist",
-            DatasetName::FashionMnist => "fashion-mnist",
-            DatasetName::Kmnist => "kmnist",
-            DatasetName::Digits => "digits",
-        }
-    }
-
-    /// Returns whether its images show handwritten digits.
-    pub fn is_digits(self) -> bool {
-        matches!(self, DatasetName::Mnist | DatasetName::Digits)
-    }
-
     /// Returns its entry in the catalog.
     pub fn entry(self) -> &'static Entry {
         match self {
@@ -166,9 +75,10 @@ impl DatasetName {
     }
 }
 
-impl fmt::Display for DatasetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+impl Preparation {
+    /// Returns the preparation of the known data set called `name`; `None` for any other.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        find(name).ok().map(|entry| entry.preparation)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Matching two lists of classes: those that a network predicts, and those of other data.
 
 use super::catalog::DatasetName;
+pub use super::class_problem::ClassProblem;
+use super::class_problem::list;
 use super::classes;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::source::{Loaded, LoadedTest, Source};
-
-/// Names shown in a message; the rest are counted.
-const SHOWN: usize = 64;
 
 /// Names of classes, and whether they were chosen by a person.
 #[derive(Clone, Copy, Debug)]
@@ -47,55 +46,6 @@ pub struct ClassMapping {
     /// The network's classes.
     classes: Vec<String>,
     note: Option<String>,
-}
-
-/// Classes that do not match.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClassProblem {
-    /// The data has images of classes that the network does not know, or no class in common with it.
-    #[error(
-        "the classes of the data must be among those of the network, found {unknown}{common}: the \
-         network's are {network}, the data's {data}; use the same names in classes.txt, or leave these images out",
-        unknown = list(.unknown),
-        common = if *.common { "" } else { " (no class in common)" },
-        network = list(.network),
-        data = list(.data)
-    )]
-    Unknown {
-        /// The classes that it does not know.
-        unknown: Vec<String>,
-        /// Whether it knows any other.
-        common: bool,
-        /// The network's classes.
-        network: Vec<String>,
-        /// The data's classes.
-        data: Vec<String>,
-    },
-    /// Labels without names on one side and names on the other, in different numbers.
-    #[error(
-        "classes without names are matched by their place, which needs the same number of them, found \
-         {data_count} in the data ({data}) and {network_count} in the network ({network}): name the data's classes in \
-         classes.txt",
-        data_count = .data.len(),
-        data = list(.data),
-        network_count = .network.len(),
-        network = list(.network)
-    )]
-    Count {
-        /// The network's classes.
-        network: Vec<String>,
-        /// The data's classes.
-        data: Vec<String>,
-    },
-}
-
-fn list(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 impl ClassMapping {

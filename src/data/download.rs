@@ -4,6 +4,7 @@
 //! A file grows under its name with `.part` appended. If a mirror fails in any way, the next one
 //! is tried; only a failure of this machine (a full disk) ends it at once.
 
+mod check;
 #[cfg(not(feature = "download"))]
 mod disabled;
 #[cfg(feature = "download")]
@@ -15,46 +16,27 @@ mod mirror;
 #[cfg(feature = "download")]
 mod no_proxy;
 mod problem;
+mod progress;
 #[cfg(feature = "download")]
 mod proxy;
+mod stop;
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-pub use problem::MirrorProblem;
+pub use problem::{Attempt, MirrorProblem};
+pub use progress::Progress;
 
 use super::catalog::RemoteFile;
-use super::digest::sha256;
 use super::error::DataError;
-use super::idx::Members;
+use check::check;
 #[cfg(not(feature = "download"))]
 use disabled::fetch;
 #[cfg(feature = "download")]
 use http::reach as ask;
 #[cfg(feature = "download")]
 use mirror::fetch;
-use problem::Stop;
-
-/// The progress of a download.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The file's name.
-    pub file: String,
-    /// Bytes downloaded so far.
-    pub done: u64,
-    /// Bytes in total.
-    pub total: u64,
-}
-
-/// The failure of a mirror.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// The file's address.
-    pub url: String,
-    /// Why the file was not downloaded from there.
-    pub problem: MirrorProblem,
-}
+use stop::Stop;
 
 /// Downloads `file` into `folder`, which is created if necessary, from the first of `mirrors` (base URLs
 /// that end in `/`) that serves it. A file that is there and correct stays; one that is
@@ -119,25 +101,4 @@ fn settle(part: &Path, path: &Path, folder: &Path) -> Result<(), DataError> {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)?;
     }
     Ok(())
-}
-
-/// Compares the file at `path` with its known SHA-256, or with that of its contents.
-/// Returns `None` if it is correct, else its actual SHA-256.
-pub(super) fn check(file: &RemoteFile<'_>, path: &Path) -> Result<Option<String>, DataError> {
-    let at = |source| DataError::read(path, source);
-    let found = sha256(File::open(path).map_err(at)?).map_err(at)?;
-    if found == file.sha256 {
-        return Ok(None);
-    }
-    if let Some(contents) = file.contents {
-        // At most one byte more than the contents have: this may be a decompression bomb.
-        let limit = contents.bytes.saturating_add(1);
-        let input = BufReader::new(File::open(path).map_err(at)?);
-        let inside = sha256(Members::new(input).take(limit));
-        // A file that cannot be decompressed is wrong, too.
-        if inside.is_ok_and(|inside| inside == contents.sha256) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(found))
 }

@@ -6,7 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::class_mapping::ClassProblem;
+use super::class_problem::ClassProblem;
+use super::dataset_name::{DatasetName, names};
 use super::download::Attempt;
 use super::idx::IdxProblem;
 use super::images::ImageProblem;
@@ -72,7 +73,7 @@ pub enum DataError {
     /// A name that no known data set has.
     #[error(
         "the known data sets are {known}, found {found:?}: {cure}",
-        known = super::catalog::names(),
+        known = names(),
         cure = match .similar {
             Some(similar) => format!("did you mean {similar}?"),
             None => "take one of these".to_owned(),
@@ -114,7 +115,7 @@ pub enum DataError {
         /// The recorded folder.
         dir: PathBuf,
         /// The known data set that was in it.
-        known: Option<super::DatasetName>,
+        known: Option<DatasetName>,
     },
     /// The files are not those that a run was trained on.
     #[error(
@@ -369,7 +370,7 @@ pub enum FolderProblem {
     )]
     NotKnown {
         /// The known data set.
-        dataset: super::DatasetName,
+        dataset: DatasetName,
         /// The digest of the file.
         found: String,
     },
@@ -394,6 +395,10 @@ impl DataError {
 
     pub(super) fn folder(path: &Path, problem: FolderProblem) -> Self {
         DataError::Folder { path: path.to_owned(), problem }
+    }
+
+    pub(super) fn pack(path: &Path, problem: PackProblem) -> Self {
+        DataError::Pack { path: path.to_owned(), problem }
     }
 
     /// Returns the file or folder that the message begins with, and the message without it.

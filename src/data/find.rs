@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::error::{DataError, FolderProblem};
 use super::open::ordinary;
 use super::pack::is_picture;
-use super::stream;
+use super::stream::has_shards;
 
 /// Maximum number of folders searched below the one that was named.
 const MOST_FOLDERS: usize = 200;
@@ -139,7 +139,7 @@ pub(super) fn has_some(folder: &Path) -> bool {
 }
 
 fn missing(folder: &Path, role: Role, roles: &[Role]) -> DataError {
-    if stream::has_shards(folder) {
+    if has_shards(folder) {
         return DataError::folder(folder, FolderProblem::Shards);
     }
     lacking(folder, role.names().swap_remove(0), &|dir| has(dir, roles))

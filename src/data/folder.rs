@@ -8,6 +8,7 @@ use super::dataset::{Dataset, first_outside};
 use super::error::{DataError, FolderProblem};
 use super::find::{self, Files, Role};
 use super::idx::{self, Digests, Images};
+use super::label_count::check_counts;
 use super::numbering::{self, Labels, Numbering, PartLabels};
 use super::{IdxProblem, Preparation, classes, preparation};
 
@@ -154,20 +155,6 @@ fn joined(
         let problem = IdxProblem::Other("a file that the reader stumbled over: please report it");
         Err(DataError::Idx { path: path.to_owned(), problem })
     })
-}
-
-/// Checks that two files have the same number of images and labels.
-pub(super) fn check_counts(
-    images: usize,
-    labels: usize,
-    images_file: &Path,
-    labels_file: &Path,
-) -> Result<(), DataError> {
-    if images == labels {
-        return Ok(());
-    }
-    let labels_file = labels_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Err(DataError::folder(images_file, FolderProblem::Counts { images, labels, labels_file }))
 }
 
 /// Returns the data set that all four files belong to by their digests.

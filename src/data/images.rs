@@ -1,6 +1,8 @@
 //! Single pictures for prediction: PNG and JPEG files, and IDX files of images.
 
 mod decode;
+mod gray;
+mod problem;
 
 use std::io::Read;
 use std::path::Path;
@@ -16,22 +18,12 @@ use super::open::ordinary;
 use super::preparation::Preparation;
 use crate::files;
 use decode::Format;
+use gray::check_size;
+pub use gray::{Gray, raw};
+pub use problem::ImageProblem;
 
-/// Maximum rows and columns of a picture that is read.
-const MAX_SIDE: u32 = 16_384;
 /// Maximum memory for a decoded picture, and maximum length of a file.
 const MAX_BYTES: u64 = 256 << 20;
-
-/// A gray picture: 0 black, 255 white.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gray {
-    /// Number of rows.
-    pub height: usize,
-    /// Number of columns.
-    pub width: usize,
-    /// Row by row; `height * width` of them.
-    pub pixels: Vec<u8>,
-}
 
 /// Images that a network takes as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,83 +32,6 @@ pub struct Prepared {
     pub pixels: Vec<u8>,
     /// Whether the file holds one picture; an IDX file holds a list, even if only of one.
     pub single: bool,
-}
-
-/// Why a picture cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImageProblem {
-    /// A kind of file that is not supported.
-    #[error(
-        "a picture must be a PNG or JPEG file, or an IDX file of images, found {found}: {cure}"
-    )]
-    Format {
-        /// The kind of file, as far as it can be recognized.
-        found: String,
-        /// The cure.
-        cure: &'static str,
-    },
-    /// A valid beginning, but invalid contents after it.
-    #[error(
-        "a picture must be a whole {format} file, found a damaged one ({found}): save or copy it \
-         again"
-    )]
-    Damaged {
-        /// The kind of file that it begins as.
-        format: &'static str,
-        /// The problem, in words.
-        found: &'static str,
-    },
-    /// Too many pixels, or too long a file.
-    #[error(
-        "a picture may have {MAX_SIDE} rows and columns and take {mebibytes} MiB of memory, found \
-         {found}: make it smaller",
-        mebibytes = .most >> 20
-    )]
-    TooLarge {
-        /// Bytes that it may take.
-        most: u64,
-        /// Its size, in words.
-        found: String,
-    },
-    /// A list of pixels that does not match the picture's size.
-    #[error("a picture of {height}x{width} has {} pixels, found {found}", .height * .width)]
-    Pixels {
-        /// Number of rows.
-        height: usize,
-        /// Number of columns.
-        width: usize,
-        /// Number of pixels given.
-        found: usize,
-    },
-    /// A size other than the network's, where the picture may not be changed.
-    #[error(
-        "the network takes images of {}x{} (height x width), found {}x{}: {cure}",
-        .wanted[0], .wanted[1], .found[0], .found[1]
-    )]
-    Size {
-        /// Height and width that the network takes.
-        wanted: [usize; 2],
-        /// Height and width of the picture.
-        found: [usize; 2],
-        /// The cure.
-        cure: &'static str,
-    },
-    /// A picture that shows nothing.
-    #[error(
-        "a picture must show something that stands out from its background, found a uniform one: \
-         photograph the sign closer and with more light, dark on light or light on dark"
-    )]
-    Blank,
-    /// A picture without anything that can be the sign.
-    #[error(
-        "a picture must show one whole sign on a plain sheet, found {found}: photograph the sheet \
-         from above, the sign in its middle, or cut the picture so that only this is left"
-    )]
-    NoSign {
-        /// The thing that is there instead.
-        found: &'static str,
-    },
 }
 
 /// Reads the images in the file at `path` for a network that takes `shape` ([height, width]). A
@@ -197,18 +112,6 @@ fn format(bytes: &[u8]) -> Result<Format, ImageProblem> {
         .map_err(|(found, cure)| ImageProblem::Format { found: found.to_owned(), cure })
 }
 
-/// Returns the picture's pixels, unchanged.
-///
-/// # Errors
-/// A picture of another size than `shape` ([height, width]).
-pub fn raw(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> {
-    const CURE: &str =
-        "give one of this size, or choose --prepare resize (the whole picture) or --prepare digit";
-    check_size([gray.height, gray.width], shape, CURE)?;
-    gray.check()?;
-    Ok(gray.pixels.clone())
-}
-
 impl Gray {
     /// Writes the picture as a PNG file, whole or not at all.
     ///
@@ -227,25 +130,6 @@ impl Gray {
             })?;
         files::write(path, &bytes).map_err(|error| DataError::write(&error.path, error.source))
     }
-
-    pub(super) fn check(&self) -> Result<(), ImageProblem> {
-        let &Gray { height, width, ref pixels } = self;
-        if height.checked_mul(width) == Some(pixels.len()) && !pixels.is_empty() {
-            return Ok(());
-        }
-        Err(ImageProblem::Pixels { height, width, found: pixels.len() })
-    }
-}
-
-fn check_size(
-    found: [usize; 2],
-    wanted: [usize; 2],
-    cure: &'static str,
-) -> Result<(), ImageProblem> {
-    if found == wanted {
-        return Ok(());
-    }
-    Err(ImageProblem::Size { wanted, found, cure })
 }
 
 #[cfg(test)]

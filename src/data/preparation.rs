@@ -9,9 +9,8 @@ use ::image::imageops::{self, FilterType};
 use ::image::{ImageBuffer, Luma};
 use serde::{Deserialize, Serialize};
 
-use super::catalog;
 use super::error::{DataError, DatasetProblem, FolderProblem};
-use super::images::{self, Gray, ImageProblem};
+use super::images::{Gray, ImageProblem, prepare, raw};
 use super::open::ordinary;
 
 /// The file in a data set's folder that records it.
@@ -28,7 +27,7 @@ pub enum Preparation {
     #[default]
     Raw,
     /// `digit`: a single sign is found, cropped, centered and made bright on black, by
-    /// [`images::prepare`]; for handwritten digits and the like.
+    /// [`images::prepare`](prepare); for handwritten digits and the like.
     Digit,
     /// `resize`: the whole picture in gray, scaled to the network's height and width like torchvision's
     /// `Resize((h, w))` and Keras's `image_dataset_from_directory`: nothing is cropped or
@@ -49,11 +48,6 @@ impl Preparation {
         }
     }
 
-    /// Returns the preparation of the known data set called `name`; `None` for any other.
-    pub(crate) fn of_name(name: &str) -> Option<Self> {
-        catalog::find(name).ok().map(|entry| entry.preparation)
-    }
-
     /// Converts `gray` to an image of `shape` ([height, width]), row by row.
     ///
     /// # Errors
@@ -61,8 +55,8 @@ impl Preparation {
     /// sign; for all of them a picture without pixels, or a shape without any.
     pub fn apply(self, gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> {
         match self {
-            Preparation::Raw => images::raw(gray, shape),
-            Preparation::Digit => images::prepare(gray, shape),
+            Preparation::Raw => raw(gray, shape),
+            Preparation::Digit => prepare(gray, shape),
             Preparation::Resize => resized(gray, shape),
         }
     }

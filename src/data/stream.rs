@@ -14,23 +14,21 @@
 //! Opening reads headers and labels; the labels are held in memory: one byte per sample. How close the order is
 //! to a full shuffle, and its cost, are measured in `docs/streaming.md`.
 
+mod memory;
 mod names;
 mod order;
 mod problem;
 mod reading;
+mod shard_names;
 mod shards;
 
-use std::fmt;
-use std::num::NonZeroU32;
 use std::path::{self, Path, PathBuf};
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
+pub use memory::StreamMemory;
 pub use problem::StreamProblem;
 
-pub(super) use names::{Part, has_shards};
 pub(crate) use reading::{BlockReader, Epoch, SampleBlock};
+pub(super) use shard_names::{Part, has_shards};
 pub(super) use shards::Shards;
 
 use super::catalog::DatasetName;
@@ -43,45 +41,6 @@ use super::resolve::{file_name, own_name};
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
 use super::{Locations, Preparation, classes, folder, idx, preparation};
 use shards::Opened;
-
-/// The memory limit of the images of a streamed training set, in MiB: 64 by default. The
-/// order of the samples depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StreamMemory(NonZeroU32);
-
-impl StreamMemory {
-    /// Returns a limit of `mib` MiB; none for 0.
-    pub fn mib(mib: u32) -> Option<Self> {
-        NonZeroU32::new(mib).map(Self)
-    }
-
-    /// Returns the limit in bytes.
-    pub fn bytes(self) -> usize {
-        (self.0.get() as usize).saturating_mul(1 << 20)
-    }
-}
-
-impl Default for StreamMemory {
-    fn default() -> Self {
-        Self(NonZeroU32::MIN.saturating_add(63))
-    }
-}
-
-impl fmt::Display for StreamMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for StreamMemory {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let rule = |_| format!("the memory is a whole number of MiB, at least 1, found {text:?}");
-        text.parse().map(Self).map_err(rule)
-    }
-}
 
 /// Returns the training and the test part in a folder of plain IDX files or shards, whose images are read when
 /// they are needed: training holds at most `memory` of them at a time, plus the batches that are

@@ -16,6 +16,8 @@
 //! ```
 
 mod card;
+mod error;
+mod format;
 pub(crate) mod keras;
 pub mod npy;
 mod onnx;
@@ -26,147 +28,15 @@ mod torchscript;
 mod weight;
 
 pub use card::{CARD, Card, Data, Input, Training};
+pub use error::ExportError;
+pub use format::{Format, Options};
 
 use std::path::Path;
 
 use crate::files;
 use crate::model::Sequential;
 
-/// An export format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// TorchScript, for `torch.jit.load` in Python and `torch::jit::load` in C++.
-    TorchScript,
-    /// A PyTorch `state_dict`, for `torch.load` and `nn.Sequential(...).load_state_dict`.
-    StateDict,
-    /// The weights as safetensors, for `safetensors.torch.load_file`.
-    Safetensors,
-    /// ONNX, for onnxruntime and others.
-    Onnx,
-    /// Keras 3 weights, for `model.load_weights`.
-    Keras,
-}
-
-/// Options of an export.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Options {
-    /// Whether the scaling before the network and a softmax after it become part of the model, which then
-    /// takes raw pixels (u8, 0 to 255) and returns probabilities. For [`Format::TorchScript`] and
-    /// [`Format::Onnx`].
-    pub preprocessing: bool,
-    /// Whether the weights are stored as f16: half the size, with about three decimal digits. They are used
-    /// in the precision of the input.
-    pub half: bool,
-}
-
-/// An error while exporting a network.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExportError {
-    /// The file could not be written.
-    #[error(transparent)]
-    Write(#[from] files::WriteError),
-    /// The network's description is invalid.
-    #[error(transparent)]
-    Spec(#[from] crate::model::SpecError),
-    /// The number of class names differs from the network's number of classes.
-    #[error("the network has {outputs} classes, found {names} class names: give one for each")]
-    ClassNames {
-        /// The network's number of classes.
-        outputs: usize,
-        /// The number of names.
-        names: usize,
-    },
-    /// The card belongs to another network.
-    #[error(
-        "the card must describe the exported network, found that of another network: make it from its spec"
-    )]
-    OtherCard,
-    /// A weight is NaN or infinite.
-    #[error("parameter {0:?} holds NaN or infinity: a network that diverged is not exported")]
-    NotFinite(String),
-    /// A weight is too large for f16.
-    #[error(
-        "parameter {name:?} must stay within ±{max} as f16, found {found}: export it without half",
-        max = half::f16::MAX
-    )]
-    HalfRange {
-        /// The parameter.
-        name: String,
-        /// The first weight that is too large.
-        found: f32,
-    },
-    /// A format that holds only weights.
-    #[error(
-        "{format} files hold only weights and no preprocessing: choose torchscript or onnx, or leave \
-         preprocessing out",
-        format = .0.name()
-    )]
-    NoPreprocessing(Format),
-    /// The file name lacks the extension that its reader needs.
-    #[error("the names of {} files must end in {ending:?}, found {found:?}: rename it", .format.name())]
-    FileName {
-        /// The format.
-        format: Format,
-        /// The required ending.
-        ending: &'static str,
-        /// The file name.
-        found: String,
-    },
-    /// The weights are too large for the format.
-    #[error("{} files hold at most {max} bytes of weights, found {found}: choose another format", .format.name())]
-    TooLarge {
-        /// The format.
-        format: Format,
-        /// The largest size in bytes.
-        max: usize,
-        /// The size of the weights in bytes.
-        found: usize,
-    },
-    /// The file could not be encoded.
-    #[error("a {} file cannot be encoded: {message}", .format.name())]
-    Encode {
-        /// The format.
-        format: Format,
-        /// The message of the encoder.
-        message: String,
-    },
-    /// The card could not be serialized.
-    #[error("the model card cannot be written as JSON: {0}")]
-    Card(#[from] serde_json::Error),
-    /// An error of libtorch.
-    #[error(transparent)]
-    Libtorch(#[from] crate::native::LibtorchError),
-}
-
 impl Format {
-    /// All formats.
-    pub const ALL: [Self; 5] =
-        [Self::TorchScript, Self::StateDict, Self::Safetensors, Self::Onnx, Self::Keras];
-
-    /// Returns the name on the command line, such as "state-dict".
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TorchScript => "torchscript",
-            Self::StateDict => "state-dict",
-            Self::Safetensors => "safetensors",
-            Self::Onnx => "onnx",
-            Self::Keras => "keras",
-        }
-    }
-
-    /// Returns the extension of such files, with the dot.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::TorchScript => ".pt",
-            Self::StateDict => ".state_dict.pt",
-            Self::Safetensors => ".safetensors",
-            Self::Onnx => ".onnx",
-            Self::Keras => ".weights.h5",
-        }
-    }
-
     /// Checks everything that is independent of the network: whether the format supports the options, and
     /// whether its reader accepts the file name.
     ///

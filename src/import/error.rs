@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::numbers::Dtype;
+use super::dtype::Dtype;
 use crate::data::DatasetProblem;
 use crate::model::SpecError;
 

@@ -6,6 +6,9 @@ use super::archive::Archive;
 use super::error::Problem;
 use crate::text::TextFile;
 
+/// The record of the weights in a `.keras` file.
+pub(super) const KERAS_WEIGHTS: &str = "model.weights.h5";
+
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,7 +64,7 @@ impl Format {
             let code = names().any(|name| name.strip_prefix(folder) == Some("constants.pkl"));
             return Ok(if code { Self::TorchScript } else { Self::TorchStateDict });
         }
-        if names().any(|name| name == super::keras::WEIGHTS) {
+        if names().any(|name| name == KERAS_WEIGHTS) {
             return Ok(Self::Keras);
         }
         match names().any(|name| name.ends_with(".npy")) {

@@ -4,11 +4,12 @@ use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
 use serde_json::Value;
 
 use super::card::{CARD, Card};
+use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
-use super::keras::{self, Attributes, Layout};
+use super::keras::{Attributes, Layout, describe};
 use super::memory_budget::MemoryBudget;
-use super::numbers::{Dtype, Order, count};
+use super::numbers::{Order, count};
 use super::{Imported, ImportedTensor};
 use crate::export::keras::datatype;
 
@@ -32,7 +33,7 @@ pub(super) fn read(bytes: Vec<u8>, config: Option<Value>) -> Result<Imported, Pr
     walk.group(&file.root(), "", 0)?;
     let Walk { tensors, card, layout, .. } = walk;
     let imported = Imported { card, ..Imported::new(Format::KerasWeights, tensors) };
-    keras::describe(imported, &layout, config)
+    describe(imported, &layout, config)
 }
 
 /// Checks that the file has the length that its superblock announces.

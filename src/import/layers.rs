@@ -3,38 +3,13 @@
 //! A reader that knows the layers (Keras's configs, TorchScript's code) says which tensors belong to them;
 //! otherwise names decide, and where several assignments remain it is an error: never a guess.
 
+use super::dense_tensors::{DenseTensors, with_side};
 use super::error::Problem;
 use super::format::Format;
+use super::imported::Placed;
 use super::names::{self, Pair, Role};
 use super::order;
 use super::{Imported, ImportedTensor};
-
-/// A Dense layer's tensors.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DenseTensors<'a> {
-    pub weight: &'a ImportedTensor,
-    /// None means zeros.
-    pub bias: Option<&'a ImportedTensor>,
-    /// Whether the matrix is [inputs, outputs], as in Keras.
-    pub transposed: bool,
-}
-
-impl DenseTensors<'_> {
-    /// Returns [inputs, outputs].
-    pub(super) fn sizes(&self) -> [usize; 2] {
-        match (self.weight.shape.as_slice(), self.transposed) {
-            (&[inputs, outputs], true) | (&[outputs, inputs], false) => [inputs, outputs],
-            _ => [0, 0],
-        }
-    }
-}
-
-/// The indices of a Dense layer's tensors in [`Imported::tensors`], from a reader that knows its layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub weight: usize,
-    pub bias: Option<usize>,
-}
 
 /// The Dense layers of a file, first to last.
 #[derive(Debug)]
@@ -180,14 +155,6 @@ fn fitting<'a>(pairs: &[Pair<'a>], sides: &[bool]) -> Vec<DenseTensors<'a>> {
         .find(|layers| order::is_chain(layers))
         .or(chain.clone().next())
         .unwrap_or_default()
-}
-
-/// Returns the layers with their matrices in one orientation.
-pub(super) fn with_side<'a>(pairs: &[Pair<'a>], transposed: bool) -> Vec<DenseTensors<'a>> {
-    pairs
-        .iter()
-        .map(|pair| DenseTensors { weight: pair.weight, bias: pair.bias, transposed })
-        .collect()
 }
 
 #[cfg(test)]

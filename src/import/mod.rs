@@ -20,9 +20,12 @@
 
 mod archive;
 mod card;
+mod dense_tensors;
+mod dtype;
 mod error;
 mod format;
 mod hdf5;
+mod imported;
 mod keras;
 mod layers;
 mod memory_budget;
@@ -38,61 +41,21 @@ mod statistics;
 mod torch;
 
 pub use card::{CARD, Card};
+pub use dtype::Dtype;
 pub use error::{ImportError, Problem};
 pub use format::Format;
+pub use imported::{Imported, ImportedTensor};
 pub use memory_budget::MemoryBudget;
 pub use network::{ImportOptions, Network};
-pub use numbers::Dtype;
 pub use statistics::Statistics;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
 use crate::native::reserved;
 
-/// The contents of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Imported {
-    /// The kind of file.
-    pub format: Format,
-    /// Its tensors in the order of the file; for a checkpoint only those of the network.
-    pub tensors: Vec<ImportedTensor>,
-    /// Its card if seqfit wrote it, or its description of the network if Keras did.
-    pub card: Option<Card>,
-    /// The unsupported layer in its description, if there is one.
-    pub unsupported_layer: Option<String>,
-    /// The tensors that its description's Dense layers need and the file lacks, in words.
-    pub missing_tensors: Vec<String>,
-    /// Further texts in it, by name.
-    pub metadata: BTreeMap<String, String>,
-    /// The tensors of its Dense layers, first to last, if the file says which they are.
-    placed: Option<Vec<layers::Placed>>,
-}
-
-/// A tensor of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportedTensor {
-    /// Its name in the file: "1.weight", "layers/dense/vars/0".
-    pub name: String,
-    /// The type of its numbers in the file.
-    pub dtype: Dtype,
-    /// Its sizes in the file; empty for a scalar.
-    pub shape: Vec<usize>,
-    /// Its values row by row, as f32; none for a type that is not a floating-point type of 16, 32 or 64
-    /// bits.
-    pub values: Option<Vec<f32>>,
-}
-
 impl Imported {
-    /// Creates a list of tensors without further information.
-    fn new(format: Format, tensors: Vec<ImportedTensor>) -> Self {
-        let (card, metadata, missing_tensors) = (None, BTreeMap::new(), Vec::new());
-        let (unsupported_layer, placed) = (None, None);
-        Self { format, tensors, card, unsupported_layer, missing_tensors, metadata, placed }
-    }
-
     /// Reads a file.
     ///
     /// # Errors

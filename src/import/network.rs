@@ -1,8 +1,9 @@
 //! From a file's tensors to a network: its description, and whether the tensors match it.
 
+use super::dense_tensors::DenseTensors;
+use super::dtype::Dtype;
 use super::error::Problem;
-use super::layers::{self, Dense, DenseTensors, Known};
-use super::numbers::Dtype;
+use super::layers::{self, Dense, Known};
 use super::{Imported, ImportedTensor, names, numbering};
 use crate::data;
 use crate::layers::Layer;

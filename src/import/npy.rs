@@ -3,10 +3,11 @@
 
 use super::archive::Archive;
 use super::card::{CARD, Card};
+use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
 use super::memory_budget::MemoryBudget;
-use super::numbers::{Dtype, Order, count};
+use super::numbers::{Order, count};
 use super::{Imported, ImportedTensor};
 
 /// Reads an archive of arrays, from any writer.

@@ -1,8 +1,8 @@
 //! The order of the layers of a file, by their names and shapes.
 
+use super::dense_tensors::{DenseTensors, with_side};
 use super::error::Problem;
 use super::format::Format;
-use super::layers::{DenseTensors, with_side};
 use super::names::{Pair, Role};
 
 /// Maximum number of layers without numbers whose order is searched for; deeper networks number theirs.

@@ -4,6 +4,7 @@
 //! code that needs `unsafe`. It does not depend on layers, training or seqfit's own files.
 
 pub(crate) mod buffer;
+pub(crate) mod dense_kernels;
 pub(crate) mod driver;
 mod ffi;
 pub(crate) mod gemm;

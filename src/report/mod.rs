@@ -6,6 +6,7 @@
 mod assessment;
 mod calibration;
 pub mod compare;
+mod error;
 mod lr_find;
 mod page;
 mod picture;
@@ -17,6 +18,7 @@ mod weights;
 pub use assessment::{Assessment, Mistake};
 pub use calibration::{BINS, Bin, Calibration};
 pub use compare::Comparison;
+pub use error::ReportError;
 pub use lr_find::{PlotFormat, lr_plot};
 pub use tensorboard::TensorBoard;
 pub use verdict::Verdict;
@@ -24,9 +26,7 @@ pub use verdict::Verdict;
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Source};
-use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
-use crate::native::LibtorchError;
 use crate::run::{self, Run, RunError, RunResult};
 use crate::train::{EpochRecord, History};
 use plot::{Confusion, Curves, Figure, Numbers, Reliability, Series, Sheet};
@@ -35,37 +35,6 @@ use weights::FirstLayer;
 /// The largest number of mistakes that are shown, and of pixels in all of them.
 const MISTAKES: usize = 24;
 const MISTAKE_PIXELS: usize = 1 << 20;
-
-/// An error while making a report.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReportError {
-    /// A run folder that cannot be read or written.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// A test set that does not fit the network.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// A network whose training diverged: its predictions are not finite.
-    #[error(
-        "the network's predictions must be finite numbers, found NaN or infinity: train it with a lower learning rate"
-    )]
-    NotFinite,
-    /// A plot or picture cannot be drawn.
-    #[error("{what} cannot be drawn: {why}")]
-    Draw {
-        /// Name of the plot or picture.
-        what: &'static str,
-        /// The reason.
-        why: String,
-    },
-    /// Too few runs to compare.
-    #[error("a comparison needs at least 2 runs, found {0}")]
-    TooFewRuns(usize),
-    /// An error of libtorch.
-    #[error(transparent)]
-    Libtorch(#[from] LibtorchError),
-}
 
 /// A report on a run.
 #[derive(Debug)]
@@ -158,14 +127,6 @@ impl<'a> Report<'a> {
     /// Returns the network's predictions on the test set, if it was added.
     pub fn assessment(&self) -> Option<&Assessment> {
         self.tested.as_ref().map(|tested| &tested.found)
-    }
-
-    /// Returns the self-contained HTML page.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn html(&self) -> Result<String, ReportError> {
-        page::report(self)
     }
 
     /// Writes the page and its plots into the run folder, each file atomically, the page last.

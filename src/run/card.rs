@@ -12,7 +12,12 @@ impl Run {
     /// # Errors
     /// A config that cannot be represented in JSON, which does not happen with ours.
     pub fn card(&self) -> Result<Card, RunError> {
-        card(&self.config, self.result().as_ref())
+        self.card_with(self.result().as_ref())
+    }
+
+    /// Like [`card`](Self::card), with a result that is not written yet.
+    pub(super) fn card_with(&self, result: Option<&RunResult>) -> Result<Card, RunError> {
+        card(&self.config, result)
     }
 
     /// Returns the card of a checkpoint's network, which was never tested.
@@ -25,7 +30,7 @@ impl Run {
 }
 
 /// Returns the card of a run with this config and, if the run is finished, this result.
-pub(super) fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Card, RunError> {
+fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Card, RunError> {
     let value = |json: serde_json::Result<Value>| {
         json.map_err(|e| RunError::Encode { file: CONFIG, message: e.to_string() })
     };

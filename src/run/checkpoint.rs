@@ -13,17 +13,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use super::checkpoint_problem::CheckpointError;
+use super::checkpoint_problem::{FORMAT, MOST_STATE};
 use super::identity::Identity;
-use crate::tensors::{self, HostTensor, Tensors, TensorsError};
+use crate::tensors::{self, HostTensor, Tensors};
 use crate::train::{CallbackState, Snapshot, State};
 
-/// The version of the format.
-const FORMAT: u32 = 1;
 const STATE: &str = "state";
 const SHA256: &str = "sha256";
 const DIGEST: usize = 64;
-/// Enough for several hundred thousand epochs; parsed JSON takes many times the memory of its text.
-const MOST_STATE: usize = 64 << 20;
 const ROLLBACK_POINT: &str = "anchor.";
 
 /// A snapshot and the run it belongs to.
@@ -33,40 +31,6 @@ pub struct Checkpoint {
     pub identity: Identity,
     /// The state of the run.
     pub snapshot: Arc<Snapshot>,
-}
-
-/// Why a checkpoint's bytes cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// The checksum is missing.
-    #[error(
-        "a checkpoint must hold its SHA-256, found none: it is another kind of file, or damaged"
-    )]
-    NoChecksum,
-    /// The bytes differ from those that were written.
-    #[error("its contents must have SHA-256 {expected}, found {found}: it is damaged")]
-    Checksum {
-        /// The digest stored in the file.
-        expected: String,
-        /// The digest of the file's contents.
-        found: String,
-    },
-    /// The tensors cannot be read or written.
-    #[error(transparent)]
-    Tensors(#[from] TensorsError),
-    /// The state cannot be read or written.
-    #[error("its state must follow checkpoint format {FORMAT}: {0}")]
-    State(#[from] serde_json::Error),
-    /// The state is longer than any training produces.
-    #[error("its state must have at most {MOST_STATE} bytes, found {0}")]
-    Long(usize),
-    /// The file has another format version.
-    #[error("its format must be {FORMAT}, found {0}: use the seqfit that wrote it")]
-    Format(u32),
-    /// A tensor that does not belong in a checkpoint.
-    #[error("its tensors must be weights, averages, moments or those of callbacks, found {0:?}")]
-    Name(String),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoint::Checkpoint;
+pub use super::checkpoint_problem::Problem;
 use super::error::RunError;
 use crate::files::{self, WriteError};
-use crate::train::SnapshotError;
 
 /// The checkpoint of the best epoch.
 pub const BEST: &str = "best.safetensors";
@@ -26,35 +26,6 @@ pub struct Damaged {
     pub path: PathBuf,
     /// Why it was skipped.
     pub problem: Problem,
-}
-
-/// Why a file in the folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Problem {
-    /// It is not an intact checkpoint.
-    #[error(transparent)]
-    Contents(#[from] CheckpointError),
-    /// Its name gives another position than its contents.
-    #[error("its name must match its contents, found {found} inside")]
-    Place {
-        /// The name that its contents call for.
-        found: String,
-    },
-    /// It is intact, but this training cannot resume from it.
-    #[error("it does not fit the run: {0}")]
-    Unfit(#[from] SnapshotError),
-    /// It cannot be read.
-    #[error("it cannot be read: {0}")]
-    Read(#[from] io::Error),
-}
-
-impl Problem {
-    /// Returns whether the file itself may be fine: another version of seqfit can read it, or it may become
-    /// readable again.
-    pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Read(_) | Self::Contents(CheckpointError::Format(_)))
-    }
 }
 
 /// Returns the file name, `epoch-0003.safetensors` or `epoch-0003-batch-000120.safetensors`: the number of

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::checkpoints::Problem;
-use super::identity::Difference;
+use super::checkpoint_problem::Problem;
+use super::difference::Difference;
 use super::near::NearRun;
 use crate::export::ExportError;
 use crate::files::WriteError;

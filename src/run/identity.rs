@@ -1,12 +1,11 @@
 //! The identity of a training run: everything that determines its outcome. Resuming with anything else would
 //! be another run.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::config::RunConfig;
+pub use super::difference::Difference;
 use crate::train::Engine;
 
 /// Settings, data, network and device of a run. The number of epochs, which may grow, is not part of it
@@ -14,17 +13,6 @@ use crate::train::Engine;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(Value);
-
-/// A setting that has changed since the run started.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
-    /// The setting's path in `config.toml`: "fit.batch_size".
-    pub setting: String,
-    /// Its value when the run started; null if it had none.
-    pub began: Value,
-    /// Its value now.
-    pub found: Value,
-}
 
 impl Identity {
     /// Returns the identity of a run with this config.
@@ -122,13 +110,6 @@ fn compare(place: &str, began: &Value, found: &Value, differences: &mut Vec<Diff
             began: a.clone(),
             found: b.clone(),
         }),
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { setting, began, found } = self;
-        write!(f, "{setting} was {began}, found {found}")
     }
 }
 

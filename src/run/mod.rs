@@ -7,8 +7,10 @@
 
 mod card;
 pub mod checkpoint;
+mod checkpoint_problem;
 pub mod checkpoints;
 mod config;
+mod difference;
 mod error;
 mod exports;
 mod identity;
@@ -329,7 +331,7 @@ impl Run {
         model: &Sequential,
         result: Option<&RunResult>,
     ) -> Result<(), RunError> {
-        let card = card::card(&self.config, result)?;
+        let card = self.card_with(result)?;
         let network = export::encode(model, Format::TorchScript, &card, Options::default());
         let network = network
             .map_err(|source| RunError::Export { path: self.path.join(TORCHSCRIPT), source })?;

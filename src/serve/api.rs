@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::body::Bodies;
+use super::card::Model;
 use super::metrics::{self, Metrics};
 use super::openapi;
 use super::page::Page;
 use super::predictor::Predictor;
-use super::problem::Problem;
+use super::problem::{Problem, json};
 use super::request::{Images, Kind, PredictOptions};
 use super::{Card, Limits, ServeConfig};
 use crate::data::Preparation;
@@ -39,22 +40,6 @@ pub struct App {
     model: Model,
     queue: usize,
     limits: Limits,
-}
-
-/// The description of the network in `/health` and on the page.
-#[derive(Clone, Debug, Serialize)]
-pub struct Model {
-    pub name: String,
-    /// [height, width]
-    pub input: [usize; 2],
-    pub classes: Vec<String>,
-    /// How pictures become images, unless a request says otherwise.
-    pub preparation: Preparation,
-    pub parameters: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dataset: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_accuracy: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -156,13 +141,6 @@ impl App {
             .layer(middleware::from_fn_with_state(Arc::clone(self), observe))
             .with_state(Arc::clone(self))
     }
-}
-
-/// Returns a JSON body with its content type.
-pub fn json(value: &impl Serialize) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
-    // This fails only for maps whose keys are not strings, which no type here has.
-    let body = serde_json::to_vec(value).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "application/json")], body)
 }
 
 /// Counts every response, and adds the headers that all responses have.

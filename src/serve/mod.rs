@@ -9,6 +9,8 @@
 
 mod api;
 mod body;
+mod card;
+mod config;
 mod connections;
 mod metrics;
 mod openapi;
@@ -20,99 +22,14 @@ mod request;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 
-use crate::data::Preparation;
 use crate::device;
 use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
 
+pub use card::Card;
+pub use config::{Limits, ServeConfig};
 pub use request::read_json;
-
-/// The description of the served network, for users and for `/health`.
-#[derive(Clone, Debug)]
-pub struct Card {
-    /// A name for the network, such as its run folder.
-    pub name: String,
-    /// The names of the classes, in the order of the network's outputs.
-    pub classes: Vec<String>,
-    /// How pictures become images, unless a request says otherwise.
-    pub preparation: Preparation,
-    /// The data set that it was trained on, and the accuracy on its test set.
-    pub accuracy: Option<(String, f64)>,
-}
-
-/// The address, threads and limits of a server.
-#[derive(Clone, Debug)]
-pub struct ServeConfig {
-    /// A name or address of this machine; the default is reachable only from this machine.
-    pub host: String,
-    /// The port; 0 chooses any free one.
-    pub port: u16,
-    /// Number of libtorch threads.
-    pub threads: usize,
-    /// The limits.
-    pub limits: Limits,
-}
-
-impl Default for ServeConfig {
-    fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: 8000, threads: 1, limits: Limits::default() }
-    }
-}
-
-/// Limits that no client can make the server exceed.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of a request body.
-    pub body: usize,
-    /// Bytes of all bodies that are being read or processed.
-    pub bodies: usize,
-    /// Bytes of a decoded picture.
-    pub picture: u64,
-    /// Images in a request, and values in all of them; the stricter limit applies.
-    pub batch: (usize, usize),
-    /// Images that may be queued for the network.
-    pub queue: usize,
-    /// Connections that may be open at once.
-    pub connections: usize,
-    /// Time for the head of a request, including the wait for it.
-    pub head: Duration,
-    /// Time for a body.
-    pub body_time: Duration,
-    /// Time for the response after the request was read.
-    pub answer: Duration,
-    /// Lifetime of a connection.
-    pub connection: Duration,
-    /// Time for open requests when the server shuts down.
-    pub grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body: 4 << 20,
-            bodies: 64 << 20,
-            picture: 64 << 20,
-            batch: (256, 4 << 20),
-            queue: 1024,
-            connections: 1024,
-            head: Duration::from_secs(10),
-            body_time: Duration::from_secs(10),
-            answer: Duration::from_secs(10),
-            connection: Duration::from_secs(300),
-            grace: Duration::from_secs(5),
-        }
-    }
-}
-
-impl Limits {
-    /// Returns the largest number of images of `shape` in a request, at least one.
-    pub(crate) fn batch_of(&self, [height, width]: [usize; 2]) -> usize {
-        let (images, values) = self.batch;
-        images.min(values / (height * width).max(1)).max(1)
-    }
-}
 
 /// An error while starting the server.
 #[derive(Debug, thiserror::Error)]

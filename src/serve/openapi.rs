@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Limits;
-use super::api::Model;
+use super::card::Model;
 use crate::data::Preparation;
 
 /// Returns the document.

@@ -1,10 +1,8 @@
 //! Errors of clients and of the server as JSON responses.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-
-use super::api;
 
 /// An error response `{"error": {"rule": …, "message": …}}` with a status of 4xx or 5xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,10 +76,17 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, api::json(&self)).into_response();
+        let mut response = (self.status, json(&self)).into_response();
         if self.retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
+}
+
+/// Returns a JSON body with its content type.
+pub fn json(value: &impl Serialize) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
+    // This fails only for maps whose keys are not strings, which no type here has.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json")], body)
 }

@@ -2,7 +2,8 @@
 
 use tch::{Device, Tensor};
 
-use super::{Augmenter, Draw, Spline};
+use super::spline::Spline;
+use super::{Augmenter, Draw};
 use crate::native::{LibtorchError, buffer};
 
 /// Constants of every batch, on the device.

@@ -1,3 +1,4 @@
+use super::spline::SPACING;
 use super::*;
 use proptest::prelude::*;
 

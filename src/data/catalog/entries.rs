@@ -1,6 +1,7 @@
 //! The entries of the catalog.
 
-use super::{Contents, DatasetName, Entry, Preparation, RemoteFile};
+use super::entry::{Contents, Entry, RemoteFile};
+use crate::data::{DatasetName, Preparation};
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte.gz";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte.gz";

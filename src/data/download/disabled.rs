@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::super::catalog::RemoteFile;
-use super::Progress;
-use super::problem::{MirrorProblem, Stop};
+use super::problem::MirrorProblem;
+use super::progress::Progress;
+use super::stop::Stop;
 
 /// Returns [`MirrorProblem::Disabled`].
 pub(super) fn fetch(

@@ -9,8 +9,11 @@ use ureq::http::Response;
 
 use super::super::catalog::RemoteFile;
 use super::super::error::DataError;
-use super::problem::{MirrorProblem, Stop};
-use super::{Progress, check, http};
+use super::check::check;
+use super::http;
+use super::problem::MirrorProblem;
+use super::progress::Progress;
+use super::stop::Stop;
 
 /// How often a mirror is asked to resume after the connection broke; a try that brought no new bytes
 /// is the last.

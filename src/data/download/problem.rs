@@ -1,7 +1,5 @@
 //! Why a file was not downloaded.
 
-use super::super::error::DataError;
-
 /// Why a file was not taken from a mirror.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -37,17 +35,11 @@ pub enum MirrorProblem {
     Disabled,
 }
 
-/// The reason to stop using a mirror.
-pub(super) enum Stop {
-    /// The mirror's fault: the next one may do better.
-    Mirror(MirrorProblem),
-    /// This machine's fault.
-    #[cfg_attr(not(feature = "download"), expect(dead_code, reason = "nothing is written"))]
-    Here(DataError),
-}
-
-impl From<MirrorProblem> for Stop {
-    fn from(problem: MirrorProblem) -> Self {
-        Stop::Mirror(problem)
-    }
+/// The failure of a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The file's address.
+    pub url: String,
+    /// Why the file was not downloaded from there.
+    pub problem: MirrorProblem,
 }

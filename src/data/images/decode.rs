@@ -4,7 +4,8 @@ use std::io::{self, Cursor};
 
 use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::{Gray, ImageProblem, MAX_SIDE};
+use super::gray::Gray;
+use super::problem::{ImageProblem, MAX_SIDE};
 use crate::text::TextFile;
 
 /// Memory that any picture may take; beyond it a multiple of its file's length: a few bytes can claim

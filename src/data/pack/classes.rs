@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::{PackProblem, problem};
+use super::problem::PackProblem;
 use crate::data::classes;
 use crate::data::error::{DataError, DatasetProblem};
 
@@ -31,7 +31,7 @@ impl Classes {
     /// Returns the classes of the training folder, or of the whole, whose folders in `root` are `dirs`.
     pub fn first(root: &Path, dirs: Vec<PathBuf>) -> Result<Self, DataError> {
         let found = named(root, dirs)?;
-        let wrong = |found| problem(root, PackProblem::Classes(found));
+        let wrong = |found| DataError::pack(root, PackProblem::Classes(found));
         match &found[..] {
             [] => return Err(wrong("no folder".to_owned())),
             [one] => return Err(wrong(format!("only the folder {:?}", file_name(&one.1)))),
@@ -79,7 +79,7 @@ fn check(root: &Path, names: &[String]) -> Result<(), DataError> {
         Err(DatasetProblem::ClassNames(found)) => found,
         Err(other) => other.to_string(),
     };
-    Err(problem(root, PackProblem::Names(found)))
+    Err(DataError::pack(root, PackProblem::Names(found)))
 }
 
 /// Checks that no class lacks its folder in `root`.
@@ -93,7 +93,7 @@ fn differ(lacks: &[&str], root: &Path, other: &Path) -> Result<(), DataError> {
         shown.push(format!("and {} more", lacks.len() - SHOWN));
     }
     let differ = PackProblem::Differ { lacks: shown.join(", "), other: other.to_owned() };
-    Err(problem(root, differ))
+    Err(DataError::pack(root, differ))
 }
 
 /// Returns the names of classes and their folders, sorted by name: 2 before 10, and numbers before words.
@@ -102,10 +102,10 @@ fn named(root: &Path, dirs: Vec<PathBuf>) -> Result<Vec<(String, PathBuf)>, Data
     let raw: Vec<String> = dirs.iter().map(|dir| file_name(dir)).collect();
     let named = |dir: PathBuf| match dir.file_name().and_then(OsStr::to_str) {
         Some(name) => Ok((normalized(name), dir)),
-        None => Err(problem(&dir, PackProblem::NotUtf8)),
+        None => Err(DataError::pack(&dir, PackProblem::NotUtf8)),
     };
     let mut found = dirs.into_iter().map(named).collect::<Result<Vec<_>, _>>()?;
-    classes::distinct(&raw).map_err(|found| problem(root, PackProblem::Names(found)))?;
+    classes::distinct(&raw).map_err(|found| DataError::pack(root, PackProblem::Names(found)))?;
     found.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
     Ok(found)
 }

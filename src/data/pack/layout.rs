@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::classes::{self, Classes};
-use super::{PackProblem, problem};
+use super::picture_kind::is_picture;
+use super::problem::PackProblem;
 use crate::data::error::DataError;
 use crate::data::find::is_clutter;
 
@@ -93,7 +94,7 @@ pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
     let (train, validation, test) = (train?, validation?, test?);
     let Some(train) = train else {
         let found = parts.iter().map(|(_, dir)| format!("{:?}", dir.name)).collect::<Vec<_>>();
-        return Err(problem(&root, PackProblem::NoTraining(found.join(" and "))));
+        return Err(DataError::pack(&root, PackProblem::NoTraining(found.join(" and "))));
     };
     let (train, test) = assign(train, validation, test, &mut notes);
     let mut read = |part: &Entry, first: Option<&Classes>| {
@@ -154,7 +155,7 @@ fn unwrap(folder: &Path, is_part: bool, notes: &mut Vec<String>) -> Result<PathB
     for _ in 0..WRAPPERS {
         let Inside { dirs, files, .. } = inside(&root)?;
         let [only] = &dirs[..] else { break };
-        let is_class = files.iter().any(|file| super::walk::is_picture(file));
+        let is_class = files.iter().any(|file| is_picture(file));
         let opens_part = !is_part && Part::of(&only.name).is_some();
         if is_class || opens_part || !has_folders(only)? {
             break;
@@ -224,7 +225,7 @@ fn is_parts(root: &Path, parts: &[(Part, &Entry)], dirs: usize) -> Result<bool, 
     }
     for (_, part) in parts {
         if has_folders(part)? {
-            return Err(problem(root, PackProblem::Ambiguous(dir.name.clone())));
+            return Err(DataError::pack(root, PackProblem::Ambiguous(dir.name.clone())));
         }
     }
     Ok(false)
@@ -241,8 +242,9 @@ fn only<'a>(
     match of_part[..] {
         [] => Ok(None),
         [one] => Ok(Some(one)),
-        [first, second, ..] => {
-            Err(problem(root, PackProblem::TwoSpellings(first.name.clone(), second.name.clone())))
-        }
+        [first, second, ..] => Err(DataError::pack(
+            root,
+            PackProblem::TwoSpellings(first.name.clone(), second.name.clone()),
+        )),
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::classes::{Class, Classes};
 use super::layout::{self, Layout};
-use super::{PackProblem, problem};
+use super::picture_kind::{Kind, is_picture};
+use super::problem::PackProblem;
 use crate::data::error::DataError;
 
 /// A picture to read, and its class.
@@ -30,32 +31,6 @@ pub(super) struct LeftOut {
     /// Folders that are read already or hold classes, and the first of them.
     again: usize,
     again_example: Option<PathBuf>,
-}
-
-/// The kind of a file by its extension.
-enum Kind {
-    Picture,
-    /// A picture that is not read.
-    Unread(String),
-    Other,
-}
-
-impl Kind {
-    fn of(path: &Path) -> Self {
-        let end = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        match end.as_str() {
-            "png" | "jpg" | "jpeg" | "jfif" | "jpe" => Kind::Picture,
-            "bmp" | "gif" | "webp" | "tif" | "tiff" | "heic" | "heif" | "avif" | "svg" | "ppm"
-            | "pgm" | "pbm" | "pnm" | "ico" | "jp2" | "psd" | "dng" | "cr2" | "cr3" | "nef"
-            | "arw" | "raw" => Kind::Unread(end),
-            _ => Kind::Other,
-        }
-    }
-}
-
-/// Returns whether a file is a picture that is read, by its extension.
-pub(in crate::data) fn is_picture(path: &Path) -> bool {
-    matches!(Kind::of(path), Kind::Picture)
 }
 
 impl LeftOut {
@@ -142,7 +117,7 @@ impl Walk {
                 let real = real(path)?;
                 around.extend(real.ancestors().skip(1).map(Path::to_owned));
                 if let Some(first) = folders.insert(real, path) {
-                    return Err(problem(path, PackProblem::SameFolder(first.to_owned())));
+                    return Err(DataError::pack(path, PackProblem::SameFolder(first.to_owned())));
                 }
             }
         }

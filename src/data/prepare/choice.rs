@@ -6,14 +6,11 @@
 
 use super::super::images::ImageProblem;
 use super::ground::Ground;
-use super::ink::{Ink, Sign};
+use super::ink::{CUT_OFF, Ink, NOTHING, Sign};
 use super::parts::Extent;
 use super::plane::Plane;
 use super::sheet::{Sheet, sheets};
 use super::trimmed;
-
-pub(super) const NOTHING: &str = "nothing that stands out";
-pub(super) const CUT_OFF: &str = "nothing but what the edges of a sheet cut off";
 
 /// How often a plate is looked at for a sign on it: a sheet on a folder on a table.
 const DEPTH: usize = 2;

@@ -1,10 +1,13 @@
 //! The sign on a sheet.
 
-use super::choice::{CUT_OFF, NOTHING};
 use super::ground::Ground;
 use super::parts::{Extent, dilated, parts};
 use super::plane::{Plane, quantile};
 use super::shape::Shape;
+
+/// Reasons why there is no sign that the choice among signs treats specially.
+pub(super) const NOTHING: &str = "nothing that stands out";
+pub(super) const CUT_OFF: &str = "nothing but what the edges of a sheet cut off";
 
 /// How far ink stands out from the paper at least, in levels of 255.
 const MIN_CONTRAST: f32 = 16.0;

@@ -24,6 +24,19 @@ pub(super) fn parts(mut open: Vec<bool>, height: usize, width: usize) -> Vec<Vec
     parts
 }
 
+/// Returns the positions above, below, left and right of `i`.
+pub(super) fn neighbors(i: usize, [height, width]: [usize; 2]) -> impl Iterator<Item = usize> {
+    let (row, column) = (i / width, i % width);
+    [
+        (row > 0).then(|| i - width),
+        (row + 1 < height).then_some(i + width),
+        (column > 0).then(|| i.wrapping_sub(1)),
+        (column + 1 < width).then_some(i + 1),
+    ]
+    .into_iter()
+    .flatten()
+}
+
 /// Returns which positions are at most `reach` rows and columns away from one of `positions`.
 pub(super) fn dilated(positions: &[usize], [height, width]: [usize; 2], reach: usize) -> Vec<bool> {
     let mut near = vec![false; height * width];

@@ -5,7 +5,7 @@
 
 use super::hull::{hull, without_rim};
 use super::outline::Outline;
-use super::parts::{Extent, dilated};
+use super::parts::{Extent, dilated, neighbors};
 use super::plane::Plane;
 
 /// The longer side of the overview.
@@ -128,19 +128,6 @@ fn regions(flat: &Plane) -> Vec<Vec<usize>> {
     regions.sort_by_key(|region| std::cmp::Reverse(region.len()));
     regions.truncate(MOST);
     regions
-}
-
-/// Returns the positions above, below, left and right of `i`.
-pub(super) fn neighbors(i: usize, [height, width]: [usize; 2]) -> impl Iterator<Item = usize> {
-    let (row, column) = (i / width, i % width);
-    [
-        (row > 0).then(|| i - width),
-        (row + 1 < height).then_some(i + width),
-        (column > 0).then(|| i.wrapping_sub(1)),
-        (column + 1 < width).then_some(i + 1),
-    ]
-    .into_iter()
-    .flatten()
 }
 
 /// Returns whether two regions may be one sheet, lit and in shadow: near each other along a line,

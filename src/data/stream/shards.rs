@@ -13,8 +13,8 @@ use super::names::Pair;
 use super::problem::StreamProblem;
 use crate::data::digest::{self, Sha256Hex};
 use crate::data::error::DataError;
-use crate::data::folder::check_counts;
 use crate::data::idx::{self, IdxProblem};
+use crate::data::label_count::check_counts;
 use crate::data::open::ordinary;
 
 /// Files of more than this in total are identified by samples of their bytes: they are not read to the end

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::shown;
+use super::description::shown;
 
 /// Maximum nesting of models, and maximum number of layers in total.
 const DEEPEST: usize = 8;

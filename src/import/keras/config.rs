@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::chain::{Step, check_own, steps};
-use super::shown;
+use super::description::shown;
 use crate::layers::{Dense, Dropout, Flatten, Layer};
 use crate::model::{Activation, Spec};
 

@@ -3,21 +3,19 @@
 
 mod chain;
 mod config;
+mod description;
 mod weights;
-
-use serde_json::Value;
 
 use super::Imported;
 use super::archive::Archive;
 use super::error::Problem;
-use super::format::Format;
+use super::format::{Format, KERAS_WEIGHTS};
 use super::hdf5;
 use super::memory_budget::MemoryBudget;
 
+use description::parsed;
 pub(super) use weights::{Attributes, Layout, describe};
 
-/// The record of the weights.
-pub(super) const WEIGHTS: &str = "model.weights.h5";
 /// The record of the description.
 const CONFIG: &str = "config.json";
 
@@ -31,22 +29,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
         let text = archive.read(CONFIG, &mut budget)?;
         config = Some(parsed(&text, ".keras", CONFIG)?);
     }
-    let weights = archive.read(WEIGHTS, &mut budget)?;
+    let weights = archive.read(KERAS_WEIGHTS, &mut budget)?;
     let imported = hdf5::read(weights, config)?;
     Ok(Imported { format: Format::Keras, ..imported })
-}
-
-/// Parses a description as JSON.
-pub(super) fn parsed(text: &[u8], format: &'static str, place: &str) -> Result<Value, Problem> {
-    serde_json::from_slice(text)
-        .map_err(|error| Problem::Damaged { format, message: format!("{place}: {error}") })
-}
-
-/// Formats a value of a description for a message.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.chars().take(60).collect(),
-        Value::Null => "none".to_owned(),
-        other => other.to_string().chars().take(60).collect(),
-    }
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::config::{DenseLayer, Model, model};
-use super::parsed;
+use super::description::parsed;
 use crate::import::error::Problem;
-use crate::import::layers::Placed;
+use crate::import::imported::Placed;
 use crate::import::names::is_other;
 use crate::import::{Card, Imported};
 

@@ -4,51 +4,17 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::super::error::Problem;
-use super::damaged;
+use super::aside::is_aside;
 use super::names::{DEEPEST, Named, entries, is_container, parts, tensors};
-use super::pickle::{Id, Pickle, Value};
+use super::pickle::{Id, Pickle, Value, damaged};
 use super::tensor::View;
 
 /// The usual keys of the state_dict in a checkpoint.
 const USUAL: [&str; 7] =
     ["state_dict", "model_state_dict", "model_state", "model", "module", "net", "weights"];
 
-/// Words in the keys of an optimizer's state and of others that training keeps beside the network.
-const ASIDE: [&str; 14] = [
-    "opt",
-    "ema",
-    "swa",
-    "rng",
-    "amp",
-    "loops",
-    "loss",
-    "losses",
-    "criterion",
-    "metric",
-    "metrics",
-    "args",
-    "config",
-    "hyper",
-];
-/// Parts of such words.
-const ASIDE_PARTS: [&str; 5] = ["optim", "sched", "scaler", "history", "callback"];
-
 /// Maximum number of values that are searched for tensors, each counted once per place that refers to it.
 const MOST_STEPS: usize = 1 << 22;
-
-/// Returns whether a value under this key belongs to the training, not to the network: an optimizer's state, say.
-pub(super) fn is_aside(pickle: &Pickle<'_>, key: &str, value: Id) -> bool {
-    let key = key.to_lowercase();
-    let mut words = key.split(|c: char| !c.is_alphanumeric());
-    let is_optimizer = || match pickle.get(value) {
-        Value::Dict(pairs) => {
-            pairs.iter().any(|&(key, _)| pickle.get(key) == &Value::Text("param_groups"))
-        }
-        _ => false,
-    };
-    words.any(|word| ASIDE.contains(&word) || ASIDE_PARTS.iter().any(|part| word.contains(part)))
-        || is_optimizer()
-}
 
 /// Returns the tensors of a state_dict: the pickle itself, or the one in it, under a usual key or as the only one.
 /// What training keeps beside it is not read.

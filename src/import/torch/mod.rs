@@ -1,6 +1,7 @@
 //! PyTorch's archives: `torch.save` of a state_dict, or of a checkpoint that holds one, and TorchScript,
 //! of which only the parameters are read, and no code is run.
 
+mod aside;
 mod checkpoint;
 mod expression;
 mod globals;
@@ -15,12 +16,12 @@ use super::archive::Archive;
 use super::card::{CARD, Card};
 use super::error::Problem;
 use super::format::Format;
-use super::layers::Placed;
+use super::imported::Placed;
 use super::memory_budget::MemoryBudget;
 use super::numbers::Order;
 use super::{Imported, ImportedTensor};
 use crate::model::Spec;
-use pickle::Pickle;
+use pickle::{Pickle, damaged};
 use tensor::{Storages, View};
 
 /// Reads an archive of either kind.
@@ -107,8 +108,4 @@ fn load(
         tensors.push(ImportedTensor { name: name.clone(), dtype, shape, values });
     }
     Ok(tensors)
-}
-
-fn damaged(message: impl ToString) -> Problem {
-    Problem::Damaged { format: "PyTorch", message: message.to_string() }
 }

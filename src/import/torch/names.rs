@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::super::error::Problem;
-use super::checkpoint::is_aside;
-use super::damaged;
-use super::pickle::{Id, Pickle, Value};
+use super::aside::is_aside;
+use super::pickle::{Id, Pickle, Value, damaged};
 use super::tensor::View;
 
 /// Tensors by name.

@@ -98,8 +98,8 @@ impl<'a> Pickle<'a> {
     }
 }
 
-fn damaged(message: String) -> Problem {
-    Problem::Damaged { format: "PyTorch", message }
+pub(super) fn damaged(message: impl ToString) -> Problem {
+    Problem::Damaged { format: "PyTorch", message: message.to_string() }
 }
 
 /// The cure if a pickle has more than a state_dict needs.

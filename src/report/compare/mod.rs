@@ -10,6 +10,7 @@ use crate::model::Summary;
 use crate::run::{Figures, Run, RunError};
 use crate::train::History;
 
+use settings::NONE;
 pub use settings::Setting;
 
 /// A comparison of runs.
@@ -145,18 +146,7 @@ impl Comparison {
         };
         Row { name, cells: values.iter().map(cell).collect() }
     }
-
-    /// Returns the comparison as a self-contained HTML page.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn html(&self) -> Result<String, ReportError> {
-        page::comparison(self)
-    }
 }
-
-/// The placeholder for a missing value.
-pub(super) const NONE: &str = "-";
 
 impl Entry {
     fn of(run: &Run, name: String) -> Result<Self, RunError> {

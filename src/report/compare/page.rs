@@ -8,8 +8,18 @@ use crate::report::page::{Page, breakable, figure, scrolled};
 use crate::report::plot::{Curves, LINES, Numbers, Series};
 use crate::train::EpochRecord;
 
+impl Comparison {
+    /// Returns the comparison as a self-contained HTML page.
+    ///
+    /// # Errors
+    /// A plot that cannot be drawn.
+    pub fn html(&self) -> Result<String, ReportError> {
+        comparison(self)
+    }
+}
+
 /// Returns the whole page.
-pub(super) fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
+fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     let names: Vec<&str> = comparison.runs.iter().map(|run| run.name.as_str()).collect();
     let plots =
         curves(&comparison.runs).into_iter().map(|(curves, caption)| figure(&curves, caption));

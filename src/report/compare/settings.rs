@@ -3,10 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::NONE;
 use crate::layers::Layer;
 use crate::report::page::widths;
 use crate::run::{Run, RunConfig};
+
+/// The placeholder for a missing value.
+pub(super) const NONE: &str = "-";
 
 /// A setting that differs between the runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]

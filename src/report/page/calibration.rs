@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::calibration::{BINS, Calibration};
 use super::super::{Report, ReportError};
-use super::{figure, percent, scrolled};
+use super::shell::{figure, percent, scrolled};
 use crate::model::grouped;
 
 /// Returns the section, which compares the network's confidence with its accuracy.

@@ -6,8 +6,8 @@ mod sections;
 mod shell;
 mod style;
 
+use shell::percentage;
 pub(super) use shell::{Page, breakable, figure, scrolled};
-use shell::{percent, percentage};
 #[cfg(test)]
 pub(super) use style::STYLE;
 
@@ -18,8 +18,18 @@ use super::{Report, ReportError, Tested};
 use crate::layers::Layer;
 use crate::model::{Spec, Summary, grouped};
 
+impl Report<'_> {
+    /// Returns the self-contained HTML page.
+    ///
+    /// # Errors
+    /// A plot that cannot be drawn.
+    pub fn html(&self) -> Result<String, ReportError> {
+        report(self)
+    }
+}
+
 /// Returns the page about a run.
-pub(super) fn report(report: &Report) -> Result<String, ReportError> {
+fn report(report: &Report) -> Result<String, ReportError> {
     let config = report.run.config();
     let accuracy = sections::accuracy(report);
     let other = report.tested.as_ref().and_then(|tested| tested.other.as_deref());

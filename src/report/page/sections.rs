@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::picture::{data_uri, gray_png};
 use super::super::plot::{Confusion, Figure, shortened};
 use super::super::{Report, ReportError, Tested};
-use super::{figure, percent, percentage, scrolled};
+use super::shell::{figure, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
 use crate::model::grouped;
 use crate::text::quoted_word;

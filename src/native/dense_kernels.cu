@@ -7,7 +7,7 @@
 // takes the optimizer step.
 //
 // Sums are in a fixed order: the same input gives the same result. ROWS and LAYERS, the largest number of
-// layers, are compiler options. custom_kernels.rs has the same structs, field by field.
+// layers, are compiler options. dense_kernels.rs has the same structs, field by field.
 
 constexpr int WARP = 32;
 constexpr unsigned ALL = 0xffffffff;

@@ -1,0 +1,54 @@
+//! Classes that do not match, in messages.
+
+/// Names shown in a message; the rest are counted.
+const SHOWN: usize = 64;
+
+/// Classes that do not match.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClassProblem {
+    /// The data has images of classes that the network does not know, or no class in common with it.
+    #[error(
+        "the classes of the data must be among those of the network, found {unknown}{common}: the \
+         network's are {network}, the data's {data}; use the same names in classes.txt, or leave these images out",
+        unknown = list(.unknown),
+        common = if *.common { "" } else { " (no class in common)" },
+        network = list(.network),
+        data = list(.data)
+    )]
+    Unknown {
+        /// The classes that it does not know.
+        unknown: Vec<String>,
+        /// Whether it knows any other.
+        common: bool,
+        /// The network's classes.
+        network: Vec<String>,
+        /// The data's classes.
+        data: Vec<String>,
+    },
+    /// Labels without names on one side and names on the other, in different numbers.
+    #[error(
+        "classes without names are matched by their place, which needs the same number of them, found \
+         {data_count} in the data ({data}) and {network_count} in the network ({network}): name the data's classes in \
+         classes.txt",
+        data_count = .data.len(),
+        data = list(.data),
+        network_count = .network.len(),
+        network = list(.network)
+    )]
+    Count {
+        /// The network's classes.
+        network: Vec<String>,
+        /// The data's classes.
+        data: Vec<String>,
+    },
+}
+
+/// Lists names for a message.
+pub(super) fn list(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,46 @@
+//! The names of the known data sets.
+
+use std::fmt;
+
+/// The name of a known data set; read and written as on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DatasetName {
+    /// `mnist`: handwritten digits.
+    Mnist,
+    /// `fashion-mnist`: articles of clothing.
+    FashionMnist,
+    /// `kmnist`: cursive Japanese characters.
+    Kmnist,
+    /// `digits`: small handwritten digits, built in.
+    Digits,
+}
+
+impl DatasetName {
+    const ALL: [Self; 4] = [Self::Mnist, Self::FashionMnist, Self::Kmnist, Self::Digits];
+
+    /// Returns the name as it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DatasetName::Mnist => "mnist",
+            DatasetName::FashionMnist => "fashion-mnist",
+            DatasetName::Kmnist => "kmnist",
+            DatasetName::Digits => "digits",
+        }
+    }
+
+    /// Returns whether its images show handwritten digits.
+    pub fn is_digits(self) -> bool {
+        matches!(self, DatasetName::Mnist | DatasetName::Digits)
+    }
+}
+
+impl fmt::Display for DatasetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Returns all names, for messages.
+pub(super) fn names() -> String {
+    DatasetName::ALL.map(DatasetName::as_str).join(", ")
+}

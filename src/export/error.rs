@@ -1,0 +1,84 @@
+//! Errors of an export.
+
+use super::format::Format;
+use crate::files;
+
+/// An error while exporting a network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] files::WriteError),
+    /// The network's description is invalid.
+    #[error(transparent)]
+    Spec(#[from] crate::model::SpecError),
+    /// The number of class names differs from the network's number of classes.
+    #[error("the network has {outputs} classes, found {names} class names: give one for each")]
+    ClassNames {
+        /// The network's number of classes.
+        outputs: usize,
+        /// The number of names.
+        names: usize,
+    },
+    /// The card belongs to another network.
+    #[error(
+        "the card must describe the exported network, found that of another network: make it from its spec"
+    )]
+    OtherCard,
+    /// A weight is NaN or infinite.
+    #[error("parameter {0:?} holds NaN or infinity: a network that diverged is not exported")]
+    NotFinite(String),
+    /// A weight is too large for f16.
+    #[error(
+        "parameter {name:?} must stay within ±{max} as f16, found {found}: export it without half",
+        max = half::f16::MAX
+    )]
+    HalfRange {
+        /// The parameter.
+        name: String,
+        /// The first weight that is too large.
+        found: f32,
+    },
+    /// A format that holds only weights.
+    #[error(
+        "{format} files hold only weights and no preprocessing: choose torchscript or onnx, or leave \
+         preprocessing out",
+        format = .0.name()
+    )]
+    NoPreprocessing(Format),
+    /// The file name lacks the extension that its reader needs.
+    #[error("the names of {} files must end in {ending:?}, found {found:?}: rename it", .format.name())]
+    FileName {
+        /// The format.
+        format: Format,
+        /// The required ending.
+        ending: &'static str,
+        /// The file name.
+        found: String,
+    },
+    /// The weights are too large for the format.
+    #[error("{} files hold at most {max} bytes of weights, found {found}: choose another format", .format.name())]
+    TooLarge {
+        /// The format.
+        format: Format,
+        /// The largest size in bytes.
+        max: usize,
+        /// The size of the weights in bytes.
+        found: usize,
+    },
+    /// The file could not be encoded.
+    #[error("a {} file cannot be encoded: {message}", .format.name())]
+    Encode {
+        /// The format.
+        format: Format,
+        /// The message of the encoder.
+        message: String,
+    },
+    /// The card could not be serialized.
+    #[error("the model card cannot be written as JSON: {0}")]
+    Card(#[from] serde_json::Error),
+    /// An error of libtorch.
+    #[error(transparent)]
+    Libtorch(#[from] crate::native::LibtorchError),
+}

@@ -1,0 +1,57 @@
+//! The export formats, and the options of an export.
+
+/// An export format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// TorchScript, for `torch.jit.load` in Python and `torch::jit::load` in C++.
+    TorchScript,
+    /// A PyTorch `state_dict`, for `torch.load` and `nn.Sequential(...).load_state_dict`.
+    StateDict,
+    /// The weights as safetensors, for `safetensors.torch.load_file`.
+    Safetensors,
+    /// ONNX, for onnxruntime and others.
+    Onnx,
+    /// Keras 3 weights, for `model.load_weights`.
+    Keras,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 5] =
+        [Self::TorchScript, Self::StateDict, Self::Safetensors, Self::Onnx, Self::Keras];
+
+    /// Returns the name on the command line, such as "state-dict".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TorchScript => "torchscript",
+            Self::StateDict => "state-dict",
+            Self::Safetensors => "safetensors",
+            Self::Onnx => "onnx",
+            Self::Keras => "keras",
+        }
+    }
+
+    /// Returns the extension of such files, with the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::TorchScript => ".pt",
+            Self::StateDict => ".state_dict.pt",
+            Self::Safetensors => ".safetensors",
+            Self::Onnx => ".onnx",
+            Self::Keras => ".weights.h5",
+        }
+    }
+}
+
+/// Options of an export.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// Whether the scaling before the network and a softmax after it become part of the model, which then
+    /// takes raw pixels (u8, 0 to 255) and returns probabilities. For [`Format::TorchScript`] and
+    /// [`Format::Onnx`].
+    pub preprocessing: bool,
+    /// Whether the weights are stored as f16: half the size, with about three decimal digits. They are used
+    /// in the precision of the input.
+    pub half: bool,
+}
