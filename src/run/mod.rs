@@ -18,6 +18,7 @@ mod layout;
 mod lock;
 mod model_checkpoint;
 mod near;
+mod nearest;
 mod origin;
 mod output_dir;
 mod replacement;
@@ -496,7 +497,7 @@ impl Run {
 
 /// Returns the error for a path that is not the folder of a run.
 fn no_run(path: &Path) -> RunError {
-    let (path, near) = (path.to_owned(), near::near(path));
+    let (path, near) = (path.to_owned(), nearest::nearest(path));
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => RunError::NotThere { path, near },
         Ok(found) if !found.is_dir() => RunError::NotARunFolder { path, why: "it is a file", near },
