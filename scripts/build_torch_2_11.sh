@@ -2,14 +2,10 @@
 # Builds the same sources with tch 0.24 against libtorch 2.11.0; see `--help`.
 set -euo pipefail
 
-readonly TORCH_VERSION=2.11.0
-readonly TCH_VERSION=0.24.0
-
+TORCH_VERSION=2.11.0
+TCH_VERSION=0.24.0
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-readonly ROOT
-readonly OUT=$ROOT/target/torch-2.11
-readonly SOURCES=$OUT/src
-readonly LIBTORCH_2_11=$ROOT/vendor/libtorch-$TORCH_VERSION
+OUT=$ROOT/target/torch-2.11
 
 usage() {
     cat <<USAGE
@@ -30,30 +26,12 @@ USAGE
 
 say() { printf 'build_torch_2_11: %s\n' "$*" >&2; }
 
-die() {
-    say "error: $*"
-    exit 1
-}
-
-# Copies the files of the working tree that git does not ignore, committed or not; outside a git checkout
-# (a source archive) everything except the build products. Modification times are kept, so that cargo
-# rebuilds only what has changed.
+# Modification times are kept, so that cargo rebuilds only what has changed.
 copy_sources() {
-    rm -rf "$SOURCES"
-    mkdir -p "$SOURCES"
-    cd "$ROOT"
-    if [ "$(git rev-parse --show-toplevel 2>/dev/null)" -ef "$ROOT" ]; then
-        git ls-files -coz --exclude-standard |
-            while IFS= read -r -d '' file; do
-                # A tracked file may have been deleted.
-                if [ -e "$file" ]; then printf '%s\0' "$file"; fi
-            done |
-            tar --null -T - -cf -
-    else
-        tar --exclude=./target --exclude=./vendor --exclude=./.venv --exclude=./.git \
-            --exclude=./runs -cf - .
-    fi | tar -xf - -C "$SOURCES"
-    cd "$SOURCES"
+    rm -rf "$OUT/src"
+    mkdir -p "$OUT/src"
+    tar -C "$ROOT" --exclude=target --exclude=./vendor --exclude='./.venv*' --exclude=./.git --exclude=./runs \
+        --exclude=node_modules -cf - . | tar -xf - -C "$OUT/src"
 }
 
 # tch comes first, which also updates torch-sys. In the other order cargo refuses, since tch 0.26 requires
@@ -63,20 +41,12 @@ pin_tch() {
     for package in tch torch-sys; do
         cargo update --quiet -p "$package" --precise "$TCH_VERSION"
     done
-    for package in tch torch-sys; do
-        case $(cargo pkgid --locked "$package") in
-        *"@$TCH_VERSION") ;;
-        *) die "cargo did not take $package $TCH_VERSION" ;;
-        esac
-    done
     say "tch and torch-sys are at $TCH_VERSION"
 }
 
 leave_program() {
-    local built=$OUT/release/seqfit
     # Renamed into place, so that a running program is not overwritten.
-    strip -o "$OUT/seqfit.new" "$built" 2>/dev/null || cp "$built" "$OUT/seqfit.new"
-    chmod 755 "$OUT/seqfit.new"
+    strip -o "$OUT/seqfit.new" "$OUT/release/seqfit"
     mv -f "$OUT/seqfit.new" "$OUT/seqfit"
     cat <<NEXT
 built: $OUT/seqfit
@@ -86,31 +56,26 @@ It uses libtorch $TORCH_VERSION in vendor/. On a host with PyTorch 2.11 (and CUD
 NEXT
 }
 
-main() {
-    case ${1:-} in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    -*)
-        say "arguments start with a cargo command; try --help"
-        exit 2
-        ;;
-    esac
-    command -v cargo >/dev/null || die "cargo is not installed; see https://rustup.rs"
-    env -u LIBTORCH "$ROOT/scripts/fetch_libtorch.sh" \
-        --version "$TORCH_VERSION" --dir "$LIBTORCH_2_11" >/dev/null
-    copy_sources
-    pin_tch
-    export LIBTORCH=$LIBTORCH_2_11 CARGO_TARGET_DIR=$OUT
-    # These would make torch-sys use another libtorch.
-    unset LIBTORCH_USE_PYTORCH LIBTORCH_LIB LIBTORCH_INCLUDE
-    if [ $# -gt 0 ]; then
-        cargo "$@"
-    else
-        cargo build --release --locked --bin seqfit
-        leave_program
-    fi
-}
-
-main "$@"
+case ${1:-} in
+-h | --help)
+    usage
+    exit 0
+    ;;
+-*)
+    say "arguments start with a cargo command; try --help"
+    exit 2
+    ;;
+esac
+env -u LIBTORCH "$ROOT/scripts/fetch_libtorch.sh" --version "$TORCH_VERSION" >/dev/null
+copy_sources
+cd "$OUT/src"
+pin_tch
+export LIBTORCH=$ROOT/vendor/libtorch-$TORCH_VERSION CARGO_TARGET_DIR=$OUT
+# These would make torch-sys use another libtorch.
+unset LIBTORCH_USE_PYTORCH LIBTORCH_LIB LIBTORCH_INCLUDE
+if [ $# -gt 0 ]; then
+    cargo "$@"
+else
+    cargo build --release --locked --bin seqfit
+    leave_program
+fi

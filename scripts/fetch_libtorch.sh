@@ -111,7 +111,8 @@ variant_of() {
 }
 
 # Prints the first defect of a folder, or nothing if it is a complete libtorch of the required version and variant.
-# Checks the contents rather than a marker file, so that a folder made by hand is accepted as well.
+# Checks the contents rather than a marker file, so that a folder made by hand is accepted as well. Only version.h says
+# in every kind of libtorch which version it is: torch.h includes it.
 defect() {
     local dir=$1 suffix=so file found
     if [ "$OS" = Darwin ]; then suffix=dylib; fi
@@ -141,8 +142,7 @@ lock() {
     trap 'rm -rf "$WORK/stage" "$WORK/tmp"; rmdir "$WORK" 2>/dev/null || true' EXIT
 }
 
-# need_space MEGABYTES WHAT
-need_space() {
+need_space() { # MEGABYTES WHAT
     local free
     free=$(($(df -Pk "$WORK" | awk 'NR == 2 { print $4 }') / 1000))
     [ "$free" -ge "$1" ] || die "not enough disk space for $2: $1 MB needed, $free MB free" \

@@ -8,8 +8,6 @@ tutorial's network (784-128-64-10, relu, Adam 1e-3) on the MNIST files in DIR, e
 the order A B C A B C …. Prints the seconds of all epochs, including the first with its warm-up, the median of
 samples per second of the other epochs, and the ratio of seqfit's speed to that of each program. The peers have
 all images as float32 on the card before their clocks start.
-
-With --widths, also compares precisions: networks with two hidden layers of each width, batch 4096.
 """
 
 import argparse
@@ -104,8 +102,6 @@ def main():
     parser.add_argument("--batch-size", type=int, nargs="+", default=[32, 4096])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without", nargs="*", default=[], help="programs to skip")
-    parser.add_argument("--widths", type=int, nargs="*", default=[])
     parser.add_argument("--peer", choices=OWN, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
@@ -118,14 +114,9 @@ def main():
     programs["PyTorch, fused Adam"] = peer("pytorch-fused", samples)
     if importlib.util.find_spec("jax") and importlib.util.find_spec("optax"):
         programs["JAX, jitted scan"] = peer("jax", samples)
-    programs = {name: run for name, run in programs.items() if name not in args.without}
     for batch_size in args.batch_size:
         print(f"batch {batch_size}, {args.rounds} alternating rounds, medians (minimum to maximum)")
         compare(programs, args, batch_size, samples)
-    for width in args.widths:
-        print(f"two hidden layers of {width}, batch 4096, {args.rounds} alternating rounds")
-        own = lambda precision: seqfit("--hidden", f"{width},{width}", "--precision", precision)
-        compare({name: own(name) for name in ("f32", "tf32", "bf16")}, args, 4096, samples)
 
 
 if __name__ == "__main__":

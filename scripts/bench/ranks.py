@@ -168,10 +168,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seqfit", default=str(ROOT / "target/release/seqfit"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--constants", type=float, nargs=3, metavar=("A", "C", "D"), help="only print the model")
     options = parser.parse_args()
-    if options.constants:
-        return model(options.constants)
     with tempfile.TemporaryDirectory() as home:
         data = Path(home) / "data"
         write_data(data)
