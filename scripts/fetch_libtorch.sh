@@ -200,12 +200,20 @@ ensure_libtorch() {
 
 # --- main --------------------------------------------------------------------------------------
 
+# quoted WORD: the word as a shell reads it
+quoted() {
+    case $1 in
+    *[!A-Za-z0-9/._+-]*) printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+    *) printf '%s' "$1" ;;
+    esac
+}
+
 report() {
     local dir=$1 prefix=""
     case $dir in
     "$ROOT/vendor/libtorch") ;;
     "${LIBTORCH:-}") ;;
-    *) prefix="LIBTORCH=$dir " ;;
+    *) prefix="LIBTORCH=$(quoted "$dir") " ;;
     esac
     printf 'libtorch %s (%s) is in place: %s\n' "$VERSION" "$(variant_of "$dir")" "$dir"
     if [ -n "$WITH_PYTHON" ]; then

@@ -411,11 +411,11 @@ fn fetches_once_and_then_recognizes_libtorch() {
 #[test]
 fn custom_folder_is_named_for_cargo() {
     let (repo, server) = (Repo::new(), Server::good());
-    let folder = repo.path("elsewhere/torch");
-    let next = format!("LIBTORCH={} cargo run", folder.display());
+    let folder = repo.path("else where/torch");
+    let next = format!("LIBTORCH='{}' cargo run", folder.display());
     repo.run(&server, &["--dir", folder.to_str().unwrap()]).succeeds(&[&next]);
     assert!(folder.join("lib/libc10.so").exists());
-    assert_eq!(repo.names("elsewhere"), ["torch"]);
+    assert_eq!(repo.names("else where"), ["torch"]);
     repo.assert_nothing_left();
 }
 

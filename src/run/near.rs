@@ -25,9 +25,9 @@ pub enum NearRun {
 impl fmt::Display for NearRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Around(run) => write!(f, "it is part of the run {}", quoted(run)),
+            Self::Around(run) => write!(f, "it is part of the run folder {}", quoted(run)),
             Self::Similar(run) => write!(f, "did you mean {}?", quoted(run)),
-            Self::Newest(run) => write!(f, "the newest is {}", quoted(run)),
+            Self::Newest(run) => write!(f, "the newest one here is {}", quoted(run)),
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         let home = tempfile::tempdir()?;
         let at = |name: &str| home.path().join(name);
         let message = |path: &Path| no_run(path).to_string();
-        assert!(message(&at("a")).ends_with("give a run folder, as seqfit train writes it"));
+        assert!(message(&at("a")).ends_with("give a run folder, which seqfit train writes"));
         for run in ["runs/mnist-1", "runs/my digits", "other"] {
             fs::create_dir_all(at(run))?;
             fs::write(at(run).join(CONFIG), "")?;
