@@ -83,7 +83,7 @@ impl TextFile {
         match text {
             [] => None,
             [b'<', ..] => Some(Self::Markup),
-            text if !is_utf8 || text.iter().any(|b| is_control(b)) => None,
+            text if !is_utf8 || text.iter().any(is_control) => None,
             text if text.starts_with(b"version https://") => Some(Self::LfsPointer),
             _ => Some(Self::Other),
         }
