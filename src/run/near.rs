@@ -53,7 +53,7 @@ fn near(path: &Path) -> Option<NearRun> {
     }
     let parent = path.parent().unwrap_or(Path::new(""));
     let mut runs = runs_in(parent);
-    if parent != Path::new(RUNS) {
+    if path.is_relative() && parent != Path::new(RUNS) {
         runs.extend(runs_in(Path::new(RUNS)));
     }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
