@@ -22,8 +22,9 @@ pub fn quoted_word(word: &str) -> String {
     }
 }
 
-/// Returns the name that was probably meant by `found`: one that differs only in case, begins with it, or has at
-/// most one typing error in every four characters. The earlier of two equally similar names wins.
+/// Returns the name that was probably meant by `found`: one that differs only in case, begins with it, or has one
+/// typing error in at least three characters, or more in a longer name: one in four. The earlier of two equally
+/// similar names wins.
 pub fn similar<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let found: Vec<char> = found.to_lowercase().chars().collect();
     // The beginning of a name is a guess only from three characters on.
@@ -31,7 +32,8 @@ pub fn similar<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     let errors = |name: &str| {
         let name: Vec<char> = name.to_lowercase().chars().collect();
         let errors = typing_errors(&found, &name);
-        match errors * 4 <= name.len().max(found.len()) {
+        let most = (name.len().max(found.len()) / 4).max(usize::from(found.len() >= 3));
+        match errors <= most {
             true => Some(errors),
             // After all names with typing errors.
             false => begins(&name).then_some(usize::MAX),
@@ -81,7 +83,7 @@ impl TextFile {
         match text {
             [] => None,
             [b'<', ..] => Some(Self::Markup),
-            text if !is_utf8 || text.iter().any(|b| is_control(b)) => None,
+            text if !is_utf8 || text.iter().any(is_control) => None,
             text if text.starts_with(b"version https://") => Some(Self::LfsPointer),
             _ => Some(Self::Other),
         }
@@ -125,11 +127,13 @@ mod tests {
             ("digit", Some("digits")),
             ("cifar10", None),
             ("my-digits", None),
+            ("dig", Some("digits")),
             ("d", None),
             ("", None),
         ] {
             assert_eq!(similar(found, names), expected, "{found}");
         }
+        assert_eq!((similar("rnu", ["run"]), similar("s", ["r"])), (Some("run"), None));
     }
 
     #[test]

@@ -293,15 +293,15 @@ pub enum FolderProblem {
     Shards,
     /// Pictures that are not a data set yet.
     #[error(
-        "a data set is made of IDX files, and this folder holds folders of pictures: make one of them with \
-         seqfit data pack {} --out DIR, and give DIR",
+        "a data set is made of IDX files, and this folder holds folders of pictures: make a data set of them \
+         with seqfit data pack {} --out DIR, and use DIR",
         quoted(.0)
     )]
     Pictures(PathBuf),
     /// Pictures without folders that say which class they belong to.
     #[error(
         "a data set is made of IDX files, and this folder holds pictures: put them into one folder per class, and \
-         make a data set of these with seqfit data pack"
+         make a data set of that with seqfit data pack"
     )]
     LoosePictures,
     /// Numbers of images and labels differ.

@@ -71,7 +71,7 @@ pub enum RunError {
     )]
     NotARun(PathBuf),
     /// Nothing is at a run's path.
-    #[error("{path} does not exist: give a run folder, as seqfit train writes it{}", near_run(.near))]
+    #[error("{path} does not exist: give a run folder, which seqfit train writes{}", near_run(.near))]
     NotThere {
         /// The path.
         path: PathBuf,
@@ -80,7 +80,7 @@ pub enum RunError {
     },
     /// A run is expected, and the path is that of something else.
     #[error(
-        "{path} is not a run folder ({why}): give a run folder, as seqfit train writes it{}",
+        "{path} is not a run folder ({why}): give a run folder, which seqfit train writes{}",
         near_run(.near)
     )]
     NotARunFolder {

@@ -20,9 +20,9 @@ pub enum NearRun {
 impl fmt::Display for NearRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Around(run) => write!(f, "it is part of the run {}", quoted(run)),
+            Self::Around(run) => write!(f, "it is part of the run folder {}", quoted(run)),
             Self::Similar(run) => write!(f, "did you mean {}?", quoted(run)),
-            Self::Newest(run) => write!(f, "the newest is {}", quoted(run)),
+            Self::Newest(run) => write!(f, "the newest one here is {}", quoted(run)),
         }
     }
 }

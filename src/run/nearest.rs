@@ -20,7 +20,7 @@ pub(super) fn nearest(path: &Path) -> Option<NearRun> {
     }
     let parent = path.parent().unwrap_or(Path::new(""));
     let mut runs = runs_in(parent);
-    if parent != Path::new(RUNS) {
+    if path.is_relative() && parent != Path::new(RUNS) {
         runs.extend(runs_in(Path::new(RUNS)));
     }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -70,7 +70,7 @@ mod tests {
         let home = tempfile::tempdir()?;
         let at = |name: &str| home.path().join(name);
         let message = |path: &Path| no_run(path).to_string();
-        assert!(message(&at("a")).ends_with("give a run folder, as seqfit train writes it"));
+        assert!(message(&at("a")).ends_with("give a run folder, which seqfit train writes"));
         for run in ["runs/mnist-1", "runs/my digits", "other"] {
             fs::create_dir_all(at(run))?;
             fs::write(at(run).join(CONFIG), "")?;

@@ -193,9 +193,12 @@ pub(super) fn resume(
                         "{path} is finished, ended by {why}: a higher --epochs does not continue it"
                     )
                 }
-                None => format!(
-                    "{path} is finished after {epochs} epochs: a higher --epochs continues it"
-                ),
+                None => {
+                    let plural = if epochs == 1 { "" } else { "s" };
+                    format!(
+                        "{path} is finished after {epochs} epoch{plural}: a higher --epochs continues it"
+                    )
+                }
             });
         }
         return Ok(None);
