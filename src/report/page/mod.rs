@@ -7,7 +7,7 @@ mod shell;
 mod style;
 
 pub(super) use shell::{Page, breakable, figure, scrolled};
-use shell::{percent, percentage};
+use shell::{head, percent, percentage};
 #[cfg(test)]
 pub(super) use style::STYLE;
 
