@@ -64,7 +64,7 @@ extern "C" {
 char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
                   at::Tensor *const *first_moments, at::Tensor *const *second_moments, size_t n,
                   at::Tensor *step, const at::Tensor *rate, double learning_rate, double beta1,
-                  double beta2, double epsilon, double weight_decay, bool decoupled) {
+                  double beta2, double epsilon, double weight_decay) {
   return seqfit::guard([&] {
     c10::AutoGradMode no_grad(false);
     // The kernels read the step for the bias correction and leave counting to the caller. One counter serves
@@ -82,13 +82,8 @@ char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
     std::vector<at::Tensor> steps(p.size(), *step);
     const bool amsgrad = false, maximize = false;
     const auto run = [&](const auto &lr) {
-      if (decoupled) {
-        at::_fused_adamw_(p, g, m, v, {}, steps, lr, beta1, beta2, weight_decay, epsilon, amsgrad,
-                          maximize);
-      } else {
-        at::_fused_adam_(p, g, m, v, {}, steps, lr, beta1, beta2, weight_decay, epsilon, amsgrad,
-                         maximize);
-      }
+      at::_fused_adamw_(p, g, m, v, {}, steps, lr, beta1, beta2, weight_decay, epsilon, amsgrad,
+                        maximize);
     };
     rate == nullptr ? run(learning_rate) : run(*rate);
   });
@@ -96,14 +91,13 @@ char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
 
 char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
                  at::Tensor *const *momenta, size_t n, const at::Tensor *rate,
-                 double learning_rate, double momentum, double weight_decay, bool nesterov,
-                 bool first_step) {
+                 double learning_rate, double momentum, bool nesterov, bool first_step) {
   return seqfit::guard([&] {
     c10::AutoGradMode no_grad(false);
     const auto run = [&](const auto &lr) {
       at::_fused_sgd_(tensors(parameters, n), tensors(gradients, n),
                       momentum == 0.0 ? std::vector<at::Tensor>{} : tensors(momenta, n),
-                      weight_decay, momentum, lr, /*dampening=*/0.0, nesterov,
+                      /*weight_decay=*/0.0, momentum, lr, /*dampening=*/0.0, nesterov,
                       /*maximize=*/false, first_step);
     };
     rate == nullptr ? run(learning_rate) : run(*rate);

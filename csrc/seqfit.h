@@ -23,11 +23,10 @@ char *seqfit_library_path(void);
 char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
                   at::Tensor *const *first_moments, at::Tensor *const *second_moments, size_t n,
                   at::Tensor *step, const at::Tensor *rate, double learning_rate, double beta1,
-                  double beta2, double epsilon, double weight_decay, bool decoupled);
+                  double beta2, double epsilon, double weight_decay);
 char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
                  at::Tensor *const *momenta, size_t n, const at::Tensor *rate,
-                 double learning_rate, double momentum, double weight_decay, bool nesterov,
-                 bool first_step);
+                 double learning_rate, double momentum, bool nesterov, bool first_step);
 
 // buffer.cpp: copies a tensor from host memory to a GPU without waiting for the GPU.
 char *seqfit_to_cuda(const at::Tensor *tensor, int32_t device, at::Tensor **copy);

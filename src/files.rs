@@ -89,7 +89,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 ///
 /// # Errors
 /// Like [`write()`], or the error of `verify`.
-pub fn write_verified(
+pub(crate) fn write_verified(
     path: &Path,
     bytes: &[u8],
     verify: impl FnOnce(&Path) -> io::Result<()>,
@@ -110,7 +110,7 @@ pub fn write_verified(
 ///
 /// # Errors
 /// The error of `fill`, or the system's; the temporary file is removed.
-pub fn write_with<E: From<WriteError>>(
+pub(crate) fn write_with<E: From<WriteError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {

@@ -1,5 +1,6 @@
 //! `seqfit train`: data → network → fit → test metrics → run folder; or resumes an existing run.
 
+mod args;
 mod follow;
 mod interruption;
 mod seeds;
@@ -8,12 +9,11 @@ mod start;
 mod timing;
 mod trial;
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
 use seqfit::group::broadcast_object;
@@ -23,89 +23,17 @@ use seqfit::{Evaluation, History, Sequential, Snapshot, TrainError, data};
 use serde::Serialize;
 
 use super::confusion;
-use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
 use super::output::{self, print_status, quoted};
 use super::progress::{JsonLines, Progress};
-use super::ranks::{RankOptions, Ranks};
+use super::ranks::Ranks;
 use super::report;
 use follow::Plan;
 use interruption::Interruption;
-use settings::CallbackOptions;
 use timing::Timing;
-use trial::{Trial, TrialOptions};
+use trial::Trial;
 
+pub use args::Args;
 pub use settings::{FitOptions, load_recipe, over};
-
-/// Options of `seqfit train`; the default is the tutorial's training.
-// Negative numbers are invalid values, not unknown options.
-#[derive(Debug, clap::Args)]
-#[command(allow_negative_numbers = true)]
-pub struct Args {
-    #[command(flatten)]
-    data: DataOptions,
-    #[command(flatten)]
-    stream: StreamOptions,
-    #[command(flatten)]
-    network: NetworkOptions,
-    #[command(flatten)]
-    device: DeviceOptions,
-    #[command(flatten)]
-    fit: FitOptions,
-    #[command(flatten)]
-    callbacks: CallbackOptions,
-    /// Stop cleanly after this time, such as 90s, 10m or 1h30m; the run can be resumed later
-    #[arg(long, value_name = "TIME", value_parser = options::duration)]
-    max_time: Option<Duration>,
-    /// Also write the history of the epochs to this CSV file
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    /// Train with N seeds, starting with --seed, each into its own run in --out, and report the mean, standard
-    /// deviation and 95 % interval of their test metrics; the same command again resumes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000), conflicts_with_all = ["resume", "max_time", "csv", "force", "distributed"])]
-    seeds: Option<u64>,
-    /// Number of seeds to train at the same time [default: depends on the number of processors]
-    #[arg(long, value_name = "N", value_parser = options::count, requires = "seeds")]
-    parallel: Option<NonZeroUsize>,
-    #[command(flatten)]
-    trial: TrialOptions,
-    #[command(flatten)]
-    ranks: RankOptions,
-    /// The run folder [default: runs/DATASET-TIME]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Replace the run in --out
-    #[arg(long, requires = "out")]
-    force: bool,
-    /// Resume the run in this folder where it was interrupted, or with more --epochs; its settings and
-    /// data stay the same
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force"])]
-    resume: Option<PathBuf>,
-    /// Start with the weights and the network of this run, trained or imported; the rest is as in any
-    /// new training
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout"])]
-    init_from: Option<PathBuf>,
-    /// Also write event files for TensorBoard, into this folder or the run's own: curves, histograms of the
-    /// weights, the first layer as an image
-    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "seeds")]
-    tensorboard: Option<Option<PathBuf>>,
-    /// Also write the report of `seqfit report` when training ends, which takes half a second; an existing
-    /// report is always written again
-    #[arg(long, conflicts_with = "seeds")]
-    report: bool,
-    /// Print only warnings and errors; with --json also its lines
-    #[arg(long, short)]
-    quiet: bool,
-    /// Draw the curves of loss and accuracy while it trains, where the terminal is wide enough, and at the
-    /// end; then the confusion matrix, too
-    #[arg(long, conflicts_with_all = ["quiet", "seeds"])]
-    plot: bool,
-    /// Print one JSON object per epoch, and one with the result, on stdout
-    #[arg(long)]
-    json: bool,
-    /// Print where the time went, on stderr: phases that add up to the total
-    #[arg(long, conflicts_with = "seeds")]
-    timing: bool,
-}
 
 /// A run that is ready to train.
 struct Job {
@@ -233,7 +161,7 @@ impl Job {
         let started = Instant::now();
         let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
         let (group, snapshot) = (ranks.group(), self.snapshot.as_deref());
-        let fit = follow::for_this_machine(config.fit, args);
+        let fit = args.for_this_machine(config.fit);
         follow::agree_on_test(group, &self.data.test)?;
         let trained =
             self.model.resume_distributed(group, snapshot, &self.data.train, &fit, &mut callbacks);

@@ -129,7 +129,7 @@ impl Dataset {
     }
 
     /// Sets the [`preparation`](Self::preparation), which [`save_dir`](super::save_dir()) records.
-    pub fn with_preparation(self, preparation: Preparation) -> Self {
+    pub(crate) fn with_preparation(self, preparation: Preparation) -> Self {
         Self { preparation, ..self }
     }
 
@@ -168,7 +168,7 @@ impl Dataset {
     }
 
     /// Returns the memory limit of a streamed data set; none if it is in memory.
-    pub fn stream_memory(&self) -> Option<StreamMemory> {
+    pub(crate) fn stream_memory(&self) -> Option<StreamMemory> {
         match &*self.store.pixels {
             Pixels::Held(_) => None,
             Pixels::Files(_, memory) => Some(*memory),

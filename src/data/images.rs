@@ -102,7 +102,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Gray, ImageProblem> {
 ///
 /// # Errors
 /// Like [`load`].
-pub fn from_bytes_within(bytes: &[u8], most: u64) -> Result<Gray, ImageProblem> {
+pub(crate) fn from_bytes_within(bytes: &[u8], most: u64) -> Result<Gray, ImageProblem> {
     decode::decode(bytes, format(bytes)?, most)
 }
 

@@ -42,8 +42,7 @@ pub trait Group {
     }
 
     /// Replaces `values`, which have the same length on every rank, with their sums over all ranks. The
-    /// result is bitwise identical on all ranks. Up to 4 ranks are summed pairwise, like [`tree_reduce`]
-    /// does.
+    /// result is bitwise identical on all ranks. Up to 4 ranks are summed pairwise.
     ///
     /// # Errors
     /// A rank that does not respond or has ended.
@@ -192,7 +191,7 @@ impl Group for SingleProcess {
 /// Sums lists of the same length pairwise: the sum of the first half plus the sum of the second half, each
 /// computed the same way. If ranks have summed their own pieces like this, the sum over the ranks is the sum
 /// over all pieces. The result is in the first list; the contents of the others are overwritten.
-pub fn tree_reduce(lists: &mut [&mut [f32]]) {
+pub(crate) fn tree_reduce(lists: &mut [&mut [f32]]) {
     if lists.len() < 2 {
         return;
     }

@@ -44,7 +44,6 @@ unsafe extern "C" {
         beta2: c_double,
         epsilon: c_double,
         weight_decay: c_double,
-        decoupled: bool,
     ) -> *mut c_char;
     pub fn seqfit_sgd(
         parameters: *const *mut C_tensor,
@@ -54,7 +53,6 @@ unsafe extern "C" {
         rate: *const C_tensor,
         learning_rate: c_double,
         momentum: c_double,
-        weight_decay: c_double,
         nesterov: bool,
         first_step: bool,
     ) -> *mut c_char;

@@ -25,7 +25,7 @@ impl Rate<'_> {
     }
 }
 
-/// The settings of one Adam step (Kingma and Ba, 2015), named as in `torch.optim.Adam`.
+/// The settings of one AdamW step, named as in `torch.optim.AdamW`; without weight decay it is one of Adam.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep<'a> {
     pub learning_rate: Rate<'a>,
@@ -33,11 +33,9 @@ pub struct AdamStep<'a> {
     pub beta2: f64,
     pub epsilon: f64,
     pub weight_decay: f64,
-    /// AdamW: weight decay is applied directly to the weights instead of through the gradient.
-    pub decoupled: bool,
 }
 
-/// Performs one Adam or AdamW step in place. `step` is a scalar f32 tensor on the parameters' device that
+/// Performs one AdamW step in place. `step` is a scalar f32 tensor on the parameters' device that
 /// counts the steps. All lists are as long as `parameters`, with matching shapes.
 pub fn adam(
     parameters: &mut [Tensor],
@@ -65,7 +63,6 @@ pub fn adam(
             config.beta2,
             config.epsilon,
             config.weight_decay,
-            config.decoupled,
         )
     })
 }
@@ -75,7 +72,6 @@ pub fn adam(
 pub struct SgdStep<'a> {
     pub learning_rate: Rate<'a>,
     pub momentum: f64,
-    pub weight_decay: f64,
     pub nesterov: bool,
     /// Whether this is the first step, which sets the momenta to the gradients instead of averaging them in.
     pub first: bool,
@@ -103,7 +99,6 @@ pub fn sgd(
             rate,
             learning_rate,
             config.momentum,
-            config.weight_decay,
             config.nesterov,
             config.first,
         )

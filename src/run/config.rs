@@ -205,7 +205,7 @@ impl RunConfig {
     }
 
     /// Returns whether the network was imported as it is, and not trained here.
-    pub fn is_imported(&self) -> bool {
+    pub(super) fn is_imported(&self) -> bool {
         self.data.source.is_none()
     }
 

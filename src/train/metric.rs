@@ -53,7 +53,7 @@ impl Metric {
     }
 
     /// Returns whether it is a metric of the validation set.
-    pub fn needs_validation(self) -> bool {
+    fn needs_validation(self) -> bool {
         matches!(self, Self::ValLoss | Self::ValAccuracy)
     }
 

@@ -233,37 +233,18 @@ impl State {
         rate: Rate<'_>,
         before: u64,
     ) -> Result<(), LibtorchError> {
+        let learning_rate = rate;
         match optimizer {
             Optimizer::Adam(Adam { beta1, beta2, epsilon, .. }) => {
-                let config = AdamStep {
-                    learning_rate: rate,
-                    beta1,
-                    beta2,
-                    epsilon,
-                    weight_decay: 0.0,
-                    decoupled: false,
-                };
+                let config = AdamStep { learning_rate, beta1, beta2, epsilon, weight_decay: 0.0 };
                 self.adam(parameters, gradients, config)
             }
             Optimizer::AdamW(AdamW { beta1, beta2, epsilon, weight_decay, .. }) => {
-                let config = AdamStep {
-                    learning_rate: rate,
-                    beta1,
-                    beta2,
-                    epsilon,
-                    weight_decay,
-                    decoupled: true,
-                };
+                let config = AdamStep { learning_rate, beta1, beta2, epsilon, weight_decay };
                 self.adam(parameters, gradients, config)
             }
             Optimizer::Sgd(Sgd { momentum, nesterov, .. }) => {
-                let config = SgdStep {
-                    learning_rate: rate,
-                    momentum,
-                    weight_decay: 0.0,
-                    nesterov,
-                    first: before == 0,
-                };
+                let config = SgdStep { learning_rate, momentum, nesterov, first: before == 0 };
                 sgd(parameters, gradients, &mut self.first, config)
             }
             Optimizer::RmsProp(config) => self.rmsprop(parameters, gradients, config, rate),

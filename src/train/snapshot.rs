@@ -90,25 +90,7 @@ impl Snapshot {
     }
 
     /// Returns the weights that training would end with here: their moving average, if there is one.
-    pub fn best_weights(&self) -> &Tensors {
+    pub(crate) fn best_weights(&self) -> &Tensors {
         if self.average.is_empty() { &self.weights } else { &self.average }
-    }
-
-    /// Returns whether two snapshots are of the same point of one run: the same weights and counts. Times
-    /// are ignored, since no repetition reproduces them.
-    pub fn same_moment(&self, other: &Self) -> bool {
-        let timeless = |snapshot: &Self| {
-            let mut state = snapshot.state.clone();
-            (state.epoch_seconds, state.seconds) = (0.0, 0.0);
-            for record in &mut state.history.epochs {
-                (record.seconds, record.samples_per_second) = (0.0, 0.0);
-            }
-            state
-        };
-        timeless(self) == timeless(other)
-            && self.weights == other.weights
-            && self.average == other.average
-            && self.moments == other.moments
-            && self.callbacks == other.callbacks
     }
 }

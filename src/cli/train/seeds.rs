@@ -14,8 +14,9 @@ use seqfit::{Engine, FitConfig, WriteError, device};
 use serde::Serialize;
 
 use super::super::output::{self, Usage, print_status, quoted};
+use super::args::Args;
 use super::interruption::Interruption;
-use super::{Args, start};
+use super::start;
 
 /// Options that are set here for each run, and whether a value follows.
 const OWN: [(&str, bool); 7] = [

@@ -9,28 +9,25 @@ use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
 use super::super::loading;
 use super::super::output::print_status;
+use super::args::Args;
 use super::timing::Timing;
-use super::{Args, Job, RunCallbacks};
+use super::{Job, RunCallbacks};
 
 /// Creates a new run. All possible errors are found before the first epoch, and before the folder is
 /// created.
 pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<Job> {
     let trial = args.trial.begin()?;
-    let fit = args.fit.over(&FitConfig::default(), args.device.is_cuda())?;
-    let mut fit = args.trial.fit(fit, args.fit.epochs);
+    let device = args.device(None)?;
+    let fit = args.fit(None, device)?;
     let validates = fit.validation_split > 0.0;
     let base = (&Default::default(), &Default::default());
     let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
-    let device = device::own(args.device.chosen().unwrap_or(Device::Cpu))?;
-    if args.stream.stream.is_some() {
-        fit = fit.for_streaming(device)?;
-    }
     device::require(device)?;
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
     }
     let other = args.init_from.as_deref().map(Run::open).transpose()?;
-    let data = resolve(args, &args.data.request(), args.stream.stream, timing)?;
+    let data = resolve(args, None, timing)?;
     // With --seeds each run would repeat it, and none prints it: they are quiet.
     if let Some(note) = args.fit.note_on_recipe(&data.source)?.filter(|_| !args.quiet) {
         print_status(note);
@@ -105,25 +102,15 @@ pub(super) fn resume(
         run.check_output(csv)?;
     }
     let began = run.config().clone();
-    let device = match args.device.chosen() {
-        Some(device) => device,
-        None => device::parse(&began.device)?,
-    };
-    let device = device::own(device)?;
-    let fit = args.fit.over(&began.fit, device.is_cuda())?;
-    // A recipe's epochs apply only to new trainings.
-    let fit = match args.fit.epochs {
-        None => FitConfig { epochs: began.fit.epochs, ..fit },
-        Some(_) => fit,
-    };
+    let device = args.device(Some(&began))?;
+    let fit = args.fit(Some(&began), device)?;
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
     let network = args.network.over_spec(&began.network);
     let fit = fit.resolved(&network, device);
-    let stream = args.stream.stream.or(began.data.stream);
     let mut config = RunConfig {
         device: device::name(device),
-        data: DataConfig { stream, ..began.data.clone() },
+        data: DataConfig { stream: args.stream(Some(&began)), ..began.data.clone() },
         fit,
         callbacks,
         checkpoints,
@@ -132,15 +119,7 @@ pub(super) fn resume(
     };
     // Before the data is read: a wrong option is reported at once.
     run.check_config(&config)?;
-    let locations = data::Locations::from_env()?;
-    let request = match args.data.request() {
-        data::Request::Auto => match &began.data.source {
-            Some(source) => source.request(&locations)?,
-            None => return Err(RunError::Imported(path.to_owned()).into()),
-        },
-        request => request,
-    };
-    let data = resolve(args, &request, stream, timing)?;
+    let data = resolve(args, Some(&began), timing)?;
     if let (data::Request::Auto, Some(source)) = (args.data.request(), &began.data.source) {
         source.check_same(&data.source)?;
     }
@@ -246,12 +225,11 @@ fn newest_that_fits(
 
 fn resolve(
     args: &Args,
-    request: &data::Request,
-    stream: Option<data::StreamMemory>,
+    resumed: Option<&RunConfig>,
     mut timing: Option<&mut Timing>,
 ) -> anyhow::Result<data::Loaded> {
     timing.iter_mut().for_each(|timing| timing.mark("options"));
-    let data = loading::asked(request, stream, args.quiet)?;
+    let data = loading::asked(&args.request(resumed)?, args.stream(resumed), args.quiet)?;
     timing.iter_mut().for_each(|timing| timing.mark("data: read, unpacked and checked"));
     Ok(data)
 }

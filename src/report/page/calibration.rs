@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::calibration::{BINS, Calibration};
 use super::super::{Report, ReportError};
-use super::shell::{figure, percent, scrolled};
+use super::shell::{figure, head, percent, scrolled};
 use crate::model::grouped;
 
 /// Returns the section, which compares the network's confidence with its accuracy.
@@ -78,14 +78,7 @@ fn bins(calibration: &Calibration) -> Markup {
     html! {
         table {
             caption { span { "Predictions by confidence" } }
-            thead {
-                tr {
-                    th scope="col" { "confidence" }
-                    th scope="col" { "predictions" }
-                    th scope="col" { "accuracy" }
-                    th scope="col" { "mean confidence" }
-                }
-            }
+            (head(&["confidence", "predictions", "accuracy", "mean confidence"]))
             tbody {
                 @for (i, bin) in calibration.bins().iter().enumerate() {
                     @if bin.samples > 0 {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::picture::{data_uri, gray_png};
 use super::super::plot::{Confusion, Figure, shortened};
 use super::super::{Report, ReportError, Tested};
-use super::shell::{figure, percent, percentage, scrolled};
+use super::shell::{figure, head, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
 use crate::model::grouped;
 use crate::text::quoted_word;
@@ -106,23 +106,13 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
 fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
     let optional =
         |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
+    let validation: &[&str] =
+        if validated { &["validation loss", "validation accuracy"] } else { &[] };
+    let others: &[&str] = &["learning rate", "seconds", "samples/s"];
     html! {
         table {
             caption { span { "Losses in nats, accuracies as fractions" } }
-            thead {
-                tr {
-                    th scope="col" { "epoch" }
-                    th scope="col" { "loss" }
-                    th scope="col" { "accuracy" }
-                    @if validated {
-                        th scope="col" { "validation loss" }
-                        th scope="col" { "validation accuracy" }
-                    }
-                    th scope="col" { "learning rate" }
-                    th scope="col" { "seconds" }
-                    th scope="col" { "samples/s" }
-                }
-            }
+            (head(&[&["epoch", "loss", "accuracy"], validation, others].concat()))
             tbody {
                 @for e in epochs {
                     tr {
@@ -175,15 +165,7 @@ pub(super) fn confusion(report: &Report) -> Result<Option<Markup>, ReportError> 
                              F1: their harmonic mean. A dash: there are no such samples."
                         }
                     }
-                    thead {
-                        tr {
-                            th scope="col" { "class" }
-                            th scope="col" { "precision" }
-                            th scope="col" { "recall" }
-                            th scope="col" { "F1" }
-                            th scope="col" { "samples" }
-                        }
-                    }
+                    (head(&["class", "precision", "recall", "F1", "samples"]))
                     tbody {
                         @for ((name, class), predicted) in classes.iter().zip(&figures).zip(&predicted) {
                             tr {

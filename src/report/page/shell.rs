@@ -66,6 +66,11 @@ pub(in crate::report) fn scrolled(name: &str, content: Markup) -> Markup {
     html! { div.scroll role="group" aria-label=(name) tabindex="0" { (content) } }
 }
 
+/// Returns the head of a table.
+pub(in crate::report) fn head(columns: &[&str]) -> Markup {
+    html! { thead { tr { @for name in columns { th scope="col" { (name) } } } } }
+}
+
 /// Returns a fraction as a percentage with `decimals`, never broken before the percent sign. Rounding turns
 /// no fraction below 1 into 100 % and none above 0 into 0 %.
 pub(in crate::report) fn percent(fraction: f64, decimals: usize) -> Markup {
