@@ -104,29 +104,71 @@ fn assert_readable(path: &Path) {
     }
 }
 
-/// Kills a training run `kills` times in all, each time between `from` and `to` seconds after its
-/// start. Whenever training finishes, its weights must equal those of an uninterrupted run, and the
-/// next run begins.
-fn kill_and_resume(data: &[&str], kills: usize, (from, to): (f64, f64)) {
+/// What became of the runs that were killed.
+#[derive(Default)]
+struct Killed {
+    kills: usize,
+    /// Kills that left a checkpoint within an epoch.
+    mid_epoch: usize,
+    /// Runs that came to their end.
+    finished: usize,
+}
+
+/// Kills training runs `kills` times in all, each time between `from` and `to` seconds after its start. Whenever
+/// training finishes, its weights must equal those of an uninterrupted run, and the next run begins. Many kills are
+/// divided among runs that train at the same time, because a run waits more than it computes.
+fn kill_and_resume(data: &[&str], kills: usize, seconds: (f64, f64)) {
     let home = tempfile::tempdir().unwrap();
     let train = |out| [&["train", "--json", "-q", "--out", out], &RICH[..], data].concat();
     succeed(seqfit(home.path()).args(train("whole")));
-    let whole = home.path().join("whole");
-    let run = home.path().join("run");
-    let mut rng = Pcg64Mcg::seed_from_u64(200);
-    let (mut killed, mut finished, mut mid_epoch) = (0, 0, 0);
-    while killed < kills || finished == 0 {
+    let runs = if kills < 100 { 1 } else { 4 };
+    let all = std::thread::scope(|scope| {
+        let start = |run: usize| {
+            let (home, name) = (home.path(), format!("run-{run}"));
+            let kills = kills / runs + usize::from(run < kills % runs);
+            let rng = Pcg64Mcg::seed_from_u64(200 + run as u64);
+            scope.spawn(move || kill_one(home, &name, &train(&name), kills, seconds, rng))
+        };
+        let started: Vec<_> = (0..runs).map(start).collect();
+        let ended = started.into_iter().map(|run| run.join().expect("no assertion failed"));
+        ended.fold(Killed::default(), |all, one| Killed {
+            kills: all.kills + one.kills,
+            mid_epoch: all.mid_epoch + one.mid_epoch,
+            finished: all.finished + one.finished,
+        })
+    });
+    let Killed { kills: killed, mid_epoch, finished } = all;
+    assert_eq!(killed, kills);
+    // Some kills must leave a checkpoint within an epoch.
+    assert!(mid_epoch * 20 > killed || kills < 100, "{mid_epoch} of {killed}");
+    eprintln!(
+        "{killed} kills, {mid_epoch} left a run within an epoch, {finished} runs came to their end"
+    );
+}
+
+/// Trains `home/name` by the arguments `train` until it was killed `kills` times and has ended at least once.
+fn kill_one(
+    home: &Path,
+    name: &str,
+    train: &[&str],
+    kills: usize,
+    (from, to): (f64, f64),
+    mut rng: Pcg64Mcg,
+) -> Killed {
+    let (whole, run) = (home.join("whole"), home.join(name));
+    let mut all = Killed::default();
+    while all.kills < kills || all.finished == 0 {
         let begun = run.join("config.toml").exists();
         let mut child = match begun {
-            true => spawn(home.path(), &["train", "--json", "-q", "--resume", "run"]),
-            false => spawn(home.path(), &train("run")),
+            true => spawn(home, &["train", "--json", "-q", "--resume", name]),
+            false => spawn(home, train),
         };
         let deadline = Instant::now() + Duration::from_secs_f64(rng.random_range(from..to));
         let ended = loop {
             if let Some(status) = child.try_wait().unwrap() {
                 break Some(status);
             }
-            if killed < kills && Instant::now() >= deadline {
+            if all.kills < kills && Instant::now() >= deadline {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 break None;
@@ -139,13 +181,13 @@ fn kill_and_resume(data: &[&str], kills: usize, (from, to): (f64, f64)) {
         assert_readable(&run);
         if let Some(status) = ended {
             assert!(status.success(), "{stderr}");
-            assert!(weights(&run) == weights(&whole), "other weights after {killed} kills");
+            assert!(weights(&run) == weights(&whole), "other weights after {} kills", all.kills);
             assert_eq!(metrics(&run), metrics(&whole));
             fs::remove_dir_all(&run).unwrap();
-            finished += 1;
+            all.finished += 1;
             continue;
         }
-        killed += 1;
+        all.kills += 1;
         // At most one reported epoch may be lost: the one whose checkpoint was being written when the
         // process was killed.
         let reported = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -155,7 +197,7 @@ fn kill_and_resume(data: &[&str], kills: usize, (from, to): (f64, f64)) {
         });
         let kept = checkpoints::list(&run.join("checkpoints")).unwrap().pop();
         let ((epoch, batch), _) = kept.unwrap_or_default();
-        mid_epoch += usize::from(batch > 0);
+        all.mid_epoch += usize::from(batch > 0);
         if let Some(reported) = reported {
             assert!(
                 epoch as u64 + 1 >= reported,
@@ -163,11 +205,7 @@ fn kill_and_resume(data: &[&str], kills: usize, (from, to): (f64, f64)) {
             );
         }
     }
-    // Some kills must leave a checkpoint within an epoch.
-    assert!(mid_epoch * 20 > killed || kills < 100, "{mid_epoch} of {killed}");
-    eprintln!(
-        "{killed} kills, {mid_epoch} left a run within an epoch, {finished} runs came to their end"
-    );
+    all
 }
 
 #[test]

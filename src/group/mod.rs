@@ -6,7 +6,8 @@
 
 mod consistency;
 pub mod launcher;
-#[cfg(feature = "mpi")]
+#[cfg(any(feature = "mpi", test))]
+#[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "without MPI only its unit test runs"))]
 mod local_ranks;
 #[cfg(feature = "mpi")]
 mod mpi;
