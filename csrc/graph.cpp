@@ -2,7 +2,7 @@
 //
 // The functions are looked up by name in libtorch_cuda, if it is loaded. This library is compiled without
 // CUDA's headers and linked without libtorch_cuda, so that one binary serves both builds of libtorch.
-// tests/cuda_graph.rs compares what is assumed here with the headers.
+// tests/training/cuda_graph.rs compares what is assumed here with the headers.
 #include "guard.h"
 #include "seqfit.h"
 

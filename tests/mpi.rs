@@ -1,5 +1,5 @@
-//! Repeats tests/distributed.rs with real processes under OpenMPI's mpirun, on one host and on two hosts with a
-//! network between them. Also tests that a killed, stopped or disconnected process ends the whole job in time.
+//! Repeats tests/training/distributed.rs with real processes under OpenMPI's mpirun, on one host and on two hosts with
+//! a network between them. Also tests that a killed, stopped or disconnected process ends the whole job in time.
 
 mod common;
 

@@ -123,7 +123,7 @@ mod tests {
     use crate::{Device, Sequential};
     use tch::{CModule, Tensor};
 
-    /// Every layer and activation, loaded by libtorch. The tests in Python are in tests/export_formats.rs.
+    /// Every layer and activation, loaded by libtorch. The tests in Python are in tests/formats/export_formats.rs.
     #[test]
     fn libtorch_loads_every_activation_with_equal_outputs() -> Result<(), Box<dyn std::error::Error>>
     {

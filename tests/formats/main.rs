@@ -1,0 +1,10 @@
+//! Tests of imported and exported models against the programs that they come from or go to.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod export_cpp;
+mod export_formats;
+mod export_python;
+mod import;
+mod import_python;

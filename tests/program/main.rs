@@ -1,0 +1,13 @@
+//! Tests of the program and its documentation, as people use them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cli;
+mod comforts;
+mod dependent;
+#[cfg(feature = "serve")]
+mod docs;
+#[cfg(feature = "serve")]
+mod new_user_journey;
+mod predict;

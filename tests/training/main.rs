@@ -1,0 +1,14 @@
+//! Tests of training: results, resuming, run folders, engines, ranks.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cuda;
+mod cuda_graph;
+mod distributed;
+mod fit;
+mod nothing_is_lost;
+mod recipes;
+mod reference;
+mod resume;
+mod run_folder;
