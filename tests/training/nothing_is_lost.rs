@@ -117,15 +117,16 @@ struct Killed {
 /// divided among runs that train at the same time, because a run waits more than it computes.
 fn kill_and_resume(data: &[&str], kills: usize, seconds: (f64, f64)) {
     let home = tempfile::tempdir().unwrap();
+    let runs = if kills < 100 { 1 } else { 4 };
+    let names: Vec<String> = (0..runs).map(|run| format!("run-{run}")).collect();
     let train = |out| [&["train", "--json", "-q", "--out", out], &RICH[..], data].concat();
     succeed(seqfit(home.path()).args(train("whole")));
-    let runs = if kills < 100 { 1 } else { 4 };
     let all = std::thread::scope(|scope| {
         let start = |run: usize| {
-            let (home, name) = (home.path(), format!("run-{run}"));
+            let (home, name, train) = (home.path(), &names[run], train(&names[run]));
             let kills = kills / runs + usize::from(run < kills % runs);
             let rng = Pcg64Mcg::seed_from_u64(200 + run as u64);
-            scope.spawn(move || kill_one(home, &name, &train(&name), kills, seconds, rng))
+            scope.spawn(move || kill_one(home, name, &train, kills, seconds, rng))
         };
         let started: Vec<_> = (0..runs).map(start).collect();
         let ended = started.into_iter().map(|run| run.join().expect("no assertion failed"));
