@@ -850,8 +850,10 @@ fn a_wheel_that_pip_cannot_find_is_an_error() {
 #[test]
 fn creates_the_python_environment_and_keeps_it() {
     let Some(repo) = wheel_repo(None) else { return };
-    repo.run_with_wheels(&["--python"])
-        .succeeds(&["CPU index not reachable", "PyTorch 2.13.0 and the other packages for the tests"]);
+    repo.run_with_wheels(&["--python"]).succeeds(&[
+        "CPU index not reachable",
+        "PyTorch 2.13.0 and the other packages for the tests",
+    ]);
     let import = ["-c", "import needed_by_tests"];
     Outcome(Command::new(repo.path(".venv/bin/python")).args(import).output().unwrap())
         .succeeds(&[]);
