@@ -1,13 +1,13 @@
 //! `seqfit train`: data → network → fit → test metrics → run folder; or resumes an existing run.
 
 mod args;
-mod follow;
+mod dev_run;
 mod interruption;
+mod other_ranks;
 mod seeds;
 mod settings;
 mod start;
 mod timing;
-mod trial;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,10 +27,10 @@ use super::output::{self, print_status, quoted};
 use super::progress::{JsonLines, Progress};
 use super::ranks::Ranks;
 use super::report;
-use follow::Plan;
+use dev_run::Trial;
 use interruption::Interruption;
+use other_ranks::Plan;
 use timing::Timing;
-use trial::Trial;
 
 pub use args::Args;
 pub use settings::{FitOptions, load_recipe, over};
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     args.ranks.meet()?.together(|ranks| match ranks.is_first() {
         true => run_rank0(args, ranks),
-        false => follow::follow(args, ranks),
+        false => other_ranks::follow(args, ranks),
     })
 }
 
@@ -162,7 +162,7 @@ impl Job {
         let before = self.snapshot.as_ref().map_or(0.0, |snapshot| snapshot.state.seconds);
         let (group, snapshot) = (ranks.group(), self.snapshot.as_deref());
         let fit = args.for_this_machine(config.fit);
-        follow::agree_on_test(group, &self.data.test)?;
+        other_ranks::agree_on_test(group, &self.data.test)?;
         let trained =
             self.model.resume_distributed(group, snapshot, &self.data.train, &fit, &mut callbacks);
         let seconds = before + started.elapsed().as_secs_f64();

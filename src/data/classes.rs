@@ -7,8 +7,8 @@ use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
 use super::error::{DataError, DatasetProblem, FolderProblem};
-use super::find;
-use super::open::ordinary;
+use super::find_files;
+use super::open_file::ordinary;
 
 /// The file's name in a data set's folder.
 pub(super) const FILE: &str = "classes.txt";
@@ -23,7 +23,7 @@ const MAX_CHARS: usize = 100;
 /// A file that cannot be read, or anything but 2 to 256 different, short names.
 pub(super) fn read(folder: &Path) -> Result<Option<Vec<String>>, DataError> {
     // Some editors and systems change the case.
-    let Some(path) = find::exact_or_any_case(folder, FILE)? else { return Ok(None) };
+    let Some(path) = find_files::exact_or_any_case(folder, FILE)? else { return Ok(None) };
     let (file, _) = ordinary(&path)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)

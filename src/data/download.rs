@@ -4,15 +4,13 @@
 //! A file grows under its name with `.part` appended. If a mirror fails in any way, the next one
 //! is tried; only a failure of this machine (a full disk) ends it at once.
 
-mod check;
+mod checksum;
 #[cfg(not(feature = "download"))]
 mod disabled;
 #[cfg(feature = "download")]
-mod forward;
-#[cfg(feature = "download")]
 mod http;
 #[cfg(feature = "download")]
-mod mirror;
+mod http_via_proxy;
 #[cfg(feature = "download")]
 mod no_proxy;
 mod problem;
@@ -20,6 +18,8 @@ mod progress;
 #[cfg(feature = "download")]
 mod proxy;
 mod stop;
+#[cfg(feature = "download")]
+mod transfer;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -29,14 +29,14 @@ pub use progress::Progress;
 
 use super::catalog::RemoteFile;
 use super::error::DataError;
-use check::check;
+use checksum::check;
 #[cfg(not(feature = "download"))]
 use disabled::fetch;
 #[cfg(feature = "download")]
 use http::reach as ask;
-#[cfg(feature = "download")]
-use mirror::fetch;
 use stop::Stop;
+#[cfg(feature = "download")]
+use transfer::fetch;
 
 /// Downloads `file` into `folder`, which is created if necessary, from the first of `mirrors` (base URLs
 /// that end in `/`) that serves it. A file that is there and correct stays; one that is

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::catalog::{DatasetName, Entry};
 use super::download::{self, Attempt};
 use super::error::{DataError, missing_in_data_folder};
-use super::{Locations, resolve};
+use super::{Locations, load};
 use crate::files;
 
 /// The place that a known data set would be taken from.
@@ -43,7 +43,7 @@ pub struct DryRun {
 /// The errors that [`resolve`](super::resolve()) would return, too: data that is here and wrong, a cache that
 /// cannot be written or has too little room, an invalid proxy setting.
 pub fn dry_run(name: DatasetName, locations: &Locations) -> Result<DryRun, DataError> {
-    if let Some(loaded) = resolve::on_disk(name, locations)? {
+    if let Some(loaded) = load::on_disk(name, locations)? {
         let notice = loaded.source.notice;
         return Ok(DryRun { found: Found::Here(loaded.source.dir), notice });
     }
@@ -54,7 +54,7 @@ pub fn dry_run(name: DatasetName, locations: &Locations) -> Result<DryRun, DataE
         Ok(found) => Ok(DryRun { found, notice }),
         Err(error) => {
             let error = error.with_missed(missed);
-            let notice = Some(resolve::fallback_notice(&error).ok_or(error)?);
+            let notice = Some(load::fallback_notice(&error).ok_or(error)?);
             Ok(DryRun { found: Found::Fallback, notice })
         }
     }
@@ -63,9 +63,9 @@ pub fn dry_run(name: DatasetName, locations: &Locations) -> Result<DryRun, DataE
 /// Creates the folder for the download like [`fetch`](super::fetch), and tries to write there.
 fn try_cache(name: DatasetName, locations: &Locations) -> Result<PathBuf, DataError> {
     let folder = locations.cached(name).ok_or(DataError::NoCache { missed: None })?;
-    let lock = resolve::lock_path(&folder);
+    let lock = load::lock_path(&folder);
     let _made = Made::before(&folder, &lock);
-    let _locked = resolve::prepare(&folder)?;
+    let _locked = load::prepare(&folder)?;
     let probe = folder.join(".seqfit-doctor");
     files::write(&probe, b"written by seqfit doctor\n")
         .map_err(|error| DataError::write(&folder, error.source))?;

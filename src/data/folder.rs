@@ -6,10 +6,10 @@ use std::thread;
 use super::catalog::{self, DatasetName};
 use super::dataset::{Dataset, first_outside};
 use super::error::{DataError, FolderProblem};
-use super::find::{self, Files, Role};
+use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests, Images};
 use super::label_count::check_counts;
-use super::numbering::{self, Labels, Numbering, PartLabels};
+use super::label_numbering::{self, Labels, Numbering, PartLabels};
 use super::{IdxProblem, Preparation, classes, preparation};
 
 /// The contents of a folder.
@@ -46,7 +46,7 @@ struct Part {
 /// Reads the data set in `folder`, its files in parallel. Without a `classes.txt` the classes are
 /// those of the known data set that the files belong to, or else of the `expected` one.
 pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folder, DataError> {
-    let Files { dir, paths } = find::files(folder, &Role::ALL)?;
+    let Files { dir, paths } = find_files::files(folder, &Role::ALL)?;
     let given = classes::read(&dir)?;
     let described = preparation::read(&dir)?;
     let (train, test) = thread::scope(|scope| {
@@ -63,7 +63,7 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
     let files = [train.files.clone(), test.files.clone()].concat();
     let known = recognize(&files);
     let labels = PartLabels { train: Labels::of(&train.labels), test: Labels::of(&test.labels) };
-    let numbering = numbering::number(&labels, given, known.or(expected));
+    let numbering = label_numbering::number(&labels, given, known.or(expected));
     if let [only] = &numbering.names[..] {
         let problem = FolderProblem::OneClass(only.clone());
         return Err(DataError::folder(&train.files[1].0, problem));
@@ -79,7 +79,7 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
 /// Reads the test part of the data set in `folder`. Of a training part that is there it reads only the labels,
 /// which show how classes are numbered.
 pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
-    let Files { dir, paths } = find::files(folder, &Role::TEST)?;
+    let Files { dir, paths } = find_files::files(folder, &Role::TEST)?;
     let given = classes::read(&dir)?;
     let test = read(&paths[0], &paths[1])?;
     let mut labels = PartLabels { train: Labels::of(&[]), test: Labels::of(&test.labels) };
@@ -88,7 +88,7 @@ pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
     }
     let files = test.files.to_vec();
     let known = recognize_test(&files);
-    let mut numbering = numbering::number(&labels, given, known);
+    let mut numbering = label_numbering::number(&labels, given, known);
     pad(&mut numbering.names);
     let notes = moved(folder, &dir).into_iter().chain(numbering.notes.clone()).collect();
     let preparation = preparation_of(preparation::read(&dir)?, known);

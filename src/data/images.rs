@@ -14,7 +14,7 @@ pub use super::prepare::prepare;
 
 use super::error::DataError;
 use super::idx::{self, Images};
-use super::open::ordinary;
+use super::open_file::ordinary;
 use super::preparation::Preparation;
 use crate::files;
 use decode::Format;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{DataError, DatasetProblem, FolderProblem};
 use super::images::{Gray, ImageProblem, prepare, raw};
-use super::open::ordinary;
+use super::open_file::ordinary;
 
 /// The file in a data set's folder that records it.
 pub(super) const FILE: &str = "dataset.toml";

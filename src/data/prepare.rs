@@ -4,21 +4,21 @@
 //! of mass in the middle of 28x28, bright on black. A photograph has paper, shadows, noise and dust
 //! beside that, and those are taken away first: the sheet is found before the ink.
 
-mod choice;
-mod ground;
+mod choose_sign;
+mod components;
+mod find_sheets;
+mod float_picture;
 mod hull;
-mod ink;
 mod lines;
+mod minus_paper;
 mod outline;
 mod paper;
-mod parts;
-mod plane;
 mod shape;
-mod sheet;
+mod sign_on_sheet;
 mod trimmed;
 
 use super::images::{Gray, ImageProblem};
-use plane::Plane;
+use float_picture::Plane;
 
 /// The part of the side that MNIST's box takes.
 const BOX: (usize, usize) = (20, 28);
@@ -45,7 +45,7 @@ pub fn prepare(gray: &Gray, shape: [usize; 2]) -> Result<Vec<u8>, ImageProblem> 
         return Err(ImageProblem::Size { wanted: shape, found, cure: "ask for a size above 0" });
     }
     let picture = Plane::at_most(WORKING_SIDE, gray);
-    let sign = choice::sign(&picture)?;
+    let sign = choose_sign::sign(&picture)?;
     Ok(placed(&stretched(fitted(sign, shape)), shape))
 }
 
@@ -72,7 +72,7 @@ fn stretched(mut sign: Plane) -> Plane {
     let mut stroke: Vec<f32> =
         sign.values.iter().copied().filter(|&value| value > STROKE * top).collect();
     stroke.sort_by(f32::total_cmp);
-    let white = plane::quantile(&stroke, FULL).unwrap_or(top);
+    let white = float_picture::quantile(&stroke, FULL).unwrap_or(top);
     if white > 0.0 {
         sign.values
             .iter_mut()

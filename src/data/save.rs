@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
-use super::find::Role;
+use super::find_files::Role;
 use super::stream::{Part, StreamProblem};
 use super::{classes, idx, preparation};
 use crate::files;

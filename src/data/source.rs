@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::catalog::DatasetName;
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::find;
+use super::find_files;
 use super::locations::Locations;
 
 /// The data set requested.
@@ -101,7 +101,7 @@ impl Source {
         let known = known.ok();
         let others =
             known.into_iter().flat_map(|name| [locations.own(name), locations.cached(name)]);
-        match others.flatten().find(|other| find::has_all(other)) {
+        match others.flatten().find(|other| find_files::has_all(other)) {
             Some(other) => Ok(Request::Dir(other)),
             None => Err(DataError::Gone { dir: dir.clone(), known }),
         }

@@ -36,8 +36,8 @@ use super::dataset::Dataset;
 use super::digest::Sha256Hex;
 use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
-use super::numbering::{self, Labels, Numbering, PartLabels};
-use super::resolve::{file_name, own_name};
+use super::label_numbering::{self, Labels, Numbering, PartLabels};
+use super::load::{file_name, own_name};
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
 use super::{Locations, Preparation, classes, folder, idx, preparation};
 use shards::Opened;
@@ -99,7 +99,7 @@ pub fn stream_test(
         labels.train = labels.train.with(&Labels::of(&idx::read_labels(&pair.labels)?.values));
     }
     let known = folder::recognize_test(&digests(&test.files));
-    let mut numbering = numbering::number(&labels, given, known);
+    let mut numbering = label_numbering::number(&labels, given, known);
     folder::pad(&mut numbering.names);
     let source = source(named, &dir, known, test.files.clone());
     let notes = folder::moved(named, &dir).into_iter().chain(numbering.notes.clone()).collect();
@@ -125,7 +125,7 @@ fn from_dir(
     let files = [&train.files[..], &test.files].concat();
     let known = folder::recognize(&digests(&files));
     let labels = PartLabels { train: Labels::of(&train.labels), test: Labels::of(&test.labels) };
-    let numbering = numbering::number(&labels, given, known.or(expected));
+    let numbering = label_numbering::number(&labels, given, known.or(expected));
     if let [only] = &numbering.names[..] {
         let problem = FolderProblem::OneClass(only.clone());
         return Err(DataError::folder(&train.labels_files[0].0, problem));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Locations;
 use super::catalog::{self, Check, DatasetName, Entry};
 use super::error::DataError;
-use super::find::{self, Files, Role};
+use super::find_files::{self, Files, Role};
 use super::folder;
 use super::idx::{self, Digests};
 use super::source::Request;
@@ -79,11 +79,11 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
 
 /// Reports on a folder of the user's data, of which test files alone can be used, too.
 fn own_report(dir: &Path) -> Result<Vec<FileReport>, DataError> {
-    let missing = match find::files(dir, &Role::ALL) {
+    let missing = match find_files::files(dir, &Role::ALL) {
         Ok(_) => return Ok(folder_report(dir, None)),
         Err(error) => error,
     };
-    if let Ok(Files { dir, .. }) = find::files(dir, &Role::TEST)
+    if let Ok(Files { dir, .. }) = find_files::files(dir, &Role::TEST)
         && Role::ALL.iter().all(|role| Role::TEST.contains(role) || is_absent(*role, &dir))
     {
         let mut reports = file_reports(&dir, &Role::TEST, None);
@@ -96,7 +96,7 @@ fn own_report(dir: &Path) -> Result<Vec<FileReport>, DataError> {
         }
         return Ok(reports);
     }
-    match find::has_some(dir) {
+    match find_files::has_some(dir) {
         true => Ok(folder_report(dir, None)),
         false => Err(missing),
     }
@@ -108,7 +108,7 @@ fn is_absent(role: Role, dir: &Path) -> bool {
 
 /// Reports on each file of a known data set or of any other, and on the whole if that is wrong.
 fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
-    let files = find::files(dir, &Role::ALL).map(|files| files.dir);
+    let files = find_files::files(dir, &Role::ALL).map(|files| files.dir);
     let dir = files.as_deref().unwrap_or(dir);
     let mut reports = file_reports(dir, &Role::ALL, expected);
     // A file that is wrong by itself explains enough.

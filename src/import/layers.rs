@@ -7,8 +7,8 @@ use super::dense_tensors::{DenseTensors, with_side};
 use super::error::Problem;
 use super::format::Format;
 use super::imported::Placed;
+use super::layer_order;
 use super::names::{self, Pair, Role};
-use super::order;
 use super::{Imported, ImportedTensor};
 
 /// The Dense layers of a file, first to last.
@@ -49,7 +49,7 @@ pub(super) fn dense(imported: &Imported, known: Known) -> Result<Dense<'_>, Prob
         return Err(Problem::NotDense(names::described(&others, &imported.tensors)));
     }
     let sides = sides(imported.format, &pairs)?;
-    let pairs = order::ordered(imported.format, pairs, &sides, known.network)?;
+    let pairs = layer_order::ordered(imported.format, pairs, &sides, known.network)?;
     let owners = Some(pairs.iter().map(|pair| pair.owner.clone()).collect());
     Ok(Dense { layers: fitting(&pairs, &sides), owners, exact: false })
 }
@@ -97,7 +97,7 @@ fn unnamed<'a>(
     known: Known,
 ) -> Result<Dense<'a>, Problem> {
     let mut sorted = tensors.to_vec();
-    sorted.sort_by_cached_key(|tensor| order::natural_key(&tensor.name));
+    sorted.sort_by_cached_key(|tensor| layer_order::natural_key(&tensor.name));
     let mut pairs: Vec<Pair<'_>> = Vec::new();
     let mut others = Vec::new();
     for tensor in sorted {
@@ -136,7 +136,8 @@ fn sides(format: Format, pairs: &[Pair<'_>]) -> Result<Vec<bool>, Problem> {
         _ if all(Role::Weight) => vec![false, true],
         _ if all(Role::Kernel) => vec![true, false],
         _ => {
-            let both = [false, true].iter().all(|&side| order::is_chain(&with_side(pairs, side)));
+            let both =
+                [false, true].iter().all(|&side| layer_order::is_chain(&with_side(pairs, side)));
             if both {
                 let names = pairs.iter().map(|pair| pair.weight.name.clone()).collect();
                 return Err(Problem::Sides(names));
@@ -152,7 +153,7 @@ fn fitting<'a>(pairs: &[Pair<'a>], sides: &[bool]) -> Vec<DenseTensors<'a>> {
     // If none matches, the comparison with the network reports where.
     chain
         .clone()
-        .find(|layers| order::is_chain(layers))
+        .find(|layers| layer_order::is_chain(layers))
         .or(chain.clone().next())
         .unwrap_or_default()
 }

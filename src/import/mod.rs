@@ -20,6 +20,7 @@
 
 mod archive;
 mod card;
+mod decode_numbers;
 mod dense_tensors;
 mod dtype;
 mod error;
@@ -27,17 +28,16 @@ mod format;
 mod hdf5;
 mod imported;
 mod keras;
+mod layer_order;
 mod layers;
 mod memory_budget;
+mod module_numbers;
 mod names;
 mod network;
 mod npy;
-mod numbering;
-mod numbers;
 mod onnx;
-mod order;
 mod safetensors;
-mod statistics;
+mod tensor_statistics;
 mod torch;
 
 pub use card::{CARD, Card};
@@ -47,7 +47,7 @@ pub use format::Format;
 pub use imported::{Imported, ImportedTensor};
 pub use memory_budget::MemoryBudget;
 pub use network::{ImportOptions, Network};
-pub use statistics::Statistics;
+pub use tensor_statistics::Statistics;
 
 use std::fs::{self, File};
 use std::io::{self, Read};

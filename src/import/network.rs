@@ -4,7 +4,7 @@ use super::dense_tensors::DenseTensors;
 use super::dtype::Dtype;
 use super::error::Problem;
 use super::layers::{self, Dense, Known};
-use super::{Imported, ImportedTensor, names, numbering};
+use super::{Imported, ImportedTensor, module_numbers, names};
 use crate::data;
 use crate::layers::Layer;
 use crate::model::{Activation, Spec, TorchModule};
@@ -107,7 +107,7 @@ impl Imported {
 /// them.
 fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
     if let Some(owners) = &dense.owners {
-        numbering::check(owners, activation)?;
+        module_numbers::check(owners, activation)?;
     }
     match &dense.layers[..] {
         [first, _, ..] if first.bias.is_none() && names::may_be_embedding(&first.weight.name) => {

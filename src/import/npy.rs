@@ -3,11 +3,11 @@
 
 use super::archive::Archive;
 use super::card::{CARD, Card};
+use super::decode_numbers::{Order, count};
 use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
 use super::memory_budget::MemoryBudget;
-use super::numbers::{Order, count};
 use super::{Imported, ImportedTensor};
 
 /// Reads an archive of arrays, from any writer.

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
 use super::card::{CARD, Card};
+use super::decode_numbers::{Order, count};
 use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
 use super::memory_budget::MemoryBudget;
-use super::numbers::{Order, count};
 use super::{Imported, ImportedTensor};
 
 /// Reads a file.

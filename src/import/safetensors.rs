@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype as Type, SafeTensors};
 
 use super::card::{CARD, Card};
+use super::decode_numbers::Order;
 use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
 use super::memory_budget::MemoryBudget;
-use super::numbers::Order;
 use super::{Imported, ImportedTensor};
 
 /// Length of the field that holds the length of the header, in bytes.

@@ -5,6 +5,7 @@
 
 mod assessment;
 mod calibration;
+mod calibration_verdict;
 pub mod compare;
 mod error;
 mod lr_find;
@@ -12,16 +13,15 @@ mod page;
 mod picture;
 mod plot;
 mod tensorboard;
-mod verdict;
 mod weights;
 
 pub use assessment::{Assessment, Mistake};
 pub use calibration::{BINS, Bin, Calibration};
+pub use calibration_verdict::Verdict;
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use lr_find::{PlotFormat, lr_plot};
 pub use tensorboard::TensorBoard;
-pub use verdict::Verdict;
 
 use std::path::{Path, PathBuf};
 

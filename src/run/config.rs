@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::RunError;
 use super::layout::{self, CONFIG};
-use super::origin::Origin;
+use super::weights_origin::Origin;
 use crate::data;
 use crate::device::{self, Device};
 use crate::libtorch;

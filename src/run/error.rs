@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::checkpoint_problem::Problem;
-use super::difference::Difference;
-use super::near::NearRun;
+use super::near_run::NearRun;
+use super::setting_difference::Difference;
 use crate::export::ExportError;
 use crate::files::WriteError;
 use crate::model::{ModelError, WeightsError};

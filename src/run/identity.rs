@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::config::RunConfig;
-pub use super::difference::Difference;
+pub use super::setting_difference::Difference;
 use crate::train::Engine;
 
 /// Settings, data, network and device of a run. The number of epochs, which may grow, is not part of it

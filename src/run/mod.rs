@@ -10,19 +10,19 @@ pub mod checkpoint;
 mod checkpoint_problem;
 pub mod checkpoints;
 mod config;
-mod difference;
 mod error;
 mod exports;
+mod find_near_run;
 mod identity;
 mod layout;
 mod lock;
 mod model_checkpoint;
-mod near;
-mod nearest;
-mod origin;
+mod near_run;
 mod output_dir;
 mod replacement;
 mod result;
+mod setting_difference;
+mod weights_origin;
 
 pub use crate::evaluate::Figures;
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -31,10 +31,10 @@ pub use error::RunError;
 pub use identity::{Difference, Identity};
 pub use layout::{CONFIG, EVENTS, HISTORY, PLOTS, REPORT, RESULT, RUNS, TORCHSCRIPT, WEIGHTS};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
-pub use near::NearRun;
-pub use origin::Origin;
+pub use near_run::NearRun;
 pub use output_dir::OutputDirState;
 pub use result::RunResult;
+pub use weights_origin::Origin;
 
 use std::collections::HashMap;
 use std::fs;
@@ -497,7 +497,7 @@ impl Run {
 
 /// Returns the error for a path that is not the folder of a run.
 fn no_run(path: &Path) -> RunError {
-    let (path, near) = (path.to_owned(), nearest::nearest(path));
+    let (path, near) = (path.to_owned(), find_near_run::nearest(path));
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => RunError::NotThere { path, near },
         Ok(found) if !found.is_dir() => RunError::NotARunFolder { path, why: "it is a file", near },

@@ -5,10 +5,10 @@
 
 mod csv_logger;
 mod early_stopping;
-#[cfg(test)]
-pub(super) mod made_up;
 mod reduce_lr;
 mod terminate_on_nan;
+#[cfg(test)]
+pub(super) mod test_metrics;
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ pub use early_stopping::{EarlyStopping, EarlyStoppingConfig};
 pub use reduce_lr::{ReduceLrConfig, ReduceLrOnPlateau};
 pub use terminate_on_nan::TerminateOnNan;
 
+use super::config_error::ConfigError;
 use super::history::{EpochRecord, History};
-use super::rule::ConfigError;
 use super::snapshot::{CallbackState, Snapshot};
 use super::step::Step;
 use crate::model::{Sequential, WeightsError};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::config_error::ConfigError;
 use super::optimizer::Optimizer;
-use super::rule::ConfigError;
 use super::schedule::Schedule;
 use super::step;
 use crate::data::Augment;

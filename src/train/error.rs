@@ -1,7 +1,7 @@
 //! Errors of a training run.
 
 use super::callback::CallbackError;
-use super::rule::ConfigError;
+use super::config_error::ConfigError;
 use crate::data::DataError;
 use crate::data::batches::DataLoaderError;
 use crate::evaluate::EvaluateError;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::callback::{BatchInfo, Callback, CallbackError, Flow, Plan, Training};
 use super::config::{FitConfig, OnNan};
-use super::rule::ConfigError;
+use super::config_error::ConfigError;
 use super::schedule::Schedule;
 use super::{FitData, TrainError};
 use crate::model::Sequential;

@@ -5,6 +5,7 @@
 pub mod callback;
 mod callback_list;
 mod config;
+mod config_error;
 mod error;
 mod fit_data;
 mod history;
@@ -13,7 +14,6 @@ mod metric;
 mod optimizer;
 mod ranks;
 pub mod recipe;
-mod rule;
 mod sample_order;
 mod schedule;
 mod session;
@@ -21,13 +21,13 @@ mod snapshot;
 mod step;
 
 pub use config::{Engine, FitConfig, OnNan};
+pub use config_error::ConfigError;
 pub use error::{SnapshotError, TrainError};
 pub use fit_data::FitData;
 pub use history::{EpochRecord, History};
 pub use lr_find::{LrCurve, LrFind, LrPoint};
 pub use metric::{Metric, MetricError};
 pub use optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
-pub use rule::ConfigError;
 pub use schedule::Schedule;
 pub use snapshot::{CallbackState, Snapshot, State, Sums};
 

@@ -404,7 +404,11 @@ fn early_stopped_run_does_not_resume() {
         "{}",
         output.stderr
     );
-    assert!(output.stderr.ends_with(": more --epochs add nothing\n"), "{}", output.stderr);
+    assert!(
+        output.stderr.ends_with(": a higher --epochs does not continue it\n"),
+        "{}",
+        output.stderr
+    );
     assert_eq!(fs::read(home.path().join("r/config.toml")).unwrap(), config);
 }
 

@@ -10,8 +10,8 @@ use seqfit::{Device, FitConfig, data, device};
 
 use super::super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
 use super::super::ranks::RankOptions;
+use super::dev_run::TrialOptions;
 use super::settings::{CallbackOptions, FitOptions};
-use super::trial::TrialOptions;
 
 /// Options of `seqfit train`; the default is the tutorial's training.
 // Negative numbers are invalid values, not unknown options.

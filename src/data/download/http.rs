@@ -8,7 +8,7 @@ use ureq::config::Config;
 use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
 
-use super::forward;
+use super::http_via_proxy;
 use super::problem::MirrorProblem;
 use super::proxy::Proxy;
 use super::stop::Stop;
@@ -72,7 +72,7 @@ fn agent(uri: &Uri, proxy: Option<&Proxy>) -> Agent {
     let tunnel = if forwarding.is_some() { None } else { proxy };
     let config = config(tunnel.map(|proxy| proxy.inner().clone()));
     match forwarding {
-        Some(proxy) => forward::agent(config, uri, proxy.inner().uri()),
+        Some(proxy) => http_via_proxy::agent(config, uri, proxy.inner().uri()),
         None => config.into(),
     }
 }

@@ -7,7 +7,7 @@ use super::classes::{self, Classes};
 use super::picture_kind::is_picture;
 use super::problem::PackProblem;
 use crate::data::error::DataError;
-use crate::data::find::is_clutter;
+use crate::data::find_files::is_clutter;
 
 /// Maximum nesting of folders with a single folder in them, which are opened before classes are searched for.
 const WRAPPERS: usize = 4;

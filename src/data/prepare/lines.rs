@@ -3,8 +3,8 @@
 //! A stroke does not go that far, so a line is found although the sign lies on it. Where a stroke
 //! crosses a line, the stroke stays.
 
-use super::ground::Ground;
-use super::plane::Plane;
+use super::float_picture::Plane;
+use super::minus_paper::Ground;
 
 /// The longer side of the grid that lines are looked for on.
 const GRID: usize = 192;

@@ -1,6 +1,6 @@
 //! The background of a picture, estimated from its border.
 
-use super::plane::{Plane, quantile};
+use super::float_picture::{Plane, quantile};
 
 /// The frame of the picture, where the paper is expected.
 pub(super) fn border(picture: &Plane) -> Vec<usize> {

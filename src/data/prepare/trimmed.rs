@@ -2,8 +2,8 @@
 //!
 //! The sign reaches all four sides, or nearly, and what is left of the border is paper.
 
-use super::parts::{Extent, parts};
-use super::plane::{Plane, quantile};
+use super::components::{Extent, parts};
+use super::float_picture::{Plane, quantile};
 
 /// The most of a picture that a sign takes up: a bold one takes half.
 const MOST_INK: f64 = 0.7;

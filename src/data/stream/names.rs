@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::problem::StreamProblem;
 use super::shard_names::{Part, has_shards, names_in};
 use crate::data::error::DataError;
-use crate::data::find::{self, Role};
+use crate::data::find_files::{self, Role};
 
 /// A file of images and the file of their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Part {
                 let wanted = role.names().swap_remove(0);
                 let [shard, _] = self.shard(0, 1);
                 let wanted = format!("{wanted} or shards such as {shard}");
-                find::lacking(folder, wanted, &|dir| self.find(dir).is_ok())
+                find_files::lacking(folder, wanted, &|dir| self.find(dir).is_ok())
             })
         };
         let [images, labels] = self.roles();
@@ -76,8 +76,8 @@ impl Part {
 
 /// Returns the folder that holds the files of `parts`: `folder`, or the only one below it that has them all.
 pub(super) fn holder(folder: &Path, parts: &[Part]) -> Result<PathBuf, DataError> {
-    let some = |dir: &Path| has_shards(dir) || find::has_some(dir);
-    find::holder(folder, &some, &|dir| parts.iter().all(|part| part.find(dir).is_ok()))
+    let some = |dir: &Path| has_shards(dir) || find_files::has_some(dir);
+    find_files::holder(folder, &some, &|dir| parts.iter().all(|part| part.find(dir).is_ok()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::data::digest::{self, Sha256Hex};
 use crate::data::error::DataError;
 use crate::data::idx::{self, IdxProblem};
 use crate::data::label_count::check_counts;
-use crate::data::open::ordinary;
+use crate::data::open_file::ordinary;
 
 /// Files of more than this in total are identified by samples of their bytes: they are not read to the end
 /// before each training run.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::super::error::Problem;
-use super::aside::is_aside;
 use super::names::{DEEPEST, Named, entries, is_container, parts, tensors};
 use super::pickle::{Id, Pickle, Value, damaged};
 use super::tensor::View;
+use super::training_state::is_aside;
 
 /// The usual keys of the state_dict in a checkpoint.
 const USUAL: [&str; 7] =

@@ -1,7 +1,6 @@
 //! PyTorch's archives: `torch.save` of a state_dict, or of a checkpoint that holds one, and TorchScript,
 //! of which only the parameters are read, and no code is run.
 
-mod aside;
 mod checkpoint;
 mod expression;
 mod globals;
@@ -11,14 +10,15 @@ mod names;
 mod pickle;
 mod script;
 mod tensor;
+mod training_state;
 
 use super::archive::Archive;
 use super::card::{CARD, Card};
+use super::decode_numbers::Order;
 use super::error::Problem;
 use super::format::Format;
 use super::imported::Placed;
 use super::memory_budget::MemoryBudget;
-use super::numbers::Order;
 use super::{Imported, ImportedTensor};
 use crate::model::Spec;
 use pickle::{Pickle, damaged};

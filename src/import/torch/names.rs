@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::super::error::Problem;
-use super::aside::is_aside;
 use super::pickle::{Id, Pickle, Value, damaged};
 use super::tensor::View;
+use super::training_state::is_aside;
 
 /// Tensors by name.
 pub(super) type Named<'a> = Vec<(String, View<'a>)>;

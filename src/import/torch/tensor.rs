@@ -1,10 +1,10 @@
 //! A tensor as a pickle describes it: a view into a storage, which is a separate record.
 
 use super::super::archive::Archive;
+use super::super::decode_numbers::{Order, count};
 use super::super::dtype::Dtype;
 use super::super::error::Problem;
 use super::super::memory_budget::MemoryBudget;
-use super::super::numbers::{Order, count};
 use super::pickle::{Id, Pickle, Value, damaged};
 
 /// The location of a tensor's numbers.

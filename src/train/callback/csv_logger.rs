@@ -101,7 +101,7 @@ impl Callback for CsvLogger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{plan, tell, with_training};
+    use super::super::test_metrics::{plan, tell, with_training};
     use super::*;
 
     #[test]

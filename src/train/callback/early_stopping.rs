@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Callback, CallbackError, Ending, Flow, Plan, Training};
 use crate::model::check_like;
 use crate::tensors::Tensors;
+use crate::train::config_error::ConfigError;
 use crate::train::history::EpochRecord;
 use crate::train::metric::Metric;
-use crate::train::rule::ConfigError;
 use crate::train::snapshot::CallbackState;
 
 /// The settings of [`EarlyStopping`].
@@ -145,7 +145,7 @@ impl Callback for EarlyStopping {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{marked, plan, tell, with_training, with_training_after};
+    use super::super::test_metrics::{marked, plan, tell, with_training, with_training_after};
     use super::*;
 
     fn config(patience: usize, min_delta: f64) -> EarlyStoppingConfig {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Callback, CallbackError, Flow, Plan, Training};
+use crate::train::config_error::ConfigError;
 use crate::train::history::EpochRecord;
 use crate::train::metric::Metric;
-use crate::train::rule::ConfigError;
 use crate::train::snapshot::CallbackState;
 
 /// The settings of [`ReduceLrOnPlateau`].
@@ -138,7 +138,7 @@ impl Callback for ReduceLrOnPlateau {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{plan, record, with_training, with_training_after};
+    use super::super::test_metrics::{plan, record, with_training, with_training_after};
     use super::*;
 
     fn rates(config: ReduceLrConfig, losses: &[f64]) -> Vec<f64> {

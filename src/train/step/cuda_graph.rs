@@ -12,7 +12,7 @@
 //! tensors.
 
 mod custom_kernels;
-mod recording;
+mod recorded_steps;
 
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ use crate::tensors::Tensors;
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 use custom_kernels::CustomKernels;
-use recording::{Recording, Samples};
+use recorded_steps::{Recording, Samples};
 
 /// The largest number of steps in a group: with more of them a replay saves no more.
 const GROUP_STEPS: usize = 32;

@@ -5,11 +5,11 @@
 //! halves show nothing.
 
 use super::super::images::ImageProblem;
-use super::ground::Ground;
-use super::ink::{CUT_OFF, Ink, NOTHING, Sign};
-use super::parts::Extent;
-use super::plane::Plane;
-use super::sheet::{Sheet, sheets};
+use super::components::Extent;
+use super::find_sheets::{Sheet, sheets};
+use super::float_picture::Plane;
+use super::minus_paper::Ground;
+use super::sign_on_sheet::{CUT_OFF, Ink, NOTHING, Sign};
 use super::trimmed;
 
 /// How often a plate is looked at for a sign on it: a sheet on a folder on a table.

@@ -9,7 +9,7 @@ use ureq::http::Response;
 
 use super::super::catalog::RemoteFile;
 use super::super::error::DataError;
-use super::check::check;
+use super::checksum::check;
 use super::http;
 use super::problem::MirrorProblem;
 use super::progress::Progress;

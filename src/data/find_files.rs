@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{DataError, FolderProblem};
-use super::open::ordinary;
+use super::open_file::ordinary;
 use super::pack::is_picture;
 use super::stream::has_shards;
 

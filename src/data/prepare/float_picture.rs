@@ -4,7 +4,7 @@ use ::image::imageops::{self, FilterType};
 use ::image::{ImageBuffer, Luma};
 
 use super::super::images::Gray;
-use super::parts::Extent;
+use super::components::Extent;
 
 /// Values from 0 to 255, row by row; never without pixels.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! The differences from a sheet's paper.
 
+use super::components::{Extent, neighbors};
+use super::find_sheets::Sheet;
+use super::float_picture::{Plane, quantile};
 use super::paper::{self, Paper};
-use super::parts::{Extent, neighbors};
-use super::plane::{Plane, quantile};
-use super::sheet::Sheet;
 
 /// A sheet's part of the picture, as differences from the paper.
 pub(super) struct Ground {

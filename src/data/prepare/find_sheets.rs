@@ -3,10 +3,10 @@
 //! A table, a frame, a sheet and a blackboard are flat regions with steps between them. They are
 //! found on an overview of the picture, without thin strokes and lines and with little noise.
 
+use super::components::{Extent, dilated, neighbors};
+use super::float_picture::Plane;
 use super::hull::{hull, without_rim};
 use super::outline::Outline;
-use super::parts::{Extent, dilated, neighbors};
-use super::plane::Plane;
 
 /// The longer side of the overview.
 const OVERVIEW: usize = 128;

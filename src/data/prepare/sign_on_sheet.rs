@@ -1,8 +1,8 @@
 //! The sign on a sheet.
 
-use super::ground::Ground;
-use super::parts::{Extent, dilated, parts};
-use super::plane::{Plane, quantile};
+use super::components::{Extent, dilated, parts};
+use super::float_picture::{Plane, quantile};
+use super::minus_paper::Ground;
 use super::shape::Shape;
 
 /// Reasons why there is no sign that the choice among signs treats specially.

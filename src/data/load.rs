@@ -8,7 +8,7 @@ use super::catalog::{self, Check, DatasetName};
 use super::dataset::Dataset;
 use super::download::{self, Progress};
 use super::error::{DataError, FolderProblem, listed, told_missed};
-use super::find::{self, Role};
+use super::find_files::{self, Role};
 use super::folder::{self, Folder, TestFolder};
 use super::idx::Digests;
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
@@ -156,7 +156,7 @@ pub(super) fn on_disk(
         return known(name, folder::load(&own, Some(name))?).map(Some);
     }
     // Any name will do: a file may have been put there by hand.
-    let cached = locations.cached(name).filter(|dir| find::has_all(dir));
+    let cached = locations.cached(name).filter(|dir| find_files::has_all(dir));
     Ok(cached
         .and_then(|dir| folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()))
 }

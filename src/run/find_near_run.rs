@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::layout::{CHECKPOINTS, CONFIG, HISTORY, RUNS, WEIGHTS};
-use super::near::NearRun;
+use super::near_run::NearRun;
 use crate::text::similar;
 
 /// Returns the run that a path without one was probably meant for.
