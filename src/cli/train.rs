@@ -3,6 +3,7 @@
 mod args;
 mod dev_run;
 mod interruption;
+mod job;
 mod other_ranks;
 mod seeds;
 mod settings;
@@ -11,15 +12,13 @@ mod timing;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use seqfit::callback::{Callback, CsvLogger, EarlyStopping, ReduceLrOnPlateau};
+use seqfit::callback::{Callback, CsvLogger, EarlyStopping};
 use seqfit::group::broadcast_object;
 use seqfit::report::TensorBoard;
-use seqfit::run::{self, CheckpointFailure, Figures, ModelCheckpoint, Run, RunResult};
-use seqfit::{Evaluation, History, Sequential, Snapshot, TrainError, data};
+use seqfit::run::{self, Figures, RunResult};
+use seqfit::{Evaluation, History, TrainError, data};
 use serde::Serialize;
 
 use super::confusion;
@@ -27,53 +26,13 @@ use super::output::{self, print_status, quoted};
 use super::progress::{JsonLines, Progress};
 use super::ranks::Ranks;
 use super::report;
-use dev_run::Trial;
 use interruption::Interruption;
+use job::{Job, RunCallbacks};
 use other_ranks::Plan;
 use timing::Timing;
 
 pub use args::Args;
 pub use settings::{FitOptions, load_recipe, over};
-
-/// A run that is ready to train.
-struct Job {
-    run: Run,
-    data: data::Loaded,
-    model: Sequential,
-    /// The snapshot to resume from.
-    snapshot: Option<Arc<Snapshot>>,
-    /// Files that could not be written so far.
-    failures: Vec<String>,
-    /// The trial that this run belongs to, if any; nothing of a trial is kept.
-    trial: Option<Trial>,
-}
-
-/// The callbacks whose state is saved in a run's checkpoints.
-struct RunCallbacks {
-    early_stopping: Option<EarlyStopping>,
-    reduce_lr: Option<ReduceLrOnPlateau>,
-    checkpoints: ModelCheckpoint,
-}
-
-impl RunCallbacks {
-    fn new(run: &Run) -> anyhow::Result<Self> {
-        let config = run.config();
-        let (folder, identity) = (run.checkpoints_path(), run.identity()?);
-        Ok(Self {
-            early_stopping: config.callbacks.early_stopping.map(EarlyStopping::new).transpose()?,
-            reduce_lr: config.callbacks.reduce_lr.map(ReduceLrOnPlateau::new).transpose()?,
-            checkpoints: ModelCheckpoint::new(&folder, identity, config.checkpoints, warn_once())?,
-        })
-    }
-
-    fn callbacks(&mut self) -> Vec<&mut dyn Callback> {
-        let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
-        callbacks.extend(self.early_stopping.as_mut().map(|c| c as &mut dyn Callback));
-        callbacks.extend(self.reduce_lr.as_mut().map(|c| c as &mut dyn Callback));
-        callbacks.push(&mut self.checkpoints);
-        callbacks
-    }
-}
 
 /// Runs `seqfit train`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -292,17 +251,6 @@ impl Job {
                 anyhow::Error::from(error).context(message)
             }
             None => error.into(),
-        }
-    }
-}
-
-/// Warns about the first checkpoint that could not be written. Later ones usually fail for the same reason, and
-/// are counted at the end.
-fn warn_once() -> impl Fn(&CheckpointFailure) + Send + Sync {
-    let warned = AtomicBool::new(false);
-    move |failure| {
-        if !warned.swap(true, Ordering::Relaxed) {
-            print_status(format_args!("warning: {failure}; training continues"));
         }
     }
 }

@@ -13,14 +13,6 @@ type Path = Vec<String>;
 const IGNORED: &[(&str, &str)] = &[
     // Its error has a variant of the same name as the type that it re-exports.
     ("group", "group/mpi"),
-    // Circles that are left.
-    ("cli/train/other_ranks", "cli/train"),
-    ("cli/train/seeds", "cli/train"),
-    ("cli/train/start", "cli/train"),
-    ("run/exports", "run"),
-    ("run/output_dir", "run"),
-    ("run/replacement", "run"),
-    ("run/replacement", "run/output_dir"),
 ];
 
 /// A name that a `use` line brings into a file.

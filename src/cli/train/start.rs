@@ -10,8 +10,8 @@ use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 use super::super::loading;
 use super::super::output::print_status;
 use super::args::Args;
+use super::job::{Job, RunCallbacks};
 use super::timing::Timing;
-use super::{Job, RunCallbacks};
 
 /// Creates a new run. All possible errors are found before the first epoch, and before the folder is
 /// created.

@@ -4,12 +4,12 @@
 mod checkpoint;
 mod expression;
 mod globals;
-#[cfg(test)]
-mod kinds;
 mod names;
 mod pickle;
 mod script;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod training_state;
 
 use super::archive::Archive;

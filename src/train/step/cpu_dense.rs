@@ -20,6 +20,7 @@ mod forward_backward;
 mod input;
 mod kernels;
 mod mlp;
+mod optimizers;
 mod weight_update;
 mod work_plan;
 

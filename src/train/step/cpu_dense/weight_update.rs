@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::kernels::{self, Update};
+use super::kernels;
 use super::mlp::Mlp;
+use super::optimizers::Update;
 use super::work_plan::{WeightTile, WorkPlan};
 use super::{Activations, CpuDense, split_off};
 use crate::data::batches::ActiveColumns;
