@@ -128,7 +128,7 @@ impl Args {
 
     /// Returns the memory for data that is streamed.
     pub(super) fn stream(&self, resumed: Option<&RunConfig>) -> Option<data::StreamMemory> {
-        self.stream.stream.or(resumed?.data.stream)
+        self.stream.stream.or_else(|| resumed?.data.stream)
     }
 
     /// Limits the threads to those available to each of several processes, even if the run began with more.
