@@ -1,4 +1,4 @@
-//! The contents of a file, whatever its format.
+//! The contents of a file of any format.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
-//! Matrix products in f32 on the calling thread, by the `gemm` crate: of the libraries available on a CPU, it
+//! Matrix products in f32 on the calling thread, by the crate `gemm-f32`: of the libraries available on a CPU, it
 //! is the fastest for the small matrices of a training step (docs/speed.md has the measurements).
 
-use gemm::{Parallelism, gemm};
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
 
 /// A matrix view of a slice: element (i, j) is at index i · `row_stride` + j · `column_stride`.
 #[derive(Clone, Copy, Debug)]
@@ -66,17 +67,21 @@ pub fn multiply(out: &mut [f32], a: Matrix, b: Matrix, add: bool) {
     if a.rows == 0 || b.columns == 0 {
         return;
     }
+    // The library is made for column-major results: outᵀ = bᵀ · aᵀ is one. Its own front end, the crate `gemm`,
+    // leaves a single column as it is, and so do we for the same order of summation.
+    let width = b.columns;
+    let (a, b) = if width == 1 { (a, b) } else { (b.transposed(), a.transposed()) };
     let stride = |stride: usize| stride as isize;
     // SAFETY: every element of the three matrices is within its slice, which `check` has verified, and `out`
     // is borrowed mutably.
     unsafe {
-        gemm(
+        get_gemm_fn()(
             a.rows,
             b.columns,
             a.columns,
             out.as_mut_ptr(),
+            stride(width),
             1,
-            stride(b.columns),
             // Whether `out` is read.
             add,
             a.data.as_ptr(),
