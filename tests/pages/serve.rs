@@ -544,7 +544,7 @@ fn serve_openapi_metrics_and_responses_are_valid() {
     write("Health-1.json", server.ask("GET", "/health", "", b""));
     write("openapi.json", server.ask("GET", "/openapi.json", "", b""));
     write("metrics.txt", server.ask("GET", "/metrics", "", b""));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_openapi.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/check_openapi.py");
     let output = succeed(Command::new(python).arg(script).arg(&folder));
     let found: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(found["answers"], 8, "{found}");

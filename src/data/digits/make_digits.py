@@ -3,7 +3,7 @@
 
     pip download --no-deps scikit-learn
     unzip -p scikit_learn-*.whl sklearn/datasets/data/digits.csv.gz > digits.csv.gz
-    python3 scripts/make_digits.py digits.csv.gz
+    python3 src/data/digits/make_digits.py digits.csv.gz
 
 Each line of the CSV is one image: 64 values from 0 to 16, row by row, and the label.
 """
