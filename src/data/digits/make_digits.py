@@ -14,7 +14,7 @@ import struct
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "src/data/digits"
+FOLDER = Path(__file__).resolve().parent
 SIDE = 8
 
 
