@@ -69,16 +69,19 @@ for set in "${data[@]}"; do
   done
 done
 
-# --max-time ends a run within an epoch, and the other program continues it.
+# --max-time ends a run within an epoch, and the other program continues it. Configs of 9138455 and before do not have
+# the preparation of pictures, which it refuses as an unknown field.
 set=${data[-1]}
 train=(train --quiet --dataset "$set" --engine autograd --epochs 3 --seed 7)
 "$NEW" "${train[@]}" --out whole
-for pair in "$OLD $NEW" "$NEW $OLD"; do
-  read -r first second <<<"$pair"
+for who in this "$commit"; do
+  first=$NEW second=$OLD
+  [[ $who == this ]] && first=$OLD second=$NEW
   "$first" "${train[@]}" --max-time 1s --out part
-  [[ -e part/model.safetensors ]] && echo "note: the run ended within a second: nothing was left to resume"
+  (( $(wc -l <part/history.csv) < 4 )) || { echo "the run ended before it was interrupted" >&2; exit 1; }
+  [[ $who == this ]] || sed -i '/^preparation = /d' part/config.toml
   "$second" train --quiet --resume part
-  compare "$set resumed by the other: $([[ $second == "$NEW" ]] && echo this || echo "$commit")" part whole
+  compare "$set resumed by $who" part whole
   rm -r part
 done
 (( fails == 0 ))
