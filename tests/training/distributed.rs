@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+#[cfg(not(feature = "mpi"))]
 use crate::common;
 use seqfit::callback::{
     BatchInfo, Callback, CallbackError, EarlyStopping, EarlyStoppingConfig, Flow, ReduceLrConfig,
