@@ -108,6 +108,7 @@ impl Source {
     }
 
     /// Returns whether the last files of both, which are the test files, have the same contents.
+    #[cfg(feature = "report")]
     pub(crate) fn has_test_files(&self, other: &Source) -> bool {
         let common = self.files.len().min(other.files.len());
         let last = |source: &Source| {
