@@ -11,6 +11,9 @@ use crate::common::{self, pages, succeed};
 
 const SECTION: &str = "\n## Use it as a library\n";
 
+/// The file with this repository's compiler options for single crates.
+const PROFILE: &str = "profile.toml";
+
 /// Returns the section's files: the code span at the start of the paragraph before a block is its file name.
 fn files() -> Vec<(String, String)> {
     let readme = include_str!("../../README.md");
@@ -36,6 +39,10 @@ fn write_crate(folder: &Path, libtorch: &str) {
         fs::write(path, text).unwrap();
     }
     fs::copy(Path::new(root).join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    // Dependencies that are compiled with other options here would be compiled again.
+    let manifest = include_str!("../../Cargo.toml");
+    let at = manifest.find("[profile.release.package").expect("options of single crates");
+    fs::write(folder.join(PROFILE), &manifest[at..]).unwrap();
 }
 
 /// Returns the folder that this test was built into, `target/release` or `target/debug`. The crate is built
@@ -51,6 +58,7 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Command {
         command.arg("--release");
         // seqfit itself is compiled again, as part of another workspace, so optimize for compile time.
         command.args(["--config", "profile.release.package.seqfit.opt-level=0"]);
+        command.args(["--config", PROFILE]);
     }
     command.env("CARGO_TARGET_DIR", profile().parent().unwrap());
     // The variables that the outer cargo has set for this crate.
