@@ -3,6 +3,7 @@
 //! This module contains what libtorch has and tch does not bind, with one file for each C++ file, plus other
 //! code that needs `unsafe`. It does not depend on layers, training or seqfit's own files.
 
+pub(crate) mod aligned;
 pub(crate) mod buffer;
 pub(crate) mod dense_kernels;
 pub(crate) mod driver;

@@ -28,6 +28,7 @@ use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch};
 use crate::device;
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
+use crate::native::aligned::AlignedFloats;
 use crate::native::team::Team;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
@@ -47,17 +48,17 @@ pub(super) struct CpuDense<'m> {
     /// Whether the model's tensors are older than the parameters.
     stale: bool,
     stack: Mlp,
-    parameters: Vec<f32>,
+    parameters: AlignedFloats,
     /// Empty unless their norm is clipped.
-    gradients: Vec<f32>,
-    moments: [Vec<f32>; 2],
+    gradients: AlignedFloats,
+    moments: [AlignedFloats; 2],
     /// The decay of the weights' moving average, and the average, which is empty before the first step.
-    ema: Option<(f64, Vec<f32>)>,
+    ema: Option<(f64, AlignedFloats)>,
     label_smoothing: f64,
     clip_norm: Option<f64>,
     rows: Activations,
     /// One zero for each weight of a task: the gradient of weights whose columns are not active.
-    blank: Vec<f32>,
+    blank: AlignedFloats,
     cut: WorkPlan,
     team: Team,
     totals: Sums,
@@ -67,13 +68,13 @@ pub(super) struct CpuDense<'m> {
 struct Activations {
     /// [batch, inputs], after the first Dropout; before a wide layer only its active `columns`, packed at
     /// the front.
-    input: Vec<f32>,
+    input: AlignedFloats,
     /// The active columns of the input.
     columns: ActiveColumns,
     /// The columns that each task has found active.
     marks: Vec<u8>,
     /// A wide first layer's weights of the active columns, block by block.
-    weights: Vec<f32>,
+    weights: AlignedFloats,
     layers: Vec<LayerActivations>,
     labels: Vec<u32>,
     /// The scratch space of augmentation, for each task.
@@ -82,15 +83,15 @@ struct Activations {
 
 struct LayerActivations {
     /// The products of a wide layer, [batch, units] for each block; empty for narrow layers.
-    products: Vec<f32>,
+    products: AlignedFloats,
     /// Outputs after activation and Dropout, [batch, units].
-    outputs: Vec<f32>,
+    outputs: AlignedFloats,
     /// Their derivatives with respect to the activation's input.
-    slopes: Vec<f32>,
+    slopes: AlignedFloats,
     /// The gradient of the loss with respect to the activation's input.
-    gradients: Vec<f32>,
+    gradients: AlignedFloats,
     /// The masks of the Dropout before the layer, 0 or 1; empty without one.
-    mask: Vec<f32>,
+    mask: AlignedFloats,
 }
 
 impl<'m> CpuDense<'m> {
@@ -136,7 +137,10 @@ impl<'m> CpuDense<'m> {
             moments: [list(first)?, list(second)?],
             ema: match config.ema {
                 None => None,
-                Some(decay) => Some((decay, reserved(length).map_err(LibtorchError::memory)?)),
+                Some(decay) => Some((
+                    decay,
+                    AlignedFloats::with_capacity(length).map_err(LibtorchError::memory)?,
+                )),
             },
             label_smoothing: config.label_smoothing,
             clip_norm: config.clip_norm,
@@ -236,6 +240,11 @@ impl<'m> CpuDense<'m> {
             return Ok(tensors);
         }
         for dense in &self.stack.units {
+            let zeros = |count: usize| {
+                let mut list = reserved(count).map_err(LibtorchError::memory)?;
+                list.resize(count, 0.0);
+                Ok::<Vec<f32>, LibtorchError>(list)
+            };
             let mut weight = zeros(dense.inputs * dense.units)?;
             let mut bias = zeros(dense.units)?;
             for (first, units) in dense.blocks() {
@@ -275,9 +284,9 @@ fn on_host(gradients: Gradients<'_>) -> &mut [f32] {
 }
 
 /// Returns `count` zeros, or an error if there is no memory for them.
-fn zeros(count: usize) -> Result<Vec<f32>, LibtorchError> {
-    let mut list = reserved(count).map_err(LibtorchError::memory)?;
-    list.resize(count, 0.0);
+fn zeros(count: usize) -> Result<AlignedFloats, LibtorchError> {
+    let mut list = AlignedFloats::with_capacity(count).map_err(LibtorchError::memory)?;
+    list.resize(count);
     Ok(list)
 }
 
@@ -357,7 +366,7 @@ impl Engine for CpuDense<'_> {
     }
 
     fn average(&mut self) -> Result<Tensors, LibtorchError> {
-        self.unpack(self.ema.as_ref().map_or(&[], |(_, average)| average))
+        self.unpack(self.ema.as_ref().map_or(&[], |(_, average)| &average[..]))
     }
 
     fn moments(&mut self) -> Result<[Tensors; 2], LibtorchError> {
@@ -370,9 +379,9 @@ impl Engine for CpuDense<'_> {
         self.set_weights(weights)?;
         if let Some((decay, mut own)) = self.ema.take() {
             // Its allocation is kept.
-            own.clear();
+            own.resize(0);
             if !average.is_empty() {
-                own.resize(self.stack.len(), 0.0);
+                own.resize(self.stack.len());
                 self.pack(average, &mut own);
             }
             self.ema = Some((decay, own));
@@ -384,13 +393,13 @@ impl Engine for CpuDense<'_> {
     }
 
     fn not_finite(&mut self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
-        let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
+        let average = self.ema.as_ref().map_or(&[][..], |(_, average)| &average[..]);
         let [first, second] = &self.moments;
         let lists = [
             ("weights", &self.parameters[..]),
             ("weights' average", average),
-            ("optimizer state", first),
-            ("optimizer state", second),
+            ("optimizer state", &first[..]),
+            ("optimizer state", &second[..]),
         ];
         Ok(lists.into_iter().find_map(|(what, list)| {
             let found = list.iter().find(|value| !value.is_finite())?;

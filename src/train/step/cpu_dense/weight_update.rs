@@ -9,12 +9,14 @@ use super::optimizers::Update;
 use super::work_plan::{WeightTile, WorkPlan};
 use super::{Activations, CpuDense, split_off};
 use crate::data::batches::ActiveColumns;
+use crate::native::aligned::AlignedFloats;
 use crate::native::gemm::{Matrix, multiply};
 use crate::train::step::StepContext;
 
 thread_local! {
     /// The gradient of the tile that a thread is about to update.
-    static GRADIENT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static GRADIENT: RefCell<AlignedFloats> =
+        const { RefCell::new(AlignedFloats::new()) };
 }
 
 /// A tile of the weights, and the state that belongs to it.
@@ -163,7 +165,7 @@ impl CpuDense<'_> {
             // The gradient is read while it is in the cache, and stored nowhere else.
             None => self.team.each(&mut tasks, |task| {
                 GRADIENT.with_borrow_mut(|own| {
-                    own.resize(task.parameters.len(), 0.0);
+                    own.resize(task.parameters.len());
                     gradient(mlp, rows, samples, &task.part, own);
                     weight_update.apply_gradients(task, own, 1.0);
                 });
@@ -196,7 +198,7 @@ impl CpuDense<'_> {
             let (row, units) = (part.rows.0, part.block.1);
             let weights = weights_of(mlp, part);
             GRADIENT.with_borrow_mut(|own| {
-                own.resize(task.gradients.len(), 0.0);
+                own.resize(task.gradients.len());
                 gradient(mlp, rows, samples, part, own);
                 let (places, bias) = task.gradients.split_at_mut(weights * units);
                 bias.copy_from_slice(&own[weights * units..]);
@@ -245,7 +247,7 @@ impl CpuDense<'_> {
     /// Starts the moving average with the weights of the first step.
     fn start_ema(&mut self) {
         if let Some((_, average)) = self.ema.as_mut().filter(|(_, average)| average.is_empty()) {
-            average.extend_from_slice(&self.parameters);
+            average.set(&self.parameters);
         }
     }
 }
