@@ -65,7 +65,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     missing.iter().for_each(|what| print_status(format_args!("note: {what}")));
     output::print(&format!("report: {}\n", page.display()))?;
     if model.is_some() {
-        next(&args.run.quoted());
+        let newest = args.run.which().is_none() && run.weights_path().is_err();
+        let checkpoint = if newest { " --checkpoint last" } else { "" };
+        next(&format!("{}{checkpoint}", args.run.quoted()));
     }
     Ok(ExitCode::SUCCESS)
 }

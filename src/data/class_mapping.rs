@@ -58,7 +58,10 @@ impl ClassMapping {
         data: ClassNames<'_>,
         counts: &[usize],
     ) -> Result<Self, ClassProblem> {
-        let matched = match network.numbered == data.numbered {
+        // Numbers that one side gives as names are names, if the other side has the same.
+        let named = network.numbered == data.numbered
+            || data.names.iter().all(|name| position(network.names, name).is_some());
+        let matched = match named {
             _ if network.names == data.names => Some(Self::by_place(network, data, None)),
             true => None,
             false => Some(Self::unnamed(network, data)?),

@@ -297,6 +297,9 @@ fn report_lists_what_is_missing() {
     let (missing, found, _) = again();
     assert!(missing.len() == 1 && missing[0].contains("newest checkpoint"), "{missing:?}");
     assert_eq!(found.len(), 6);
+    let output = run_in(home.path(), &["report", "r"]);
+    let all = output.stdout + &output.stderr;
+    assert!(all.contains("next: seqfit serve r --checkpoint last"), "{all}");
 
     // Just started.
     fs::remove_dir_all(run.join("checkpoints")).unwrap();

@@ -162,6 +162,26 @@ fn digits_are_class_names_in_known_data_sets() {
 }
 
 #[test]
+fn numbers_in_another_order_are_matched_by_name() {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for (network, data, expected) in [
+        (&["0", "1", "2"][..], &["2", "1", "0"][..], &[2, 1, 0][..]),
+        (&["2", "1", "0"], &["0", "1", "2"], &[2, 1, 0]),
+        (&["0", "1", "2", "3"], &["3", "1"], &[3, 1]),
+    ] {
+        let (network, data) = (names(network), names(data));
+        let labels: Vec<u8> = (0..data.len() as u8).collect();
+        let [own, other] = [&network, &data].map(|names| ClassNames::new(names, None));
+        let mapping = ClassMapping::new(own, other, &vec![1; data.len()]).unwrap();
+        assert!(mapping.note().unwrap().contains("matched by name"), "{:?}", mapping.note());
+        let data = Dataset::new(labels.clone(), [1, 1], labels, data).unwrap();
+        let matched = mapping.apply(&data);
+        let found: Vec<usize> = (0..expected.len()).map(|i| matched.label(i).into()).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn names_that_look_the_same_are_equal() {
     let names = |names: [&str; 2]| names.map(ToString::to_string).to_vec();
     let network = names(["caf\u{e9}", "ice cream"]);
