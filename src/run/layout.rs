@@ -21,7 +21,7 @@ pub const RESULT: &str = "result.json";
 
 /// The report page of the run.
 pub const REPORT: &str = "report.html";
-/// The folder of the report's plots, as SVG and PNG.
+/// The folder of the report's plots: SVG files, and PNG files where there is no SVG or they are requested.
 pub const PLOTS: &str = "plots";
 /// The folder of TensorBoard's event files.
 pub const EVENTS: &str = "tensorboard";
