@@ -1,4 +1,4 @@
-//! Lists of f32 that begin at a cache line.
+//! Lists of f32 that begin at a cache line, and long ones in huge pages.
 
 use std::ops::{Deref, DerefMut};
 
@@ -11,39 +11,85 @@ const WIDTH: usize = 16;
 #[derive(Clone, Copy, Debug, Default)]
 struct Line([f32; WIDTH]);
 
+/// Bytes of a huge page of x86-64 and of most 64-bit ARM systems.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// The shortest list, in bytes, that gets huge pages: shorter ones would waste most of one.
+const LONG: usize = 256 << 10;
+
 /// A list of f32 whose first element is at a multiple of 64 bytes. Where it is not, each load of a whole register
 /// reads two cache lines: Adam took half as long again, and a step at batch 32 a sixth more (`Vec<f32>`, whose place
 /// depends on what was allocated before).
+///
+/// A list of at least [`LONG`] bytes begins at a huge page, which Linux is asked for, against misses of the TLB: steps
+/// at batch 32 became 4 % faster, at batch 256 2 %. It costs up to 2 MiB of memory a list.
 #[derive(Debug, Default)]
 pub(crate) struct AlignedFloats {
+    /// Only its allocation is used, from line `first` on.
     lines: Vec<Line>,
+    first: usize,
     length: usize,
 }
 
 impl AlignedFloats {
     /// Returns an empty list, without an allocation.
     pub const fn new() -> Self {
-        Self { lines: Vec::new(), length: 0 }
+        Self { lines: Vec::new(), first: 0, length: 0 }
     }
 
     /// Returns an empty list with capacity for `count` elements or, if there is no memory for them, the number of
     /// bytes that they need.
     pub fn with_capacity(count: usize) -> Result<Self, usize> {
-        Ok(Self { lines: reserved(count.div_ceil(WIDTH))?, length: 0 })
+        let bytes = count.saturating_mul(size_of::<f32>());
+        if bytes < LONG {
+            return Ok(Self { lines: reserved(count.div_ceil(WIDTH))?, first: 0, length: 0 });
+        }
+        // Pages that are never written take no memory.
+        let pages = bytes.div_ceil(HUGE_PAGE).saturating_add(1);
+        let lines: Vec<Line> = reserved(pages.saturating_mul(HUGE_PAGE / size_of::<Line>()))?;
+        let first = lines.as_ptr().align_offset(HUGE_PAGE);
+        let list = Self { lines, first, length: 0 };
+        list.ask_for_huge_pages((pages - 1) * HUGE_PAGE);
+        Ok(list)
+    }
+
+    /// Asks for huge pages for the first `bytes`, a multiple of [`HUGE_PAGE`].
+    fn ask_for_huge_pages(&self, bytes: usize) {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::mm::{Advice, madvise};
+            let start = self.start().cast_mut().cast();
+            // SAFETY: the range is in the allocation, and the advice does not change its contents.
+            // A kernel without huge pages refuses, and gives small ones.
+            let _ = unsafe { madvise(start, bytes, Advice::LinuxHugepage) };
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = bytes;
+    }
+
+    fn start(&self) -> *const f32 {
+        // SAFETY: `first` is at most the capacity.
+        unsafe { self.lines.as_ptr().add(self.first).cast() }
+    }
+
+    fn capacity(&self) -> usize {
+        (self.lines.capacity() - self.first) * WIDTH
     }
 
     /// Shortens the list to `length` elements, or appends zeros.
     pub fn resize(&mut self, length: usize) {
-        if length > self.length {
-            self.lines.resize(length.div_ceil(WIDTH), Line::default());
-            let before = std::mem::replace(&mut self.length, length);
-            // The rest of the line that was the last.
-            let end = before.next_multiple_of(WIDTH).min(length);
-            self[before..end].fill(0.0);
-        } else {
-            self.length = length;
-            self.lines.truncate(length.div_ceil(WIDTH));
+        let before = self.length;
+        if length > before {
+            if length > self.capacity() {
+                let lines = Vec::with_capacity(length.div_ceil(WIDTH));
+                let old = std::mem::replace(self, Self { lines, first: 0, length: 0 });
+                // SAFETY: both have room for `before` elements, which the old one holds.
+                unsafe { old.start().copy_to_nonoverlapping(self.start().cast_mut(), before) };
+            }
+            // SAFETY: the capacity is at least `length`.
+            unsafe { self.start().cast_mut().add(before).write_bytes(0, length - before) };
         }
+        self.length = length;
     }
 
     /// Replaces the elements, and keeps the allocation if they fit.
@@ -57,15 +103,15 @@ impl Deref for AlignedFloats {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `lines` holds at least `length` initialized f32 without gaps: a line has no padding.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
+        // SAFETY: the first `length` elements are initialized.
+        unsafe { std::slice::from_raw_parts(self.start(), self.length) }
     }
 }
 
 impl DerefMut for AlignedFloats {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the list is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
+        unsafe { std::slice::from_raw_parts_mut(self.start().cast_mut(), self.length) }
     }
 }
 
@@ -88,6 +134,15 @@ mod tests {
         }
         list.set(&[1.0, 2.0]);
         assert_eq!(list[..], [1.0, 2.0]);
+        let count = 3 * LONG / size_of::<f32>() + 1;
+        let mut long = AlignedFloats::with_capacity(count).unwrap();
+        long.resize(count);
+        assert_eq!((long.len(), long.as_ptr().addr() % HUGE_PAGE), (count, 0));
+        long.fill(1.5);
+        // More than it has room for.
+        long.resize(2 * HUGE_PAGE);
+        assert!(long[..count].iter().all(|&value| value == 1.5));
+        assert!(long[count..].iter().all(|&value| value == 0.0));
         assert!(AlignedFloats::with_capacity(usize::MAX / 8).is_err());
     }
 }
