@@ -303,7 +303,7 @@ impl Sequential {
                     Ok(batch) => Ok(batch),
                 };
                 let taken = batch.and_then(|batch| {
-                    what(&self.logits(&batch.images)?, &batch.labels)?;
+                    what(&self.logits(&batch.inputs)?, &batch.targets)?;
                     Ok(())
                 });
                 match taken {

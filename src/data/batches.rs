@@ -29,10 +29,38 @@ pub(crate) use streamed::PrefetchedBatch;
 /// A batch of samples, ready for the network.
 #[derive(Debug)]
 pub struct Batch {
-    /// f32 [batch, height, width] in [0, 1].
-    pub images: Tensor,
-    /// i64 [batch], class numbers.
-    pub labels: Tensor,
+    /// f32 [batch, …sample shape]; pixels in [0, 1].
+    pub inputs: Tensor,
+    /// Of classes i64 [batch]; of several labels or numbers f32 [batch, targets].
+    pub targets: Tensor,
+    /// The weight of each sample in the loss, f32 [batch]; none: all the same.
+    pub weights: Option<Tensor>,
+}
+
+impl Batch {
+    /// Returns the batch with each of its tensors replaced by what `map` makes of it.
+    pub fn map<E>(&self, map: impl Fn(&Tensor) -> Result<Tensor, E>) -> Result<Self, E> {
+        Ok(Self {
+            inputs: map(&self.inputs)?,
+            targets: map(&self.targets)?,
+            weights: self.weights.as_ref().map(map).transpose()?,
+        })
+    }
+
+    /// Copies the values of a batch of the same shape into this one's tensors.
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), LibtorchError> {
+        self.inputs.f_copy_(&other.inputs)?;
+        self.targets.f_copy_(&other.targets)?;
+        if let (Some(own), Some(weights)) = (&mut self.weights, &other.weights) {
+            own.f_copy_(weights)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the number of samples.
+    pub fn samples(&self) -> usize {
+        self.targets.size().first().map_or(0, |&samples| samples as usize)
+    }
 }
 
 /// The reason there is no next batch.
@@ -132,13 +160,13 @@ impl HostBatches<'_> {
         let [height, width] = self.images.shape();
         let shape = [chosen.len() as i64, height as i64, width as i64];
         let mut scratch = Scratch::default();
-        let images = buffer::filled_f32(&shape, |out| {
+        let inputs = buffer::filled_f32(&shape, |out| {
             for (out, &place) in out.chunks_exact_mut((height * width).max(1)).zip(chosen) {
                 self.write(place, out, &mut scratch);
             }
         })?;
         let labels: Vec<i64> = chosen.iter().map(|&place| self.label(place).into()).collect();
-        Ok(Batch { images, labels: Tensor::f_from_slice(&labels)? })
+        Ok(Batch { inputs, targets: Tensor::f_from_slice(&labels)?, weights: None })
     }
 }
 
@@ -296,15 +324,15 @@ impl Resident {
     fn contiguous(&self, samples: Range<usize>) -> Result<Batch, LibtorchError> {
         let (start, count) = (samples.start as i64, samples.len() as i64);
         let images = self.images.f_narrow(0, start, count)?;
-        let labels = self.labels.f_narrow(0, start, count)?;
-        Ok(Batch { images: images.f_div(&self.scale)?, labels })
+        let targets = self.labels.f_narrow(0, start, count)?;
+        Ok(Batch { inputs: images.f_div(&self.scale)?, targets, weights: None })
     }
 
     fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
         let images = self.images.f_index_select(0, chosen)?;
-        let labels = self.labels.f_index_select(0, chosen)?;
+        let targets = self.labels.f_index_select(0, chosen)?;
         // One operation: the quotient of u8 and f32 is f32.
-        Ok(Batch { images: images.f_div(&self.scale)?, labels })
+        Ok(Batch { inputs: images.f_div(&self.scale)?, targets, weights: None })
     }
 }
 
@@ -364,7 +392,7 @@ impl ResidentEpoch {
         };
         let chosen = &self.chosen[start..start + samples];
         let draws: Vec<Draw> = chosen.iter().map(|&i| augmenter.draw(self.epoch, i)).collect();
-        Ok(Batch { images: map.apply(&draws, &batch.images)?.f_contiguous()?, ..batch })
+        Ok(Batch { inputs: map.apply(&draws, &batch.inputs)?.f_contiguous()?, ..batch })
     }
 }
 
@@ -413,18 +441,18 @@ mod tests {
             host.training_batches(&order, RankShard::WHOLE.of_batches(40, 16), 1, 0)?.enumerate()
         {
             let a = a?;
-            let b = epoch.batch(16 * i, a.labels.numel())?;
-            assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
-            let (low, high) = (a.images.min().double_value(&[]), a.images.max().double_value(&[]));
+            let b = epoch.batch(16 * i, a.samples())?;
+            assert!(a.inputs.equal(&b.inputs) && a.targets.equal(&b.targets));
+            let (low, high) = (a.inputs.min().double_value(&[]), a.inputs.max().double_value(&[]));
             assert!(low >= 0.0 && high <= 1.0);
-            sizes.push(a.labels.size()[0]);
+            sizes.push(a.samples());
         }
         assert_eq!(sizes, [16, 16, 8]);
         sizes.clear();
         for (a, b) in host.in_order(3..40, 16)?.zip(device.in_order(3..40, 16)?) {
             let (a, b) = (a?, b?);
-            assert!(a.images.equal(&b.images) && a.labels.equal(&b.labels));
-            sizes.push(a.labels.size()[0]);
+            assert!(a.inputs.equal(&b.inputs) && a.targets.equal(&b.targets));
+            sizes.push(a.samples());
         }
         assert_eq!(sizes, [16, 16, 5]);
         Ok(())
@@ -440,7 +468,7 @@ mod tests {
         let all = |size, workers, epoch| -> Result<Tensor, LibtorchError> {
             let parts = RankShard::WHOLE.of_batches(order.len(), size);
             let batches = loader.training_batches(&order, parts, epoch, workers)?;
-            let images = batches.map(|batch| Ok(batch?.images));
+            let images = batches.map(|batch| Ok(batch?.inputs));
             Ok(Tensor::f_cat(&images.collect::<Result<Vec<_>, LibtorchError>>()?, 0)?)
         };
         let expected = all(100, 0, 3)?;

@@ -52,6 +52,7 @@ mod preview;
 mod save;
 mod source;
 pub(crate) mod stream;
+mod targets;
 mod verify;
 
 pub use augment::Augment;
@@ -72,4 +73,5 @@ pub use preview::preview;
 pub use save::{check_free, save_dir, save_shards};
 pub use source::{Loaded, LoadedTest, Request, Source, SourceFile};
 pub use stream::{StreamMemory, StreamProblem, stream, stream_dir, stream_test};
+pub use targets::{Target, TargetKind, Targets};
 pub use verify::{FileReport, Verdict, verify};

@@ -131,7 +131,6 @@ impl Batch {
         if device == Device::Cpu {
             return Ok(self);
         }
-        let Self { images, labels } = self;
-        Ok(Self { images: images.f_to_device(device)?, labels: labels.f_to_device(device)? })
+        self.map(|tensor| Ok(tensor.f_to_device(device)?))
     }
 }

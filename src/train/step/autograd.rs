@@ -48,7 +48,7 @@ impl Engine for Autograd<'_> {
         let Input::Batch(batch) = input else {
             unreachable!("an engine gets the kind of input that it takes");
         };
-        let samples = batch.labels.numel();
+        let samples = batch.samples();
         if samples == 0 {
             match gradients {
                 Gradients::Host(list) => list.fill(0.0),
@@ -76,7 +76,7 @@ impl Engine for Autograd<'_> {
             Gradients::Device(list) => join(&found, list)?,
         }
         let right = || {
-            let right = logits.f_argmax(-1, false)?.f_eq_tensor(&batch.labels)?;
+            let right = logits.f_argmax(-1, false)?.f_eq_tensor(&batch.targets)?;
             right.f_sum(Kind::Int64)?.f_int64_value(&[])
         };
         let mean = || loss.f_double_value(&[]);
@@ -189,12 +189,12 @@ pub(super) fn step(
     batch: &Batch,
     context: StepContext,
 ) -> Result<(), ModelError> {
-    let samples = batch.labels.size().first().copied().unwrap_or(0);
-    let mut masks = autograd_step.model.empty_masks(samples)?;
+    let samples = batch.samples();
+    let mut masks = autograd_step.model.empty_masks(samples as i64)?;
     autograd_step.model.draw_masks(&mut masks, context.seed, context.number)?;
     let rate = Rate::Number(context.optimizer.learning_rate());
     let output =
         autograd_step.train_step(batch, &masks, (context.optimizer, rate), context.number)?;
-    metric_sums.count(samples as usize);
-    Ok(metric_sums.add(&batch.labels, &[output])?)
+    metric_sums.count(samples);
+    Ok(metric_sums.add(&batch.targets, &[output])?)
 }

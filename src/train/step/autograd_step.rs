@@ -85,8 +85,8 @@ impl<'m> AutogradStep<'m> {
             true => Some(Tf32::allow(self.precision == Precision::Tf32)?),
             false => None,
         };
-        let logits = self.model.pass(&batch.images, masks, self.precision)?;
-        let loss = self.loss.mean(&logits, &batch.labels, self.label_smoothing)?;
+        let logits = self.model.pass(&batch.inputs, masks, self.precision)?;
+        let loss = self.loss.mean(&logits, &batch.targets, self.label_smoothing)?;
         let scaled = fraction.map(|fraction| loss.f_mul_scalar(fraction)).transpose();
         let scaled = scaled.map_err(LibtorchError::from)?;
         let target = scaled.as_ref().unwrap_or(&loss);

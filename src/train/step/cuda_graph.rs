@@ -165,7 +165,7 @@ impl<'m> CudaGraph<'m> {
         if self.custom.is_none() {
             return autograd::step(&mut self.learner, &mut self.totals, &batch, context);
         }
-        let samples = batch.labels.numel();
+        let samples = batch.samples();
         let mut recording = Recording::new(self.learner.model, Samples::Made(batch), 1, samples)?;
         recording.fill_masks_and_rates(self.learner.model, &[context])?;
         let Self { learner, custom, totals, .. } = self;

@@ -68,8 +68,7 @@ impl Input<'_> {
             Self::Batch(batch) => {
                 // Copies are needed: sums in libtorch may depend on where in memory a list begins.
                 let part = |tensor: &Tensor| tensor.f_narrow(0, first, count)?.f_detach_copy();
-                let (images, labels) = (part(&batch.images)?, part(&batch.labels)?);
-                Input::Batch(Batch { images, labels })
+                Input::Batch(batch.map(part)?)
             }
             Self::Resident(epoch, start, _) => {
                 Input::Resident(Rc::clone(epoch), start + places.start, places.len())

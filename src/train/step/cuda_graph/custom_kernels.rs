@@ -106,8 +106,8 @@ impl CustomKernels {
         masks: &[Tensor],
         (optimizer, rates): (Optimizer, &Tensor),
     ) -> Result<StepOutput, LibtorchError> {
-        let samples = batch.labels.numel();
-        let options = (Kind::Float, batch.images.device());
+        let samples = batch.samples();
+        let options = (Kind::Float, batch.inputs.device());
         let classes = self.layers.last().map_or(0, |layer| layer.units) as i64;
         let output = StepOutput {
             logits: Tensor::f_empty([samples as i64, classes], options)?,
@@ -145,8 +145,8 @@ impl CustomKernels {
         };
         let step = DenseStep {
             layers: &layers,
-            images: &batch.images,
-            labels: &batch.labels,
+            images: &batch.inputs,
+            labels: &batch.targets,
             logits: &output.logits,
             losses: &output.loss,
             rates,

@@ -29,7 +29,7 @@ pub struct Recording {
 pub enum Samples {
     /// Their indices, i64 [steps · batch], if the samples are not augmented.
     Chosen(Tensor),
-    /// Finished batches: f32 [steps · batch, height, width] and i64 [steps · batch].
+    /// Finished batches, one after the other: inputs and targets of steps · batch samples.
     Made(Batch),
 }
 
@@ -63,10 +63,8 @@ impl Recording {
                 let count = numbers.numel();
                 numbers.f_copy_(&epoch.chosen(start, count)?)?;
             }
-            Samples::Made(Batch { images, labels }) => {
-                let made = epoch.batch(start, labels.numel())?;
-                images.f_copy_(&made.images)?;
-                labels.f_copy_(&made.labels)?;
+            Samples::Made(samples) => {
+                samples.copy_from(&epoch.batch(start, samples.samples())?)?;
             }
         }
         self.fill_masks_and_rates(model, contexts)
@@ -113,7 +111,7 @@ impl Recording {
             .zip(contexts)
             .map(|(i, context)| self.step(samples, i, autograd_step, custom, *context));
         let found = steps.collect::<Result<Vec<_>, _>>()?;
-        metric_sums.add(&samples.labels, &found)?;
+        metric_sums.add(&samples.targets, &found)?;
         Ok(found)
     }
 
@@ -131,7 +129,7 @@ impl Recording {
             let batch = all.size()[0] / steps;
             Ok(all.f_narrow(0, number as i64 * batch, batch)?)
         };
-        let batch = Batch { images: part(&samples.images)?, labels: part(&samples.labels)? };
+        let batch = samples.map(part)?;
         let rates = self.rates.f_select(0, number as i64).map_err(LibtorchError::from)?;
         if let Some(custom) = custom {
             return Ok(custom.step(
