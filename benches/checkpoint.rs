@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("with validation, each checkpoint also the best epoch", validated, true),
     ] {
         let folder = tempfile::tempdir()?;
-        let mut model = Sequential::new(train.image_shape())
+        let mut model = Sequential::new(train.sample_shape())
             .add(Flatten)
             .add(Dense::new(128).activation(Activation::Relu))
             .add(Dense::new(64).activation(Activation::Relu))

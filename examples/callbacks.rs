@@ -17,7 +17,7 @@ use seqfit::{
 };
 
 fn network(train: &Dataset) -> Result<Sequential, seqfit::Error> {
-    let network = Sequential::new(train.image_shape())
+    let network = Sequential::new(train.sample_shape())
         .add(Flatten)
         .add(Dense::new(64).activation(Activation::Relu))
         .add(Dense::new(train.classes().len()))

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("pass a folder that seqfit data pack wrote, and a picture".into());
     };
     let (train, test) = data::load_dir(folder)?;
-    let shape = train.image_shape();
+    let shape = train.image_shape()?;
     let mut model = Sequential::new(shape)
         .add(Flatten)
         .add(Dense::new(64).activation(Activation::Relu))

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pixels: Vec<u8> = (0..some.len()).flat_map(|i| some.image(i).to_vec()).collect();
     let labels: Vec<u8> = (0..some.len()).map(|i| some.label(i)).collect();
     let images =
-        idx::encode_images(some.len() as u32, some.image_shape().map(|s| s as u32), &pixels);
+        idx::encode_images(some.len() as u32, some.image_shape().unwrap().map(|s| s as u32), &pixels);
     let labels = idx::encode_labels(&labels);
     for (name, bytes) in [("images", &images), ("labels", &labels)] {
         seed("idx", name, bytes)?;
@@ -82,7 +82,7 @@ fn imports() -> Result<(), Box<dyn Error>> {
 fn requests(digits: &Dataset) -> Result<(), Box<dyn Error>> {
     seed("serve_json", "pixels", br#"{"pixels": [[0,1,2],[3,4,5],[6,7,8],[9,10,255]]}"#)?;
     seed("serve_json", "list", br#"{"pixels": [[[0,1,2],[3,4,5],[6,7,8],[9,10,255.0]]]}"#)?;
-    let [height, width] = digits.image_shape().map(|side| side as u32);
+    let [height, width] = digits.image_shape().unwrap().map(|side| side as u32);
     let gray = GrayImage::from_raw(width, height, digits.image(3).to_vec()).ok_or("one image")?;
     let mut png = Cursor::new(Vec::new());
     gray.write_to(&mut png, ImageFormat::Png)?;
@@ -93,7 +93,7 @@ fn requests(digits: &Dataset) -> Result<(), Box<dyn Error>> {
 }
 
 fn pictures(digits: &Dataset) -> Result<(), Box<dyn Error>> {
-    let [height, width] = digits.image_shape().map(|side| side as u32);
+    let [height, width] = digits.image_shape().unwrap().map(|side| side as u32);
     let gray = GrayImage::from_raw(width, height, digits.image(3).to_vec()).ok_or("one image")?;
     let inked =
         GrayAlphaImage::from_fn(width, height, |x, y| image::LumaA([0, gray.get_pixel(x, y).0[0]]));

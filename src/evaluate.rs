@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::data::batches::{self, DataLoader, DataLoaderError};
-use crate::data::{DataError, Dataset};
+use crate::data::{DataError, Dataset, TargetKind};
 use crate::group::rank_shard::RankShard;
 use crate::group::{self, Group, GroupError, SingleProcess};
 use crate::loss::Loss;
@@ -64,16 +64,29 @@ pub struct ClassFigures {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluateError {
-    /// The images have another shape.
+    /// The samples have another shape.
     #[error(
-        "the network takes samples of shape {network:?}, and the dataset has images of {images:?}: \
+        "the network takes samples of shape {network:?}, and the dataset has samples of {samples:?}: \
          use the dataset that it was made for, or a network of this input shape"
     )]
     Shape {
         /// The network's input.
         network: Vec<usize>,
-        /// The dataset's images.
-        images: [usize; 2],
+        /// The shape of the dataset's samples.
+        samples: Vec<usize>,
+    },
+    /// The network has another number of outputs than the dataset has labels or numbers.
+    #[error(
+        "the network has {outputs} outputs, and each sample of the dataset has {targets} targets ({kind}): its \
+         last Dense layer needs {targets} units for this dataset"
+    )]
+    Targets {
+        /// The network's outputs.
+        outputs: usize,
+        /// The dataset's labels or numbers.
+        targets: usize,
+        /// The kind of the targets.
+        kind: TargetKind,
     },
     /// The numbers of classes differ.
     #[error(
@@ -256,7 +269,7 @@ impl Sequential {
         pixels: &[u8],
         shape: [usize; 2],
     ) -> Result<Vec<Vec<f32>>, EvaluateError> {
-        check_shape(self, shape)?;
+        check_shape(self, &shape)?;
         let outputs = self.outputs();
         let image = shape[0] * shape[1];
         if !pixels.len().is_multiple_of(image) {
@@ -350,23 +363,27 @@ impl Tally {
     }
 }
 
-/// Checks that the images and classes of `dataset` match the input and output of `model`.
+/// Checks that the samples and targets of `dataset` match the input and output of `model`.
 pub(crate) fn check_fit(model: &Sequential, dataset: &Dataset) -> Result<(), EvaluateError> {
     if dataset.is_empty() {
         return Err(EvaluateError::Empty);
     }
-    check_shape(model, dataset.image_shape())?;
-    let (outputs, classes) = (model.outputs(), dataset.classes().len());
-    if outputs != classes {
-        return Err(EvaluateError::Classes { outputs, classes });
+    check_shape(model, dataset.sample_shape())?;
+    let (outputs, targets) = (model.outputs(), dataset.target_names().len());
+    match dataset.target_kind() {
+        // The metrics below are those of classes.
+        _ if outputs == targets => Ok(dataset.classes_for("cross-entropy").map(|_| ())?),
+        TargetKind::Class => Err(EvaluateError::Classes { outputs, classes: targets }),
+        kind => Err(EvaluateError::Targets { outputs, targets, kind }),
     }
-    Ok(())
 }
 
-fn check_shape(model: &Sequential, images: [usize; 2]) -> Result<(), EvaluateError> {
+fn check_shape(model: &Sequential, samples: &[usize]) -> Result<(), EvaluateError> {
     let network = &model.spec().input_shape;
-    if network[..] != images && network[..] != [images[0] * images[1]] {
-        return Err(EvaluateError::Shape { network: network.clone(), images });
+    // A network of vectors takes samples of any shape with as many values.
+    if network[..] != *samples && network[..] != [samples.iter().product::<usize>()] {
+        let (network, samples) = (network.clone(), samples.to_vec());
+        return Err(EvaluateError::Shape { network, samples });
     }
     Ok(())
 }
@@ -378,7 +395,7 @@ mod tests {
     #[test]
     fn with_little_memory_batches_are_smaller() -> Result<(), Box<dyn std::error::Error>> {
         let (_, test) = crate::data::load("digits")?;
-        let builder = Sequential::new(test.image_shape()).add(crate::layers::Flatten);
+        let builder = Sequential::new(test.sample_shape()).add(crate::layers::Flatten);
         let model = builder.add(crate::layers::Dense::new(10)).build(crate::Device::Cpu, 0)?;
         let feed = DataLoader::new(&test, crate::Device::Cpu)?;
         let (mut sizes, mut seen) = (Vec::new(), Vec::new());

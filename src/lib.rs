@@ -6,7 +6,7 @@
 //!
 //! # fn main() -> Result<(), seqfit::Error> {
 //! let (train, test) = data::load("digits")?; // or "mnist", "fashion-mnist", "kmnist"
-//! let mut model = Sequential::new(train.image_shape())
+//! let mut model = Sequential::new(train.sample_shape())
 //!     .add(Flatten)
 //!     .add(Dense::new(128).activation(Activation::Relu))
 //!     .add(Dense::new(64).activation(Activation::Relu))

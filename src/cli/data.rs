@@ -187,7 +187,7 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
     fit.check().map_err(|error| Usage(error.to_string()))?;
     let data = loading::asked(&args.data.request(), None, false)?;
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
-    data::preview(&data.train, fit.augment, args.seed, samples, epochs).save_png(&args.out)?;
+    data::preview(&data.train, fit.augment, args.seed, samples, epochs)?.save_png(&args.out)?;
     output::print_status(format_args!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
@@ -240,7 +240,7 @@ fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
     const BYTES: usize = 256 << 20;
     data::check_free(&args.out)?;
     let data::Loaded { train, test, .. } = loading::asked(&args.data.request(), None, false)?;
-    let [height, width] = train.image_shape();
+    let [height, width] = train.image_shape()?;
     let by_size = || (train.len() * height * width).div_ceil(BYTES);
     let shards = args.shards.map_or_else(by_size, NonZeroUsize::get);
     data::save_shards(&train, &test, shards, &args.out)?;

@@ -269,7 +269,7 @@ impl NetworkOptions {
     /// Returns the requested network for these images and classes.
     pub fn of_data(&self, data: &Dataset) -> Result<Spec, Usage> {
         let network = self.over(Network::default());
-        let spec = network.spec(&data.image_shape(), data.classes().len());
+        let spec = network.spec(data.sample_shape(), data.target_names().len());
         spec.check().map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
     }

@@ -20,6 +20,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
+use super::error::DataError;
 use super::pixel_scale::SCALE;
 use crate::rng::{self, Purpose};
 use spline::Spline;
@@ -64,17 +65,26 @@ impl Augment {
 
     /// Returns the samples of `order` as a training run with this seed sees them in `epoch` (from 1): f32 in
     /// [0, 1], one image after the other, row by row. Fading is not applied.
-    pub fn images(&self, dataset: &Dataset, order: &[u32], seed: u64, epoch: usize) -> Vec<f32> {
-        let [height, width] = dataset.image_shape();
+    ///
+    /// # Errors
+    /// Samples that are not gray pictures, or a file of a streamed data set that cannot be read.
+    pub fn images(
+        &self,
+        dataset: &Dataset,
+        order: &[u32],
+        seed: u64,
+        epoch: usize,
+    ) -> Result<Vec<f32>, DataError> {
+        let [height, width] = dataset.pictures_for("augmentation")?;
         let lasting = Self { fade: 0.0, ..*self };
         let augmenter = Augmenter::new(lasting, seed, epoch, [height, width]);
         let mut scratch = Scratch::default();
         let mut images = vec![0.0; order.len() * height * width];
         for (&sample, out) in order.iter().zip(images.chunks_exact_mut(height * width)) {
-            let image = dataset.image(sample as usize);
-            augmenter.apply(&augmenter.draw(epoch, sample), image, out, &mut scratch);
+            let image = dataset.read_image(sample as usize)?;
+            augmenter.apply(&augmenter.draw(epoch, sample), &image, out, &mut scratch);
         }
-        images
+        Ok(images)
     }
 
     /// Returns the name and value of each setting, with its largest allowed value.

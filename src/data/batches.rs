@@ -1,7 +1,7 @@
-//! Batches: u8 pixels in, f32 tensors on the training device out.
+//! Batches: samples and targets in, tensors on the training device out.
 //!
 //! Pixels stay u8 until a batch is taken, on the device that trains, and are scaled to [0, 1] only
-//! here.
+//! here. Numbers are taken as they are.
 
 mod streamed;
 
@@ -19,10 +19,12 @@ use super::augment::device::DeviceMap;
 use super::augment::{Augment, Augmenter, Draw};
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::features::Sample;
 pub use super::pixel_scale::SCALE;
 use super::prefetch::Prefetch;
 pub(crate) use super::stream::Epoch;
 use super::stream::SampleBlock;
+use super::targets::Target;
 use crate::native::{LibtorchError, buffer};
 pub(crate) use streamed::PrefetchedBatch;
 
@@ -88,30 +90,30 @@ pub(crate) struct DataLoader {
 /// Samples in the host's memory, one by one, as an epoch of training sees them.
 #[derive(Clone, Copy)]
 pub(crate) struct HostBatches<'a> {
-    images: Images<'a>,
+    samples: Samples<'a>,
     augmenter: Option<&'a Augmenter>,
     epoch: usize,
 }
 
 /// Where samples are, each by its position there.
 #[derive(Clone, Copy)]
-enum Images<'a> {
+enum Samples<'a> {
     Set(&'a Dataset),
     SampleBlock(&'a SampleBlock),
 }
 
-impl<'a> Images<'a> {
-    fn image(self, place: u32) -> &'a [u8] {
+impl<'a> Samples<'a> {
+    fn values(self, place: u32) -> Sample<'a> {
         match self {
-            Self::Set(dataset) => dataset.image(place as usize),
-            Self::SampleBlock(block) => block.image(place as usize),
+            Self::Set(dataset) => dataset.sample(place as usize),
+            Self::SampleBlock(block) => Sample::Pixels(block.image(place as usize)),
         }
     }
 
-    fn label(self, place: u32) -> u8 {
+    fn target(self, place: u32) -> Target<'a> {
         match self {
-            Self::Set(dataset) => dataset.label(place as usize),
-            Self::SampleBlock(block) => block.label(place as usize),
+            Self::Set(dataset) => dataset.target(place as usize),
+            Self::SampleBlock(block) => Target::Class(block.label(place as usize)),
         }
     }
 
@@ -123,50 +125,81 @@ impl<'a> Images<'a> {
         }
     }
 
-    /// Returns the [height, width] of the images.
-    fn shape(self) -> [usize; 2] {
+    /// Returns the shape of the samples.
+    fn shape(self) -> &'a [usize] {
         match self {
-            Self::Set(dataset) => dataset.image_shape(),
+            Self::Set(dataset) => dataset.sample_shape(),
             Self::SampleBlock(block) => block.shape(),
         }
     }
 }
 
 impl HostBatches<'_> {
-    /// Returns the label of the sample at a position.
-    pub fn label(&self, place: u32) -> u32 {
-        u32::from(self.images.label(place))
+    /// Returns the target of the sample at a position.
+    pub fn target(&self, place: u32) -> Target<'_> {
+        self.samples.target(place)
     }
 
-    /// Writes a sample's pixels, deformed if augmentation is on, as f32 in [0, 1] row by row.
+    /// Writes a sample's values as f32: numbers as they are, pixels scaled to [0, 1], deformed if augmentation is
+    /// on.
     pub fn write(&self, place: u32, out: &mut [f32], scratch: &mut Scratch) {
-        let image = self.images.image(place);
-        match self.augmenter {
-            None => scale(out, image),
-            Some(augmenter) => {
-                let draw = augmenter.draw(self.epoch, self.images.sample(place));
+        match (self.samples.values(place), self.augmenter) {
+            (Sample::Floats(values), _) => out.copy_from_slice(values),
+            (Sample::Pixels(image), None) => scale(out, image),
+            (Sample::Pixels(image), Some(augmenter)) => {
+                let draw = augmenter.draw(self.epoch, self.samples.sample(place));
                 augmenter.apply(&draw, image, out, scratch);
             }
         }
     }
 
-    /// Returns the sample's own pixels, if augmentation is off.
+    /// Returns the sample's own pixels, if it has any and augmentation is off.
     pub fn plain(&self, place: u32) -> Option<&[u8]> {
-        self.augmenter.is_none().then(|| self.images.image(place))
+        match self.samples.values(place) {
+            Sample::Pixels(pixels) if self.augmenter.is_none() => Some(pixels),
+            _ => None,
+        }
     }
 
     /// Returns the samples at some positions as a batch on the CPU.
     fn batch(&self, chosen: &[u32]) -> Result<Batch, LibtorchError> {
-        let [height, width] = self.images.shape();
-        let shape = [chosen.len() as i64, height as i64, width as i64];
+        let sample = self.samples.shape();
+        let shape = with_batch(chosen.len(), sample);
         let mut scratch = Scratch::default();
         let inputs = buffer::filled_f32(&shape, |out| {
-            for (out, &place) in out.chunks_exact_mut((height * width).max(1)).zip(chosen) {
+            let each = sample.iter().product::<usize>().max(1);
+            for (out, &place) in out.chunks_exact_mut(each).zip(chosen) {
                 self.write(place, out, &mut scratch);
             }
         })?;
-        let labels: Vec<i64> = chosen.iter().map(|&place| self.label(place).into()).collect();
-        Ok(Batch { inputs, targets: Tensor::f_from_slice(&labels)?, weights: None })
+        let targets = targets(chosen.iter().map(|&place| self.target(place)))?;
+        Ok(Batch { inputs, targets, weights: None })
+    }
+}
+
+/// Returns the shape of `count` samples.
+fn with_batch(count: usize, sample: &[usize]) -> Vec<i64> {
+    std::iter::once(&count).chain(sample).map(|&size| size as i64).collect()
+}
+
+/// Returns the targets of some samples, all of the same kind, as a tensor on the CPU: of classes i64 \[samples\],
+/// else f32 \[samples, targets\].
+fn targets<'a>(
+    targets: impl ExactSizeIterator<Item = Target<'a>>,
+) -> Result<Tensor, LibtorchError> {
+    let samples = targets.len() as i64;
+    let (mut classes, mut values) = (Vec::new(), Vec::new());
+    classes.reserve_exact(targets.len());
+    for target in targets {
+        match target {
+            Target::Class(class) => classes.push(i64::from(class)),
+            Target::Labels(labels) => values.extend(labels.iter().map(|&label| f32::from(label))),
+            Target::Numbers(numbers) => values.extend_from_slice(numbers),
+        }
+    }
+    match values.is_empty() {
+        true => Ok(Tensor::f_from_slice(&classes)?),
+        false => Ok(Tensor::f_from_slice(&values)?.f_reshape([samples, -1])?),
     }
 }
 
@@ -211,13 +244,13 @@ fn normalize(pixel: u8) -> f32 {
 
 /// A data set in a GPU's memory.
 struct Resident {
-    /// u8 [n, height, width]
-    images: Tensor,
-    /// i64 [n]
-    labels: Tensor,
-    /// [`SCALE`] as an f32 on the device: CUDA would multiply by the reciprocal of a number from the host,
-    /// and pixels would differ from the CPU's in their last bit.
-    scale: Tensor,
+    /// [n, …sample shape], u8 or f32
+    samples: Tensor,
+    /// i64 [n], or f32 [n, targets]
+    targets: Tensor,
+    /// For pixels [`SCALE`] as an f32 on the device: CUDA would multiply by the reciprocal of a number from
+    /// the host, and pixels would differ from the CPU's in their last bit.
+    scale: Option<Tensor>,
 }
 
 impl DataLoader {
@@ -237,15 +270,25 @@ impl DataLoader {
 
     /// Keeps a copy of the data set as tensors on `device`.
     pub fn resident(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
-        let [height, width] = dataset.image_shape();
-        let mut pixels = Vec::with_capacity(dataset.len() * height * width);
-        (0..dataset.len()).for_each(|i| pixels.extend_from_slice(dataset.image(i)));
-        let shape = [dataset.len() as i64, height as i64, width as i64];
-        let labels: Vec<i64> = (0..dataset.len()).map(|i| i64::from(dataset.label(i))).collect();
+        let (mut pixels, mut floats) = (Vec::new(), Vec::new());
+        for i in 0..dataset.len() {
+            match dataset.sample(i) {
+                Sample::Pixels(own) => pixels.extend_from_slice(own),
+                Sample::Floats(own) => floats.extend_from_slice(own),
+            }
+        }
+        let (samples, scale) = match floats.is_empty() {
+            true => {
+                (Tensor::f_from_slice(&pixels)?, Some(buffer::on_device(&[SCALE as f32], device)?))
+            }
+            false => (Tensor::f_from_slice(&floats)?, None),
+        };
+        let shape = with_batch(dataset.len(), dataset.sample_shape());
+        let targets = targets((0..dataset.len()).map(|i| dataset.target(i)))?;
         let resident = Resident {
-            images: Tensor::f_from_slice(&pixels)?.f_reshape(shape)?.f_to_device(device)?,
-            labels: buffer::on_device(&labels, device)?,
-            scale: buffer::on_device(&[SCALE as f32], device)?,
+            samples: samples.f_reshape(shape)?.f_to_device(device)?,
+            targets: targets.f_to_device(device)?,
+            scale,
         };
         Ok(Self::of(dataset, device, Some(resident)))
     }
@@ -255,16 +298,20 @@ impl DataLoader {
     }
 
     /// Returns the same samples, deformed again in every epoch by [`training_batches`](Self::training_batches).
+    ///
+    /// # Errors
+    /// Samples that are not gray pictures, if augmentation is on.
     pub fn augmented(
         self,
         augment: Augment,
         seed: u64,
         epochs: usize,
-    ) -> Result<Self, LibtorchError> {
+    ) -> Result<Self, DataLoaderError> {
         if augment.is_off() {
             return Ok(self);
         }
-        let augmenter = Augmenter::new(augment, seed, epochs, self.dataset.image_shape());
+        let shape = self.dataset.pictures_for("augmentation")?;
+        let augmenter = Augmenter::new(augment, seed, epochs, shape);
         let map = match self.resident {
             None => None,
             Some(_) => Some(DeviceMap::new(&augmenter, self.device)?),
@@ -276,8 +323,8 @@ impl DataLoader {
     /// streamed set are read by [`portions`](Self::portions).
     pub fn on_host(&self, epoch: usize) -> Option<HostBatches<'_>> {
         let augmenter = self.augmenter.as_deref();
-        let images = Images::Set(&self.dataset);
-        self.resident.is_none().then_some(HostBatches { images, augmenter, epoch })
+        let samples = Samples::Set(&self.dataset);
+        self.resident.is_none().then_some(HostBatches { samples, augmenter, epoch })
     }
 
     /// Returns the samples of these parts of `order`, one batch per part, as training sees them in `epoch`:
@@ -296,7 +343,7 @@ impl DataLoader {
         let make = move |i: usize| {
             let chosen = &order[parts[i].clone()];
             let augmenter = augmenter.as_deref();
-            HostBatches { images: Images::Set(&dataset), augmenter, epoch }.batch(chosen)
+            HostBatches { samples: Samples::Set(&dataset), augmenter, epoch }.batch(chosen)
         };
         if workers == 0 {
             return Ok(Box::new((0..count).map(make)));
@@ -323,16 +370,27 @@ impl Resident {
     /// Returns consecutive samples.
     fn contiguous(&self, samples: Range<usize>) -> Result<Batch, LibtorchError> {
         let (start, count) = (samples.start as i64, samples.len() as i64);
-        let images = self.images.f_narrow(0, start, count)?;
-        let targets = self.labels.f_narrow(0, start, count)?;
-        Ok(Batch { inputs: images.f_div(&self.scale)?, targets, weights: None })
+        let targets = self.targets.f_narrow(0, start, count)?;
+        Ok(Batch {
+            inputs: self.scaled(self.samples.f_narrow(0, start, count)?)?,
+            targets,
+            weights: None,
+        })
     }
 
     fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
-        let images = self.images.f_index_select(0, chosen)?;
-        let targets = self.labels.f_index_select(0, chosen)?;
-        // One operation: the quotient of u8 and f32 is f32.
-        Ok(Batch { inputs: images.f_div(&self.scale)?, targets, weights: None })
+        let samples = self.samples.f_index_select(0, chosen)?;
+        let targets = self.targets.f_index_select(0, chosen)?;
+        Ok(Batch { inputs: self.scaled(samples)?, targets, weights: None })
+    }
+
+    /// Scales pixels to [0, 1].
+    fn scaled(&self, samples: Tensor) -> Result<Tensor, LibtorchError> {
+        match &self.scale {
+            // One operation: the quotient of u8 and f32 is f32.
+            Some(scale) => Ok(samples.f_div(scale)?),
+            None => Ok(samples),
+        }
     }
 }
 
@@ -399,6 +457,7 @@ impl ResidentEpoch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Features, Targets};
     use crate::group::rank_shard::RankShard;
 
     #[test]
@@ -455,6 +514,54 @@ mod tests {
             sizes.push(a.samples());
         }
         assert_eq!(sizes, [16, 16, 5]);
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_are_taken_as_they_are_and_targets_by_kind() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let values = [0.5, -1.5, 1e-3, 4e5, 7.0, 8.0, 9.0, 1.0];
+        let features = || Features::floats(values, [2, 1]);
+        let numbers = Targets::numbers([1.0, 2.5, -3.0, 4.0], ["y"]);
+        let labels = Targets::labels([0, 1, 1, 1, 0, 0, 1, 0], ["a", "b"]);
+        let order = [3, 0];
+        for (targets, expected) in [(numbers, vec![4.0, 1.0]), (labels, vec![1.0, 0.0, 0.0, 1.0])] {
+            let dataset = Dataset::from_arrays(features(), targets)?;
+            let host = DataLoader::new(&dataset, Device::Cpu)?;
+            let device = Rc::new(DataLoader::resident(&dataset, Device::Cpu)?);
+            let resident = ResidentEpoch::new(&device, &order, 1)?.ok_or("it is resident")?;
+            let made = host.training_batches(&order, std::iter::once(0..2), 1, 0)?.next();
+            for batch in [made.ok_or("one batch")??, resident.batch(0, 2)?] {
+                assert_eq!(batch.inputs.size(), [2, 2, 1]);
+                assert_eq!(
+                    Vec::<f32>::try_from(batch.inputs.flatten(0, -1))?,
+                    [9.0, 1.0, 0.5, -1.5]
+                );
+                assert_eq!(batch.targets.size(), [2, expected.len() as i64 / 2]);
+                assert_eq!(Vec::<f32>::try_from(batch.targets.flatten(0, -1))?, expected);
+            }
+            let in_order = host.in_order(1..3, 5)?.next().ok_or("one batch")??;
+            assert_eq!(Vec::<f32>::try_from(in_order.inputs.flatten(0, -1))?, values[2..6]);
+            let augment = Augment { rotation: 5.0, ..Augment::default() };
+            let error = host.augmented(augment, 0, 1).err().ok_or("augmented")?.to_string();
+            assert!(error.starts_with("augmentation needs gray pictures"), "{error}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pixels_in_color_keep_their_shape() -> Result<(), Box<dyn std::error::Error>> {
+        let pixels: Vec<u8> = (0..24).map(|i| 10 * i).collect();
+        let features = Features::pixels(pixels, [3, 2, 2]);
+        let dataset = Dataset::from_arrays(features, Targets::classes([0, 1], ["a", "b"]))?;
+        for loader in
+            [DataLoader::new(&dataset, Device::Cpu)?, DataLoader::resident(&dataset, Device::Cpu)?]
+        {
+            let batch = loader.in_order(0..2, 2)?.next().ok_or("one batch")??;
+            assert_eq!(batch.inputs.size(), [2, 3, 2, 2]);
+            let expected: Vec<f32> = (0..24).map(|i| (10 * i) as f32 / 255.0).collect();
+            assert_eq!(Vec::<f32>::try_from(batch.inputs.flatten(0, -1))?, expected);
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Labeled images, in memory or in files that are read piece by piece, and views of them.
+//! Samples with their targets, in memory or in files that are read piece by piece, and views of them.
 //!
 //! Pixels stay u8, as in the files; [`batches`](super::batches) converts them to floats.
 
@@ -8,14 +8,17 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 
+use super::check_arrays;
 use super::digest;
 use super::error::{DataError, DatasetProblem};
+use super::features::{Features, Sample, Values};
 use super::preparation::Preparation;
 use super::stream::{Shards, StreamMemory};
+use super::targets::{Target, TargetKind, Targets};
 use crate::group::RankSetting;
 use crate::rng::{self, Purpose};
 
-/// Labeled u8 images; clones, selections and splits share the pixels.
+/// Samples and their targets; clones, selections and splits share them.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     store: Arc<Store>,
@@ -27,16 +30,17 @@ pub struct Dataset {
 #[derive(Debug)]
 struct Store {
     /// Shared with data sets that label them differently.
-    pixels: Arc<Pixels>,
-    shape: [usize; 2],
-    labels: Vec<u8>,
-    classes: Vec<String>,
+    samples: Arc<Samples>,
+    /// The shape of one sample, and its number of values.
+    shape: Vec<usize>,
+    sample_len: usize,
+    targets: Targets,
 }
 
 #[derive(Debug)]
-enum Pixels {
-    Held(Vec<u8>),
-    /// In files, and how much of them training may hold at a time.
+enum Samples {
+    Held(Values),
+    /// Images in files, and how much of them training may hold at a time.
     Files(Shards, StreamMemory),
 }
 
@@ -60,7 +64,33 @@ impl Dataset {
             let pixels = pixels.len();
             return Err(DatasetProblem::Pixels { samples, height, width, pixels }.into());
         }
-        Self::with(Pixels::Held(pixels), shape, labels, classes)
+        Self::with(Samples::Held(Values::Pixels(pixels)), shape, labels, classes)
+    }
+
+    /// Creates a data set from arrays: samples of pixels or numbers of any shape, and for each its target,
+    /// which is a class, several labels, or numbers.
+    ///
+    /// ```
+    /// use seqfit::data::{Dataset, Features, Targets};
+    ///
+    /// // Rooms and age of three houses, and their prices.
+    /// let features = Features::floats([6.9, 41.0, 6.2, 21.0, 8.2, 52.0], [2]);
+    /// let houses = Dataset::from_arrays(features, Targets::numbers([4.5, 3.6, 3.5], ["price"]))?;
+    /// assert_eq!((houses.len(), houses.sample_shape()), (3, &[2][..]));
+    /// # Ok::<(), seqfit::data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No samples, or samples without values; other than one target per sample; a number that is NaN or
+    /// infinite, which the error names by sample and column; other than 2 to 256 classes, a class
+    /// without a name, a label other than 0 and 1.
+    pub fn from_arrays(
+        features: impl Into<Features>,
+        targets: impl Into<Targets>,
+    ) -> Result<Self, DataError> {
+        let (Features { values, shape }, targets) = (features.into(), targets.into());
+        check_arrays::check(&values, &shape, &targets)?;
+        Ok(Self::of(Samples::Held(values), shape, targets))
     }
 
     /// Like [`new`](Self::new), with images in files, one per label.
@@ -71,11 +101,11 @@ impl Dataset {
         labels: Vec<u8>,
         classes: Vec<String>,
     ) -> Result<Self, DataError> {
-        Self::with(Pixels::Files(shards, memory), shape, labels, classes)
+        Self::with(Samples::Files(shards, memory), shape, labels, classes)
     }
 
     fn with(
-        pixels: Pixels,
+        pixels: Samples,
         shape: [usize; 2],
         labels: Vec<u8>,
         classes: Vec<String>,
@@ -84,27 +114,20 @@ impl Dataset {
         if samples == 0 || height == 0 || width == 0 {
             return Err(DatasetProblem::Empty { samples, height, width }.into());
         }
-        if u32::try_from(samples).is_err() {
-            return Err(DatasetProblem::TooMany(samples).into());
-        }
-        if !(2..=256).contains(&classes.len()) {
-            return Err(DatasetProblem::Classes(classes.len()).into());
-        }
-        if let Some(sample) = first_outside(&labels, classes.len()) {
-            let (label, classes) = (labels[sample], classes.len());
-            return Err(DatasetProblem::Label { sample, label, classes }.into());
-        }
-        let pixels = Arc::new(pixels);
-        Ok(Self {
-            store: Arc::new(Store { pixels, shape, labels, classes }),
-            index: None,
-            preparation: Preparation::default(),
-        })
+        let targets = Targets::Classes { labels, names: classes };
+        check_arrays::check_targets(&targets)?;
+        Ok(Self::of(pixels, shape.to_vec(), targets))
+    }
+
+    fn of(samples: Samples, shape: Vec<usize>, targets: Targets) -> Self {
+        let sample_len = shape.iter().product();
+        let store = Store { samples: Arc::new(samples), shape, sample_len, targets };
+        Self { store: Arc::new(store), index: None, preparation: Preparation::default() }
     }
 
     /// Returns the number of samples.
     pub fn len(&self) -> usize {
-        self.index.as_ref().map_or(self.store.labels.len(), |index| index.len())
+        self.index.as_ref().map_or_else(|| self.store.targets.len(), |index| index.len())
     }
 
     /// Returns whether there are no samples: only a selection or [`take`](Self::take) of none is empty.
@@ -112,14 +135,72 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// Returns the [height, width] of every image, in pixels.
-    pub fn image_shape(&self) -> [usize; 2] {
-        self.store.shape
+    /// Returns the shape of every sample: the input shape of a network. \[height, width\] for gray
+    /// pictures.
+    pub fn sample_shape(&self) -> &[usize] {
+        &self.store.shape
     }
 
-    /// Returns the class names; a label is an index into them.
+    /// Returns the [height, width] of every image, in pixels.
+    ///
+    /// # Errors
+    /// The samples are not gray pictures.
+    pub fn image_shape(&self) -> Result<[usize; 2], DataError> {
+        self.pictures_for("this")
+    }
+
+    /// Returns the [height, width] of the gray pictures that `user`, the subject of the error, needs.
+    ///
+    /// # Errors
+    /// The samples are something else.
+    pub(crate) fn pictures_for(&self, user: &'static str) -> Result<[usize; 2], DataError> {
+        match (&*self.store.samples, &self.store.shape[..]) {
+            (Samples::Held(Values::Pixels(_)) | Samples::Files(..), &[height, width]) => {
+                Ok([height, width])
+            }
+            _ => Err(DatasetProblem::NoPictures { user, found: self.samples_in_words() }.into()),
+        }
+    }
+
+    /// Describes the samples: "float features of shape [8]".
+    pub fn samples_in_words(&self) -> String {
+        match (&*self.store.samples, &self.store.shape[..]) {
+            (Samples::Held(Values::Floats(_)), shape) => {
+                format!("float features of shape {shape:?}")
+            }
+            (_, [height, width]) => format!("images of {height}x{width}"),
+            (_, shape) => format!("pixels of shape {shape:?}"),
+        }
+    }
+
+    /// Returns the kind of the targets.
+    pub fn target_kind(&self) -> TargetKind {
+        self.store.targets.kind()
+    }
+
+    /// Returns the names of the classes, labels or numbers: one for each output of a network.
+    pub fn target_names(&self) -> &[String] {
+        self.store.targets.names()
+    }
+
+    /// Returns the class names; a label is an index into them. Empty if the targets are not
+    /// [classes](TargetKind::Class).
     pub fn classes(&self) -> &[String] {
-        &self.store.classes
+        match &self.store.targets {
+            Targets::Classes { names, .. } => names,
+            _ => &[],
+        }
+    }
+
+    /// Returns the names of the classes that `user`, the subject of the error, needs.
+    ///
+    /// # Errors
+    /// The targets are something else.
+    pub(crate) fn classes_for(&self, user: &'static str) -> Result<&[String], DataError> {
+        match &self.store.targets {
+            Targets::Classes { names, .. } => Ok(names),
+            other => Err(DatasetProblem::NoClasses { user, found: other.kind() }.into()),
+        }
     }
 
     /// Returns how pictures were converted to these images, and how pictures for prediction are to be converted
@@ -133,31 +214,44 @@ impl Dataset {
         Self { preparation, ..self }
     }
 
-    /// Returns the pixels of sample `i`, row by row.
+    /// Returns the features of sample `i`.
     ///
     /// # Panics
     /// `i` is not below [`len`](Self::len), or the data set is [streamed](Self::is_streamed): its images
     /// must be read, which [`read_image`](Self::read_image) does.
-    pub fn image(&self, i: usize) -> &[u8] {
-        let image = self.image_bytes();
-        let start = self.position(i) * image;
-        match &*self.store.pixels {
-            Pixels::Held(pixels) => &pixels[start..start + image],
-            Pixels::Files(..) => {
+    pub fn sample(&self, i: usize) -> Sample<'_> {
+        let values = self.sample_len();
+        let start = self.position(i) * values;
+        match &*self.store.samples {
+            Samples::Held(Values::Pixels(pixels)) => Sample::Pixels(&pixels[start..start + values]),
+            Samples::Held(Values::Floats(floats)) => Sample::Floats(&floats[start..start + values]),
+            Samples::Files(..) => {
                 panic!("a streamed data set holds no images: read_image reads one")
             }
+        }
+    }
+
+    /// Returns the pixels of sample `i`, in C order: of a gray picture row by row.
+    ///
+    /// # Panics
+    /// Like [`sample`](Self::sample), or the samples are not pixels.
+    pub fn image(&self, i: usize) -> &[u8] {
+        match self.sample(i) {
+            Sample::Pixels(pixels) => pixels,
+            Sample::Floats(_) => panic!("float features are no image: sample returns them"),
         }
     }
 
     /// Returns a copy of the pixels of sample `i`, row by row, from memory or from a file.
     ///
     /// # Errors
-    /// For a streamed data set: a file that cannot be read, or that has changed.
+    /// Samples that are not pixels. For a streamed data set: a file that cannot be read, or that has
+    /// changed.
     ///
     /// # Panics
     /// `i` is not below [`len`](Self::len).
     pub fn read_image(&self, i: usize) -> Result<Vec<u8>, DataError> {
-        let mut pixels = vec![0; self.image_bytes()];
+        let mut pixels = vec![0; self.sample_len()];
         self.read(i..i + 1, &mut pixels)?;
         Ok(pixels)
     }
@@ -169,27 +263,28 @@ impl Dataset {
 
     /// Returns the memory limit of a streamed data set; none if it is in memory.
     pub(crate) fn stream_memory(&self) -> Option<StreamMemory> {
-        match &*self.store.pixels {
-            Pixels::Held(_) => None,
-            Pixels::Files(_, memory) => Some(*memory),
+        match &*self.store.samples {
+            Samples::Held(_) => None,
+            Samples::Files(_, memory) => Some(*memory),
         }
     }
 
-    /// Returns the number of bytes of an image.
-    pub(super) fn image_bytes(&self) -> usize {
-        self.store.shape[0] * self.store.shape[1]
+    /// Returns the number of values of a sample; of an image its bytes.
+    pub(super) fn sample_len(&self) -> usize {
+        self.store.sample_len
     }
 
     /// Fills `out` with the images of some samples.
     pub(super) fn read(&self, samples: Range<usize>, out: &mut [u8]) -> Result<(), DataError> {
-        let image = self.image_bytes();
-        let shards = match &*self.store.pixels {
-            Pixels::Files(shards, _) => shards,
-            Pixels::Held(_) => {
+        let image = self.sample_len();
+        let shards = match &*self.store.samples {
+            Samples::Files(shards, _) => shards,
+            Samples::Held(Values::Pixels(_)) => {
                 let places = out.chunks_exact_mut(image).zip(samples);
                 places.for_each(|(place, i)| place.copy_from_slice(self.image(i)));
                 return Ok(());
             }
+            Samples::Held(Values::Floats(_)) => return self.pictures_for("this").map(|_| ()),
         };
         let mut reader = shards.reader();
         let (mut next, mut out) = (samples.start, out);
@@ -206,36 +301,55 @@ impl Dataset {
         Ok(())
     }
 
-    /// Returns the class of sample `i`.
+    /// Returns the target of sample `i`.
     ///
     /// # Panics
     /// `i` is not below [`len`](Self::len).
+    pub fn target(&self, i: usize) -> Target<'_> {
+        self.store.targets.get(self.position(i))
+    }
+
+    /// Returns the class of sample `i`.
+    ///
+    /// # Panics
+    /// `i` is not below [`len`](Self::len), or the targets are not [classes](TargetKind::Class).
     pub fn label(&self, i: usize) -> u8 {
-        self.store.labels[self.position(i)]
+        match &self.store.targets {
+            Targets::Classes { labels, .. } => labels[self.position(i)],
+            _ => panic!("these targets are no classes: target returns them"),
+        }
     }
 
     /// Returns the settings that
     /// [`verify_consistent_across_ranks`](crate::group::verify_consistent_across_ranks) compares between ranks:
-    /// `what` describes the data set. For a streamed one all labels are checked, and some images.
+    /// `what` describes the data set. Of a streamed one all labels are checked, and some images.
     ///
     /// # Errors
     /// A streamed data set that cannot be read.
     pub fn facts(&self, what: &str) -> Result<Vec<RankSetting>, DataError> {
         const SOME: usize = 256;
         let mut sha256 = Sha256::new();
-        (0..self.len()).for_each(|i| sha256.update([self.label(i)]));
+        (0..self.len()).for_each(|i| match self.target(i) {
+            Target::Class(label) => sha256.update([label]),
+            Target::Labels(values) => sha256.update(values),
+            Target::Numbers(values) => sha256.update(bytemuck::cast_slice(values)),
+        });
         if self.is_streamed() {
             for i in (0..self.len()).step_by(self.len().div_ceil(SOME).max(1)) {
                 sha256.update(self.read_image(i)?);
             }
         } else {
-            (0..self.len()).for_each(|i| sha256.update(self.image(i)));
+            (0..self.len()).for_each(|i| match self.sample(i) {
+                Sample::Pixels(pixels) => sha256.update(pixels),
+                Sample::Floats(values) => sha256.update(bytemuck::cast_slice(values)),
+            });
         }
-        let [height, width] = self.image_shape();
-        let size = format!("{} images of {height}x{width}", self.len());
+        let size = format!("{} {}", self.len(), self.samples_in_words());
+        let (kind, names) = (self.target_kind(), self.target_names().join(", "));
         Ok(vec![
             (format!("{what} (number and size)"), size),
-            (format!("{what} (names of the classes)"), self.classes().join(", ")),
+            (format!("{what} (kind of the targets)"), kind.to_string()),
+            (format!("{what} (names of the {kind})"), names),
             (format!("{what} (SHA-256)"), digest::hex(&sha256.finalize())),
         ])
     }
@@ -260,7 +374,8 @@ impl Dataset {
 
     /// Splits into a training and a validation part, stratified by class: of each class
     /// `round(validation_fraction * count)` samples, chosen by `seed`, go to validation, at least
-    /// one of each class that has two or more. Both parts keep the order of this data set. With a
+    /// one of each class that has two or more. Several labels and numbers are not stratified: of all
+    /// samples that many go to validation. Both parts keep the order of this data set. With a
     /// fraction of 0 all samples are for training, and the validation part is empty.
     ///
     /// # Errors
@@ -273,12 +388,8 @@ impl Dataset {
         if !(0.0..1.0).contains(&validation_fraction) {
             return Err(DatasetProblem::ValidationFraction(validation_fraction).into());
         }
-        let mut by_class = vec![Vec::new(); self.classes().len()];
-        for i in 0..self.len() as u32 {
-            by_class[usize::from(self.label(i as usize))].push(i);
-        }
         let mut validates = vec![false; self.len()];
-        for (class, members) in by_class.iter_mut().enumerate() {
+        for (class, members) in self.strata().iter_mut().enumerate() {
             let mut wanted = (validation_fraction * members.len() as f64).round() as usize;
             if validation_fraction > 0.0 && members.len() >= 2 {
                 // Neither part should lack a class that could be in both.
@@ -303,22 +414,41 @@ impl Dataset {
         Ok((train, validation))
     }
 
-    /// Returns the same samples with `labels[label]` in place of each label, an index into `classes`.
-    pub(super) fn relabeled(&self, labels: &[u8], classes: Vec<String>) -> Dataset {
-        let label = |&old: &u8| labels.get(usize::from(old)).copied().unwrap_or_default();
-        let store = Store {
-            pixels: Arc::clone(&self.store.pixels),
-            shape: self.store.shape,
-            labels: self.store.labels.iter().map(label).collect(),
-            classes,
-        };
-        Dataset { store: Arc::new(store), index: self.index.clone(), preparation: self.preparation }
+    /// Returns the samples of each class; of other targets all in one list.
+    fn strata(&self) -> Vec<Vec<u32>> {
+        let mut strata = vec![Vec::new(); self.classes().len().max(1)];
+        for i in 0..self.len() as u32 {
+            match self.target(i as usize) {
+                Target::Class(class) => strata[usize::from(class)].push(i),
+                Target::Labels(_) | Target::Numbers(_) => strata[0].push(i),
+            }
+        }
+        strata
     }
 
-    /// Returns the number of samples of each class.
+    /// Returns the same samples with `labels[label]` in place of each label, an index into `classes`; other
+    /// targets than classes stay as they are.
+    pub(super) fn relabeled(&self, labels: &[u8], classes: Vec<String>) -> Dataset {
+        let label = |&old: &u8| labels.get(usize::from(old)).copied().unwrap_or_default();
+        let targets = match &self.store.targets {
+            Targets::Classes { labels: own, .. } => {
+                Targets::Classes { labels: own.iter().map(label).collect(), names: classes }
+            }
+            other => other.clone(),
+        };
+        let Store { samples, shape, sample_len, .. } = &*self.store;
+        let (samples, shape, sample_len) = (Arc::clone(samples), shape.clone(), *sample_len);
+        let store = Arc::new(Store { samples, shape, sample_len, targets });
+        Dataset { store, index: self.index.clone(), preparation: self.preparation }
+    }
+
+    /// Returns the number of samples of each class; empty if the targets are not
+    /// [classes](TargetKind::Class).
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes().len()];
-        (0..self.len()).for_each(|i| counts[usize::from(self.label(i))] += 1);
+        if self.target_kind().is_class() {
+            (0..self.len()).for_each(|i| counts[usize::from(self.label(i))] += 1);
+        }
         counts
     }
 
@@ -331,11 +461,6 @@ impl Dataset {
         let index = indices.map(|i| self.position(i as usize) as u32).collect();
         Self { store: Arc::clone(&self.store), index: Some(index), preparation: self.preparation }
     }
-}
-
-/// Returns the first sample whose label has no class.
-pub(super) fn first_outside(labels: &[u8], classes: usize) -> Option<usize> {
-    labels.iter().position(|&label| usize::from(label) >= classes)
 }
 
 #[cfg(test)]
@@ -371,6 +496,103 @@ mod tests {
         assert!(text(2, [1, 1], &[0, 0], 257).contains("found 257"));
         assert!(text(3, [1, 1], &[0, 2, 3], 2).contains("from 0 to 1"));
         assert!(text(3, [1, 1], &[0, 2, 3], 2).contains("found 2 at sample 1"));
+    }
+
+    #[test]
+    fn arrays_that_form_no_data_set_are_refused_by_place() {
+        let text = |features: Features, targets: Targets| {
+            Dataset::from_arrays(features, targets).unwrap_err().to_string()
+        };
+        let (two, one) = (["a", "b"], ["y"]);
+        let numbers = |n: usize| Targets::numbers(vec![0.5; n], one);
+        let floats = |values: &[f32], shape: &[usize]| Features::floats(values, shape);
+        assert!(text(floats(&[], &[2]), numbers(0)).contains("found 0 targets"));
+        assert!(text(floats(&[1.0], &[]), numbers(1)).contains("samples of shape []"));
+        assert!(text(floats(&[1.0], &[3, 0]), numbers(1)).contains("shape [3, 0]"));
+        let error = text(floats(&[1.0; 5], &[2]), numbers(2));
+        assert!(error.contains("2 samples of shape [2], found 5 values"), "{error}");
+        assert!(text(floats(&[1.0], &[usize::MAX, 2]), numbers(1)).contains("found 1 values"));
+        let mut values = vec![0.0; 24];
+        values[17] = f32::NAN;
+        let error = text(floats(&values, &[2, 2, 3]), numbers(2));
+        assert!(error.contains("found NaN at sample 1, column [0, 1, 2]"), "{error}");
+        let error = text(floats(&values, &[12]), numbers(2));
+        assert!(error.contains("found NaN at sample 1, column 5"), "{error}");
+        let ok = || floats(&[0.0; 4], &[2]);
+        let error = text(ok(), Targets::numbers([0.0, 1.0, f32::INFINITY, 2.0], two));
+        assert!(
+            error.contains("targets must be finite") && error.contains("inf at sample 1, column 0")
+        );
+        let error = text(ok(), Targets::labels([0, 1, 2, 1], two));
+        assert!(error.contains("labels are 0 or 1, found 2 at sample 1, column 0"), "{error}");
+        let error = text(ok(), Targets::numbers([0.0; 5], two));
+        assert!(error.contains("found 2 names and 5 values"), "{error}");
+        assert!(text(ok(), Targets::classes([0, 3], two)).contains("found 3 at sample 1"));
+        assert!(text(ok(), Targets::classes([0, 0], one)).contains("2 to 256 classes, found 1"));
+    }
+
+    /// Returns a data set whose sample i is the number i, with the targets [i, i + 0.5].
+    fn floats(samples: usize) -> Dataset {
+        let values: Vec<f32> = (0..samples).map(|i| i as f32).collect();
+        let targets: Vec<f32> = values.iter().flat_map(|&x| [x, x + 0.5]).collect();
+        Dataset::from_arrays(Features::floats(values, [1]), Targets::numbers(targets, ["a", "b"]))
+            .unwrap()
+    }
+
+    #[test]
+    fn views_and_splits_of_numbers_keep_samples_and_targets_together() {
+        let some = floats(10).select(&[7, 2, 2]).unwrap();
+        assert_eq!((some.len(), some.target_kind()), (3, TargetKind::Numbers));
+        assert_eq!(some.sample(0), Sample::Floats(&[7.0]));
+        assert_eq!(some.target(0), Target::Numbers(&[7.0, 7.5]));
+        assert!(some.classes().is_empty() && some.class_counts().is_empty());
+        let (train, validation) = floats(10).split(0.3, 5).unwrap();
+        assert_eq!((train.len(), validation.len()), (7, 3));
+        let number = |set: &Dataset, i| match (set.sample(i), set.target(i)) {
+            (Sample::Floats(&[x]), Target::Numbers(&[a, b])) => {
+                assert!(x == a && x + 0.5 == b);
+                x
+            }
+            other => panic!("{other:?}"),
+        };
+        let mut all: Vec<f32> = [&train, &validation]
+            .iter()
+            .flat_map(|set| (0..set.len()).map(|i| number(set, i)).collect::<Vec<_>>())
+            .collect();
+        all.sort_by(f32::total_cmp);
+        assert_eq!(all, (0..10).map(|i| i as f32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn code_for_pictures_refuses_other_samples_by_name() {
+        let houses = floats(3);
+        let error = houses.image_shape().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "this needs gray pictures of [height, width], found float features of shape [1]"
+        );
+        assert!(houses.read_image(0).is_err());
+        let color = Features::pixels(vec![7; 2 * 3 * 4], [3, 2, 2]);
+        let color = Dataset::from_arrays(color, Targets::classes([0, 1], ["a", "b"])).unwrap();
+        let error = color.pictures_for("augmentation").unwrap_err().to_string();
+        assert!(error.ends_with("found pixels of shape [3, 2, 2]"), "{error}");
+        assert_eq!(color.read_image(1).unwrap(), [7; 12]);
+        let folder = tempfile::tempdir().unwrap();
+        let error = super::super::save_dir(&color, &color, &folder.path().join("x")).unwrap_err();
+        assert!(error.to_string().starts_with("a folder of IDX files needs gray pictures"));
+        let error = houses.classes_for("x").unwrap_err().to_string();
+        assert_eq!(error, "x needs targets that are classes, found numbers");
+    }
+
+    #[test]
+    fn facts_tell_floats_and_targets_apart() {
+        let digest = |set: &Dataset| set.facts("data").unwrap();
+        let set = |x: f32, y: f32| {
+            Dataset::from_arrays(Features::floats([x], [1]), Targets::numbers([y], ["y"])).unwrap()
+        };
+        assert_eq!(digest(&set(1.0, 2.0)), digest(&set(1.0, 2.0)));
+        assert_ne!(digest(&set(1.0, 2.0)), digest(&set(1.0, 2.5)));
+        assert_ne!(digest(&set(1.0, 2.0)), digest(&set(1.5, 2.0)));
     }
 
     #[test]

@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn the_digits_are_those_of_scikit_learn() {
         let (train, test, _) = load().unwrap();
-        assert_eq!((train.len(), test.len(), train.image_shape()), (1437, 360, [8, 8]));
+        assert_eq!((train.len(), test.len(), train.image_shape().unwrap()), (1437, 360, [8, 8]));
         // sklearn.datasets.load_digits(): images[0][0] is [0, 0, 5, 13, 9, 1, 0, 0] of 16, target
         // begins 0, 1, 2 and ends 9, 0, 8, 9, 8.
         assert_eq!(train.image(0)[..8], [0, 0, 80, 207, 143, 16, 0, 0]);

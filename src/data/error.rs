@@ -13,6 +13,7 @@ use super::idx::IdxProblem;
 use super::images::ImageProblem;
 use super::pack::PackProblem;
 use super::stream::StreamProblem;
+use super::targets::TargetKind;
 use crate::text::quoted;
 
 /// An error of the data module.
@@ -207,6 +208,85 @@ pub enum DatasetProblem {
         width: usize,
         /// Number of pixels given.
         pixels: usize,
+    },
+    /// No samples, or samples without values.
+    #[error(
+        "a data set needs at least one sample of at least one value, found {samples} targets and samples of \
+         shape {shape:?}"
+    )]
+    NoValues {
+        /// Number of targets.
+        samples: usize,
+        /// The shape of a sample.
+        shape: Vec<usize>,
+    },
+    /// Features that are not one sample for each target.
+    #[error(
+        "{samples} targets need {samples} samples of shape {shape:?}, found {values} values: give one sample \
+         for each target"
+    )]
+    Features {
+        /// Number of targets.
+        samples: usize,
+        /// The shape of a sample.
+        shape: Vec<usize>,
+        /// Number of values given.
+        values: usize,
+    },
+    /// Targets that do not fill whole rows.
+    #[error(
+        "targets that are {kind} need a name for each column and as many values for each sample, found {names} \
+         names and {values} values: give whole rows"
+    )]
+    Targets {
+        /// The kind.
+        kind: TargetKind,
+        /// The number of names.
+        names: usize,
+        /// The number of values.
+        values: usize,
+    },
+    /// A number that is NaN or infinite.
+    #[error(
+        "{what} must be finite numbers, found {found} at sample {sample}, column {column}: correct it, or leave \
+         the sample out",
+        column = place_in_words(.place)
+    )]
+    NotFinite {
+        /// "features" or "targets".
+        what: &'static str,
+        /// The sample's index, from 0.
+        sample: usize,
+        /// The index along each axis of the sample, from 0.
+        place: Vec<usize>,
+        /// The number.
+        found: f32,
+    },
+    /// A label that is neither 0 nor 1.
+    #[error("labels are 0 or 1, found {found} at sample {sample}, column {column}: correct it")]
+    LabelValue {
+        /// The sample's index, from 0.
+        sample: usize,
+        /// The label's index, from 0.
+        column: usize,
+        /// The value.
+        found: u8,
+    },
+    /// Samples that are not gray pictures, where these are needed.
+    #[error("{user} needs gray pictures of [height, width], found {found}")]
+    NoPictures {
+        /// What needs them.
+        user: &'static str,
+        /// The samples, in words.
+        found: String,
+    },
+    /// Targets that are not classes, where these are needed.
+    #[error("{user} needs targets that are classes, found {found}")]
+    NoClasses {
+        /// What needs them.
+        user: &'static str,
+        /// The kind of the targets.
+        found: TargetKind,
     },
     /// Too few or too many classes.
     #[error("a data set has 2 to 256 classes, found {0}")]
@@ -428,6 +508,14 @@ fn read_cure(error: &io::Error) -> &'static str {
             ": give a file where a file is expected, and a folder where a folder is"
         }
         _ => "",
+    }
+}
+
+/// Returns a position in a sample: "3", or "[0, 5, 2]".
+fn place_in_words(place: &[usize]) -> String {
+    match place {
+        [column] => column.to_string(),
+        axes => format!("{axes:?}"),
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::catalog::{self, DatasetName};
-use super::dataset::{Dataset, first_outside};
+use super::check_arrays::first_outside;
+use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests, Images};

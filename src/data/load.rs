@@ -164,7 +164,7 @@ pub(super) fn on_disk(
 /// Accepts a folder as the known data set `name`, if its files match.
 fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
     let mut unchecked = Vec::new();
-    let shape = found.train.image_shape();
+    let shape = found.train.image_shape()?;
     let samples = [found.train.len(), found.test.len()];
     for (i, (path, digests)) in found.files.iter().enumerate() {
         let shape = Role::ALL[i].is_images().then_some(shape);

@@ -1,4 +1,4 @@
-//! Data sets: from names, folders and downloads to labeled u8 images.
+//! Data sets: from names, folders, arrays and downloads to samples with their targets.
 //!
 //! ```
 //! # use seqfit::data;
@@ -23,6 +23,7 @@ mod active_columns;
 mod augment;
 pub(crate) mod batches;
 pub mod catalog;
+mod check_arrays;
 mod class_mapping;
 mod class_problem;
 mod classes;
@@ -34,6 +35,7 @@ pub mod download;
 #[cfg(feature = "download")]
 mod dry_run;
 mod error;
+mod features;
 mod find_files;
 mod folder;
 pub mod idx;
@@ -65,6 +67,7 @@ pub use download::Progress;
 #[cfg(feature = "download")]
 pub use dry_run::{DryRun, Found, dry_run};
 pub use error::{DataError, DatasetProblem, FolderProblem};
+pub use features::{Features, Sample};
 pub use idx::IdxProblem;
 pub use load::{fetch, load, load_dir, resolve, resolve_test};
 pub use locations::Locations;

@@ -2,6 +2,7 @@
 
 use super::augment::Augment;
 use super::dataset::Dataset;
+use super::error::DataError;
 use super::images::Gray;
 
 /// How much larger a pixel is drawn, and the gray between images.
@@ -11,26 +12,29 @@ const BETWEEN: u8 = 96;
 
 /// Returns a picture with a row for each of `samples` images, taken evenly from the whole of `dataset`: the image
 /// itself, then its augmented versions in `variants` epochs of a training run with this seed.
+///
+/// # Errors
+/// Samples that are not gray pictures, or are not in memory.
 pub fn preview(
     dataset: &Dataset,
     augment: Augment,
     seed: u64,
     samples: usize,
     variants: usize,
-) -> Gray {
-    let [rows, columns] = dataset.image_shape();
+) -> Result<Gray, DataError> {
+    let [rows, columns] = dataset.pictures_for("a preview")?;
     let samples = samples.min(dataset.len());
     let (cell_height, cell_width) = (ENLARGED * rows + GAP, ENLARGED * columns + GAP);
     let (height, width) = (samples * cell_height + GAP, (variants + 1) * cell_width + GAP);
     let mut sheet = Gray { height, width, pixels: vec![BETWEEN; height * width] };
     for row in 0..samples {
         let sample = row * dataset.len() / samples;
-        let image = dataset.image(sample);
+        let image = dataset.read_image(sample)?;
         for column in 0..=variants {
             let shown: Vec<u8> = match column {
-                0 => image.to_vec(),
+                0 => image.clone(),
                 epoch => {
-                    let deformed = augment.images(dataset, &[sample as u32], seed, epoch);
+                    let deformed = augment.images(dataset, &[sample as u32], seed, epoch)?;
                     deformed.iter().map(|value| (255.0 * value).round() as u8).collect()
                 }
             };
@@ -43,7 +47,7 @@ pub fn preview(
             }
         }
     }
-    sheet
+    Ok(sheet)
 }
 
 #[cfg(test)]
@@ -54,7 +58,7 @@ mod tests {
     fn the_first_column_is_unchanged_and_the_others_are_augmented() {
         let (train, _) = crate::data::load("digits").unwrap();
         let augment = Augment { rotation: 30.0, shift: 2.0, ..Augment::default() };
-        let sheet = preview(&train, augment, 1, 5, 3);
+        let sheet = preview(&train, augment, 1, 5, 3).unwrap();
         assert_eq!((sheet.height, sheet.width), (5 * 28 + 4, 4 * 28 + 4));
         let cell = |row: usize, column: usize| -> Vec<u8> {
             let at = |y: usize, x: usize| {

@@ -19,9 +19,10 @@ const AT_ONCE: usize = 1 << 20;
 /// `dataset.toml`, which records how pictures were converted to these images; all or none.
 ///
 /// # Errors
-/// A folder that is not empty, or that cannot be written.
+/// Samples that are not gray pictures with classes; a folder that is not empty, or that cannot be written.
 pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), DataError> {
     let names = |roles: [Role; 2]| roles.map(|role| role.names().swap_remove(0));
+    check(&[train, test])?;
     save(folder, train, |growing| {
         let train_names = names([Role::TrainImages, Role::TrainLabels]);
         growing.pair(train, 0..train.len(), train_names)?;
@@ -41,6 +42,7 @@ pub fn save_shards(
     shards: usize,
     folder: &Path,
 ) -> Result<(), DataError> {
+    check(&[train, test])?;
     let samples = train.len();
     if !(1..=samples).contains(&shards) {
         let problem = StreamProblem::Shards { samples, found: shards };
@@ -59,6 +61,15 @@ pub fn save_shards(
     })
 }
 
+/// Checks that data sets can be written as IDX files: gray pictures and classes.
+fn check(parts: &[&Dataset]) -> Result<(), DataError> {
+    for part in parts {
+        part.pictures_for("a folder of IDX files")?;
+        part.classes_for("a folder of IDX files")?;
+    }
+    Ok(())
+}
+
 /// A folder that is being written, and has another name until it is complete.
 struct Growing<'a> {
     now: &'a Path,
@@ -75,9 +86,9 @@ impl Growing<'_> {
     ) -> Result<(), DataError> {
         let at = |source| DataError::write(&self.then.join(&images), source);
         let mut file = File::create(self.now.join(&images)).map_err(at)?;
-        let [height, width] = dataset.image_shape().map(|size| size as u32);
+        let [height, width] = dataset.image_shape()?.map(|size| size as u32);
         file.write_all(&idx::header(&[samples.len() as u32, height, width])).map_err(at)?;
-        let image = dataset.image_bytes();
+        let image = dataset.sample_len();
         let mut pixels = Vec::new();
         for start in samples.clone().step_by((AT_ONCE / image).max(1)) {
             let end = samples.end.min(start + (AT_ONCE / image).max(1));

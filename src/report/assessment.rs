@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn assessment_agrees_with_evaluate_and_predict() -> Result<(), Box<dyn std::error::Error>> {
         let (train, test) = crate::data::load("digits")?;
-        let builder = Sequential::new(test.image_shape()).add(Flatten).add(Dense::new(10));
+        let builder = Sequential::new(test.sample_shape()).add(Flatten).add(Dense::new(10));
         let mut model = builder.build(crate::Device::Cpu, 0)?;
         let config = crate::FitConfig { epochs: 1, ..Default::default() };
         model.fit(&train, &config, &mut [])?;
@@ -136,7 +136,7 @@ mod tests {
         // All wrong predictions by predict_images, in descending confidence.
         let mut all = Vec::new();
         for i in 0..test.len() {
-            let softmax = model.predict_images(test.image(i), test.image_shape())?.remove(0);
+            let softmax = model.predict_images(test.image(i), test.image_shape()?)?.remove(0);
             let softmax: Vec<f64> = softmax.into_iter().map(f64::from).collect();
             let said = likeliest(&softmax);
             if said != usize::from(test.label(i)) {

@@ -118,8 +118,11 @@ impl<'a> Report<'a> {
         let trained_on = self.run.config().data.source.as_ref();
         let own = trained_on.is_some_and(|own| own.has_test_files(source));
         let other = (!own).then(|| source.name.clone());
-        let [height, width] = images.image_shape();
-        let most = MISTAKES.min(MISTAKE_PIXELS / (height * width).max(1));
+        let most = match images.image_shape() {
+            Ok([height, width]) => MISTAKES.min(MISTAKE_PIXELS / (height * width).max(1)),
+            // Other samples cannot be shown as pictures.
+            Err(_) => 0,
+        };
         self.tested = Some(Tested { images, other, found: Assessment::of(model, images, most)? });
         Ok(())
     }
@@ -237,7 +240,8 @@ impl<'a> Report<'a> {
 
     fn sheet(&self) -> Option<Sheet<'_>> {
         let Tested { images, found, .. } = self.tested.as_ref()?;
-        let sheet = Sheet { mistakes: &found.mistakes, images, classes: self.classes() };
+        let shape = images.image_shape().ok()?;
+        let sheet = Sheet { mistakes: &found.mistakes, shape, classes: self.classes() };
         (!found.mistakes.is_empty()).then_some(sheet)
     }
 }

@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn the_rates_of_the_digits_are_found_and_the_weights_stay() {
         let (train, _) = data::load("digits").unwrap();
-        let mut model = Sequential::new(train.image_shape())
+        let mut model = Sequential::new(train.sample_shape())
             .add(Flatten)
             .add(Dense::new(64).activation(Activation::Relu))
             .add(Dense::new(10))

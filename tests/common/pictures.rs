@@ -60,7 +60,7 @@ pub fn write_marks(folder: &Path, [height, width]: [u32; 2]) -> Vec<String> {
 /// Writes the first images of a data set as PNG files, and returns their paths.
 pub fn save_images(dataset: &Dataset, count: usize, folder: &Path) -> Vec<String> {
     fs::create_dir_all(folder).unwrap();
-    let [height, width] = dataset.image_shape().map(|side| side as u32);
+    let [height, width] = dataset.image_shape().unwrap().map(|side| side as u32);
     let save = |i: usize| {
         let path = folder.join(format!("{i:05}.png"));
         let image = GrayImage::from_raw(width, height, dataset.image(i).to_vec()).unwrap();

@@ -70,7 +70,7 @@ fn resolve(request: &Request, locations: &Locations) -> Result<Loaded, DataError
 fn data_folder_loads_with_any_supported_file_names() {
     let plain = set();
     let (train, test) = data::load_dir(plain.path()).unwrap();
-    assert_eq!((train.len(), test.len(), train.image_shape()), (3, 2, [2, 3]));
+    assert_eq!((train.len(), test.len(), train.image_shape().unwrap()), (3, 2, [2, 3]));
     assert_eq!(train.classes(), ["0", "1"]);
     assert_eq!((train.image(1), train.label(1)), (&[6, 7, 8, 9, 10, 11][..], 1));
     for rename in [

@@ -40,7 +40,7 @@ fn cpp_program_computes_the_same_outputs() {
         Some(mnist) => data::load_dir(&mnist).unwrap(),
         None => data::load("digits").unwrap(),
     };
-    let [height, width] = test.image_shape();
+    let [height, width] = test.image_shape().unwrap();
     let pixels: Vec<u8> = (0..test.len()).flat_map(|i| test.image(i).to_vec()).collect();
     fs::write(at("pixels"), pixels).unwrap();
     let model = Sequential::new([height, width])

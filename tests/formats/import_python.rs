@@ -24,7 +24,8 @@ fn digits(folder: &Path) -> PathBuf {
         let count = set.len() as u32;
         let pixels: Vec<u8> = (0..set.len()).flat_map(|i| set.image(i).to_vec()).collect();
         let labels: Vec<u8> = (0..set.len()).map(|i| set.label(i)).collect();
-        let images = idx::encode_images(count, set.image_shape().map(|side| side as u32), &pixels);
+        let images =
+            idx::encode_images(count, set.image_shape().unwrap().map(|side| side as u32), &pixels);
         fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
         fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), idx::encode_labels(&labels))
             .unwrap();

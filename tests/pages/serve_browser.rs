@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// Returns the first image of each digit in the format of the browser script.
 fn digits(test: &Dataset, right: bool) -> Value {
-    let [_, width] = test.image_shape();
+    let [_, width] = test.image_shape().unwrap();
     let one = |digit: u8| {
         let i = (0..test.len()).find(|&i| test.label(i) == digit).expect("every digit");
         let rows: Vec<&[u8]> = test.image(i).chunks(width).collect();

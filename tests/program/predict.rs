@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Returns a test image as a picture: enlarged `k` times on a sheet, with brightness by `paint`.
 fn picture(dataset: &Dataset, i: usize, k: u32, paint: impl Fn(u32, u32, u8) -> u8) -> GrayImage {
-    let [height, width] = dataset.image_shape().map(|side| side as u32);
+    let [height, width] = dataset.image_shape().unwrap().map(|side| side as u32);
     let pixels = dataset.image(i).to_vec();
     let image = GrayImage::from_raw(width, height, pixels).unwrap();
     let large = imageops::resize(&image, k * width, k * height, imageops::FilterType::CatmullRom);

@@ -31,7 +31,7 @@ pub fn train(device: Device) -> anyhow::Result<Trained> {
     let mut data = data::resolve(&request, &locations, &mut |_| {})?;
     data.train = data.train.take(BATCH);
     data.test = data.test.take(BATCH);
-    let mut model = Sequential::new(data.train.image_shape())
+    let mut model = Sequential::new(data.train.sample_shape())
         .add(Flatten)
         .add(Dense::new(128).activation(Activation::Relu))
         .add(Dense::new(64).activation(Activation::Relu))

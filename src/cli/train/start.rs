@@ -69,10 +69,10 @@ pub(super) fn for_network(
     config: &RunConfig,
     data: data::Loaded,
 ) -> anyhow::Result<data::Loaded> {
-    let (takes, images) = (&config.network.input_shape, data.train.image_shape());
+    let (takes, found) = (&config.network.input_shape, data.train.sample_shape());
     anyhow::ensure!(
-        takes[..] == images || takes[..] == [images[0] * images[1]],
-        "the network of {path} takes samples of shape {takes:?}, found images of {images:?}: choose data \
+        takes[..] == *found || takes[..] == [found.iter().product::<usize>()],
+        "the network of {path} takes samples of shape {takes:?}, found samples of {found:?}: choose data \
          of its shape",
     );
     let network = loading::names_of(&config.data);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::Device;
 
-use super::{Batch, DataLoader, DataLoaderError, HostBatches, Images};
+use super::{Batch, DataLoader, DataLoaderError, HostBatches, Samples};
 use crate::data::augment::Augmenter;
 use crate::data::error::DataError;
 use crate::data::prefetch::Prefetch;
@@ -32,7 +32,7 @@ impl PrefetchedBatch {
     /// Returns the samples one by one, by their positions in this batch.
     pub fn feed(&self) -> HostBatches<'_> {
         let augmenter = self.augmenter.as_deref();
-        HostBatches { images: Images::SampleBlock(&self.block), augmenter, epoch: self.epoch }
+        HostBatches { samples: Samples::SampleBlock(&self.block), augmenter, epoch: self.epoch }
     }
 
     /// Returns all positions.
@@ -78,7 +78,7 @@ impl DataLoader {
         let batches = self.len().div_ceil(epoch.batch).saturating_sub(epoch.done);
         let reader = Mutex::new(BlockReader::new(&self.dataset, memory.bytes(), epoch));
         let augmenter = self.augmenter.clone();
-        let bytes = epoch.batch.saturating_mul(self.dataset.image_bytes());
+        let bytes = epoch.batch.saturating_mul(self.dataset.sample_len());
         let group = (AT_ONCE / bytes.max(1)).max(1);
         let next = move |number: usize| {
             let numbers = number * group..batches.min((number + 1) * group);
@@ -109,7 +109,7 @@ impl DataLoader {
         }
         if !self.is_streamed() {
             let host =
-                HostBatches { images: Images::Set(&self.dataset), augmenter: None, epoch: 0 };
+                HostBatches { samples: Samples::Set(&self.dataset), augmenter: None, epoch: 0 };
             return Ok(Box::new((0..count).map(move |i| {
                 let chosen: Vec<u32> = range(i).map(|i| i as u32).collect();
                 Ok(host.batch(&chosen)?)

@@ -30,22 +30,22 @@ pub(crate) struct SampleBlock {
     labels: Vec<u8>,
     /// Their numbers in the data set.
     samples: Vec<u32>,
-    /// [height, width] of the images.
-    shape: [usize; 2],
+    /// The shape of the images.
+    shape: Vec<usize>,
 }
 
 impl SampleBlock {
     /// Returns an empty block with room for `samples` samples.
     fn with_room(dataset: &Dataset, samples: usize) -> Result<Self, DataError> {
-        let pixels = room(samples.saturating_mul(dataset.image_bytes()))?;
+        let pixels = room(samples.saturating_mul(dataset.sample_len()))?;
         let (labels, numbers) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
-        Ok(Self { pixels, labels, samples: numbers, shape: dataset.image_shape() })
+        Ok(Self { pixels, labels, samples: numbers, shape: dataset.sample_shape().to_vec() })
     }
 
     /// Reads samples in the data set's own order.
     pub fn in_order(dataset: &Dataset, samples: Range<usize>) -> Result<Self, DataError> {
         let mut own = Self::with_room(dataset, samples.len())?;
-        own.pixels.resize(samples.len() * dataset.image_bytes(), 0);
+        own.pixels.resize(samples.len() * dataset.sample_len(), 0);
         dataset.read(samples.clone(), &mut own.pixels)?;
         own.labels.extend(samples.clone().map(|i| dataset.label(i)));
         own.samples.extend(samples.map(|i| i as u32));
@@ -59,17 +59,13 @@ impl SampleBlock {
 
     /// Returns the pixels of the sample at a position in the block.
     pub fn image(&self, place: usize) -> &[u8] {
-        let bytes = self.image_bytes();
+        let bytes: usize = self.shape.iter().product();
         &self.pixels[place * bytes..][..bytes]
     }
 
-    /// Returns the [height, width] of the images.
-    pub fn shape(&self) -> [usize; 2] {
-        self.shape
-    }
-
-    fn image_bytes(&self) -> usize {
-        self.shape[0] * self.shape[1]
+    /// Returns the shape of the images.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
     /// Returns the sample's label.
@@ -103,7 +99,7 @@ pub(crate) struct BlockReader {
 impl BlockReader {
     /// Creates a reader of a data set that holds at most `memory` bytes.
     pub fn new(dataset: &Dataset, memory: usize, epoch: Epoch) -> Self {
-        let layout = Layout::new(dataset.len(), dataset.image_bytes(), memory);
+        let layout = Layout::new(dataset.len(), dataset.sample_len(), memory);
         let mut order = Order::new(layout, epoch.seed, epoch.number);
         let done = epoch.done.saturating_mul(epoch.batch).min(dataset.len());
         // Drawn but not read.
@@ -162,7 +158,7 @@ impl BlockReader {
         Place { lane, block, offset }: Place,
         samples: &mut SampleBlock,
     ) -> Result<(), DataError> {
-        let (range, image) = (self.layout.range(block), self.dataset.image_bytes());
+        let (range, image) = (self.layout.range(block), self.dataset.sample_len());
         let (held, pixels) = &mut self.lanes[lane];
         if *held != Some(block) {
             *held = None;

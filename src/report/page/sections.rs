@@ -220,15 +220,16 @@ fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
 /// Returns the wrong predictions with the highest confidence.
 pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
-    if found.mistakes.is_empty() {
-        let none = match found.evaluation.accuracy < 1.0 {
-            true => "There are some, but the images are too large to show here.",
-            false => "There are none: every prediction on the test set is correct.",
+    let shape = images.image_shape();
+    let (false, Ok(shape)) = (found.mistakes.is_empty(), shape) else {
+        let none = match (found.evaluation.accuracy < 1.0, images.image_shape()) {
+            (true, Ok(_)) => "There are some, but the images are too large to show here.",
+            (true, Err(_)) => "There are some, but only gray pictures are shown here.",
+            (false, _) => "There are none: every prediction on the test set is correct.",
         };
         return Ok(Some(html! { p { (none) } }));
-    }
+    };
     let name = |class: usize| report.classes()[class].as_str();
-    let shape = images.image_shape();
     let shown = found.mistakes.iter().map(|mistake| {
         let image = data_uri(&gray_png(&mistake.image, shape)?);
         let probability = |class: usize| percent(mistake.probabilities[class], 1);

@@ -4,13 +4,13 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, text, title, units, write};
-use crate::data::Dataset;
 use crate::report::assessment::Mistake;
 
 /// Mistakes with their images.
 pub(in crate::report) struct Sheet<'a> {
     pub mistakes: &'a [Mistake],
-    pub images: &'a Dataset,
+    /// [height, width] of the images.
+    pub shape: [usize; 2],
     pub classes: &'a [String],
 }
 
@@ -44,7 +44,7 @@ impl Figure for Sheet<'_> {
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB> {
         area.fill(&PAPER)?;
         title(area, "Worst mistakes", "wrong predictions in descending confidence")?;
-        let [height, width] = self.images.image_shape();
+        let [height, width] = self.shape;
         let pixel = SIDE / height.max(width) as f64;
         for (i, mistake) in self.mistakes.iter().enumerate() {
             let (row, column) = (i / self.columns(), i % self.columns());

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::batches::DataLoader;
-use crate::data::{Augment, Dataset};
+use crate::data::{Augment, Dataset, Features, Targets};
 use crate::loss::Loss;
 use crate::model::{Activation, Dense, Dropout, Flatten, Spec};
 use crate::train::optimizer::{Adam, AdamW, RmsProp, Sgd};
@@ -17,6 +17,8 @@ struct Case {
     spec: Spec,
     config: FitConfig,
     samples: usize,
+    /// Numbers, of both signs, in place of pixels.
+    floats: bool,
 }
 
 fn dropout() -> impl Strategy<Value = f64> {
@@ -66,10 +68,12 @@ fn cases() -> impl Strategy<Value = Case> {
         },
     );
     let samples = prop_oneof![5 => 1usize..150, 1 => 300usize..600];
-    (networks(), config, samples).prop_map(|(spec, config, samples)| Case {
-        spec,
-        config: FitConfig { batch_size: samples, ..config },
-        samples,
+    let floats = prop_oneof![3 => Just(false), 1 => Just(true)];
+    (networks(), config, samples, floats).prop_map(|(spec, config, samples, floats)| {
+        // Only pictures are augmented.
+        let augment = if floats { Augment::default() } else { config.augment };
+        let config = FitConfig { batch_size: samples, augment, ..config };
+        Case { spec, config, samples, floats }
     })
 }
 
@@ -107,12 +111,22 @@ fn samples(n: usize, classes: usize, seed: u64) -> Dataset {
 
 use crate::rng::Purpose;
 
+/// Returns the same samples as numbers of both signs; those that are blank stay 0.
+fn as_floats(dataset: &Dataset) -> Dataset {
+    let number = |&pixel: &u8| if pixel == 0 { 0.0 } else { (f32::from(pixel) - 80.0) / 60.0 };
+    let values = (0..dataset.len()).flat_map(|i| dataset.image(i).iter().map(number));
+    let labels: Vec<u8> = (0..dataset.len()).map(|i| dataset.label(i)).collect();
+    let features = Features::floats(values.collect::<Vec<f32>>(), [9, 9]);
+    Dataset::from_arrays(features, Targets::classes(labels, dataset.classes())).unwrap()
+}
+
 /// The state of an engine after some steps over the same samples: sums, weights, average, moments.
 type End = (Sums, (Tensors, Tensors, [Tensors; 2]));
 
 fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End {
-    let Case { spec, config, samples: n } = case;
+    let Case { spec, config, samples: n, floats } = case;
     let dataset = samples(*n, spec.outputs(), config.seed);
+    let dataset = if *floats { as_floats(&dataset) } else { dataset };
     let config = FitConfig { engine, optimizer, ..config.clone() };
     let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, config.seed).unwrap();
     let loader = DataLoader::new(&dataset, Device::Cpu).unwrap();
@@ -246,7 +260,7 @@ fn cancelling_gradients_match_f64() {
     let double = (tch::Kind::Double, Device::Cpu);
     for seed in 100..125 {
         let config = FitConfig { label_smoothing, seed, batch_size: n, ..FitConfig::default() };
-        let case = Case { spec: spec.clone(), config, samples: n };
+        let case = Case { spec: spec.clone(), config, samples: n, floats: false };
         let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
         let (_, (_, _, [gradients, _])) = train(&case, Choice::Fused, sgd, 1);
 

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{Activations, BatchPart, CpuDense, StepContext, kernels, split_off};
+use crate::data::Target;
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
@@ -66,7 +67,9 @@ impl CpuDense<'_> {
             let places = task.input.chunks_exact_mut(inputs).zip(&mut *task.labels);
             let mut masks = task.mask.chunks_exact(inputs);
             for (&sample, (row, label)) in task.chosen.iter().zip(places) {
-                *label = host_batches.label(sample);
+                if let Target::Class(class) = host_batches.target(sample) {
+                    *label = class.into();
+                }
                 if let Some(pixels) = plain(sample) {
                     kernels::mark_pixels(task.marks, pixels);
                     continue;

@@ -1,0 +1,61 @@
+//! What a network is given for each sample: pixels or numbers of any shape.
+
+/// The features of a data set, one sample after the other.
+///
+/// ```
+/// use seqfit::data::Features;
+///
+/// let houses = Features::floats([3.2, 41.0, 1.5, 20.0], [2]); // two samples of two numbers
+/// let pictures = Features::pixels(vec![0; 3 * 28 * 28], [28, 28]); // three gray pictures
+/// let colors = Features::pixels(vec![0; 2 * 3 * 32 * 32], [3, 32, 32]); // two in color
+/// # let _ = (houses, pictures, colors);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    pub(super) values: Values,
+    /// The shape of one sample.
+    pub(super) shape: Vec<usize>,
+}
+
+/// The values of all samples, each sample in C order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Values {
+    Pixels(Vec<u8>),
+    Floats(Vec<f32>),
+}
+
+/// The features of one sample, in C order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sample<'a> {
+    /// Pixels, which a network gets scaled to [0, 1].
+    Pixels(&'a [u8]),
+    /// Numbers, which a network gets as they are.
+    Floats(&'a [f32]),
+}
+
+impl Features {
+    /// Returns samples of u8 pixels: of gray pictures the shape is \[height, width\], of pictures in
+    /// color \[channels, height, width\]. A network gets them scaled to [0, 1].
+    pub fn pixels(values: impl Into<Vec<u8>>, shape: impl Into<Vec<usize>>) -> Self {
+        Self { values: Values::Pixels(values.into()), shape: shape.into() }
+    }
+
+    /// Returns samples of numbers, of any shape. A network gets them as they are; all must be finite.
+    pub fn floats(values: impl Into<Vec<f32>>, shape: impl Into<Vec<usize>>) -> Self {
+        Self { values: Values::Floats(values.into()), shape: shape.into() }
+    }
+
+    /// Returns the shape of one sample.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+}
+
+impl Values {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Pixels(values) => values.len(),
+            Self::Floats(values) => values.len(),
+        }
+    }
+}
