@@ -21,6 +21,17 @@ pub enum RunError {
          --resume, or replace it with --force"
     )]
     Exists(PathBuf),
+    /// The folder is not empty, and what it holds is not a run.
+    #[error(
+        "a run needs an empty folder, and {path} is not empty and is not a run (it has {file}): choose another \
+         --out"
+    )]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// One of the files that are not a run's.
+        file: String,
+    },
     /// Another process writes into the folder.
     #[error(
         "one process at a time may write into {path}, and {who} does: wait for it, or choose another \
@@ -66,10 +77,28 @@ pub enum RunError {
     NothingToGoOnFrom(PathBuf),
     /// `--force` would remove something that is not a run.
     #[error(
-        "--force replaces a run and nothing else, and {0} has files that are not a run's: remove it yourself, or \
-         choose another --out"
+        "--force replaces a run and nothing else, and {path} has files that are not a run's ({file}): remove \
+         them yourself, or choose another --out"
     )]
-    NotARun(PathBuf),
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// One of these files.
+        file: String,
+    },
+    /// A run is to replace another one, and a third is at that path.
+    #[error(
+        "{folder} began as the replacement of a run at {place}, where there is now another run, or the run was \
+         changed: move {place} elsewhere, or remove {marker}, and {folder} stays where it is"
+    )]
+    PlaceTaken {
+        /// The folder of the run that replaces.
+        folder: PathBuf,
+        /// The path that it is to take.
+        place: PathBuf,
+        /// The file that says so.
+        marker: PathBuf,
+    },
     /// Nothing is at a run's path.
     #[error("{path} does not exist: give a run folder, which seqfit train writes{}", near_run(.near))]
     NotThere {

@@ -83,8 +83,8 @@ impl Run {
         // Checked again now that no other process writes here.
         Self::check_vacant(&folder, false)?;
         output_dir::clear(&folder).map_err(prepare)?;
-        if replaces.is_some() {
-            Replacement::mark(&folder)?;
+        if let Some(replaces) = &replaces {
+            replaces.mark(&folder)?;
         }
         let text = config.to_toml()?;
         files::write(&folder.join(CONFIG), text.as_bytes())?;

@@ -29,7 +29,8 @@ pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, R
         entries => entries.map_err(prepare)?,
     };
     let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
-    let names = names.map_err(prepare)?;
+    let mut names = names.map_err(prepare)?;
+    names.sort();
     // Left by a process that is killed right after its start.
     let passing = |name: &OsString| {
         (name == lock::FILE && Lock::is_one(&path.join(name)))
@@ -44,7 +45,13 @@ pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, R
             || name == REPLACED && check_vacant(&inside, true).is_ok();
         passing(name) || folder || exports::is_one(name) || FILES.iter().any(|file| name == file)
     };
-    let replaceable = || RunConfig::read(path).is_ok() && names.iter().all(of_a_run);
+    // A folder of a run's files without its config is foreign, too: some other program's.
+    let foreign = || match names.iter().find(|name| !of_a_run(name)) {
+        None if RunConfig::read(path).is_ok() => None,
+        None => names.iter().find(|name| !passing(name)),
+        found => found,
+    };
+    let foreign = foreign().map(|name| name.to_string_lossy().into_owned());
     let results = [WEIGHTS, RESULT, REPLACED];
     let is_result = |name: &OsString| exports::is_one(name) || results.iter().any(|r| name == r);
     let has_results = || -> io::Result<bool> {
@@ -53,11 +60,13 @@ pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, R
     if names.iter().all(passing) {
         return Ok(OutputDirState::Free);
     }
-    match (force, replaceable()) {
-        (_, true) if !has_results().map_err(prepare)? => Ok(OutputDirState::Free),
-        (false, _) => Err(RunError::Exists(path.to_owned())),
-        (true, true) => Ok(OutputDirState::Replace),
-        (true, false) => Err(RunError::NotARun(path.to_owned())),
+    let path = path.to_owned();
+    match (force, foreign) {
+        (_, None) if !has_results().map_err(prepare)? => Ok(OutputDirState::Free),
+        (false, None) => Err(RunError::Exists(path)),
+        (true, None) => Ok(OutputDirState::Replace),
+        (false, Some(file)) => Err(RunError::NoRun { path, file }),
+        (true, Some(file)) => Err(RunError::NotARun { path, file }),
     }
 }
 

@@ -1,12 +1,14 @@
 //! `--force`: a new run that replaces an old one once it is complete.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::RunError;
-use super::layout::{self, MARKER, REPLACED};
+use super::layout::{self, CONFIG, MARKER, REPLACED, RESULT};
 use super::lock::Lock;
 use super::output_dir::{OutputDirState, check_vacant};
+use crate::data::digest::{self, Sha256Hex};
 use crate::files;
 
 /// The path that a run takes when it is finished. As long as this value lives, no other process writes there.
@@ -15,6 +17,8 @@ pub(super) struct Replacement {
     place: PathBuf,
     /// The lock of the old run; none if it no longer exists.
     lock: Option<Lock>,
+    /// The [`identity`] of the old run.
+    replaced: Sha256Hex,
 }
 
 impl Replacement {
@@ -28,7 +32,9 @@ impl Replacement {
         };
         let folder = layout::create_folder(&layout::beside(place, ".new"), free)
             .map_err(|source| RunError::Prepare { path: place.to_owned(), source })?;
-        Ok((Self { place: place.to_owned(), lock }, folder))
+        let replaced = identity(place)
+            .map_err(|source| RunError::Prepare { path: place.to_owned(), source })?;
+        Ok((Self { place: place.to_owned(), lock, replaced }, folder))
     }
 
     /// Returns the path that is replaced.
@@ -36,9 +42,11 @@ impl Replacement {
         &self.place
     }
 
-    /// Records in the new run's folder that it replaces another, so that a run that is resumed later does, too.
-    pub fn mark(folder: &Path) -> Result<(), RunError> {
-        Ok(files::write(&folder.join(MARKER), real(folder).as_bytes())?)
+    /// Records in the new run's folder that it replaces another, and which one, so that a run that is resumed later
+    /// does, too, and replaces no third one that is there by then.
+    pub fn mark(&self, folder: &Path) -> Result<(), RunError> {
+        let text = format!("{}\n{}", real(folder), self.replaced);
+        Ok(files::write(&folder.join(MARKER), text.as_bytes())?)
     }
 
     /// Reads what the run in `folder` is to replace, if anything. If a process was killed when only the
@@ -48,8 +56,10 @@ impl Replacement {
             Err(RunError::Missing { .. }) => return Ok(None),
             bytes => bytes?,
         };
-        let (own, here) = (String::from_utf8_lossy(&bytes).into_owned(), real(folder));
-        let Some(place) = replaced_by(Path::new(&own)) else { return Ok(None) };
+        let (text, here) = (String::from_utf8_lossy(&bytes).into_owned(), real(folder));
+        // A path may contain anything but the digest after the last line break.
+        let (own, replaced) = text.rsplit_once('\n').unwrap_or((&text, ""));
+        let Some(place) = replaced_by(Path::new(own)) else { return Ok(None) };
         if Path::new(&here) == place {
             tidy(&place)?;
             return Ok(None);
@@ -63,18 +73,24 @@ impl Replacement {
             OutputDirState::Replace => Some(Lock::take(&place)?),
             OutputDirState::Free => None,
         };
-        Ok(Some(Self { place, lock }))
+        if lock.is_some() && identity(&place).ok().as_deref() != Some(replaced) {
+            return Err(taken(folder, place));
+        }
+        Ok(Some(Self { place, lock, replaced: replaced.to_owned() }))
     }
 
     /// Moves the finished run in `folder` to its final path and returns that path. If this is interrupted at
     /// any point, [`read`](Self::read) and another call finish it.
     pub fn finish(self, folder: &Path) -> Result<PathBuf, RunError> {
-        let Self { place, lock } = self;
+        let Self { place, lock, .. } = self;
         let prepare = |source| RunError::Prepare { path: place.clone(), source };
         // Left by an interrupted call.
         remove_replaced(folder)?;
         // Someone may have put their own files there since then.
-        check_vacant(&place, true)?;
+        let state = check_vacant(&place, true)?;
+        if lock.is_none() && state == OutputDirState::Replace {
+            return Err(taken(folder, place));
+        }
         if place.exists() {
             fs::rename(&place, folder.join(REPLACED)).map_err(prepare)?;
         }
@@ -83,6 +99,24 @@ impl Replacement {
         tidy(&place)?;
         Ok(place)
     }
+}
+
+/// Returns what tells a run from another one at its path, and from itself after it has been continued: the SHA-256
+/// of its config and its result.
+fn identity(run: &Path) -> io::Result<Sha256Hex> {
+    let mut all = Vec::new();
+    for file in [CONFIG, RESULT] {
+        // A run that is not finished has no result.
+        let bytes = fs::read(run.join(file)).unwrap_or_default();
+        all.extend((bytes.len() as u64).to_le_bytes());
+        all.extend(bytes);
+    }
+    digest::sha256(&all[..])
+}
+
+/// Returns the error for another run at the path that the one in `folder` is to take.
+fn taken(folder: &Path, place: PathBuf) -> RunError {
+    RunError::PlaceTaken { folder: folder.to_owned(), place, marker: folder.join(MARKER) }
 }
 
 /// Returns a path in the form that the marker stores.

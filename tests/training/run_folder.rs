@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::common::{self, CommandOutput, listing, run, seqfit, succeed};
 use seqfit::run::{Run, RunConfig};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const FILES: [&str; 6] =
     ["checkpoints", "config.toml", "history.csv", "model.pt", "model.safetensors", "result.json"];
@@ -151,11 +152,22 @@ fn interrupted_replacement_is_completed_by_the_next_process() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let real = |name: &str| home.path().canonicalize().unwrap().join(name).display().to_string();
+    // What the process writes that begins a replacement.
+    let mark = |folder: &str, replaced: &str| {
+        let mut sha256 = Sha256::new();
+        for file in ["config.toml", "result.json"] {
+            let bytes = fs::read(at(replaced).join(file)).unwrap();
+            sha256.update((bytes.len() as u64).to_le_bytes());
+            sha256.update(bytes);
+        }
+        let digest: String = sha256.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        fs::write(at(folder).join("replaces"), format!("{}\n{digest}", real(folder))).unwrap();
+    };
     let begin = || {
         for (name, seed) in [("a", "1"), ("a.new", "2")] {
             assert_eq!(train(home.path(), &["--out", name, "--seed", seed]).code, 0);
         }
-        fs::write(at("a.new/replaces"), real("a.new")).unwrap();
+        mark("a.new", "a");
         fs::read(at("a.new/model.safetensors")).unwrap()
     };
     let ended = |resumed: &str, expected: &[u8]| {
@@ -174,11 +186,27 @@ fn interrupted_replacement_is_completed_by_the_next_process() {
     fs::rename(at("a"), at("a.new/replaced")).unwrap();
     fs::rename(at("a.new"), at("a")).unwrap();
     ended("a", &new);
-    // Another run has taken the place since then.
-    let new = begin();
-    fs::rename(at("a"), at("a.new/replaced")).unwrap();
-    assert_eq!(train(home.path(), &["--out", "a", "--seed", "3"]).code, 0);
-    ended("a.new", &new);
+    // Another run has taken the place since then, or the run there was continued: neither is replaced.
+    for is_other in [true, false] {
+        begin();
+        if is_other {
+            fs::rename(at("a"), at("a.new/replaced")).unwrap();
+            assert_eq!(train(home.path(), &["--out", "a", "--seed", "3"]).code, 0);
+        } else {
+            let longer = ["train", "-q", "--resume", "a", "--epochs", "3"];
+            assert_eq!(run(seqfit(home.path()).args(longer)).code, 0);
+        }
+        let there = fs::read(at("a/model.safetensors")).unwrap();
+        let output = run(seqfit(home.path()).args(["train", "-q", "--resume", "a.new"]));
+        assert_eq!(output.code, 1);
+        assert!(output.stderr.contains("where there is now another run"), "{}", output.stderr);
+        assert!(fs::read(at("a/model.safetensors")).unwrap() == there);
+        // Without the marker it stays where it is.
+        fs::remove_file(at("a.new/replaces")).unwrap();
+        assert_eq!(run(seqfit(home.path()).args(["train", "-q", "--resume", "a.new"])).code, 0);
+        assert!(at("a.new/model.safetensors").is_file());
+        ["a", "a.new"].iter().for_each(|name| fs::remove_dir_all(at(name)).unwrap());
+    }
     // A folder that is not a run is never removed, wherever it is.
     begin();
     fs::create_dir(at("a.new/replaced")).unwrap();
@@ -234,11 +262,24 @@ fn force_replaces_runs_and_nothing_else() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("config.toml"), "baseURL = \"x\"").unwrap();
     fs::write(folder.join("model.pt"), "precious").unwrap();
-    assert_eq!(train(home.path(), &["--out", "site", "--force"]).code, 1);
+    for (options, advice) in
+        [(&["--out", "site"][..], ": choose another --out"), (&["--out", "site", "--force"], "")]
+    {
+        let output = train(home.path(), options);
+        assert_eq!(output.code, 1);
+        assert!(
+            output.stderr.contains("config.toml") && output.stderr.contains(advice),
+            "{output:#?}"
+        );
+        assert!(!output.stderr.contains("--resume"), "{output:#?}");
+    }
     assert_eq!(fs::read(folder.join("model.pt")).unwrap(), b"precious");
     assert_eq!(train(home.path(), &["--out", "r"]).code, 0);
     fs::write(home.path().join("r/notes.txt"), "mine").unwrap();
-    assert_eq!(train(home.path(), &["--out", "r", "--force"]).code, 1);
+    for options in [&["--out", "r"][..], &["--out", "r", "--force"]] {
+        let output = train(home.path(), options);
+        assert!(output.code == 1 && output.stderr.contains("notes.txt"), "{output:#?}");
+    }
     assert_eq!(fs::read(home.path().join("r/notes.txt")).unwrap(), b"mine");
 }
 
