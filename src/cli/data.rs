@@ -260,7 +260,7 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
             Ok(name) => Request::Named(name),
             // A bare name that is not a folder's is a misspelled one.
             Err(error) if path.components().count() == 1 && !path.exists() => {
-                anyhow::bail!("{} does not exist, and {error}", path.display())
+                return Err(Usage(format!("{} does not exist, and {error}", path.display())).into());
             }
             Err(_) => Request::Dir(path.to_owned()),
         },

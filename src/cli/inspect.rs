@@ -41,9 +41,10 @@ struct Line<'a> {
 
 /// Runs `seqfit inspect`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (file, imported) = match args.path.is_dir() {
-        false => (args.path.clone(), Imported::open(&args.path)?),
-        true => of_run(&Run::open(&args.path)?)?,
+    let (file, imported) = match args.path.is_file() {
+        true => (args.path.clone(), Imported::open(&args.path)?),
+        // The error for a path where nothing is names a run near it.
+        false => of_run(&Run::open(&args.path)?)?,
     };
     let report = Report {
         file: &file,

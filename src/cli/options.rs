@@ -23,7 +23,7 @@ pub struct DataOptions {
     pub dataset: Option<DatasetName>,
     /// A folder of IDX files: {train,t10k}-{images-idx3,labels-idx1}-ubyte, .gz or not, and
     /// optionally classes.txt with one class name per line
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = data_dir)]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -51,6 +51,17 @@ fn dataset(text: &str) -> Result<DatasetName, String> {
         }
         error => error.to_string(),
     })
+}
+
+/// Parses the path of a folder; the error for the name of a known data set names the option for those.
+fn data_dir(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match text.parse::<DatasetName>() {
+        Ok(name) if !path.exists() => Err(format!(
+            "the option takes a folder, and {name} does not exist: use --dataset {name} for the known data set"
+        )),
+        _ => Ok(path),
+    }
 }
 
 /// Like [`dataset`], for a download, which a folder needs none of.

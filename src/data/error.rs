@@ -369,7 +369,10 @@ pub enum FolderProblem {
         holds: String,
     },
     /// Shards, which are not loaded into memory.
-    #[error("the folder holds shards, which are read while they are trained on: add --stream")]
+    #[error(
+        "the folder holds shards, which are read while they are trained on: give it to seqfit train, lr-find or \
+         evaluate with --stream"
+    )]
     Shards,
     /// Pictures that are not a data set yet.
     #[error(

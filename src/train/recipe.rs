@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::config::FitConfig;
+use super::config::{FitConfig, OnNan};
 use crate::text::similar;
 
 /// A named set of training settings.
@@ -116,6 +116,11 @@ impl Recipe {
             about.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
         let fit = overlay(&FitConfig::default(), given).map_err(wrong)?;
         fit.check().map_err(|error| wrong(error.to_string()))?;
+        if fit.on_nan == OnNan::Ignore {
+            let rule = "on_nan must be stop or rollback, found ignore: it is for programs with a callback of their \
+                        own, such as TerminateOnNan";
+            return Err(wrong(rule.to_owned()));
+        }
         Ok(Self { name: name.to_owned(), description, tuned_for, fit })
     }
 
@@ -221,6 +226,7 @@ mod tests {
             ("description = 3", "invalid type"),
             ("epochs = 0", "epochs must be at least 1, found 0"),
             ("[optimizer]\nname = \"lion\"", "unknown variant `lion`"),
+            ("on_nan = \"ignore\"", "on_nan must be stop or rollback, found ignore"),
             ("[augment]\nscale = 1.5", "augment scale must be from 0 to 0.9, found 1.5"),
         ] {
             let error = Recipe::from_toml("mine.toml", text).unwrap_err().to_string();

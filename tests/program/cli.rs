@@ -38,6 +38,8 @@ fn wrong_usage() {
         &[],
         &["fit"],
         &["train", "--epoch", "3"],
+        &["train", "--data-dir", "digits"],
+        &["data", "verify", "minst"],
         &["train", "--epochs", "0"],
         &["train", "--epochs", "ten"],
         &["train", "--batch-size", "0"],
@@ -199,7 +201,6 @@ fn wrong_data() {
             vec!["train", "--data-dir", "my pictures", "--stream"],
             vec!["train", "--data-dir", "loose"],
             vec!["data", "verify", "my pictures"],
-            vec!["data", "verify", "minst"],
             vec!["data", "verify", "./minst"],
         ])
         .collect();
@@ -243,6 +244,7 @@ fn wrong_files() {
         &["evaluate", "runs/my digits"],
         &["export", "runs/no checkpoint"],
         &["inspect", "runs/my digits"],
+        &["inspect", "runs/my-digits"],
         &["train", "--resume", "runs/nope"],
         &["train", "--data-dir", "stripes", "--init-from", "rnu"],
         &["summary", "run/config.toml"],
