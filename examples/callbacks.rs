@@ -133,7 +133,10 @@ impl Callback for GoodEnough {
         _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        Ok(if record.accuracy >= self.accuracy { Flow::Stop } else { Flow::Continue })
+        Ok(match record.accuracy {
+            Some(accuracy) if accuracy >= self.accuracy => Flow::Stop,
+            _ => Flow::Continue,
+        })
     }
 
     fn on_train_end(&mut self, training: &mut Training, _: Ending) -> Result<(), CallbackError> {

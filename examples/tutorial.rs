@@ -21,7 +21,8 @@ fn main() -> Result<(), seqfit::Error> {
     };
     let history = model.fit(&train, &config, &mut [])?;
     for epoch in &history.epochs {
-        println!("epoch {}: loss {:.4}, accuracy {:.4}", epoch.epoch, epoch.loss, epoch.accuracy);
+        let accuracy = epoch.accuracy.unwrap_or_default();
+        println!("epoch {}: loss {:.4}, accuracy {accuracy:.4}", epoch.epoch, epoch.loss);
     }
 
     let tested = model.evaluate(&test)?;

@@ -9,7 +9,7 @@ use crate::data::batches::{self, DataLoader, DataLoaderError};
 use crate::data::{DataError, Dataset, TargetKind};
 use crate::group::rank_shard::RankShard;
 use crate::group::{self, Group, GroupError, SingleProcess};
-use crate::loss::Loss;
+use crate::losses::Loss;
 use crate::model::{ModelError, Sequential};
 use crate::native::LibtorchError;
 
@@ -214,7 +214,7 @@ impl Sequential {
         let mut counts = Tensor::f_zeros([classes * classes], int).map_err(LibtorchError::from)?;
         self.for_each_batch_of(feed, part, |logits, labels| {
             let samples = labels.size().first().copied().unwrap_or(0);
-            let mean = Loss::Sparse.mean(logits, labels, 0.0)?.f_to_kind(Kind::Double)?;
+            let mean = Loss::Sparse.kind().mean(logits, labels)?.f_to_kind(Kind::Double)?;
             let sum = mean.f_mul_scalar(samples)?;
             let cell = labels.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
             // Not bincount, which on a GPU would wait for the device at every batch.
@@ -363,12 +363,17 @@ impl Tally {
     }
 }
 
-/// Checks that the samples and targets of `dataset` match the input and output of `model`.
-pub(crate) fn check_fit(model: &Sequential, dataset: &Dataset) -> Result<(), EvaluateError> {
+/// Checks that `dataset` has samples, and that they match the input of `model`.
+pub(crate) fn check_samples(model: &Sequential, dataset: &Dataset) -> Result<(), EvaluateError> {
     if dataset.is_empty() {
         return Err(EvaluateError::Empty);
     }
-    check_shape(model, dataset.sample_shape())?;
+    check_shape(model, dataset.sample_shape())
+}
+
+/// Checks that the samples and targets of `dataset` match the input and output of `model`.
+pub(crate) fn check_fit(model: &Sequential, dataset: &Dataset) -> Result<(), EvaluateError> {
+    check_samples(model, dataset)?;
     let (outputs, targets) = (model.outputs(), dataset.target_names().len());
     match dataset.target_kind() {
         // The metrics below are those of classes.

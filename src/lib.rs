@@ -30,6 +30,7 @@
 //! Data flows down this list once, and a module depends only on those above it:
 //! - [`data`]: files and downloads → [`Dataset`](data::Dataset) → batches on the device;
 //! - [`layers`], [`Sequential`]: the network, its [`Spec`] and parameters;
+//! - [`losses`]: what training minimizes;
 //! - [`tensors`]: named tensors on the host and in files;
 //! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and resuming it;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
@@ -44,9 +45,9 @@
 //! Losses are in nats, accuracies are fractions from 0 to 1, times are in seconds, and pixels are u8 until a
 //! batch is loaded and floats in [0, 1] from there on.
 
+mod config_error;
 mod error;
 mod evaluate;
-mod loss;
 mod model;
 mod native;
 mod precision;
@@ -60,6 +61,7 @@ pub mod files;
 pub mod group;
 pub mod import;
 pub mod libtorch;
+pub mod losses;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod run;
@@ -72,11 +74,12 @@ pub use device::Device;
 pub use error::Error;
 pub use evaluate::{ClassFigures, EvaluateError, Evaluation};
 pub use files::WriteError;
-pub use loss::Loss;
+pub use losses::Loss;
 pub use model::{
-    Activation, Builder, Mode, ModelError, ModelFileError, Sequential, Spec, SpecError, Summary,
-    TorchModule, WeightsError,
+    Activation, Builder, Mode, ModelError, ModelFileError, OutputActivation, Sequential, Spec,
+    SpecError, Summary, TorchModule, WeightsError,
 };
+pub use native::LibtorchError;
 pub use precision::Precision;
 pub use train::{
     Adam, AdamW, CallbackState, ConfigError, Engine, EpochRecord, FitConfig, FitData, History,

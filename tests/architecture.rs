@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 /// The modules of `src/`, bottom to top. A module may use those of lower floors, and not those of its own.
 const FLOORS: &[&[&str]] = &[
     &["native", "files", "rng", "text"],
-    &["device", "libtorch", "tensors", "precision", "loss"],
+    &["device", "libtorch", "tensors", "precision", "config_error"],
     &["group"],
     &["data", "model"],
+    &["losses"],
     &["evaluate"],
     &["export"],
     &["import", "train"],
@@ -28,10 +29,13 @@ const REEXPORTED: &[(&str, &str)] = &[
     ("layers", "model"),
     ("Device", "device"),
     ("EvaluateError", "evaluate"),
-    ("Loss", "loss"),
+    ("Loss", "losses"),
+    ("LibtorchError", "native"),
+    ("OutputActivation", "model"),
     ("Activation", "model"),
     ("Sequential", "model"),
     ("FitConfig", "train"),
+    ("ConfigError", "config_error"),
 ];
 
 struct Source {

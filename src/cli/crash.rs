@@ -17,7 +17,7 @@ use super::output::print_status;
 ///
 /// Exceeding a limit on the size of files becomes an error of the write that exceeds it, like a full disk, instead
 /// of a signal that ends the process.
-pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> ExitCode {
+pub fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
     let limit = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     if let Err(error) = limit {
         print_status(format_args!("note: a limit on the size of files would end seqfit: {error}"));
@@ -36,6 +36,8 @@ pub fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> Exit
             )),
         }
     }));
+    // After a panic nothing that `work` has used is looked at again.
+    let work = std::panic::AssertUnwindSafe(work);
     std::panic::catch_unwind(work).unwrap_or(ExitCode::FAILURE)
 }
 

@@ -51,7 +51,7 @@ impl Progress {
             curve("val_loss", validation, |record| record.val_loss),
         ])?;
         let accuracy = chart(&[
-            curve("accuracy", training, |record| Some(record.accuracy)),
+            curve("accuracy", training, |record| record.accuracy),
             curve("val_accuracy", validation, |record| record.val_accuracy),
         ]);
         match accuracy {
@@ -173,12 +173,15 @@ impl Callback for Progress {
 /// Formats the line for an epoch; `left` is in seconds.
 fn line(plan: &Plan, record: &EpochRecord, left: f64) -> String {
     let width = plan.epochs.to_string().len();
-    let mut line = format!(
-        "epoch {:>width$}/{}  loss {:.4}  accuracy {:.4}",
-        record.epoch, plan.epochs, record.loss, record.accuracy
-    );
-    if let (Some(loss), Some(accuracy)) = (record.val_loss, record.val_accuracy) {
-        line += &format!("  val_loss {loss:.4}  val_accuracy {accuracy:.4}");
+    let mut line =
+        format!("epoch {:>width$}/{}  loss {:.4}", record.epoch, plan.epochs, record.loss);
+    let others = [
+        ("accuracy", record.accuracy),
+        ("val_loss", record.val_loss),
+        ("val_accuracy", record.val_accuracy),
+    ];
+    for (name, value) in others {
+        line += &value.map(|value| format!("  {name} {value:.4}")).unwrap_or_default();
     }
     line += &format!("  {:.0} samples/s", record.samples_per_second);
     if record.epoch < plan.epochs {
@@ -324,7 +327,7 @@ mod tests {
         let mut record = EpochRecord {
             epoch: 1,
             loss: 0.25,
-            accuracy: 0.5,
+            accuracy: Some(0.5),
             val_loss: None,
             val_accuracy: None,
             learning_rate: 1e-3,

@@ -280,7 +280,7 @@ mod tests {
         assert_eq!((&network.classes[..], network.guessed), (&["0".into(), "1".into()][..], false));
         assert_eq!(*network.weights["1.weight"].values, [0., 2., 4., 6., 1., 3., 5., 7.]);
         assert_eq!(*network.weights["1.bias"].values, [0.5, -0.5]);
-        let flat = Spec { input_shape: vec![4], layers: vec![crate::layers::Dense::new(2).into()] };
+        let flat = Spec::new([4], vec![crate::layers::Dense::new(2).into()]);
         let card = Card { network: Some(flat), ..Card::default() };
         let given = Imported { card: Some(card), ..keras.clone() };
         let options = ImportOptions { input_shape: Some(vec![1, 4]), ..relu.clone() };

@@ -5,6 +5,7 @@
 mod file;
 pub mod init;
 pub mod layer;
+mod output_activation;
 mod sequential;
 mod spec;
 mod summary;
@@ -12,6 +13,7 @@ mod weights;
 
 pub use file::{CARD, ModelFileError};
 pub use layer::{Activation, Dense, Dropout, Flatten, Layer};
+pub use output_activation::OutputActivation;
 pub use sequential::{Builder, Mode, ModelError, Sequential};
 pub use spec::{Spec, SpecError, TorchModule};
 pub use summary::Summary;

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::layer::{Dense, Dropout, Layer};
+use super::output_activation::OutputActivation;
 use super::spec::{Spec, SpecError};
 use super::{Summary, init};
 use crate::device::{self, DeviceError};
@@ -121,7 +122,7 @@ impl Sequential {
     /// Starts a network for samples of `input_shape` (without the batch): [28, 28] for images.
     #[expect(clippy::new_ret_no_self, reason = "Keras's word; a network without layers is none")]
     pub fn new(input_shape: impl Into<Vec<usize>>) -> Builder {
-        Builder { spec: Spec { input_shape: input_shape.into(), layers: Vec::new() } }
+        Builder { spec: Spec::new(input_shape, Vec::new()) }
     }
 
     /// Builds the network that `spec` describes, like [`Builder::build`].
@@ -161,6 +162,11 @@ impl Sequential {
     /// Returns the description.
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// Sets what turns outputs into predictions.
+    pub(crate) fn set_output(&mut self, output: OutputActivation) {
+        self.spec.output = output;
     }
 
     /// Returns the device of the parameters.
@@ -297,14 +303,14 @@ impl Sequential {
         self.forward(x, Mode::Inference)
     }
 
-    /// Returns the probabilities [batch, outputs] of `x` (like for [`forward`](Self::forward)): the softmax
-    /// of the logits, whether the last layer names it or not.
+    /// Returns the predictions [batch, outputs] of `x` (like for [`forward`](Self::forward)): by default the
+    /// probabilities of the classes, the softmax of the logits, whether the last layer names it or not. After
+    /// training with another loss they are what that loss is about: see [`Spec::output`].
     ///
     /// # Errors
     /// Like [`forward`](Self::forward).
     pub fn predict(&self, x: &Tensor) -> Result<Tensor, ModelError> {
-        let logits = self.logits(x)?;
-        Ok(logits.f_softmax(-1, Kind::Float).map_err(LibtorchError::from)?)
+        Ok(self.spec.output.forward(&self.logits(x)?)?)
     }
 
     /// Returns `x` as [batch, …input shape].

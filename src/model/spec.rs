@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Activation, Dense, Dropout, Layer};
+use super::output_activation::OutputActivation;
 
 /// The shape of one sample and the layers it passes through. Plain data: [`check`](Self::check) checks
 /// whether a network can be built from it.
@@ -13,6 +14,9 @@ pub struct Spec {
     pub input_shape: Vec<usize>,
     /// The layers, first to last.
     pub layers: Vec<Layer>,
+    /// What turns the outputs of the last layer into predictions: training sets it to that of its loss.
+    #[serde(default, skip_serializing_if = "OutputActivation::is_softmax")]
+    pub output: OutputActivation,
 }
 
 /// Why no network can be built from a description. Layers are counted from 1.
@@ -115,6 +119,11 @@ impl Spec {
     /// Maximum number of parameters of a network: 16 GiB as f32.
     pub const MAX_PARAMETERS: usize = 1 << 32;
 
+    /// Returns the description of these layers, whose predictions are probabilities of classes.
+    pub fn new(input_shape: impl Into<Vec<usize>>, layers: Vec<Layer>) -> Self {
+        Self { input_shape: input_shape.into(), layers, output: OutputActivation::default() }
+    }
+
     /// Returns the classifier of the tutorials: Flatten, one Dense of each hidden width with `activation`
     /// and, if `dropout` is above 0, a Dropout after each; last a Dense of `classes` logits.
     pub fn classifier(
@@ -132,7 +141,7 @@ impl Spec {
             }
         }
         layers.push(Dense::new(classes).into());
-        Self { input_shape: input_shape.to_vec(), layers }
+        Self::new(input_shape, layers)
     }
 
     /// Checks the whole network and returns the shape of a sample after each layer.
@@ -247,9 +256,17 @@ impl Spec {
         dense.unwrap_or(0)
     }
 
+    /// Returns the activation of the last layer; linear if it has none.
+    pub fn last_activation(&self) -> Activation {
+        match self.layers.last() {
+            Some(Layer::Dense(dense)) => dense.activation,
+            _ => Activation::Linear,
+        }
+    }
+
     /// Returns whether the network as described ends in probabilities.
     pub fn ends_in_softmax(&self) -> bool {
-        matches!(self.layers.last(), Some(Layer::Dense(dense)) if dense.activation == Activation::Softmax)
+        self.last_activation() == Activation::Softmax
     }
 }
 
@@ -259,7 +276,7 @@ mod tests {
     use crate::layers::Flatten;
 
     fn spec(input_shape: &[usize], layers: impl IntoIterator<Item = Layer>) -> Spec {
-        Spec { input_shape: input_shape.to_vec(), layers: layers.into_iter().collect() }
+        Spec::new(input_shape, layers.into_iter().collect())
     }
 
     #[test]

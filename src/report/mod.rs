@@ -196,7 +196,7 @@ impl<'a> Report<'a> {
             series("validation", 1, true, |e| e.val_loss),
         ];
         let accuracy = vec![
-            series("training", 0, false, |e| Some(e.accuracy)),
+            series("training", 0, false, |e| e.accuracy),
             series("validation", 1, true, |e| e.val_accuracy),
         ];
         let rate = vec![series("rate", 2, false, |e| Some(e.learning_rate))];

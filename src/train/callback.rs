@@ -17,10 +17,10 @@ pub use early_stopping::{EarlyStopping, EarlyStoppingConfig};
 pub use reduce_lr::{ReduceLrConfig, ReduceLrOnPlateau};
 pub use terminate_on_nan::TerminateOnNan;
 
-use super::config_error::ConfigError;
 use super::history::{EpochRecord, History};
 use super::snapshot::{CallbackState, Snapshot};
 use super::step::Step;
+use crate::config_error::ConfigError;
 use crate::model::{Sequential, WeightsError};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;

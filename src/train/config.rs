@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config_error::ConfigError;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::step;
+use crate::config_error::ConfigError;
 use crate::data::Augment;
 use crate::device::{self, Device};
-use crate::loss::Loss;
+use crate::losses::Loss;
 use crate::model::Spec;
 use crate::precision::Precision;
 
@@ -24,7 +24,7 @@ pub struct FitConfig {
     /// The fraction of the training set that is kept for validation, 0 ≤ fraction < 1, drawn by the seed
     /// in proportion from every class.
     pub validation_split: f64,
-    /// The encoding of the targets.
+    /// What training minimizes; it decides which targets the data must have.
     pub loss: Loss,
     /// The optimizer, including its learning rate.
     pub optimizer: Optimizer,
@@ -158,9 +158,7 @@ impl FitConfig {
     /// Returns the engine that trains such a network on that device.
     pub(super) fn engine_for(&self, network: &Spec, device: Device) -> Engine {
         match self.engine {
-            Engine::Auto if device.is_cuda() => Engine::Graph,
-            Engine::Auto if self.precision.is_f32() && step::supports(network) => Engine::Fused,
-            Engine::Auto => Engine::Autograd,
+            Engine::Auto => step::fastest(network, self, device),
             chosen => chosen,
         }
     }
@@ -182,20 +180,10 @@ impl FitConfig {
     /// Checks the settings against the network and the device.
     ///
     /// # Errors
-    /// An engine or a precision that is not supported there.
+    /// An engine that does not take the network, the loss or the precision there; a precision that the device lacks.
     pub fn check_for(&self, network: &Spec, device: Device) -> Result<(), ConfigError> {
+        step::accepts(self.engine, network, self, device)?;
         let on_cpu = device == Device::Cpu;
-        let name = self.engine.name();
-        if self.engine == Engine::Fused {
-            let rule = "auto or autograd except for stacks of Dense layers on the CPU";
-            ConfigError::unless(on_cpu && step::supports(network), "engine", rule, name)?;
-            let rule = "f32 with the fused engine: use autograd";
-            ConfigError::unless(self.precision.is_f32(), "precision", rule, self.precision.name())?;
-        }
-        if self.engine == Engine::Graph {
-            let rule = "auto, autograd or fused on the CPU, which records no CUDA graphs";
-            ConfigError::unless(!on_cpu, "engine", rule, name)?;
-        }
         let rule = "f32 or bf16 on the CPU, which has no TF32";
         let holds = self.precision != Precision::Tf32 || !on_cpu;
         ConfigError::unless(holds, "precision", rule, self.precision.name())
@@ -245,6 +233,12 @@ impl FitConfig {
             ConfigError::unless((0.0..1.0).contains(&x), name, "at least 0 and below 1", x)
         };
         fraction("label smoothing", self.label_smoothing)?;
+        let loss = self.loss.kind();
+        if self.label_smoothing > 0.0 && loss.smoothed(self.label_smoothing).is_none() {
+            let rule = format!("0 with the loss {}, whose targets are not smoothed", loss.name());
+            ConfigError::unless(false, "label smoothing", &rule, self.label_smoothing)?;
+        }
+        loss.check()?;
         if let Some(decay) = self.ema {
             fraction("decay of the weights' average", decay)?;
         }

@@ -1,11 +1,12 @@
 //! Errors of a training run.
 
 use super::callback::CallbackError;
-use super::config_error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::data::DataError;
 use crate::data::batches::DataLoaderError;
 use crate::evaluate::EvaluateError;
 use crate::group::GroupError;
+use crate::losses::LossError;
 use crate::model::{ModelError, WeightsError};
 use crate::native::LibtorchError;
 
@@ -22,6 +23,9 @@ pub enum TrainError {
     /// Data and network do not match.
     #[error(transparent)]
     Mismatch(#[from] EvaluateError),
+    /// The loss does not take the data's targets, or not from this network.
+    #[error(transparent)]
+    Loss(#[from] LossError),
     /// The forward pass failed.
     #[error(transparent)]
     Model(#[from] ModelError),

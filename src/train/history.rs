@@ -10,8 +10,10 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean loss over the epoch's batches, each measured before its own step.
     pub loss: f64,
-    /// Fraction of correct predictions, measured like the loss.
-    pub accuracy: f64,
+    /// Fraction of correct predictions, measured like the loss; none for losses without a right and a wrong. Of
+    /// several labels, the fraction of correct labels with a threshold of 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Loss on the validation set after the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
@@ -79,7 +81,7 @@ impl History {
         let record = EpochRecord {
             epoch,
             loss: number(field()?)?,
-            accuracy: number(field()?)?,
+            accuracy: optional(field()?)?,
             val_loss: optional(field()?)?,
             val_accuracy: optional(field()?)?,
             learning_rate: number(field()?)?,
@@ -96,7 +98,7 @@ impl History {
             "{},{},{},{},{},{},{},{}\n",
             e.epoch,
             e.loss,
-            e.accuracy,
+            optional(e.accuracy),
             optional(e.val_loss),
             optional(e.val_accuracy),
             e.learning_rate,
@@ -115,13 +117,16 @@ mod tests {
         let record = EpochRecord {
             epoch: 1,
             loss: 0.1 + 0.2,
-            accuracy: 0.5,
+            accuracy: Some(0.5),
             val_loss: None,
             val_accuracy: Some(0.25),
             learning_rate: 1e-3,
             seconds: 2.0,
             samples_per_second: 100.0,
         };
+        let unclassified =
+            History { epochs: vec![EpochRecord { accuracy: None, ..record.clone() }] };
+        assert_eq!(History::from_csv(&unclassified.to_csv()).as_ref(), Ok(&unclassified));
         let history = History { epochs: vec![record] };
         let csv = history.to_csv();
         assert_eq!(csv.lines().count(), 2);

@@ -61,7 +61,7 @@ impl Metric {
     pub fn of(self, record: &EpochRecord) -> Option<f64> {
         match self {
             Self::Loss => Some(record.loss),
-            Self::Accuracy => Some(record.accuracy),
+            Self::Accuracy => record.accuracy,
             Self::ValLoss => record.val_loss,
             Self::ValAccuracy => record.val_accuracy,
         }

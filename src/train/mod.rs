@@ -5,7 +5,6 @@
 pub mod callback;
 mod callback_list;
 mod config;
-mod config_error;
 mod error;
 mod fit_data;
 mod history;
@@ -21,7 +20,6 @@ mod snapshot;
 mod step;
 
 pub use config::{Engine, FitConfig, OnNan};
-pub use config_error::ConfigError;
 pub use error::{SnapshotError, TrainError};
 pub use fit_data::FitData;
 pub use history::{EpochRecord, History};
@@ -31,6 +29,7 @@ pub use optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use schedule::Schedule;
 pub use snapshot::{CallbackState, Snapshot, State, Sums};
 
+pub use crate::config_error::ConfigError;
 use crate::device;
 use crate::group::{Group, SingleProcess};
 use crate::model::Sequential;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::config_error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::native::LibtorchError;
 use crate::native::optimizer::{AdamStep, Rate, SgdStep, adam, sgd};
 

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use super::config_error::ConfigError;
+use crate::config_error::ConfigError;
 
 /// The schedule of the learning rate over a training, as a fraction of the optimizer's learning rate,
 /// which is its peak. Steps are counted from 0.

@@ -15,7 +15,7 @@ use super::config::{FitConfig, OnNan};
 use super::history::EpochRecord;
 use super::schedule::TrainingLength;
 use super::snapshot::{Snapshot, State};
-use super::step::{Step, StepOutcome};
+use super::step::{Objective, Step, StepOutcome};
 use super::{FitData, SnapshotError, TrainError, ranks, sample_order};
 use crate::data::batches::{DataLoader, Epoch};
 use crate::device::{self, Device};
@@ -71,12 +71,17 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         callbacks: &'a mut [&'c mut dyn Callback],
     ) -> Result<Self, TrainError> {
         for dataset in [Some(data.train), data.validation].into_iter().flatten() {
-            evaluate::check_fit(model, dataset)?;
+            evaluate::check_samples(model, dataset)?;
+            let (kind, count) = (dataset.target_kind(), dataset.target_names().len());
+            config.loss.check(model.spec(), kind, count)?;
         }
+        // Nothing was changed before all checks.
+        model.set_output(config.loss.kind().output_activation());
         let device = model.device();
         if device == Device::Cpu {
             device::note_cpu_use();
         }
+        let objective = Objective::new(config, data.train.target_kind(), model.outputs());
         let plan = Plan {
             epochs: config.epochs,
             batches: data.train.len().div_ceil(config.batch_size),
@@ -97,6 +102,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 group,
                 model,
                 config,
+                objective,
                 TrainingLength {
                     steps: config.epochs as u64 * plan.batches as u64,
                     epoch_steps: plan.batches as u64,
@@ -214,7 +220,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let record = EpochRecord {
             epoch,
             loss: sums.loss / samples,
-            accuracy: sums.correct as f64 / samples,
+            accuracy: self.step.accuracy(sums),
             val_loss: validated.as_ref().map(|v| v.loss),
             val_accuracy: validated.as_ref().map(|v| v.accuracy),
             learning_rate: self.step.last_rate(),

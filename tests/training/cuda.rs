@@ -87,7 +87,7 @@ fn recorded_steps_match_autograd() {
                     optimizer,
                     engine,
                     augment,
-                    loss,
+                    loss: loss.clone(),
                     schedule,
                     seed: 3,
                     ..FitConfig::default()

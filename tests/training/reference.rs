@@ -84,7 +84,7 @@ fn losses_learning_rates_and_weights_match_pytorch_for_every_method() {
     assert_eq!(reference.cases.len(), 13 + 16);
     for case in &reference.cases {
         let engines = [Engine::Autograd, Engine::Fused];
-        let ways = [Loss::Sparse, Loss::Categorical].map(|loss| engines.map(|e| (loss, e)));
+        let ways = [Loss::Sparse, Loss::Categorical].map(|loss| engines.map(|e| (loss.clone(), e)));
         for (loss, engine) in ways.concat() {
             let what = format!(
                 "{:?} {:?} {:?} {loss:?} {engine:?}",

@@ -260,7 +260,7 @@ impl FitOptions {
             epochs: self.epochs.map_or(base.epochs, NonZeroUsize::get),
             batch_size: self.batch_size.map_or(base.batch_size, NonZeroUsize::get),
             validation_split: self.validation_split.unwrap_or(base.validation_split),
-            loss: self.loss.unwrap_or(base.loss),
+            loss: self.loss.as_ref().unwrap_or(&base.loss).clone(),
             optimizer: self.optimizer.over(base.optimizer)?,
             seed: self.seed.unwrap_or(base.seed),
             schedule: over(&base.schedule, self.schedule.as_ref(), "--schedule")?,

@@ -61,7 +61,7 @@ fn network(config: &Value, steps: &[Step<'_>]) -> Result<Spec, String> {
     });
     let input_shape = first.or_else(|| shape(&config["config"]["build_input_shape"]));
     let input_shape = input_shape.or_else(|| shape(&config["build_config"]["input_shape"]));
-    Ok(Spec { input_shape: input_shape.unwrap_or_default(), layers })
+    Ok(Spec::new(input_shape.unwrap_or_default(), layers))
 }
 
 /// `[null, 28, 28]` or `[null, 28, 28, 1]` → [28, 28]
@@ -279,17 +279,15 @@ mod tests {
             softmax
         ]);
         let unit = |activation| Dense::new(3).activation(activation).into();
-        let expected = Spec {
-            input_shape: vec![4, 5],
-            layers: vec![
-                Flatten.into(),
-                unit(Activation::Silu),
-                unit(Activation::Relu),
-                unit(Activation::Relu),
-                Dropout::new(0.5).into(),
-                unit(Activation::Softmax),
-            ],
-        };
+        let expected = vec![
+            Flatten.into(),
+            unit(Activation::Silu),
+            unit(Activation::Relu),
+            unit(Activation::Relu),
+            Dropout::new(0.5).into(),
+            unit(Activation::Softmax),
+        ];
+        let expected = Spec::new([4, 5], expected);
         assert_eq!(found(layers), Ok(expected));
     }
 

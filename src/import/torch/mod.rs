@@ -92,7 +92,7 @@ fn placed(imported: &mut Imported, steps: &[script::Step]) -> Result<Spec, Strin
         |name: &str| place(name).ok().and_then(|i| tensors[i].shape.first()).map_or(0, |n| *n);
     let layers = script::layers(steps, units)?;
     imported.placed = Some(placed);
-    Ok(Spec { input_shape: Vec::new(), layers })
+    Ok(Spec::new([], layers))
 }
 
 fn load(

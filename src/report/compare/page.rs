@@ -155,7 +155,7 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
     };
     let all = [
         curves("training-loss", "Training loss", "nats, lower is better", |e| Some(e.loss)),
-        curves("training-accuracy", "Training accuracy", "higher is better", |e| Some(e.accuracy)),
+        curves("training-accuracy", "Training accuracy", "higher is better", |e| e.accuracy),
         curves("validation-loss", "Validation loss", "nats, lower is better", |e| e.val_loss),
         curves("validation-accuracy", "Validation accuracy", "higher is better", |e| {
             e.val_accuracy

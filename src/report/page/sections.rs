@@ -118,7 +118,7 @@ fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
                     tr {
                         th scope="row" { (e.epoch) }
                         td { (format!("{:.4}", e.loss)) }
-                        td { (format!("{:.4}", e.accuracy)) }
+                        td { (optional(e.accuracy)) }
                         @if validated {
                             td { (optional(e.val_loss)) }
                             td { (optional(e.val_accuracy)) }

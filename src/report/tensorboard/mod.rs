@@ -128,7 +128,7 @@ impl Callback for TensorBoard {
     ) -> Result<Flow, CallbackError> {
         let mut values = scalars(&[
             ("epoch_loss", Some(record.loss)),
-            ("epoch_accuracy", Some(record.accuracy)),
+            ("epoch_accuracy", record.accuracy),
             ("epoch_learning_rate", Some(record.learning_rate)),
             ("samples_per_second", Some(record.samples_per_second)),
         ]);

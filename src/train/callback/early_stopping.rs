@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Callback, CallbackError, Ending, Flow, Plan, Training};
+use crate::config_error::ConfigError;
 use crate::model::check_like;
 use crate::tensors::Tensors;
-use crate::train::config_error::ConfigError;
 use crate::train::history::EpochRecord;
 use crate::train::metric::Metric;
 use crate::train::snapshot::CallbackState;

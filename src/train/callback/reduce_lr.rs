@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Callback, CallbackError, Flow, Plan, Training};
-use crate::train::config_error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::train::history::EpochRecord;
 use crate::train::metric::Metric;
 use crate::train::snapshot::CallbackState;

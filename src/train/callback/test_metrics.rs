@@ -16,7 +16,7 @@ pub fn record(epoch: usize, loss: f64) -> EpochRecord {
     EpochRecord {
         epoch,
         loss,
-        accuracy: 0.5,
+        accuracy: Some(0.5),
         val_loss: Some(loss),
         val_accuracy: Some(0.5),
         learning_rate: 1e-3,

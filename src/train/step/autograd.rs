@@ -1,9 +1,10 @@
 //! Steps by libtorch's autograd: any network, any loss, any optimizer, any device.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::autograd_step::{AutogradStep, StepOutput};
 use super::metric_sums::MetricSums;
+use super::objective::Objective;
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
@@ -20,9 +21,13 @@ pub(super) struct Autograd<'m> {
 }
 
 impl<'m> Autograd<'m> {
-    pub fn new(model: &'m mut Sequential, config: &FitConfig) -> Result<Self, LibtorchError> {
-        let totals = MetricSums::new(model.device(), Sums::default())?;
-        Ok(Self { learner: AutogradStep::new(model, config)?, totals })
+    pub fn new(
+        model: &'m mut Sequential,
+        config: &FitConfig,
+        objective: Objective,
+    ) -> Result<Self, LibtorchError> {
+        let totals = MetricSums::new(model.device(), Sums::default(), objective.correct)?;
+        Ok(Self { learner: AutogradStep::new(model, config, objective)?, totals })
     }
 }
 
@@ -75,14 +80,11 @@ impl Engine for Autograd<'_> {
             }
             Gradients::Device(list) => join(&found, list)?,
         }
-        let right = || {
-            let right = logits.f_argmax(-1, false)?.f_eq_tensor(&batch.targets)?;
-            right.f_sum(Kind::Int64)?.f_int64_value(&[])
-        };
+        let correct = self.learner.objective.correct.count(&logits, &batch.targets)?;
         let mean = || loss.f_double_value(&[]);
         Ok(Sums {
             loss: mean().map_err(LibtorchError::from)? * samples as f64,
-            correct: right().map_err(LibtorchError::from)?,
+            correct: correct.f_int64_value(&[]).map_err(LibtorchError::from)?,
             samples,
         })
     }

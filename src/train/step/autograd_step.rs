@@ -3,8 +3,8 @@
 
 use tch::Tensor;
 
+use super::objective::Objective;
 use crate::data::batches::Batch;
-use crate::loss::Loss;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
 use crate::native::optimizer::Rate;
@@ -19,8 +19,7 @@ use crate::train::snapshot::Snapshot;
 pub(super) struct AutogradStep<'m> {
     pub model: &'m mut Sequential,
     optimizer: optimizer::State,
-    loss: Loss,
-    label_smoothing: f64,
+    pub objective: Objective,
     clip_norm: Option<f64>,
     precision: Precision,
     /// The decay of the weights' moving average, and the average, which is empty before the first step.
@@ -43,12 +42,15 @@ pub(super) struct ParamRefs<'a> {
 }
 
 impl<'m> AutogradStep<'m> {
-    pub fn new(model: &'m mut Sequential, config: &FitConfig) -> Result<Self, LibtorchError> {
+    pub fn new(
+        model: &'m mut Sequential,
+        config: &FitConfig,
+        objective: Objective,
+    ) -> Result<Self, LibtorchError> {
         let device = model.device();
         Ok(Self {
             optimizer: optimizer::State::new(config.optimizer, model.tensors(), device)?,
-            loss: config.loss,
-            label_smoothing: config.label_smoothing,
+            objective,
             clip_norm: config.clip_norm,
             precision: config.precision,
             ema: config.ema.map(|decay| (decay, Vec::new())),
@@ -86,7 +88,7 @@ impl<'m> AutogradStep<'m> {
             false => None,
         };
         let logits = self.model.pass(&batch.inputs, masks, self.precision)?;
-        let loss = self.loss.mean(&logits, &batch.targets, self.label_smoothing)?;
+        let loss = self.objective.mean(&logits, batch)?;
         let scaled = fraction.map(|fraction| loss.f_mul_scalar(fraction)).transpose();
         let scaled = scaled.map_err(LibtorchError::from)?;
         let target = scaled.as_ref().unwrap_or(&loss);

@@ -24,9 +24,11 @@ mod optimizers;
 mod weight_update;
 mod work_plan;
 
+use super::objective::Objective;
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
+use crate::config_error::{ConfigError, Unsupported};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch};
-use crate::device;
+use crate::device::{self, Device};
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
 use crate::native::aligned::AlignedFloats;
 use crate::native::team::Team;
@@ -37,9 +39,26 @@ use crate::train::snapshot::{Snapshot, Sums};
 pub(super) use mlp::Mlp;
 use work_plan::{WorkPlan, useful_threads};
 
-/// Returns whether this engine can train such a network.
-pub(in crate::train) fn supports(spec: &Spec) -> bool {
-    Mlp::of(spec).is_some()
+/// The engine's name in settings.
+const NAME: &str = "fused";
+
+/// Checks that this engine can train such a network with these settings.
+pub(super) fn accepts(
+    network: &Spec,
+    config: &FitConfig,
+    device: Device,
+) -> Result<(), Unsupported> {
+    if device != Device::Cpu || Mlp::of(network).is_none() {
+        let rule = "auto or autograd except for stacks of Dense layers on the CPU";
+        return Err(Unsupported::engine(NAME, rule));
+    }
+    if config.loss.kind().rows().is_none() {
+        let loss = config.loss.name();
+        let rule = format!("auto or autograd with the loss {loss}, which has no values by rows");
+        return Err(Unsupported::engine(NAME, rule));
+    }
+    let rule = "f32 with the fused engine: use autograd";
+    ConfigError::unless(config.precision.is_f32(), "precision", rule, config.precision.name())
 }
 
 /// Trains a stack of Dense layers on the CPU.
@@ -54,7 +73,7 @@ pub(super) struct CpuDense<'m> {
     moments: [AlignedFloats; 2],
     /// The decay of the weights' moving average, and the average, which is empty before the first step.
     ema: Option<(f64, AlignedFloats)>,
-    label_smoothing: f64,
+    objective: Objective,
     clip_norm: Option<f64>,
     rows: Activations,
     /// One zero for each weight of a task: the gradient of weights whose columns are not active.
@@ -95,15 +114,15 @@ struct LayerActivations {
 }
 
 impl<'m> CpuDense<'m> {
-    /// Returns an engine for a network that [`supports`] accepts, on the CPU, and steps of at most
-    /// `batch` samples.
+    /// Returns an engine for what [`accepts`] accepts, and steps of at most `batch` samples.
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
+        objective: Objective,
         batch: usize,
     ) -> Result<Self, LibtorchError> {
         let Some(mlp) = Mlp::of(model.spec()) else {
-            unreachable!("this engine is chosen for networks that it supports");
+            unreachable!("this engine is chosen for networks that it accepts");
         };
         let plan = WorkPlan::new(&mlp, batch);
         let threads = config.threads.unwrap_or_else(device::all_threads);
@@ -142,7 +161,7 @@ impl<'m> CpuDense<'m> {
                     AlignedFloats::with_capacity(length).map_err(LibtorchError::memory)?,
                 )),
             },
-            label_smoothing: config.label_smoothing,
+            objective,
             clip_norm: config.clip_norm,
             rows: Activations {
                 input: zeros(batch.saturating_mul(mlp.inputs))?,

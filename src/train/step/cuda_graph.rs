@@ -21,7 +21,9 @@ use tch::Device;
 use super::autograd;
 use super::autograd_step::AutogradStep;
 use super::metric_sums::MetricSums;
+use super::objective::Objective;
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
+use crate::config_error::Unsupported;
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
@@ -36,6 +38,12 @@ use recorded_steps::{Recording, Samples};
 const GROUP_STEPS: usize = 32;
 /// The largest number of values in a group's samples: 256 MiB in f32.
 const GROUP_VALUES: usize = 64 << 20;
+
+/// Checks that this engine can train on such a device.
+pub(super) fn accepts(device: Device) -> Result<(), Unsupported> {
+    let rule = "auto, autograd or fused on the CPU, which records no CUDA graphs";
+    if device.is_cuda() { Ok(()) } else { Err(Unsupported::engine("graph", rule)) }
+}
 
 /// Trains a network on a GPU by groups of recorded steps.
 pub(super) struct CudaGraph<'m> {
@@ -78,6 +86,7 @@ impl<'m> CudaGraph<'m> {
     pub fn new(
         model: &'m mut Sequential,
         config: &FitConfig,
+        objective: Objective,
         batch: usize,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
@@ -102,8 +111,8 @@ impl<'m> CudaGraph<'m> {
         };
         Ok(Self {
             custom,
-            totals: MetricSums::new(device, Sums::default())?,
-            learner: AutogradStep::new(model, config)?,
+            totals: MetricSums::new(device, Sums::default(), objective.correct)?,
+            learner: AutogradStep::new(model, config, objective)?,
             batch,
             group: room.min(samples / batch.max(1)).clamp(1, GROUP_STEPS),
             pending: None,

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::autograd_step::StepOutput;
+use crate::losses::Correct;
 use crate::native::LibtorchError;
 use crate::train::snapshot::Sums;
 
@@ -10,6 +11,7 @@ use crate::train::snapshot::Sums;
 pub(super) struct MetricSums {
     loss: Tensor,
     correct: Tensor,
+    rule: Correct,
     samples: usize,
     /// Steps before the first non-finite loss. Counted only on devices where reading back each loss would
     /// stop the device.
@@ -18,7 +20,7 @@ pub(super) struct MetricSums {
 
 impl MetricSums {
     /// Returns metric sums that begin with `sums`.
-    pub fn new(device: Device, sums: Sums) -> Result<Self, LibtorchError> {
+    pub fn new(device: Device, sums: Sums, rule: Correct) -> Result<Self, LibtorchError> {
         let (double, int) = ((Kind::Double, device), (Kind::Int64, device));
         let finite_steps = match device {
             Device::Cpu => None,
@@ -26,7 +28,7 @@ impl MetricSums {
         };
         let (loss, correct) =
             (Tensor::f_zeros([0i64; 0], double)?, Tensor::f_zeros([0i64; 0], int)?);
-        let mut this = Self { loss, correct, samples: 0, finite_steps };
+        let mut this = Self { loss, correct, rule, samples: 0, finite_steps };
         this.set(sums)?;
         Ok(this)
     }
@@ -47,11 +49,10 @@ impl MetricSums {
         self.samples += samples;
     }
 
-    /// Adds one or more steps with the same number of samples: all their labels, i64 [samples], and their
-    /// outputs. This runs on the device alone, always in the same tensors, so that it can be recorded.
-    pub fn add(&mut self, labels: &Tensor, steps: &[StepOutput]) -> Result<(), LibtorchError> {
+    /// Adds one or more steps with the same number of samples: the targets of all, and their outputs. This runs on the device alone, always in the same tensors, so that it can be recorded.
+    pub fn add(&mut self, targets: &Tensor, steps: &[StepOutput]) -> Result<(), LibtorchError> {
         let _no_grad = tch::no_grad_guard();
-        let samples = labels.numel();
+        let samples = targets.size().first().copied().unwrap_or(0);
         let losses: Vec<&Tensor> = steps.iter().map(|step| &step.loss).collect();
         let losses = Tensor::f_stack(&losses, 0)?.f_to_kind(Kind::Double)?;
         let mut each = match losses.dim() {
@@ -60,8 +61,7 @@ impl MetricSums {
         };
         let sums = each.f_cumsum_(0, Kind::Double)?.f_add_(&self.loss)?;
         let logits: Vec<&Tensor> = steps.iter().map(|step| &step.logits).collect();
-        let right = Tensor::f_cat(&logits, 0)?.f_argmax(-1, false)?.f_eq_tensor(labels)?;
-        let _ = self.correct.f_add_(&right.f_sum(Kind::Int64)?)?;
+        let _ = self.correct.f_add_(&self.rule.count(&Tensor::f_cat(&logits, 0)?, targets)?)?;
         if let Some(finite_steps) = &mut self.finite_steps {
             // A sum that has become NaN or infinite remains so.
             let _ = finite_steps.f_add_(&sums.f_isfinite()?.f_sum(Kind::Int64)?)?;

@@ -8,6 +8,7 @@ mod cpu_dense;
 mod cuda_graph;
 mod data_parallel;
 mod metric_sums;
+mod objective;
 #[cfg(test)]
 mod tests;
 
@@ -20,22 +21,47 @@ use super::config::{Engine as Choice, FitConfig};
 use super::optimizer::Optimizer;
 use super::schedule::{Schedule, TrainingLength};
 use super::snapshot::{Snapshot, Sums};
+use crate::config_error::Unsupported;
 use crate::data::batches::{Batch, HostBatches, PrefetchedBatch, ResidentEpoch};
 use crate::group::Group;
-#[cfg(test)]
-use crate::group::SingleProcess;
 use crate::group::rank_shard::RankShard;
-use crate::model::{ModelError, Sequential, WeightsError, check_like};
+use crate::losses::Correct;
+use crate::model::{ModelError, Sequential, Spec, WeightsError, check_like};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
+#[cfg(test)]
+use crate::{data::TargetKind, group::SingleProcess};
 use autograd::Autograd;
 use cpu_dense::CpuDense;
 use cuda_graph::CudaGraph;
 
 use data_parallel::Shared;
 
-pub(super) use cpu_dense::supports;
 pub(super) use data_parallel::{StepOutcome, broadcast};
+pub(super) use objective::Objective;
+
+/// The engines, the fastest first; the last accepts everything.
+const ENGINES: [Choice; 3] = [Choice::Graph, Choice::Fused, Choice::Autograd];
+
+/// Checks that an engine can train such a network with these settings on that device.
+pub(super) fn accepts(
+    engine: Choice,
+    network: &Spec,
+    config: &FitConfig,
+    device: Device,
+) -> Result<(), Unsupported> {
+    match engine {
+        Choice::Graph => cuda_graph::accepts(device),
+        Choice::Fused => cpu_dense::accepts(network, config, device),
+        Choice::Auto | Choice::Autograd => Ok(()),
+    }
+}
+
+/// Returns the fastest engine that accepts these.
+pub(super) fn fastest(network: &Spec, config: &FitConfig, device: Device) -> Choice {
+    let accepts = |engine: &Choice| accepts(*engine, network, config, device).is_ok();
+    ENGINES.into_iter().find(accepts).unwrap_or(Choice::Autograd)
+}
 
 /// The form that an engine takes its samples in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +226,8 @@ pub(super) struct Step<'m> {
     course: TrainingLength,
     seed: u64,
     keeps_average: bool,
+    correct: Correct,
+    outputs: usize,
     /// This rank's microbatches of each batch, computed one after the other; empty in a single process.
     pieces: Vec<RankShard>,
     /// The buffers that are exchanged between ranks.
@@ -217,7 +245,8 @@ impl<'m> Step<'m> {
         course: TrainingLength,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
-        Self::shared_by(&SingleProcess, model, config, course, samples)
+        let objective = Objective::new(config, TargetKind::Class, model.outputs());
+        Self::shared_by(&SingleProcess, model, config, objective, course, samples)
     }
 
     /// Returns a step for a training set of `samples` samples, which the ranks of `group` take together.
@@ -225,6 +254,7 @@ impl<'m> Step<'m> {
         group: &dyn Group,
         model: &'m mut Sequential,
         config: &FitConfig,
+        objective: Objective,
         course: TrainingLength,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
@@ -239,12 +269,13 @@ impl<'m> Step<'m> {
             // A GPU is too fast for microbatches: it gets all of the rank's samples at once.
             (vec![shard], batch.div_ceil(ranks))
         };
+        let (correct, outputs) = (objective.correct, model.outputs());
         let engine: Box<dyn Engine + 'm> = match config.engine_for(model.spec(), device) {
-            Choice::Fused => Box::new(CpuDense::new(model, config, batch)?),
+            Choice::Fused => Box::new(CpuDense::new(model, config, objective, batch)?),
             // CUDA graphs do not record the exchange between ranks.
-            Choice::Graph if ranks > 1 => Box::new(Autograd::new(model, config)?),
-            Choice::Graph => Box::new(CudaGraph::new(model, config, batch, samples)?),
-            Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config)?),
+            Choice::Graph if ranks > 1 => Box::new(Autograd::new(model, config, objective)?),
+            Choice::Graph => Box::new(CudaGraph::new(model, config, objective, batch, samples)?),
+            Choice::Auto | Choice::Autograd => Box::new(Autograd::new(model, config, objective)?),
         };
         Ok(Self {
             engine,
@@ -254,6 +285,8 @@ impl<'m> Step<'m> {
             course,
             seed: config.seed,
             keeps_average: config.ema.is_some(),
+            correct,
+            outputs,
             pieces,
             shared: Shared::default(),
             replaced: false,
@@ -301,6 +334,11 @@ impl<'m> Step<'m> {
     /// Returns the number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Returns the fraction of correct predictions in these sums; none where the loss knows no correct ones.
+    pub fn accuracy(&self, sums: Sums) -> Option<f64> {
+        self.correct.fraction(sums.correct, sums.samples, self.outputs)
     }
 
     /// Returns the optimizer's learning rate, which the schedule scales.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::batches::DataLoader;
 use crate::data::{Augment, Dataset, Features, Targets};
-use crate::loss::Loss;
+use crate::losses::Loss;
 use crate::model::{Activation, Dense, Dropout, Flatten, Spec};
 use crate::train::optimizer::{Adam, AdamW, RmsProp, Sgd};
 use crate::train::snapshot::State;
@@ -36,7 +36,7 @@ fn networks() -> impl Strategy<Value = Spec> {
         |(mut hidden, wide, first, after, classes, softmax)| {
             let place = if after { hidden.len() } else { 0 };
             hidden.splice(place..place, wide);
-            let mut spec = Spec { input_shape: vec![9, 9], layers: vec![Flatten.into()] };
+            let mut spec = Spec::new([9, 9], vec![Flatten.into()]);
             spec.layers.push(Dropout::new(first).into());
             for (units, activation, rate) in hidden {
                 spec.layers.push(Dense::new(units).activation(activation).into());
@@ -255,7 +255,7 @@ fn cancelling_gradients_match_f64() {
         Dense::new(82).activation(Activation::Silu).into(),
         Dense::new(2).into(),
     ];
-    let spec = Spec { input_shape: vec![9, 9], layers };
+    let spec = Spec::new([9, 9], layers);
     let (n, label_smoothing) = (434, 0.12090116359938831);
     let double = (tch::Kind::Double, Device::Cpu);
     for seed in 100..125 {
@@ -309,7 +309,7 @@ fn deferred_steps_match_autograd() {
         Dropout::new(0.4).into(),
         Dense::new(3).into(),
     ];
-    let spec = Spec { input_shape: vec![9, 9], layers };
+    let spec = Spec::new([9, 9], layers);
     let optimizers = [
         Optimizer::default(),
         Optimizer::AdamW(AdamW::default()),
@@ -373,7 +373,7 @@ fn deferred_steps_match_autograd() {
 #[test]
 fn auto_takes_the_fused_engine_where_it_can() {
     let engine = |layers: Vec<crate::layers::Layer>| {
-        let spec = Spec { input_shape: vec![4], layers };
+        let spec = Spec::new([4], layers);
         let mut model = Sequential::from_spec(spec, Device::Cpu, 0).unwrap();
         let length = TrainingLength { steps: 1, epoch_steps: 1 };
         let step = Step::new(&mut model, &FitConfig::default(), length, 1000).unwrap();

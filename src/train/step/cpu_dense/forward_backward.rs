@@ -4,9 +4,10 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::kernels::{self, Target};
+use super::kernels;
 use super::mlp::Mlp;
 use super::{Activations, CpuDense, split_off};
+use crate::losses::{Correct, RowLoss, RowTarget};
 use crate::native::gemm::{Matrix, multiply};
 
 impl CpuDense<'_> {
@@ -83,7 +84,10 @@ impl CpuDense<'_> {
                 task.layers.push(LayerTask { products, outputs, slopes, gradients, mask });
             }
         }
-        let target = Target { smoothing: self.label_smoothing, samples: batch };
+        let Some(loss) = self.objective.loss.rows() else {
+            unreachable!("this engine is chosen for losses that it accepts");
+        };
+        let loss = BatchLoss { loss, correct: self.objective.correct, samples: batch };
         let parameters = &self.parameters[..];
         let is_last = group.end == mlp.units.len();
         let seen = Mutex::new(Vec::with_capacity(tasks.len()));
@@ -91,7 +95,7 @@ impl CpuDense<'_> {
             let input = &input[task.first * mlp.inputs..][..task.labels.len() * mlp.inputs];
             forward(mlp, group, parameters, input, &mut task.layers, (task.first, samples));
             if is_last {
-                let sums = backward(mlp, parameters, &mut task.layers, task.labels, target);
+                let sums = backward(mlp, parameters, &mut task.layers, task.labels, loss);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.push((task.first, sums));
             }
@@ -104,6 +108,38 @@ impl CpuDense<'_> {
             self.totals.loss += loss;
             self.totals.correct += correct;
         }
+    }
+}
+
+/// The loss of a batch.
+#[derive(Clone, Copy)]
+struct BatchLoss<'a> {
+    loss: &'a dyn RowLoss,
+    correct: Correct,
+    /// Samples of the whole batch, of which the loss is the mean.
+    samples: usize,
+}
+
+impl BatchLoss<'_> {
+    /// Computes the loss of rows of `width` outputs; returns the sum of their values and the number of correct
+    /// predictions. `gradients` become those of the batch's mean loss.
+    fn of_rows(
+        self,
+        outputs: &[f32],
+        labels: &[u32],
+        gradients: &mut [f32],
+        width: usize,
+    ) -> (f64, i64) {
+        let scale = 1.0 / self.samples as f32;
+        let (mut sum, mut correct) = (0.0, 0);
+        let rows = outputs.chunks_exact(width).zip(gradients.chunks_exact_mut(width));
+        for ((outputs, gradient), &label) in rows.zip(labels) {
+            let target = RowTarget::Class(label as usize);
+            sum += self.loss.row(outputs, target, gradient);
+            correct += self.correct.of_row(outputs, target);
+            gradient.iter_mut().for_each(|gradient| *gradient *= scale);
+        }
+        (sum, correct)
     }
 }
 
@@ -154,17 +190,17 @@ fn forward(
     }
 }
 
-/// Computes the gradients of all layers' outputs from the logits; returns the sum of the losses and the
+/// Computes the gradients of all layers' outputs from the network's outputs; returns the sum of the losses and the
 /// number of correct rows.
 fn backward(
     mlp: &Mlp,
     parameters: &[f32],
     layers: &mut [LayerTask],
     labels: &[u32],
-    target: Target,
+    loss: BatchLoss,
 ) -> (f64, i64) {
     let Some(last) = layers.last_mut() else { return (0.0, 0) };
-    let sums = kernels::loss(last.outputs, labels, last.gradients, mlp.outputs(), target);
+    let sums = loss.of_rows(last.outputs, labels, last.gradients, mlp.outputs());
     for (i, dense) in mlp.units.iter().enumerate().skip(1).rev() {
         let (before, rest) = layers.split_at_mut(i);
         let (Some(inner), Some(own)) = (before.last_mut(), rest.first()) else { break };

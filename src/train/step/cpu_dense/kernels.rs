@@ -8,15 +8,6 @@ use multiversion::multiversion;
 
 use crate::model::Activation;
 
-/// The target of the loss.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// The fraction of a target that is spread over all classes.
-    pub smoothing: f64,
-    /// Samples of the whole batch, of which the loss is the mean.
-    pub samples: usize,
-}
-
 /// Adds `bias` to each row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn add_to_rows(rows: &mut [f32], bias: &[f32]) {
@@ -126,72 +117,4 @@ fn each(outputs: &mut [f32], slopes: &mut [f32], of: impl Fn(f32) -> (f32, f32))
 fn relu(outputs: &mut [f32], slopes: &mut [f32]) {
     // Written so that NaN stays NaN.
     each(outputs, slopes, |z| if z <= 0.0 { (0.0, 0.0) } else { (z, 1.0) });
-}
-
-/// Computes the cross-entropy of rows of `classes` logits; returns the sum of the losses and the number
-/// of rows with their highest logit at the label. `gradients` become those of the batch's mean loss.
-pub fn loss(
-    logits: &[f32],
-    labels: &[u32],
-    gradients: &mut [f32],
-    classes: usize,
-    target: Target,
-) -> (f64, i64) {
-    let scale = 1.0 / target.samples as f32;
-    let (kept, spread) =
-        ((1.0 - target.smoothing) as f32, (target.smoothing / classes as f64) as f32);
-    let (mut sum, mut correct) = (0.0, 0);
-    let rows = logits.chunks_exact(classes).zip(gradients.chunks_exact_mut(classes));
-    for ((logits, gradients), &label) in rows.zip(labels) {
-        let label = label as usize;
-        let (mut best, mut top) = (0, f32::NEG_INFINITY);
-        for (class, &logit) in logits.iter().enumerate() {
-            // NaN wins, as in libtorch.
-            if logit > top || logit.is_nan() && !top.is_nan() {
-                (best, top) = (class, logit);
-            }
-        }
-        let mut total = 0.0;
-        for (gradient, &logit) in gradients.iter_mut().zip(logits) {
-            *gradient = (logit - top).exp();
-            total += *gradient;
-        }
-        // −log p(class) = log Σ exp(z − top) + (top − z), in this order: large logits would leave nothing
-        // of the first term.
-        let log_total = total.ln();
-        let mut loss = f64::from(kept * ((top - logits[label]) + log_total));
-        if spread > 0.0 {
-            let all: f32 = logits.iter().map(|logit| (top - logit) + log_total).sum();
-            loss += f64::from(spread * all);
-        }
-        sum += loss;
-        correct += i64::from(best == label);
-        // p − target comes first, and then the mean. Rounded the other way round, the target's fraction
-        // would be off by the same bit in every row, and a sum over rows that nearly cancels out would be
-        // off by all of them.
-        gradients.iter_mut().for_each(|gradient| *gradient = *gradient / total - spread);
-        gradients[label] -= kept;
-        gradients.iter_mut().for_each(|gradient| *gradient *= scale);
-    }
-    (sum, correct)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// torch.nn.functional.cross_entropy in float64 of logits [top, top - gap] and label 0.
-    #[test]
-    fn large_logits_leave_small_losses() {
-        for (top, gap, expected) in
-            [(20.0, 14.0, 8.315283757e-7), (40.0, 13.0, 2.260326991e-6), (1e6, 3.0, 4.858735157e-2)]
-        {
-            let mut gradients = [0.0; 2];
-            let target = Target { smoothing: 0.0, samples: 1 };
-            let (loss, correct) = loss(&[top, top - gap], &[0], &mut gradients, 2, target);
-            assert_eq!(correct, 1);
-            // One unit of an f32's last place near 1, which the sum of exponentials is rounded to.
-            assert!((loss - expected).abs() < 1.2e-7, "{loss} for {expected}");
-        }
-    }
 }

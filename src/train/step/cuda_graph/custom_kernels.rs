@@ -62,7 +62,10 @@ impl CustomKernels {
         let small = |mlp: &Mlp| {
             mlp.units.len() <= LAYERS && mlp.len() <= MOST_WEIGHTS && batch <= MOST_SAMPLES
         };
-        let asked = config.precision == Precision::F32 && config.clip_norm.is_none();
+        // The kernels compute the cross-entropy themselves.
+        let asked = config.loss.is_crossentropy()
+            && config.precision == Precision::F32
+            && config.clip_norm.is_none();
         let Some(mlp) = Mlp::of(model.spec()).filter(|mlp| asked && small(mlp)) else {
             return Ok(None);
         };

@@ -12,7 +12,16 @@ pub struct ConfigError {
     pub found: String,
 }
 
+/// The reason an engine does not take a training: the setting to change.
+pub(crate) type Unsupported = ConfigError;
+
 impl ConfigError {
+    /// Returns the error of an engine for a network, a loss or a device that it does not take; `rule` names the
+    /// engines that do.
+    pub(crate) fn engine(found: &str, rule: impl Into<String>) -> Unsupported {
+        Self { setting: "engine", rule: rule.into(), found: found.to_owned() }
+    }
+
     pub(crate) fn unless(
         holds: bool,
         setting: &'static str,

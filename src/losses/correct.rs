@@ -1,0 +1,87 @@
+//! Which predictions count as correct while training.
+
+use tch::{Kind, Tensor};
+
+use super::kind::{LossKind, RowTarget};
+use crate::data::TargetKind;
+use crate::model::OutputActivation;
+use crate::native::LibtorchError;
+
+/// The rule for correct predictions, by the targets: the highest output is the class's; or, for two classes with
+/// one output and for several labels, the output is on the label's side of a threshold. None for numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Correct {
+    /// The highest output is that of the class.
+    Top,
+    /// An output above this number, which is a probability of 0.5, predicts 1.
+    Above(f64),
+    /// Numbers are not correct or wrong.
+    None,
+}
+
+impl Correct {
+    /// Returns the rule for a network of this many outputs.
+    pub fn of(loss: &dyn LossKind, targets: TargetKind, outputs: usize) -> Self {
+        let threshold = match loss.output_activation() {
+            // sigmoid(0) is 0.5.
+            OutputActivation::Sigmoid => 0.0,
+            _ => 0.5,
+        };
+        match targets {
+            TargetKind::Class if outputs > 1 => Self::Top,
+            TargetKind::Class | TargetKind::Labels => Self::Above(threshold),
+            TargetKind::Numbers => Self::None,
+        }
+    }
+
+    /// Returns the number of correct predictions of a batch: an i64 on its device. Of several labels, each counts.
+    pub fn count(self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, LibtorchError> {
+        let correct = match self {
+            Self::Top => outputs.f_argmax(-1, false)?.f_eq_tensor(targets)?,
+            Self::Above(threshold) => {
+                let wanted = targets.f_view_as(outputs)?.f_gt(0.5)?;
+                outputs.f_gt(threshold)?.f_eq_tensor(&wanted)?
+            }
+            Self::None => return Ok(Tensor::f_zeros([0i64; 0], (Kind::Int64, outputs.device()))?),
+        };
+        Ok(correct.f_sum(Kind::Int64)?)
+    }
+
+    /// Returns the number of correct predictions of one sample.
+    pub fn of_row(self, outputs: &[f32], target: RowTarget) -> i64 {
+        let above = |threshold: f64, output: f32| f64::from(output) > threshold;
+        match (self, target) {
+            (Self::None, _) => 0,
+            (Self::Top, RowTarget::Class(class)) => i64::from(highest(outputs) == class),
+            (Self::Above(threshold), RowTarget::Class(class)) => {
+                i64::from(above(threshold, outputs[0]) == (class == 1))
+            }
+            (Self::Above(threshold), RowTarget::Values(labels)) => {
+                let pairs = outputs.iter().zip(labels);
+                let correct = pairs.filter(|&(&o, &l)| above(threshold, o) == (l > 0.5));
+                correct.count() as i64
+            }
+            (Self::Top, RowTarget::Values(_)) => 0,
+        }
+    }
+
+    /// Returns the fraction of correct predictions among those of `samples` samples; none for numbers.
+    pub fn fraction(self, correct: i64, samples: usize, outputs: usize) -> Option<f64> {
+        match self {
+            Self::Top => Some(correct as f64 / samples as f64),
+            Self::Above(_) => Some(correct as f64 / (samples * outputs) as f64),
+            Self::None => None,
+        }
+    }
+}
+
+/// Returns the position of the highest output, the first of several. NaN wins, as in libtorch.
+fn highest(outputs: &[f32]) -> usize {
+    let (mut best, mut top) = (0, f32::NEG_INFINITY);
+    for (class, &output) in outputs.iter().enumerate() {
+        if output > top || output.is_nan() && !top.is_nan() {
+            (best, top) = (class, output);
+        }
+    }
+    best
+}
