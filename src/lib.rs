@@ -48,6 +48,7 @@
 mod config_error;
 mod error;
 mod evaluate;
+mod formats;
 mod model;
 mod native;
 mod precision;

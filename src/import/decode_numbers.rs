@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 use super::dtype::Dtype;
 use super::error::Problem;
-use super::memory_budget::MemoryBudget;
+use crate::formats::{MemoryBudget, Order, extend};
 
 impl Dtype {
     /// Converts contiguous numbers to f32; none for other types. Bytes after the last whole number
@@ -26,36 +26,6 @@ impl Dtype {
         }
         Ok(Some(values))
     }
-}
-
-/// The byte order of a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// The least significant byte first.
-    Little,
-    /// The most significant byte first.
-    Big,
-}
-
-fn extend<const N: usize>(
-    values: &mut Vec<f32>,
-    bytes: &[u8],
-    order: Order,
-    number: impl Fn([u8; N]) -> f32,
-) {
-    let (chunks, _) = bytes.as_chunks();
-    values.extend(chunks.iter().map(|&chunk| {
-        let mut chunk = chunk;
-        if order == Order::Big {
-            chunk.reverse();
-        }
-        number(chunk)
-    }));
-}
-
-/// Returns the product of the sizes, unless it overflows.
-pub(super) fn count(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::dtype::Dtype;
 use crate::data::DatasetProblem;
+use crate::formats::FormatProblem;
 use crate::model::SpecError;
 
 /// A file that cannot be imported.
@@ -31,6 +32,18 @@ pub enum ImportError {
         /// The problem.
         problem: Problem,
     },
+}
+
+impl From<FormatProblem> for Problem {
+    fn from(problem: FormatProblem) -> Self {
+        match problem {
+            FormatProblem::Cut { format, message } => Self::Cut { format, message },
+            FormatProblem::Damaged { format, message } => Self::Damaged { format, message },
+            FormatProblem::Unsupported { format, message } => Self::Unsupported { format, message },
+            FormatProblem::TooMuch { most } => Self::TooMuch { most },
+            FormatProblem::Memory { bytes } => Self::Memory { bytes },
+        }
+    }
 }
 
 /// A problem with the contents of a file.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::archive::Archive;
 use super::error::Problem;
+use crate::formats::Archive;
 use crate::text::TextFile;
 
 /// The record of the weights in a `.keras` file.

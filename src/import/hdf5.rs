@@ -4,14 +4,14 @@ use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
 use serde_json::Value;
 
 use super::card::{CARD, Card};
-use super::decode_numbers::{Order, count};
 use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
 use super::keras::{Attributes, Layout, describe};
-use super::memory_budget::MemoryBudget;
 use super::{Imported, ImportedTensor};
 use crate::export::keras::datatype;
+use crate::formats::MemoryBudget;
+use crate::formats::{Order, count};
 
 /// Maximum depth of groups, and maximum number of groups and tensors in total: Keras nests a handful.
 const DEEPEST: usize = 16;

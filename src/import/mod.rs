@@ -18,7 +18,6 @@
 //! tensors, and rejects everything else by its name. The memory that a file takes is bounded by its own
 //! length: see [`MemoryBudget`].
 
-mod archive;
 mod card;
 mod decode_numbers;
 mod dense_tensors;
@@ -30,7 +29,6 @@ mod imported;
 mod keras;
 mod layer_order;
 mod layers;
-mod memory_budget;
 mod module_numbers;
 mod names;
 mod network;
@@ -40,12 +38,12 @@ mod safetensors;
 mod tensor_statistics;
 mod torch;
 
+pub use crate::formats::MemoryBudget;
 pub use card::{CARD, Card};
 pub use dtype::Dtype;
 pub use error::{ImportError, Problem};
 pub use format::Format;
 pub use imported::{Imported, ImportedTensor};
-pub use memory_budget::MemoryBudget;
 pub use network::{ImportOptions, Network};
 pub use tensor_statistics::Statistics;
 

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
 use super::card::{CARD, Card};
-use super::decode_numbers::{Order, count};
 use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
-use super::memory_budget::MemoryBudget;
 use super::{Imported, ImportedTensor};
+use crate::formats::MemoryBudget;
+use crate::formats::{Order, count};
 
 /// Reads a file.
 pub(super) fn read(bytes: &[u8]) -> Result<Imported, Problem> {

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype as Type, SafeTensors};
 
 use super::card::{CARD, Card};
-use super::decode_numbers::Order;
 use super::dtype::Dtype;
 use super::error::Problem;
 use super::format::Format;
-use super::memory_budget::MemoryBudget;
 use super::{Imported, ImportedTensor};
+use crate::formats::MemoryBudget;
+use crate::formats::Order;
 
 /// Length of the field that holds the length of the header, in bytes.
 const HEADER: usize = 8;

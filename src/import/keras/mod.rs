@@ -7,11 +7,11 @@ mod description;
 mod weights;
 
 use super::Imported;
-use super::archive::Archive;
 use super::error::Problem;
 use super::format::{Format, KERAS_WEIGHTS};
 use super::hdf5;
-use super::memory_budget::MemoryBudget;
+use crate::formats::Archive;
+use crate::formats::MemoryBudget;
 
 use description::parsed;
 pub(super) use weights::{Attributes, Layout, describe};

@@ -12,14 +12,14 @@ mod tensor;
 mod tests;
 mod training_state;
 
-use super::archive::Archive;
 use super::card::{CARD, Card};
-use super::decode_numbers::Order;
 use super::error::Problem;
 use super::format::Format;
 use super::imported::Placed;
-use super::memory_budget::MemoryBudget;
 use super::{Imported, ImportedTensor};
+use crate::formats::Archive;
+use crate::formats::MemoryBudget;
+use crate::formats::Order;
 use crate::model::Spec;
 use pickle::{Pickle, damaged};
 use tensor::{Storages, View};

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use super::super::archive::Archive;
-use super::super::memory_budget::MemoryBudget;
 use super::expression::{Expr, Statement, arguments, method, statement};
 use super::pickle::{Id, Pickle, Value};
 use super::tensor::View;
+use crate::formats::Archive;
+use crate::formats::MemoryBudget;
 use crate::layers::{Dense, Flatten, Layer};
 use crate::model::Activation;
 

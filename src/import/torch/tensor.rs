@@ -1,11 +1,11 @@
 //! A tensor as a pickle describes it: a view into a storage, which is a separate record.
 
-use super::super::archive::Archive;
-use super::super::decode_numbers::{Order, count};
 use super::super::dtype::Dtype;
 use super::super::error::Problem;
-use super::super::memory_budget::MemoryBudget;
 use super::pickle::{Id, Pickle, Value, damaged};
+use crate::formats::Archive;
+use crate::formats::MemoryBudget;
+use crate::formats::{Order, count};
 
 /// The location of a tensor's numbers.
 #[derive(Clone, Debug)]

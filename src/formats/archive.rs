@@ -5,21 +5,21 @@ use std::io::{Cursor, Read};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::error::Problem;
 use super::memory_budget::MemoryBudget;
+use super::problem::FormatProblem as Problem;
 
 /// Maximum number of records in an archive; a network of a thousand layers has a few thousand.
 const MOST_RECORDS: usize = 1 << 16;
 
 /// An archive in memory.
-pub(super) struct Archive<'a> {
+pub struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     names: Vec<String>,
 }
 
 impl<'a> Archive<'a> {
     /// Opens an archive and reads its table of contents.
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
+    pub fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
         let mut zip =
             ZipArchive::new(Cursor::new(bytes)).map_err(|error| unopened(bytes, error))?;
         if zip.len() > MOST_RECORDS {
@@ -34,21 +34,17 @@ impl<'a> Archive<'a> {
     }
 
     /// The names of the records, in the order of the file.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
     /// Returns whether there is a record of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.zip.index_for_name(name).is_some()
     }
 
     /// Reads a whole record that is stored or deflated, or returns an error.
-    pub(super) fn read(
-        &mut self,
-        name: &str,
-        budget: &mut MemoryBudget,
-    ) -> Result<Vec<u8>, Problem> {
+    pub fn read(&mut self, name: &str, budget: &mut MemoryBudget) -> Result<Vec<u8>, Problem> {
         let at = |message: String| damaged(format!("record {name:?}: {message}"));
         let place = self.zip.index_for_name(name).ok_or_else(|| at("it is missing".to_owned()))?;
         // Without decompressing: an unknown method is not damage.

@@ -1,6 +1,6 @@
 //! The memory that a file may ask for.
 
-use super::error::Problem;
+use super::problem::FormatProblem as Problem;
 use crate::native::reserved;
 
 /// Bytes that may still be allocated for a file's contents: unpacked records and values as f32.
@@ -24,13 +24,13 @@ impl MemoryBudget {
     pub const LEAST: usize = 1 << 20;
 
     /// Creates the budget of a file of `length` bytes.
-    pub(super) fn new(length: usize, times: usize) -> Self {
+    pub fn new(length: usize, times: usize) -> Self {
         let most = length.saturating_mul(times).saturating_add(Self::LEAST);
         Self { left: most, most }
     }
 
     /// Reserves room for `count` elements; nothing is allocated.
-    pub(super) fn take<T>(&mut self, count: usize) -> Result<(), Problem> {
+    pub fn take<T>(&mut self, count: usize) -> Result<(), Problem> {
         let bytes = count.saturating_mul(size_of::<T>());
         match self.left.checked_sub(bytes) {
             None => Err(Problem::TooMuch { most: self.most }),
@@ -42,7 +42,7 @@ impl MemoryBudget {
     }
 
     /// Returns an empty list with room for `count` elements.
-    pub(super) fn list<T>(&mut self, count: usize) -> Result<Vec<T>, Problem> {
+    pub fn list<T>(&mut self, count: usize) -> Result<Vec<T>, Problem> {
         self.take::<T>(count)?;
         reserved(count).map_err(|bytes| Problem::Memory { bytes })
     }
