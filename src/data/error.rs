@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::arrays::ArraysProblem;
 use super::class_problem::ClassProblem;
 use super::dataset_name::{DatasetName, names};
 use super::download::Attempt;
@@ -118,6 +119,12 @@ pub enum DataError {
         /// The known data set that was in it.
         known: Option<DatasetName>,
     },
+    /// The file of arrays that a run was trained on no longer exists.
+    #[error(
+        "a run is evaluated on the data it was trained on, and its file {} is gone: name its new place with --data",
+        .0.display()
+    )]
+    FileGone(PathBuf),
     /// The files are not those that a run was trained on.
     #[error(
         "{file} is not the file that was there at training: its contents had SHA-256 {expected}, \
@@ -166,6 +173,24 @@ pub enum DataError {
         path: PathBuf,
         /// The problem.
         problem: StreamProblem,
+    },
+    /// A file of arrays that does not hold a data set.
+    #[error("{path}: {problem}", path = .path.display())]
+    Arrays {
+        /// The file.
+        path: PathBuf,
+        /// The problem.
+        problem: ArraysProblem,
+    },
+    /// Arrays of a file that do not form a data set.
+    #[error("{path}: {arrays}: {problem}", path = .path.display())]
+    InArrays {
+        /// The file.
+        path: PathBuf,
+        /// The names of the arrays, in words.
+        arrays: String,
+        /// The problem.
+        problem: DatasetProblem,
     },
     /// A picture that cannot be used.
     #[error("{path}: {problem}", path = .path.display())]
@@ -495,6 +520,8 @@ impl DataError {
             | DataError::Folder { path, .. }
             | DataError::Pack { path, .. }
             | DataError::Stream { path, .. }
+            | DataError::Arrays { path, .. }
+            | DataError::InArrays { path, .. }
             | DataError::Image { path, .. } => path,
             _ => return (None, text),
         };

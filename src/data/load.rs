@@ -12,7 +12,7 @@ use super::find_files::{self, Role};
 use super::folder::{self, Folder, TestFolder};
 use super::idx::Digests;
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
-use super::{Locations, digits};
+use super::{Locations, arrays, digits};
 
 /// Loads the requested data set. A known data set is taken from the data folder, else from the cache,
 /// else it is downloaded into the cache, with calls of `progress`; its checksums must match.
@@ -28,6 +28,7 @@ pub fn resolve(
 ) -> Result<Loaded, DataError> {
     match request {
         Request::Dir(dir) => from_dir(dir),
+        Request::Arrays(request) => arrays::load(request),
         Request::Named(name) => named(*name, locations, progress),
         Request::Auto => match named(DatasetName::Mnist, locations, progress) {
             Err(error) => {
@@ -51,8 +52,10 @@ pub fn resolve_test(
     locations: &Locations,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<LoadedTest, DataError> {
-    let Request::Dir(dir) = request else {
-        return resolve(request, locations, progress).map(LoadedTest::from);
+    let dir = match request {
+        Request::Dir(dir) => dir,
+        Request::Arrays(request) => return arrays::load_test(request),
+        _ => return resolve(request, locations, progress).map(LoadedTest::from),
     };
     let TestFolder { dir: found, test, files, known, notes } = folder::load_test(dir)?;
     let name = known.map_or_else(|| own_name(dir), |known| known.to_string());
@@ -213,13 +216,13 @@ fn source(
     };
     let files = files.into_iter().map(file).collect();
     let dir = Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
-    Source { name, dir, notice, classes: None, files }
+    Source { name, dir, notice, classes: None, arrays: None, files }
 }
 
 fn built_in() -> Result<Loaded, DataError> {
     let (train, test, files) = digits::load()?;
     let name = DatasetName::Digits.to_string();
-    let source = Source { name, dir: None, notice: None, classes: None, files };
+    let source = Source { name, dir: None, notice: None, classes: None, arrays: None, files };
     Ok(Loaded { train, test, source, notes: Vec::new() })
 }
 

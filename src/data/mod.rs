@@ -20,6 +20,8 @@
 //! Nothing here prints, and nothing here depends on libtorch, except for the training batches.
 
 mod active_columns;
+mod array_keys;
+mod arrays;
 mod augment;
 pub(crate) mod batches;
 pub mod catalog;
@@ -57,6 +59,8 @@ pub(crate) mod stream;
 mod targets;
 mod verify;
 
+pub use array_keys::ArrayKeys;
+pub use arrays::{Arrays, ArraysProblem, load_npy, load_npz};
 pub use augment::Augment;
 pub use catalog::DatasetName;
 pub use class_mapping::{ClassMapping, ClassNames, ClassProblem};
@@ -74,7 +78,7 @@ pub use locations::Locations;
 pub use preparation::Preparation;
 pub use preview::preview;
 pub use save::{check_free, save_dir, save_shards};
-pub use source::{Loaded, LoadedTest, Request, Source, SourceFile};
+pub use source::{ArrayOptions, ArraysRequest, Loaded, LoadedTest, Request, Source, SourceFile};
 pub use stream::{StreamMemory, StreamProblem, stream, stream_dir, stream_test};
 pub use targets::{Target, TargetKind, Targets};
 pub use verify::{FileReport, Verdict, verify};

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::array_keys::ArrayKeys;
 use super::catalog::DatasetName;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::find_files;
 use super::locations::Locations;
+use super::targets::TargetKind;
 
 /// The data set requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,36 @@ pub enum Request {
     Named(DatasetName),
     /// The files in this folder.
     Dir(PathBuf),
+    /// Arrays in this `.npz` file.
+    Arrays(ArraysRequest),
+}
+
+/// The arrays of a `.npz` file that are requested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArraysRequest {
+    /// The file.
+    pub path: PathBuf,
+    /// The names of the arrays.
+    pub keys: ArrayKeys,
+    /// The kind of the targets; none: what their type and shape suggest.
+    pub targets: Option<TargetKind>,
+}
+
+impl ArraysRequest {
+    pub(super) fn options(&self) -> ArrayOptions {
+        ArrayOptions { keys: self.keys.clone(), targets: self.targets }
+    }
+}
+
+/// How the arrays of a file were read, for a run's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ArrayOptions {
+    /// The names of the arrays.
+    pub keys: ArrayKeys,
+    /// The kind of the targets, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<TargetKind>,
 }
 
 /// A data set, in memory or streamed.
@@ -67,6 +99,9 @@ pub struct Source {
     /// that has others or another order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+    /// How the arrays were read, if the file is one of arrays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrays: Option<ArrayOptions>,
     /// The files: training images and labels, test images and labels; or images and labels. Of shards
     /// images and labels of each, training before test.
     pub files: Vec<SourceFile>,
@@ -95,6 +130,14 @@ impl Source {
     pub fn request(&self, locations: &Locations) -> Result<Request, DataError> {
         let known: Result<DatasetName, _> = self.name.parse();
         let Some(dir) = &self.dir else { return Ok(Request::Named(known?)) };
+        if let (Some(options), [file]) = (&self.arrays, &self.files[..]) {
+            let path = dir.join(&file.name);
+            let ArrayOptions { keys, targets } = options.clone();
+            return match path.is_file() {
+                true => Ok(Request::Arrays(ArraysRequest { path, keys, targets })),
+                false => Err(DataError::FileGone(path)),
+            };
+        }
         if dir.is_dir() {
             return Ok(Request::Dir(dir.clone()));
         }

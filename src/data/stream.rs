@@ -68,6 +68,10 @@ pub fn stream(
 ) -> Result<Loaded, DataError> {
     let name = match request {
         Request::Dir(dir) => return from_dir(dir, None, memory),
+        Request::Arrays(request) => {
+            let path = request.path.clone();
+            return Err(DataError::Stream { path, problem: StreamProblem::Arrays });
+        }
         Request::Named(name) => *name,
         Request::Auto => DatasetName::Mnist,
     };
@@ -156,6 +160,7 @@ fn source(
         dir: Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
         notice: None,
         classes: None,
+        arrays: None,
         files: files.into_iter().map(file).collect(),
     }
 }

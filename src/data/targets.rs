@@ -18,6 +18,9 @@ pub enum TargetKind {
 }
 
 impl TargetKind {
+    /// The names by which the kinds are saved and typed.
+    pub const NAMES: [&str; 3] = ["class", "labels", "numbers"];
+
     /// Returns whether this is the default, which is not saved.
     pub fn is_class(&self) -> bool {
         *self == Self::Class

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::Locations;
+use super::arrays;
 use super::catalog::{self, Check, DatasetName, Entry};
 use super::error::DataError;
 use super::find_files::{self, Files, Role};
 use super::folder;
 use super::idx::{self, Digests};
-use super::source::Request;
+use super::source::{ArraysRequest, Loaded, Request};
 
 /// The result of checking one file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
             std::fs::read_dir(dir).map_err(|source| DataError::read(dir, source))?;
             own_report(dir)?
         }
+        Request::Arrays(request) => vec![arrays_report(request)],
         Request::Named(name) if name.entry().files.is_empty() => Vec::new(),
         Request::Named(name) => {
             let folder = locations.own(*name).or_else(|| locations.cached(*name));
@@ -75,6 +77,28 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
             })
             .collect(),
     })
+}
+
+/// Reports on a file of arrays.
+fn arrays_report(request: &ArraysRequest) -> FileReport {
+    let (path, loaded) = (request.path.clone(), arrays::load(request));
+    match loaded {
+        Ok(Loaded { train, test, source, .. }) => FileReport {
+            path,
+            holds: Some(format!(
+                "{} + {} samples, {}",
+                train.len(),
+                test.len(),
+                train.samples_in_words()
+            )),
+            sha256: source.files.first().map(|file| file.sha256.clone()),
+            verdict: Verdict::Usable,
+        },
+        Err(error) => {
+            let verdict = Verdict::Wrong(error.located().1);
+            FileReport { path, holds: None, sha256: None, verdict }
+        }
+    }
 }
 
 /// Reports on a folder of the user's data, of which test files alone can be used, too.

@@ -290,6 +290,7 @@ fn missing_data_folder_of_a_run_is_replaced_or_named() {
     let root = tempfile::tempdir().unwrap();
     let gone = root.path().join("gone");
     let source = |name: &str| Source {
+        arrays: None,
         name: name.to_owned(),
         dir: Some(gone.clone()),
         notice: None,

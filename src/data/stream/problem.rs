@@ -26,6 +26,11 @@ pub enum StreamProblem {
         /// Number of shards of another.
         second: usize,
     },
+    /// A file of arrays.
+    #[error(
+        "only folders of IDX files and shards are streamed, found a file of arrays: leave out --stream"
+    )]
+    Arrays,
     /// Images that differ in size from those of the first shard.
     #[error(
         "all images of a data set must have the same size, found {found:?} where the first are \

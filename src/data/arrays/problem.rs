@@ -1,0 +1,130 @@
+//! Problems of files of arrays.
+
+use crate::data::targets::TargetKind;
+use crate::formats::FormatProblem;
+
+/// A file of arrays that does not hold a data set.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArraysProblem {
+    /// A file that is damaged, or asks for too much memory.
+    #[error(transparent)]
+    Format(#[from] FormatProblem),
+    /// A file that is not an archive of arrays.
+    #[error("a data set is a .npz file, as numpy.savez writes it, found {0}")]
+    NotNpz(&'static str),
+    /// An array that is missing.
+    #[error(
+        "the array {key:?} is needed, and the file holds {found}: name yours with --keys {option}=NAME"
+    )]
+    Missing {
+        /// The array's name.
+        key: String,
+        /// The arrays of the file, in words.
+        found: String,
+        /// What it is: `x_train`, for example.
+        option: &'static str,
+    },
+    /// An array without its partner.
+    #[error(
+        "{there:?} needs {missing:?} beside it, and the file holds {found}: give both or neither"
+    )]
+    Alone {
+        /// The array that is there.
+        there: String,
+        /// The one that is missing.
+        missing: String,
+        /// The arrays of the file, in words.
+        found: String,
+    },
+    /// An array with an invalid header.
+    #[error("array {key:?}: {rule}: save it again")]
+    Header {
+        /// The array.
+        key: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// An array with more or fewer bytes than its header says.
+    #[error(
+        "array {key:?}: {numbers} numbers of {size} bytes are needed, found {found} bytes: save it again"
+    )]
+    Length {
+        /// The array.
+        key: String,
+        /// The number of numbers by its shape.
+        numbers: usize,
+        /// Bytes of a number.
+        size: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// An array of something else than numbers.
+    #[error(
+        "array {key:?} must hold integers, floats or bool, found the type {found:?}: save numbers (seqfit reads \
+         no pickled objects and no text)"
+    )]
+    Type {
+        /// The array.
+        key: String,
+        /// NumPy's name of the type.
+        found: String,
+    },
+    /// An array of the wrong shape.
+    #[error("array {key:?} must be {rule}, found shape {shape:?}")]
+    Shape {
+        /// The array.
+        key: String,
+        /// The rule.
+        rule: &'static str,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// A number that is not allowed.
+    #[error("array {key:?}: {rule}, found {found} at {place:?}")]
+    Value {
+        /// The array.
+        key: String,
+        /// The rule, and the cure.
+        rule: &'static str,
+        /// The number.
+        found: String,
+        /// Its index along each axis.
+        place: Vec<usize>,
+    },
+    /// Samples and targets differ in number.
+    #[error(
+        "each sample needs a target, found {samples} samples in {x:?} and {targets} targets in {y:?}"
+    )]
+    Counts {
+        /// The array of the samples.
+        x: String,
+        /// Their number.
+        samples: usize,
+        /// The array of the targets.
+        y: String,
+        /// Their number.
+        targets: usize,
+    },
+    /// Targets whose meaning cannot be known.
+    #[error(
+        "array {key:?} holds floats that are all 0 or 1, which may be classes, several labels or numbers: say \
+         which with --task {}", TargetKind::NAMES.join(", --task ")
+    )]
+    Ambiguous {
+        /// The array.
+        key: String,
+    },
+    /// Training and test arrays that differ.
+    #[error(
+        "training and test {what} must be alike, found {train} and {test}: take both from the same source"
+    )]
+    Parts {
+        /// "samples" or "targets".
+        what: &'static str,
+        /// Those of the training part, in words.
+        train: String,
+        /// Those of the test part.
+        test: String,
+    },
+}

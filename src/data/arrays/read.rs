@@ -1,0 +1,182 @@
+//! NumPy's arrays as numbers of few types, in C order.
+
+use super::problem::ArraysProblem;
+use crate::formats::npy::{Header, by_rows};
+use crate::formats::{FormatProblem, MemoryBudget, count, extend};
+
+/// An array of numbers, in C order.
+#[derive(Debug, PartialEq)]
+pub(super) struct Array {
+    pub numbers: Numbers,
+    pub shape: Vec<usize>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Numbers {
+    U8(Vec<u8>),
+    /// 0 or 1.
+    Bool(Vec<u8>),
+    Ints(Vec<i64>),
+    Floats(Vec<f32>),
+}
+
+/// Reads the bytes of a `.npy` file or record: f64 are rounded to f32.
+pub(super) fn array(
+    key: &str,
+    mut bytes: Vec<u8>,
+    budget: &mut MemoryBudget,
+) -> Result<Array, ArraysProblem> {
+    let own = || key.to_owned();
+    let header = Header::read(&bytes).map_err(|rule| ArraysProblem::Header { key: own(), rule });
+    let (Header { descr, order, fortran, shape }, data) = header?;
+    let kind = descr.strip_prefix(['<', '>', '|', '=']).unwrap_or_default();
+    let Some(size) = size(kind) else {
+        return Err(ArraysProblem::Type { key: own(), found: descr });
+    };
+    let numbers = count(&shape).unwrap_or(usize::MAX);
+    if numbers.checked_mul(size) != Some(data.len()) {
+        let found = data.len();
+        return Err(ArraysProblem::Length { key: own(), numbers, size, found });
+    }
+    let value = |rule, at: usize, found: String| {
+        let place = place(at, &shape, fortran);
+        Err(ArraysProblem::Value { key: own(), rule, found, place })
+    };
+    let (mut ints, mut floats) = (Vec::new(), Vec::new());
+    match kind {
+        "b1" | "u1" => {}
+        "f2" | "f4" | "f8" => floats = budget.list(numbers)?,
+        _ => ints = budget.list(numbers)?,
+    }
+    match kind {
+        "i1" => extend(&mut ints, data, order, |b| i8::from_le_bytes(b).into()),
+        "i2" => extend(&mut ints, data, order, |b| i16::from_le_bytes(b).into()),
+        "u2" => extend(&mut ints, data, order, |b| u16::from_le_bytes(b).into()),
+        "i4" => extend(&mut ints, data, order, |b| i32::from_le_bytes(b).into()),
+        "u4" => extend(&mut ints, data, order, |b| u32::from_le_bytes(b).into()),
+        "i8" => extend(&mut ints, data, order, i64::from_le_bytes),
+        "u8" => {
+            extend(&mut ints, data, order, i64::from_le_bytes);
+            if let Some(at) = ints.iter().position(|&int| int < 0) {
+                return value("integers must be below 2^63", at, (ints[at] as u64).to_string());
+            }
+        }
+        "f2" => extend(&mut floats, data, order, |b| half::f16::from_le_bytes(b).to_f32()),
+        "f4" => extend(&mut floats, data, order, f32::from_le_bytes),
+        "f8" => {
+            extend(&mut floats, data, order, |b| f64::from_le_bytes(b) as f32);
+            let mut exact: Vec<f64> = Vec::new();
+            for (at, _) in floats.iter().enumerate().filter(|(_, value)| value.is_infinite()) {
+                exact.clear();
+                extend(&mut exact, &data[8 * at..][..8], order, f64::from_le_bytes);
+                if let Some(found) = exact.first().filter(|value| value.is_finite()) {
+                    return value("numbers must fit into f32", at, found.to_string());
+                }
+            }
+        }
+        "b1" => {
+            if let Some(at) = data.iter().position(|&byte| byte > 1) {
+                return value("bool is 0 or 1", at, data[at].to_string());
+            }
+        }
+        _ => {}
+    }
+    let start = bytes.len() - data.len();
+    let numbers = match kind {
+        "b1" | "u1" => {
+            bytes.drain(..start);
+            let bytes = in_c_order(bytes, fortran, &shape, budget)?;
+            if kind == "b1" { Numbers::Bool(bytes) } else { Numbers::U8(bytes) }
+        }
+        "f2" | "f4" | "f8" => Numbers::Floats(in_c_order(floats, fortran, &shape, budget)?),
+        _ => Numbers::Ints(in_c_order(ints, fortran, &shape, budget)?),
+    };
+    Ok(Array { numbers, shape })
+}
+
+/// Returns the bytes of a number of NumPy's type.
+fn size(kind: &str) -> Option<usize> {
+    match kind {
+        "b1" | "u1" | "i1" => Some(1),
+        "u2" | "i2" | "f2" => Some(2),
+        "u4" | "i4" | "f4" => Some(4),
+        "u8" | "i8" | "f8" => Some(8),
+        _ => None,
+    }
+}
+
+fn in_c_order<T: Copy>(
+    values: Vec<T>,
+    fortran: bool,
+    shape: &[usize],
+    budget: &mut MemoryBudget,
+) -> Result<Vec<T>, FormatProblem> {
+    if fortran && shape.len() > 1 { by_rows(&values, shape, budget) } else { Ok(values) }
+}
+
+/// Returns the index along each axis of the number at `position` in the file.
+pub(super) fn place(position: usize, shape: &[usize], fortran: bool) -> Vec<usize> {
+    let mut rest = position;
+    let mut index = |&size: &usize| {
+        let index = rest % size.max(1);
+        rest /= size.max(1);
+        index
+    };
+    if fortran {
+        return shape.iter().map(index).collect();
+    }
+    let mut place: Vec<usize> = shape.iter().rev().map(&mut index).collect();
+    place.reverse();
+    place
+}
+
+impl Numbers {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) | Self::Bool(values) => values.len(),
+            Self::Ints(values) => values.len(),
+            Self::Floats(values) => values.len(),
+        }
+    }
+
+    /// Returns the numbers as f32, integers rounded to the nearest.
+    pub fn into_floats(self, budget: &mut MemoryBudget) -> Result<Vec<f32>, FormatProblem> {
+        let mut floats = budget.list(self.len())?;
+        match self {
+            Self::Floats(values) => return Ok(values),
+            Self::U8(values) | Self::Bool(values) => {
+                floats.extend(values.into_iter().map(f32::from));
+            }
+            Self::Ints(values) => floats.extend(values.into_iter().map(|int| int as f32)),
+        }
+        Ok(floats)
+    }
+
+    /// Returns the numbers as u8 up to `most`; of the first that is not a whole number from 0 to that its position,
+    /// and the number.
+    pub fn into_bytes(self, most: u8) -> Result<Vec<u8>, (usize, String)> {
+        let bytes: Vec<Option<u8>> = match &self {
+            Self::U8(values) | Self::Bool(values) => {
+                values.iter().map(|&value| Some(value)).collect()
+            }
+            Self::Ints(values) => values.iter().map(|&value| u8::try_from(value).ok()).collect(),
+            // Saturating, and NaN becomes 0: neither is equal to the float.
+            Self::Floats(values) => values
+                .iter()
+                .map(|&value| Some(value as u8).filter(|&byte| f32::from(byte) == value))
+                .collect(),
+        };
+        match bytes.iter().position(|byte| byte.is_none_or(|byte| byte > most)) {
+            None => Ok(bytes.into_iter().flatten().collect()),
+            Some(at) => Err((at, self.text(at))),
+        }
+    }
+
+    fn text(&self, at: usize) -> String {
+        match self {
+            Self::U8(values) | Self::Bool(values) => values[at].to_string(),
+            Self::Ints(values) => values[at].to_string(),
+            Self::Floats(values) => values[at].to_string(),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Tests of files of arrays, most of them written here.
+
+use std::io::{Cursor, Write};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::*;
+use crate::data::{Request, Sample, Target, resolve, resolve_test};
+
+/// Returns a `.npy` file.
+fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = (text.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), data].concat()
+}
+
+fn floats(shape: &str, values: &[f32]) -> Vec<u8> {
+    npy("<f4", shape, bytemuck::cast_slice(values))
+}
+
+fn ints(shape: &str, values: &[i64]) -> Vec<u8> {
+    npy("<i8", shape, bytemuck::cast_slice(values))
+}
+
+/// Writes a `.npz` file.
+fn npz(arrays: &[(&str, Vec<u8>)]) -> tempfile::TempPath {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in arrays {
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+        writer.start_file(format!("{name}.npy"), options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    file(&writer.finish().unwrap().into_inner())
+}
+
+fn file(bytes: &[u8]) -> tempfile::TempPath {
+    let mut file = tempfile::Builder::new().suffix(".npz").tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.into_temp_path()
+}
+
+fn load(path: &Path, kind: Option<TargetKind>) -> Result<Arrays, String> {
+    load_npz(path, &ArrayKeys::default(), kind).map_err(|error| {
+        let text = error.to_string();
+        let path = format!("{}: ", path.display());
+        text.strip_prefix(&path).expect("the path first").to_owned()
+    })
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/arrays.npz")
+}
+
+fn keys(x: &str, y: &str) -> ArrayKeys {
+    ArrayKeys { x_train: x.into(), y_train: y.into(), ..ArrayKeys::default() }
+}
+
+/// `tests/fixtures/make_arrays.py` wrote the file.
+#[test]
+fn what_numpy_writes_is_read() {
+    let Arrays { train, test, notes } = load_npz(fixture(), &ArrayKeys::default(), None).unwrap();
+    assert_eq!((train.len(), train.sample_shape()), (4, &[2, 3][..]));
+    // Fortran order and f64.
+    let expected: Vec<f32> = (18..24).map(|i| i as f32 / 8.0).collect();
+    assert_eq!(train.sample(3), Sample::Floats(&expected));
+    // Classes that are counted from 1, in a column of big-endian integers.
+    assert_eq!(train.classes(), ["1", "2", "3"]);
+    assert_eq!([0, 1, 2, 3].map(|i| train.label(i)), [0, 1, 0, 2]);
+    let test = test.unwrap();
+    assert_eq!((test.classes(), test.label(0)), (train.classes(), 1));
+    let expected: Vec<f32> = (0..6).map(|i| 100.0 + i as f32 / 8.0).collect();
+    assert_eq!(test.sample(0), Sample::Floats(&expected));
+    assert_eq!(notes, ["arrays that are not used: keras, flags, half, objects, words"]);
+}
+
+#[test]
+fn pictures_in_color_get_their_channels_first() {
+    let keys = ArrayKeys { x_test: "-".into(), y_test: "-".into(), ..keys("keras", "flags") };
+    let Arrays { train, test, .. } = load_npz(fixture(), &keys, None).unwrap();
+    assert!(test.is_none());
+    assert_eq!(train.sample_shape(), [3, 2, 4]);
+    // numpy.arange(48).reshape(2, 2, 4, 3)[1].transpose(2, 0, 1).ravel()
+    let expected: Vec<u8> = (0..3).flat_map(|c| (0..8).map(move |i| 24 + 3 * i + c)).collect();
+    assert_eq!(train.image(1), expected);
+    assert_eq!(train.target(0), Target::Labels(&[1, 0]));
+    assert_eq!(train.target_names(), ["label_0", "label_1"]);
+}
+
+#[test]
+fn shapes_of_pictures_are_read_as_documented() {
+    let of = |shape: &str, bytes: usize| {
+        let x = npy("|u1", shape, &(0..bytes).map(|i| i as u8).collect::<Vec<_>>());
+        let path = npz(&[("x_train", x), ("y_train", ints("(2,)", &[0, 1]))]);
+        let train = load(&path, None).unwrap().train;
+        let second: Vec<u8> = (bytes as u8 / 2..bytes as u8).collect();
+        let is_plain = train.sample(1) == Sample::Pixels(&second);
+        (train.sample_shape().to_vec(), train.image_shape().is_ok(), is_plain)
+    };
+    assert_eq!(of("(2, 4, 5)", 40), (vec![4, 5], true, true));
+    assert_eq!(of("(2, 1, 4, 5)", 40), (vec![4, 5], true, true));
+    assert_eq!(of("(2, 4, 5, 1)", 40), (vec![4, 5], true, true));
+    assert_eq!(of("(2, 3, 4, 5)", 120), (vec![3, 4, 5], false, true));
+    assert_eq!(of("(2, 3, 2, 3)", 36), (vec![3, 2, 3], false, true));
+    assert_eq!(of("(2, 4, 5, 2)", 80), (vec![4, 5, 2], false, true));
+    // u8 of two axes are numbers.
+    assert_eq!(of("(2, 5)", 10), (vec![5], false, false));
+}
+
+#[test]
+fn the_type_of_the_targets_says_their_kind_unless_it_is_asked_for() {
+    let x = || floats("(3, 1)", &[0.5, 1.5, 2.5]);
+    let of = |y: Vec<u8>, kind| {
+        let found = load(&npz(&[("x_train", x()), ("y_train", y)]), kind)?;
+        Ok::<_, String>((found.train.target_kind(), found.train))
+    };
+    let kind = |y, asked| of(y, asked).unwrap().0;
+    use TargetKind::{Class, Labels, Numbers};
+    let classes = || ints("(3,)", &[0, 2, 1]);
+    assert_eq!(kind(classes(), None), Class);
+    assert_eq!(kind(ints("(3, 1)", &[0, 2, 1]), None), Class);
+    assert_eq!(kind(npy("|b1", "(3,)", &[0, 1, 1]), None), Class);
+    assert_eq!(kind(npy("|b1", "(3, 1)", &[0, 1, 1]), None), Labels);
+    assert_eq!(kind(ints("(3, 2)", &[0, 1, 1, 0, 0, 0]), None), Labels);
+    assert_eq!(kind(floats("(3,)", &[0.5, 1.0, 2.0]), None), Numbers);
+    assert_eq!(kind(floats("(3, 2)", &[0.5, 1.0, 2.0, 0.0, 0.0, 1.0]), None), Numbers);
+    let regression = of(classes(), Some(Numbers)).unwrap().1;
+    assert_eq!(regression.target(1), Target::Numbers(&[2.0]));
+    assert_eq!(regression.target_names(), ["target"]);
+    let one = of(floats("(3,)", &[0.0, 1.0, 1.0]), Some(Labels)).unwrap().1;
+    assert_eq!((one.target(1), one.target_names()), (Target::Labels(&[1]), &["label".into()][..]));
+    assert_eq!(kind(floats("(3,)", &[0.0, 1.0, 1.0]), Some(Class)), Class);
+
+    let refused = |y, asked| of(y, asked).unwrap_err();
+    let error = refused(floats("(3,)", &[0.0, 1.0, 1.0]), None);
+    assert!(error.contains("\"y_train\" holds floats that are all 0 or 1"), "{error}");
+    let error = refused(ints("(3,)", &[0, 256, 1]), None);
+    assert!(error.contains("from 0 to 255") && error.contains("found 256 at [1]"), "{error}");
+    assert!(error.contains("--task numbers"), "{error}");
+    assert!(refused(ints("(3,)", &[0, -1, 1]), None).contains("found -1 at [1]"));
+    let error = refused(ints("(3, 2)", &[0, 1, 1, 0, 7, 0]), None);
+    assert!(error.contains("0 or 1 each") && error.contains("found 7 at [2, 0]"), "{error}");
+    let error = refused(ints("(3, 2)", &[0, 1, 1, 0, 1, 0]), Some(Class));
+    assert!(error.contains("numpy.argmax"), "{error}");
+    let error = refused(floats("(3,)", &[0.0, 1.5, f32::NAN]), Some(Class));
+    assert!(error.contains("found 1.5 at [1]"), "{error}");
+    assert!(refused(ints("(3,)", &[0, 0, 0]), None).contains("2 to 256 classes, found 1"));
+    assert!(refused(ints("(3, 1, 1)", &[0, 0, 0]), None).contains("found shape [3, 1, 1]"));
+    let error = refused(floats("(3,)", &[0.5, f32::NAN, 1.0]), None);
+    assert!(error.contains("targets must be finite numbers, found NaN at sample 1"), "{error}");
+}
+
+#[test]
+fn classes_without_samples_are_noted() {
+    let x = floats("(3, 1)", &[0.5, 1.5, 2.5]);
+    let found = load(&npz(&[("x_train", x), ("y_train", ints("(3,)", &[0, 4, 2]))]), None).unwrap();
+    assert_eq!(found.train.classes().len(), 5);
+    let note = "no training sample has class 1, 3: a network cannot learn what it is not shown";
+    assert_eq!(found.notes, [note]);
+}
+
+#[test]
+fn hostile_files_are_refused_by_name() {
+    let y = || ints("(2,)", &[0, 1]);
+    let x = |array: Vec<u8>| npz(&[("x_train", array), ("y_train", y())]);
+    let refused = |path: &Path| load(path, None).unwrap_err();
+    for (array, expected) in [
+        (
+            npy("|O", "(2,)", &[0; 16]),
+            "found the type \"|O\": save numbers (seqfit reads no pickled objects",
+        ),
+        (npy("<U1", "(2,)", &[0; 8]), "found the type \"<U1\""),
+        (npy("<c8", "(2,)", &[0; 16]), "found the type \"<c8\""),
+        (npy("<f4", "(2, 3)", &[0; 20]), "6 numbers of 4 bytes are needed, found 20 bytes"),
+        (npy("<f4", "(2, 99999999999)", &[0; 8]), "found 8 bytes"),
+        (npy("<f4", "(18446744073709551615, 2)", &[0; 8]), "found 8 bytes"),
+        (npy("<f4", "(2, -1)", &[]), "shape is a tuple of whole numbers"),
+        (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "it is cut"),
+        (b"pickle".to_vec(), "it does not begin as an array does"),
+        (floats("()", &[1.0]), "must be [samples, …], found shape []"),
+        (floats("(2, 0)", &[]), "x_train and y_train: a data set needs at least one sample"),
+        (floats("(3,)", &[1.0; 3]), "found 3 samples in \"x_train\" and 2 targets in \"y_train\""),
+        (
+            floats("(2, 2)", &[1.0, 2.0, 3.0, f32::NAN]),
+            "features must be finite numbers, found NaN at sample 1, column 1",
+        ),
+        (
+            npy("<f8", "(2,)", bytemuck::cast_slice(&[1.0, 1e300])),
+            "numbers must fit into f32, found 1000000000",
+        ),
+        (
+            npy("<u8", "(2,)", bytemuck::cast_slice(&[1, u64::MAX])),
+            "below 2^63, found 18446744073709551615 at [1]",
+        ),
+        (npy("|b1", "(2,)", &[1, 2]), "bool is 0 or 1, found 2 at [1]"),
+    ] {
+        let error = refused(&x(array));
+        assert!(error.contains(expected), "{error}");
+    }
+    let empty = npz(&[("x_train", floats("(0, 2)", &[])), ("y_train", ints("(0,)", &[]))]);
+    assert!(
+        refused(&empty)
+            .contains("\"y_train\" must be [samples] or [samples, targets], neither of them 0")
+    );
+    assert_eq!(
+        refused(&npz(&[("X", y()), ("y_train", y())])),
+        "the array \"x_train\" is needed, and the file holds X, y_train: name yours with --keys x_train=NAME"
+    );
+    assert!(refused(&npz(&[])).contains("the file holds no arrays"));
+    let alone = npz(&[("x_train", y()), ("y_train", y()), ("x_test", y())]);
+    assert!(refused(&alone).contains("\"x_test\" needs \"y_test\" beside it"));
+    assert!(refused(&file(&floats("(2,)", &[1.0; 2]))).contains("found a single array (.npy)"));
+    assert!(refused(&file(b"")).contains("found something else"));
+    // Of a whole file every beginning is refused.
+    let whole = std::fs::read(fixture()).unwrap();
+    for length in (0..whole.len()).step_by(7) {
+        refused(&file(&whole[..length]));
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_is_unpacked() {
+    let x = npy("|u1", "(2, 16777216)", &vec![0; 2 << 24]);
+    let path = npz(&[("x_train", x), ("y_train", ints("(2,)", &[0, 1]))]);
+    assert!(std::fs::metadata(&path).unwrap().len() < 100_000);
+    let error = load(&path, None).unwrap_err();
+    assert!(error.contains("asks for more than"), "{error}");
+}
+
+#[test]
+fn training_and_test_parts_must_be_alike() {
+    let x = floats("(2, 2)", &[1.0, 2.0, 3.0, 4.0]);
+    let y = floats("(2, 2)", &[0.5; 4]);
+    let with = |test_x: Vec<u8>, test_y: Vec<u8>| {
+        let arrays = [
+            ("x_train", x.clone()),
+            ("y_train", y.clone()),
+            ("x_test", test_x),
+            ("y_test", test_y),
+        ];
+        load(&npz(&arrays), None).unwrap_err()
+    };
+    let error = with(floats("(2, 3)", &[0.0; 6]), y.clone());
+    assert!(
+        error.contains("found float features of shape [2] and float features of shape [3]"),
+        "{error}"
+    );
+    let error = with(x.clone(), floats("(2,)", &[0.5; 2]));
+    assert!(error.contains("targets must be alike, found 2 for each sample and 1"), "{error}");
+    let error = with(npy("|u1", "(2, 1, 2)", &[0; 4]), y.clone());
+    assert!(error.contains("images of 1x2"), "{error}");
+}
+
+#[test]
+fn a_file_without_a_test_part_is_split_and_its_source_loads_it_again() {
+    let values: Vec<f32> = (0..50).map(|i| i as f32 + 0.5).collect();
+    let path = npz(&[("a", floats("(50, 1)", &values)), ("b", floats("(50,)", &values))]);
+    let request = Request::Arrays(ArraysRequest {
+        path: path.to_path_buf(),
+        keys: keys("a", "b"),
+        targets: None,
+    });
+    let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
+    let loaded = resolve(&request, &nowhere, &mut |_| {}).unwrap();
+    assert_eq!((loaded.train.len(), loaded.test.len()), (40, 10));
+    assert!(loaded.notes[0].contains("10 samples, drawn once and for all"), "{:?}", loaded.notes);
+    // The record goes through TOML, as in a run's config.
+    let toml = toml::to_string(&loaded.source).unwrap();
+    let source: Source = toml::from_str(&toml).unwrap();
+    assert_eq!(source, loaded.source);
+    assert_eq!(source.request(&nowhere).unwrap(), request);
+    let again = resolve(&source.request(&nowhere).unwrap(), &nowhere, &mut |_| {}).unwrap();
+    source.check_same(&again.source).unwrap();
+    assert_eq!(again.test.sample(3), loaded.test.sample(3));
+    drop(path);
+    assert!(matches!(source.request(&nowhere), Err(DataError::FileGone(_))));
+}
+
+#[test]
+fn a_test_part_alone_is_enough_for_evaluation() {
+    let x = floats("(2, 2)", &[1.0, 2.0, 3.0, 4.0]);
+    let path = npz(&[("x_test", x), ("y_test", ints("(2,)", &[0, 1]))]);
+    let request = Request::Arrays(ArraysRequest {
+        path: path.to_path_buf(),
+        keys: ArrayKeys::default(),
+        targets: None,
+    });
+    let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
+    let test = resolve_test(&request, &nowhere, &mut |_| {}).unwrap().test;
+    assert_eq!((test.len(), test.label(1)), (2, 1));
+    assert!(resolve(&request, &nowhere, &mut |_| {}).is_err());
+}
+
+#[test]
+fn a_pair_of_files_is_a_data_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (x, y) = (folder.path().join("x.npy"), folder.path().join("y.npy"));
+    std::fs::write(&x, floats("(2, 3)", &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])).unwrap();
+    std::fs::write(&y, floats("(2,)", &[0.25, -4.0])).unwrap();
+    let data = load_npy(&x, &y, None).unwrap();
+    assert_eq!(data.sample(1), Sample::Floats(&[3.0, 4.0, 5.0]));
+    assert_eq!(data.target(1), Target::Numbers(&[-4.0]));
+    std::fs::write(&y, floats("(3,)", &[0.25, -4.0, 1.0])).unwrap();
+    let error = load_npy(&x, &y, None).unwrap_err().to_string();
+    assert!(error.contains("found 2 samples in \"x.npy\" and 3 targets in \"y.npy\""), "{error}");
+}
