@@ -36,6 +36,13 @@ char *seqfit_module_parameter(SeqfitModule *module, const char *name, const at::
   });
 }
 
+char *seqfit_module_buffer(SeqfitModule *module, const char *name, const at::Tensor *value) {
+  return seqfit::guard([&] {
+    auto copy = value->detach().to(at::kCPU).contiguous().clone();
+    module->module.register_buffer(name, copy);
+  });
+}
+
 char *seqfit_module_child(SeqfitModule *module, const char *name, const SeqfitModule *child) {
   return seqfit::guard([&] { module->module.register_module(name, child->module); });
 }

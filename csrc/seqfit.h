@@ -34,6 +34,8 @@ char *seqfit_to_cuda(const at::Tensor *tensor, int32_t device, at::Tensor **copy
 // random.cpp: sets each element in place to 1 with the given probability, else to 0, from a separate
 // generator.
 char *seqfit_bernoulli(at::Tensor *tensor, double probability, uint64_t seed);
+// The same with the normal distribution of mean 0 and variance 1.
+char *seqfit_normal(at::Tensor *tensor, uint64_t seed);
 
 // precision.cpp: sets whether matrix products in f32 on a GPU may round their inputs to TF32, for the whole
 // process; `before` receives the previous setting.
@@ -64,6 +66,7 @@ struct SeqfitModule;
 char *seqfit_module_new(const char *name, SeqfitModule **module);
 char *seqfit_module_free(SeqfitModule *module);
 char *seqfit_module_parameter(SeqfitModule *module, const char *name, const at::Tensor *value);
+char *seqfit_module_buffer(SeqfitModule *module, const char *name, const at::Tensor *value);
 char *seqfit_module_child(SeqfitModule *module, const char *name, const SeqfitModule *child);
 char *seqfit_module_ints(SeqfitModule *module, const char *name, const int64_t *values, size_t n);
 char *seqfit_module_strings(SeqfitModule *module, const char *name, const char *const *values,

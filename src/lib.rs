@@ -61,6 +61,7 @@ pub mod export;
 pub mod files;
 pub mod group;
 pub mod import;
+pub mod layers;
 pub mod libtorch;
 pub mod losses;
 #[cfg(feature = "report")]
@@ -75,10 +76,11 @@ pub use device::Device;
 pub use error::Error;
 pub use evaluate::{ClassFigures, EvaluateError, Evaluation};
 pub use files::WriteError;
+pub use layers::Activation;
 pub use losses::Loss;
 pub use model::{
-    Activation, Builder, Mode, ModelError, ModelFileError, OutputActivation, Sequential, Spec,
-    SpecError, Summary, TorchModule, WeightsError,
+    Builder, Mode, ModelError, ModelFileError, NamedVariable, OutputActivation, Sequential, Spec,
+    SpecError, Summary, WeightsError,
 };
 pub use native::LibtorchError;
 pub use precision::Precision;
@@ -91,8 +93,3 @@ pub use train::{
 /// The bindings whose [`Tensor`](tch::Tensor) and [`Device`] this crate takes and returns. A program that
 /// uses them by this path has the same version of them.
 pub use tch;
-
-/// The layers of a [`Sequential`].
-pub mod layers {
-    pub use crate::model::{Dense, Dropout, Flatten, Layer};
-}

@@ -22,6 +22,8 @@ pub enum Purpose {
     Dropout = 4,
     /// Deformations of training images; position: the epoch and the sample.
     Augment = 5,
+    /// Normal noise of layers; position: the training step and the layer.
+    Noise = 6,
 }
 
 /// Returns the generator for `purpose` at `position`, the same for the same arguments on every machine.

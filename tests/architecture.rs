@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The modules of `src/`, bottom to top. A module may use those of lower floors, and not those of its own.
 const FLOORS: &[&[&str]] = &[
     &["native", "files", "rng", "text"],
-    &["device", "formats", "libtorch", "tensors", "precision", "config_error"],
+    &["device", "formats", "layers", "libtorch", "tensors", "precision", "config_error"],
     &["group"],
     &["data", "model"],
     &["losses"],
@@ -26,13 +26,12 @@ const FLOORS: &[&[&str]] = &[
 
 /// The modules that own what the crate's root re-exports.
 const REEXPORTED: &[(&str, &str)] = &[
-    ("layers", "model"),
     ("Device", "device"),
     ("EvaluateError", "evaluate"),
     ("Loss", "losses"),
     ("LibtorchError", "native"),
     ("OutputActivation", "model"),
-    ("Activation", "model"),
+    ("Activation", "layers"),
     ("Sequential", "model"),
     ("FitConfig", "train"),
     ("ConfigError", "config_error"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use seqfit::data::{DataError, Dataset, DatasetName, StreamMemory};
-use seqfit::layers::Layer;
+use seqfit::layers::{Dense, Dropout, Layer};
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Sequential, Spec, device};
 use serde::de::DeserializeOwned;
@@ -248,21 +248,14 @@ impl Network {
     /// Returns the options that would describe `spec`.
     fn of(spec: &Spec) -> Self {
         let mut network = Self { hidden: Vec::new(), ..Self::default() };
-        let dense = spec.layers.iter().filter_map(|layer| match layer {
-            Layer::Dense(dense) => Some(dense),
-            _ => None,
-        });
-        let mut dense: Vec<_> = dense.collect();
+        let mut dense: Vec<_> = spec.layers.iter().filter_map(Layer::get::<Dense>).collect();
         dense.pop();
         network.hidden = dense.iter().map(|dense| dense.units).collect();
         if let Some(first) = dense.first() {
             network.activation = first.activation;
         }
-        let rate = spec.layers.iter().find_map(|layer| match layer {
-            Layer::Dropout(dropout) => Some(dropout.rate),
-            _ => None,
-        });
-        network.dropout = rate.unwrap_or(0.0);
+        let dropout = spec.layers.iter().find_map(Layer::get::<Dropout>);
+        network.dropout = dropout.map_or(0.0, |dropout| dropout.rate);
         network
     }
 }

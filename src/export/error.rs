@@ -57,6 +57,19 @@ pub enum ExportError {
         /// The file name.
         found: String,
     },
+    /// A layer that cannot be exported.
+    #[error(
+        "layer {layer} ({name}) does not say how {} files write it: implement LayerKind::describe for it",
+        .format.name()
+    )]
+    Layer {
+        /// The format.
+        format: Format,
+        /// The layer's number, from 1.
+        layer: usize,
+        /// The layer's class.
+        name: String,
+    },
     /// The weights are too large for the format.
     #[error("{} files hold at most {max} bytes of weights, found {found}: choose another format", .format.name())]
     TooLarge {

@@ -4,12 +4,15 @@
 //! (`layers/dense_1/vars/0`), regardless of the layer's name. A Dense kernel is [inputs, units], the
 //! transpose of the weight here. The format is defined by `keras/src/saving/saving_lib.py`.
 
+use std::collections::BTreeMap;
+
 use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout};
 
+use super::modules::modules;
 use super::weight::Weight;
 use super::{CARD, Card, ExportError, Format, Options, snippet};
-use crate::layers::Layer;
-use crate::model::Sequential;
+use crate::layers::Module;
+use crate::model::{Sequential, snake_case};
 use crate::native::{LibtorchError, reserved};
 
 pub(super) fn encode(
@@ -17,32 +20,28 @@ pub(super) fn encode(
     card: &Card,
     options: Options,
 ) -> Result<Vec<u8>, ExportError> {
-    let spec = model.spec();
     // The allocations of hdf5_pure (its copy of the weights, and the file) would abort the process if
     // memory is short, so this checks first.
     let bytes = 2 * model.summary().parameters() * if options.half { 2 } else { 4 };
     reserved::<u8>(bytes).map_err(LibtorchError::memory)?;
-    let mut parameters = model.parameters();
     let mut file = FileBuilder::new();
     let mut layers = file.create_group("layers");
-    // The groups are named by Keras's default layer names: the class with a number.
-    for (layer, name) in spec.layers.iter().zip(spec.layer_names()) {
+    let mut all = model.variables();
+    for (name, count) in groups(&modules(model.spec(), Format::Keras)?) {
         let mut group = layers.create_group(&name);
         let mut variables = group.create_group("vars");
-        if let Layer::Dense(_) = layer {
-            for (i, (name, tensor)) in parameters.by_ref().take(2).enumerate() {
-                let tensor = match tensor.dim() {
-                    2 => tensor.f_tr().map_err(LibtorchError::from)?,
-                    _ => tensor.shallow_clone(),
-                };
-                let weight = Weight::new(name, &tensor, options)?;
-                let count = weight.count() as u64;
-                let shape: Vec<u64> = weight.shape.iter().map(|&size| size as u64).collect();
-                variables
-                    .create_dataset(&i.to_string())
-                    .with_raw_data(datatype(weight.half), weight.bytes, count)
-                    .with_shape(&shape);
-            }
+        for (i, (name, tensor)) in all.by_ref().take(count).enumerate() {
+            let tensor = match tensor.dim() {
+                2 => tensor.f_tr().map_err(LibtorchError::from)?,
+                _ => tensor.shallow_clone(),
+            };
+            let weight = Weight::new(name, &tensor, options)?;
+            let count = weight.count() as u64;
+            let shape: Vec<u64> = weight.shape.iter().map(|&size| size as u64).collect();
+            variables
+                .create_dataset(&i.to_string())
+                .with_raw_data(datatype(weight.half), weight.bytes, count)
+                .with_shape(&shape);
         }
         group.add_group(variables.finish());
         layers.add_group(group.finish());
@@ -53,6 +52,20 @@ pub(super) fn encode(
     // A dataset rather than an attribute: attributes hold at most 64 KiB.
     file.create_dataset(CARD).with_strings(&[&card.to_json()?]).map_err(failed)?;
     file.finish().map_err(failed)
+}
+
+/// Returns the group of each Keras layer, and the number of its variables. The groups are named by the class in
+/// snake case, with a number from the second on.
+fn groups(modules: &[Module]) -> Vec<(String, usize)> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let layers = modules.iter().filter_map(|module| {
+        let class = snake_case(module.keras_class()?);
+        let before = seen.entry(class.clone()).or_default();
+        *before += 1;
+        let name = if *before == 1 { class } else { format!("{class}_{}", *before - 1) };
+        Some((name, module.variables.len()))
+    });
+    layers.collect()
 }
 
 /// Returns the HDF5 type of a weight: f16 or f32, little-endian.
@@ -78,8 +91,8 @@ fn failed(error: impl std::fmt::Display) -> ExportError {
     ExportError::Encode { format: Format::Keras, message: error.to_string() }
 }
 
-pub(super) fn python(card: &Card, path: &str) -> String {
-    format!(
+pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
+    Ok(format!(
         "{images}
 import keras
 from keras import layers
@@ -89,8 +102,8 @@ model.load_weights({path})
 {output} = model.predict(images, verbose=0)
 ",
         images = snippet::images(card),
-        sequential = snippet::keras_sequential(&card.network),
+        sequential = snippet::keras_sequential(card)?,
         path = snippet::string(path),
         output = card.output,
-    )
+    ))
 }

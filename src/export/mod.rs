@@ -19,6 +19,7 @@ mod card;
 mod error;
 mod format;
 pub(crate) mod keras;
+mod modules;
 pub mod npy;
 mod onnx;
 mod safetensors;
@@ -120,7 +121,7 @@ pub fn python(
         Format::StateDict => state_dict::python(&card, path)?,
         Format::Safetensors => safetensors::python(&card, path)?,
         Format::Onnx => onnx::python(&card, path),
-        Format::Keras => keras::python(&card, path),
+        Format::Keras => keras::python(&card, path)?,
     })
 }
 

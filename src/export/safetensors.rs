@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::modules::modules;
 use super::weight::Weight;
 use super::{CARD, Card, ExportError, Format, Options, snippet};
 use crate::model::Sequential;
@@ -12,6 +13,7 @@ pub(super) fn encode(
     card: &Card,
     options: Options,
 ) -> Result<Vec<u8>, ExportError> {
+    modules(model.spec(), Format::Safetensors)?;
     let weights = Weight::all(model, options)?;
     let views = weights.iter().map(|weight| (weight.name, weight)).collect();
     // "pt" is what `safetensors.torch.save_file` writes and other readers expect.
@@ -25,5 +27,10 @@ pub(super) fn encode(
 
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
     let import = "from safetensors.torch import load_file\n";
-    snippet::torch(card, import, &format!("load_file({})", snippet::string(path)))
+    snippet::torch(
+        card,
+        Format::Safetensors,
+        import,
+        &format!("load_file({})", snippet::string(path)),
+    )
 }

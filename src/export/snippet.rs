@@ -5,9 +5,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Card, ExportError};
-use crate::layers::{Dense, Dropout, Layer};
-use crate::model::{Activation, Spec, TorchModule};
+use super::modules::modules;
+use super::{Card, ExportError, Format};
+use crate::layers::Module;
 
 /// Returns a comment such as `# images: NumPy, float32 [N, 28, 28], pixels divided by 255`.
 pub(super) fn images(card: &Card) -> String {
@@ -29,7 +29,12 @@ pub(super) fn string(text: &str) -> String {
 ///
 /// # Errors
 /// An invalid description.
-pub(super) fn torch(card: &Card, import: &str, load: &str) -> Result<String, ExportError> {
+pub(super) fn torch(
+    card: &Card,
+    format: Format,
+    import: &str,
+    load: &str,
+) -> Result<String, ExportError> {
     Ok(format!(
         "{images}
 import torch
@@ -42,57 +47,32 @@ with torch.no_grad():
     {output} = model(torch.from_numpy(images))
 ",
         images = images(card),
-        sequential = torch_sequential(&card.network)?,
+        sequential = torch_sequential(&modules(&card.network, format)?),
         output = card.output,
     ))
 }
 
 /// Returns the network as `nn.Sequential(…)` in PyTorch, on several lines.
-fn torch_sequential(spec: &Spec) -> Result<String, ExportError> {
-    let mut text = String::from("nn.Sequential(\n");
-    for module in spec.torch_modules()? {
-        // Writing to a String cannot fail.
-        let _ = match module {
-            TorchModule::Flatten => writeln!(text, "    nn.Flatten(),"),
-            TorchModule::Linear { inputs, outputs } => {
-                writeln!(text, "    nn.Linear({inputs}, {outputs}),")
-            }
-            TorchModule::Dropout { rate } => writeln!(text, "    nn.Dropout({rate:?}),"),
-            TorchModule::Activation(activation) => {
-                let call = match activation {
-                    Activation::Linear => "Identity()",
-                    Activation::Relu => "ReLU()",
-                    Activation::Gelu => "GELU()",
-                    Activation::Silu => "SiLU()",
-                    Activation::Tanh => "Tanh()",
-                    Activation::Sigmoid => "Sigmoid()",
-                    Activation::Softmax => "Softmax(dim=-1)",
-                };
-                writeln!(text, "    nn.{call},")
-            }
-        };
-    }
-    Ok(text + ")")
+fn torch_sequential(modules: &[Module]) -> String {
+    let lines = modules.iter().map(|module| format!("    nn.{},\n", module.torch));
+    format!("nn.Sequential(\n{})", lines.collect::<String>())
 }
 
 /// Returns the network as `keras.Sequential([…])` in Keras, on several lines.
-pub(super) fn keras_sequential(spec: &Spec) -> String {
-    let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
+///
+/// # Errors
+/// A layer that does not say how it is written.
+pub(super) fn keras_sequential(card: &Card) -> Result<String, ExportError> {
+    let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
     // A Python tuple with one element needs a comma.
     let comma = if sizes.len() == 1 { "," } else { "" };
     let shape = sizes.join(", ");
     let mut text = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n");
-    for layer in &spec.layers {
-        let _ = match *layer {
-            Layer::Flatten => writeln!(text, "    layers.Flatten(),"),
-            Layer::Dropout(Dropout { rate }) => writeln!(text, "    layers.Dropout({rate:?}),"),
-            Layer::Dense(Dense { units, activation: Activation::Linear }) => {
-                writeln!(text, "    layers.Dense({units}),")
-            }
-            Layer::Dense(Dense { units, activation }) => {
-                writeln!(text, "    layers.Dense({units}, {:?}),", activation.name())
-            }
-        };
+    for module in modules(&card.network, Format::Keras)? {
+        if let Some(layer) = module.keras {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "    layers.{layer},");
+        }
     }
-    text + "])"
+    Ok(text + "])")
 }

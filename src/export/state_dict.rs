@@ -12,6 +12,7 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::modules::modules;
 use super::weight::Weight;
 use super::{CARD, Card, ExportError, Format, Options, snippet};
 use crate::model::Sequential;
@@ -29,6 +30,7 @@ pub(super) fn encode(
     card: &Card,
     options: Options,
 ) -> Result<Vec<u8>, ExportError> {
+    modules(model.spec(), Format::StateDict)?;
     let weights = Weight::all(model, options)?;
     let (pickle, card) = (pickle::state_dict(&weights), card.to_json()?);
     let bytes: usize = weights.iter().map(|weight| weight.bytes.len() + 512).sum();
@@ -67,5 +69,5 @@ fn failed(error: zip::result::ZipError) -> ExportError {
 }
 
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
-    snippet::torch(card, "", &format!("torch.load({})", snippet::string(path)))
+    snippet::torch(card, Format::StateDict, "", &format!("torch.load({})", snippet::string(path)))
 }

@@ -8,9 +8,11 @@ use std::fmt::Write as _;
 
 use tch::Kind;
 
-use super::{CARD, Card, ExportError, Options, snippet, weight};
+use super::modules::modules;
+use super::{CARD, Card, ExportError, Format, Options, snippet, weight};
 use crate::data::batches::SCALE;
-use crate::model::{Activation, Sequential, Spec, TorchModule};
+use crate::layers;
+use crate::model::{Sequential, Spec};
 use crate::native::LibtorchError;
 use crate::native::module::Module;
 
@@ -32,23 +34,25 @@ pub(super) fn encode(
     module.strings("class_names", &card.classes)?;
     module.float("scale", card.scale)?;
 
-    let kind = if options.half { Kind::Half } else { Kind::Float };
-    let mut parameters = model.parameters();
-    let modules = spec.torch_modules()?;
-    for (position, _) in linear_positions(&modules) {
-        let mut linear = Module::new("Linear")?;
-        for (name, (full_name, tensor)) in ["weight", "bias"].into_iter().zip(parameters.by_ref()) {
-            weight::check(full_name, tensor, options)?;
-            let tensor = tensor.f_to_kind(kind).map_err(LibtorchError::from)?;
-            linear.parameter(name, &tensor)?;
+    let modules = modules(spec, Format::TorchScript)?;
+    let mut variables = model.variables();
+    for (position, described) in modules.iter().enumerate() {
+        if described.variables.is_empty() {
+            continue;
         }
-        // Weights in f16 are used in the precision of the input: only their size in the file changes.
-        let cast = if options.half { ".to(x.dtype)" } else { "" };
-        linear.define(&format!(
-            "def forward(self, x: Tensor) -> Tensor:\n    \
-             return torch.linear(x, self.weight{cast}, self.bias{cast})\n",
-        ))?;
-        module.child(&position.to_string(), &linear)?;
+        let mut child = Module::new(described.torch_class())?;
+        for (name, (full_name, tensor)) in described.variables.iter().zip(variables.by_ref()) {
+            weight::check(full_name, tensor, options)?;
+            let kind = if options.half { Kind::Half } else { Kind::Float };
+            let value = tensor.f_to_kind(kind).map_err(LibtorchError::from)?;
+            match tensor.requires_grad() {
+                true => child.parameter(name, &value)?,
+                false => child.buffer(name, &value)?,
+            }
+        }
+        let source = script(described, options);
+        child.define(&format!("def forward(self, x: Tensor) -> Tensor:\n    return {source}\n"))?;
+        module.child(&position.to_string(), &child)?;
     }
     module.define(&forward_source(spec, &modules, options))?;
     Ok(module.archive((CARD, &card.to_json()?))?)
@@ -69,12 +73,17 @@ with torch.no_grad():
     )
 }
 
-fn linear_positions(modules: &[TorchModule]) -> impl Iterator<Item = (usize, &TorchModule)> {
-    modules.iter().enumerate().filter(|(_, m)| matches!(m, TorchModule::Linear { .. }))
+/// Returns the expression of a module with its variables.
+fn script(module: &layers::Module, options: Options) -> String {
+    // Weights in f16 are used in the precision of the input: only their size in the file changes.
+    let cast = if options.half { ".to(x.dtype)" } else { "" };
+    module.variables.iter().fold(module.script.clone(), |source, name| {
+        source.replace(&format!("{{{name}}}"), &format!("self.{name}{cast}"))
+    })
 }
 
 /// Returns the Python source of `forward`, one line per module.
-fn forward_source(spec: &Spec, modules: &[TorchModule], options: Options) -> String {
+fn forward_source(spec: &Spec, modules: &[layers::Module], options: Options) -> String {
     let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
     let mut source = String::from("def forward(self, x: Tensor) -> Tensor:\n");
     if options.preprocessing {
@@ -90,23 +99,9 @@ fn forward_source(spec: &Spec, modules: &[TorchModule], options: Options) -> Str
     // Samples may have the network's shape or be flat.
     line(&format!("x.reshape(x.size(0), {})", sizes.join(", ")));
     for (position, module) in modules.iter().enumerate() {
-        match module {
-            TorchModule::Flatten => line("torch.flatten(x, 1)"),
-            TorchModule::Linear { .. } => {
-                line(&format!("getattr(self, \"{position}\").forward(x)"))
-            }
-            TorchModule::Dropout { rate } => {
-                line(&format!("torch.dropout(x, {rate:?}, self.training)"));
-            }
-            TorchModule::Activation(activation) => match activation {
-                Activation::Linear => {}
-                Activation::Relu => line("torch.relu(x)"),
-                Activation::Gelu => line("torch.gelu(x)"),
-                Activation::Silu => line("torch.silu(x)"),
-                Activation::Tanh => line("torch.tanh(x)"),
-                Activation::Sigmoid => line("torch.sigmoid(x)"),
-                Activation::Softmax => line("torch.softmax(x, -1)"),
-            },
+        match module.variables.is_empty() {
+            true => line(&module.script),
+            false => line(&format!("getattr(self, \"{position}\").forward(x)")),
         }
     }
     if options.preprocessing && !spec.ends_in_softmax() {
@@ -119,7 +114,7 @@ fn forward_source(spec: &Spec, modules: &[TorchModule], options: Options) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Dense, Dropout, Flatten};
+    use crate::layers::{Activation, Dense, Dropout, Flatten};
     use crate::{Device, Sequential};
     use tch::{CModule, Tensor};
 

@@ -1,4 +1,4 @@
-//! Conversion of parameters for export: checked, on the host, in the precision of the file.
+//! Conversion of parameters and buffers for export: checked, on the host, in the precision of the file.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::HostTensor;
 
-/// A parameter in the layout of a file: row-major, little-endian, f32 or f16.
+/// A parameter or buffer in the layout of a file: row-major, little-endian, f32 or f16.
 pub(super) struct Weight<'a> {
     pub name: &'a str,
     pub shape: Vec<usize>,
@@ -22,9 +22,9 @@ pub(super) struct Weight<'a> {
 }
 
 impl<'a> Weight<'a> {
-    /// Returns all parameters of `model`, in the order of its layers.
+    /// Returns all parameters and buffers of `model`, in the order of its layers.
     pub fn all(model: &'a Sequential, options: Options) -> Result<Vec<Self>, ExportError> {
-        model.parameters().map(|(name, tensor)| Self::new(name, tensor, options)).collect()
+        model.variables().map(|(name, tensor)| Self::new(name, tensor, options)).collect()
     }
 
     /// Copies `tensor`, which may be a view.

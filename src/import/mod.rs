@@ -20,6 +20,7 @@
 
 mod card;
 mod decode_numbers;
+mod dense_layers;
 mod dense_tensors;
 mod dtype;
 mod error;
@@ -28,7 +29,6 @@ mod hdf5;
 mod imported;
 mod keras;
 mod layer_order;
-mod layers;
 mod module_numbers;
 mod names;
 mod network;

@@ -1,13 +1,13 @@
 //! From a file's tensors to a network: its description, and whether the tensors match it.
 
+use super::dense_layers::{self, Dense, Known};
 use super::dense_tensors::DenseTensors;
 use super::dtype::Dtype;
 use super::error::Problem;
-use super::layers::{self, Dense, Known};
 use super::{Imported, ImportedTensor, module_numbers, names};
 use crate::data;
-use crate::layers::Layer;
-use crate::model::{Activation, Spec, TorchModule};
+use crate::layers::{self, Activation, Flatten, Layer};
+use crate::model::Spec;
 use crate::native::reserved;
 use crate::tensors::{HostTensor, Tensors};
 
@@ -57,7 +57,7 @@ impl Imported {
             return Err(Problem::Mismatch(self.missing_tensors.clone()));
         }
         let activation = options.activation.is_some();
-        let dense = layers::dense(self, Known { network: given.is_some(), activation })?;
+        let dense = dense_layers::dense(self, Known { network: given.is_some(), activation })?;
         if given.is_none() {
             check_guess(&dense, activation)?;
         }
@@ -69,15 +69,15 @@ impl Imported {
         if let Some(shape) = &options.input_shape {
             spec.input_shape = shape.clone();
             // A network that took flat samples takes images.
-            if shape.len() > 1 && spec.layers.first() != Some(&Layer::Flatten) {
-                spec.layers.insert(0, Layer::Flatten);
+            if shape.len() > 1 && !spec.layers.first().is_some_and(Layer::is::<Flatten>) {
+                spec.layers.insert(0, Flatten.into());
             }
         }
         if let Some(activation) = options.activation {
-            let last = spec.layers.iter().rposition(|layer| matches!(layer, Layer::Dense(_)));
+            let last = spec.layers.iter().rposition(Layer::is::<layers::Dense>);
             for layer in spec.layers.iter_mut().take(last.unwrap_or(0)) {
-                if let Layer::Dense(dense) = layer {
-                    dense.activation = activation;
+                if let Some(dense) = layer.get::<layers::Dense>() {
+                    *layer = dense.activation(activation).into();
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Imported {
     /// Returns the error for an unsupported layer, with the tensors that may belong to it.
     fn unsupported(&self, layer: &str) -> Problem {
         let (layer, known) = (layer.to_owned(), Known { network: true, activation: true });
-        match layers::dense(self, known) {
+        match dense_layers::dense(self, known) {
             Err(Problem::NotDense(tensors)) => Problem::Layer { layer, tensors },
             _ => Problem::Layer { layer, tensors: Vec::new() },
         }
@@ -122,8 +122,8 @@ fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
 fn with_input(mut spec: Spec, layers: &[DenseTensors<'_>]) -> Spec {
     if let (true, Some(first)) = (spec.input_shape.is_empty(), layers.first()) {
         spec.input_shape = image(first.sizes()[0]);
-        if spec.input_shape.len() > 1 && spec.layers.first() != Some(&Layer::Flatten) {
-            spec.layers.insert(0, Layer::Flatten);
+        if spec.input_shape.len() > 1 && !spec.layers.first().is_some_and(Layer::is::<Flatten>) {
+            spec.layers.insert(0, Flatten.into());
         }
     }
     spec
@@ -152,10 +152,11 @@ fn inferred(layers: &[DenseTensors<'_>], input_shape: Option<&[usize]>) -> Resul
 /// Returns the layers' tensors under the network's names, if they match it.
 fn fitted(spec: &Spec, dense: &Dense<'_>) -> Result<Tensors, Problem> {
     let layers = &dense.layers;
-    let modules = spec.torch_modules()?;
-    let linear = modules.iter().enumerate().filter_map(|(position, module)| match *module {
-        TorchModule::Linear { inputs, outputs } => Some((position, inputs, outputs)),
-        _ => None,
+    let variables = spec.variables()?;
+    let linear = variables.chunks_exact(2).map(|pair| {
+        let position = pair[0].name.strip_suffix(".weight").unwrap_or(&pair[0].name);
+        let shape = &pair[0].variable.shape;
+        (position, shape.get(1).copied().unwrap_or(0), shape.first().copied().unwrap_or(0))
     });
     let linear: Vec<_> = linear.collect();
     // Networks without any biases have zero biases; a single missing one is an error.

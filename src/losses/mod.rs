@@ -12,7 +12,8 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::data::TargetKind;
-use crate::model::{Activation, OutputActivation, Spec};
+use crate::layers::Activation;
+use crate::model::{OutputActivation, Spec};
 use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use correct::Correct;
 pub use kind::{LossKind, RowLoss, RowTarget};

@@ -40,6 +40,14 @@ pub enum ModelFileError {
         /// The file.
         path: PathBuf,
     },
+    /// The description has a layer that this program does not know, or is damaged.
+    #[error("{path}: {source}")]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: serde_json::Error,
+    },
     /// The network cannot be built.
     #[error("{path}: {source}")]
     Model {
@@ -70,7 +78,7 @@ struct Card {
 
 impl Sequential {
     /// Writes the network to a safetensors file, whole or not at all: its weights under the names of
-    /// [`parameters`](Self::parameters), and its description as JSON in the metadata.
+    /// [`variables`](Self::variables), and its description as JSON in the metadata.
     ///
     /// ```
     /// # use seqfit::{Device, Sequential, layers::Dense};
@@ -110,10 +118,11 @@ impl Sequential {
         let bytes = fs::read(path)
             .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;
         let (weights, metadata) = tensors::decode(&bytes).map_err(|error| at(error.into()))?;
-        let card = metadata.get(CARD).and_then(|text| serde_json::from_str::<Card>(text).ok());
-        let Some(Card { network, .. }) = card else {
+        let Some(card) = metadata.get(CARD) else {
             return Err(ModelFileError::NoNetwork { path: path.to_owned() });
         };
+        let Card { network, .. } = serde_json::from_str(card)
+            .map_err(|source| ModelFileError::Description { path: path.to_owned(), source })?;
         let summary = Summary::new(&network).map_err(|error| unbuilt(error.into()))?;
         // Checked before memory is allocated for a network of that size.
         let held: usize = weights.values().map(|tensor| tensor.values.len()).sum();

@@ -2,11 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::layer::{Dense, Dropout, Layer};
+use super::Summary;
 use super::output_activation::OutputActivation;
 use super::spec::{Spec, SpecError};
-use super::{Summary, init};
 use crate::device::{self, DeviceError};
+use crate::layers::{Context, Distribution, Layer, Noise, Variables};
 use crate::native::library::{self, VersionError};
 use crate::native::{LibtorchError, random};
 use crate::precision::Precision;
@@ -31,8 +31,22 @@ pub struct Sequential {
     /// In the order of the layers, weight before bias: "1.weight", "1.bias", "3.weight", …
     names: Vec<String>,
     tensors: Vec<Tensor>,
+    /// The variables that are not trained, such as running statistics, in the order of the layers.
+    buffer_names: Vec<String>,
+    buffers: Vec<Tensor>,
+    /// For each variable in the order of the layers: whether it is trained.
+    trainable: Vec<bool>,
+    /// For each layer: its numbers of parameters and of buffers, and the random numbers of a training step.
+    layers: Vec<LayerState>,
     device: Device,
     summary: Summary,
+}
+
+#[derive(Clone, Debug, Default)]
+struct LayerState {
+    parameters: usize,
+    buffers: usize,
+    noise: Vec<Noise>,
 }
 
 /// A network under construction; see [`Sequential::new`].
@@ -81,12 +95,13 @@ impl ModelError {
     }
 }
 
-/// Whether dropout is active.
+/// Whether dropout and other layers do what they do only in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Dropout passes everything through.
+    /// Dropout passes everything through, and normalizations use their running statistics.
     Inference,
-    /// Dropout draws its masks from the stream of (seed, step).
+    /// Dropout draws its masks from the stream of (seed, step), and normalizations update their running
+    /// statistics.
     Training {
         /// The run's seed.
         seed: u64,
@@ -130,33 +145,39 @@ impl Sequential {
     /// # Errors
     /// Like [`Builder::build`].
     pub fn from_spec(spec: Spec, device: Device, seed: u64) -> Result<Self, ModelError> {
-        let shapes = spec.check()?;
+        spec.check()?;
         library::check_version()?;
         device::require(device)?;
+        let summary = Summary::new(&spec)?;
+        let mut layers: Vec<LayerState> = Vec::new();
+        for (layer, input) in spec.layers_with_inputs()? {
+            layers.push(LayerState { noise: layer.kind().noise(&input), ..LayerState::default() });
+        }
         let (mut names, mut tensors) = (Vec::new(), Vec::new());
-        let mut inputs: usize = spec.input_shape.iter().product();
-        for (i, (layer, shape)) in spec.layers.iter().zip(&shapes).enumerate() {
-            let outputs = shape.iter().product();
-            if let Layer::Dense(_) = layer {
-                let weight = init::glorot_uniform(outputs, inputs, seed, i)?
-                    .f_to_device(device)
-                    .map_err(LibtorchError::from)?;
-                let bias = Tensor::f_zeros([outputs as i64], (Kind::Float, device))
-                    .map_err(LibtorchError::from)?;
-                for tensor in [weight, bias] {
+        let (mut buffer_names, mut buffers) = (Vec::new(), Vec::new());
+        let mut trainable = Vec::new();
+        for found in spec.variables()? {
+            let (own, variable) = (&mut layers[found.layer], &found.variable);
+            let number = (own.parameters + own.buffers) as u64;
+            let position = [found.layer as u64, number];
+            // The first variable of a layer has the layer's own stream.
+            let position = &position[..if number == 0 { 1 } else { 2 }];
+            let tensor = variable.initializer.draw(&variable.shape, device, seed, position)?;
+            trainable.push(variable.trainable);
+            match variable.trainable {
+                true => {
+                    names.push(found.name);
                     tensors.push(tensor.f_set_requires_grad(true).map_err(LibtorchError::from)?);
+                    own.parameters += 1;
+                }
+                false => {
+                    buffer_names.push(found.name);
+                    buffers.push(tensor);
+                    own.buffers += 1;
                 }
             }
-            inputs = outputs;
         }
-        for (position, module) in spec.torch_modules()?.iter().enumerate() {
-            if let super::TorchModule::Linear { .. } = module {
-                names.push(format!("{position}.weight"));
-                names.push(format!("{position}.bias"));
-            }
-        }
-        let summary = Summary::new(&spec)?;
-        Ok(Self { spec, names, tensors, device, summary })
+        Ok(Self { spec, names, tensors, buffer_names, buffers, trainable, layers, device, summary })
     }
 
     /// Returns the description.
@@ -190,13 +211,32 @@ impl Sequential {
         self.names.iter().map(String::as_str).zip(&self.tensors)
     }
 
+    /// Returns the variables that are not trained, such as running statistics, by their names; f32 on
+    /// [`device`](Self::device).
+    pub fn buffers(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.buffer_names.iter().map(String::as_str).zip(&self.buffers)
+    }
+
+    /// Returns the parameters and buffers in the order of the layers, as in PyTorch's `state_dict()`.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        let (mut parameters, mut buffers) = (self.parameters(), self.buffers());
+        let next = move |&trainable| if trainable { parameters.next() } else { buffers.next() };
+        self.trainable.iter().filter_map(next)
+    }
+
     pub(crate) fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
 
-    /// Like [`parameters`](Self::parameters), but mutable.
-    pub(crate) fn named_tensors_mut(&mut self) -> impl Iterator<Item = (&str, &mut Tensor)> {
-        self.names.iter().map(String::as_str).zip(&mut self.tensors)
+    pub(crate) fn buffer_tensors(&self) -> &[Tensor] {
+        &self.buffers
+    }
+
+    /// Returns every parameter and buffer with its name, in no particular order.
+    pub(crate) fn variables_mut(&mut self) -> impl Iterator<Item = (&str, &mut Tensor)> {
+        let parameters = self.names.iter().zip(&mut self.tensors);
+        let buffers = self.buffer_names.iter().zip(&mut self.buffers);
+        parameters.chain(buffers).map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     pub(crate) fn tensors_mut(&mut self) -> &mut [Tensor] {
@@ -210,85 +250,83 @@ impl Sequential {
     /// # Errors
     /// [`ModelError::Input`] for another shape; libtorch's own otherwise.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
-        let masks = match mode {
-            Mode::Inference => Vec::new(),
+        let noise = match mode {
+            Mode::Inference => None,
             Mode::Training { seed, step } => {
-                let mut masks = self.empty_masks(x.size().first().copied().unwrap_or(0))?;
-                self.draw_masks(&mut masks, seed, step)?;
-                masks
+                let mut noise = self.empty_noise(x.size().first().copied().unwrap_or(0))?;
+                self.draw_noise(&mut noise, seed, step)?;
+                Some(noise)
             }
         };
-        self.pass(x, &masks, Precision::F32)
+        self.pass(x, noise.as_deref(), Precision::F32)
     }
 
-    /// Like [`forward`](Self::forward), but with the masks of the Dropout layers, in order, or none if
-    /// the layers are to pass everything through.
+    /// Like [`forward`](Self::forward), but with the random numbers of a training step, in the order of the
+    /// layers, or without them for inference.
     pub(crate) fn pass(
         &self,
         x: &Tensor,
-        masks: &[Tensor],
+        noise: Option<&[Tensor]>,
         precision: Precision,
     ) -> Result<Tensor, ModelError> {
         let kind = if precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
         let x = self.as_batch(x)?;
-        Ok(self.layers(x, masks, kind)?)
+        Ok(self.pass_layers(x, noise, kind)?)
     }
 
-    fn layers(&self, x: Tensor, masks: &[Tensor], kind: Kind) -> Result<Tensor, LibtorchError> {
+    fn pass_layers(
+        &self,
+        x: Tensor,
+        noise: Option<&[Tensor]>,
+        kind: Kind,
+    ) -> Result<Tensor, LibtorchError> {
         // If it already has this kind, libtorch returns it unchanged.
         let mut x = x.f_to_kind(kind)?;
-        let mut parameters = self.tensors.iter();
-        let mut masks = masks.iter();
-        for layer in &self.spec.layers {
-            x = match *layer {
-                Layer::Flatten => x.f_flatten(1, -1)?,
-                Layer::Dense(Dense { activation, .. }) => {
-                    let (Some(weight), Some(bias)) = (parameters.next(), parameters.next()) else {
-                        unreachable!("from_spec made two parameters for each Dense layer");
-                    };
-                    let (weight, bias) = (weight.f_to_kind(kind)?, bias.f_to_kind(kind)?);
-                    activation.forward(x.f_linear(&weight, Some(&bias))?)?
-                }
-                Layer::Dropout(Dropout { rate }) => match masks.next() {
-                    Some(mask) if rate > 0.0 => {
-                        x.f_mul(&mask.f_to_kind(kind)?)?.f_mul_scalar(1.0 / (1.0 - rate))?
-                    }
-                    _ => x,
-                },
+        let (mut parameters, mut buffers) = (&self.tensors[..], &self.buffers[..]);
+        let (training, mut noise) = (noise.is_some(), noise.unwrap_or_default());
+        for (layer, own) in self.spec.layers.iter().zip(&self.layers) {
+            let variables = Variables {
+                parameters: take(&mut parameters, own.parameters),
+                buffers: take(&mut buffers, own.buffers),
             };
+            let context = Context { noise: take(&mut noise, own.noise.len()), training, kind };
+            x = layer.kind().forward(&x, &variables, &context)?;
         }
         Ok(x.f_to_kind(Kind::Float)?)
     }
 
-    /// Allocates the masks of all Dropout layers: f32 [batch, …the layer's shape] on the network's device.
-    pub(crate) fn empty_masks(&self, batch: i64) -> Result<Vec<Tensor>, ModelError> {
-        let shapes = self.spec.check()?;
-        let layers = self.spec.layers.iter().zip(shapes);
-        let dropouts = layers.filter(|(layer, _)| matches!(layer, Layer::Dropout(_)));
-        let masks = dropouts.map(|(_, shape)| {
-            let sizes = shape.iter().map(|&size| size as i64);
+    /// Allocates the random numbers of a training step, such as the masks of Dropout: f32 [batch, …] on the
+    /// network's device.
+    pub(crate) fn empty_noise(&self, batch: i64) -> Result<Vec<Tensor>, ModelError> {
+        let noise = self.layers.iter().flat_map(|layer| &layer.noise).map(|noise| {
+            let sizes = noise.shape.iter().map(|&size| size as i64);
             let sizes: Vec<i64> = std::iter::once(batch).chain(sizes).collect();
             Ok(Tensor::f_empty(&sizes, (Kind::Float, self.device)).map_err(LibtorchError::from)?)
         });
-        masks.collect()
+        noise.collect()
     }
 
-    /// Draws the masks of a training step, counted from 0 over all epochs: 1 for values that pass.
-    pub(crate) fn draw_masks(
+    /// Draws the random numbers of a training step, counted from 0 over all epochs.
+    pub(crate) fn draw_noise(
         &self,
-        masks: &mut [Tensor],
+        tensors: &mut [Tensor],
         seed: u64,
         step: u64,
     ) -> Result<(), LibtorchError> {
-        let layers = self.spec.layers.iter().enumerate();
-        let dropouts = layers.filter_map(|(i, layer)| match layer {
-            Layer::Dropout(Dropout { rate }) => Some((i, *rate)),
-            _ => None,
+        let layers = self.layers.iter().enumerate();
+        let all = layers.flat_map(|(i, layer)| {
+            layer.noise.iter().enumerate().map(move |(number, noise)| (i, number, noise))
         });
-        for (mask, (i, rate)) in masks.iter_mut().zip(dropouts) {
-            if rate > 0.0 {
-                let seed = rng::derive(seed, Purpose::Dropout, &[step, i as u64]);
-                random::bernoulli(mask, 1.0 - rate, seed)?;
+        for (tensor, (layer, number, noise)) in tensors.iter_mut().zip(all) {
+            let position = [step, layer as u64, number as u64];
+            // The first of a layer has the layer's own stream.
+            let position = &position[..if number == 0 { 2 } else { 3 }];
+            let seed = |purpose| rng::derive(seed, purpose, position);
+            match noise.distribution {
+                Distribution::Bernoulli(probability) => {
+                    random::bernoulli(tensor, probability, seed(Purpose::Dropout))?;
+                }
+                Distribution::Normal => random::normal(tensor, seed(Purpose::Noise))?,
             }
         }
         Ok(())
@@ -329,11 +367,39 @@ impl Sequential {
     }
 }
 
+impl Clone for Sequential {
+    /// Copies the network with its tensors, which are then independent.
+    ///
+    /// # Panics
+    /// If there is no memory for them, as in every `Clone` of Rust.
+    fn clone(&self) -> Self {
+        let _no_grad = tch::no_grad_guard();
+        let copy = |tensor: &Tensor| tensor.copy().set_requires_grad(tensor.requires_grad());
+        Self {
+            spec: self.spec.clone(),
+            names: self.names.clone(),
+            tensors: self.tensors.iter().map(copy).collect(),
+            buffer_names: self.buffer_names.clone(),
+            buffers: self.buffers.iter().map(copy).collect(),
+            trainable: self.trainable.clone(),
+            layers: self.layers.clone(),
+            device: self.device,
+            summary: self.summary.clone(),
+        }
+    }
+}
+
+/// Takes the first elements off a list; all of them if it is shorter.
+fn take<'a>(list: &mut &'a [Tensor], count: usize) -> &'a [Tensor] {
+    let (taken, rest) = list.split_at(count.min(list.len()));
+    *list = rest;
+    taken
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::Flatten;
-    use crate::model::Activation;
+    use crate::layers::{Activation, Dense, Dropout, Flatten};
 
     fn small() -> Builder {
         Sequential::new([2, 3]).add(Flatten).add(Dense::new(4).activation(Activation::Relu))
@@ -381,6 +447,25 @@ mod tests {
         assert!((step(0)? - 10_000.0).abs() < 300.0 && step(0)? != 10_000.0);
         assert_eq!(step(0)?, step(0)?);
         assert!(step(0)? != step(1)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_clone_is_independent_and_can_move_to_a_thread() -> Result<(), ModelError> {
+        let model = small().add(Dense::new(2)).build(Device::Cpu, 0)?;
+        let before = model.weights()?;
+        let mut copy = model.clone();
+        let copied = std::thread::spawn(move || {
+            for (_, tensor) in copy.variables_mut() {
+                assert!(tensor.requires_grad() && tensor.is_leaf());
+                let _ = tch::no_grad(|| tensor.zero_());
+            }
+            copy.weights()
+        });
+        let copied = copied.join().unwrap()?;
+        assert!(copied["1.weight"].values.iter().all(|&value| value == 0.0));
+        assert_eq!(model.weights()?, before);
+        assert!(before["1.weight"].values.iter().any(|&value| value != 0.0));
         Ok(())
     }
 

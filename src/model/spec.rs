@@ -1,9 +1,11 @@
 //! A network's description: saved with a run, and the basis of every export.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::layer::{Activation, Dense, Dropout, Layer};
 use super::output_activation::OutputActivation;
+use crate::layers::{Activation, Dense, Dropout, Flatten, Layer, LayerError, Module, Variable};
 
 /// The shape of one sample and the layers it passes through. Plain data: [`check`](Self::check) checks
 /// whether a network can be built from it.
@@ -35,26 +37,15 @@ pub enum SpecError {
     /// A sample with more values than fit in memory.
     #[error("a sample may hold at most {max} values, found shape {0:?}", max = Spec::MAX_PARAMETERS)]
     InputTooLarge(Vec<usize>),
-    /// A Dense layer without outputs.
-    #[error("layer {layer} ({name}): Dense needs at least 1 unit, found 0")]
-    NoUnits {
+    /// A layer whose settings or input break one of its rules.
+    #[error("layer {layer} ({name}): {problem}")]
+    Layer {
         /// The layer's number.
         layer: usize,
         /// The layer's name.
         name: String,
-    },
-    /// A Dense layer after a shape that is not a vector.
-    #[error(
-        "layer {layer} ({name}): Dense needs vectors, found samples of shape {shape:?}: add \
-         Flatten before it"
-    )]
-    NotFlat {
-        /// The layer's number.
-        layer: usize,
-        /// The layer's name.
-        name: String,
-        /// The shape of its input.
-        shape: Vec<usize>,
+        /// The rule.
+        problem: LayerError,
     },
     /// A softmax before the last layer.
     #[error(
@@ -69,17 +60,20 @@ pub enum SpecError {
         /// The number of layers.
         layers: usize,
     },
-    /// A dropout rate that is out of range.
+    /// Outputs that are not one vector for each sample.
     #[error(
-        "layer {layer} ({name}): the dropout rate must be at least 0 and below 1, found {rate}"
+        "the outputs of a network must be vectors, found samples of shape {0:?}: add Flatten at the end"
     )]
-    BadRate {
+    Outputs(Vec<usize>),
+    /// A layer that cannot be exported.
+    #[error(
+        "layer {layer} ({name}): it does not say how the formats write it: implement LayerKind::describe for it"
+    )]
+    Undescribed {
         /// The layer's number.
         layer: usize,
-        /// The layer's name.
+        /// The layer's class.
         name: String,
-        /// The rate found.
-        rate: f64,
     },
     /// More parameters than can be counted or stored.
     #[error(
@@ -94,25 +88,15 @@ pub enum SpecError {
     },
 }
 
-/// A module of the `torch.nn.Sequential` that computes what a [`Spec`] describes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TorchModule {
-    /// `nn.Flatten()`
-    Flatten,
-    /// `nn.Linear(inputs, outputs)`
-    Linear {
-        /// Number of inputs.
-        inputs: usize,
-        /// Number of outputs.
-        outputs: usize,
-    },
-    /// `nn.ReLU()` and the like; linear has none.
-    Activation(Activation),
-    /// `nn.Dropout(rate)`
-    Dropout {
-        /// The fraction that is dropped.
-        rate: f64,
-    },
+/// A variable of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedVariable {
+    /// The index of its layer.
+    pub layer: usize,
+    /// Its name in the matching `torch.nn.Sequential`, and in every file that we write: "1.weight".
+    pub name: String,
+    /// What the layer says about it.
+    pub variable: Variable,
 }
 
 impl Spec {
@@ -133,7 +117,7 @@ impl Spec {
         dropout: f64,
         classes: usize,
     ) -> Self {
-        let mut layers = vec![Layer::Flatten];
+        let mut layers = vec![Flatten.into()];
         for &units in hidden {
             layers.push(Dense::new(units).activation(activation).into());
             if dropout != 0.0 {
@@ -162,106 +146,102 @@ impl Spec {
         let names = self.layer_names();
         let mut shape = self.input_shape.clone();
         let mut shapes = Vec::with_capacity(self.layers.len());
-        let mut parameters = 0usize;
+        let (mut parameters, mut values) = (0usize, 0usize);
         for (i, (layer, name)) in self.layers.iter().zip(names).enumerate() {
-            let (number, layers) = (i + 1, self.layers.len());
-            match *layer {
-                Layer::Flatten => shape = vec![shape.iter().product()],
-                Layer::Dense(Dense { units, activation }) => {
-                    let [inputs] = shape[..] else {
-                        return Err(SpecError::NotFlat { layer: number, name, shape });
-                    };
-                    if units == 0 {
-                        return Err(SpecError::NoUnits { layer: number, name });
-                    }
-                    if activation == Activation::Softmax && number != layers {
-                        return Err(SpecError::SoftmaxInside { layer: number, name, layers });
-                    }
-                    parameters = units
-                        .checked_mul(inputs + 1)
-                        .and_then(|own| own.checked_add(parameters))
-                        .filter(|&sum| sum <= Self::MAX_PARAMETERS)
-                        .ok_or(SpecError::TooLarge { layer: number, name })?;
-                    shape = vec![units];
-                }
-                Layer::Dropout(Dropout { rate }) => {
-                    // Written so that NaN fails, too.
-                    if !(0.0..1.0).contains(&rate) {
-                        return Err(SpecError::BadRate { layer: number, name, rate });
-                    }
-                }
+            let (number, layers, kind) = (i + 1, self.layers.len(), layer.kind());
+            let output = match kind.output_shape(&shape) {
+                Ok(output) => output,
+                Err(problem) => return Err(SpecError::Layer { layer: number, name, problem }),
+            };
+            if kind.last_activation() == Activation::Softmax && number != layers {
+                return Err(SpecError::SoftmaxInside { layer: number, name, layers });
             }
-            shapes.push(shape.clone());
+            for variable in kind.variables(&shape) {
+                let count = variable.count().and_then(|count| count.checked_add(values));
+                let Some(sum) = count.filter(|&sum| sum <= Self::MAX_PARAMETERS) else {
+                    return Err(SpecError::TooLarge { layer: number, name });
+                };
+                parameters += if variable.trainable { sum - values } else { 0 };
+                values = sum;
+            }
+            shapes.push(output.clone());
+            shape = output;
         }
         if parameters == 0 {
             return Err(SpecError::NothingToLearn);
         }
-        Ok(shapes)
+        match shape[..] {
+            [_] => Ok(shapes),
+            _ => Err(SpecError::Outputs(shape)),
+        }
     }
 
     /// Returns Keras's names: "flatten", "dense", "dense_1", "dropout", …
     pub fn layer_names(&self) -> Vec<String> {
-        let mut seen = [0usize; 3];
-        self.layers
-            .iter()
-            .map(|layer| {
-                let (kind, name) = match layer {
-                    Layer::Flatten => (0, "flatten"),
-                    Layer::Dense(_) => (1, "dense"),
-                    Layer::Dropout(_) => (2, "dropout"),
-                };
-                seen[kind] += 1;
-                match seen[kind] - 1 {
-                    0 => name.to_owned(),
-                    n => format!("{name}_{n}"),
-                }
-            })
-            .collect()
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        let names = self.layers.iter().map(|layer| snake_case(layer.kind().name()));
+        let names = names.map(|name| {
+            let before = seen.entry(name.clone()).or_default();
+            *before += 1;
+            if *before == 1 { name } else { format!("{name}_{}", *before - 1) }
+        });
+        names.collect()
     }
 
-    /// Returns the modules of the matching `torch.nn.Sequential`; a module's index there names its
-    /// parameters ("1.weight"), here and in every file that we write.
+    /// Returns each layer with the shape of its input.
     ///
     /// # Errors
-    /// Like [`check`](Self::check).
-    pub fn torch_modules(&self) -> Result<Vec<TorchModule>, SpecError> {
+    /// Those of [`check`](Self::check).
+    pub(crate) fn layers_with_inputs(
+        &self,
+    ) -> Result<impl Iterator<Item = (&Layer, Vec<usize>)>, SpecError> {
         let shapes = self.check()?;
+        let inputs = std::iter::once(self.input_shape.clone()).chain(shapes);
+        Ok(self.layers.iter().zip(inputs))
+    }
+
+    /// Returns the modules of the matching `torch.nn.Sequential`, for the formats that are made from them.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), or a layer that does not describe itself.
+    pub fn modules(&self) -> Result<Vec<Module>, SpecError> {
         let mut modules = Vec::new();
-        let mut inputs: usize = self.input_shape.iter().product();
-        for (layer, shape) in self.layers.iter().zip(shapes) {
-            let outputs = shape.iter().product();
-            match *layer {
-                Layer::Flatten => modules.push(TorchModule::Flatten),
-                Layer::Dropout(Dropout { rate }) => modules.push(TorchModule::Dropout { rate }),
-                Layer::Dense(Dense { activation, .. }) => {
-                    modules.push(TorchModule::Linear { inputs, outputs });
-                    if activation != Activation::Linear {
-                        modules.push(TorchModule::Activation(activation));
-                    }
-                }
-            }
-            inputs = outputs;
+        for (i, (layer, input)) in self.layers_with_inputs()?.enumerate() {
+            let Some(own) = layer.kind().describe(&input) else {
+                let name = layer.kind().name().to_owned();
+                return Err(SpecError::Undescribed { layer: i + 1, name });
+            };
+            modules.extend(own);
         }
         Ok(modules)
     }
 
-    /// Returns the number of outputs per sample: the number of classes. 0 without a Dense
-    /// layer.
+    /// Returns all variables, in the order of the layers.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub fn variables(&self) -> Result<Vec<NamedVariable>, SpecError> {
+        let (mut variables, mut position) = (Vec::new(), 0);
+        for (layer, (own, input)) in self.layers_with_inputs()?.enumerate() {
+            let named = own.kind().variables(&input).into_iter().map(|variable| {
+                let name = format!("{position}.{}", variable.name);
+                NamedVariable { layer, name, variable }
+            });
+            variables.extend(named);
+            position += own.kind().describe(&input).map_or(1, |modules| modules.len());
+        }
+        Ok(variables)
+    }
+
+    /// Returns the number of outputs per sample; 0 for an invalid description.
     pub fn outputs(&self) -> usize {
-        // Dropout after the last Dense layer keeps its width.
-        let dense = self.layers.iter().rev().find_map(|layer| match layer {
-            Layer::Dense(dense) => Some(dense.units),
-            _ => None,
-        });
-        dense.unwrap_or(0)
+        let shapes = self.check().unwrap_or_default();
+        shapes.last().map_or(0, |shape| shape.iter().product())
     }
 
     /// Returns the activation of the last layer; linear if it has none.
     pub fn last_activation(&self) -> Activation {
-        match self.layers.last() {
-            Some(Layer::Dense(dense)) => dense.activation,
-            _ => Activation::Linear,
-        }
+        self.layers.last().map_or(Activation::Linear, |layer| layer.kind().last_activation())
     }
 
     /// Returns whether the network as described ends in probabilities.
@@ -270,10 +250,26 @@ impl Spec {
     }
 }
 
+/// Returns a class's name as Keras names its layers: "BatchNormalization" → "batch_normalization".
+///
+/// `to_snake_case` in `keras/src/utils/naming.py`.
+pub(crate) fn snake_case(class: &str) -> String {
+    let letters: Vec<char> = class.chars().collect();
+    let mut name = String::new();
+    for (i, &letter) in letters.iter().enumerate() {
+        let follows_lower = i > 0 && letters[i - 1].is_lowercase();
+        let begins_word = letters.get(i + 1).is_some_and(|next| next.is_lowercase());
+        if i > 0 && letter.is_uppercase() && (follows_lower || begins_word) {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::Flatten;
 
     fn spec(input_shape: &[usize], layers: impl IntoIterator<Item = Layer>) -> Spec {
         Spec::new(input_shape, layers.into_iter().collect())
@@ -284,12 +280,18 @@ mod tests {
         let spec = Spec::classifier(&[28, 28], &[128, 64], Activation::Relu, 0.0, 10);
         assert_eq!(spec.check()?, [vec![784], vec![128], vec![64], vec![10]]);
         assert_eq!(spec.layer_names(), ["flatten", "dense", "dense_1", "dense_2"]);
-        let linear = |i: usize| match spec.torch_modules().map(|modules| modules[i]) {
-            Ok(TorchModule::Linear { inputs, outputs }) => (inputs, outputs),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!([linear(1), linear(3), linear(5)], [(784, 128), (128, 64), (64, 10)]);
+        let modules = spec.modules()?;
+        let linear = [1, 3, 5].map(|i| modules[i].torch.as_str());
+        assert_eq!(linear, ["Linear(784, 128)", "Linear(128, 64)", "Linear(64, 10)"]);
         Ok(())
+    }
+
+    /// `keras.src.utils.naming.to_snake_case`, Keras 3.
+    #[test]
+    fn names_are_those_of_keras() {
+        let classes = ["Dense", "BatchNormalization", "PReLU", "GaussianNoise"];
+        let names = ["dense", "batch_normalization", "p_re_lu", "gaussian_noise"];
+        assert_eq!(classes.map(snake_case), names);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::layer::Layer;
 use super::spec::{Spec, SpecError};
 
 /// The table of a network's layers; [`Display`](fmt::Display) prints it as Keras does.
@@ -12,6 +11,9 @@ use super::spec::{Spec, SpecError};
 pub struct Summary {
     layers: Vec<Row>,
     parameters: usize,
+    /// Those of them that are not trained.
+    #[serde(skip_serializing_if = "is_zero")]
+    non_trainable: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,27 +31,24 @@ impl Summary {
     /// The first rule that the network breaks.
     pub fn new(spec: &Spec) -> Result<Self, SpecError> {
         let shapes = spec.check()?;
-        let mut inputs: usize = spec.input_shape.iter().product();
-        let layers: Vec<Row> = spec
-            .layers
-            .iter()
-            .zip(spec.layer_names())
-            .zip(shapes)
-            .map(|((layer, name), output_shape)| {
-                let (kind, parameters) = match layer {
-                    Layer::Flatten => ("Flatten", 0),
-                    Layer::Dense(dense) => ("Dense", (inputs + 1) * dense.units),
-                    Layer::Dropout(_) => ("Dropout", 0),
-                };
-                inputs = output_shape.iter().product();
-                Row { name, kind, output_shape, parameters }
-            })
-            .collect();
+        let mut non_trainable = 0;
+        let mut layers: Vec<Row> = Vec::new();
+        let inputs = spec.layers_with_inputs()?;
+        for (((layer, input), name), output_shape) in inputs.zip(spec.layer_names()).zip(shapes) {
+            let kind = layer.kind();
+            let mut parameters = 0;
+            for variable in kind.variables(&input) {
+                let count = variable.count().unwrap_or(0);
+                parameters += count;
+                non_trainable += if variable.trainable { 0 } else { count };
+            }
+            layers.push(Row { name, kind: kind.name(), output_shape, parameters });
+        }
         let parameters = layers.iter().map(|row| row.parameters).sum();
-        Ok(Self { layers, parameters })
+        Ok(Self { layers, parameters, non_trainable })
     }
 
-    /// Returns the total number of trainable parameters.
+    /// Returns the total number of parameters; as in Keras, running statistics count.
     pub fn parameters(&self) -> usize {
         self.parameters
     }
@@ -88,8 +87,16 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "└{}┴{}┴{}┘", bar(a), bar(b), bar(c))?;
         let kib = self.parameters as f64 * 4.0 / 1024.0;
-        write!(f, " Total params: {} ({kib:.2} KiB)", grouped(self.parameters))
+        write!(f, " Total params: {} ({kib:.2} KiB)", grouped(self.parameters))?;
+        if self.non_trainable > 0 {
+            write!(f, "\n Non-trainable params: {}", grouped(self.non_trainable))?;
+        }
+        Ok(())
     }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Groups thousands: 109386 → "109,386".

@@ -1,6 +1,8 @@
-//! A network's parameters as named tensors, and as a safetensors file of them.
+//! A network's parameters and buffers as named tensors, and as a safetensors file of them.
 
 use std::collections::HashMap;
+
+use tch::Tensor;
 
 use super::sequential::Sequential;
 use crate::native::LibtorchError;
@@ -45,25 +47,25 @@ pub enum WeightsError {
 }
 
 impl Sequential {
-    /// Returns a copy of the parameters on the host, under the names of [`parameters`](Self::parameters).
+    /// Returns a copy of the parameters and buffers on the host, under the names of
+    /// [`variables`](Self::variables).
     ///
     /// # Errors
     /// Errors of libtorch.
     pub fn weights(&self) -> Result<Tensors, LibtorchError> {
-        self.parameters()
+        self.variables()
             .map(|(name, tensor)| Ok((name.to_owned(), HostTensor::copy_of(tensor)?)))
             .collect()
     }
 
-    /// Replaces every parameter by the tensor of its name. All are checked before the first is
+    /// Replaces every parameter and buffer by the tensor of its name. All are checked before the first is
     /// changed (libtorch would silently broadcast a [1, 4] tensor into a [3, 4] one).
     ///
     /// # Errors
     /// The first name or shape that differs; the network is then unchanged.
     pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
-        check_like(self, weights)?;
-        let names: Vec<String> = self.parameters().map(|(name, _)| name.to_owned()).collect();
-        for (name, tensor) in names.iter().zip(self.tensors_mut()) {
+        check_like(self.variables(), weights)?;
+        for (name, tensor) in self.variables_mut() {
             if let Some(weight) = weights.get(name) {
                 weight.copy_into(tensor)?;
             }
@@ -71,8 +73,8 @@ impl Sequential {
         Ok(())
     }
 
-    /// Returns the parameters as the bytes of a safetensors file, under the names of
-    /// [`parameters`](Self::parameters), with `metadata` next to them.
+    /// Returns the parameters and buffers as the bytes of a safetensors file, under the names of
+    /// [`variables`](Self::variables), with `metadata` next to them.
     ///
     /// # Errors
     /// [`TensorsError::NotFinite`] for weights that may not be stored in our files.
@@ -95,14 +97,18 @@ impl Sequential {
     }
 }
 
-/// Checks that `tensors` has one tensor of the same name and shape for each parameter of `model`.
-pub(crate) fn check_like(model: &Sequential, tensors: &Tensors) -> Result<(), WeightsError> {
-    let mut expected: Vec<String> = model.parameters().map(|(n, _)| n.to_owned()).collect();
+/// Checks that `tensors` has one tensor of the same name and shape for each of `variables`.
+pub(crate) fn check_like<'a>(
+    variables: impl Iterator<Item = (&'a str, &'a Tensor)>,
+    tensors: &Tensors,
+) -> Result<(), WeightsError> {
+    let variables: Vec<_> = variables.collect();
+    let mut expected: Vec<String> = variables.iter().map(|(n, _)| (*n).to_owned()).collect();
     expected.sort();
     if !expected.iter().eq(tensors.keys()) {
         return Err(WeightsError::Names { expected, found: tensors.keys().cloned().collect() });
     }
-    for (name, parameter) in model.parameters() {
+    for (name, parameter) in variables {
         let expected = tensors::shape(parameter);
         let found = tensors.get(name).map(|tensor| tensor.shape.clone()).unwrap_or_default();
         if expected != found {

@@ -65,6 +65,7 @@ unsafe extern "C" {
 
     pub fn seqfit_bernoulli(tensor: *mut C_tensor, probability: c_double, seed: u64)
     -> *mut c_char;
+    pub fn seqfit_normal(tensor: *mut C_tensor, seed: u64) -> *mut c_char;
 
     pub fn seqfit_allow_tf32(allow: bool, before: *mut bool) -> *mut c_char;
 
@@ -80,6 +81,11 @@ unsafe extern "C" {
     pub fn seqfit_module_new(name: *const c_char, module: *mut *mut Module) -> *mut c_char;
     pub fn seqfit_module_free(module: *mut Module) -> *mut c_char;
     pub fn seqfit_module_parameter(
+        module: *mut Module,
+        name: *const c_char,
+        value: *const C_tensor,
+    ) -> *mut c_char;
+    pub fn seqfit_module_buffer(
         module: *mut Module,
         name: *const c_char,
         value: *const C_tensor,

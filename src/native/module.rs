@@ -29,6 +29,12 @@ impl Module {
         check(unsafe { ffi::seqfit_module_parameter(self.0, name.as_ptr(), value.as_ptr()) })
     }
 
+    /// Adds a tensor that is not trained: a copy of `value` on the CPU.
+    pub fn buffer(&mut self, name: &str, value: &Tensor) -> Result<(), LibtorchError> {
+        let name = c_string(name)?;
+        check(unsafe { ffi::seqfit_module_buffer(self.0, name.as_ptr(), value.as_ptr()) })
+    }
+
     /// Adds a finished module under `name`.
     pub fn child(&mut self, name: &str, child: &Module) -> Result<(), LibtorchError> {
         let name = c_string(name)?;

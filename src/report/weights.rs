@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::ReportError;
 use super::picture::Picture;
-use crate::layers::Layer;
+use crate::layers::{Dense, Dropout, Flatten, Layer};
 use crate::model::Sequential;
 use crate::tensors::HostTensor;
 
@@ -35,8 +35,10 @@ impl FirstLayer {
     pub fn of(model: &Sequential) -> Result<Option<Self>, ReportError> {
         let spec = model.spec();
         let [height, width] = spec.input_shape[..] else { return Ok(None) };
-        let first = spec.layers.iter().find(|layer| !matches!(layer, Layer::Dropout(_)));
-        let (Some(Layer::Flatten), Some((_, weight))) = (first, model.parameters().next()) else {
+        let mut layers = spec.layers.iter().filter(|layer| !layer.is::<Dropout>());
+        let flat = layers.next().is_some_and(Layer::is::<Flatten>);
+        let dense = flat && layers.next().is_some_and(Layer::is::<Dense>);
+        let Some((_, weight)) = model.parameters().next().filter(|_| dense) else {
             return Ok(None);
         };
         let units = weight.size().first().copied().unwrap_or(0) as usize;
@@ -92,7 +94,6 @@ fn head(matrix: &Tensor, rows: usize) -> Result<Vec<f32>, ReportError> {
 mod tests {
     use super::*;
     use crate::Device;
-    use crate::layers::{Dense, Dropout, Flatten};
 
     #[test]
     fn sheet_has_one_picture_per_unit() {

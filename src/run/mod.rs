@@ -444,7 +444,7 @@ impl Run {
         let mut model = Sequential::from_spec(network, device, self.config.fit.seed)
             .map_err(|source| RunError::Model { path: self.path.join(CONFIG), source })?;
         model
-            .set_weights(checkpoint.snapshot.best_weights())
+            .set_weights(&checkpoint.snapshot.best_weights())
             .map_err(|source| RunError::Weights { path: path.to_owned(), source })?;
         Ok(model)
     }

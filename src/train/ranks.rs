@@ -105,29 +105,32 @@ pub(super) fn from_rank_0(
     let Some(outline) = broadcast_object(group, snapshot.map(Outline::of))? else {
         return Ok(None);
     };
-    let like = step.model()?.weights()?;
-    let received = receive(group, outline, &like, snapshot)?;
+    let model = step.model()?;
+    let weights = model.weights()?;
+    let mut trained = weights.clone();
+    trained.retain(|name, _| model.parameters().any(|(own, _)| own == name));
+    let received = receive(group, outline, [&weights, &trained], snapshot)?;
     Ok((group.rank() > 0).then_some(received))
 }
 
 fn receive(
     group: &dyn Group,
     outline: Outline,
-    like: &Tensors,
+    [weights, trained]: [&Tensors; 2],
     local: Option<&Snapshot>,
 ) -> Result<Snapshot, TrainError> {
-    let tensors = |is_there: bool, local: Option<&Tensors>| -> Result<Tensors, TrainError> {
-        let mut tensors = match local {
-            Some(local) => local.clone(),
-            None if is_there => like.clone(),
-            None => Tensors::new(),
+    // Buffers have neither moments nor an average.
+    let tensors =
+        |like: Option<&Tensors>, local: Option<&Tensors>| -> Result<Tensors, TrainError> {
+            let mut tensors = local.or(like).cloned().unwrap_or_default();
+            broadcast(group, &mut tensors)?;
+            Ok(tensors)
         };
-        broadcast(group, &mut tensors)?;
-        Ok(tensors)
-    };
-    let weights = tensors(true, local.map(|local| &local.weights))?;
-    let average = tensors(outline.has_average, local.map(|local| &local.average))?;
-    let [first, second] = outline.has_moments;
+    let like = |is_there: bool| is_there.then_some(trained);
+    let average = like(outline.has_average);
+    let [first, second] = outline.has_moments.map(like);
+    let all = tensors(Some(weights), local.map(|local| &local.weights))?;
+    let average = tensors(average, local.map(|local| &local.average))?;
     let moments = [
         tensors(first, local.map(|local| &local.moments[0]))?,
         tensors(second, local.map(|local| &local.moments[1]))?,
@@ -135,8 +138,11 @@ fn receive(
     let local = local.and_then(|local| local.rollback_point.as_deref());
     let rollback_point = match outline.rollback_point {
         None => None,
-        Some(rollback_point) => Some(Arc::new(receive(group, *rollback_point, like, local)?)),
+        Some(rollback_point) => {
+            Some(Arc::new(receive(group, *rollback_point, [weights, trained], local)?))
+        }
     };
     let callbacks = std::collections::BTreeMap::new();
+    let weights = all;
     Ok(Snapshot { state: outline.state, weights, average, moments, callbacks, rollback_point })
 }

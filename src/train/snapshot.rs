@@ -17,7 +17,7 @@ use crate::tensors::Tensors;
 pub struct Snapshot {
     /// Where the run is.
     pub state: State,
-    /// The parameters, by their names.
+    /// The parameters and buffers, by their names.
     pub weights: Tensors,
     /// The moving average of the parameters, if training keeps one.
     pub average: Tensors,
@@ -89,8 +89,11 @@ impl Snapshot {
         }
     }
 
-    /// Returns the weights that training would end with here: their moving average, if there is one.
-    pub(crate) fn best_weights(&self) -> &Tensors {
-        if self.average.is_empty() { &self.weights } else { &self.average }
+    /// Returns the weights that training would end with here: their moving average, if there is one, with the
+    /// buffers of the network, as PyTorch's `AveragedModel` has them.
+    pub(crate) fn best_weights(&self) -> Tensors {
+        let mut weights = self.weights.clone();
+        weights.extend(self.average.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
+        weights
     }
 }

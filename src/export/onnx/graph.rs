@@ -5,7 +5,7 @@ use super::proto::{
     Type, ValueInfo,
 };
 use crate::export::weight::Weight;
-use crate::model::Activation;
+use crate::layers::{Module, OnnxAttribute, OnnxInput};
 
 pub(super) struct GraphBuilder {
     graph: Graph,
@@ -34,40 +34,34 @@ impl GraphBuilder {
         self.then("Div", &[&scale], &[]);
     }
 
-    pub fn flatten(&mut self) {
-        self.then("Flatten", &[], &[("axis", 1)]);
-    }
-
-    /// Appends x Wᵀ + b.
-    pub fn linear(&mut self, weight: Weight<'_>, bias: Weight<'_>) {
-        let [weight, bias] = [weight, bias].map(|weight| self.parameter(weight));
-        self.then("Gemm", &[&weight, &bias], &[("transB", 1)]);
-    }
-
-    pub fn activation(&mut self, activation: Activation) {
-        match activation {
-            Activation::Linear => {}
-            Activation::Relu => self.then("Relu", &[], &[]),
-            Activation::Tanh => self.then("Tanh", &[], &[]),
-            Activation::Sigmoid => self.then("Sigmoid", &[], &[]),
-            Activation::Softmax => self.then("Softmax", &[], &[("axis", -1)]),
-            Activation::Silu => {
-                let x = self.last.clone();
-                self.then("Sigmoid", &[], &[]);
-                self.then("Mul", &[&x], &[]);
+    /// Appends the nodes of a module, with the weights of its variables.
+    pub fn module(&mut self, module: &Module, weights: Vec<Weight<'_>>) {
+        let x = self.last.clone();
+        let mut weights: Vec<_> = module.variables.iter().zip(weights).collect();
+        let mut names: Vec<(&String, String)> = Vec::new();
+        for node in &module.onnx {
+            let mut inputs = Vec::new();
+            for (i, input) in node.inputs.iter().enumerate() {
+                inputs.push(match input {
+                    // A variable may add a node of its own.
+                    OnnxInput::Last => None,
+                    OnnxInput::X => Some(x.clone()),
+                    OnnxInput::Number(name, value) => Some(self.constant(name, *value)),
+                    OnnxInput::Numbers(values) => Some(self.list(i, DataType::Float, values)),
+                    OnnxInput::Sizes(sizes) => Some(self.list(i, DataType::Int64, sizes)),
+                    OnnxInput::Variable(name) => {
+                        if let Some(at) = weights.iter().position(|(own, _)| *own == name) {
+                            let (_, weight) = weights.swap_remove(at);
+                            names.push((name, self.parameter(weight)));
+                        }
+                        names.iter().find(|(own, _)| *own == name).map(|(_, found)| found.clone())
+                    }
+                });
             }
-            // x (1 + erf(x / √2)) / 2, in the order that onnxruntime fuses into one operation.
-            Activation::Gelu => {
-                let x = self.last.clone();
-                let root = self.constant("sqrt_2", std::f32::consts::SQRT_2);
-                let one = self.constant("one", 1.0);
-                let half = self.constant("half", 0.5);
-                self.then("Div", &[&root], &[]);
-                self.then("Erf", &[], &[]);
-                self.then("Add", &[&one], &[]);
-                self.then("Mul", &[&x], &[]);
-                self.then("Mul", &[&half], &[]);
-            }
+            let last = self.last.clone();
+            let inputs = inputs.into_iter().map(|input| input.unwrap_or_else(|| last.clone()));
+            let inputs = inputs.collect();
+            self.node(node.operator, inputs, &node.attributes);
         }
     }
 
@@ -82,17 +76,24 @@ impl GraphBuilder {
     }
 
     /// Appends a node whose inputs are the last node's output, followed by `others`.
-    fn then(&mut self, operator: &str, others: &[&str], attributes: &[(&str, i64)]) {
+    fn then(&mut self, operator: &str, others: &[&str], attributes: &[(&str, OnnxAttribute)]) {
         let input = std::iter::once(self.last.clone()).chain(others.iter().map(|&o| o.to_owned()));
+        self.node(operator, input.collect(), attributes);
+    }
+
+    /// Appends a node.
+    fn node(&mut self, operator: &str, input: Vec<String>, attributes: &[(&str, OnnxAttribute)]) {
         let name = format!("{}_{operator}", self.graph.node.len()).to_lowercase();
         self.last = format!("{name}_out");
-        let attribute = attributes.iter().map(|&(name, i)| Attribute {
-            name: name.to_owned(),
-            i,
-            r#type: AttributeType::Int.into(),
+        let attribute = attributes.iter().map(|&(name, value)| {
+            let (r#type, i, f) = match value {
+                OnnxAttribute::Int(i) => (AttributeType::Int, i, 0.0),
+                OnnxAttribute::Float(f) => (AttributeType::Float, 0, f),
+            };
+            Attribute { name: name.to_owned(), f, i, r#type: r#type.into() }
         });
         self.graph.node.push(Node {
-            input: input.collect(),
+            input,
             output: vec![self.last.clone()],
             name,
             op_type: operator.to_owned(),
@@ -101,7 +102,7 @@ impl GraphBuilder {
     }
 
     fn cast_last(&mut self) {
-        self.then("Cast", &[], &[("to", DataType::Float as i64)]);
+        self.then("Cast", &[], &[("to", OnnxAttribute::Int(DataType::Float as i64))]);
     }
 
     /// Adds a parameter and returns its name in f32; one that is stored as f16 is cast by a node.
@@ -120,6 +121,23 @@ impl GraphBuilder {
         let before = std::mem::replace(&mut self.last, name);
         self.cast_last();
         std::mem::replace(&mut self.last, before)
+    }
+
+    /// Adds a list of numbers for the next node's input number `input`, and returns its name.
+    fn list<T: bytemuck::NoUninit>(
+        &mut self,
+        input: usize,
+        data_type: DataType,
+        values: &[T],
+    ) -> String {
+        let name = format!("{}_input_{input}", self.graph.node.len());
+        self.graph.initializer.push(Tensor {
+            dims: vec![values.len() as i64],
+            data_type: data_type.into(),
+            name: name.clone(),
+            raw_data: bytemuck::cast_slice(values).to_vec(),
+        });
+        name
     }
 
     /// Adds a scalar, unless it exists, and returns its name.

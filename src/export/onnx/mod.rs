@@ -8,10 +8,12 @@ mod proto;
 
 use prost::Message as _;
 
+use super::modules::modules;
 use super::weight::Weight;
 use super::{CARD, Card, ExportError, Format, Options, snippet};
 use crate::data::batches::SCALE;
-use crate::model::{Activation, Sequential, TorchModule};
+use crate::layers::Activation;
+use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 
 use graph::GraphBuilder;
@@ -33,26 +35,18 @@ pub(super) fn encode(
     if found > MAX_BYTES {
         return Err(ExportError::TooLarge { format: Format::Onnx, max: MAX_BYTES, found });
     }
+    let modules = modules(spec, Format::Onnx)?;
     let mut weights = Weight::all(model, options)?.into_iter();
     let mut graph = GraphBuilder::new(IMAGES);
     if options.preprocessing {
         graph.pixels(SCALE);
     }
-    for module in spec.torch_modules()? {
-        match module {
-            TorchModule::Flatten => graph.flatten(),
-            TorchModule::Linear { .. } => {
-                if let (Some(weight), Some(bias)) = (weights.next(), weights.next()) {
-                    graph.linear(weight, bias);
-                }
-            }
-            // Dropout is active only in training.
-            TorchModule::Dropout { .. } => {}
-            TorchModule::Activation(activation) => graph.activation(activation),
-        }
+    for module in modules {
+        let own = weights.by_ref().take(module.variables.len());
+        graph.module(&module, own.collect());
     }
     if options.preprocessing && !spec.ends_in_softmax() {
-        graph.activation(Activation::Softmax);
+        graph.module(&Activation::Softmax.module(), Vec::new());
     }
     let model = proto::Model {
         ir_version: IR_VERSION,

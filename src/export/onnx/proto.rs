@@ -64,11 +64,13 @@ pub struct Node {
     pub attribute: Vec<Attribute>,
 }
 
-/// An integer attribute; the operators used here need no others.
+/// An attribute: an integer or a number; the operators used here need no others.
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(float, tag = "2")]
+    pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
     #[prost(enumeration = "AttributeType", tag = "20")]
@@ -79,6 +81,7 @@ pub struct Attribute {
 #[repr(i32)]
 pub enum AttributeType {
     Undefined = 0,
+    Float = 1,
     Int = 2,
 }
 
@@ -100,6 +103,7 @@ pub enum DataType {
     Undefined = 0,
     Float = 1,
     Uint8 = 2,
+    Int64 = 7,
     Float16 = 10,
 }
 

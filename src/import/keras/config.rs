@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::chain::{Step, check_own, steps};
 use super::description::shown;
-use crate::layers::{Dense, Dropout, Flatten, Layer};
-use crate::model::{Activation, Spec};
+use crate::layers::{Activation, Dense, Dropout, Flatten, Layer};
+use crate::model::Spec;
 
 /// A Dense layer of a config.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,10 +168,11 @@ fn apply(activation: Activation, layers: &mut [Layer]) -> Result<(), String> {
         return Ok(());
     }
     // Dropout does nothing once the network is trained.
-    let last = layers.iter_mut().rev().find(|layer| !matches!(layer, Layer::Dropout(_)));
-    match last {
-        Some(Layer::Dense(dense)) if dense.activation == Activation::Linear => {
-            dense.activation = activation;
+    let last = layers.iter_mut().rev().find(|layer| !layer.is::<Dropout>());
+    let dense = last.as_ref().and_then(|layer| layer.get::<Dense>().copied());
+    match (last, dense.filter(|dense| dense.activation == Activation::Linear)) {
+        (Some(layer), Some(dense)) => {
+            *layer = dense.activation(activation).into();
             Ok(())
         }
         _ => Err(" that follows no Dense layer without an activation".to_owned()),

@@ -8,8 +8,7 @@ use super::pickle::{Id, Pickle, Value};
 use super::tensor::View;
 use crate::formats::Archive;
 use crate::formats::MemoryBudget;
-use crate::layers::{Dense, Flatten, Layer};
-use crate::model::Activation;
+use crate::layers::{Activation, Dense, Flatten, Layer};
 
 /// Maximum nesting of modules, and maximum number of lines read in total.
 const DEEPEST: usize = 32;
@@ -50,12 +49,13 @@ pub(super) fn layers(steps: &[Step], units: impl Fn(&str) -> usize) -> Result<Ve
         match step {
             Step::Flatten => layers.push(Flatten.into()),
             Step::Dense { weight, .. } => layers.push(Dense::new(units(weight)).into()),
-            Step::Activation(activation) => match layers.last_mut() {
-                Some(Layer::Dense(dense)) if dense.activation == Activation::Linear => {
-                    dense.activation = *activation;
+            Step::Activation(activation) => {
+                let last = layers.pop().and_then(|layer| layer.get::<Dense>().copied());
+                match last.filter(|dense| dense.activation == Activation::Linear) {
+                    Some(dense) => layers.push(dense.activation(*activation).into()),
+                    None => return Err(format!("{} that follows no Linear", activation.name())),
                 }
-                _ => return Err(format!("{} that follows no Linear", activation.name())),
-            },
+            }
         }
     }
     Ok(layers)

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::layers::Layer;
+use crate::layers::{Dense, Dropout};
 use crate::report::page::widths;
 use crate::run::{Run, RunConfig};
 
@@ -85,20 +85,14 @@ fn data(config: &RunConfig) -> String {
 fn network(config: &RunConfig) -> String {
     let mut text = widths(&config.network);
     let layers = &config.network.layers;
-    let inside = layers.iter().filter_map(|layer| match layer {
-        Layer::Dense(dense) => Some(dense.activation.name()),
-        _ => None,
-    });
+    let inside = layers.iter().filter_map(|layer| Some(layer.get::<Dense>()?.activation.name()));
     let mut activations: Vec<&str> = inside.collect();
     let last = activations.pop();
     activations.dedup();
     for name in activations.iter().chain(last.iter().filter(|name| **name != "linear")) {
         text += &format!(" {name}");
     }
-    let rates = layers.iter().filter_map(|layer| match layer {
-        Layer::Dropout(dropout) => Some(dropout.rate.to_string()),
-        _ => None,
-    });
+    let rates = layers.iter().filter_map(|layer| Some(layer.get::<Dropout>()?.rate.to_string()));
     let mut rates: Vec<String> = rates.collect();
     rates.dedup();
     if !rates.is_empty() {

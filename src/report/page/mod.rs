@@ -15,7 +15,7 @@ use maud::{Markup, html};
 
 use super::plot::number;
 use super::{Report, ReportError, Tested};
-use crate::layers::Layer;
+use crate::layers::Dense;
 use crate::model::{Spec, Summary, grouped};
 
 impl Report<'_> {
@@ -125,10 +125,7 @@ fn lead(report: &Report) -> String {
 /// Returns the widths of the layers, such as "784-128-64-10".
 pub(super) fn widths(spec: &Spec) -> String {
     let inputs: usize = spec.input_shape.iter().product();
-    let dense = spec.layers.iter().filter_map(|layer| match layer {
-        Layer::Dense(dense) => Some(dense.units),
-        _ => None,
-    });
+    let dense = spec.layers.iter().filter_map(|layer| Some(layer.get::<Dense>()?.units));
     let widths: Vec<String> =
         std::iter::once(inputs).chain(dense).map(|width| width.to_string()).collect();
     widths.join("-")

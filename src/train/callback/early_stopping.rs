@@ -134,7 +134,7 @@ impl Callback for EarlyStopping {
         }
         // No weights are kept before the first epoch with a usable value.
         match self.config.restore_best && seen.best.is_some() {
-            true => check_like(training.model()?, &state.tensors)?,
+            true => check_like(training.model()?.variables(), &state.tensors)?,
             false if state.tensors.is_empty() => {}
             false => return Err("it keeps no weights, found some".into()),
         }

@@ -62,15 +62,18 @@ impl Engine for Autograd<'_> {
             return Ok(Sums::default());
         }
         let model = &*self.learner.model;
-        let mut masks = model.empty_masks(part.batch as i64)?;
-        // Masks of the whole batch, so that they do not depend on how it is split.
-        model.draw_masks(&mut masks, context.seed, context.number)?;
-        let rows_of = |mask: &Tensor| mask.f_narrow(0, part.first as i64, samples as i64);
-        let masks: Result<Vec<Tensor>, _> = masks.iter().map(rows_of).collect();
-        let masks = masks.map_err(LibtorchError::from)?;
+        let mut noise = model.empty_noise(part.batch as i64)?;
+        // Those of the whole batch, so that they do not depend on how it is split.
+        model.draw_noise(&mut noise, context.seed, context.number)?;
+        let rows_of = |noise: &Tensor| noise.f_narrow(0, part.first as i64, samples as i64);
+        let noise: Result<Vec<Tensor>, _> = noise.iter().map(rows_of).collect();
+        let noise = noise.map_err(LibtorchError::from)?;
         let fraction = samples as f64 / part.batch as f64;
-        let (found, StepOutput { logits, loss }) =
-            self.learner.backward(batch, &masks, Some(fraction))?;
+        let buffers = self.learner.copy_of_buffers()?;
+        let (mut found, StepOutput { logits, loss }) =
+            self.learner.backward(batch, &noise, Some(fraction))?;
+        // Every part begins with the buffers before the step; those after it are the mean over the parts.
+        found.extend(self.learner.exchange_buffers(&buffers, fraction)?);
         match gradients {
             Gradients::Host(mut rest) => {
                 for tensor in found {
@@ -96,17 +99,20 @@ impl Engine for Autograd<'_> {
         sums: Sums,
     ) -> Result<(), ModelError> {
         let parameters = self.learner.model.tensors();
-        let tensors = match gradients {
+        let count = parameters.len();
+        let like = parameters.iter().chain(self.learner.model.buffer_tensors());
+        let mut tensors = match gradients {
             Gradients::Host(mut rest) => {
                 let mut next = |parameter: &Tensor| {
                     let place = rest.split_off_mut(..parameter.numel()).unwrap_or_default();
                     let flat = buffer::on_device(place, parameter.device())?;
                     Ok(flat.f_reshape(parameter.size())?)
                 };
-                parameters.iter().map(&mut next).collect::<Result<_, LibtorchError>>()?
+                like.map(&mut next).collect::<Result<Vec<_>, LibtorchError>>()?
             }
-            Gradients::Device(list) => split_like(list, parameters)?,
+            Gradients::Device(list) => split_like(list, like)?,
         };
+        self.learner.set_buffers(&tensors.split_off(count))?;
         let rate = Rate::Number(context.optimizer.learning_rate());
         self.learner.update(tensors, (context.optimizer, rate), context.number)?;
         Ok(self.totals.add_sums(sums)?)
@@ -166,8 +172,11 @@ fn join(tensors: &[Tensor], list: &Tensor) -> Result<(), LibtorchError> {
     Ok(())
 }
 
-/// Splits such a list into tensors like `parameters`, which share its memory.
-fn split_like(list: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>, LibtorchError> {
+/// Splits such a list into tensors like `variables`, which share its memory.
+fn split_like<'a>(
+    list: &Tensor,
+    variables: impl Iterator<Item = &'a Tensor>,
+) -> Result<Vec<Tensor>, LibtorchError> {
     let mut first = 0;
     let mut next = |parameter: &Tensor| {
         let length = parameter.numel() as i64;
@@ -175,7 +184,7 @@ fn split_like(list: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>, Libto
         first += length;
         Ok(part)
     };
-    parameters.iter().map(&mut next).collect()
+    variables.map(&mut next).collect()
 }
 
 fn fill_with_zeros(list: &Tensor) -> Result<(), LibtorchError> {
@@ -192,11 +201,11 @@ pub(super) fn step(
     context: StepContext,
 ) -> Result<(), ModelError> {
     let samples = batch.samples();
-    let mut masks = autograd_step.model.empty_masks(samples as i64)?;
-    autograd_step.model.draw_masks(&mut masks, context.seed, context.number)?;
+    let mut noise = autograd_step.model.empty_noise(samples as i64)?;
+    autograd_step.model.draw_noise(&mut noise, context.seed, context.number)?;
     let rate = Rate::Number(context.optimizer.learning_rate());
     let output =
-        autograd_step.train_step(batch, &masks, (context.optimizer, rate), context.number)?;
+        autograd_step.train_step(batch, &noise, (context.optimizer, rate), context.number)?;
     metric_sums.count(samples);
     Ok(metric_sums.add(&batch.targets, &[output])?)
 }

@@ -63,11 +63,11 @@ impl<'m> AutogradStep<'m> {
     pub fn train_step(
         &mut self,
         batch: &Batch,
-        masks: &[Tensor],
+        noise: &[Tensor],
         rate: (Optimizer, Rate<'_>),
         before: u64,
     ) -> Result<StepOutput, ModelError> {
-        let (gradients, output) = self.backward(batch, masks, None)?;
+        let (gradients, output) = self.backward(batch, noise, None)?;
         self.update(gradients, rate, before)?;
         Ok(output)
     }
@@ -79,7 +79,7 @@ impl<'m> AutogradStep<'m> {
     pub fn backward(
         &self,
         batch: &Batch,
-        masks: &[Tensor],
+        noise: &[Tensor],
         fraction: Option<f64>,
     ) -> Result<(Vec<Tensor>, StepOutput), ModelError> {
         // The config decides whether a step uses TF32, not the process's setting.
@@ -87,7 +87,7 @@ impl<'m> AutogradStep<'m> {
             true => Some(Tf32::allow(self.precision == Precision::Tf32)?),
             false => None,
         };
-        let logits = self.model.pass(&batch.inputs, masks, self.precision)?;
+        let logits = self.model.pass(&batch.inputs, Some(noise), self.precision)?;
         let loss = self.objective.mean(&logits, batch)?;
         let scaled = fraction.map(|fraction| loss.f_mul_scalar(fraction)).transpose();
         let scaled = scaled.map_err(LibtorchError::from)?;
@@ -111,6 +111,34 @@ impl<'m> AutogradStep<'m> {
         self.optimizer.step(self.model.tensors_mut(), &gradients, optimizer, rate, before)?;
         if let Some((decay, average)) = &mut self.ema {
             ema_update(average, self.model.tensors(), *decay)?;
+        }
+        Ok(())
+    }
+
+    /// Returns a copy of the network's buffers.
+    pub fn copy_of_buffers(&self) -> Result<Vec<Tensor>, LibtorchError> {
+        let buffers = self.model.buffer_tensors().iter();
+        buffers.map(|buffer| Ok(buffer.f_detach_copy()?)).collect()
+    }
+
+    /// Overwrites the network's buffers, and returns a `fraction` of what they were.
+    pub fn exchange_buffers(
+        &self,
+        buffers: &[Tensor],
+        fraction: f64,
+    ) -> Result<Vec<Tensor>, LibtorchError> {
+        let own = self.model.buffer_tensors().iter();
+        let parts = own.map(|buffer| Ok(buffer.f_mul_scalar(fraction)?));
+        let parts = parts.collect::<Result<_, LibtorchError>>()?;
+        self.set_buffers(buffers)?;
+        Ok(parts)
+    }
+
+    /// Overwrites the network's buffers.
+    pub fn set_buffers(&self, buffers: &[Tensor]) -> Result<(), LibtorchError> {
+        let _no_grad = tch::no_grad_guard();
+        for (own, buffer) in self.model.buffer_tensors().iter().zip(buffers) {
+            own.shallow_clone().f_copy_(buffer)?;
         }
         Ok(())
     }
@@ -193,6 +221,7 @@ impl<'m> AutogradStep<'m> {
         let average = self.ema.as_ref().map_or(&[][..], |(_, average)| average);
         for (what, tensors) in [
             ("weights", self.model.tensors()),
+            ("weights", self.model.buffer_tensors()),
             ("weights' average", average),
             ("optimizer state", first),
             ("optimizer state", second),

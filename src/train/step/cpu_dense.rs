@@ -36,7 +36,7 @@ use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
-pub(super) use mlp::Mlp;
+pub(super) use mlp::{Curve, Mlp};
 use work_plan::{WorkPlan, useful_threads};
 
 /// The engine's name in settings.
@@ -48,9 +48,12 @@ pub(super) fn accepts(
     config: &FitConfig,
     device: Device,
 ) -> Result<(), Unsupported> {
-    if device != Device::Cpu || Mlp::of(network).is_none() {
-        let rule = "auto or autograd except for stacks of Dense layers on the CPU";
+    let rule = "auto or autograd except for stacks of Dense layers on the CPU";
+    if device != Device::Cpu {
         return Err(Unsupported::engine(NAME, rule));
+    }
+    if let Err(layer) = Mlp::of(network) {
+        return ConfigError::unless(false, "engine", rule, format!("{NAME} with {layer}"));
     }
     if config.loss.kind().rows().is_none() {
         let loss = config.loss.name();
@@ -121,7 +124,7 @@ impl<'m> CpuDense<'m> {
         objective: Objective,
         batch: usize,
     ) -> Result<Self, LibtorchError> {
-        let Some(mlp) = Mlp::of(model.spec()) else {
+        let Ok(mlp) = Mlp::of(model.spec()) else {
             unreachable!("this engine is chosen for networks that it accepts");
         };
         let plan = WorkPlan::new(&mlp, batch);
@@ -223,7 +226,7 @@ impl<'m> CpuDense<'m> {
             return Ok(());
         }
         let weights = self.unpack(&self.parameters)?;
-        for (name, tensor) in self.model.named_tensors_mut() {
+        for (name, tensor) in self.model.variables_mut() {
             if let Some(own) = weights.get(name) {
                 own.copy_into(tensor)?;
             }

@@ -176,7 +176,7 @@ impl<'m> CudaGraph<'m> {
         }
         let samples = batch.samples();
         let mut recording = Recording::new(self.learner.model, Samples::Made(batch), 1, samples)?;
-        recording.fill_masks_and_rates(self.learner.model, &[context])?;
+        recording.fill_noise_and_rates(self.learner.model, &[context])?;
         let Self { learner, custom, totals, .. } = self;
         recording.run(epoch, learner, custom.as_ref(), totals, &[context])?;
         self.totals.count(samples);

@@ -78,7 +78,8 @@ pub(super) struct Shared {
 
 impl Shared {
     fn new(group: &dyn Group, model: &Sequential, kind: InputKind) -> Result<Self, LibtorchError> {
-        let parameters: usize = model.parameters().map(|(_, tensor)| tensor.numel()).sum();
+        // Buffers travel after the gradients.
+        let parameters: usize = model.variables().map(|(_, tensor)| tensor.numel()).sum();
         let device = model.device();
         // An engine that builds its batches itself computes on the host.
         let there = match kind != InputKind::Chosen && group.is_device_aware(device) {
@@ -171,8 +172,10 @@ impl Step<'_> {
         if group.rank() > 0 {
             self.engine.set_weights(&weights).map_err(unlike)?;
             if !average.is_empty() {
+                // The average has no buffers: those of the network stay.
+                weights.extend(average);
                 self.engine.swap_ema_weights()?;
-                self.engine.set_weights(&average).map_err(unlike)?;
+                self.engine.set_weights(&weights).map_err(unlike)?;
                 self.engine.swap_ema_weights()?;
             }
         }

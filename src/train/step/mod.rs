@@ -176,7 +176,7 @@ trait Engine {
     /// Returns the network with the current parameters.
     fn model(&mut self) -> Result<&Sequential, LibtorchError>;
 
-    /// Returns a copy of the parameters by their names.
+    /// Returns a copy of the parameters and buffers by their names.
     fn weights(&mut self) -> Result<Tensors, LibtorchError> {
         self.model()?.weights()
     }
@@ -405,9 +405,9 @@ impl<'m> Step<'m> {
         let Snapshot { state, weights, average, moments, .. } = snapshot;
         let (keeps_average, slots) = (self.keeps_average, self.optimizer.state_slots());
         let model = self.engine.model()?;
-        check_like(model, weights)?;
+        check_like(model.variables(), weights)?;
         let like = |tensors: &Tensors, expected: bool| match expected {
-            true => check_like(model, tensors),
+            true => check_like(model.parameters(), tensors),
             false if tensors.is_empty() => Ok(()),
             false => {
                 let found = tensors.keys().cloned().collect();

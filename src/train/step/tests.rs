@@ -3,8 +3,9 @@
 use super::*;
 use crate::data::batches::DataLoader;
 use crate::data::{Augment, Dataset, Features, Targets};
+use crate::layers::{Activation, Dense, Dropout, Flatten};
 use crate::losses::Loss;
-use crate::model::{Activation, Dense, Dropout, Flatten, Spec};
+use crate::model::Spec;
 use crate::train::optimizer::{Adam, AdamW, RmsProp, Sgd};
 use crate::train::snapshot::State;
 use proptest::prelude::*;

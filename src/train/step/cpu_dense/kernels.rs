@@ -6,7 +6,7 @@
 
 use multiversion::multiversion;
 
-use crate::model::Activation;
+use super::mlp::Curve;
 
 /// Adds `bias` to each row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
@@ -75,24 +75,23 @@ pub fn follow(average: &mut [f32], values: &[f32], fraction: f32) {
 }
 
 /// Applies a layer's activation: `outputs` z become act(z), `slopes` its derivative.
-pub fn activate(activation: Activation, outputs: &mut [f32], slopes: &mut [f32]) {
+pub fn activate(activation: Curve, outputs: &mut [f32], slopes: &mut [f32]) {
     match activation {
-        Activation::Relu => relu(outputs, slopes),
-        // The network's outputs are its logits.
-        Activation::Linear | Activation::Softmax => slopes.fill(1.0),
-        Activation::Sigmoid => each(outputs, slopes, |z| {
+        Curve::Relu => relu(outputs, slopes),
+        Curve::Linear => slopes.fill(1.0),
+        Curve::Sigmoid => each(outputs, slopes, |z| {
             let s = sigmoid(z);
             (s, s * (1.0 - s))
         }),
-        Activation::Silu => each(outputs, slopes, |z| {
+        Curve::Silu => each(outputs, slopes, |z| {
             let s = sigmoid(z);
             (z * s, s * (1.0 + z * (1.0 - s)))
         }),
-        Activation::Tanh => each(outputs, slopes, |z| {
+        Curve::Tanh => each(outputs, slopes, |z| {
             let t = z.tanh();
             (t, 1.0 - t * t)
         }),
-        Activation::Gelu => each(outputs, slopes, |z| {
+        Curve::Gelu => each(outputs, slopes, |z| {
             use std::f32::consts::{FRAC_1_SQRT_2, PI};
             // The normal distribution and its density.
             let cdf = 0.5 * (1.0 + libm::erff(z * FRAC_1_SQRT_2));

@@ -1,19 +1,46 @@
 //! A network in the form that the fused engine uses: a stack of Dense layers, and the layout of their
 //! parameters.
 
-use crate::model::{Activation, Dense, Dropout, Layer, Spec};
+use crate::layers::{Activation, Dense, Dropout, Flatten, Layer};
+use crate::model::Spec;
 use crate::native::gemm::Matrix;
 
 /// Units of a block of a layer with many weights: the number that the products need to reach full speed.
 const BLOCK: usize = 32;
 /// The number of weights from which a layer is split into blocks.
 const MANY_WEIGHTS: usize = 32 << 10;
+
+/// An activation that the kernels compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// The network's outputs are its logits: softmax counts as linear.
+    Linear,
+    Relu,
+    Gelu,
+    Silu,
+    Tanh,
+    Sigmoid,
+}
+
+impl Curve {
+    fn of(activation: Activation) -> Option<Self> {
+        Some(match activation {
+            Activation::Linear | Activation::Softmax => Self::Linear,
+            Activation::Relu => Self::Relu,
+            Activation::Gelu => Self::Gelu,
+            Activation::Silu => Self::Silu,
+            Activation::Tanh => Self::Tanh,
+            Activation::Sigmoid => Self::Sigmoid,
+        })
+    }
+}
+
 /// A Dense layer, and the Dropout after it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DenseLayer {
     pub inputs: usize,
     pub units: usize,
-    pub activation: Activation,
+    pub activation: Curve,
     /// The number of the Dropout layer and its rate.
     pub dropout: Option<(usize, f64)>,
     /// The offset of its parameters.
@@ -65,34 +92,41 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Returns the network's layers; none for a network of another kind.
-    pub fn of(spec: &Spec) -> Option<Self> {
+    /// Returns the network's layers.
+    ///
+    /// # Errors
+    /// The first layer that a network of this kind does not have, or not in this place: "layer 2 (reshape)".
+    pub fn of(spec: &Spec) -> Result<Self, String> {
         let inputs = spec.input_shape.iter().product();
         let mut mlp = Self { inputs, dropout: None, units: Vec::new() };
-        for (i, layer) in spec.layers.iter().enumerate() {
-            match *layer {
-                Layer::Flatten => {}
-                Layer::Dense(Dense { units, activation }) => {
-                    let inputs = mlp.units.last().map_or(inputs, |dense| dense.units);
-                    let start = mlp.len();
-                    let dropout = None;
-                    mlp.units.push(DenseLayer { inputs, units, activation, dropout, start });
-                }
-                Layer::Dropout(Dropout { rate: 0.0 }) => {}
-                Layer::Dropout(Dropout { rate }) => {
-                    let place =
-                        mlp.units.last_mut().map_or(&mut mlp.dropout, |dense| &mut dense.dropout);
-                    // Two Dropout layers in a row are possible, and pointless.
-                    if place.replace((i, rate)).is_some() {
-                        return None;
-                    }
-                }
+        for (i, (layer, name)) in spec.layers.iter().zip(spec.layer_names()).enumerate() {
+            if mlp.add(i, layer).is_none() {
+                return Err(format!("layer {} ({name})", i + 1));
             }
         }
         // The loss is computed on the last layer's outputs before any activation.
-        let last = mlp.units.last()?;
-        let plain = matches!(last.activation, Activation::Linear | Activation::Softmax);
-        (plain && last.dropout.is_none()).then_some(mlp)
+        let plain = |last: &&DenseLayer| last.activation == Curve::Linear && last.dropout.is_none();
+        match mlp.units.last().filter(plain) {
+            Some(_) => Ok(mlp),
+            None => Err("an activation or Dropout after the last Dense layer".to_owned()),
+        }
+    }
+
+    /// Adds the network's layer of this index, if there is a place for it.
+    fn add(&mut self, index: usize, layer: &Layer) -> Option<()> {
+        if let Some(Dense { units, activation }) = layer.get::<Dense>() {
+            let inputs = self.units.last().map_or(self.inputs, |dense| dense.units);
+            let (start, dropout, activation) = (self.len(), None, Curve::of(*activation)?);
+            let units = *units;
+            self.units.push(DenseLayer { inputs, units, activation, dropout, start });
+            return Some(());
+        }
+        if let Some(Dropout { rate }) = layer.get::<Dropout>() {
+            let place = self.units.last_mut().map_or(&mut self.dropout, |dense| &mut dense.dropout);
+            // Two Dropout layers in a row are possible, and pointless.
+            return (*rate == 0.0 || place.replace((index, *rate)).is_none()).then_some(());
+        }
+        layer.is::<Flatten>().then_some(())
     }
 
     /// Returns the number of parameters of all layers.

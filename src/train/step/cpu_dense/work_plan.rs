@@ -85,9 +85,8 @@ pub fn useful_threads(mlp: &Mlp, plan: &WorkPlan, batch: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mlp::DenseLayer;
+    use super::super::mlp::{Curve, DenseLayer};
     use super::*;
-    use crate::model::Activation;
 
     /// For all sizes, each weight belongs to one task, and each task has some.
     #[test]
@@ -95,7 +94,7 @@ mod tests {
         let widths = (1..600).chain([784, 4096, 21_944, 25_088, 50_176, 65_536, 150_528, 219_473]);
         for (inputs, units) in widths.flat_map(|inputs| [1, 10, 33, 64, 300].map(|u| (inputs, u))) {
             let first =
-                DenseLayer { inputs, units, activation: Activation::Relu, dropout: None, start: 0 };
+                DenseLayer { inputs, units, activation: Curve::Relu, dropout: None, start: 0 };
             let second = DenseLayer { inputs: units, units: 2, start: first.len(), ..first };
             let mlp = Mlp { inputs, dropout: None, units: vec![first, second] };
             let plan = WorkPlan::new(&mlp, 32);
@@ -119,7 +118,7 @@ mod tests {
         let dense = |inputs, units, start| DenseLayer {
             inputs,
             units,
-            activation: Activation::Relu,
+            activation: Curve::Relu,
             dropout: None,
             start,
         };

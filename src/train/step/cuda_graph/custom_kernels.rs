@@ -5,7 +5,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::data::batches::Batch;
-use crate::model::{Activation, Layer, Sequential};
+use crate::model::Sequential;
 use crate::native::LibtorchError;
 use crate::native::dense_kernels::{DenseKernels, DenseLayer, DenseStep, LAYERS, ParameterTensors};
 use crate::native::kernels::capability;
@@ -13,7 +13,7 @@ use crate::precision::Precision;
 use crate::train::config::FitConfig;
 use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use crate::train::step::autograd_step::{ParamRefs, StepOutput};
-use crate::train::step::cpu_dense::Mlp;
+use crate::train::step::cpu_dense::{Curve, Mlp};
 
 /// The largest number of weights: each block of samples reads them all, which must not take longer than
 /// libtorch's products.
@@ -42,7 +42,7 @@ pub struct CustomKernels {
 struct KernelLayer {
     inputs: usize,
     units: usize,
-    activation: Activation,
+    activation: Curve,
     /// The index of the Dropout before it among the network's, and its rate.
     dropout: Option<(usize, f64)>,
     /// f32 [batch, inputs] and [batch, units].
@@ -66,15 +66,13 @@ impl CustomKernels {
         let asked = config.loss.is_crossentropy()
             && config.precision == Precision::F32
             && config.clip_norm.is_none();
-        let Some(mlp) = Mlp::of(model.spec()).filter(|mlp| asked && small(mlp)) else {
-            return Ok(None);
-        };
+        let mlp = Mlp::of(model.spec()).ok().filter(|mlp| asked && small(mlp));
+        let Some(mlp) = mlp else { return Ok(None) };
         let samples = batch.div_ceil(capability(device)?.processors).next_power_of_two().min(4);
         let Some(shared) = shared_bytes(&mlp, samples) else { return Ok(None) };
         let kernels = DenseKernels::compile(device, samples)?;
-        let dropouts: Vec<usize> = (model.spec().layers.iter().enumerate())
-            .filter_map(|(i, layer)| matches!(layer, Layer::Dropout(_)).then_some(i))
-            .collect();
+        // Only Dropout layers have masks, and a rate of 0 needs none.
+        let dropouts: Vec<usize> = mlp.dropouts().flatten().map(|(layer, _)| layer).collect();
         let options = (Kind::Float, Device::Cuda(device));
         let room = |values: usize| Tensor::f_empty([batch as i64, values as i64], options);
         let mut layers = Vec::new();
@@ -185,14 +183,14 @@ pub fn rates(optimizer: Optimizer, t: u64) -> [f32; 3] {
     [rate as f32, (rate / correction(beta1)) as f32, correction(beta2).sqrt() as f32]
 }
 
-fn code_of_activation(activation: Activation) -> i32 {
+fn code_of_activation(activation: Curve) -> i32 {
     match activation {
-        Activation::Linear | Activation::Softmax => 0,
-        Activation::Relu => 1,
-        Activation::Gelu => 2,
-        Activation::Silu => 3,
-        Activation::Tanh => 4,
-        Activation::Sigmoid => 5,
+        Curve::Linear => 0,
+        Curve::Relu => 1,
+        Curve::Gelu => 2,
+        Curve::Silu => 3,
+        Curve::Tanh => 4,
+        Curve::Sigmoid => 5,
     }
 }
 

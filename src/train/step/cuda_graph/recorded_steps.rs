@@ -15,8 +15,8 @@ use crate::train::step::metric_sums::MetricSums;
 /// A number of steps with the tensors that they read.
 pub struct Recording {
     samples: Samples,
-    /// For each step, the masks of the Dropout layers.
-    masks: Vec<Vec<Tensor>>,
+    /// For each step, the random numbers of the layers.
+    noise: Vec<Vec<Tensor>>,
     /// f32 [steps, 3]: the learning rates as returned by [`custom_kernels::rates`].
     rates: Tensor,
     /// The values that `rates` holds now.
@@ -41,11 +41,11 @@ impl Recording {
         steps: usize,
         batch: usize,
     ) -> Result<Self, ModelError> {
-        let masks =
-            (0..steps).map(|_| model.empty_masks(batch as i64)).collect::<Result<_, _>>()?;
+        let noise =
+            (0..steps).map(|_| model.empty_noise(batch as i64)).collect::<Result<_, _>>()?;
         let options = (Kind::Float, model.device());
         let rates = Tensor::f_zeros([steps as i64, 3], options).map_err(LibtorchError::from)?;
-        Ok(Self { samples, masks, rates, known_rates: Vec::new(), graph: None })
+        Ok(Self { samples, noise, rates, known_rates: Vec::new(), graph: None })
     }
 
     /// Copies the input of the steps to their tensors: the samples from position `start` in the order on.
@@ -67,16 +67,16 @@ impl Recording {
                 samples.copy_from(&epoch.batch(start, samples.samples())?)?;
             }
         }
-        self.fill_masks_and_rates(model, contexts)
+        self.fill_noise_and_rates(model, contexts)
     }
 
-    pub fn fill_masks_and_rates(
+    pub fn fill_noise_and_rates(
         &mut self,
         model: &Sequential,
         contexts: &[StepContext],
     ) -> Result<(), LibtorchError> {
-        for (masks, context) in self.masks.iter_mut().zip(contexts) {
-            model.draw_masks(masks, context.seed, context.number)?;
+        for (noise, context) in self.noise.iter_mut().zip(contexts) {
+            model.draw_noise(noise, context.seed, context.number)?;
         }
         let rates = contexts
             .iter()
@@ -124,7 +124,7 @@ impl Recording {
         custom: Option<&CustomKernels>,
         context: StepContext,
     ) -> Result<StepOutput, ModelError> {
-        let (masks, steps) = (&self.masks[number], self.masks.len() as i64);
+        let (noise, steps) = (&self.noise[number], self.noise.len() as i64);
         let part = |all: &Tensor| -> Result<Tensor, LibtorchError> {
             let batch = all.size()[0] / steps;
             Ok(all.f_narrow(0, number as i64 * batch, batch)?)
@@ -135,7 +135,7 @@ impl Recording {
             return Ok(custom.step(
                 autograd_step.param_refs(),
                 &batch,
-                masks,
+                noise,
                 (context.optimizer, &rates),
             )?);
         }
@@ -145,6 +145,6 @@ impl Recording {
             Device::Cpu => Rate::Number(context.optimizer.learning_rate()),
             _ => Rate::Tensor(&rate),
         };
-        autograd_step.train_step(&batch, masks, (context.optimizer, rate), context.number)
+        autograd_step.train_step(&batch, noise, (context.optimizer, rate), context.number)
     }
 }

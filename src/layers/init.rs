@@ -1,26 +1,63 @@
-//! Initial weights.
+//! Initial values of variables.
 
 use rand::RngExt;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use crate::native::{LibtorchError, buffer};
 use crate::rng::{self, Purpose};
 
+/// The initial values of a variable.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Initializer {
+    /// See [`glorot_uniform`]; for a matrix [units, inputs].
+    GlorotUniform,
+    /// All the same value.
+    Constant(f64),
+}
+
+impl Initializer {
+    /// Returns the initial values of a variable of this shape, f32 on `device`. `position`: the layer, followed
+    /// for its second and later variables by their number.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn draw(
+        self,
+        shape: &[usize],
+        device: Device,
+        seed: u64,
+        position: &[u64],
+    ) -> Result<Tensor, LibtorchError> {
+        let sizes: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+        match (self, shape) {
+            (Self::GlorotUniform, &[units, inputs]) => {
+                Ok(glorot_uniform(units, inputs, seed, position)?.f_to_device(device)?)
+            }
+            (Self::GlorotUniform, _) => {
+                let what = format!("Glorot's initializer needs a matrix, found shape {shape:?}");
+                Err(LibtorchError::other(&what))
+            }
+            (Self::Constant(value), _) => Ok(Tensor::f_full(&sizes, value, (Kind::Float, device))?),
+        }
+    }
+}
+
 /// Returns a [units, inputs] matrix of f32 on the CPU drawn from the Glorot uniform distribution
 /// U(-√(6 / (inputs + units)), +√(6 / (inputs + units))), Keras's default for Dense (Glorot and
-/// Bengio, 2010). It is drawn on the host for each layer from a separate stream, so that a seed gives the
+/// Bengio, 2010). It is drawn on the host for each position from a separate stream, so that a seed gives the
 /// same weights on every device.
 ///
 /// # Errors
 /// Too little memory.
-pub fn glorot_uniform(
+fn glorot_uniform(
     units: usize,
     inputs: usize,
     seed: u64,
-    layer: usize,
+    position: &[u64],
 ) -> Result<Tensor, LibtorchError> {
     let limit = (6.0 / (inputs + units) as f64).sqrt();
-    let mut rng = rng::stream(seed, Purpose::Init, &[layer as u64]);
+    let mut rng = rng::stream(seed, Purpose::Init, position);
     buffer::filled_f32(&[units as i64, inputs as i64], |values| {
         values.iter_mut().for_each(|value| *value = rng.random_range(-limit..limit) as f32);
     })
@@ -30,8 +67,8 @@ pub fn glorot_uniform(
 mod tests {
     use super::*;
 
-    fn draw(units: usize, inputs: usize, seed: u64, layer: usize) -> Vec<f32> {
-        let tensor = glorot_uniform(units, inputs, seed, layer).unwrap();
+    fn draw(units: usize, inputs: usize, seed: u64, layer: u64) -> Vec<f32> {
+        let tensor = glorot_uniform(units, inputs, seed, &[layer]).unwrap();
         let mut values = vec![0.0; units * inputs];
         tensor.copy_data(&mut values, units * inputs);
         values

@@ -1,89 +1,14 @@
-//! The layers that a [`Sequential`](crate::Sequential) network is made of, as plain descriptions.
+//! Activations: functions of single values, and softmax.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
 use crate::native::LibtorchError;
 
-/// One layer's description; its parameters are in the model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Layer {
-    /// See [`Flatten`].
-    Flatten,
-    /// See [`Dense`].
-    Dense(Dense),
-    /// See [`Dropout`].
-    Dropout(Dropout),
-}
-
-/// Turns each sample into a vector: [batch, a, b, …] → [batch, a·b·…].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flatten;
-
-/// A fully connected layer: y = activation(x Wᵀ + b), [batch, inputs] → [batch, units].
-///
-/// W is [units, inputs], like in `torch.nn.Linear` (Keras's kernel is its transpose), drawn
-/// from the Glorot uniform distribution; b has one value per unit and starts at zero.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dense {
-    /// Outputs, at least 1.
-    pub units: usize,
-    /// The activation applied to each output.
-    pub activation: Activation,
-}
-
-impl Dense {
-    /// Returns a layer of `units` outputs without an activation.
-    pub fn new(units: usize) -> Self {
-        Self { units, activation: Activation::Linear }
-    }
-
-    /// Returns the same layer with this activation.
-    pub fn activation(self, activation: Activation) -> Self {
-        Self { activation, ..self }
-    }
-}
-
-/// While training, sets each value to zero with probability `rate` and scales the others by
-/// 1 / (1 - rate); otherwise does nothing (Srivastava et al., 2014, in the inverted form that Keras
-/// and PyTorch use).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dropout {
-    /// The fraction that is dropped: 0 ≤ rate < 1.
-    pub rate: f64,
-}
-
-impl Dropout {
-    /// Returns a layer that drops this fraction of its inputs.
-    pub fn new(rate: f64) -> Self {
-        Self { rate }
-    }
-}
-
-impl From<Flatten> for Layer {
-    fn from(_: Flatten) -> Self {
-        Self::Flatten
-    }
-}
-
-impl From<Dense> for Layer {
-    fn from(dense: Dense) -> Self {
-        Self::Dense(dense)
-    }
-}
-
-impl From<Dropout> for Layer {
-    fn from(dropout: Dropout) -> Self {
-        Self::Dropout(dropout)
-    }
-}
-
-/// The activation of a [`Dense`] layer, by Keras's names.
+/// An activation function, by Keras's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Activation {
     /// x
@@ -131,15 +56,60 @@ impl Activation {
 
     /// Applies the activation to a layer's outputs. Softmax passes them through: the network's own outputs are its
     /// logits, and probabilities are computed from them where they are needed.
-    pub(crate) fn forward(self, x: Tensor) -> Result<Tensor, LibtorchError> {
+    pub(super) fn apply(self, x: &Tensor) -> Result<Tensor, LibtorchError> {
         Ok(match self {
-            Self::Linear | Self::Softmax => x,
+            Self::Linear | Self::Softmax => x.shallow_clone(),
             Self::Relu => x.f_relu()?,
             Self::Gelu => x.f_gelu("none")?,
             Self::Silu => x.f_silu()?,
             Self::Tanh => x.f_tanh()?,
             Self::Sigmoid => x.f_sigmoid()?,
         })
+    }
+
+    /// Returns the module that applies it.
+    pub(crate) fn module(self) -> Module {
+        let (torch, script) = match self {
+            Self::Linear => ("Identity()", "x"),
+            Self::Relu => ("ReLU()", "torch.relu(x)"),
+            Self::Gelu => ("GELU()", "torch.gelu(x)"),
+            Self::Silu => ("SiLU()", "torch.silu(x)"),
+            Self::Tanh => ("Tanh()", "torch.tanh(x)"),
+            Self::Sigmoid => ("Sigmoid()", "torch.sigmoid(x)"),
+            Self::Softmax => ("Softmax(dim=-1)", "torch.softmax(x, -1)"),
+        };
+        Module {
+            torch: torch.to_owned(),
+            script: script.to_owned(),
+            onnx: self.onnx(),
+            keras: Some(format!("Activation({:?})", self.name())),
+            variables: Vec::new(),
+        }
+    }
+
+    fn onnx(self) -> Vec<OnnxNode> {
+        use OnnxInput::{Last, Number, X};
+        let one = |operator| vec![OnnxNode::new(operator, [Last])];
+        match self {
+            Self::Linear => Vec::new(),
+            Self::Relu => one("Relu"),
+            Self::Tanh => one("Tanh"),
+            Self::Sigmoid => one("Sigmoid"),
+            Self::Softmax => {
+                vec![OnnxNode::new("Softmax", [Last]).with("axis", OnnxAttribute::Int(-1))]
+            }
+            Self::Silu => {
+                vec![OnnxNode::new("Sigmoid", [Last]), OnnxNode::new("Mul", [Last, X])]
+            }
+            // x (1 + erf(x / √2)) / 2, in the order that onnxruntime fuses into one operation.
+            Self::Gelu => vec![
+                OnnxNode::new("Div", [Last, Number("sqrt_2", std::f32::consts::SQRT_2)]),
+                OnnxNode::new("Erf", [Last]),
+                OnnxNode::new("Add", [Last, Number("one", 1.0)]),
+                OnnxNode::new("Mul", [Last, X]),
+                OnnxNode::new("Mul", [Last, Number("half", 0.5)]),
+            ],
+        }
     }
 }
 
@@ -159,7 +129,7 @@ mod tests {
             (Activation::Sigmoid, [0.1824255, 0.5, 0.6681878]),
         ];
         for (activation, expected) in cases {
-            let y = activation.forward(Tensor::from_slice(&[-1.5f32, 0.0, 0.7]))?;
+            let y = activation.apply(&Tensor::from_slice(&[-1.5f32, 0.0, 0.7]))?;
             for (i, expected) in expected.into_iter().enumerate() {
                 let got = y.double_value(&[i as i64]);
                 assert!((got - expected).abs() < 1e-6, "{activation:?}: {got} for {expected}");

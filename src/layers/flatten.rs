@@ -1,0 +1,42 @@
+//! Flatten: each sample as a vector.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::kind::{Context, LayerError, LayerKind, Variables};
+use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use crate::native::LibtorchError;
+
+/// Turns each sample into a vector: [batch, a, b, …] → [batch, a·b·…].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flatten;
+
+impl LayerKind for Flatten {
+    fn name(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(vec![input.iter().product()])
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        _: &Variables<'_>,
+        _: &Context<'_>,
+    ) -> Result<Tensor, LibtorchError> {
+        Ok(x.f_flatten(1, -1)?)
+    }
+
+    fn describe(&self, _: &[usize]) -> Option<Vec<Module>> {
+        let node = OnnxNode::new("Flatten", [OnnxInput::Last]);
+        Some(vec![Module {
+            torch: "Flatten()".to_owned(),
+            script: "torch.flatten(x, 1)".to_owned(),
+            onnx: vec![node.with("axis", OnnxAttribute::Int(1))],
+            keras: Some("Flatten()".to_owned()),
+            variables: Vec::new(),
+        }])
+    }
+}

@@ -1,0 +1,173 @@
+//! The layers that a [`Sequential`](crate::Sequential) network is made of: one file each, listed once below.
+//!
+//! A layer's file holds its settings, its shape rule, its variables, its forward pass, and how it is written in
+//! every format. All other code asks the trait [`LayerKind`].
+
+mod activation;
+mod dense;
+mod dropout;
+mod flatten;
+mod init;
+mod kind;
+mod module;
+
+pub use activation::Activation;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use init::Initializer;
+pub use kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Variables};
+pub use module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+
+use std::any::Any;
+use std::sync::Arc;
+
+use serde::de::Error as _;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Makes the enum of all layers; each line has a type that implements [`LayerKind`] and its name in files.
+macro_rules! layers {
+    ($($kind:ident = $tag:literal,)*) => {
+        /// One layer's description; its variables are in the model.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum Layer {
+            $(#[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind),)*
+            /// A layer of another crate. Files keep only its name: see [`Layer::custom`].
+            Custom(Arc<dyn LayerKind>),
+        }
+
+        $(impl From<$kind> for Layer {
+            fn from(layer: $kind) -> Self {
+                Self::$kind(layer)
+            }
+        })*
+
+        impl Layer {
+            /// The names of the layers in files.
+            const TAGS: &[&str] = &[$($tag),*];
+
+            /// Returns the layer as what every layer is.
+            pub fn kind(&self) -> &dyn LayerKind {
+                match self {
+                    $(Self::$kind(layer) => layer,)*
+                    Self::Custom(layer) => &**layer,
+                }
+            }
+        }
+
+        /// The layers with their settings, as they are saved.
+        #[derive(Serialize)]
+        #[serde(tag = "type")]
+        enum Saved<'a> {
+            $(#[serde(rename = $tag)] $kind(&'a $kind),)*
+        }
+
+        /// The same, as they are loaded.
+        #[derive(Deserialize)]
+        #[serde(tag = "type")]
+        enum Loaded {
+            $(#[serde(rename = $tag)] $kind($kind),)*
+        }
+
+        impl Serialize for Layer {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$kind(layer) => Saved::$kind(layer).serialize(serializer),)*
+                    Self::Custom(layer) => {
+                        let mut map = serializer.serialize_map(Some(1))?;
+                        map.serialize_entry("type", layer.name())?;
+                        map.end()
+                    }
+                }
+            }
+        }
+
+        impl From<Loaded> for Layer {
+            fn from(loaded: Loaded) -> Self {
+                match loaded {
+                    $(Loaded::$kind(layer) => Self::$kind(layer),)*
+                }
+            }
+        }
+    };
+}
+
+layers! {
+    Flatten = "flatten",
+    Dense = "dense",
+    Dropout = "dropout",
+}
+
+impl Layer {
+    /// Returns a layer of another crate.
+    ///
+    /// It is trained, and snapshots and checkpoints hold its variables. Files say only its
+    /// [`name`](LayerKind::name), so that its network is built by code and not loaded from a file.
+    pub fn custom(layer: impl LayerKind) -> Self {
+        Self::Custom(Arc::new(layer))
+    }
+
+    /// Returns the layer's settings if it is of this kind.
+    pub fn get<T: LayerKind>(&self) -> Option<&T> {
+        (self.kind() as &dyn Any).downcast_ref()
+    }
+
+    /// Returns whether it is of this kind.
+    pub fn is<T: LayerKind>(&self) -> bool {
+        self.get::<T>().is_some()
+    }
+}
+
+impl PartialEq for Layer {
+    /// Layers are equal if their kinds and settings are.
+    fn eq(&self, other: &Self) -> bool {
+        // The settings of a custom layer are known only by what it prints.
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+impl<'de> Deserialize<'de> for Layer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let name = value.get("type").and_then(serde_json::Value::as_str);
+        if let Some(name) = name.filter(|name| !Self::TAGS.contains(name)) {
+            return Err(D::Error::custom(format!(
+                "layer type {:?} must be one of {}: it is a layer of another crate, whose network code has to \
+                 build before it takes the weights (Sequential::set_weights), or one of a newer seqfit",
+                name.chars().take(60).collect::<String>(),
+                Self::TAGS.join(", ")
+            )));
+        }
+        Ok(serde_json::from_value::<Loaded>(value).map_err(D::Error::custom)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_saved_as_they_always_were() -> Result<(), serde_json::Error> {
+        let layers: [Layer; 3] = [
+            Flatten.into(),
+            Dense::new(3).activation(Activation::Relu).into(),
+            Dropout::new(0.25).into(),
+        ];
+        let text = serde_json::to_string(&layers)?;
+        let expected = r#"[{"type":"flatten"},{"type":"dense","units":3,"activation":"relu"},{"type":"dropout","rate":0.25}]"#;
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Vec<Layer>>(&text)?, layers);
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_layer_is_named() {
+        let error = serde_json::from_str::<Layer>(r#"{"type":"warp","by":3}"#).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("layer type \"warp\" must be one of flatten, dense"), "{error}");
+        let error = serde_json::from_str::<Layer>(r#"{"type":"dense","unit":3}"#).unwrap_err();
+        assert!(error.to_string().contains("unit"), "{error}");
+    }
+}

@@ -1,0 +1,85 @@
+//! How layers are written in the formats of other programs: plain data that every format reads its own part of.
+
+/// A module of the `torch.nn.Sequential` that computes what a network does. Its number there names its variables,
+/// "1.weight", here and in every file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Module {
+    /// PyTorch: the call that makes it, after `nn.`: `Linear(784, 128)`.
+    pub torch: String,
+    /// TorchScript: its output as an expression of `x` and `self.training`, in which `{weight}` stands for the
+    /// variable of that name.
+    pub script: String,
+    /// ONNX: its nodes, opset 17; none for a module that is only active in training.
+    pub onnx: Vec<OnnxNode>,
+    /// Keras: the call that makes the layer, after `layers.`: `Dense(128, "relu")`. `None` for a module that is
+    /// part of the layer before it.
+    pub keras: Option<String>,
+    /// The names of its variables, in the order of Keras. A kernel of Keras is the transpose of the matrix here.
+    pub variables: Vec<String>,
+}
+
+impl Module {
+    /// Returns the part of [`torch`](Self::torch) before the parenthesis: `Linear`.
+    pub fn torch_class(&self) -> &str {
+        class(&self.torch)
+    }
+
+    /// Returns the part of [`keras`](Self::keras) before the parenthesis: `Dense`.
+    pub fn keras_class(&self) -> Option<&str> {
+        self.keras.as_deref().map(class)
+    }
+}
+
+fn class(call: &str) -> &str {
+    call.split('(').next().unwrap_or(call)
+}
+
+/// A node of an ONNX graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnnxNode {
+    /// The operator: "Gemm".
+    pub operator: &'static str,
+    /// Its inputs.
+    pub inputs: Vec<OnnxInput>,
+    /// Its attributes.
+    pub attributes: Vec<(&'static str, OnnxAttribute)>,
+}
+
+impl OnnxNode {
+    /// Returns a node without attributes.
+    pub fn new(operator: &'static str, inputs: impl Into<Vec<OnnxInput>>) -> Self {
+        Self { operator, inputs: inputs.into(), attributes: Vec::new() }
+    }
+
+    /// Returns the same node with this attribute.
+    pub fn with(mut self, name: &'static str, value: OnnxAttribute) -> Self {
+        self.attributes.push((name, value));
+        self
+    }
+}
+
+/// An input of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OnnxInput {
+    /// The output of the node before it, or the module's input before its first node.
+    Last,
+    /// The module's input.
+    X,
+    /// A variable of the module.
+    Variable(String),
+    /// A number with a name, which all nodes share.
+    Number(&'static str, f32),
+    /// A vector.
+    Numbers(Vec<f32>),
+    /// Sizes, such as a shape.
+    Sizes(Vec<i64>),
+}
+
+/// The value of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OnnxAttribute {
+    /// An integer.
+    Int(i64),
+    /// A number.
+    Float(f32),
+}
