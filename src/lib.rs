@@ -33,6 +33,7 @@
 //! - [`losses`]: what training minimizes;
 //! - [`tensors`]: named tensors on the host and in files;
 //! - [`FitConfig`], [`recipe`], [`callback`], [`History`], [`Snapshot`]: training, and resuming it;
+//! - [`metrics`]: what predictions are measured by, one file per metric;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`export`]: files for other programs, each with a model card;
 //! - [`import`]: weights from other programs;
@@ -64,6 +65,7 @@ pub mod import;
 pub mod layers;
 pub mod libtorch;
 pub mod losses;
+pub mod metrics;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod run;

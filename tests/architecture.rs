@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["device", "formats", "layers", "libtorch", "tensors", "precision", "config_error"],
     &["group"],
     &["data", "model"],
-    &["losses"],
+    &["losses", "metrics"],
     &["evaluate"],
     &["export"],
     &["import", "train"],

@@ -4,10 +4,10 @@
 use tch::{Device, Kind};
 
 use super::ReportError;
-use super::calibration::{Calibration, likeliest};
 use crate::data::Dataset;
 use crate::data::batches::DataLoader;
 use crate::evaluate::{Evaluation, check_fit};
+use crate::metrics::{Calibration, likeliest};
 use crate::model::Sequential;
 use crate::native::LibtorchError;
 

@@ -1,6 +1,6 @@
 //! The verdict on the calibration: over-confident, under-confident, or within what chance explains.
 
-use super::calibration::{Bin, Calibration};
+use crate::metrics::{Bin, Calibration};
 
 /// A difference up to this is small for any number of predictions: one percentage point.
 const SMALL: f64 = 0.01;

@@ -4,7 +4,6 @@
 //! set. The page lists what is missing; only files that cannot be read or written are errors.
 
 mod assessment;
-mod calibration;
 mod calibration_verdict;
 pub mod compare;
 mod error;
@@ -16,12 +15,13 @@ mod tensorboard;
 mod weights;
 
 pub use assessment::{Assessment, Mistake};
-pub use calibration::{BINS, Bin, Calibration};
 pub use calibration_verdict::Verdict;
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use lr_find::{PlotFormat, lr_plot};
 pub use tensorboard::TensorBoard;
+
+pub use crate::metrics::{BINS, Bin, Calibration};
 
 use std::path::{Path, PathBuf};
 

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::super::calibration::{BINS, Calibration};
 use super::super::{Report, ReportError};
 use super::shell::{figure, head, percent, scrolled};
+use crate::metrics::{BINS, Calibration};
 use crate::model::grouped;
 
 /// Returns the section, which compares the network's confidence with its accuracy.

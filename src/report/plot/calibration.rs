@@ -7,8 +7,8 @@ use super::{
     Area, CENTRE, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MUTED, PAPER, RIGHT, Style,
     stroke, title, units, write,
 };
+use crate::metrics::{BINS, Calibration};
 use crate::model::grouped;
-use crate::report::calibration::{BINS, Calibration};
 
 /// The reliability diagram.
 pub(in crate::report) struct Reliability<'a>(pub &'a Calibration);

@@ -1,5 +1,5 @@
-//! Calibration: of the predictions with a confidence of 80 %, 80 % should be correct. `verdict` defines
-//! which difference is significant.
+//! Calibration: of the predictions with a confidence of 80 %, 80 % should be correct. The report's
+//! verdict says which difference is significant.
 
 /// The number of bins of [`Calibration`], as in Guo et al.
 pub const BINS: usize = 15;
@@ -97,7 +97,7 @@ impl Calibration {
 }
 
 /// Returns the index of the largest value, the first one if there are several.
-pub(super) fn likeliest(probabilities: &[f64]) -> usize {
+pub(crate) fn likeliest(probabilities: &[f64]) -> usize {
     let larger =
         |best: usize, i: usize| if probabilities[i] > probabilities[best] { i } else { best };
     (0..probabilities.len()).reduce(larger).unwrap_or(0)

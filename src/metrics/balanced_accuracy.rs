@@ -1,0 +1,30 @@
+//! Accuracy in which every class counts the same.
+
+use super::counts::Counts;
+use super::kind::{Direction, MetricKind, Undefined};
+use super::predictions::Predictions;
+use crate::data::TargetKind;
+
+/// The mean recall of the classes that occur in the targets (`balanced_accuracy_score`).
+#[derive(Debug)]
+pub struct BalancedAccuracy;
+
+impl MetricKind for BalancedAccuracy {
+    fn name(&self) -> String {
+        "balanced_accuracy".to_owned()
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::Higher
+    }
+
+    fn targets(&self) -> &[TargetKind] {
+        &[TargetKind::Class]
+    }
+
+    fn value(&self, predictions: &Predictions) -> Result<f64, Undefined> {
+        let mut counts = Counts::of(predictions);
+        counts.retain(|counts| counts.support > 0);
+        Ok(counts.iter().map(Counts::recall).sum::<f64>() / counts.len() as f64)
+    }
+}

@@ -1,0 +1,33 @@
+//! How many of the predictions of a class are right.
+
+use super::counts::{self, Average, Counts};
+use super::kind::{Direction, MetricKind, Undefined};
+use super::predictions::Predictions;
+use crate::data::TargetKind;
+
+/// The fraction of the samples predicted as a class that belong to it, averaged over the classes or
+/// labels (`precision_score` with `zero_division=0`). A label is predicted at a
+/// threshold of 0.5.
+#[derive(Debug)]
+pub struct Precision(pub Average);
+
+impl MetricKind for Precision {
+    fn name(&self) -> String {
+        match self.0 {
+            Average::Macro => "precision_macro".to_owned(),
+            Average::Weighted => "precision_weighted".to_owned(),
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::Higher
+    }
+
+    fn targets(&self) -> &[TargetKind] {
+        &[TargetKind::Class, TargetKind::Labels]
+    }
+
+    fn value(&self, predictions: &Predictions) -> Result<f64, Undefined> {
+        counts::average(predictions, self.0, Counts::precision)
+    }
+}
