@@ -14,7 +14,7 @@ use std::time::Instant;
 use seqfit::callback::{Callback, CallbackError, Flow, Plan, SnapshotTrigger, Training};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::run::{CheckpointConfig, Identity, ModelCheckpoint};
-use seqfit::{Activation, Device, EpochRecord, FitConfig, Metric, Sequential, Snapshot, data};
+use seqfit::{Activation, Device, EpochRecord, FitConfig, Monitor, Sequential, Snapshot, data};
 
 const PAIRS: usize = 100;
 
@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .add(Dense::new(64).activation(Activation::Relu))
             .add(Dense::new(10))
             .build(Device::Cpu, 0)?;
-        let monitor = improves.then_some(Metric::ValLoss);
+        let monitor = improves.then_some(Monitor::ValLoss);
         let kept = CheckpointConfig { monitor, ..CheckpointConfig::default() };
         let writer = ModelCheckpoint::new(folder.path(), identity.clone(), kept, |failure| {
             println!("{failure}");

@@ -13,7 +13,7 @@ use seqfit::data::{Dataset, DatasetName, Locations, Request};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::run::{CheckpointConfig, DataConfig, ModelCheckpoint, Run, RunConfig, checkpoints};
 use seqfit::{
-    Activation, Adam, Device, EpochRecord, FitConfig, Metric, OnNan, Optimizer, Sequential, data,
+    Activation, Adam, Device, EpochRecord, FitConfig, Monitor, OnNan, Optimizer, Sequential, data,
 };
 
 fn network(train: &Dataset) -> Result<Sequential, seqfit::Error> {
@@ -27,7 +27,7 @@ fn network(train: &Dataset) -> Result<Sequential, seqfit::Error> {
 
 fn early_stopping(train: &Dataset) -> Result<(), Box<dyn Error>> {
     let mut stop = EarlyStopping::new(EarlyStoppingConfig {
-        monitor: Metric::ValLoss,
+        monitor: Monitor::ValLoss,
         patience: 3,
         min_delta: 0.001,
         restore_best: true,
@@ -45,7 +45,7 @@ fn reduce_lr(train: &Dataset) -> Result<(), Box<dyn Error>> {
     let mut slower = ReduceLrOnPlateau::new(ReduceLrConfig {
         factor: 0.5,
         patience: 2,
-        ..ReduceLrConfig::new(Metric::Loss)
+        ..ReduceLrConfig::new(Monitor::Loss)
     })?;
     let config = FitConfig {
         epochs: 30,
@@ -95,7 +95,7 @@ fn model_checkpoint() -> Result<(), Box<dyn Error>> {
     let config = RunConfig::now(Device::Cpu, about, fit.clone(), model.spec().clone());
     let run = Run::create(Path::new("runs/callbacks"), true, config)?;
 
-    let keep = CheckpointConfig { keep: 2, monitor: Some(Metric::ValLoss), ..Default::default() };
+    let keep = CheckpointConfig { keep: 2, monitor: Some(Monitor::ValLoss), ..Default::default() };
     let warn = |failure: &_| eprintln!("warning: {failure}");
     let mut saved = ModelCheckpoint::new(&run.checkpoints_path(), run.identity()?, keep, warn)?;
     model.fit(&data.train, &fit, &mut [&mut saved])?;
@@ -108,7 +108,8 @@ fn model_checkpoint() -> Result<(), Box<dyn Error>> {
     }
     let best = run.checkpoints_path().join(checkpoints::BEST);
     let best = run.load_checkpoint(&best, Device::Cpu)?;
-    println!("its test accuracy is {:.4}", best.evaluate(&data.test)?.accuracy);
+    let accuracy = best.evaluate(&data.test)?.accuracy.unwrap_or_default();
+    println!("its test accuracy is {accuracy:.4}");
     Ok(())
 }
 

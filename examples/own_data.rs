@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .add(Dense::new(train.classes().len()))
         .build(Device::Cpu, 0)?;
     model.fit(&train, &FitConfig { epochs: 20, ..Default::default() }, &mut [])?;
-    println!("{:.1} % of the test pictures", 100.0 * model.evaluate(&test)?.accuracy);
+    let accuracy = model.evaluate(&test)?.accuracy.unwrap_or_default();
+    println!("{:.1} % of the test pictures", 100.0 * accuracy);
 
     let prepared = data::images::read(Path::new(picture), shape, train.preparation())?;
     let predictions = model.predict_images(&prepared.pixels, shape)?;

@@ -26,7 +26,7 @@ fn main() -> Result<(), seqfit::Error> {
     }
 
     let tested = model.evaluate(&test)?;
-    println!("test: loss {:.4}, accuracy {:.4}", tested.loss, tested.accuracy);
+    println!("test: {tested}");
 
     let probabilities = model.predict_images(test.image(0), test.image_shape()?)?;
     println!("the first test image: {:.3?}", probabilities[0]);

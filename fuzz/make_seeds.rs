@@ -15,7 +15,7 @@ use seqfit::callback::{EarlyStopping, EarlyStoppingConfig};
 use seqfit::data::{self, Dataset, idx};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::run::{CallbackConfig, CheckpointConfig, DataConfig, ModelCheckpoint, Run, RunConfig};
-use seqfit::{Device, FitConfig, Metric, OnNan, Sequential};
+use seqfit::{Device, FitConfig, Monitor, OnNan, Sequential};
 
 fn seed(target: &str, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
@@ -125,7 +125,7 @@ fn run(digits: &Dataset) -> Result<(), Box<dyn Error>> {
         threads: Some(1),
         ..FitConfig::default()
     };
-    let monitor = Metric::ValLoss;
+    let monitor = Monitor::ValLoss;
     let early_stopping =
         EarlyStoppingConfig { monitor, patience: 3, min_delta: 0.0, restore_best: true };
     let locations = data::Locations::from_env()?;

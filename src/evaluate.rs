@@ -1,49 +1,115 @@
-//! Evaluation of a network on a dataset: loss, accuracy, confusion matrix, per-class metrics.
+//! Evaluation of a network on a dataset: loss, metrics, confusion matrix, metrics of each class.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::data::batches::{self, DataLoader, DataLoaderError};
-use crate::data::{DataError, Dataset, TargetKind};
+use crate::data::{DataError, Dataset, TargetKind, Targets};
 use crate::group::rank_shard::RankShard;
 use crate::group::{self, Group, GroupError, SingleProcess};
-use crate::losses::Loss;
+use crate::losses::{Loss, LossError};
+use crate::metrics::{Counts, Metric, MetricError, Predictions, Undefined};
 use crate::model::{ModelError, Sequential};
 use crate::native::LibtorchError;
 
 /// Samples per forward pass: large enough to be fast, small enough to need little memory (MNIST: 6 MB).
 const BATCH: usize = 2048;
 
-/// Metrics over a whole dataset.
+/// What an evaluation computes. A `&FitConfig` converts into it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measures<'a> {
+    /// The loss; none for the usual one of the targets: the first in the list that takes them from the network.
+    pub loss: Option<&'a Loss>,
+    /// The metrics.
+    pub metrics: &'a [Metric],
+}
+
+/// Loss and metrics over a whole dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Mean cross-entropy in nats.
+    /// Mean loss: the cross-entropy in nats, or that of the loss that was asked for.
     pub loss: f64,
-    /// Fraction of samples whose true class has the highest logit.
-    pub accuracy: f64,
+    /// Fraction of samples whose true class has the highest logit; of several labels, the fraction of correct
+    /// labels at a threshold of 0.5; none for numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Number of samples.
     pub samples: usize,
-    /// Counts by true class (row) and predicted class (column).
+    /// Counts by true class (row) and predicted class (column); empty for other targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
+    /// The metrics that were asked for, except for the accuracy and those without a value, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// The reasons that metrics have no value, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub undefined: BTreeMap<String, String>,
+    /// The counts of each label at a threshold of 0.5; empty for other targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Counts>,
+    /// The errors of each number; empty for other targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub residuals: Vec<Residuals>,
+}
+
+/// The errors of a number over a dataset, prediction minus target, in its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residuals {
+    /// Their mean, above 0 where predictions are too high.
+    pub mean: f64,
+    /// Their standard deviation around the mean.
+    pub standard_deviation: f64,
+    /// The lowest.
+    pub min: f64,
+    /// The highest.
+    pub max: f64,
+    /// The mean absolute error.
+    pub mae: f64,
+    /// The root mean squared error.
+    pub rmse: f64,
 }
 
 /// The summary of an [`Evaluation`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Mean cross-entropy in nats.
+    /// Mean loss.
     pub loss: f64,
-    /// Fraction of correct predictions.
-    pub accuracy: f64,
+    /// Fraction of correct predictions; none for numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Number of samples.
     pub samples: usize,
+    /// Further metrics, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 impl From<&Evaluation> for Figures {
     fn from(evaluation: &Evaluation) -> Self {
-        let &Evaluation { loss, accuracy, samples, .. } = evaluation;
-        Self { loss, accuracy, samples }
+        let Evaluation { loss, accuracy, samples, metrics, .. } = evaluation;
+        Self { loss: *loss, accuracy: *accuracy, samples: *samples, metrics: metrics.clone() }
+    }
+}
+
+/// Writes loss, accuracy and metrics: "loss 0.0812, accuracy 97.60 % of 10000 images, f1_macro 0.9751".
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { loss, accuracy, samples, metrics } = self;
+        match accuracy {
+            Some(accuracy) => {
+                write!(
+                    f,
+                    "loss {loss:.4}, accuracy {:.2} % of {samples} images",
+                    100.0 * accuracy
+                )?;
+            }
+            None => write!(f, "loss {loss:.4} of {samples} samples")?,
+        }
+        metrics.iter().try_for_each(|(name, value)| write!(f, ", {name} {value:.4}"))
     }
 }
 
@@ -116,6 +182,12 @@ pub enum EvaluateError {
         /// The images' shape.
         shape: [usize; 2],
     },
+    /// The loss does not take the targets, or not from this network.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// A metric is not for the targets.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
     /// The dataset is empty.
     #[error("the dataset holds no samples")]
     Empty,
@@ -134,53 +206,115 @@ pub enum EvaluateError {
 }
 
 impl Evaluation {
-    /// Returns precision, recall and F1 of each class, in the order of the classes.
+    /// Returns precision, recall and F1 of each class or label, in their order; nothing for numbers.
     pub fn per_class(&self) -> Vec<ClassFigures> {
-        (0..self.confusion.len())
-            .map(|class| {
-                let right = self.confusion[class][class] as f64;
-                let support: u64 = self.confusion[class].iter().sum();
-                let called: u64 = self.confusion.iter().map(|row| row[class]).sum();
-                let share = |of: f64| if of == 0.0 { 0.0 } else { right / of };
-                let (precision, recall) = (share(called as f64), share(support as f64));
-                let sum = precision + recall;
-                let f1 = if sum == 0.0 { 0.0 } else { 2.0 * precision * recall / sum };
-                ClassFigures { precision, recall, f1, support }
-            })
-            .collect()
+        let counts = (0..self.confusion.len()).map(|class| Counts {
+            correct: self.confusion[class][class],
+            predicted: self.confusion.iter().map(|row| row[class]).sum(),
+            support: self.confusion[class].iter().sum(),
+        });
+        let figures = |counts: Counts| {
+            let (precision, recall) = (counts.precision(), counts.recall());
+            let sum = precision + recall;
+            let f1 = if sum == 0.0 { 0.0 } else { 2.0 * precision * recall / sum };
+            ClassFigures { precision, recall, f1, support: counts.support }
+        };
+        counts.chain(self.labels.iter().copied()).map(figures).collect()
+    }
+
+    /// Adds the metrics, and the tables of labels or numbers, that need all predictions.
+    fn add(&mut self, predictions: &Predictions, metrics: &[Metric]) {
+        match predictions.kind() {
+            TargetKind::Class => {}
+            TargetKind::Labels => self.labels = Counts::of(predictions),
+            TargetKind::Numbers => self.residuals = Residuals::of(predictions),
+        }
+        if !predictions.kind().is_class() {
+            self.accuracy = Metric::Accuracy.value(predictions).ok();
+        }
+        for metric in metrics.iter().filter(|metric| **metric != Metric::Accuracy) {
+            self.keep(metric, metric.value(predictions));
+        }
+    }
+
+    fn keep(&mut self, metric: &Metric, value: Result<f64, Undefined>) {
+        match value {
+            Ok(value) => drop(self.metrics.insert(metric.name(), value)),
+            Err(why) => drop(self.undefined.insert(metric.name(), why.to_string())),
+        }
+    }
+}
+
+/// Writes what [`Figures`] writes.
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Figures::from(self).fmt(f)
+    }
+}
+
+impl Residuals {
+    /// Returns the errors of each number.
+    fn of(predictions: &Predictions) -> Vec<Self> {
+        let (samples, outputs) = (predictions.samples() as f64, predictions.outputs());
+        let errors: Vec<f64> = predictions.errors().collect();
+        let of_number = |number: usize| {
+            let errors = || errors.iter().skip(number).step_by(outputs).copied();
+            let mean_of = |of: fn(f64) -> f64| errors().map(of).sum::<f64>() / samples;
+            let mean = mean_of(|error| error);
+            let variance = errors().map(|error| (error - mean).powi(2)).sum::<f64>() / samples;
+            Self {
+                mean,
+                standard_deviation: variance.sqrt(),
+                min: errors().fold(f64::INFINITY, f64::min),
+                max: errors().fold(f64::NEG_INFINITY, f64::max),
+                mae: mean_of(f64::abs),
+                rmse: mean_of(|error| error * error).sqrt(),
+            }
+        };
+        (0..outputs).map(of_number).collect()
     }
 }
 
 impl Sequential {
-    /// Computes loss, accuracy and confusion matrix on `dataset`: every sample once, dropout off.
+    /// Computes the usual loss of the targets, the accuracy and, for classes, the confusion matrix on `dataset`:
+    /// every sample once, dropout off. [`evaluate_with`](Self::evaluate_with) computes others.
     ///
     /// # Errors
     /// A dataset that does not match the network, or libtorch's own errors.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation, EvaluateError> {
-        check_fit(self, dataset)?;
-        self.evaluate_feed(&DataLoader::new(dataset, self.device())?)
+        self.evaluate_with(dataset, Measures::default())
     }
 
-    /// Like [`evaluate`](Self::evaluate), but each rank of `group` evaluates its part of the samples, and all
-    /// ranks get the metrics of the whole. Every rank has the same network and the whole data set.
+    /// Like [`evaluate`](Self::evaluate), but with the loss and the metrics of `measures`, which may be the
+    /// `&FitConfig` of the training.
     ///
     /// # Errors
-    /// Like [`evaluate`](Self::evaluate); a different data set on some rank, or a rank that does not respond.
-    pub fn evaluate_distributed(
+    /// Like [`evaluate`](Self::evaluate); a loss or a metric that is not for the targets.
+    pub fn evaluate_with<'a>(
+        &self,
+        dataset: &Dataset,
+        measures: impl Into<Measures<'a>>,
+    ) -> Result<Evaluation, EvaluateError> {
+        self.evaluate_distributed(&SingleProcess, dataset, measures)
+    }
+
+    /// Like [`evaluate_with`](Self::evaluate_with), but each rank of `group` evaluates its part of the samples,
+    /// and all ranks get the metrics of the whole. Every rank has the same network and the whole data set.
+    ///
+    /// # Errors
+    /// Like [`evaluate_with`](Self::evaluate_with); a different data set on some rank, or a rank that does not
+    /// respond.
+    pub fn evaluate_distributed<'a>(
         &self,
         group: &dyn Group,
         dataset: &Dataset,
+        measures: impl Into<Measures<'a>>,
     ) -> Result<Evaluation, EvaluateError> {
         check_fit(self, dataset)?;
         if group.size() > 1 {
             group::verify_consistent_across_ranks(group, &dataset.facts("data to evaluate on")?)?;
         }
-        self.evaluate_shared(group, &DataLoader::new(dataset, self.device())?)
-    }
-
-    /// Like [`evaluate`](Self::evaluate), for data that is already on the device.
-    pub(crate) fn evaluate_feed(&self, feed: &DataLoader) -> Result<Evaluation, EvaluateError> {
-        self.evaluate_shared(&SingleProcess, feed)
+        self.evaluate_shared(group, &DataLoader::new(dataset, self.device())?, measures.into())
     }
 
     /// Like [`evaluate_distributed`](Self::evaluate_distributed), for data that is already on the device.
@@ -188,37 +322,88 @@ impl Sequential {
         &self,
         group: &dyn Group,
         feed: &DataLoader,
+        Measures { loss, metrics }: Measures,
     ) -> Result<Evaluation, EvaluateError> {
+        let (targets, names) = (feed.dataset().target_kind(), feed.dataset().target_names());
+        let loss = self.loss_for(loss, targets, names.len())?;
+        Metric::check_all(metrics)?;
+        metrics.iter().try_for_each(|metric| metric.check_for(targets))?;
         let share = RankShard::of_rank(group);
-        let own = self.tally(feed, share.of(feed.len()))?;
+        let is_counted = targets.is_class() && self.outputs() > 1;
+        let mut kept = (!is_counted || !metrics.is_empty()).then(Kept::default);
+        let own = self.tally(feed, share.of(feed.len()), &loss, is_counted, kept.as_mut())?;
         let parts = group.all_gather(&own.to_bytes())?;
         let total = parts.iter().fold(Tally::default(), |sum, part| sum.with(&Tally::of(part)));
         let classes = self.outputs();
         let confusion: Vec<Vec<u64>> = total.counts.chunks(classes).map(<[u64]>::to_vec).collect();
         let right: u64 = confusion.iter().enumerate().map(|(i, row)| row[i]).sum();
         let samples = feed.len();
-        Ok(Evaluation {
+        let mut evaluation = Evaluation {
             loss: total.loss / samples as f64,
-            accuracy: right as f64 / samples as f64,
+            accuracy: is_counted.then(|| right as f64 / samples as f64),
             samples,
             confusion,
-        })
+            metrics: BTreeMap::new(),
+            undefined: BTreeMap::new(),
+            labels: Vec::new(),
+            residuals: Vec::new(),
+        };
+        if let Some(kept) = kept {
+            let (values, targets) = kept.gathered(group)?.finish(targets, names);
+            match Predictions::new(&values, &targets) {
+                Ok(predictions) => evaluation.add(&predictions, metrics),
+                Err(why) => metrics.iter().for_each(|m| evaluation.keep(m, Err(why.clone()))),
+            }
+        }
+        Ok(evaluation)
     }
 
-    /// Computes the contribution of some of the samples to the metrics.
-    fn tally(&self, feed: &DataLoader, part: Range<usize>) -> Result<Tally, EvaluateError> {
+    /// Returns the loss to compute: the given one, or the usual one of the targets.
+    fn loss_for(
+        &self,
+        loss: Option<&Loss>,
+        targets: TargetKind,
+        count: usize,
+    ) -> Result<Loss, EvaluateError> {
+        let takes = |loss: &Loss| loss.check(self.spec(), targets, count);
+        let loss = match loss {
+            // Both have the same values, and this form needs no one-hot targets.
+            Some(Loss::Categorical) => Loss::Sparse,
+            Some(loss) => loss.clone(),
+            None => Loss::all().into_iter().find(|loss| takes(loss).is_ok()).unwrap_or_default(),
+        };
+        takes(&loss)?;
+        Ok(loss)
+    }
+
+    /// Computes the contribution of some of the samples to loss and confusion matrix, the latter if `is_counted`,
+    /// and appends predictions and targets to `kept`.
+    fn tally(
+        &self,
+        feed: &DataLoader,
+        part: Range<usize>,
+        loss: &Loss,
+        is_counted: bool,
+        mut kept: Option<&mut Kept>,
+    ) -> Result<Tally, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
-        let classes = self.outputs() as i64;
+        let kind = loss.kind();
+        let classes = if is_counted { self.outputs() as i64 } else { 0 };
         let (int, double) = ((Kind::Int64, self.device()), (Kind::Double, self.device()));
         let mut loss = Tensor::f_zeros([0i64; 0], double).map_err(LibtorchError::from)?;
         let mut counts = Tensor::f_zeros([classes * classes], int).map_err(LibtorchError::from)?;
-        self.for_each_batch_of(feed, part, |logits, labels| {
-            let samples = labels.size().first().copied().unwrap_or(0);
-            let mean = Loss::Sparse.kind().mean(logits, labels)?.f_to_kind(Kind::Double)?;
+        self.for_each_batch_of(feed, part, |logits, targets| {
+            let samples = targets.size().first().copied().unwrap_or(0);
+            let mean = kind.mean(logits, targets)?.f_to_kind(Kind::Double)?;
             let sum = mean.f_mul_scalar(samples)?;
-            let cell = labels.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
-            // Not bincount, which on a GPU would wait for the device at every batch.
-            let _ = counts.f_index_add_(0, &cell, &cell.f_ones_like()?)?;
+            if let Some(kept) = &mut kept {
+                kept.append(&self.spec().output.forward(logits)?, targets)?;
+            }
+            if is_counted {
+                let cell = targets.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
+                // Not bincount, which on a GPU would wait for the device at every batch.
+                let _ = counts.f_index_add_(0, &cell, &cell.f_ones_like()?)?;
+            }
             let _ = loss.f_add_(&sum)?;
             Ok(())
         })?;
@@ -333,6 +518,57 @@ impl Sequential {
     }
 }
 
+/// Predictions and targets of some samples on the host, both row by row.
+#[derive(Debug, Default)]
+struct Kept {
+    predictions: Vec<f32>,
+    targets: Vec<f32>,
+}
+
+impl Kept {
+    /// Appends a batch.
+    fn append(&mut self, predictions: &Tensor, targets: &Tensor) -> Result<(), LibtorchError> {
+        for (tensor, values) in [(predictions, &mut self.predictions), (targets, &mut self.targets)]
+        {
+            let tensor = tensor.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
+            let begin = values.len();
+            values.resize(begin + tensor.numel(), 0.0);
+            tensor.f_contiguous()?.f_copy_data(&mut values[begin..], tensor.numel())?;
+        }
+        Ok(())
+    }
+
+    /// Returns those of all ranks, in the order of the samples.
+    fn gathered(self, group: &dyn Group) -> Result<Self, GroupError> {
+        if group.size() == 1 {
+            return Ok(self);
+        }
+        let all = |values: &[f32]| -> Result<Vec<f32>, GroupError> {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let parts = group.all_gather(&bytes)?;
+            let values = parts.iter().flat_map(|part| part.chunks_exact(size_of::<f32>()));
+            Ok(values.filter_map(|b| b.first_chunk()).map(|b| f32::from_le_bytes(*b)).collect())
+        };
+        Ok(Self { predictions: all(&self.predictions)?, targets: all(&self.targets)? })
+    }
+
+    /// Returns one prediction for each name, and the targets.
+    fn finish(mut self, targets: TargetKind, names: &[String]) -> (Vec<f32>, Targets) {
+        let small = || self.targets.iter().map(|&value| value as u8).collect::<Vec<_>>();
+        let samples = self.predictions.len();
+        let targets = match targets {
+            TargetKind::Class => Targets::classes(small(), names),
+            TargetKind::Labels => Targets::labels(small(), names),
+            TargetKind::Numbers => Targets::numbers(std::mem::take(&mut self.targets), names),
+        };
+        // Of two classes with one output, that is the probability of the second.
+        if targets.kind().is_class() && names.len() == 2 && targets.len() == samples {
+            self.predictions = self.predictions.iter().flat_map(|&p| [1.0 - p, p]).collect();
+        }
+        (self.predictions, targets)
+    }
+}
+
 /// The contribution of some samples to the metrics of a data set.
 #[derive(Debug, Default)]
 struct Tally {
@@ -376,8 +612,9 @@ pub(crate) fn check_fit(model: &Sequential, dataset: &Dataset) -> Result<(), Eva
     check_samples(model, dataset)?;
     let (outputs, targets) = (model.outputs(), dataset.target_names().len());
     match dataset.target_kind() {
-        // The metrics below are those of classes.
-        _ if outputs == targets => Ok(dataset.classes_for("cross-entropy").map(|_| ())?),
+        _ if outputs == targets => Ok(()),
+        // Two classes may have one output, the probability of the second.
+        TargetKind::Class if (outputs, targets) == (1, 2) => Ok(()),
         TargetKind::Class => Err(EvaluateError::Classes { outputs, classes: targets }),
         kind => Err(EvaluateError::Targets { outputs, targets, kind }),
     }
@@ -428,9 +665,13 @@ mod tests {
     fn class_figures_match_scikit_learn() {
         let evaluation = Evaluation {
             loss: 0.0,
-            accuracy: 0.5,
+            accuracy: Some(0.5),
             samples: 6,
             confusion: vec![vec![2, 1, 0], vec![1, 1, 0], vec![1, 0, 0]],
+            metrics: BTreeMap::new(),
+            undefined: BTreeMap::new(),
+            labels: Vec::new(),
+            residuals: Vec::new(),
         };
         let expected = [(0.5, 2.0 / 3.0, 4.0 / 7.0, 3), (0.5, 0.5, 0.5, 2), (0.0, 0.0, 0.0, 1)];
         for (got, (precision, recall, f1, support)) in evaluation.per_class().iter().zip(expected) {

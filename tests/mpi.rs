@@ -50,7 +50,7 @@ fn history(home: &Path, run: &str) -> History {
 
 /// Returns the test accuracy of a finished run.
 fn accuracy(home: &Path, run: &str) -> f64 {
-    Run::open(&home.join(run)).unwrap().result().unwrap().test.accuracy
+    Run::open(&home.join(run)).unwrap().result().unwrap().test.accuracy.unwrap()
 }
 
 /// Returns the largest relative difference between the losses of two histories.

@@ -1,12 +1,13 @@
 //! `seqfit evaluate`: evaluates a run's network on a test set.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use seqfit::data::Request;
 use seqfit::group::broadcast_object;
-use seqfit::run::RunConfig;
-use seqfit::{ClassFigures, Device, Evaluation, Sequential, device};
+use seqfit::run::{Figures, RunConfig};
+use seqfit::{ClassFigures, Device, FitConfig, Measures, Metric, Residuals, Sequential, device};
 use serde::{Deserialize, Serialize};
 
 use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
@@ -25,6 +26,9 @@ pub struct Args {
     stream: StreamOptions,
     #[command(flatten)]
     device: DeviceOptions,
+    /// Metrics to compute, besides loss and accuracy, as in train --metrics [default: those of the run and its loss]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    metrics: Option<Vec<Metric>>,
     /// Threads of libtorch on the CPU [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -48,12 +52,18 @@ struct Work {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    loss: f64,
-    accuracy: f64,
-    samples: usize,
+    #[serde(flatten)]
+    figures: Figures,
+    /// The reasons that metrics have no value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    undefined: &'a BTreeMap<String, String>,
     dataset: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     classes: Vec<Class<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     confusion: &'a [Vec<u64>],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    residuals: Vec<Number<'a>>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +71,13 @@ struct Class<'a> {
     name: &'a str,
     #[serde(flatten)]
     figures: ClassFigures,
+}
+
+#[derive(Serialize)]
+struct Number<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    residuals: Residuals,
 }
 
 /// Runs `seqfit evaluate`.
@@ -94,7 +111,9 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     model.load_safetensors(&weights)?;
     let request = if own_data { Request::Auto } else { args.data.request() };
     let data = loading::test_of(&config.data, request, args.stream.stream, true)?;
-    model.evaluate_distributed(group, &data.test)?;
+    let metrics = metrics(args, &config.fit);
+    let measures = Measures { loss: Some(&config.fit.loss), metrics: &metrics };
+    model.evaluate_distributed(group, &data.test, measures)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -114,16 +133,24 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         broadcast_object(group, Some(Work { config: run.config().clone(), own_data }))?;
         group.broadcast(&mut model.to_safetensors(Default::default())?)?;
     }
-    let evaluation = model.evaluate_distributed(group, &loaded.test)?;
+    let fit = &run.config().fit;
+    let metrics = metrics(args, fit);
+    let measures = Measures { loss: Some(&fit.loss), metrics: &metrics };
+    let evaluation = model.evaluate_distributed(group, &loaded.test, measures)?;
     if let Some(path) = &args.logits {
         seqfit::export::npy::save(&model.logits_of(&loaded.test)?, path)?;
     }
-    let figures = evaluation.per_class().into_iter().zip(&trained_on.classes);
-    let classes = figures.map(|(figures, name)| Class { name, figures }).collect();
-    let Evaluation { loss, accuracy, samples, confusion } = &evaluation;
-    let dataset = &loaded.source.name;
-    let report =
-        Report { loss: *loss, accuracy: *accuracy, samples: *samples, dataset, classes, confusion };
+    let names = || trained_on.classes.iter();
+    let classes = evaluation.per_class().into_iter().zip(names());
+    let residuals = evaluation.residuals.iter().zip(names());
+    let report = Report {
+        figures: Figures::from(&evaluation),
+        undefined: &evaluation.undefined,
+        dataset: &loaded.source.name,
+        classes: classes.map(|(figures, name)| Class { name, figures }).collect(),
+        confusion: &evaluation.confusion,
+        residuals: residuals.map(|(&residuals, name)| Number { name, residuals }).collect(),
+    };
     let text = match args.json {
         true => serde_json::to_string(&report)?,
         false => {
@@ -137,20 +164,41 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns the metrics to compute.
+fn metrics(args: &Args, fit: &FitConfig) -> Vec<Metric> {
+    args.metrics.clone().unwrap_or_else(|| fit.test_metrics())
+}
+
 fn table(report: &Report) -> String {
-    let widths = report.classes.iter().map(|class| class.name.chars().count());
-    let width = widths.max().unwrap_or(0).max("class".len());
-    let mut lines = vec![format!("{:<width$}  precision  recall      f1  images", "class")];
-    lines.extend(report.classes.iter().map(|Class { name, figures }| {
-        let ClassFigures { precision, recall, f1, support } = figures;
-        format!("{name:<width$}     {precision:.4}  {recall:.4}  {f1:.4}  {support:>6}")
-    }));
-    lines.push(format!(
-        "{}: loss {:.4}, accuracy {:.2} % of {} images",
-        report.dataset,
-        report.loss,
-        100.0 * report.accuracy,
-        report.samples
-    ));
+    let mut lines = Vec::new();
+    if !report.classes.is_empty() {
+        // A matrix counts classes, of which each sample has one.
+        let what = if report.confusion.is_empty() { "label" } else { "class" };
+        let width = width(what, report.classes.iter().map(|class| class.name));
+        lines.push(format!("{what:<width$}  precision  recall      f1  images"));
+        lines.extend(report.classes.iter().map(|Class { name, figures }| {
+            let ClassFigures { precision, recall, f1, support } = figures;
+            format!("{name:<width$}     {precision:.4}  {recall:.4}  {f1:.4}  {support:>6}")
+        }));
+    }
+    if !report.residuals.is_empty() {
+        let width = width("number", report.residuals.iter().map(|number| number.name));
+        let columns = "mean error  deviation         lowest        highest         mae        rmse";
+        lines.push(format!("{:<width$}  {columns}", "number"));
+        lines.extend(report.residuals.iter().map(|Number { name, residuals }| {
+            let Residuals { mean, standard_deviation, min, max, mae, rmse } = residuals;
+            format!(
+                "{name:<width$}  {mean:>10.4}  {standard_deviation:>9.4}  {min:>13.4}  {max:>13.4}  {mae:>10.4}  \
+                 {rmse:>10.4}"
+            )
+        }));
+    }
+    lines.push(format!("{}: {}", report.dataset, report.figures));
+    let undefined = report.undefined.iter();
+    lines.extend(undefined.map(|(metric, why)| format!("{metric} has no value: {why}")));
     lines.join("\n")
+}
+
+fn width<'a>(head: &str, names: impl Iterator<Item = &'a str>) -> usize {
+    names.map(|name| name.chars().count()).max().unwrap_or(0).max(head.chars().count())
 }

@@ -80,14 +80,14 @@ impl Callback for Progress {
         training: &mut Training,
         plan: &Plan,
     ) -> Result<(), CallbackError> {
-        self.plan = Some(*plan);
+        self.plan = Some(plan.clone());
         self.records = training.history().epochs.clone();
         self.started = Some(Instant::now());
         Ok(())
     }
 
     fn on_epoch_begin(&mut self, epoch: usize) -> Result<(), CallbackError> {
-        let Some(plan) = self.plan.filter(|_| std::io::stderr().is_terminal()) else {
+        let Some(plan) = self.plan.as_ref().filter(|_| std::io::stderr().is_terminal()) else {
             return Ok(());
         };
         let columns = console::Term::stderr().size().1.into();
@@ -182,6 +182,9 @@ fn line(plan: &Plan, record: &EpochRecord, left: f64) -> String {
     ];
     for (name, value) in others {
         line += &value.map(|value| format!("  {name} {value:.4}")).unwrap_or_default();
+    }
+    for (name, value) in &record.metrics {
+        line += &format!("  {name} {value:.4}");
     }
     line += &format!("  {:.0} samples/s", record.samples_per_second);
     if record.epoch < plan.epochs {
@@ -323,13 +326,21 @@ mod tests {
 
     #[test]
     fn an_epoch_is_one_line() {
-        let plan = Plan { epochs: 10, batches: 2, samples: 40, validation_samples: 5 };
+        let plan = Plan {
+            epochs: 10,
+            batches: 2,
+            samples: 40,
+            validation_samples: 5,
+            targets: data::TargetKind::Class,
+            metrics: Vec::new(),
+        };
         let mut record = EpochRecord {
             epoch: 1,
             loss: 0.25,
             accuracy: Some(0.5),
             val_loss: None,
             val_accuracy: None,
+            metrics: Default::default(),
             learning_rate: 1e-3,
             seconds: 1.0,
             samples_per_second: 40.0,
@@ -338,11 +349,18 @@ mod tests {
             line(&plan, &record, 9.2),
             "epoch  1/10  loss 0.2500  accuracy 0.5000  40 samples/s  9s left"
         );
-        record = EpochRecord { epoch: 10, val_loss: Some(1.0), val_accuracy: Some(0.1), ..record };
+        let metrics = [("val_f1_macro".to_owned(), 0.25)].into();
+        record = EpochRecord {
+            epoch: 10,
+            val_loss: Some(1.0),
+            val_accuracy: Some(0.1),
+            metrics,
+            ..record
+        };
         assert_eq!(
             line(&plan, &record, 0.0),
-            "epoch 10/10  loss 0.2500  accuracy 0.5000  val_loss 1.0000  val_accuracy 0.1000  40 \
-             samples/s"
+            "epoch 10/10  loss 0.2500  accuracy 0.5000  val_loss 1.0000  val_accuracy 0.1000  \
+             val_f1_macro 0.2500  40 samples/s"
         );
     }
 }

@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         name: run.path().display().to_string(),
         classes: data.classes.clone(),
         preparation: args.prepare.of(data),
-        accuracy: figures.map(|result| (data.name().to_owned(), result.test.accuracy)),
+        accuracy: figures.and_then(|result| Some((data.name().to_owned(), result.test.accuracy?))),
     };
     let config = ServeConfig {
         host: args.host.clone(),

@@ -18,7 +18,7 @@ use seqfit::callback::{Callback, CsvLogger, EarlyStopping};
 use seqfit::group::broadcast_object;
 use seqfit::report::TensorBoard;
 use seqfit::run::{self, Figures, RunResult};
-use seqfit::{Evaluation, History, TrainError, data};
+use seqfit::{Evaluation, History, Measures, TrainError, data};
 use serde::Serialize;
 
 use super::confusion;
@@ -148,6 +148,9 @@ impl Job {
         broadcast_object(group, true)?;
         let evaluation = self.test(ranks)?;
         let test = Figures::from(&evaluation);
+        for (metric, why) in evaluation.undefined.iter().filter(|_| !args.quiet) {
+            print_status(format_args!("note: {metric} has no value on the test set: {why}"));
+        }
         mark("evaluation");
         let result = RunResult {
             test,
@@ -224,7 +227,11 @@ impl Job {
     }
 
     fn test(&self, ranks: &Ranks) -> anyhow::Result<Evaluation> {
-        let evaluation = self.model.evaluate_distributed(ranks.group(), &self.data.test)?;
+        let fit = &self.run.config().fit;
+        let metrics = fit.test_metrics();
+        let measures = Measures { loss: Some(&fit.loss), metrics: &metrics };
+        let evaluation =
+            self.model.evaluate_distributed(ranks.group(), &self.data.test, measures)?;
         anyhow::ensure!(
             evaluation.loss.is_finite(),
             "training diverged: the loss on the test set must be finite, found {}: use a lower \
@@ -300,14 +307,12 @@ fn conclusion(
     page: Option<&Path>,
     resume_hint: Option<&str>,
 ) -> String {
-    let Figures { loss, accuracy, samples } = result.test;
-    let percent = 100.0 * accuracy;
     let path = path.display();
     let mut lines = Vec::new();
     lines.extend(result.ended_by.as_ref().map(|why| format!("end:  {why}")));
     let weights = |epoch| format!("best: the weights of epoch {epoch}");
     lines.extend(result.restored_epoch.map(weights));
-    lines.push(format!("test: loss {loss:.4}, accuracy {percent:.2} % of {samples} images"));
+    lines.push(format!("test: {}", result.test));
     lines.push(format!("run:  {path}"));
     lines.extend(page.map(|page| format!("page: {}", page.display())));
     lines.extend(resume_hint.map(ToOwned::to_owned));

@@ -259,6 +259,11 @@ impl DataLoader {
         self.dataset.len()
     }
 
+    /// Returns the data set.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
     /// Loads `dataset` for `device`.
     pub fn new(dataset: &Dataset, device: Device) -> Result<Self, LibtorchError> {
         // A streamed one may be too large for a GPU, too, and is copied batch by batch.

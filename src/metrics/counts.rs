@@ -1,6 +1,8 @@
 //! Correct predictions, predictions and samples of each class or label: what precision, recall and F1 are
 //! computed from.
 
+use serde::{Deserialize, Serialize};
+
 use super::kind::Undefined;
 use super::predictions::Predictions;
 use crate::data::TargetKind;
@@ -15,7 +17,7 @@ pub enum Average {
 }
 
 /// The counts of one class or label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Samples of it that are predicted as it.
     pub correct: u64,

@@ -48,7 +48,7 @@ macro_rules! metrics {
         /// A metric, written as its name.
         ///
         /// ```
-        /// use seqfit::metrics::Metric;
+        /// use seqfit::Metric;
         ///
         /// assert_eq!("f1_macro".parse(), Ok(Metric::F1Macro));
         /// assert_eq!(Metric::F1Macro.to_string(), "f1_macro");
@@ -125,6 +125,12 @@ pub enum MetricError {
     /// A user's own metric has a name that cannot stand in tables.
     #[error("a metric's name must have only small letters, digits and underscores, found {0:?}")]
     Name(String),
+    /// There are metrics and no validation set.
+    #[error(
+        "metrics are computed on the validation set, and there is none for {0}: set a validation split, or leave \
+         the metrics out"
+    )]
+    NotValidated(String),
     /// A metric is listed twice.
     #[error("each metric is listed once, found {0} twice: leave one out")]
     Twice(String),
@@ -160,6 +166,11 @@ impl Metric {
     /// Returns its name: "f1_macro".
     pub fn name(&self) -> String {
         self.kind().name()
+    }
+
+    /// Returns the metric of this name in a file, which may be one that only the program that wrote it has.
+    pub(crate) fn named(name: &str) -> Self {
+        name.parse().unwrap_or_else(|_| Self::custom(Elsewhere(name.to_owned())))
     }
 
     /// Returns which of its values are better.
@@ -267,7 +278,6 @@ impl Serialize for Metric {
 /// that is not known.
 impl<'de> Deserialize<'de> for Metric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Ok(name.parse().unwrap_or_else(|_| Self::custom(Elsewhere(name))))
+        Ok(Self::named(&String::deserialize(deserializer)?))
     }
 }

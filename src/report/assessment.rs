@@ -6,7 +6,8 @@ use tch::{Device, Kind};
 use super::ReportError;
 use crate::data::Dataset;
 use crate::data::batches::DataLoader;
-use crate::evaluate::{Evaluation, check_fit};
+use crate::evaluate::{Evaluation, Measures, check_fit};
+use crate::group::SingleProcess;
 use crate::metrics::{Calibration, likeliest};
 use crate::model::Sequential;
 use crate::native::LibtorchError;
@@ -51,8 +52,9 @@ impl Assessment {
     /// A dataset that does not fit the network, predictions that are not finite, or an error of libtorch.
     pub fn of(model: &Sequential, dataset: &Dataset, most: usize) -> Result<Self, ReportError> {
         check_fit(model, dataset)?;
+        dataset.classes_for("this report").map_err(crate::EvaluateError::from)?;
         let feed = DataLoader::new(dataset, model.device()).map_err(crate::EvaluateError::from)?;
-        let evaluation = model.evaluate_feed(&feed)?;
+        let evaluation = model.evaluate_shared(&SingleProcess, &feed, Measures::default())?;
         let classes = model.outputs();
         let mut calibration = Calibration::default();
         let mut mistakes = Worst::new(most);
@@ -132,7 +134,7 @@ mod tests {
         let found = Assessment::of(&model, &test, 5)?;
         assert_eq!(found.evaluation, model.evaluate(&test)?);
         let right: u64 = found.calibration.bins().iter().map(|bin| bin.right).sum();
-        assert_eq!(right as f64 / test.len() as f64, found.evaluation.accuracy);
+        assert_eq!(Some(right as f64 / test.len() as f64), found.evaluation.accuracy);
         // All wrong predictions by predict_images, in descending confidence.
         let mut all = Vec::new();
         for i in 0..test.len() {

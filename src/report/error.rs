@@ -23,7 +23,7 @@ pub enum ReportError {
     #[error("{what} cannot be drawn: {why}")]
     Draw {
         /// Name of the plot or picture.
-        what: &'static str,
+        what: String,
         /// The reason.
         why: String,
     },

@@ -26,6 +26,7 @@ pub use crate::metrics::{BINS, Bin, Calibration};
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Source};
+use crate::metrics::{Direction, Metric};
 use crate::model::Sequential;
 use crate::run::{self, Run, RunError, RunResult};
 use crate::train::{EpochRecord, History};
@@ -182,8 +183,8 @@ impl<'a> Report<'a> {
             let points = points.filter_map(|record| Some((record.epoch as f64, of(record)?)));
             Series::new(name, color, dashed, points)
         };
-        let curves = |name, title: &str, unit: &str, series: Vec<Series>| Curves {
-            name,
+        let curves = |name: &str, title: &str, unit: &str, series: Vec<Series>| Curves {
+            name: name.to_owned(),
             title: title.to_owned(),
             unit: unit.to_owned(),
             series: series.into_iter().filter(|series| !series.points.is_empty()).collect(),
@@ -222,7 +223,27 @@ impl<'a> Report<'a> {
                 ..curves("speed", "Speed", "training samples per second", speed)
             },
         ];
-        all.into_iter().filter(|curves| !curves.series.is_empty()).collect()
+        let metrics = self.history.metrics().into_iter().map(|name| {
+            let points = self.history.epochs.iter();
+            let points = points.filter_map(|e| Some((e.epoch as f64, *e.metrics.get(name)?)));
+            let metric = name.trim_start_matches("val_");
+            let series = vec![Series::new("validation", 1, true, points)];
+            Curves { from_zero: false, ..curves(metric, metric, &self.direction(metric), series) }
+        });
+        let metrics: Vec<Curves> = metrics.collect();
+        let [loss, accuracy, rate, speed] = all;
+        let all = [loss, accuracy].into_iter().chain(metrics).chain([rate, speed]);
+        all.filter(|curves| !curves.series.is_empty()).collect()
+    }
+
+    /// Returns which values of a metric are better, as the unit of its plot.
+    fn direction(&self, name: &str) -> String {
+        let mut metrics = self.run.config().fit.metrics.iter();
+        match metrics.find(|metric| metric.name() == name).map(Metric::direction) {
+            Some(Direction::Higher) => "on the validation set, higher is better".to_owned(),
+            Some(Direction::Lower) => "on the validation set, lower is better".to_owned(),
+            None => "on the validation set".to_owned(),
+        }
     }
 
     fn classes(&self) -> &[String] {

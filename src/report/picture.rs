@@ -69,7 +69,10 @@ fn encode(
     let mut bytes = Vec::new();
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
         .write_image(pixels, width as u32, height as u32, color)
-        .map_err(|error| ReportError::Draw { what: "a picture", why: error.to_string() })?;
+        .map_err(|error| ReportError::Draw {
+            what: "a picture".to_owned(),
+            why: error.to_string(),
+        })?;
     Ok(bytes)
 }
 

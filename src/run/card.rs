@@ -41,7 +41,7 @@ fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Card, RunError
     }
     // An imported network was trained elsewhere.
     let Some(source) = &data.source else { return Ok(card) };
-    let callbacks = value(serde_json::to_value(config.callbacks))?;
+    let callbacks = value(serde_json::to_value(&config.callbacks))?;
     let training = Training {
         created: config.created.clone(),
         seed: fit.seed,
@@ -59,7 +59,7 @@ fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Card, RunError
         },
         epochs: result.map(|result| result.epochs),
         restored_epoch: result.and_then(|result| result.restored_epoch),
-        test: result.map(|result| result.test),
+        test: result.map(|result| result.test.clone()),
         device: config.device.clone(),
         versions: [
             ("seqfit", &versions.seqfit),

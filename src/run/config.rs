@@ -14,7 +14,7 @@ use crate::device::{self, Device};
 use crate::libtorch;
 use crate::model::Spec;
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
-use crate::train::{ConfigError, Engine, FitConfig, Metric};
+use crate::train::{ConfigError, Engine, FitConfig, Monitor};
 
 /// The tables that the config of an imported network does not have.
 const UNTRAINED: [&str; 3] = ["fit", "callbacks", "checkpoints"];
@@ -50,7 +50,7 @@ pub struct RunConfig {
 }
 
 /// The callbacks of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallbackConfig {
     /// Stops training when the monitored metric no longer improves.
@@ -62,7 +62,7 @@ pub struct CallbackConfig {
 }
 
 /// Which checkpoints of a run are written and kept.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// The number of the newest ones that are kept, at least 1.
@@ -71,7 +71,7 @@ pub struct CheckpointConfig {
     pub seconds: f64,
     /// The metric whose best epoch is kept in addition, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub monitor: Option<Metric>,
+    pub monitor: Option<Monitor>,
 }
 
 impl Default for CheckpointConfig {

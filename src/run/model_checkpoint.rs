@@ -209,8 +209,9 @@ impl Shared {
 impl Callback for ModelCheckpoint {
     fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
         (self.best, self.is_best, self.last) = (Best::default(), false, Instant::now());
-        let checked = self.config.monitor.map(|monitor| monitor.check(plan.validation_samples));
-        Ok(checked.transpose().map(|_| ())?)
+        let monitor = self.config.monitor.as_ref().map(|monitor| monitor.in_plan(plan));
+        self.config.monitor = monitor.transpose()?;
+        Ok(())
     }
 
     fn on_epoch_end(
@@ -220,7 +221,7 @@ impl Callback for ModelCheckpoint {
     ) -> Result<Flow, CallbackError> {
         // Callbacks that run after this one in this epoch find the previous checkpoint on the disk.
         self.send(None);
-        let Some(monitor) = self.config.monitor else { return Ok(Flow::Continue) };
+        let Some(monitor) = &self.config.monitor else { return Ok(Flow::Continue) };
         let value = monitor.of(record).unwrap_or(f64::NAN);
         self.is_best = monitor.improves(value, self.best.value, 0.0);
         if self.is_best {

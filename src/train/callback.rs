@@ -21,6 +21,8 @@ use super::history::{EpochRecord, History};
 use super::snapshot::{CallbackState, Snapshot};
 use super::step::Step;
 use crate::config_error::ConfigError;
+use crate::data::TargetKind;
+use crate::metrics::Metric;
 use crate::model::{Sequential, WeightsError};
 use crate::native::LibtorchError;
 use crate::tensors::Tensors;
@@ -53,7 +55,7 @@ pub enum Ending {
 pub type CallbackError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The plan of a training, passed to callbacks before the first epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Epochs to train, including those before a resume.
     pub epochs: usize,
@@ -63,6 +65,10 @@ pub struct Plan {
     pub samples: usize,
     /// Validation samples, 0 without validation.
     pub validation_samples: usize,
+    /// The kind of the targets.
+    pub targets: TargetKind,
+    /// The metrics of the validation set, besides its loss and accuracy.
+    pub metrics: Vec<Metric>,
 }
 
 /// A batch's position. It carries neither loss nor accuracy: reading them back would stop the device at

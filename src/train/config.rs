@@ -8,7 +8,9 @@ use super::step;
 use crate::config_error::ConfigError;
 use crate::data::Augment;
 use crate::device::{self, Device};
+use crate::evaluate::Measures;
 use crate::losses::Loss;
+use crate::metrics::Metric;
 use crate::model::Spec;
 use crate::precision::Precision;
 
@@ -58,6 +60,10 @@ pub struct FitConfig {
     /// The precision of matrix products.
     #[serde(default, skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
+    /// The metrics that are computed on the validation set after every epoch, besides its loss and accuracy.
+    /// They take one pass over its predictions on the host; none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
     /// Threads of a training step on the CPU; `None` chooses by the batch size. The same
     /// number gives the same weights, bit for bit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -133,6 +139,7 @@ impl Default for FitConfig {
             on_nan: OnNan::default(),
             engine: Engine::default(),
             precision: Precision::default(),
+            metrics: Vec::new(),
             threads: None,
         }
     }
@@ -254,6 +261,30 @@ impl FitConfig {
             }
         }
         self.optimizer.check()
+    }
+}
+
+impl FitConfig {
+    /// Returns the metrics for a test set: [`metrics`](Self::metrics), and those that the loss is usually
+    /// reported with.
+    pub fn test_metrics(&self) -> Vec<Metric> {
+        let kind = self.loss.kind();
+        let usual = kind.metrics().iter().map(|name| Metric::named(name));
+        let mut metrics = self.metrics.clone();
+        metrics.extend(usual.filter(|metric| *metric != Metric::Accuracy));
+        let mut seen = Vec::new();
+        metrics.retain(|metric| {
+            let is_new = !seen.contains(metric);
+            seen.push(metric.clone());
+            is_new
+        });
+        metrics
+    }
+}
+
+impl<'a> From<&'a FitConfig> for Measures<'a> {
+    fn from(config: &'a FitConfig) -> Self {
+        Self { loss: Some(&config.loss), metrics: &config.metrics }
     }
 }
 

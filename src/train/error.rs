@@ -7,6 +7,7 @@ use crate::data::batches::DataLoaderError;
 use crate::evaluate::EvaluateError;
 use crate::group::GroupError;
 use crate::losses::LossError;
+use crate::metrics::MetricError;
 use crate::model::{ModelError, WeightsError};
 use crate::native::LibtorchError;
 
@@ -26,6 +27,9 @@ pub enum TrainError {
     /// The loss does not take the data's targets, or not from this network.
     #[error(transparent)]
     Loss(#[from] LossError),
+    /// A metric cannot be computed as asked.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
     /// The forward pass failed.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -1,6 +1,12 @@
 //! The record of a training for people to read: one row per epoch.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
+
+/// The columns of every table.
+const COLUMNS: &str =
+    "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,samples_per_second";
 
 /// The metrics of one epoch. Losses are in nats; losses and accuracies are means over samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +26,10 @@ pub struct EpochRecord {
     /// Accuracy on the validation set after the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
+    /// The [`FitConfig::metrics`](crate::FitConfig::metrics) on the validation set after the epoch, by name
+    /// with `val_` before it: "val_f1_macro". One without a value is not there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
     /// The optimizer's learning rate at the epoch's end.
     pub learning_rate: f64,
     /// Wall-clock time of the training batches, without validation, in seconds.
@@ -41,12 +51,18 @@ impl History {
         self.epochs.last()
     }
 
-    /// Returns the table as CSV, with Keras's names on the first line. Floats are written so that reading
-    /// them gives the same bits.
+    /// Returns the table as CSV, with Keras's names on the first line, and further metrics after the columns
+    /// that every table has. Floats are written so that reading them gives the same bits.
     pub fn to_csv(&self) -> String {
-        let header =
-            "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,samples_per_second\n";
-        self.epochs.iter().map(Self::csv_line).fold(header.to_owned(), |csv, line| csv + &line)
+        let metrics = self.metrics();
+        let header = metrics.iter().fold(COLUMNS.to_owned(), |header, name| header + "," + name);
+        let lines = self.epochs.iter().map(|record| Self::csv_line(record, &metrics));
+        lines.fold(header + "\n", |csv, line| csv + &line)
+    }
+
+    /// Returns the names of the metrics in any of the epochs, in alphabetical order.
+    pub(crate) fn metrics(&self) -> BTreeSet<&str> {
+        self.epochs.iter().flat_map(|record| record.metrics.keys().map(String::as_str)).collect()
     }
 
     /// Reads what [`to_csv`](Self::to_csv) writes. A last line without a line end belongs to an epoch
@@ -55,21 +71,24 @@ impl History {
     /// # Errors
     /// The first line that is not a record, by its number.
     pub fn from_csv(text: &str) -> Result<Self, String> {
-        let header = Self::default().to_csv();
-        let Some(lines) = text.strip_prefix(&header) else {
-            return Err(format!("line 1 must be {:?}", header.trim_end()));
+        let wrong = || format!("line 1 must be {COLUMNS:?}, and may go on with names of metrics");
+        let (header, lines) = text.split_once('\n').ok_or_else(wrong)?;
+        let metrics: Vec<&str> = match header.strip_prefix(COLUMNS).ok_or_else(wrong)? {
+            "" => Vec::new(),
+            names => names.strip_prefix(',').ok_or_else(wrong)?.split(',').collect(),
         };
         let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
         let record = |(number, line): (usize, &str)| {
-            Self::record(line).ok_or_else(|| {
-                format!("line {number} must be an epoch's eight values, found {line:?}")
+            Self::record(line, &metrics).ok_or_else(|| {
+                let values = 8 + metrics.len();
+                format!("line {number} must be an epoch's {values} values, found {line:?}")
             })
         };
         let epochs = (2..).zip(whole.lines()).map(record).collect::<Result<_, _>>()?;
         Ok(Self { epochs })
     }
 
-    fn record(line: &str) -> Option<EpochRecord> {
+    fn record(line: &str, metrics: &[&str]) -> Option<EpochRecord> {
         let mut fields = line.split(',');
         let mut field = || fields.next();
         let epoch = field()?.parse().ok()?;
@@ -78,24 +97,31 @@ impl History {
             "" => Some(None),
             text => number(text).map(Some),
         };
-        let record = EpochRecord {
+        let mut record = EpochRecord {
             epoch,
             loss: number(field()?)?,
             accuracy: optional(field()?)?,
             val_loss: optional(field()?)?,
             val_accuracy: optional(field()?)?,
+            metrics: BTreeMap::new(),
             learning_rate: number(field()?)?,
             seconds: number(field()?)?,
             samples_per_second: number(field()?)?,
         };
-        fields.next().is_none().then_some(record)
+        for name in metrics {
+            let value = optional(field()?)?;
+            record.metrics.extend(value.map(|value| ((*name).to_owned(), value)));
+        }
+        field().is_none().then_some(record)
     }
 
-    /// Returns a record as a line of [`to_csv`](Self::to_csv).
-    pub(crate) fn csv_line(e: &EpochRecord) -> String {
+    /// Returns a record as a line of [`to_csv`](Self::to_csv) with these metrics.
+    pub(crate) fn csv_line(e: &EpochRecord, metrics: &BTreeSet<&str>) -> String {
         let optional = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
+        let metric = |name: &&str| format!(",{}", optional(e.metrics.get(*name).copied()));
+        let metrics: String = metrics.iter().map(metric).collect();
         format!(
-            "{},{},{},{},{},{},{},{}\n",
+            "{},{},{},{},{},{},{},{}{metrics}\n",
             e.epoch,
             e.loss,
             optional(e.accuracy),
@@ -120,10 +146,25 @@ mod tests {
             accuracy: Some(0.5),
             val_loss: None,
             val_accuracy: Some(0.25),
+            metrics: BTreeMap::new(),
             learning_rate: 1e-3,
             seconds: 2.0,
             samples_per_second: 100.0,
         };
+        let first = EpochRecord {
+            metrics: BTreeMap::from([("val_r2".to_owned(), 0.75)]),
+            ..record.clone()
+        };
+        let second = EpochRecord {
+            epoch: 2,
+            metrics: BTreeMap::from([("val_mae".to_owned(), 2.5)]),
+            ..record.clone()
+        };
+        let measured = History { epochs: vec![first, second] };
+        let csv = measured.to_csv();
+        assert!(csv.contains("samples_per_second,val_mae,val_r2\n"), "{csv}");
+        assert!(csv.contains("100,,0.75\n2,") && csv.ends_with("100,2.5,\n"), "{csv}");
+        assert_eq!(History::from_csv(&csv).as_ref(), Ok(&measured));
         let unclassified =
             History { epochs: vec![EpochRecord { accuracy: None, ..record.clone() }] };
         assert_eq!(History::from_csv(&unclassified.to_csv()).as_ref(), Ok(&unclassified));

@@ -3,6 +3,7 @@
 //! No random stream runs across batches: the order of an epoch is drawn from (seed, epoch), dropout from
 //! (seed, step), so a run can resume at any batch.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,15 +14,17 @@ use super::callback::{BatchInfo, Callback, Ending, Flow, Plan, Rollback, Snapsho
 use super::callback_list::CallbackList;
 use super::config::{FitConfig, OnNan};
 use super::history::EpochRecord;
+use super::monitor::VALIDATION;
 use super::schedule::TrainingLength;
 use super::snapshot::{Snapshot, State};
 use super::step::{Objective, Step, StepOutcome};
 use super::{FitData, SnapshotError, TrainError, ranks, sample_order};
 use crate::data::batches::{DataLoader, Epoch};
 use crate::device::{self, Device};
-use crate::evaluate;
+use crate::evaluate::{self, Evaluation};
 use crate::group::rank_shard::RankShard;
 use crate::group::{Group, broadcast_object};
+use crate::metrics::{Metric, MetricError};
 use crate::model::Sequential;
 
 /// A training run in progress.
@@ -42,6 +45,8 @@ pub(super) struct Session<'a, 'c, 'm> {
     rollback_point: Option<Arc<Snapshot>>,
     /// Whether a snapshot of an interrupted training was refused because its numbers were not finite.
     diverged: bool,
+    /// The metrics without a value that callbacks have been told of.
+    noted: BTreeSet<String>,
 }
 
 /// The requests of rank 0's callbacks at the end of an epoch's batches or of the epoch.
@@ -54,6 +59,25 @@ struct EndRequests {
     replaced: bool,
     /// The state to be snapshotted is not finite.
     diverged: bool,
+}
+
+/// Checks that all metrics can be computed after every epoch.
+fn check_metrics(
+    metrics: &[Metric],
+    targets: TargetKind,
+    is_validated: bool,
+) -> Result<(), MetricError> {
+    Metric::check_all(metrics)?;
+    metrics.iter().try_for_each(|metric| metric.check_for(targets))?;
+    match metrics.first() {
+        Some(metric) if !is_validated => Err(MetricError::NotValidated(metric.name())),
+        _ => Ok(()),
+    }
+}
+
+/// Returns metrics by their names in an epoch's record.
+fn validation_names(metrics: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    metrics.into_iter().map(|(name, value)| (format!("{VALIDATION}{name}"), value)).collect()
 }
 
 /// How an epoch ended.
@@ -75,6 +99,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             let (kind, count) = (dataset.target_kind(), dataset.target_names().len());
             config.loss.check(model.spec(), kind, count)?;
         }
+        check_metrics(&config.metrics, data.train.target_kind(), data.validation.is_some())?;
         // Nothing was changed before all checks.
         model.set_output(config.loss.kind().output_activation());
         let device = model.device();
@@ -87,7 +112,14 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             batches: data.train.len().div_ceil(config.batch_size),
             samples: data.train.len(),
             validation_samples: data.validation.map_or(0, |validation| validation.len()),
+            targets: data.train.target_kind(),
+            metrics: config.metrics.clone(),
         };
+        let length = TrainingLength {
+            steps: config.epochs as u64 * plan.batches as u64,
+            epoch_steps: plan.batches as u64,
+        };
+        let samples = plan.samples;
         Ok(Self {
             group,
             config,
@@ -98,22 +130,13 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
                 config.epochs,
             )?),
             validation: data.validation.map(|data| DataLoader::new(data, device)).transpose()?,
-            step: Step::shared_by(
-                group,
-                model,
-                config,
-                objective,
-                TrainingLength {
-                    steps: config.epochs as u64 * plan.batches as u64,
-                    epoch_steps: plan.batches as u64,
-                },
-                plan.samples,
-            )?,
+            step: Step::shared_by(group, model, config, objective, length, samples)?,
             callbacks: CallbackList::new(callbacks),
             state: State::default(),
             started: (0.0, Instant::now()),
             rollback_point: None,
             diverged: false,
+            noted: BTreeSet::new(),
         })
     }
 
@@ -210,10 +233,14 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         self.step.swap_ema_weights()?;
         let validated = match &self.validation {
             None => None,
-            Some(validation) => Some(self.step.model()?.evaluate_shared(self.group, validation)?),
+            Some(validation) => {
+                let model = self.step.model()?;
+                Some(model.evaluate_shared(self.group, validation, self.config.into())?)
+            }
         };
         if let Some(validated) = &validated {
             self.finite(validated.loss, "validation loss", None)?;
+            self.note_undefined(validated)?;
         }
         let samples = sums.samples as f64;
         let seconds = self.state.epoch_seconds;
@@ -222,7 +249,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             loss: sums.loss / samples,
             accuracy: self.step.accuracy(sums),
             val_loss: validated.as_ref().map(|v| v.loss),
-            val_accuracy: validated.as_ref().map(|v| v.accuracy),
+            val_accuracy: validated.as_ref().and_then(|v| v.accuracy),
+            metrics: validated.map(|v| validation_names(v.metrics)).unwrap_or_default(),
             learning_rate: self.step.last_rate(),
             seconds,
             samples_per_second: samples / seconds,
@@ -250,6 +278,17 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             self.rollback_point = snapshot.filter(|_| rolls_back);
         }
         Ok(if end.interrupt { EpochEnd::Interrupted } else { EpochEnd::Finished })
+    }
+
+    /// Says why a metric has no value, the first time.
+    fn note_undefined(&mut self, validated: &Evaluation) -> Result<(), TrainError> {
+        for (metric, why) in &validated.undefined {
+            if self.noted.insert(metric.clone()) {
+                let notice = format!("note: {VALIDATION}{metric} has no value: {why}");
+                self.callbacks.each(|callback| callback.on_notice(&notice))?;
+            }
+        }
+        Ok(())
     }
 
     /// Trains the remaining batches of an epoch and returns what the callbacks requested.

@@ -95,7 +95,7 @@ fn export_formats_give_the_same_logits_on_mnist() {
     let (_, test) = data::load_dir(&mnist).unwrap();
     let npys = save_expected(home.path(), &model, &test);
     let made = export_all(home.path(), &run, &Format::ALL, &npys);
-    let accuracy = run.result().unwrap().test.accuracy;
+    let accuracy = run.result().unwrap().test.accuracy.unwrap();
     let own = run.card().unwrap();
     let cases = made.iter().map(|made| &made.case);
     for (outcome, made) in outcomes(&python, &mnist, cases).iter().zip(&made) {
@@ -110,7 +110,7 @@ fn export_formats_give_the_same_logits_on_mnist() {
         assert_eq!((&card.training, &card.network), (&own.training, &own.network), "{title}");
     }
     let training = own.training.unwrap();
-    assert_eq!(training.test.unwrap().accuracy, accuracy);
+    assert_eq!(training.test.unwrap().accuracy, Some(accuracy));
     assert_eq!(training.data.sha256.len(), 4);
     // Report the accuracy lost to f16.
     let [full, half] = [OPTIONS[0], OPTIONS[2]].map(|options| expected(&model, &test, options));
@@ -141,7 +141,7 @@ probabilities = model.predict(images, verbose=0)"
     let case = Case { snippet, file, expected: expected.clone() };
     let [outcome] = &outcomes(&python, &mnist, [&case])[..] else { panic!() };
     check("keras, the tutorial's own model", Format::Keras, outcome);
-    assert_eq!(outcome.accuracy, run.result().unwrap().test.accuracy);
+    assert_eq!(Some(outcome.accuracy), run.result().unwrap().test.accuracy);
 }
 
 #[test]

@@ -16,8 +16,8 @@ use seqfit::group::{self, Group, GroupError, Threads};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::tensors::Tensors;
 use seqfit::{
-    Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Metric, OnNan,
-    Optimizer, RmsProp, Schedule, Sequential, Sgd, Snapshot, TrainError,
+    Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Measures, Monitor,
+    OnNan, Optimizer, RmsProp, Schedule, Sequential, Sgd, Snapshot, TrainError,
 };
 
 #[test]
@@ -332,7 +332,7 @@ fn callback_changes_apply_to_all_ranks() {
     // Low patience, so that both callbacks act.
     let early = || {
         EarlyStopping::new(EarlyStoppingConfig {
-            monitor: Metric::Accuracy,
+            monitor: Monitor::Accuracy,
             patience: 1,
             min_delta: 0.02,
             restore_best: true,
@@ -340,11 +340,11 @@ fn callback_changes_apply_to_all_ranks() {
     };
     let reduce = || {
         ReduceLrOnPlateau::new(ReduceLrConfig {
-            monitor: Metric::ValLoss,
+            monitor: Monitor::ValLoss,
             patience: 0,
             factor: 0.5,
             min_delta: 0.3,
-            ..ReduceLrConfig::new(Metric::ValLoss)
+            ..ReduceLrConfig::new(Monitor::ValLoss)
         })
     };
     let (mut a, mut b) = (early().unwrap(), reduce().unwrap());
@@ -465,7 +465,9 @@ fn distributed_metrics_cover_the_whole_data_set() {
     let (_, test) = data::load("digits").unwrap();
     let expected = network(0.0).evaluate(&test).unwrap();
     for size in [1, 2, 7] {
-        let all = on_each(size, |group| network(0.0).evaluate_distributed(&group, &test).unwrap());
+        let all = on_each(size, |group| {
+            network(0.0).evaluate_distributed(&group, &test, Measures::default()).unwrap()
+        });
         for found in all {
             assert_eq!(found.confusion, expected.confusion);
             assert_eq!((found.samples, found.accuracy), (expected.samples, expected.accuracy));
@@ -475,7 +477,10 @@ fn distributed_metrics_cover_the_whole_data_set() {
     let other = test.take(100);
     let errors = on_each(2, |group| {
         let data = if group.rank() == 0 { &test } else { &other };
-        network(0.0).evaluate_distributed(&group, data).unwrap_err().to_string()
+        network(0.0)
+            .evaluate_distributed(&group, data, Measures::default())
+            .unwrap_err()
+            .to_string()
     });
     assert!(errors[1].contains("data to evaluate on"), "{errors:?}");
     assert_eq!(errors[0], errors[1]);

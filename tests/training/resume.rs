@@ -12,7 +12,7 @@ use seqfit::data::{self, Augment, Dataset};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::run::{Checkpoint, Identity, RunConfig};
 use seqfit::{
-    Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Metric, OnNan,
+    Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Monitor, OnNan,
     Optimizer, RmsProp, Schedule, Sequential, Sgd, Snapshot,
 };
 
@@ -56,7 +56,7 @@ fn config(optimizer: Optimizer) -> FitConfig {
 fn callbacks() -> (EarlyStopping, ReduceLrOnPlateau) {
     // Low patience, so that they have state to save.
     let early = EarlyStoppingConfig {
-        monitor: Metric::ValLoss,
+        monitor: Monitor::ValLoss,
         patience: 3,
         min_delta: 0.3,
         restore_best: true,
@@ -65,7 +65,7 @@ fn callbacks() -> (EarlyStopping, ReduceLrOnPlateau) {
         patience: 1,
         min_delta: 0.2,
         factor: 0.5,
-        ..ReduceLrConfig::new(Metric::ValLoss)
+        ..ReduceLrConfig::new(Monitor::ValLoss)
     };
     (EarlyStopping::new(early).unwrap(), ReduceLrOnPlateau::new(reduce).unwrap())
 }

@@ -98,7 +98,7 @@ impl Trained {
     /// Writes checkpoints. They are written during training, so a copy of the network is trained once more.
     fn try_checkpoints(&self, run: &Run) -> anyhow::Result<()> {
         let (folder, identity) = (run.checkpoints_path(), run.identity()?);
-        let config = run.config().checkpoints;
+        let config = run.config().checkpoints.clone();
         let mut checkpoints = ModelCheckpoint::new(&folder, identity, config, |_| {})?;
         let mut copy = Sequential::from_spec(self.model.spec().clone(), Device::Cpu, 0)?;
         copy.fit(&self.data.train, &self.fit, &mut [&mut checkpoints])?;

@@ -35,9 +35,24 @@ impl RunCallbacks {
         let config = run.config();
         let (folder, identity) = (run.checkpoints_path(), run.identity()?);
         Ok(Self {
-            early_stopping: config.callbacks.early_stopping.map(EarlyStopping::new).transpose()?,
-            reduce_lr: config.callbacks.reduce_lr.map(ReduceLrOnPlateau::new).transpose()?,
-            checkpoints: ModelCheckpoint::new(&folder, identity, config.checkpoints, warn_once())?,
+            early_stopping: config
+                .callbacks
+                .early_stopping
+                .clone()
+                .map(EarlyStopping::new)
+                .transpose()?,
+            reduce_lr: config
+                .callbacks
+                .reduce_lr
+                .clone()
+                .map(ReduceLrOnPlateau::new)
+                .transpose()?,
+            checkpoints: ModelCheckpoint::new(
+                &folder,
+                identity,
+                config.checkpoints.clone(),
+                warn_once(),
+            )?,
         })
     }
 

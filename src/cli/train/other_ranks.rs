@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use seqfit::data::Dataset;
 use seqfit::group::{Group, broadcast_object, verify_consistent_across_ranks};
 use seqfit::run::RunConfig;
-use seqfit::{Sequential, device};
+use seqfit::{Measures, Sequential, device};
 use serde::{Deserialize, Serialize};
 
 use super::super::loading;
@@ -52,7 +52,9 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     model.resume_distributed(group, None, &data.train, &fit, &mut [])?;
     // Rank 0 broadcasts whether the test set is evaluated.
     if broadcast_object(group, false)? {
-        model.evaluate_distributed(group, &data.test)?;
+        let metrics = fit.test_metrics();
+        let measures = Measures { loss: Some(&fit.loss), metrics: &metrics };
+        model.evaluate_distributed(group, &data.test, measures)?;
     }
     Ok(ExitCode::SUCCESS)
 }

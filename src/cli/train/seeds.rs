@@ -3,6 +3,7 @@
 //! Each seed is a separate run in a separate process; the number of processors divided by the threads of a run
 //! limits how many run at the same time. The same command again resumes the unfinished runs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -33,8 +34,12 @@ const OWN: [(&str, bool); 7] = [
 #[derive(Debug, Serialize)]
 struct Report {
     seeds: Vec<Seed>,
-    accuracy: Spread,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<Spread>,
     loss: Spread,
+    /// Further metrics that all seeds have, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: BTreeMap<String, Spread>,
     /// Wall-clock seconds of everything.
     seconds: f64,
 }
@@ -61,6 +66,17 @@ struct Spread {
 }
 
 impl Spread {
+    /// Formats it as a line of text.
+    fn line(&self, name: &str, seeds: usize, unit: &str, text: impl Fn(f64) -> String) -> String {
+        let Self { mean, standard_deviation, min, max, interval } = self;
+        let [mean, deviation, min, max] = [mean, standard_deviation, min, max].map(|v| text(*v));
+        let [low, high] = interval.map(text);
+        format!(
+            "test {name} of {seeds} seeds: mean {mean}{unit}, standard deviation {deviation}, {min} to {max}; 95 % \
+             interval of the mean {low} to {high}\n"
+        )
+    }
+
     /// Returns the statistics of two or more values.
     fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
@@ -229,19 +245,25 @@ fn finished(out: &Path, seed: u64) -> anyhow::Result<Seed> {
 
 fn print_seed(out: &Path, seed: u64) -> anyhow::Result<()> {
     let Seed { test: Figures { loss, accuracy, .. }, seconds, .. } = finished(out, seed)?;
-    let percent = 100.0 * accuracy;
-    print_status(format_args!(
-        "seed {seed}: loss {loss:.4}, accuracy {percent:.2} %, {seconds:.1} s"
-    ));
+    let accuracy = accuracy.map(|fraction| format!(", accuracy {:.2} %", 100.0 * fraction));
+    let accuracy = accuracy.unwrap_or_default();
+    print_status(format_args!("seed {seed}: loss {loss:.4}{accuracy}, {seconds:.1} s"));
     Ok(())
 }
 
 fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::Result<ExitCode> {
-    let of = |figure: fn(&Figures) -> f64| {
-        Spread::of(&seeds.iter().map(|seed| figure(&seed.test)).collect::<Vec<_>>())
+    let values = |of: &dyn Fn(&Figures) -> Option<f64>| -> Option<Vec<f64>> {
+        seeds.iter().map(|seed| of(&seed.test)).collect()
     };
-    let (accuracy, loss) = (of(|test| test.accuracy), of(|test| test.loss));
-    let report = Report { seeds, accuracy, loss, seconds };
+    let accuracy = values(&|test| test.accuracy).map(|values| Spread::of(&values));
+    let loss = Spread::of(&seeds.iter().map(|seed| seed.test.loss).collect::<Vec<_>>());
+    let names = seeds.first().map(|seed| seed.test.metrics.keys().cloned());
+    let metrics = names.into_iter().flatten().filter_map(|name| {
+        let values = values(&|test| test.metrics.get(&name).copied())?;
+        Some((name, Spread::of(&values)))
+    });
+    let metrics = metrics.collect();
+    let report = Report { seeds, accuracy, loss, metrics, seconds };
     let path = out.join("seeds.json");
     let text = serde_json::to_string_pretty(&report)? + "\n";
     seqfit::files::write(&path, text.as_bytes())?;
@@ -249,19 +271,15 @@ fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::
         output::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else if !args.quiet {
         let percent = |fraction: f64| format!("{:.2}", 100.0 * fraction);
-        let Spread { mean, standard_deviation, min, max, interval: [low, high] } = report.accuracy;
-        output::print(&format!(
-            "test accuracy of {} seeds: mean {} %, standard deviation {}, {} to {}; 95 % interval of the \
-             mean {} to {}\nruns: {}\n",
-            report.seeds.len(),
-            percent(mean),
-            percent(standard_deviation),
-            percent(min),
-            percent(max),
-            percent(low),
-            percent(high),
-            out.display()
-        ))?;
+        let number = |value: f64| format!("{value:.4}");
+        let n = report.seeds.len();
+        let lines = match &report.accuracy {
+            Some(accuracy) => accuracy.line("accuracy", n, " %", percent),
+            None => report.loss.line("loss", n, "", number),
+        };
+        let metrics = report.metrics.iter().map(|(name, spread)| spread.line(name, n, "", number));
+        let lines = metrics.fold(lines, |lines, line| lines + &line);
+        output::print(&format!("{lines}runs: {}\n", out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

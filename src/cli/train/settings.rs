@@ -11,7 +11,8 @@ use seqfit::data::{DatasetName, Source};
 use seqfit::recipe::{Pictures, Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
 use seqfit::{
-    Adam, AdamW, Engine, FitConfig, Loss, Metric, OnNan, Optimizer, Precision, RmsProp, Sgd,
+    Adam, AdamW, Engine, FitConfig, Loss, Metric, Monitor, OnNan, Optimizer, Precision, RmsProp,
+    Sgd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,11 @@ pub struct FitOptions {
     /// [default: sparse]
     #[arg(long, value_parser = options::one_of::<Loss>(&["sparse", "categorical"]))]
     loss: Option<Loss>,
+    /// Metrics to compute on the validation set after each epoch, besides loss and accuracy: f1_macro,
+    /// balanced_accuracy, top_3_accuracy, precision_macro, recall_macro, roc_auc, average_precision, log_loss,
+    /// expected_calibration_error; mae, rmse, r2 of numbers; and others (see docs/cli.md) [default: none]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    metrics: Option<Vec<Metric>>,
     /// Fraction of the training set, drawn by the seed from every class, to validate on after each
     /// epoch [default: 0]
     #[arg(long, value_name = "FRACTION", value_parser = options::share)]
@@ -100,10 +106,10 @@ struct OptimizerOptions {
 /// Options of the callbacks, named as in Keras.
 #[derive(Debug, clap::Args)]
 pub struct CallbackOptions {
-    /// The metric that callbacks monitor: loss, accuracy, val_loss or val_accuracy [default: val_loss
-    /// with a validation split, else loss]
+    /// The metric that callbacks monitor: loss, accuracy, val_loss, val_accuracy, or val_ with a name of
+    /// --metrics, such as val_f1_macro [default: val_loss with a validation split, else loss]
     #[arg(long, value_name = "METRIC")]
-    monitor: Option<Metric>,
+    monitor: Option<Monitor>,
     /// End the training when the metric does not improve for N epochs
     #[arg(long, value_name = "N", value_parser = options::whole)]
     early_stopping: Option<usize>,
@@ -208,6 +214,7 @@ impl FitOptions {
             (self.epochs.is_some(), "--epochs"),
             (self.optimizer.learning_rate.is_some(), "--learning-rate"),
             (self.validation_split.is_some(), "--validation-split"),
+            (self.metrics.is_some(), "--metrics"),
             (self.schedule.is_some(), "--schedule"),
             (self.ema.is_some(), "--ema"),
             (self.on_nan.is_some(), "--on-nan"),
@@ -271,9 +278,15 @@ impl FitOptions {
             on_nan: self.on_nan.unwrap_or(base.on_nan),
             engine: self.engine.unwrap_or(base.engine),
             precision: self.precision.unwrap_or(base.precision),
+            metrics: self.metrics.as_ref().unwrap_or(&base.metrics).clone(),
             threads: self.threads.map(usize::from).or(base.threads),
         };
         fit.check().map_err(|error| Usage(error.to_string()))?;
+        Metric::check_all(&fit.metrics).map_err(|error| Usage(error.to_string()))?;
+        if self.metrics.is_some() && fit.validation_split == 0.0 {
+            let rule = "--metrics are computed on the validation set, and there is none: add --validation-split";
+            return Err(Usage(rule.to_owned()).into());
+        }
         if cuda && fit.engine == Engine::Fused {
             let rule = "--engine fused is for the CPU, found it with a GPU: leave one out";
             return Err(Usage(rule.to_owned()).into());
@@ -319,26 +332,27 @@ pub fn load_recipe(recipe: &Path) -> anyhow::Result<Recipe> {
 }
 
 impl CallbackOptions {
-    /// Returns the given configs with the given options applied, for a training with or without validation.
+    /// Returns the given configs with the given options applied, for a training with these settings.
     pub fn over(
         &self,
         (callbacks, checkpoints): (&CallbackConfig, &CheckpointConfig),
-        validates: bool,
+        fit: &FitConfig,
     ) -> Result<(CallbackConfig, CheckpointConfig), Usage> {
         let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
-        if let Some(monitor) = self.monitor {
-            monitor.check(usize::from(validates)).map_err(|error| usage(&error))?;
+        let validates = fit.validation_split > 0.0;
+        if let Some(monitor) = &self.monitor {
+            monitor.check(validates.into(), &fit.metrics).map_err(|error| usage(&error))?;
         }
-        let default = if validates { Metric::ValLoss } else { Metric::Loss };
-        let monitor = self.monitor.unwrap_or(default);
+        let default = if validates { Monitor::ValLoss } else { Monitor::Loss };
+        let monitor = self.monitor.clone().unwrap_or(default);
         let early_stopping = self.early_stopping.map(|patience| EarlyStoppingConfig {
-            monitor,
+            monitor: monitor.clone(),
             patience,
             min_delta: self.min_delta.unwrap_or(0.0),
             restore_best: self.restore_best,
         });
         let reduce_lr = self.reduce_lr.map(|patience| {
-            let default = ReduceLrConfig::new(monitor);
+            let default = ReduceLrConfig::new(monitor.clone());
             ReduceLrConfig {
                 patience,
                 factor: self.reduce_lr_factor.unwrap_or(default.factor),
@@ -346,21 +360,21 @@ impl CallbackOptions {
                 ..default
             }
         });
-        if let Some(config) = early_stopping {
+        if let Some(config) = early_stopping.clone() {
             EarlyStopping::new(config).map_err(|error| usage(&error))?;
         }
-        if let Some(config) = reduce_lr {
+        if let Some(config) = reduce_lr.clone() {
             ReduceLrOnPlateau::new(config).map_err(|error| usage(&error))?;
         }
-        let by_default = checkpoints.monitor.or(validates.then_some(Metric::ValLoss));
+        let usual = validates.then_some(Monitor::ValLoss);
         let checkpoints = CheckpointConfig {
             keep: self.keep.map_or(checkpoints.keep, NonZeroUsize::get),
             seconds: self.checkpoint_seconds.unwrap_or(checkpoints.seconds),
-            monitor: self.monitor.or(by_default),
+            monitor: self.monitor.clone().or_else(|| checkpoints.monitor.clone()).or(usual),
         };
         let callbacks = CallbackConfig {
-            early_stopping: early_stopping.or(callbacks.early_stopping),
-            reduce_lr: reduce_lr.or(callbacks.reduce_lr),
+            early_stopping: early_stopping.or_else(|| callbacks.early_stopping.clone()),
+            reduce_lr: reduce_lr.or_else(|| callbacks.reduce_lr.clone()),
         };
         Ok((callbacks, checkpoints))
     }

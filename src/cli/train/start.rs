@@ -19,9 +19,8 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let trial = args.trial.begin()?;
     let device = args.device(None)?;
     let fit = args.fit(None, device)?;
-    let validates = fit.validation_split > 0.0;
     let base = (&Default::default(), &Default::default());
-    let (callbacks, checkpoints) = args.callbacks.over(base, validates)?;
+    let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
     device::require(device)?;
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
@@ -105,7 +104,7 @@ pub(super) fn resume(
     let device = args.device(Some(&began))?;
     let fit = args.fit(Some(&began), device)?;
     let base = (&began.callbacks, &began.checkpoints);
-    let (callbacks, checkpoints) = args.callbacks.over(base, fit.validation_split > 0.0)?;
+    let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
     let network = args.network.over_spec(&began.network);
     let fit = fit.resolved(&network, device);
     let mut config = RunConfig {

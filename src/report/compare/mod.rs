@@ -114,8 +114,8 @@ impl Comparison {
             self.row("training loss", Neither, short, |e| e.training_loss),
             self.row("validation loss", tested(Lower), short, |e| e.validation_loss),
             self.row("validation accuracy", tested(Higher), percent, |e| e.validation_accuracy),
-            self.row("test loss", tested(Lower), short, |e| Some(e.test?.loss)),
-            self.row("test accuracy", tested(Higher), percent, |e| Some(e.test?.accuracy)),
+            self.row("test loss", tested(Lower), short, |e| Some(e.test.as_ref()?.loss)),
+            self.row("test accuracy", tested(Higher), percent, |e| e.test.as_ref()?.accuracy),
         ];
         let any = |row: &Row| row.cells.iter().any(|cell| cell.text != NONE);
         rows.into_iter().filter(any).collect()
@@ -205,7 +205,12 @@ mod tests {
             training_loss: Some(0.5),
             validation_loss: loss,
             validation_accuracy: None,
-            test: Some(Figures { loss: 0.25, accuracy, samples: 100 }),
+            test: Some(Figures {
+                loss: 0.25,
+                accuracy: Some(accuracy),
+                samples: 100,
+                metrics: Default::default(),
+            }),
             history: History::default(),
         }
     }

@@ -140,7 +140,7 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
             Series::new(run.name.clone(), i, is_dashed(i), points)
         });
         Curves {
-            name,
+            name: str::to_owned(name),
             title: title.to_owned(),
             unit: unit.to_owned(),
             series: series.filter(|series| !series.points.is_empty()).collect(),
@@ -165,7 +165,7 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
         }),
         curves("speed", "Speed", "training samples per second", |e| Some(e.samples_per_second)),
     ];
-    let caption = |curves: &Curves| match curves.name {
+    let caption = |curves: &Curves| match curves.name.as_str() {
         "training-loss" => "Measured while training: each batch before its own weight update.",
         "validation-loss" => "Runs without a validation split are not shown.",
         _ => "",

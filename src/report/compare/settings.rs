@@ -46,8 +46,8 @@ fn settings(config: &RunConfig) -> Vec<(String, String)> {
         vec![("data".to_owned(), data(config)), ("network".to_owned(), network(config))];
     let parts = [
         ("fit", serde_json::to_value(&config.fit)),
-        ("callbacks", serde_json::to_value(config.callbacks)),
-        ("checkpoints", serde_json::to_value(config.checkpoints)),
+        ("callbacks", serde_json::to_value(&config.callbacks)),
+        ("checkpoints", serde_json::to_value(&config.checkpoints)),
         ("versions", serde_json::to_value(&config.versions)),
     ];
     for (name, value) in parts {

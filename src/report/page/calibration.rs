@@ -23,7 +23,7 @@ pub(super) fn section(report: &Report) -> Result<Option<Markup>, ReportError> {
         div.side {
             (plot)
             div {
-                (verdict(calibration, found.evaluation.accuracy))
+                (verdict(calibration, found.evaluation.accuracy.unwrap_or_default()))
                 details {
                     summary { "How these are computed, and every bin" }
                     (method())

@@ -9,15 +9,15 @@ use super::shell::{figure, head, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
 use crate::model::grouped;
 use crate::text::quoted_word;
-use crate::train::EpochRecord;
+use crate::train::History;
 
 /// The number of most frequent confusions that are listed.
 const PAIRS: usize = 8;
 
 /// Returns the accuracy on the test set: as evaluated now, else as recorded by the run.
 pub(super) fn accuracy(report: &Report) -> Option<f64> {
-    let found = report.assessment().map(|found| found.evaluation.accuracy);
-    found.or_else(|| Some(report.result.as_ref()?.test.accuracy))
+    let found = report.assessment().and_then(|found| found.evaluation.accuracy);
+    found.or_else(|| report.result.as_ref()?.test.accuracy)
 }
 
 /// Returns the most important metrics.
@@ -31,9 +31,10 @@ pub(super) fn tiles(report: &Report) -> Markup {
     let loss = loss.or_else(|| Some(result?.test.loss));
     tile("test loss", loss.map(|loss| format!("{loss:.4}")));
     let wrong = |found: &Evaluation| {
-        grouped(found.samples - (found.accuracy * found.samples as f64).round() as usize)
+        let right = found.accuracy? * found.samples as f64;
+        Some(grouped(found.samples - right.round() as usize))
     };
-    tile("wrong predictions", report.assessment().map(|found| wrong(&found.evaluation)));
+    tile("wrong predictions", report.assessment().and_then(|found| wrong(&found.evaluation)));
     let last = report.history.last();
     let validation = last.and_then(|last| last.val_accuracy).map(percent);
     tile("validation accuracy", validation);
@@ -72,7 +73,7 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
     }
     let validated = report.history.epochs.iter().any(|epoch| epoch.val_loss.is_some());
     let plots = curves.iter().map(|curves| {
-        let caption = match (curves.name, validated) {
+        let caption = match (curves.name.as_str(), validated) {
             ("loss", true) => {
                 "Where validation rises while training falls, the network memorizes the training images \
                  (overfitting)."
@@ -82,7 +83,8 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
             }
             ("accuracy", _) => "Measured while training: each batch before its own weight update.",
             ("learning-rate", _) => "The value that the optimizer used, after schedule and callbacks.",
-            _ => "The time of validation is not counted.",
+            ("speed", _) => "The time of validation is not counted.",
+            _ => "",
         };
         figure(curves, caption)
     });
@@ -98,23 +100,24 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
         div.plots { @for plot in plots { (plot) } }
         details {
             summary { "The metrics of every epoch" }
-            (scrolled("Metrics of every epoch", epochs(&report.history.epochs, validated)))
+            (scrolled("Metrics of every epoch", epochs(&report.history, validated)))
         }
     }))
 }
 
-fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
+fn epochs(history: &History, validated: bool) -> Markup {
     let optional =
         |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
     let validation: &[&str] =
         if validated { &["validation loss", "validation accuracy"] } else { &[] };
+    let metrics: Vec<&str> = history.metrics().into_iter().collect();
     let others: &[&str] = &["learning rate", "seconds", "samples/s"];
     html! {
         table {
             caption { span { "Losses in nats, accuracies as fractions" } }
-            (head(&[&["epoch", "loss", "accuracy"], validation, others].concat()))
+            (head(&[&["epoch", "loss", "accuracy"], validation, &metrics, others].concat()))
             tbody {
-                @for e in epochs {
+                @for e in &history.epochs {
                     tr {
                         th scope="row" { (e.epoch) }
                         td { (format!("{:.4}", e.loss)) }
@@ -123,6 +126,7 @@ fn epochs(epochs: &[EpochRecord], validated: bool) -> Markup {
                             td { (optional(e.val_loss)) }
                             td { (optional(e.val_accuracy)) }
                         }
+                        @for name in &metrics { td { (optional(e.metrics.get(*name).copied())) } }
                         td { (format!("{:.3e}", e.learning_rate)) }
                         td { (format!("{:.2}", e.seconds)) }
                         td { (grouped(e.samples_per_second.round() as usize)) }
@@ -222,7 +226,8 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
     let shape = images.image_shape();
     let (false, Ok(shape)) = (found.mistakes.is_empty(), shape) else {
-        let none = match (found.evaluation.accuracy < 1.0, images.image_shape()) {
+        let is_wrong = found.evaluation.accuracy.is_some_and(|accuracy| accuracy < 1.0);
+        let none = match (is_wrong, images.image_shape()) {
             (true, Ok(_)) => "There are some, but the images are too large to show here.",
             (true, Err(_)) => "There are some, but only gray pictures are shown here.",
             (false, _) => "There are none: every prediction on the test set is correct.",

@@ -21,7 +21,7 @@ const BELOW: f64 = 60.0;
 const BETWEEN: f64 = 34.0;
 
 impl Figure for Reliability<'_> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "calibration"
     }
 

@@ -99,7 +99,7 @@ impl Confusion<'_> {
 }
 
 impl Figure for Confusion<'_> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "confusion"
     }
 

@@ -38,7 +38,7 @@ pub(in crate::report) enum Numbers {
 /// A plot of lines over epochs.
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Curves {
-    pub name: &'static str,
+    pub name: String,
     pub title: String,
     /// The quantity and its unit.
     pub unit: String,
@@ -147,8 +147,8 @@ impl Curves {
 }
 
 impl Figure for Curves {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn size(&self) -> (u32, u32) {
@@ -286,7 +286,7 @@ mod tests {
 
     fn curves(points: &[(f64, f64)]) -> Curves {
         Curves {
-            name: "x",
+            name: "x".to_owned(),
             title: "Loss".to_owned(),
             unit: "nats".to_owned(),
             series: vec![Series::new("training", 0, false, points.iter().copied())],

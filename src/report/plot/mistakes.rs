@@ -27,7 +27,7 @@ impl Sheet<'_> {
 }
 
 impl Figure for Sheet<'_> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "mistakes"
     }
 

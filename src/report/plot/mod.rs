@@ -74,7 +74,7 @@ type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorTy
 /// A plot.
 pub(super) trait Figure {
     /// Returns the file name without its extension, also used in the ids of the page.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Returns width and height in points.
     fn size(&self) -> (u32, u32);
@@ -164,12 +164,15 @@ fn fonts() -> Result<(), ReportError> {
     });
     match known {
         true => Ok(()),
-        false => Err(ReportError::Draw { what: "text", why: "the font is damaged".to_owned() }),
+        false => Err(ReportError::Draw {
+            what: "text".to_owned(),
+            why: "the font is damaged".to_owned(),
+        }),
     }
 }
 
 fn failed(figure: &impl Figure, error: impl std::fmt::Display) -> ReportError {
-    ReportError::Draw { what: figure.name(), why: error.to_string() }
+    ReportError::Draw { what: figure.name().to_owned(), why: error.to_string() }
 }
 
 /// Returns the elements of a figure's SVG in units, without the root element.

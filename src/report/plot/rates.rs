@@ -52,7 +52,7 @@ fn ranges(points: &[(f64, f64)]) -> ([f64; 2], [f64; 2]) {
 }
 
 impl Figure for Rates<'_> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "lr-find"
     }
 

@@ -139,8 +139,13 @@ impl Callback for TensorBoard {
             ..Event::now()
         };
         self.write(self.train.clone(), event(values));
-        let values =
+        let mut values =
             scalars(&[("epoch_loss", record.val_loss), ("epoch_accuracy", record.val_accuracy)]);
+        let metrics = record.metrics.iter();
+        values.extend(metrics.filter(|(_, value)| value.is_finite()).map(|(name, value)| {
+            let tag = format!("epoch_{}", name.trim_start_matches("val_"));
+            Value::scalar(&tag, *value as f32)
+        }));
         self.write(self.validation.clone(), event(values));
         Ok(Flow::Continue)
     }

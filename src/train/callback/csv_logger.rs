@@ -60,8 +60,7 @@ impl CsvLogger {
         self.failure = files::write(&self.path, self.history.to_csv().as_bytes()).err();
     }
 
-    fn append(&mut self, record: &EpochRecord) {
-        let line = History::csv_line(record);
+    fn append(&mut self, line: &str) {
         let file = OpenOptions::new().append(true).open(&self.path);
         let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
         self.failure =
@@ -81,11 +80,14 @@ impl Callback for CsvLogger {
         _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
+        let columns = self.history.metrics();
+        let is_new = record.metrics.keys().any(|name| !columns.contains(name.as_str()));
+        let line = History::csv_line(record, &columns);
         self.history.epochs.push(record.clone());
         match self.failure {
-            None => self.append(record),
-            // The file may end in half a line.
-            Some(_) => self.rewrite(),
+            None if !is_new => self.append(&line),
+            // The file may end in half a line, or has too few columns.
+            _ => self.rewrite(),
         }
         Ok(Flow::Continue)
     }

@@ -7,15 +7,15 @@ use crate::config_error::ConfigError;
 use crate::model::check_like;
 use crate::tensors::Tensors;
 use crate::train::history::EpochRecord;
-use crate::train::metric::Metric;
+use crate::train::monitor::Monitor;
 use crate::train::snapshot::CallbackState;
 
 /// The settings of [`EarlyStopping`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStoppingConfig {
     /// The metric that should improve.
-    pub monitor: Metric,
+    pub monitor: Monitor,
     /// Epochs in a row without improvement after which training ends; 0 ends it at the first.
     pub patience: usize,
     /// The least change of the metric that counts as an improvement.
@@ -79,7 +79,8 @@ impl EarlyStopping {
 impl Callback for EarlyStopping {
     fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
         (self.seen, self.best_weights) = (Seen::default(), Tensors::new());
-        Ok(self.config.monitor.check(plan.validation_samples)?)
+        self.config.monitor = self.config.monitor.in_plan(plan)?;
+        Ok(())
     }
 
     fn on_epoch_end(
@@ -87,7 +88,7 @@ impl Callback for EarlyStopping {
         training: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        let EarlyStoppingConfig { monitor, patience, min_delta, restore_best } = self.config;
+        let EarlyStoppingConfig { ref monitor, patience, min_delta, restore_best } = self.config;
         let seen = &mut self.seen;
         let value = monitor.of(record).unwrap_or(f64::NAN);
         if monitor.improves(value, seen.best, min_delta) {
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     fn config(patience: usize, min_delta: f64) -> EarlyStoppingConfig {
-        EarlyStoppingConfig { monitor: Metric::ValLoss, patience, min_delta, restore_best: true }
+        EarlyStoppingConfig { monitor: Monitor::ValLoss, patience, min_delta, restore_best: true }
     }
 
     /// Stopping epoch and best epoch of Keras 3.15's EarlyStopping(monitor="val_loss", patience=…,

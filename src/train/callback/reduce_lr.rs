@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 use super::{Callback, CallbackError, Flow, Plan, Training};
 use crate::config_error::ConfigError;
 use crate::train::history::EpochRecord;
-use crate::train::metric::Metric;
+use crate::train::monitor::Monitor;
 use crate::train::snapshot::CallbackState;
 
 /// The settings of [`ReduceLrOnPlateau`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReduceLrConfig {
     /// The metric that should improve.
-    pub monitor: Metric,
+    pub monitor: Monitor,
     /// The factor that the learning rate is multiplied by: 0 < factor < 1.
     pub factor: f64,
     /// Epochs in a row without improvement after which it is lowered.
@@ -28,7 +28,7 @@ pub struct ReduceLrConfig {
 
 impl ReduceLrConfig {
     /// Returns Keras's defaults for a metric: factor 0.1, patience 10, min delta 1e-4, no cooldown.
-    pub fn new(monitor: Metric) -> Self {
+    pub fn new(monitor: Monitor) -> Self {
         Self {
             monitor,
             factor: 0.1,
@@ -82,7 +82,8 @@ impl ReduceLrOnPlateau {
 impl Callback for ReduceLrOnPlateau {
     fn on_train_begin(&mut self, _: &mut Training, plan: &Plan) -> Result<(), CallbackError> {
         self.seen = Seen::default();
-        Ok(self.config.monitor.check(plan.validation_samples)?)
+        self.config.monitor = self.config.monitor.in_plan(plan)?;
+        Ok(())
     }
 
     fn on_epoch_end(
@@ -90,8 +91,14 @@ impl Callback for ReduceLrOnPlateau {
         training: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        let ReduceLrConfig { monitor, factor, patience, min_delta, cooldown, min_learning_rate } =
-            self.config;
+        let ReduceLrConfig {
+            ref monitor,
+            factor,
+            patience,
+            min_delta,
+            cooldown,
+            min_learning_rate,
+        } = self.config;
         let seen = &mut self.seen;
         let value = monitor.of(record).unwrap_or(f64::NAN);
         if seen.cooldown > 0 {
@@ -142,7 +149,7 @@ mod tests {
     use super::*;
 
     fn rates(config: ReduceLrConfig, losses: &[f64]) -> Vec<f64> {
-        let mut callback = ReduceLrOnPlateau::new(config).unwrap();
+        let mut callback = ReduceLrOnPlateau::new(config.clone()).unwrap();
         with_training(|training| {
             callback.on_train_begin(training, &plan(1)).unwrap();
             let rates = (1..).zip(losses).map(|(epoch, &loss)| {
@@ -157,28 +164,28 @@ mod tests {
     /// tests/fixtures/make_callbacks.py. Keras keeps the rate in float32.
     #[test]
     fn it_lowers_the_rate_where_keras_does() {
-        let base = ReduceLrConfig { patience: 2, ..ReduceLrConfig::new(Metric::ValLoss) };
+        let base = ReduceLrConfig { patience: 2, ..ReduceLrConfig::new(Monitor::ValLoss) };
         let plateau = [1.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9];
         let cases: [(ReduceLrConfig, &[f64], &[f64]); 4] = [
-            (base, &plateau, &[1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]),
+            (base.clone(), &plateau, &[1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]),
             (
-                ReduceLrConfig { cooldown: 2, ..base },
+                ReduceLrConfig { cooldown: 2, ..base.clone() },
                 &plateau,
                 &[1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4, 1e-5],
             ),
             (
-                ReduceLrConfig { factor: 0.5, min_learning_rate: 4e-4, ..base },
+                ReduceLrConfig { factor: 0.5, min_learning_rate: 4e-4, ..base.clone() },
                 &plateau,
                 &[1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 4e-4, 4e-4],
             ),
             (
-                ReduceLrConfig { min_delta: 0.1, patience: 1, ..base },
+                ReduceLrConfig { min_delta: 0.1, patience: 1, ..base.clone() },
                 &[1.0, 0.95, 0.85, 0.84, f64::NAN],
                 &[1e-3, 1e-4, 1e-4, 1e-5, 1e-6],
             ),
         ];
         for (config, losses, expected) in cases {
-            let got = rates(config, losses);
+            let got = rates(config.clone(), losses);
             let close = got.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-6);
             assert!(close && got.len() == expected.len(), "{config:?}: {got:?} for {expected:?}");
         }
@@ -187,12 +194,12 @@ mod tests {
     #[test]
     fn resume_continues_where_it_was_interrupted() {
         let config =
-            ReduceLrConfig { patience: 2, cooldown: 1, ..ReduceLrConfig::new(Metric::Loss) };
+            ReduceLrConfig { patience: 2, cooldown: 1, ..ReduceLrConfig::new(Monitor::Loss) };
         let losses = [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0];
-        let whole = rates(config, &losses);
+        let whole = rates(config.clone(), &losses);
         for split in 0..losses.len() {
-            let mut first = ReduceLrOnPlateau::new(config).unwrap();
-            let mut second = ReduceLrOnPlateau::new(config).unwrap();
+            let mut first = ReduceLrOnPlateau::new(config.clone()).unwrap();
+            let mut second = ReduceLrOnPlateau::new(config.clone()).unwrap();
             let last = with_training_after(losses.len(), |training| {
                 for (epoch, &loss) in (1..).zip(&losses) {
                     let callback = if epoch <= split { &mut first } else { &mut second };
@@ -210,11 +217,11 @@ mod tests {
     #[test]
     fn wrong_settings_are_named() {
         for factor in [0.0, 1.0, f64::NAN] {
-            let config = ReduceLrConfig { factor, ..ReduceLrConfig::new(Metric::Loss) };
+            let config = ReduceLrConfig { factor, ..ReduceLrConfig::new(Monitor::Loss) };
             let error = ReduceLrOnPlateau::new(config).unwrap_err().to_string();
             assert!(error.contains("must be above 0 and below 1"), "{error}");
         }
-        let config = ReduceLrConfig { min_delta: -1.0, ..ReduceLrConfig::new(Metric::Loss) };
+        let config = ReduceLrConfig { min_delta: -1.0, ..ReduceLrConfig::new(Monitor::Loss) };
         assert!(ReduceLrOnPlateau::new(config).is_err());
     }
 }

@@ -8,7 +8,8 @@ use crate::{Device, Sequential};
 
 /// Returns a plan with or without validation.
 pub fn plan(validation_samples: usize) -> Plan {
-    Plan { epochs: 100, batches: 1, samples: 1, validation_samples }
+    let (targets, metrics) = (TargetKind::Class, Vec::new());
+    Plan { epochs: 100, batches: 1, samples: 1, validation_samples, targets, metrics }
 }
 
 /// Returns the record of an epoch with this loss, which is the validation loss, too.
@@ -19,6 +20,7 @@ pub fn record(epoch: usize, loss: f64) -> EpochRecord {
         accuracy: Some(0.5),
         val_loss: Some(loss),
         val_accuracy: Some(0.5),
+        metrics: Default::default(),
         learning_rate: 1e-3,
         seconds: 1.0,
         samples_per_second: 1.0,
