@@ -52,7 +52,7 @@ impl Assessment {
     /// A dataset that does not fit the network, predictions that are not finite, or an error of libtorch.
     pub fn of(model: &Sequential, dataset: &Dataset, most: usize) -> Result<Self, ReportError> {
         check_fit(model, dataset)?;
-        dataset.classes_for("this report").map_err(crate::EvaluateError::from)?;
+        dataset.classes_for("the report").map_err(crate::EvaluateError::from)?;
         let feed = DataLoader::new(dataset, model.device()).map_err(crate::EvaluateError::from)?;
         let evaluation = model.evaluate_shared(&SingleProcess, &feed, Measures::default())?;
         let classes = model.outputs();

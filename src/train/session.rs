@@ -19,6 +19,7 @@ use super::schedule::TrainingLength;
 use super::snapshot::{Snapshot, State};
 use super::step::{Objective, Step, StepOutcome};
 use super::{FitData, SnapshotError, TrainError, ranks, sample_order};
+use crate::data::TargetKind;
 use crate::data::batches::{DataLoader, Epoch};
 use crate::device::{self, Device};
 use crate::evaluate::{self, Evaluation};

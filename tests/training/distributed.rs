@@ -43,7 +43,7 @@ fn samples() -> Dataset {
 }
 
 /// Runs `work` on each of `size` ranks and returns the results in rank order.
-fn on_each<T: Send>(size: usize, work: impl Fn(Threads) -> T + Sync) -> Vec<T> {
+pub fn on_each<T: Send>(size: usize, work: impl Fn(Threads) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let work = &work;
         let ranks = group::threads(size, Duration::from_secs(120)).into_iter();
