@@ -59,6 +59,20 @@ fn values_are_those_of_scikit_learn() {
 }
 
 #[test]
+fn the_documentation_has_every_metric() {
+    let page = include_str!("../../docs/metrics.md");
+    for metric in Metric::ALL {
+        let better = format!("{:?}", metric.direction()).to_lowercase();
+        let start = format!("| `{metric}` | ");
+        let row = page.lines().find(|line| line.starts_with(&start));
+        assert!(
+            row.is_some_and(|row| row.contains(&format!(" | {better} | "))),
+            "{metric}: {row:?}"
+        );
+    }
+}
+
+#[test]
 fn undefined_metrics_say_why() {
     let targets = Targets::classes([0, 0], ["cat", "dog"]);
     let predictions = Predictions::new(&[0.5, 0.5, 0.25, 0.75], &targets).unwrap();
