@@ -13,7 +13,7 @@ use crate::group::rank_shard::RankShard;
 use crate::group::{self, Group, GroupError, SingleProcess};
 use crate::losses::{Loss, LossError};
 use crate::metrics::{Counts, Metric, MetricError, Predictions, Undefined};
-use crate::model::{ModelError, Sequential};
+use crate::model::{ModelError, OutputActivation, Sequential};
 use crate::native::LibtorchError;
 
 /// Samples per forward pass: large enough to be fast, small enough to need little memory (MNIST: 6 MB).
@@ -171,6 +171,18 @@ pub enum EvaluateError {
          Flatten"
     )]
     NoImages(Vec<usize>),
+    /// The outputs are not probabilities of classes.
+    #[error(
+        "{user} is for networks whose outputs are probabilities of classes (softmax), and this one's are {}: evaluate, \
+         report and export take every network",
+        .found.name()
+    )]
+    NoClasses {
+        /// What needs classes.
+        user: &'static str,
+        /// What turns the network's outputs into predictions.
+        found: OutputActivation,
+    },
     /// The pixels do not form whole images.
     #[error(
         "images of {shape:?} need a multiple of {} pixels, found {found}: give whole images",
@@ -225,11 +237,18 @@ impl Evaluation {
     /// Adds the metrics, and the tables of labels or numbers, that need all predictions.
     fn add(&mut self, predictions: &Predictions, metrics: &[Metric]) {
         match predictions.kind() {
+            TargetKind::Class if self.confusion.is_empty() => {
+                self.confusion = vec![vec![0; predictions.outputs()]; predictions.outputs()];
+                for (class, predicted) in predictions.classes().zip(predictions.predicted_classes())
+                {
+                    self.confusion[class][predicted] += 1;
+                }
+            }
             TargetKind::Class => {}
             TargetKind::Labels => self.labels = Counts::of(predictions),
             TargetKind::Numbers => self.residuals = Residuals::of(predictions),
         }
-        if !predictions.kind().is_class() {
+        if self.accuracy.is_none() {
             self.accuracy = Metric::Accuracy.value(predictions).ok();
         }
         for metric in metrics.iter().filter(|metric| **metric != Metric::Accuracy) {
@@ -322,8 +341,19 @@ impl Sequential {
         &self,
         group: &dyn Group,
         feed: &DataLoader,
-        Measures { loss, metrics }: Measures,
+        measures: Measures,
     ) -> Result<Evaluation, EvaluateError> {
+        Ok(self.evaluate_keeping(group, feed, measures)?.0)
+    }
+
+    /// Like [`evaluate_shared`](Self::evaluate_shared), and returns the predictions, \[samples, outputs\] row by
+    /// row, and the targets that the evaluation needed; none for classes without further metrics.
+    pub(crate) fn evaluate_keeping(
+        &self,
+        group: &dyn Group,
+        feed: &DataLoader,
+        Measures { loss, metrics }: Measures,
+    ) -> Result<(Evaluation, Option<(Vec<f32>, Targets)>), EvaluateError> {
         let (targets, names) = (feed.dataset().target_kind(), feed.dataset().target_names());
         let loss = self.loss_for(loss, targets, names.len())?;
         Metric::check_all(metrics)?;
@@ -348,14 +378,13 @@ impl Sequential {
             labels: Vec::new(),
             residuals: Vec::new(),
         };
-        if let Some(kept) = kept {
-            let (values, targets) = kept.gathered(group)?.finish(targets, names);
-            match Predictions::new(&values, &targets) {
-                Ok(predictions) => evaluation.add(&predictions, metrics),
-                Err(why) => metrics.iter().for_each(|m| evaluation.keep(m, Err(why.clone()))),
-            }
+        let Some(kept) = kept else { return Ok((evaluation, None)) };
+        let (values, targets) = kept.gathered(group)?.finish(targets, names);
+        match Predictions::new(&values, &targets) {
+            Ok(predictions) => evaluation.add(&predictions, metrics),
+            Err(why) => metrics.iter().for_each(|m| evaluation.keep(m, Err(why.clone()))),
         }
-        Ok(evaluation)
+        Ok((evaluation, Some((values, targets))))
     }
 
     /// Returns the loss to compute: the given one, or the usual one of the targets.
@@ -430,6 +459,18 @@ impl Sequential {
             Ok(())
         })?;
         Ok(Tensor::f_cat(&parts, 0).map_err(LibtorchError::from)?)
+    }
+
+    /// Checks that the outputs are probabilities of classes that exclude each other, for `user`, the subject of the
+    /// error.
+    ///
+    /// # Errors
+    /// [`EvaluateError::NoClasses`].
+    pub fn require_classes(&self, user: &'static str) -> Result<(), EvaluateError> {
+        match self.spec().output {
+            OutputActivation::Softmax => Ok(()),
+            found => Err(EvaluateError::NoClasses { user, found }),
+        }
     }
 
     /// Returns the size of the images that the network takes: [height, width].

@@ -57,7 +57,7 @@ fn table(comparison: &Comparison) -> String {
         let marked = |cell: seqfit::report::compare::Cell| {
             format!("{}{}", cell.text, if cell.best { " *" } else { "  " })
         };
-        lines.push(line(row.name, row.cells.into_iter().map(marked).collect()));
+        lines.push(line(&row.name, row.cells.into_iter().map(marked).collect()));
     }
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));

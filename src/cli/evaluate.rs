@@ -112,7 +112,7 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let request = if own_data { Request::Auto } else { args.data.request() };
     let data = loading::test_of(&config.data, request, args.stream.stream, true)?;
     let metrics = metrics(args, &config.fit);
-    let measures = Measures { loss: Some(&config.fit.loss), metrics: &metrics };
+    let measures = Measures { loss: config.loss(), metrics: &metrics };
     model.evaluate_distributed(group, &data.test, measures)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -133,9 +133,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         broadcast_object(group, Some(Work { config: run.config().clone(), own_data }))?;
         group.broadcast(&mut model.to_safetensors(Default::default())?)?;
     }
-    let fit = &run.config().fit;
-    let metrics = metrics(args, fit);
-    let measures = Measures { loss: Some(&fit.loss), metrics: &metrics };
+    let metrics = metrics(args, &run.config().fit);
+    let measures = Measures { loss: run.config().loss(), metrics: &metrics };
     let evaluation = model.evaluate_distributed(group, &loaded.test, measures)?;
     if let Some(path) = &args.logits {
         seqfit::export::npy::save(&model.logits_of(&loaded.test)?, path)?;

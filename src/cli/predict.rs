@@ -92,6 +92,7 @@ const CHUNK: usize = 1024;
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
+    model.require_classes("predict").with_context(|| run.path().display().to_string())?;
     let shape = model.image_shape().with_context(|| run.path().display().to_string())?;
     let data = &run.config().data;
     let preparation = args.prepare.of(data);

@@ -1,26 +1,29 @@
 //! The evaluation of a network for a report: one pass over the test set that keeps only sums and the worst
 //! mistakes, so its memory does not depend on the number of samples.
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use super::ReportError;
+use super::numbers::NumberFit;
 use crate::data::Dataset;
 use crate::data::batches::DataLoader;
 use crate::evaluate::{Evaluation, Measures, check_fit};
 use crate::group::SingleProcess;
 use crate::metrics::{Calibration, likeliest};
-use crate::model::Sequential;
+use crate::model::{OutputActivation, Sequential};
 use crate::native::LibtorchError;
 
 /// A network's predictions on a test set.
 #[derive(Clone, Debug)]
 pub struct Assessment {
-    /// Loss, accuracy and confusion matrix.
+    /// Loss, metrics and confusion matrix.
     pub evaluation: Evaluation,
-    /// Confidence compared with accuracy.
+    /// Confidence compared with accuracy; without samples for other targets than classes.
     pub calibration: Calibration,
-    /// The wrong predictions with the highest confidence, in descending order.
+    /// The wrong predictions with the highest confidence, in descending order; none for other targets than classes.
     pub mistakes: Vec<Mistake>,
+    /// The predictions of each number; empty for other targets.
+    pub numbers: Vec<NumberFit>,
 }
 
 /// A wrong prediction.
@@ -50,20 +53,42 @@ impl Assessment {
     ///
     /// # Errors
     /// A dataset that does not fit the network, predictions that are not finite, or an error of libtorch.
-    pub fn of(model: &Sequential, dataset: &Dataset, most: usize) -> Result<Self, ReportError> {
+    pub fn of<'m>(
+        model: &Sequential,
+        dataset: &Dataset,
+        most: usize,
+        measures: impl Into<Measures<'m>>,
+    ) -> Result<Self, ReportError> {
         check_fit(model, dataset)?;
-        dataset.classes_for("the report").map_err(crate::EvaluateError::from)?;
         let feed = DataLoader::new(dataset, model.device()).map_err(crate::EvaluateError::from)?;
-        let evaluation = model.evaluate_shared(&SingleProcess, &feed, Measures::default())?;
-        let classes = model.outputs();
+        let (evaluation, kept) = model.evaluate_keeping(&SingleProcess, &feed, measures.into())?;
+        if !evaluation.loss.is_finite() {
+            return Err(ReportError::NotFinite);
+        }
+        if dataset.target_kind().is_class() {
+            return Self::of_classes(model, &feed, most, evaluation);
+        }
+        let numbers = match &kept {
+            Some((values, targets)) => NumberFit::all(values, targets, &evaluation.residuals),
+            None => Vec::new(),
+        };
+        let (calibration, mistakes) = (Calibration::default(), Vec::new());
+        Ok(Self { evaluation, calibration, mistakes, numbers })
+    }
+
+    fn of_classes(
+        model: &Sequential,
+        feed: &DataLoader,
+        most: usize,
+        evaluation: Evaluation,
+    ) -> Result<Self, ReportError> {
+        let dataset = feed.dataset();
         let mut calibration = Calibration::default();
         let mut mistakes = Worst::new(most);
         let (mut sample, mut finite) = (0, true);
-        model.for_each_batch(&feed, |logits, _| {
-            let softmax = logits.f_softmax(-1, Kind::Double)?.f_to_device(Device::Cpu)?;
-            let mut values = vec![0f64; softmax.numel()];
-            softmax.f_contiguous()?.f_copy_data(&mut values, softmax.numel())?;
-            for probabilities in values.chunks_exact(classes) {
+        model.for_each_batch(feed, |logits, _| {
+            for probabilities in probabilities(model, logits)?.chunks_exact(dataset.classes().len())
+            {
                 let class = usize::from(dataset.label(sample));
                 finite &= probabilities.iter().all(|p| p.is_finite());
                 calibration.add(probabilities, class);
@@ -76,7 +101,7 @@ impl Assessment {
             }
             Ok::<(), LibtorchError>(())
         })?;
-        if !finite || !evaluation.loss.is_finite() {
+        if !finite {
             return Err(ReportError::NotFinite);
         }
         let mut mistakes = mistakes.surest_first();
@@ -84,8 +109,23 @@ impl Assessment {
             mistake.image =
                 dataset.read_image(mistake.sample).map_err(crate::EvaluateError::from)?;
         }
-        Ok(Self { evaluation, calibration, mistakes })
+        Ok(Self { evaluation, calibration, mistakes, numbers: Vec::new() })
     }
+}
+
+/// Returns the probabilities of the classes of a batch, row by row: of two classes with one output, too.
+fn probabilities(model: &Sequential, logits: &Tensor) -> Result<Vec<f64>, LibtorchError> {
+    let doubles = match model.spec().output {
+        OutputActivation::Softmax => logits.f_softmax(-1, Kind::Double)?,
+        output => output.forward(&logits.f_to_kind(Kind::Double)?)?,
+    };
+    let doubles = doubles.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut values = vec![0f64; doubles.numel()];
+    doubles.f_copy_data(&mut values, doubles.numel())?;
+    Ok(match model.outputs() {
+        1 => values.into_iter().flat_map(|p| [1.0 - p, p]).collect(),
+        _ => values,
+    })
 }
 
 /// The mistakes with the highest confidence, at most `most` of them.
@@ -131,7 +171,7 @@ mod tests {
         let mut model = builder.build(crate::Device::Cpu, 0)?;
         let config = crate::FitConfig { epochs: 1, ..Default::default() };
         model.fit(&train, &config, &mut [])?;
-        let found = Assessment::of(&model, &test, 5)?;
+        let found = Assessment::of(&model, &test, 5, Measures::default())?;
         assert_eq!(found.evaluation, model.evaluate(&test)?);
         let right: u64 = found.calibration.bins().iter().map(|bin| bin.right).sum();
         assert_eq!(Some(right as f64 / test.len() as f64), found.evaluation.accuracy);

@@ -8,6 +8,7 @@ mod calibration_verdict;
 pub mod compare;
 mod error;
 mod lr_find;
+mod numbers;
 mod page;
 mod picture;
 mod plot;
@@ -19,6 +20,7 @@ pub use calibration_verdict::Verdict;
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use lr_find::{PlotFormat, lr_plot};
+pub use numbers::NumberFit;
 pub use tensorboard::TensorBoard;
 
 pub use crate::metrics::{BINS, Bin, Calibration};
@@ -26,11 +28,12 @@ pub use crate::metrics::{BINS, Bin, Calibration};
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Source};
+use crate::evaluate::Measures;
 use crate::metrics::{Direction, Metric};
 use crate::model::Sequential;
 use crate::run::{self, Run, RunError, RunResult};
 use crate::train::{EpochRecord, History};
-use plot::{Confusion, Curves, Figure, Numbers, Reliability, Series, Sheet};
+use plot::{Confusion, Curves, Errors, Figure, Numbers, Predicted, Reliability, Series, Sheet};
 use weights::FirstLayer;
 
 /// The largest number of mistakes that are shown, and of pixels in all of them.
@@ -124,7 +127,11 @@ impl<'a> Report<'a> {
             // Other samples cannot be shown as pictures.
             Err(_) => 0,
         };
-        self.tested = Some(Tested { images, other, found: Assessment::of(model, images, most)? });
+        let config = self.run.config();
+        let metrics = config.fit.test_metrics();
+        let measures = Measures { loss: config.loss(), metrics: &metrics };
+        let found = Assessment::of(model, images, most, measures)?;
+        self.tested = Some(Tested { images, other, found });
         Ok(())
     }
 
@@ -147,6 +154,10 @@ impl<'a> Report<'a> {
         }
         if let Some(reliability) = self.reliability() {
             self.write_plot(&reliability, &mut plots)?;
+        }
+        for number in self.numbers() {
+            self.write_plot(&Predicted(number), &mut plots)?;
+            self.write_plot(&Errors(number), &mut plots)?;
         }
         if let Some(sheet) = self.sheet() {
             plots.push(self.write_image(sheet.name(), "png", &plot::png(&sheet)?)?);
@@ -203,7 +214,7 @@ impl<'a> Report<'a> {
         let rate = vec![series("rate", 2, false, |e| Some(e.learning_rate))];
         let speed = vec![series("speed", 3, false, |e| Some(e.samples_per_second))];
         let all = [
-            curves("loss", "Loss", "mean cross-entropy in nats, lower is better", loss),
+            curves("loss", "Loss", &self.loss_unit(), loss),
             Curves {
                 numbers: Numbers::Percent,
                 from_zero: false,
@@ -236,6 +247,16 @@ impl<'a> Report<'a> {
         all.filter(|curves| !curves.series.is_empty()).collect()
     }
 
+    /// Returns what the loss is.
+    fn loss_unit(&self) -> String {
+        match &self.run.config().fit.loss {
+            loss if loss.is_crossentropy() => {
+                "mean cross-entropy in nats, lower is better".to_owned()
+            }
+            loss => format!("mean {}, lower is better", loss.name()),
+        }
+    }
+
     /// Returns which values of a metric are better, as the unit of its plot.
     fn direction(&self, name: &str) -> String {
         let mut metrics = self.run.config().fit.metrics.iter();
@@ -252,11 +273,17 @@ impl<'a> Report<'a> {
 
     fn confusion(&self) -> Option<Confusion<'_>> {
         let counts = &self.assessment()?.evaluation.confusion;
-        Some(Confusion { counts, classes: self.classes() })
+        (!counts.is_empty()).then(|| Confusion { counts, classes: self.classes() })
     }
 
     fn reliability(&self) -> Option<Reliability<'_>> {
-        Some(Reliability(&self.assessment()?.calibration))
+        let calibration = &self.assessment()?.calibration;
+        (calibration.samples() > 0).then_some(Reliability(calibration))
+    }
+
+    /// Returns the predictions of numbers on the test set; none for other targets.
+    fn numbers(&self) -> &[NumberFit] {
+        self.assessment().map_or(&[], |found| &found.numbers)
     }
 
     fn sheet(&self) -> Option<Sheet<'_>> {

@@ -12,6 +12,7 @@ use super::weights_origin::Origin;
 use crate::data;
 use crate::device::{self, Device};
 use crate::libtorch;
+use crate::losses::Loss;
 use crate::model::Spec;
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
 use crate::train::{ConfigError, Engine, FitConfig, Monitor};
@@ -202,6 +203,11 @@ impl RunConfig {
         let data = DataConfig { classes, train_samples, test_samples, stream, preparation, source };
         let origin = Some(origin);
         Self { origin, ..Self::now(Device::Cpu, data, FitConfig::default(), network) }
+    }
+
+    /// Returns the loss that the network was trained with; none for an imported one.
+    pub fn loss(&self) -> Option<&Loss> {
+        (!self.is_imported()).then_some(&self.fit.loss)
     }
 
     /// Returns whether the network was imported as it is, and not trained here.

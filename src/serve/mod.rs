@@ -86,6 +86,7 @@ impl Server {
     /// An address that cannot be bound; a network whose input is not [height, width], or which has another
     /// number of classes.
     pub fn bind(model: Sequential, card: Card, config: ServeConfig) -> Result<Self, ServeError> {
+        model.require_classes("serve")?;
         model.image_shape()?;
         let (outputs, names) = (model.outputs(), card.classes.len());
         if outputs != names {

@@ -3,9 +3,12 @@
 mod page;
 mod settings;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::ReportError;
+use crate::metrics::{Direction, Metric};
 use crate::model::Summary;
 use crate::run::{Figures, Run, RunError};
 use crate::train::History;
@@ -47,6 +50,9 @@ pub struct Entry {
     pub validation_accuracy: Option<f64>,
     /// Metrics on the test set; `None` for a run that is not finished.
     pub test: Option<Figures>,
+    /// The name of its loss; the two forms of the cross-entropy count as one.
+    #[serde(skip)]
+    loss: String,
     #[serde(skip)]
     history: History,
 }
@@ -55,7 +61,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Name of the metric.
-    pub name: &'static str,
+    pub name: String,
     /// One cell per run.
     pub cells: Vec<Cell>,
 }
@@ -68,6 +74,9 @@ pub struct Cell {
     /// Whether no other run is better and at least one is worse.
     pub best: bool,
 }
+
+/// The name of both forms of the cross-entropy.
+const CROSSENTROPY: &str = "cross-entropy";
 
 #[derive(Clone, Copy)]
 enum Better {
@@ -102,6 +111,7 @@ impl Comparison {
     pub fn rows(&self) -> Vec<Row> {
         use Better::{Higher, Lower, Neither};
         let tested = |better| if self.same_data { better } else { Neither };
+        let loss = if self.loss().is_some() { tested(Lower) } else { Neither };
         let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
         let short = |value: f64| format!("{value:.4}");
         let whole = |value: f64| crate::model::grouped(value.round() as usize);
@@ -112,18 +122,39 @@ impl Comparison {
             self.row("seconds", Lower, seconds, |e| e.seconds),
             self.row("samples/s", Higher, whole, |e| e.samples_per_second),
             self.row("training loss", Neither, short, |e| e.training_loss),
-            self.row("validation loss", tested(Lower), short, |e| e.validation_loss),
+            self.row("validation loss", loss, short, |e| e.validation_loss),
             self.row("validation accuracy", tested(Higher), percent, |e| e.validation_accuracy),
-            self.row("test loss", tested(Lower), short, |e| Some(e.test.as_ref()?.loss)),
+            self.row("test loss", loss, short, |e| Some(e.test.as_ref()?.loss)),
             self.row("test accuracy", tested(Higher), percent, |e| e.test.as_ref()?.accuracy),
         ];
+        let metrics: BTreeSet<&String> = self.tested_metrics().collect();
+        let metrics = metrics.into_iter().map(|name| {
+            // Of a metric that is not known here, no value is marked.
+            let better = name.parse().map_or(Neither, |metric: Metric| match metric.direction() {
+                Direction::Higher => tested(Higher),
+                Direction::Lower => tested(Lower),
+            });
+            self.row(&format!("test {name}"), better, short, |e| {
+                e.test.as_ref()?.metrics.get(name).copied()
+            })
+        });
         let any = |row: &Row| row.cells.iter().any(|cell| cell.text != NONE);
-        rows.into_iter().filter(any).collect()
+        rows.into_iter().chain(metrics).filter(any).collect()
+    }
+
+    /// Returns the name of the loss of all runs; none if they have different ones.
+    fn loss(&self) -> Option<&str> {
+        let first = self.runs.first()?.loss.as_str();
+        self.runs.iter().all(|run| run.loss == first).then_some(first)
+    }
+
+    fn tested_metrics(&self) -> impl Iterator<Item = &String> {
+        self.runs.iter().filter_map(|run| run.test.as_ref()).flat_map(|test| test.metrics.keys())
     }
 
     fn row(
         &self,
-        name: &'static str,
+        name: &str,
         better: Better,
         text: impl Fn(f64) -> String,
         of: impl Fn(&Entry) -> Option<f64>,
@@ -144,7 +175,7 @@ impl Comparison {
             let text = value.map_or(NONE.to_owned(), &text);
             Cell { best: value.is_some() && Some(&text) == best.as_ref(), text }
         };
-        Row { name, cells: values.iter().map(cell).collect() }
+        Row { name: name.to_owned(), cells: values.iter().map(cell).collect() }
     }
 }
 
@@ -171,6 +202,10 @@ impl Entry {
             validation_loss: finite(&mut epochs.iter().map(|e| e.val_loss), f64::min),
             validation_accuracy: finite(&mut epochs.iter().map(|e| e.val_accuracy), f64::max),
             test: result.map(|result| result.test),
+            loss: match &run.config().fit.loss {
+                loss if loss.is_crossentropy() => CROSSENTROPY.to_owned(),
+                loss => loss.name(),
+            },
             history,
         })
     }
@@ -211,6 +246,7 @@ mod tests {
                 samples: 100,
                 metrics: Default::default(),
             }),
+            loss: CROSSENTROPY.to_owned(),
             history: History::default(),
         }
     }

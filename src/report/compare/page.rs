@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Comparison, Entry};
+use super::{CROSSENTROPY, Comparison, Entry};
 use crate::report::ReportError;
 use crate::report::page::{Page, breakable, figure, scrolled};
 use crate::report::plot::{Curves, LINES, Numbers, Series};
@@ -21,8 +21,7 @@ impl Comparison {
 /// Returns the whole page.
 fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     let names: Vec<&str> = comparison.runs.iter().map(|run| run.name.as_str()).collect();
-    let plots =
-        curves(&comparison.runs).into_iter().map(|(curves, caption)| figure(&curves, caption));
+    let plots = curves(comparison).into_iter().map(|(curves, caption)| figure(&curves, caption));
     let plots = plots.collect::<Result<Vec<_>, _>>()?;
     let page = Page {
         title: format!("{} runs compared · seqfit", names.len()),
@@ -132,7 +131,13 @@ fn settings(comparison: &Comparison) -> Markup {
 }
 
 /// Returns the curves of all runs, one plot per metric, with captions; metrics that no run has are omitted.
-fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
+fn curves(comparison: &Comparison) -> Vec<(Curves, &'static str)> {
+    let runs = &comparison.runs;
+    let loss = match comparison.loss() {
+        Some(CROSSENTROPY) => "nats, lower is better".to_owned(),
+        Some(name) => format!("{name}, lower is better"),
+        None => "of different losses, which cannot be compared".to_owned(),
+    };
     let curves = |name, title: &str, unit: &str, of: fn(&EpochRecord) -> Option<f64>| {
         let series = runs.iter().enumerate().map(|(i, run)| {
             let epochs = run.history.epochs.iter();
@@ -154,9 +159,9 @@ fn curves(runs: &[Entry]) -> Vec<(Curves, &'static str)> {
         }
     };
     let all = [
-        curves("training-loss", "Training loss", "nats, lower is better", |e| Some(e.loss)),
+        curves("training-loss", "Training loss", &loss, |e| Some(e.loss)),
         curves("training-accuracy", "Training accuracy", "higher is better", |e| e.accuracy),
-        curves("validation-loss", "Validation loss", "nats, lower is better", |e| e.val_loss),
+        curves("validation-loss", "Validation loss", &loss, |e| e.val_loss),
         curves("validation-accuracy", "Validation accuracy", "higher is better", |e| {
             e.val_accuracy
         }),

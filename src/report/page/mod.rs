@@ -5,6 +5,7 @@ mod calibration;
 mod sections;
 mod shell;
 mod style;
+mod targets;
 
 use shell::percentage;
 pub(super) use shell::{Page, breakable, figure, scrolled};
@@ -34,13 +35,16 @@ fn report(report: &Report) -> Result<String, ReportError> {
     let accuracy = sections::accuracy(report);
     let other = report.tested.as_ref().and_then(|tested| tested.other.as_deref());
     let name = other.unwrap_or(config.data.name());
-    let result = match accuracy {
-        Some(accuracy) => format!("{} accuracy", percentage(accuracy, 2)),
-        None => "not evaluated yet".to_owned(),
+    let result = match (accuracy, sections::headline(report)) {
+        (Some(accuracy), _) => format!("{} accuracy", percentage(accuracy, 2)),
+        (None, Some(metric)) => metric,
+        (None, None) => "not evaluated yet".to_owned(),
     };
     let mut sections = vec![
         ("curves", "Training", sections::curves(report)?),
         ("confusion", "Confusion matrix", sections::confusion(report)?),
+        ("labels", "Labels", targets::labels(report)),
+        ("numbers", "Predictions", targets::numbers(report)?),
         ("mistakes", "Worst mistakes", sections::mistakes(report)?),
         ("calibration", "Calibration", calibration::section(report)?),
         ("weights", "First layer", sections::first_layer(report)?),

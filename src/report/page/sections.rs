@@ -1,5 +1,7 @@
 //! The sections of the page about a run; those without content are omitted.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::super::picture::{data_uri, gray_png};
@@ -9,7 +11,6 @@ use super::shell::{figure, head, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
 use crate::model::grouped;
 use crate::text::quoted_word;
-use crate::train::History;
 
 /// The number of most frequent confusions that are listed.
 const PAIRS: usize = 8;
@@ -18,6 +19,20 @@ const PAIRS: usize = 8;
 pub(super) fn accuracy(report: &Report) -> Option<f64> {
     let found = report.assessment().and_then(|found| found.evaluation.accuracy);
     found.or_else(|| report.result.as_ref()?.test.accuracy)
+}
+
+/// Returns the metrics on the test set: as evaluated now, else as recorded by the run.
+fn metrics<'a>(report: &'a Report) -> Option<&'a BTreeMap<String, f64>> {
+    let found = report.assessment().map(|found| &found.evaluation.metrics);
+    found.or_else(|| Some(&report.result.as_ref()?.test.metrics))
+}
+
+/// Returns the metric, or the loss, that stands for a network without an accuracy.
+pub(super) fn headline(report: &Report) -> Option<String> {
+    let metrics = metrics(report)?;
+    let loss = || Some(("loss", report.assessment()?.evaluation.loss));
+    let found = ["r2", "rmse"].iter().find_map(|&name| Some((name, *metrics.get(name)?)));
+    found.or_else(loss).map(|(name, value)| format!("{name} {value:.4}"))
 }
 
 /// Returns the most important metrics.
@@ -30,7 +45,13 @@ pub(super) fn tiles(report: &Report) -> Markup {
     let loss = report.assessment().map(|found| found.evaluation.loss);
     let loss = loss.or_else(|| Some(result?.test.loss));
     tile("test loss", loss.map(|loss| format!("{loss:.4}")));
+    for (name, value) in metrics(report).into_iter().flatten() {
+        tile(name, Some(format!("{value:.4}")));
+    }
     let wrong = |found: &Evaluation| {
+        if found.confusion.is_empty() {
+            return None;
+        }
         let right = found.accuracy? * found.samples as f64;
         Some(grouped(found.samples - right.round() as usize))
     };
@@ -41,7 +62,8 @@ pub(super) fn tiles(report: &Report) -> Markup {
     let error = |found: &super::super::Assessment| {
         format!("{:.2} points", 100.0 * found.calibration.expected_error())
     };
-    tile("calibration error", report.assessment().map(error));
+    let calibrated = report.assessment().filter(|found| found.calibration.samples() > 0);
+    tile("calibration error", calibrated.map(error));
     tile("training time", result.map(|result| seconds(result.seconds)));
     let fastest = report.history.epochs.iter().map(|epoch| epoch.samples_per_second);
     let fastest = fastest.filter(|speed| speed.is_finite()).reduce(f64::max);
@@ -100,12 +122,14 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
         div.plots { @for plot in plots { (plot) } }
         details {
             summary { "The metrics of every epoch" }
-            (scrolled("Metrics of every epoch", epochs(&report.history, validated)))
+            (scrolled("Metrics of every epoch", epochs(report, validated)))
         }
     }))
 }
 
-fn epochs(history: &History, validated: bool) -> Markup {
+fn epochs(report: &Report, validated: bool) -> Markup {
+    let history = &report.history;
+    let unit = if report.run.config().fit.loss.is_crossentropy() { " in nats" } else { "" };
     let optional =
         |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
     let validation: &[&str] =
@@ -114,7 +138,7 @@ fn epochs(history: &History, validated: bool) -> Markup {
     let others: &[&str] = &["learning rate", "seconds", "samples/s"];
     html! {
         table {
-            caption { span { "Losses in nats, accuracies as fractions" } }
+            caption { span { "Losses" (unit) ", accuracies as fractions" } }
             (head(&[&["epoch", "loss", "accuracy"], validation, &metrics, others].concat()))
             tbody {
                 @for e in &history.epochs {
@@ -205,7 +229,7 @@ fn is_wide(confusion: &Confusion) -> bool {
 }
 
 /// Formats a fraction of `samples`; a dash if there are none, because it is undefined.
-fn of_any(samples: u64, fraction: f64) -> String {
+pub(super) fn of_any(samples: u64, fraction: f64) -> String {
     if samples == 0 { "–".to_owned() } else { format!("{fraction:.4}") }
 }
 
@@ -224,6 +248,9 @@ fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
 /// Returns the wrong predictions with the highest confidence.
 pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
+    if found.evaluation.confusion.is_empty() {
+        return Ok(None);
+    }
     let shape = images.image_shape();
     let (false, Ok(shape)) = (found.mistakes.is_empty(), shape) else {
         let is_wrong = found.evaluation.accuracy.is_some_and(|accuracy| accuracy < 1.0);

@@ -5,14 +5,18 @@ mod calibration;
 mod confusion;
 mod curves;
 mod mistakes;
+mod predicted;
 mod rates;
+mod residuals;
 mod text;
 
 pub(super) use calibration::Reliability;
 pub(super) use confusion::Confusion;
 pub(super) use curves::{Curves, Numbers, Series};
 pub(super) use mistakes::Sheet;
+pub(super) use predicted::Predicted;
 pub(super) use rates::Rates;
+pub(super) use residuals::Errors;
 pub(super) use text::shortened;
 
 use std::sync::OnceLock;
