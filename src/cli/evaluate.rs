@@ -107,7 +107,7 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     };
     let mut weights = Vec::new();
     group.broadcast(&mut weights)?;
-    let mut model = Sequential::from_spec(config.network, device, 0)?;
+    let mut model = Sequential::from_spec(config.network.clone(), device, 0)?;
     model.load_safetensors(&weights)?;
     let request = if own_data { Request::Auto } else { args.data.request() };
     let data = loading::test_of(&config.data, request, args.stream.stream, true)?;

@@ -8,7 +8,7 @@ use seqfit::run::{DataConfig, RUNS, Run, RunConfig, RunError};
 use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
 use super::super::loading;
-use super::super::output::print_status;
+use super::super::output::{Usage, print_status};
 use super::args::Args;
 use super::job::{Job, RunCallbacks};
 use super::timing::Timing;
@@ -32,6 +32,10 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         print_status(note);
     }
     let mut data = args.trial.data(data, &fit)?;
+    for metric in &fit.metrics {
+        let checked = metric.check_for(data.train.target_kind());
+        checked.map_err(|error| Usage(error.to_string()))?;
+    }
     let (network, model, origin) = match other {
         None => {
             let network = args.network.of_data(&data.train)?;
