@@ -505,6 +505,7 @@ impl DataError {
         DataError::Folder { path: path.to_owned(), problem }
     }
 
+    #[cfg(feature = "images")]
     pub(super) fn pack(path: &Path, problem: PackProblem) -> Self {
         DataError::Pack { path: path.to_owned(), problem }
     }

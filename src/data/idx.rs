@@ -147,6 +147,7 @@ pub fn labels_from(input: impl Read, length: u64, name: &Path) -> Result<Labels,
 }
 
 /// Returns whether a file that begins with `start` may be an IDX file or a gzip of one.
+#[cfg(feature = "images")]
 pub(super) fn looks_like_idx(start: &[u8]) -> bool {
     start.starts_with(&GZIP) || start.starts_with(&[0, 0])
 }

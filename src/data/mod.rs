@@ -51,6 +51,7 @@ pub mod pack;
 mod pixel_scale;
 mod prefetch;
 mod preparation;
+#[cfg(feature = "images")]
 mod prepare;
 mod preview;
 mod save;

@@ -5,6 +5,7 @@ use ::image::codecs::jpeg::JpegEncoder;
 use ::image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::*;
+use crate::data::{DataError, Preparation, idx};
 
 struct Folder(tempfile::TempDir);
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 /// The kind of a file by its extension.
+#[cfg(feature = "images")]
 pub(super) enum Kind {
     Picture,
     /// A picture that is not read.
@@ -10,14 +11,15 @@ pub(super) enum Kind {
     Other,
 }
 
+#[cfg(feature = "images")]
 impl Kind {
     pub fn of(path: &Path) -> Self {
-        let end = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let end = extension(path);
         match end.as_str() {
-            "png" | "jpg" | "jpeg" | "jfif" | "jpe" => Kind::Picture,
             "bmp" | "gif" | "webp" | "tif" | "tiff" | "heic" | "heif" | "avif" | "svg" | "ppm"
             | "pgm" | "pbm" | "pnm" | "ico" | "jp2" | "psd" | "dng" | "cr2" | "cr3" | "nef"
             | "arw" | "raw" => Kind::Unread(end),
+            _ if is_picture(path) => Kind::Picture,
             _ => Kind::Other,
         }
     }
@@ -25,5 +27,9 @@ impl Kind {
 
 /// Returns whether a file is a picture that is read, by its extension.
 pub(in crate::data) fn is_picture(path: &Path) -> bool {
-    matches!(Kind::of(path), Kind::Picture)
+    matches!(extension(path).as_str(), "png" | "jpg" | "jpeg" | "jfif" | "jpe")
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }

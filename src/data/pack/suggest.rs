@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::super::images::ImageProblem;
 use super::super::{DataError, Preparation, images};
+use super::build::{PackConfig, Packed, pack};
 use super::layout;
 use super::walk::Walk;
-use super::{PackConfig, Packed, pack};
 
 /// Maximum number of pictures inspected, evenly spaced: some 30 ms each.
 const LOOKED_AT: usize = 50;

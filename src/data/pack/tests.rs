@@ -6,9 +6,11 @@ mod parts;
 mod suggest;
 
 use std::fs;
+use std::path::Path;
 
 use super::super::images::Gray;
 use super::*;
+use crate::data::{DataError, Preparation};
 
 /// Draws a bright square or bar on a dark picture, both of a given size.
 fn draw(path: &Path, side: usize, [height, width]: [usize; 2]) {
