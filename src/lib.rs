@@ -88,9 +88,9 @@ pub use model::{
 pub use native::LibtorchError;
 pub use precision::Precision;
 pub use train::{
-    Adam, AdamW, CallbackState, ConfigError, Engine, EpochRecord, FitConfig, FitData, History,
-    LrCurve, LrFind, LrPoint, Monitor, MonitorError, OnNan, Optimizer, RmsProp, Schedule, Sgd,
-    Snapshot, SnapshotError, State, Sums, TrainError, callback, recipe,
+    Adam, AdamW, CallbackState, ClassWeights, ConfigError, Engine, EpochRecord, FitConfig, FitData,
+    History, LrCurve, LrFind, LrPoint, Monitor, MonitorError, OnNan, Optimizer, RmsProp, Schedule,
+    Sgd, Snapshot, SnapshotError, State, Sums, TrainError, callback, recipe,
 };
 
 /// The bindings whose [`Tensor`](tch::Tensor) and [`Device`] this crate takes and returns. A program that

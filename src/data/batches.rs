@@ -117,6 +117,14 @@ impl<'a> Samples<'a> {
         }
     }
 
+    /// Returns the sample's weight in the loss; none if all have the same.
+    fn weight(self, place: u32) -> Option<f32> {
+        match self {
+            Self::Set(dataset) => dataset.sample_weight(place as usize),
+            Self::SampleBlock(_) => None,
+        }
+    }
+
     /// Returns the sample's number in the data set, which determines how it is deformed.
     fn sample(self, place: u32) -> u32 {
         match self {
@@ -138,6 +146,11 @@ impl HostBatches<'_> {
     /// Returns the target of the sample at a position.
     pub fn target(&self, place: u32) -> Target<'_> {
         self.samples.target(place)
+    }
+
+    /// Returns the weight in the loss of the sample at a position; none if all have the same.
+    pub fn weight(&self, place: u32) -> Option<f32> {
+        self.samples.weight(place)
     }
 
     /// Writes a sample's values as f32: numbers as they are, pixels scaled to [0, 1], deformed if augmentation is
@@ -173,8 +186,15 @@ impl HostBatches<'_> {
             }
         })?;
         let targets = targets(chosen.iter().map(|&place| self.target(place)))?;
-        Ok(Batch { inputs, targets, weights: None })
+        let weights = weights(chosen.iter().filter_map(|&place| self.weight(place)))?;
+        Ok(Batch { inputs, targets, weights })
     }
+}
+
+/// Returns the weights of some samples as a tensor on the CPU, f32 \[samples\]; none for no weights.
+fn weights(weights: impl Iterator<Item = f32>) -> Result<Option<Tensor>, LibtorchError> {
+    let weights: Vec<f32> = weights.collect();
+    Ok(if weights.is_empty() { None } else { Some(Tensor::f_from_slice(&weights)?) })
 }
 
 /// Returns the shape of `count` samples.
@@ -248,6 +268,8 @@ struct Resident {
     samples: Tensor,
     /// i64 [n], or f32 [n, targets]
     targets: Tensor,
+    /// f32 [n]; none if samples have no weights
+    weights: Option<Tensor>,
     /// For pixels [`SCALE`] as an f32 on the device: CUDA would multiply by the reciprocal of a number from
     /// the host, and pixels would differ from the CPU's in their last bit.
     scale: Option<Tensor>,
@@ -293,6 +315,10 @@ impl DataLoader {
         let resident = Resident {
             samples: samples.f_reshape(shape)?.f_to_device(device)?,
             targets: targets.f_to_device(device)?,
+            weights: match weights((0..dataset.len()).filter_map(|i| dataset.sample_weight(i)))? {
+                Some(weights) => Some(weights.f_to_device(device)?),
+                None => None,
+            },
             scale,
         };
         Ok(Self::of(dataset, device, Some(resident)))
@@ -379,14 +405,21 @@ impl Resident {
         Ok(Batch {
             inputs: self.scaled(self.samples.f_narrow(0, start, count)?)?,
             targets,
-            weights: None,
+            weights: match &self.weights {
+                Some(weights) => Some(weights.f_narrow(0, start, count)?),
+                None => None,
+            },
         })
     }
 
     fn gather(&self, chosen: &Tensor) -> Result<Batch, LibtorchError> {
         let samples = self.samples.f_index_select(0, chosen)?;
         let targets = self.targets.f_index_select(0, chosen)?;
-        Ok(Batch { inputs: self.scaled(samples)?, targets, weights: None })
+        let weights = match &self.weights {
+            Some(weights) => Some(weights.f_index_select(0, chosen)?),
+            None => None,
+        };
+        Ok(Batch { inputs: self.scaled(samples)?, targets, weights })
     }
 
     /// Scales pixels to [0, 1].

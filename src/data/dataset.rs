@@ -24,6 +24,8 @@ pub struct Dataset {
     store: Arc<Store>,
     /// The store's samples in this view, in order; `None`: all.
     index: Option<Arc<[u32]>>,
+    /// The weights of the store's samples in the training loss; `None`: all the same.
+    weights: Option<Arc<[f32]>>,
     preparation: Preparation,
 }
 
@@ -122,7 +124,8 @@ impl Dataset {
     fn of(samples: Samples, shape: Vec<usize>, targets: Targets) -> Self {
         let sample_len = shape.iter().product();
         let store = Store { samples: Arc::new(samples), shape, sample_len, targets };
-        Self { store: Arc::new(store), index: None, preparation: Preparation::default() }
+        let preparation = Preparation::default();
+        Self { store: Arc::new(store), index: None, weights: None, preparation }
     }
 
     /// Returns the number of samples.
@@ -309,6 +312,37 @@ impl Dataset {
         self.store.targets.get(self.position(i))
     }
 
+    /// Gives each sample a weight in the training loss, which becomes Σ weight · loss / samples of a batch, as
+    /// Keras's `sample_weight`. Evaluation counts each sample once.
+    ///
+    /// # Errors
+    /// Other than one weight per sample, a weight that is negative or not finite, or data that is streamed.
+    pub fn with_sample_weights(self, weights: &[f32]) -> Result<Self, DataError> {
+        let (samples, found) = (self.len(), weights.len());
+        if samples != found || self.is_streamed() {
+            let streamed = self.is_streamed();
+            return Err(DatasetProblem::Weights { samples, found, streamed }.into());
+        }
+        if let Some(sample) =
+            weights.iter().position(|weight| !(0.0..f32::INFINITY).contains(weight))
+        {
+            return Err(DatasetProblem::Weight { sample, found: weights[sample] }.into());
+        }
+        let mut own = vec![1.0; self.store.targets.len()];
+        weights.iter().enumerate().for_each(|(i, &weight)| own[self.position(i)] = weight);
+        Ok(Self { weights: Some(own.into()), ..self })
+    }
+
+    /// Returns whether samples have weights in the training loss.
+    pub fn has_sample_weights(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// Returns the weight of sample `i` in the training loss; none if all have the same.
+    pub(crate) fn sample_weight(&self, i: usize) -> Option<f32> {
+        self.weights.as_ref().map(|weights| weights[self.position(i)])
+    }
+
     /// Returns the class of sample `i`.
     ///
     /// # Panics
@@ -344,6 +378,9 @@ impl Dataset {
                 Sample::Floats(values) => sha256.update(bytemuck::cast_slice(values)),
             });
         }
+        (0..self.len())
+            .filter_map(|i| self.sample_weight(i))
+            .for_each(|weight| sha256.update(weight.to_ne_bytes()));
         let size = format!("{} {}", self.len(), self.samples_in_words());
         let (kind, names) = (self.target_kind(), self.target_names().join(", "));
         Ok(vec![
@@ -439,7 +476,7 @@ impl Dataset {
         let Store { samples, shape, sample_len, .. } = &*self.store;
         let (samples, shape, sample_len) = (Arc::clone(samples), shape.clone(), *sample_len);
         let store = Arc::new(Store { samples, shape, sample_len, targets });
-        Dataset { store, index: self.index.clone(), preparation: self.preparation }
+        Dataset { store, ..self.clone() }
     }
 
     /// Returns the number of samples of each class; empty if the targets are not
@@ -459,7 +496,7 @@ impl Dataset {
     /// Returns the samples at `indices`, which are all in range.
     fn view(&self, indices: impl Iterator<Item = u32>) -> Dataset {
         let index = indices.map(|i| self.position(i as usize) as u32).collect();
-        Self { store: Arc::clone(&self.store), index: Some(index), preparation: self.preparation }
+        Self { index: Some(index), ..self.clone() }
     }
 }
 
@@ -593,6 +630,19 @@ mod tests {
         assert_eq!(digest(&set(1.0, 2.0)), digest(&set(1.0, 2.0)));
         assert_ne!(digest(&set(1.0, 2.0)), digest(&set(1.0, 2.5)));
         assert_ne!(digest(&set(1.0, 2.0)), digest(&set(1.5, 2.0)));
+    }
+
+    #[test]
+    fn sample_weights_follow_their_samples() {
+        let all = numbered(&[0, 1, 0, 1], 2);
+        let weigh = |weights: &[f32]| numbered(&[0, 1, 0, 1], 2).with_sample_weights(weights);
+        let weighted = weigh(&[0.5, 1.0, 0.0, 3.0]).unwrap().select(&[3, 0]).unwrap();
+        assert_eq!([0, 1].map(|i| weighted.sample_weight(i)), [Some(3.0), Some(0.5)]);
+        assert_ne!(weighted.facts("x").unwrap(), all.select(&[3, 0]).unwrap().facts("x").unwrap());
+        let error = weigh(&[1.0]).unwrap_err().to_string();
+        assert!(error.starts_with("4 samples need 4 weights, found 1"), "{error}");
+        let error = weigh(&[1.0, f32::NAN, 1.0, 1.0]).unwrap_err().to_string();
+        assert!(error.ends_with("found NaN at sample 1"), "{error}");
     }
 
     #[test]

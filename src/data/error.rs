@@ -219,6 +219,27 @@ pub enum DatasetProblem {
         /// Columns of an image.
         width: usize,
     },
+    /// Other than one weight for each sample.
+    #[error(
+        "{samples} samples need {samples} weights, found {found}{}",
+        if *.streamed { " for data that is streamed: load it into memory" } else { "" }
+    )]
+    Weights {
+        /// Number of samples.
+        samples: usize,
+        /// Number of weights.
+        found: usize,
+        /// Whether the samples are in files, which have no weights.
+        streamed: bool,
+    },
+    /// A weight of a sample that is no weight.
+    #[error("weights must be finite and at least 0, found {found} at sample {sample}")]
+    Weight {
+        /// The sample.
+        sample: usize,
+        /// Its weight.
+        found: f32,
+    },
     /// Pixels that are not one image for each label.
     #[error(
         "{samples} labels need {samples} images of {height}x{width} pixels, found {pixels} pixels: \

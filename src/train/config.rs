@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::class_weights::ClassWeights;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::step;
@@ -39,6 +40,9 @@ pub struct FitConfig {
     /// are measured with it, validation and test losses without.
     #[serde(default)]
     pub label_smoothing: f64,
+    /// The weights of the classes in the training loss; none: all count the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
     /// The largest norm of all gradients together; larger ones are scaled down to it
     /// (`torch.nn.utils.clip_grad_norm_`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +137,7 @@ impl Default for FitConfig {
             seed: 0,
             schedule: Schedule::default(),
             label_smoothing: 0.0,
+            class_weights: None,
             clip_norm: None,
             ema: None,
             augment: Augment::default(),
@@ -246,6 +251,7 @@ impl FitConfig {
             ConfigError::unless(false, "label smoothing", &rule, self.label_smoothing)?;
         }
         loss.check()?;
+        self.class_weights.iter().try_for_each(ClassWeights::check)?;
         if let Some(decay) = self.ema {
             fraction("decay of the weights' average", decay)?;
         }

@@ -4,6 +4,7 @@
 
 pub mod callback;
 mod callback_list;
+mod class_weights;
 mod config;
 mod error;
 mod fit_data;
@@ -19,6 +20,7 @@ mod session;
 mod snapshot;
 mod step;
 
+pub use class_weights::ClassWeights;
 pub use config::{Engine, FitConfig, OnNan};
 pub use error::{SnapshotError, TrainError};
 pub use fit_data::FitData;

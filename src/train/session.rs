@@ -107,7 +107,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         if device == Device::Cpu {
             device::note_cpu_use();
         }
-        let objective = Objective::new(config, data.train.target_kind(), model.outputs());
+        let objective = Objective::new(config, data.train, model.outputs())?;
         let plan = Plan {
             epochs: config.epochs,
             batches: data.train.len().div_ceil(config.batch_size),

@@ -11,8 +11,8 @@ use seqfit::data::{DatasetName, Source};
 use seqfit::recipe::{Pictures, Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
 use seqfit::{
-    Adam, AdamW, Engine, FitConfig, Loss, Metric, Monitor, OnNan, Optimizer, Precision, RmsProp,
-    Sgd,
+    Adam, AdamW, ClassWeights, Engine, FitConfig, Loss, Metric, Monitor, OnNan, Optimizer,
+    Precision, RmsProp, Sgd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,10 @@ pub struct FitOptions {
     /// Fraction of each target that is spread over all classes [default: 0]
     #[arg(long, value_name = "FRACTION", value_parser = options::share)]
     label_smoothing: Option<f64>,
+    /// Weights of the classes in the training loss: balanced, so that all classes count the same, or a .toml or .json
+    /// file of class = weight
+    #[arg(long, value_name = "balanced|FILE")]
+    class_weights: Option<PathBuf>,
     /// Maximum norm of all gradients together; larger gradients are scaled down
     #[arg(long, value_name = "X", value_parser = options::positive)]
     clip_norm: Option<f64>,
@@ -272,6 +276,10 @@ impl FitOptions {
             seed: self.seed.unwrap_or(base.seed),
             schedule: over(&base.schedule, self.schedule.as_ref(), "--schedule")?,
             label_smoothing: self.label_smoothing.unwrap_or(base.label_smoothing),
+            class_weights: match &self.class_weights {
+                Some(given) => Some(class_weights(given)?),
+                None => base.class_weights.clone(),
+            },
             clip_norm: self.clip_norm.or(base.clip_norm),
             ema: self.ema.or(base.ema),
             augment: over(&base.augment, self.augment.as_ref(), "--augment")?,
@@ -315,6 +323,32 @@ where
 {
     let Some(Numbers(numbers)) = numbers else { return Ok(*base) };
     overlay(base, numbers.clone()).map_err(|message| Usage(format!("{option}: {message}")))
+}
+
+/// Returns the weights of classes that are balanced, or in a file.
+fn class_weights(given: &Path) -> anyhow::Result<ClassWeights> {
+    if given.as_os_str() == "balanced" {
+        return Ok(ClassWeights::Balanced);
+    }
+    let name = given.display();
+    let wrong =
+        || format!("{name} cannot be read as weights of classes, one class = weight per line");
+    // A line for each of 256 classes; a longer file is something else.
+    let mut text = String::new();
+    std::fs::File::open(given)
+        .and_then(|file| file.take(1 << 20).read_to_string(&mut text))
+        .with_context(wrong)?;
+    let weights = match given.extension() {
+        Some(extension) if extension == "json" => {
+            serde_json::from_str(&text).with_context(wrong)?
+        }
+        _ => toml::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("{}", error.message()))
+            .with_context(wrong)?,
+    };
+    let weights = ClassWeights::Named(weights);
+    weights.check().with_context(|| name.to_string())?;
+    Ok(weights)
 }
 
 /// Loads a recipe by its name, or from a file if `recipe` looks like a path.

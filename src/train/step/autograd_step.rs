@@ -6,9 +6,9 @@ use tch::Tensor;
 use super::objective::Objective;
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
-use crate::native::LibtorchError;
 use crate::native::optimizer::Rate;
 use crate::native::precision::Tf32;
+use crate::native::{LibtorchError, buffer};
 use crate::precision::Precision;
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
@@ -20,6 +20,8 @@ pub(super) struct AutogradStep<'m> {
     pub model: &'m mut Sequential,
     optimizer: optimizer::State,
     pub objective: Objective,
+    /// The weights of the classes, on the network's device.
+    class_weights: Option<Tensor>,
     clip_norm: Option<f64>,
     precision: Precision,
     /// The decay of the weights' moving average, and the average, which is empty before the first step.
@@ -50,6 +52,10 @@ impl<'m> AutogradStep<'m> {
         let device = model.device();
         Ok(Self {
             optimizer: optimizer::State::new(config.optimizer, model.tensors(), device)?,
+            class_weights: match &objective.class_weights {
+                Some(weights) => Some(buffer::on_device(weights, device)?),
+                None => None,
+            },
             objective,
             clip_norm: config.clip_norm,
             precision: config.precision,
@@ -88,7 +94,7 @@ impl<'m> AutogradStep<'m> {
             false => None,
         };
         let logits = self.model.pass(&batch.inputs, Some(noise), self.precision)?;
-        let loss = self.objective.mean(&logits, batch)?;
+        let loss = self.objective.mean(&logits, batch, self.class_weights.as_ref())?;
         let scaled = fraction.map(|fraction| loss.f_mul_scalar(fraction)).transpose();
         let scaled = scaled.map_err(LibtorchError::from)?;
         let target = scaled.as_ref().unwrap_or(&loss);

@@ -21,6 +21,7 @@ mod input;
 mod kernels;
 mod mlp;
 mod optimizers;
+mod targets;
 mod weight_update;
 mod work_plan;
 
@@ -37,6 +38,7 @@ use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 pub(super) use mlp::{Curve, Mlp};
+use targets::BatchTargets;
 use work_plan::{WorkPlan, useful_threads};
 
 /// The engine's name in settings.
@@ -98,7 +100,7 @@ struct Activations {
     /// A wide first layer's weights of the active columns, block by block.
     weights: AlignedFloats,
     layers: Vec<LayerActivations>,
-    labels: Vec<u32>,
+    targets: BatchTargets,
     /// The scratch space of augmentation, for each task.
     scratch: Vec<Scratch>,
 }
@@ -152,6 +154,7 @@ impl<'m> CpuDense<'m> {
         let mut marks = reserved(tasks.saturating_mul(wide.map_or(0, |dense| dense.inputs)))
             .map_err(LibtorchError::memory)?;
         marks.resize(marks.capacity(), 0);
+        let targets = BatchTargets::new(batch, objective.values, objective.is_weighted);
         let mut engine = Self {
             stale: false,
             parameters: zeros(length)?,
@@ -172,7 +175,7 @@ impl<'m> CpuDense<'m> {
                 marks,
                 weights: zeros(wide.map_or(0, |dense| dense.inputs * dense.units))?,
                 layers,
-                labels: vec![0; batch],
+                targets,
                 scratch,
             },
             blank: zeros(

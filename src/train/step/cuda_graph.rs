@@ -96,7 +96,7 @@ impl<'m> CudaGraph<'m> {
         let (mut notice, mut custom) = (None, None);
         let recorder = match device {
             Device::Cuda(index) => {
-                match CustomKernels::new(model, config, batch, index) {
+                match CustomKernels::new(model, config, &objective, batch, index) {
                     Ok(kernels) => custom = kernels,
                     Err(error) if error.is_out_of_memory() => return Err(error),
                     Err(error) => {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use crate::data::TargetKind;
+use crate::config_error::ConfigError;
 use crate::data::batches::Batch;
+use crate::data::{Dataset, Target, TargetKind};
 use crate::losses::{Correct, LossKind};
 use crate::native::LibtorchError;
 use crate::train::config::FitConfig;
@@ -15,11 +16,31 @@ use crate::train::config::FitConfig;
 pub(in crate::train) struct Objective {
     pub loss: Arc<dyn LossKind>,
     pub correct: Correct,
+    /// The number of labels or numbers of a sample; 0 for classes.
+    pub values: usize,
+    /// The weight of each class, if classes have weights.
+    pub class_weights: Option<Vec<f32>>,
+    /// Whether samples have weights, their own or those of their classes.
+    pub is_weighted: bool,
 }
 
 impl Objective {
-    /// Returns the objective of a training on targets of this kind, for a network of this many outputs.
-    pub fn new(config: &FitConfig, targets: TargetKind, outputs: usize) -> Self {
+    /// Returns the objective of a training on this data, for a network of this many outputs.
+    ///
+    /// # Errors
+    /// Weights of classes that the data does not have.
+    pub fn new(config: &FitConfig, train: &Dataset, outputs: usize) -> Result<Self, ConfigError> {
+        let class_weights = config.class_weights.as_ref().map(|weights| weights.of(train));
+        let class_weights = class_weights.transpose()?;
+        Ok(Self {
+            is_weighted: class_weights.is_some() || train.has_sample_weights(),
+            class_weights,
+            ..Self::unweighted(config, train.target_kind(), outputs)
+        })
+    }
+
+    /// Returns the objective without weights.
+    pub fn unweighted(config: &FitConfig, targets: TargetKind, outputs: usize) -> Self {
         let loss = config.loss.kind();
         let loss = match config.label_smoothing {
             0.0 => loss,
@@ -27,11 +48,35 @@ impl Objective {
             smoothing => loss.smoothed(smoothing).map_or(loss, Arc::from),
         };
         let correct = Correct::of(&*loss, targets, outputs);
-        Self { loss, correct }
+        let values = if targets.is_class() { 0 } else { outputs };
+        Self { loss, correct, values, class_weights: None, is_weighted: false }
     }
 
-    /// Returns the mean loss of a batch, recorded for autograd.
-    pub fn mean(&self, outputs: &Tensor, batch: &Batch) -> Result<Tensor, LibtorchError> {
-        self.loss.mean(outputs, &batch.targets)
+    /// Returns the weight of a sample, by its own weight and its class.
+    pub fn weight(&self, own: Option<f32>, target: Target) -> f32 {
+        let of_class = match (&self.class_weights, target) {
+            (Some(weights), Target::Class(class)) => weights[usize::from(class)],
+            _ => 1.0,
+        };
+        own.unwrap_or(1.0) * of_class
+    }
+
+    /// Returns the mean loss of a batch, recorded for autograd: with weights Σ weight · loss / samples, as in Keras.
+    /// `class_weights` are those of this objective on the batch's device.
+    pub fn mean(
+        &self,
+        outputs: &Tensor,
+        batch: &Batch,
+        class_weights: Option<&Tensor>,
+    ) -> Result<Tensor, LibtorchError> {
+        let of_class = class_weights.map(|weights| weights.f_index_select(0, &batch.targets));
+        let weights = match (of_class.transpose()?, &batch.weights) {
+            (None, None) => return self.loss.mean(outputs, &batch.targets),
+            (Some(of_class), Some(own)) => of_class.f_mul(own)?,
+            (Some(of_class), None) => of_class,
+            (None, Some(own)) => own.shallow_clone(),
+        };
+        let values = self.loss.values(outputs, &batch.targets)?;
+        Ok(values.f_mul(&weights)?.f_mean(Kind::Float)?)
     }
 }

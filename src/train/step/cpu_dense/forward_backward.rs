@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::kernels;
 use super::mlp::Mlp;
+use super::targets::TargetRows;
 use super::{Activations, CpuDense, split_off};
-use crate::losses::{Correct, RowLoss, RowTarget};
+use crate::losses::{Correct, RowLoss};
 use crate::native::gemm::{Matrix, multiply};
 
 impl CpuDense<'_> {
@@ -59,17 +60,17 @@ impl CpuDense<'_> {
     pub(super) fn rows(&mut self, group: &Range<usize>, samples: usize, batch: usize) {
         struct Task<'a> {
             first: usize,
-            labels: &'a [u32],
+            targets: TargetRows<'a>,
             layers: Vec<LayerTask<'a>>,
         }
-        let Activations { input, layers, labels, .. } = &mut self.rows;
+        let Activations { input, layers, targets, .. } = &mut self.rows;
         let (mlp, at_once) = (&self.stack, self.cut.samples);
-        let mut tasks: Vec<Task> = labels[..samples]
-            .chunks(at_once)
+        let mut tasks: Vec<Task> = targets
+            .chunks(samples, at_once)
             .enumerate()
-            .map(|(i, labels)| {
+            .map(|(i, targets)| {
                 let layers = Vec::with_capacity(mlp.units.len());
-                Task { first: i * at_once, labels, layers }
+                Task { first: i * at_once, targets, layers }
             })
             .collect();
         for (dense, rows) in mlp.units.iter().zip(layers) {
@@ -92,10 +93,10 @@ impl CpuDense<'_> {
         let is_last = group.end == mlp.units.len();
         let seen = Mutex::new(Vec::with_capacity(tasks.len()));
         self.team.each(&mut tasks, |task| {
-            let input = &input[task.first * mlp.inputs..][..task.labels.len() * mlp.inputs];
+            let input = &input[task.first * mlp.inputs..][..task.targets.len() * mlp.inputs];
             forward(mlp, group, parameters, input, &mut task.layers, (task.first, samples));
             if is_last {
-                let sums = backward(mlp, parameters, &mut task.layers, task.labels, loss);
+                let sums = backward(mlp, parameters, &mut task.layers, task.targets, loss);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.push((task.first, sums));
             }
@@ -126,17 +127,21 @@ impl BatchLoss<'_> {
     fn of_rows(
         self,
         outputs: &[f32],
-        labels: &[u32],
+        targets: TargetRows,
         gradients: &mut [f32],
         width: usize,
     ) -> (f64, i64) {
         let scale = 1.0 / self.samples as f32;
         let (mut sum, mut correct) = (0.0, 0);
         let rows = outputs.chunks_exact(width).zip(gradients.chunks_exact_mut(width));
-        for ((outputs, gradient), &label) in rows.zip(labels) {
-            let target = RowTarget::Class(label as usize);
-            sum += self.loss.row(outputs, target, gradient);
+        for ((outputs, gradient), (target, weight)) in rows.zip(targets.rows()) {
+            let value = self.loss.row(outputs, target, gradient);
             correct += self.correct.of_row(outputs, target);
+            let (value, scale) = match weight {
+                None => (value, scale),
+                Some(weight) => (value * f64::from(weight), scale * weight),
+            };
+            sum += value;
             gradient.iter_mut().for_each(|gradient| *gradient *= scale);
         }
         (sum, correct)
@@ -196,16 +201,16 @@ fn backward(
     mlp: &Mlp,
     parameters: &[f32],
     layers: &mut [LayerTask],
-    labels: &[u32],
+    targets: TargetRows,
     loss: BatchLoss,
 ) -> (f64, i64) {
     let Some(last) = layers.last_mut() else { return (0.0, 0) };
-    let sums = loss.of_rows(last.outputs, labels, last.gradients, mlp.outputs());
+    let sums = loss.of_rows(last.outputs, targets, last.gradients, mlp.outputs());
     for (i, dense) in mlp.units.iter().enumerate().skip(1).rev() {
         let (before, rest) = layers.split_at_mut(i);
         let (Some(inner), Some(own)) = (before.last_mut(), rest.first()) else { break };
         for block @ (start, units) in dense.blocks() {
-            let outer = Matrix::new(&own.gradients[start..], labels.len(), units, dense.units);
+            let outer = Matrix::new(&own.gradients[start..], targets.len(), units, dense.units);
             let (weights, _) = dense.block(parameters, block);
             multiply(inner.gradients, outer, weights.transposed(), start > 0);
         }

@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::targets::TargetsMut;
 use super::{Activations, BatchPart, CpuDense, StepContext, kernels, split_off};
-use crate::data::Target;
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
@@ -32,20 +32,21 @@ impl CpuDense<'_> {
         Ok(())
     }
 
-    /// Gathers the samples' pixels and labels; before a wide layer only the active columns, and the
+    /// Gathers the samples' values and targets; before a wide layer only the active columns, and the
     /// weights that belong to them.
     pub(super) fn gather(&mut self, host_batches: HostBatches, chosen: &[u32]) {
         struct Task<'a> {
             chosen: &'a [u32],
             input: &'a mut [f32],
-            labels: &'a mut [u32],
+            targets: TargetsMut<'a>,
             mask: &'a [f32],
             marks: &'a mut [u8],
             scratch: &'a mut Scratch,
         }
         let (inputs, at_once) = (self.stack.inputs, self.cut.samples);
-        let Activations { input, labels, layers, scratch, marks, columns, .. } = &mut self.rows;
+        let Activations { input, targets, layers, scratch, marks, columns, .. } = &mut self.rows;
         let mask = layers.first().map_or(&[][..], |layer| &layer.mask);
+        let objective = &self.objective;
         let rate = self.stack.dropout.map_or(0.0, |(_, rate)| rate);
         let looks = !marks.is_empty();
         let mut masks = mask.chunks(at_once * inputs);
@@ -53,22 +54,25 @@ impl CpuDense<'_> {
         let mut tasks: Vec<Task> = chosen
             .chunks(at_once)
             .zip(input.chunks_mut(at_once * inputs))
-            .zip(labels.chunks_mut(at_once).zip(scratch))
-            .map(|((chosen, input), (labels, scratch))| {
+            .zip(targets.chunks_mut(at_once).zip(scratch))
+            .map(|((chosen, input), (targets, scratch))| {
                 let mask = masks.next().unwrap_or(&[]);
                 let marks = all_marks.next().unwrap_or(&mut []);
-                Task { chosen, input, labels, mask, marks, scratch }
+                Task { chosen, input, targets, mask, marks, scratch }
             })
             .collect();
         // Pixels that nothing changes are marked in place, and written once the active columns are known.
         let plain = |sample| host_batches.plain(sample).filter(|_| looks && mask.is_empty());
         self.team.each(&mut tasks, |task| {
             task.marks.fill(0);
-            let places = task.input.chunks_exact_mut(inputs).zip(&mut *task.labels);
             let mut masks = task.mask.chunks_exact(inputs);
-            for (&sample, (row, label)) in task.chosen.iter().zip(places) {
-                if let Target::Class(class) = host_batches.target(sample) {
-                    *label = class.into();
+            let rows = task.input.chunks_exact_mut(inputs);
+            for (i, (&sample, row)) in task.chosen.iter().zip(rows).enumerate() {
+                let target = host_batches.target(sample);
+                task.targets.set(i, target);
+                if objective.is_weighted {
+                    let weight = objective.weight(host_batches.weight(sample), target);
+                    task.targets.set_weight(i, weight);
                 }
                 if let Some(pixels) = plain(sample) {
                     kernels::mark_pixels(task.marks, pixels);

@@ -14,6 +14,7 @@ use crate::train::config::FitConfig;
 use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use crate::train::step::autograd_step::{ParamRefs, StepOutput};
 use crate::train::step::cpu_dense::{Curve, Mlp};
+use crate::train::step::objective::Objective;
 
 /// The largest number of weights: each block of samples reads them all, which must not take longer than
 /// libtorch's products.
@@ -56,14 +57,16 @@ impl CustomKernels {
     pub fn new(
         model: &Sequential,
         config: &FitConfig,
+        objective: &Objective,
         batch: usize,
         device: usize,
     ) -> Result<Option<Self>, LibtorchError> {
         let small = |mlp: &Mlp| {
             mlp.units.len() <= LAYERS && mlp.len() <= MOST_WEIGHTS && batch <= MOST_SAMPLES
         };
-        // The kernels compute the cross-entropy themselves.
+        // The kernels compute the cross-entropy themselves, without weights.
         let asked = config.loss.is_crossentropy()
+            && !objective.is_weighted
             && config.precision == Precision::F32
             && config.clip_norm.is_none();
         let mlp = Mlp::of(model.spec()).ok().filter(|mlp| asked && small(mlp));

@@ -1,0 +1,100 @@
+//! Weights of classes in the training loss, for data in which some are rare.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config_error::ConfigError;
+use crate::data::Dataset;
+
+/// The weights of the classes in the training loss, which becomes Σ weight · loss / samples of a batch, as Keras's
+/// `class_weight`. Validation and test losses are measured without.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// n / (k · the class's samples) for n samples of k classes, so that all classes count the same (scikit-learn's
+    /// `class_weight="balanced"`). A class without samples has no weight.
+    Balanced,
+    /// The weight of each class by its name, at least 0; of classes that are not named 1.
+    Named(BTreeMap<String, f64>),
+}
+
+/// The setting's name in errors.
+const SETTING: &str = "class weights";
+
+impl ClassWeights {
+    /// Checks each weight.
+    ///
+    /// # Errors
+    /// The first that is negative or not finite.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self::Named(weights) = self else { return Ok(()) };
+        let wrong = weights.iter().find(|(_, weight)| !(0.0..f64::INFINITY).contains(*weight));
+        match wrong {
+            None => Ok(()),
+            Some((class, weight)) => {
+                let found = format!("{weight} for {class:?}");
+                ConfigError::unless(false, SETTING, "at least 0 and finite", found)
+            }
+        }
+    }
+
+    /// Returns the weight of each class of the training data.
+    ///
+    /// # Errors
+    /// Targets that are no classes, or the name of none of its classes.
+    pub(super) fn of(&self, train: &Dataset) -> Result<Vec<f32>, ConfigError> {
+        let kind = train.target_kind();
+        ConfigError::unless(
+            kind.is_class(),
+            SETTING,
+            "none for targets that are no classes",
+            kind,
+        )?;
+        let (classes, counts) = (train.classes(), train.class_counts());
+        let balanced = |count: usize| match count {
+            0 => 0.0,
+            count => train.len() as f64 / (classes.len() * count) as f64,
+        };
+        match self {
+            Self::Balanced => Ok(counts.into_iter().map(|count| balanced(count) as f32).collect()),
+            Self::Named(weights) => {
+                if let Some(unknown) = weights.keys().find(|name| !classes.contains(name)) {
+                    let rule = format!("of classes of the data, which are {}", classes.join(", "));
+                    ConfigError::unless(false, SETTING, &rule, format!("{unknown:?}"))?;
+                }
+                let weight = |class| weights.get(class).copied().unwrap_or(1.0) as f32;
+                Ok(classes.iter().map(weight).collect())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> Dataset {
+        let classes = ["a", "b", "c"].map(String::from).to_vec();
+        Dataset::new(vec![0; 7], [1, 1], vec![0, 0, 0, 0, 1, 1, 2], classes).unwrap()
+    }
+
+    /// sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0, 1, 2], y=[0, 0, 0, 0, 1, 1, 2])
+    #[test]
+    fn balanced_weights_match_scikit_learn() {
+        let weights = ClassWeights::Balanced.of(&data()).unwrap();
+        assert_eq!(weights, [0.583_333_3, 1.166_666_6, 2.333_333_3]);
+    }
+
+    #[test]
+    fn weights_by_name_are_checked() {
+        let named = |name: &str, weight| ClassWeights::Named([(name.to_owned(), weight)].into());
+        assert_eq!(named("b", 2.0).of(&data()).unwrap(), [1.0, 2.0, 1.0]);
+        let error = named("d", 2.0).of(&data()).unwrap_err().to_string();
+        let expected =
+            "class weights must be of classes of the data, which are a, b, c, found \"d\"";
+        assert_eq!(error, expected);
+        let error = named("b", -2.0).check().unwrap_err().to_string();
+        assert_eq!(error, "class weights must be at least 0 and finite, found -2 for \"b\"");
+    }
+}
