@@ -14,7 +14,7 @@ use crate::native::LibtorchError;
 pub struct CategoricalCrossentropy(SparseCrossentropy);
 
 impl LossKind for CategoricalCrossentropy {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "categorical"
     }
 

@@ -15,7 +15,7 @@ use crate::native::LibtorchError;
 /// that is a function of probabilities computes them itself, in a form that is stable for large outputs.
 pub trait LossKind: Debug + Send + Sync {
     /// Returns the name that config files and the command line use, Keras's where it has one: "huber".
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
     /// Returns the number of outputs that a network needs for targets of this kind: `count` classes, labels or
     /// numbers. None if the loss does not take such targets.

@@ -75,8 +75,8 @@ macro_rules! losses {
         impl Serialize for Loss {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {
-                    $(Self::$plain => serializer.serialize_str(&self.name()),)*
-                    $(Self::$variant(kind) => only_entry(serializer, &self.name(), kind),)*
+                    $(Self::$plain => serializer.serialize_str(self.name()),)*
+                    $(Self::$variant(kind) => only_entry(serializer, self.name(), kind),)*
                     Self::Custom(kind) => only_entry(serializer, CUSTOM, kind.name()),
                 }
             }
@@ -107,8 +107,8 @@ fn only_entry<S: Serializer>(
 
 impl Loss {
     /// Returns the name in config files and on the command line: "huber".
-    pub fn name(&self) -> String {
-        self.kind().name().to_owned()
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
     }
 
     /// Returns the loss of this name, with the defaults of its settings.
@@ -165,13 +165,13 @@ pub enum LossError {
     )]
     Targets {
         /// The loss's name.
-        name: String,
+        name: &'static str,
         /// The kind of the data's targets.
         targets: TargetKind,
         /// The number of classes, labels or numbers.
         count: usize,
         /// The names of the losses that take such targets.
-        others: Vec<String>,
+        others: Vec<&'static str>,
     },
     /// The network has another number of outputs than the loss needs.
     #[error(
@@ -180,7 +180,7 @@ pub enum LossError {
     )]
     Outputs {
         /// The loss's name.
-        name: String,
+        name: &'static str,
         /// The number of outputs that it needs.
         needed: usize,
         /// The network's outputs.
@@ -197,7 +197,7 @@ pub enum LossError {
     )]
     Activation {
         /// The loss's name.
-        name: String,
+        name: &'static str,
         /// The last layer's activation.
         last: &'static str,
         /// The loss's activation.
@@ -213,7 +213,7 @@ fn custom(name: &str) -> String {
 }
 
 fn unknown(name: &str) -> String {
-    let names: Vec<String> = Loss::all().iter().map(Loss::name).collect();
+    let names: Vec<&str> = Loss::all().iter().map(Loss::name).collect();
     format!("a loss is one of {}, found {name:?}", names.join(", "))
 }
 

@@ -32,7 +32,7 @@ impl SparseCrossentropy {
 }
 
 impl LossKind for SparseCrossentropy {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "sparse"
     }
 

@@ -204,7 +204,7 @@ impl Entry {
             test: result.map(|result| result.test),
             loss: match &run.config().fit.loss {
                 loss if loss.is_crossentropy() => CROSSENTROPY.to_owned(),
-                loss => loss.name(),
+                loss => loss.name().to_owned(),
             },
             history,
         })
