@@ -1,5 +1,6 @@
 //! Losses: what training minimizes. One file per loss, and one line in the list at the end of this file.
 
+mod binary_crossentropy;
 mod categorical_crossentropy;
 mod correct;
 mod kind;
@@ -14,6 +15,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::data::TargetKind;
 use crate::layers::Activation;
 use crate::model::{OutputActivation, Spec};
+use binary_crossentropy::BinaryCrossentropy;
 use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use correct::Correct;
 pub use kind::{LossKind, RowLoss, RowTarget};
@@ -252,6 +254,8 @@ losses! {
     Sparse = SparseCrossentropy,
     /// Cross-entropy with one-hot vectors as targets (Keras: `categorical_crossentropy`); the same values.
     Categorical = CategoricalCrossentropy,
+    /// Cross-entropy of yes and no: two classes with one output, or several labels at once.
+    BinaryCrossentropy = BinaryCrossentropy,
     [with settings]
 }
 
