@@ -4,6 +4,7 @@ mod binary_crossentropy;
 mod categorical_crossentropy;
 mod correct;
 mod kind;
+mod mean_squared_error;
 mod sparse_crossentropy;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use binary_crossentropy::BinaryCrossentropy;
 use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use correct::Correct;
 pub use kind::{LossKind, RowLoss, RowTarget};
+use mean_squared_error::MeanSquaredError;
 use sparse_crossentropy::SparseCrossentropy;
 
 /// The key of a user's own loss in a config.
@@ -256,6 +258,8 @@ losses! {
     Categorical = CategoricalCrossentropy,
     /// Cross-entropy of yes and no: two classes with one output, or several labels at once.
     BinaryCrossentropy = BinaryCrossentropy,
+    /// The mean squared error, for numbers.
+    MeanSquaredError = MeanSquaredError,
     [with settings]
 }
 
