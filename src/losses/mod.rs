@@ -4,6 +4,7 @@ mod binary_crossentropy;
 mod categorical_crossentropy;
 mod correct;
 mod kind;
+mod mean_absolute_error;
 mod mean_squared_error;
 mod sparse_crossentropy;
 
@@ -20,6 +21,7 @@ use binary_crossentropy::BinaryCrossentropy;
 use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use correct::Correct;
 pub use kind::{LossKind, RowLoss, RowTarget};
+use mean_absolute_error::MeanAbsoluteError;
 use mean_squared_error::MeanSquaredError;
 use sparse_crossentropy::SparseCrossentropy;
 
@@ -260,6 +262,8 @@ losses! {
     BinaryCrossentropy = BinaryCrossentropy,
     /// The mean squared error, for numbers.
     MeanSquaredError = MeanSquaredError,
+    /// The mean absolute error, for numbers.
+    MeanAbsoluteError = MeanAbsoluteError,
     [with settings]
 }
 
