@@ -3,6 +3,7 @@
 mod binary_crossentropy;
 mod categorical_crossentropy;
 mod correct;
+mod huber;
 mod kind;
 mod mean_absolute_error;
 mod mean_squared_error;
@@ -20,6 +21,7 @@ use crate::model::{OutputActivation, Spec};
 use binary_crossentropy::BinaryCrossentropy;
 use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use correct::Correct;
+pub use huber::Huber;
 pub use kind::{LossKind, RowLoss, RowTarget};
 use mean_absolute_error::MeanAbsoluteError;
 use mean_squared_error::MeanSquaredError;
@@ -265,6 +267,8 @@ losses! {
     /// The mean absolute error, for numbers.
     MeanAbsoluteError = MeanAbsoluteError,
     [with settings]
+    /// The Huber loss, for numbers with outliers.
+    Huber(Huber),
 }
 
 #[cfg(test)]
