@@ -3,6 +3,7 @@
 mod binary_crossentropy;
 mod categorical_crossentropy;
 mod correct;
+mod focal;
 mod huber;
 mod kind;
 mod mean_absolute_error;
@@ -21,6 +22,7 @@ use crate::model::{OutputActivation, Spec};
 use binary_crossentropy::BinaryCrossentropy;
 use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use correct::Correct;
+pub use focal::Focal;
 pub use huber::Huber;
 pub use kind::{LossKind, RowLoss, RowTarget};
 use mean_absolute_error::MeanAbsoluteError;
@@ -269,6 +271,8 @@ losses! {
     [with settings]
     /// The Huber loss, for numbers with outliers.
     Huber(Huber),
+    /// The focal loss, for classes of which some are rare or hard.
+    Focal(Focal),
 }
 
 #[cfg(test)]
