@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = args.device.require()?;
     let loaded = loading::asked(&args.data.request(), None, args.json)?;
     let train = loaded.train.take(SAMPLES);
-    let network = args.network.of_data(&train)?;
+    let network = args.network.of_data(&train, &FitConfig::default().loss)?;
     let mut model = Sequential::from_spec(network, device, 0)?;
     let mut figures = Vec::new();
     let own = if device == Device::Cpu { Engine::Fused } else { Engine::Graph };

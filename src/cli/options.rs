@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use seqfit::data::{DataError, Dataset, DatasetName, StreamMemory};
 use seqfit::layers::{Dense, Dropout, Layer};
 use seqfit::run::{Run, RunError, checkpoints};
-use seqfit::{Activation, Device, Sequential, Spec, device};
+use seqfit::{Activation, Device, Loss, Sequential, Spec, device};
 use serde::de::DeserializeOwned;
 use serde::de::value::{self, StringDeserializer};
 
@@ -270,10 +270,13 @@ impl NetworkOptions {
         }
     }
 
-    /// Returns the requested network for these images and classes.
-    pub fn of_data(&self, data: &Dataset) -> Result<Spec, Usage> {
+    /// Returns the requested network for this data, with the outputs that the loss needs.
+    pub fn of_data(&self, data: &Dataset, loss: &Loss) -> Result<Spec, Usage> {
         let network = self.over(Network::default());
-        let spec = network.spec(data.sample_shape(), data.target_names().len());
+        let (kind, count) = (data.target_kind(), data.target_names().len());
+        let outputs = loss.kind().outputs_for(kind, count).unwrap_or(count);
+        let spec = network.spec(data.sample_shape(), outputs);
+        loss.check(&spec, kind, count).map_err(|error| Usage(error.to_string()))?;
         spec.check().map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
     }
@@ -425,6 +428,22 @@ pub fn named_numbers(text: &str) -> Result<Numbers, String> {
     let mut table = rest.map(numbers).transpose()?.map(|Numbers(table)| table).unwrap_or_default();
     table.insert("name".to_owned(), toml::Value::String(name.to_owned()));
     Ok(Numbers(table))
+}
+
+/// Parses the name of a loss with optional settings, such as `huber` or `huber:delta=0.5`.
+pub fn loss(text: &str) -> Result<Loss, String> {
+    let Numbers(mut settings) = named_numbers(text)?;
+    let name = settings.remove("name").unwrap_or_else(|| text.into());
+    let loss = match (settings.is_empty(), &name) {
+        (false, toml::Value::String(name)) => {
+            toml::Value::Table([(name.clone(), settings.into())].into_iter().collect())
+        }
+        _ => name,
+    };
+    let loss: Loss =
+        loss.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+    loss.kind().check().map_err(|error| error.to_string())?;
+    Ok(loss)
 }
 
 /// Parses a time such as 90s, 10m or 1h30m; a bare number is in seconds.

@@ -131,6 +131,11 @@ impl Loss {
         matches!(self, Self::Sparse | Self::Categorical)
     }
 
+    /// Returns the network with the output activation that training with this loss gives it.
+    pub fn with_output(&self, network: Spec) -> Spec {
+        Spec { output: self.kind().output_activation(), ..network }
+    }
+
     /// Checks that a network can be trained with this loss on such targets: `count` classes, labels or numbers.
     ///
     /// # Errors

@@ -180,6 +180,7 @@ impl RunConfig {
 
     /// Creates a config for a run that starts now, in this process.
     pub fn now(device: Device, data: DataConfig, fit: FitConfig, network: Spec) -> Self {
+        let network = fit.loss.with_output(network);
         let fit = fit.resolved(&network, device);
         let device = device::name(device);
         Self {
@@ -202,7 +203,8 @@ impl RunConfig {
         let (train_samples, test_samples) = (0, 0);
         let data = DataConfig { classes, train_samples, test_samples, stream, preparation, source };
         let origin = Some(origin);
-        Self { origin, ..Self::now(Device::Cpu, data, FitConfig::default(), network) }
+        let config = Self::now(Device::Cpu, data, FitConfig::default(), network.clone());
+        Self { origin, network, ..config }
     }
 
     /// Returns the loss that the network was trained with; none for an imported one.
@@ -261,7 +263,8 @@ impl RunConfig {
         data::check_class_names(&config.data.classes).map_err(|error| error.to_string())?;
         let outputs = config.network.outputs();
         let classes = config.data.classes.len();
-        if outputs != classes {
+        let kind = config.fit.loss.kind();
+        if outputs != kind.outputs_for(data::TargetKind::Class, classes).unwrap_or(classes) {
             return Err(format!(
                 "{outputs} network outputs need {outputs} class names, found {classes}"
             ));

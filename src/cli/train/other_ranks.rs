@@ -44,7 +44,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     };
     let network = match args.resume.is_some() || args.init_from.is_some() {
         true => plan.network,
-        false => args.network.of_data(&data.train)?,
+        false => args.network.of_data(&data.train, &fit.loss)?,
     };
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let fit = args.for_this_machine(fit);

@@ -33,9 +33,7 @@ pub struct FitOptions {
     /// Samples per step [default: 32]
     #[arg(long, value_name = "N", value_parser = options::count)]
     batch_size: Option<NonZeroUsize>,
-    /// Cross-entropy with class indices (sparse) or one-hot vectors (categorical); both give the same values
-    /// [default: sparse]
-    #[arg(long, value_parser = options::one_of::<Loss>(&["sparse", "categorical"]))]
+    #[arg(long, value_name = "NAME[:KEY=X,…]", value_parser = options::loss, help = loss_help())]
     loss: Option<Loss>,
     /// Metrics to compute on the validation set after each epoch, besides loss and accuracy: f1_macro,
     /// balanced_accuracy, top_3_accuracy, precision_macro, recall_macro, roc_auc, average_precision, log_loss,
@@ -105,6 +103,15 @@ struct OptimizerOptions {
     /// Weight decay of adamw, decoupled from the gradient [default: 0.004]
     #[arg(long, value_name = "X", value_parser = options::not_negative)]
     weight_decay: Option<f64>,
+}
+
+fn loss_help() -> String {
+    let names: Vec<&str> = Loss::all().iter().map(Loss::name).collect();
+    format!(
+        "Loss that is minimized: {}, its settings after a colon as in huber:delta=0.5; sparse and categorical are \
+         the same cross-entropy [default: sparse]",
+        names.join(", ")
+    )
 }
 
 /// Options of the callbacks, named as in Keras.

@@ -38,7 +38,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     }
     let (network, model, origin) = match other {
         None => {
-            let network = args.network.of_data(&data.train)?;
+            let network = args.network.of_data(&data.train, &fit.loss)?;
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }
@@ -109,7 +109,7 @@ pub(super) fn resume(
     let fit = args.fit(Some(&began), device)?;
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
-    let network = args.network.over_spec(&began.network);
+    let network = fit.loss.with_output(args.network.over_spec(&began.network));
     let fit = fit.resolved(&network, device);
     let mut config = RunConfig {
         device: device::name(device),

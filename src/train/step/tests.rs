@@ -6,6 +6,7 @@ use crate::data::{Augment, Dataset, Features, Targets};
 use crate::layers::{Activation, Dense, Dropout, Flatten};
 use crate::losses::Loss;
 use crate::model::Spec;
+use crate::train::class_weights::ClassWeights;
 use crate::train::optimizer::{Adam, AdamW, RmsProp, Sgd};
 use crate::train::snapshot::State;
 use proptest::prelude::*;
@@ -125,15 +126,27 @@ fn as_floats(dataset: &Dataset) -> Dataset {
 type End = (Sums, (Tensors, Tensors, [Tensors; 2]));
 
 fn train(case: &Case, engine: Choice, optimizer: Optimizer, steps: usize) -> End {
-    let Case { spec, config, samples: n, floats } = case;
-    let dataset = samples(*n, spec.outputs(), config.seed);
-    let dataset = if *floats { as_floats(&dataset) } else { dataset };
+    let dataset = samples(case.samples, case.spec.outputs(), case.config.seed);
+    let dataset = if case.floats { as_floats(&dataset) } else { dataset };
+    train_on(&dataset, case, engine, optimizer, steps)
+}
+
+fn train_on(
+    dataset: &Dataset,
+    case: &Case,
+    engine: Choice,
+    optimizer: Optimizer,
+    steps: usize,
+) -> End {
+    let Case { spec, config, samples: n, .. } = case;
     let config = FitConfig { engine, optimizer, ..config.clone() };
     let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, config.seed).unwrap();
-    let loader = DataLoader::new(&dataset, Device::Cpu).unwrap();
+    let loader = DataLoader::new(dataset, Device::Cpu).unwrap();
     let loader = loader.augmented(config.augment, config.seed, steps).unwrap();
     let length = TrainingLength { steps: steps as u64, epoch_steps: 1 };
-    let mut step = Step::new(&mut model, &config, length, 1000).unwrap();
+    let objective = Objective::new(&config, dataset, spec.outputs()).unwrap();
+    let mut step =
+        Step::shared_by(&SingleProcess, &mut model, &config, objective, length, 1000).unwrap();
     let order: Vec<u32> = (0..*n as u32).rev().collect();
     for epoch in 1..=steps {
         // The last batches of epochs are smaller.
@@ -242,6 +255,102 @@ proptest! {
         let snapshot = Snapshot { state, weights, average, moments, ..Snapshot::default() };
         step.restore(&snapshot).unwrap();
         prop_assert!(step.tensors().unwrap() == end.1);
+    }
+}
+
+/// Every loss with each kind of targets that it takes, and the number of classes, labels or numbers.
+fn losses_and_targets() -> impl Strategy<Value = (Loss, TargetKind, usize)> {
+    let kinds = [TargetKind::Class, TargetKind::Labels, TargetKind::Numbers];
+    let all = Loss::all().into_iter().flat_map(move |loss| kinds.map(|kind| (loss.clone(), kind)));
+    let taken = all.filter(|(loss, kind)| loss.kind().outputs_for(*kind, 2).is_some());
+    (prop::sample::select(taken.collect::<Vec<_>>()), 2usize..7).prop_map(
+        |((loss, kind), count)| {
+            let count = if loss.kind().outputs_for(kind, count).is_some() { count } else { 2 };
+            (loss, kind, count)
+        },
+    )
+}
+
+/// Returns the same samples with random targets of another kind, and weights if asked for.
+fn with_targets(dataset: &Dataset, kind: TargetKind, count: usize, weights: bool) -> Dataset {
+    use rand::RngExt;
+    let mut rng = crate::rng::stream(dataset.len() as u64, Purpose::Init, &[2]);
+    let (n, names) = (dataset.len(), (0..count).map(|i| i.to_string()));
+    let targets = match kind {
+        TargetKind::Class => {
+            Targets::classes((0..n).map(|i| (i % count) as u8).collect::<Vec<_>>(), names)
+        }
+        TargetKind::Labels => {
+            let values = (0..n * count).map(|_| rng.random_range(0..2u8));
+            Targets::labels(values.collect::<Vec<_>>(), names)
+        }
+        TargetKind::Numbers => {
+            let values = (0..n * count).map(|_| rng.random_range(-3.0..3.0f32));
+            Targets::numbers(values.collect::<Vec<_>>(), names)
+        }
+    };
+    let pixels: Vec<u8> = (0..n).flat_map(|i| dataset.image(i)).copied().collect();
+    let dataset = Dataset::from_arrays(Features::pixels(pixels, [9, 9]), targets).unwrap();
+    match weights {
+        false => dataset,
+        true => {
+            let weights: Vec<f32> = (0..n).map(|_| rng.random_range(0.0..2.0)).collect();
+            dataset.with_sample_weights(&weights).unwrap()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(0),
+        ..ProptestConfig::with_cases(64)
+    })]
+
+    /// A random loss on a random network trains in both engines with the same weights, or is refused by name
+    /// before the first step.
+    #[test]
+    fn both_engines_train_every_loss_alike_or_refuse_it(
+        mut case in cases(),
+        (loss, kind, count) in losses_and_targets(),
+        (balanced, weighted, adam) in any::<(bool, bool, bool)>(),
+        last in prop::sample::select(vec![
+            Activation::Linear, Activation::Linear, Activation::Linear, Activation::Softmax,
+            Activation::Sigmoid, Activation::Tanh,
+        ]),
+    ) {
+        without_kinks(&mut case, 0);
+        let outputs = loss.kind().outputs_for(kind, count).unwrap();
+        case.spec.layers.pop();
+        case.spec.layers.push(Dense::new(outputs).activation(last).into());
+        let smooths = loss.kind().smoothed(0.1).is_some();
+        let label_smoothing = if smooths { case.config.label_smoothing } else { 0.0 };
+        let class_weights = (balanced && kind.is_class()).then_some(ClassWeights::Balanced);
+        case.config =
+            FitConfig { loss: loss.clone(), label_smoothing, class_weights, ..case.config };
+        case.config.check().unwrap();
+        let refused = |engine| {
+            let config = FitConfig { engine, ..case.config.clone() };
+            let by_engine = config.check_for(&case.spec, Device::Cpu).map_err(|e| e.to_string());
+            by_engine.and(loss.check(&case.spec, kind, count).map_err(|e| e.to_string())).err()
+        };
+        if let Some(error) = refused(Choice::Autograd).or(refused(Choice::Fused)) {
+            prop_assert!(last != Activation::Linear, "{}", error);
+            let named = error.starts_with("engine must be auto or autograd")
+                || error.starts_with(&format!("the loss {} takes", loss.name()));
+            prop_assert!(named, "{}", error);
+            return Ok(());
+        }
+        let dataset = with_targets(&samples(case.samples, 2, case.config.seed), kind, count, weighted);
+        let optimizer = match adam {
+            true => Optimizer::Adam(Adam { epsilon: 1e-2, ..Adam::default() }),
+            false => Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() }),
+        };
+        let train = |engine| train_on(&dataset, &case, engine, optimizer, 5);
+        let (sums, (weights, average, _)) = train(Choice::Fused);
+        let (other, (other_weights, other_average, _)) = train(Choice::Autograd);
+        prop_assert!((sums.loss - other.loss).abs() <= 1e-5 * other.loss.abs(), "{sums:?} {other:?}");
+        close(&weights, &other_weights, 1e-5)?;
+        close(&average, &other_average, 1e-5)?;
     }
 }
 
