@@ -168,13 +168,16 @@ impl Answers<'_> {
             let mut lines = String::new();
             let pictures = pixels.chunks(height * width);
             let answers = self.model.predict_images(pixels, self.shape)?;
-            for ((i, probabilities), picture) in answers.iter().enumerate().zip(pictures) {
+            let config = self.run.config();
+            for ((i, prediction), picture) in answers.into_iter().enumerate().zip(pictures) {
+                let names = config.data.classes.len();
+                let probabilities = config.network.output.by_name(prediction, names);
                 if self.args.image.shows(self.args.json, self.shown) {
                     lines += &half_blocks(picture, width, console::colors_enabled());
                     self.shown += 1;
                 }
                 let place = (!images.single).then_some(chunk * CHUNK + i);
-                lines += &describe(self.args, self.run, path, place, probabilities)?;
+                lines += &describe(self.args, self.run, path, place, &probabilities)?;
                 lines.push('\n');
             }
             output::print(&lines)?;

@@ -10,7 +10,8 @@ use super::Options;
 use crate::data::Preparation;
 use crate::data::batches::SCALE;
 use crate::evaluate::Figures;
-use crate::model::Spec;
+use crate::layers::Activation;
+use crate::model::{OutputActivation, Spec};
 
 pub use crate::model::CARD;
 
@@ -28,7 +29,8 @@ pub struct Card {
     pub classes: Vec<String>,
     /// The divisor for raw pixels (0 to 255) before they enter the model; 1 if the model scales them itself.
     pub scale: f64,
-    /// The output, [batch, classes]: "probabilities" or "logits".
+    /// The output, [batch, outputs]: "probabilities", "logits", from which these are computed by the network's output
+    /// activation, or "values", the numbers themselves.
     pub output: String,
     /// The input. Older cards lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,8 +131,14 @@ impl Card {
 
     /// Returns the card of a file that is exported with `options`.
     pub(super) fn with_options(mut self, options: Options) -> Self {
-        let probabilities = options.preprocessing || self.network.ends_in_softmax();
-        self.output = if probabilities { "probabilities" } else { "logits" }.to_owned();
+        let is_complete =
+            options.preprocessing || self.network.missing_activation() == Activation::Linear;
+        self.output = match (self.network.output, is_complete) {
+            (OutputActivation::Linear, _) => "values",
+            (_, true) => "probabilities",
+            (_, false) => "logits",
+        }
+        .to_owned();
         self.weights = if options.half { "float16" } else { "float32" }.to_owned();
         self.scale = if options.preprocessing { 1.0 } else { SCALE };
         let (dtype, largest) = match options.preprocessing {
@@ -166,8 +174,6 @@ impl Card {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Activation;
-
     #[test]
     fn card_describes_input_and_output() -> Result<(), serde_json::Error> {
         let spec = Spec::classifier(&[2, 3], &[4], Activation::Relu, 0.0, 2);
@@ -181,6 +187,10 @@ mod tests {
         assert!(text.contains(&input(r#""dtype":"uint8","range":[0.0,255.0]"#)), "{text}");
         assert!(text.contains(r#""scale":1.0,"output":"probabilities""#), "{text}");
         assert!(text.contains(r#""weights":"float16""#), "{text}");
+        let numbers = Spec { output: OutputActivation::Linear, ..spec.clone() };
+        assert_eq!(Card::new(&numbers, &["a", "b"]).output, "values");
+        let labels = Spec { output: OutputActivation::Sigmoid, ..spec };
+        assert_eq!(Card::new(&labels, &["a", "b"]).output, "logits");
         Ok(())
     }
 

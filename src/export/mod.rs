@@ -127,7 +127,7 @@ pub fn python(
 
 fn prepared(model: &Sequential, card: &Card, options: Options) -> Result<Card, ExportError> {
     let (outputs, names) = (model.outputs(), card.classes.len());
-    if names != outputs {
+    if !model.spec().is_named_by(names) {
         return Err(ExportError::ClassNames { outputs, names });
     }
     if card.network != *model.spec() {

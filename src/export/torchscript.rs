@@ -11,7 +11,7 @@ use tch::Kind;
 use super::modules::modules;
 use super::{CARD, Card, ExportError, Format, Options, snippet, weight};
 use crate::data::batches::SCALE;
-use crate::layers;
+use crate::layers::{self, Activation};
 use crate::model::{Sequential, Spec};
 use crate::native::LibtorchError;
 use crate::native::module::Module;
@@ -104,8 +104,9 @@ fn forward_source(spec: &Spec, modules: &[layers::Module], options: Options) -> 
             false => line(&format!("getattr(self, \"{position}\").forward(x)")),
         }
     }
-    if options.preprocessing && !spec.ends_in_softmax() {
-        line("torch.softmax(x, -1)");
+    let activation = spec.missing_activation();
+    if options.preprocessing && activation != Activation::Linear {
+        line(&activation.module().script);
     }
     source.push_str("    return x\n");
     source
@@ -114,8 +115,8 @@ fn forward_source(spec: &Spec, modules: &[layers::Module], options: Options) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Activation, Dense, Dropout, Flatten};
-    use crate::{Device, Sequential};
+    use crate::layers::{Dense, Dropout, Flatten};
+    use crate::{Device, OutputActivation, Sequential};
     use tch::{CModule, Tensor};
 
     /// Every layer and activation, loaded by libtorch. The tests in Python are in tests/formats/export_formats.rs.
@@ -150,17 +151,26 @@ mod tests {
     }
 
     #[test]
-    fn preprocessing_accepts_only_pixels() -> Result<(), Box<dyn std::error::Error>> {
-        let model =
+    fn preprocessing_ends_in_the_output_activation_and_accepts_only_pixels()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let mut model =
             Sequential::new([2, 2]).add(Flatten).add(Dense::new(3)).build(Device::Cpu, 1)?;
-        let card = Card::new(model.spec(), &["a", "b", "c"]);
         let options = Options { preprocessing: true, ..Options::default() };
-        let bytes = encode(&model, &card.with_options(options), options)?;
-        let loaded = CModule::load_data(&mut bytes.as_slice())?;
         let pixels = Tensor::from_slice(&[0u8, 1, 128, 255]).reshape([1, 2, 2]);
         let scaled = pixels.to_kind(Kind::Float) / SCALE;
-        let output = loaded.forward_ts(&[pixels])?;
-        assert!(output.allclose(&model.predict(&scaled)?, 1e-6, 0.0, false));
+        for output in
+            [OutputActivation::Sigmoid, OutputActivation::Linear, OutputActivation::Softmax]
+        {
+            model.set_output(output);
+            let card = Card::new(model.spec(), &["a", "b", "c"]);
+            let bytes = encode(&model, &card.with_options(options), options)?;
+            let loaded = CModule::load_data(&mut bytes.as_slice())?;
+            let found = loaded.forward_ts(&[pixels.shallow_clone()])?;
+            assert!(found.allclose(&model.predict(&scaled)?, 1e-6, 0.0, false), "{output:?}");
+        }
+        let card = Card::new(model.spec(), &["a", "b", "c"]);
+        let bytes = encode(&model, &card.with_options(options), options)?;
+        let loaded = CModule::load_data(&mut bytes.as_slice())?;
         let error = loaded.forward_ts(&[scaled]).map_err(|error| error.to_string());
         assert!(error.is_err_and(|error| error.contains("takes uint8 pixels")));
         Ok(())

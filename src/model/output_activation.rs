@@ -34,6 +34,15 @@ impl OutputActivation {
         *self == Self::Softmax
     }
 
+    /// Returns a prediction with one value for each of `names` classes or labels: of two classes with one output, which
+    /// is the probability of the second, that of both.
+    pub fn by_name(self, prediction: Vec<f32>, names: usize) -> Vec<f32> {
+        match (self, &prediction[..], names) {
+            (Self::Sigmoid, &[second], 2) => vec![1.0 - second, second],
+            _ => prediction,
+        }
+    }
+
     /// Applies it to outputs [batch, outputs].
     pub(crate) fn forward(self, outputs: &Tensor) -> Result<Tensor, LibtorchError> {
         Ok(match self {

@@ -244,6 +244,23 @@ impl Spec {
         self.layers.last().map_or(Activation::Linear, |layer| layer.kind().last_activation())
     }
 
+    /// Returns the activation that predictions still need after the last layer; linear if they need none.
+    pub(crate) fn missing_activation(&self) -> Activation {
+        match self.output {
+            OutputActivation::Softmax if self.ends_in_softmax() => Activation::Linear,
+            OutputActivation::Softmax => Activation::Softmax,
+            OutputActivation::Sigmoid => Activation::Sigmoid,
+            OutputActivation::Linear => Activation::Linear,
+        }
+    }
+
+    /// Returns whether this many names of classes, labels or numbers are those of the outputs: one for each, or two
+    /// classes for the probability of the second.
+    pub fn is_named_by(&self, names: usize) -> bool {
+        let outputs = self.outputs();
+        names == outputs || (self.output, outputs, names) == (OutputActivation::Sigmoid, 1, 2)
+    }
+
     /// Returns whether the network as described ends in probabilities.
     pub fn ends_in_softmax(&self) -> bool {
         self.last_activation() == Activation::Softmax

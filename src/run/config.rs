@@ -263,8 +263,7 @@ impl RunConfig {
         data::check_class_names(&config.data.classes).map_err(|error| error.to_string())?;
         let outputs = config.network.outputs();
         let classes = config.data.classes.len();
-        let kind = config.fit.loss.kind();
-        if outputs != kind.outputs_for(data::TargetKind::Class, classes).unwrap_or(classes) {
+        if !config.network.is_named_by(classes) {
             return Err(format!(
                 "{outputs} network outputs need {outputs} class names, found {classes}"
             ));

@@ -24,7 +24,7 @@ use super::problem::{Problem, json};
 use super::request::{Images, Kind, PredictOptions};
 use super::{Card, Limits, ServeConfig};
 use crate::data::Preparation;
-use crate::model::Sequential;
+use crate::model::{OutputActivation, Sequential};
 
 /// A JSON body up to this length that begins with pixels is parsed on the async thread.
 const SMALL: usize = 16 << 10;
@@ -38,6 +38,8 @@ pub struct App {
     page: Page,
     openapi: Vec<u8>,
     model: Model,
+    /// What the predictions of the network are.
+    output: OutputActivation,
     queue: usize,
     limits: Limits,
 }
@@ -102,6 +104,7 @@ impl App {
     /// An error of the system when it cannot start the thread.
     pub fn start(network: Sequential, card: Card, config: &ServeConfig) -> io::Result<Arc<Self>> {
         let input = network.image_shape().map_err(io::Error::other)?;
+        let output = network.spec().output;
         let limits = config.limits.clone();
         let (dataset, test_accuracy) = card.accuracy.unzip();
         let model = Model {
@@ -123,6 +126,7 @@ impl App {
             openapi: serde_json::to_vec(&openapi::document(&model, &limits))?,
             metrics,
             predictor,
+            output,
             model,
             limits,
         }))
@@ -243,7 +247,9 @@ async fn predict(
         let wanted = PredictOptions { shape: app.model.input, preparation };
         let images = app.images(kind, body, wanted).await?;
         let shown = (options.prepared == Switch::On).then(|| images.pixels.clone());
-        let probabilities = app.predictor.predict(images.pixels, images.count).await?;
+        let predictions = app.predictor.predict(images.pixels, images.count).await?;
+        let by_class = |prediction| app.output.by_name(prediction, app.model.classes.len());
+        let probabilities: Vec<_> = predictions.into_iter().map(by_class).collect();
         Ok(app.answer(&probabilities, shown.as_deref(), images.single))
     });
     answer.await.unwrap_or_else(|_| {

@@ -89,7 +89,7 @@ impl Server {
         model.require_classes("serve")?;
         model.image_shape()?;
         let (outputs, names) = (model.outputs(), card.classes.len());
-        if outputs != names {
+        if !model.spec().is_named_by(names) {
             return Err(ServeError::Classes { outputs, names });
         }
         let listener = TcpListener::bind((config.host.as_str(), config.port));

@@ -12,7 +12,6 @@ use super::modules::modules;
 use super::weight::Weight;
 use super::{CARD, Card, ExportError, Format, Options, snippet};
 use crate::data::batches::SCALE;
-use crate::layers::Activation;
 use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 
@@ -45,8 +44,8 @@ pub(super) fn encode(
         let own = weights.by_ref().take(module.variables.len());
         graph.module(&module, own.collect());
     }
-    if options.preprocessing && !spec.ends_in_softmax() {
-        graph.module(&Activation::Softmax.module(), Vec::new());
+    if options.preprocessing {
+        graph.module(&spec.missing_activation().module(), Vec::new());
     }
     let model = proto::Model {
         ir_version: IR_VERSION,
