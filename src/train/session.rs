@@ -101,13 +101,13 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             config.loss.check(model.spec(), kind, count)?;
         }
         check_metrics(&config.metrics, data.train.target_kind(), data.validation.is_some())?;
-        // Nothing was changed before all checks.
-        model.set_output(config.loss.kind().output_activation());
         let device = model.device();
         if device == Device::Cpu {
             device::note_cpu_use();
         }
         let objective = Objective::new(config, data.train, model.outputs())?;
+        // Nothing was changed before all checks.
+        model.set_output(config.loss.kind().output_activation());
         let plan = Plan {
             epochs: config.epochs,
             batches: data.train.len().div_ceil(config.batch_size),
