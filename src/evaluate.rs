@@ -154,6 +154,9 @@ pub enum EvaluateError {
         /// The kind of the targets.
         kind: TargetKind,
     },
+    /// The network predicts numbers, and the dataset has other targets.
+    #[error("the network scales its targets, which are numbers, and the dataset's targets are {0}")]
+    Scaling(TargetKind),
     /// The numbers of classes differ.
     #[error(
         "the network has {outputs} outputs, and the dataset has {classes} classes: its last Dense layer needs \
@@ -423,10 +426,10 @@ impl Sequential {
         let mut counts = Tensor::f_zeros([classes * classes], int).map_err(LibtorchError::from)?;
         self.for_each_batch_of(feed, part, |logits, targets| {
             let samples = targets.size().first().copied().unwrap_or(0);
-            let mean = kind.mean(logits, targets)?.f_to_kind(Kind::Double)?;
+            let mean = kind.mean(logits, &self.loss_targets(targets)?)?.f_to_kind(Kind::Double)?;
             let sum = mean.f_mul_scalar(samples)?;
             if let Some(kept) = &mut kept {
-                kept.append(&self.spec().output.forward(logits)?, targets)?;
+                kept.append(&self.prediction_of(logits)?, targets)?;
             }
             if is_counted {
                 let cell = targets.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
@@ -640,10 +643,13 @@ impl Tally {
     }
 }
 
-/// Checks that `dataset` has samples, and that they match the input of `model`.
+/// Checks that `dataset` has samples, that they match the input of `model`, and that its targets can be scaled.
 pub(crate) fn check_samples(model: &Sequential, dataset: &Dataset) -> Result<(), EvaluateError> {
     if dataset.is_empty() {
         return Err(EvaluateError::Empty);
+    }
+    if model.spec().target_scaling.is_some() && dataset.target_kind() != TargetKind::Numbers {
+        return Err(EvaluateError::Scaling(dataset.target_kind()));
     }
     check_shape(model, dataset.sample_shape())
 }

@@ -54,6 +54,7 @@ mod model;
 mod native;
 mod precision;
 mod rng;
+mod target_scaling;
 mod train;
 
 pub mod data;
@@ -87,6 +88,7 @@ pub use model::{
 };
 pub use native::LibtorchError;
 pub use precision::Precision;
+pub use target_scaling::TargetScaling;
 pub use train::{
     Adam, AdamW, CallbackState, ClassWeights, ConfigError, Engine, EpochRecord, FitConfig, FitData,
     History, LrCurve, LrFind, LrPoint, Monitor, MonitorError, OnNan, Optimizer, RmsProp, Schedule,

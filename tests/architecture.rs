@@ -12,7 +12,16 @@ use std::path::{Path, PathBuf};
 /// The modules of `src/`, bottom to top. A module may use those of lower floors, and not those of its own.
 const FLOORS: &[&[&str]] = &[
     &["native", "files", "rng", "text"],
-    &["device", "formats", "layers", "libtorch", "tensors", "precision", "config_error"],
+    &[
+        "device",
+        "formats",
+        "layers",
+        "libtorch",
+        "tensors",
+        "precision",
+        "target_scaling",
+        "config_error",
+    ],
     &["group"],
     &["data", "model"],
     &["losses", "metrics"],

@@ -17,6 +17,7 @@ use super::stream::{Shards, StreamMemory};
 use super::targets::{Target, TargetKind, Targets};
 use crate::group::RankSetting;
 use crate::rng::{self, Purpose};
+use crate::target_scaling::TargetScaling;
 
 /// Samples and their targets; clones, selections and splits share them.
 #[derive(Clone, Debug)]
@@ -473,6 +474,28 @@ impl Dataset {
             }
             other => other.clone(),
         };
+        self.with_targets(targets)
+    }
+
+    /// Returns the scaling that gives the targets, if they are numbers, a mean of 0 and a standard deviation of 1;
+    /// none for other targets. Fit it on the training part alone.
+    pub fn target_scaling(&self) -> Option<TargetScaling> {
+        let rows = (0..self.len()).filter_map(|i| match self.target(i) {
+            Target::Numbers(numbers) => Some(numbers),
+            _ => None,
+        });
+        let is_numbers = self.target_kind() == TargetKind::Numbers;
+        is_numbers.then(|| TargetScaling::fit(rows, self.target_names().len()))
+    }
+
+    /// Returns the same samples with scaled numbers as targets; other targets stay as they are.
+    pub(crate) fn with_scaled_targets(&self, scaling: &TargetScaling) -> Dataset {
+        let Targets::Numbers { values, names } = &self.store.targets else { return self.clone() };
+        let (values, names) = (scaling.scale(values), names.clone());
+        self.with_targets(Targets::Numbers { values, names })
+    }
+
+    fn with_targets(&self, targets: Targets) -> Dataset {
         let Store { samples, shape, sample_len, .. } = &*self.store;
         let (samples, shape, sample_len) = (Arc::clone(samples), shape.clone(), *sample_len);
         let store = Arc::new(Store { samples, shape, sample_len, targets });

@@ -88,6 +88,18 @@ pub enum ExportError {
         /// The message of the encoder.
         message: String,
     },
+    /// The scaling of the targets cannot be made part of the last layer.
+    #[error(
+        "a network that scales its targets is exported with a linear Dense layer at its end, found something else \
+         there: add one, or train without target scaling"
+    )]
+    TargetScaling,
+    /// A network cannot be built.
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
+    /// Weights do not match a network.
+    #[error(transparent)]
+    Weights(#[from] crate::model::WeightsError),
     /// The card could not be serialized.
     #[error("the model card cannot be written as JSON: {0}")]
     Card(#[from] serde_json::Error),

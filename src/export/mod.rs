@@ -17,6 +17,7 @@
 
 mod card;
 mod error;
+mod fold_target_scaling;
 mod format;
 pub(crate) mod keras;
 mod modules;
@@ -79,7 +80,11 @@ pub fn encode(
     options: Options,
 ) -> Result<Vec<u8>, ExportError> {
     format.check_options(options)?;
-    let card = &prepared(model, card, options)?;
+    let mut card = prepared(model, card, options)?;
+    let folded = fold_target_scaling::folded(model)?;
+    let model = folded.as_ref().unwrap_or(model);
+    card.network.target_scaling = None;
+    let card = &card;
     match format {
         Format::TorchScript => torchscript::encode(model, card, options),
         Format::Onnx => onnx::encode(model, card, options),

@@ -11,6 +11,7 @@ use crate::native::library::{self, VersionError};
 use crate::native::{LibtorchError, random};
 use crate::precision::Precision;
 use crate::rng::{self, Purpose};
+use crate::target_scaling::TargetScaling;
 
 /// A stack of layers, each applied to the output of the one before, like Keras's `Sequential`.
 ///
@@ -116,6 +117,14 @@ impl Builder {
     #[expect(clippy::should_implement_trait, reason = "Keras calls it add")]
     pub fn add(mut self, layer: impl Into<Layer>) -> Self {
         self.spec.layers.push(layer.into());
+        self
+    }
+
+    /// Sets the scaling of the numbers that the network is to predict, usually that of the training data:
+    /// [`Dataset::target_scaling`](crate::data::Dataset::target_scaling). The loss is then computed on scaled
+    /// targets, and predictions are scaled back.
+    pub fn target_scaling(mut self, scaling: TargetScaling) -> Self {
+        self.spec.target_scaling = Some(scaling);
         self
     }
 
@@ -348,7 +357,25 @@ impl Sequential {
     /// # Errors
     /// Like [`forward`](Self::forward).
     pub fn predict(&self, x: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.spec.output.forward(&self.logits(x)?)?)
+        Ok(self.prediction_of(&self.logits(x)?)?)
+    }
+
+    /// Returns the predictions that outputs of the last layer stand for, [batch, outputs]: after the output activation,
+    /// and numbers scaled back.
+    pub(crate) fn prediction_of(&self, outputs: &Tensor) -> Result<Tensor, LibtorchError> {
+        let predicted = self.spec.output.forward(outputs)?;
+        match &self.spec.target_scaling {
+            Some(scaling) => scaling.undo(&predicted),
+            None => Ok(predicted),
+        }
+    }
+
+    /// Returns the targets that the loss compares the outputs of the last layer with: numbers scaled, as in training.
+    pub(crate) fn loss_targets(&self, targets: &Tensor) -> Result<Tensor, LibtorchError> {
+        match &self.spec.target_scaling {
+            Some(scaling) => scaling.scale_tensor(targets),
+            None => Ok(targets.shallow_clone()),
+        }
     }
 
     /// Returns `x` as [batch, …input shape].

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::output_activation::OutputActivation;
 use crate::layers::{Activation, Dense, Dropout, Flatten, Layer, LayerError, Module, Variable};
+use crate::target_scaling::TargetScaling;
 
 /// The shape of one sample and the layers it passes through. Plain data: [`check`](Self::check) checks
 /// whether a network can be built from it.
@@ -19,6 +20,9 @@ pub struct Spec {
     /// What turns the outputs of the last layer into predictions: training sets it to that of its loss.
     #[serde(default, skip_serializing_if = "OutputActivation::is_softmax")]
     pub output: OutputActivation,
+    /// How the numbers that the network predicts are scaled in training; predictions are scaled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_scaling: Option<TargetScaling>,
 }
 
 /// Why no network can be built from a description. Layers are counted from 1.
@@ -75,6 +79,15 @@ pub enum SpecError {
         /// The layer's class.
         name: String,
     },
+    /// A scaling of the targets that does not fit the outputs, or cannot be undone.
+    #[error(
+        "the target scaling needs {outputs} offsets and {outputs} scales, one for each output, all finite and no scale \
+         of 0 or below"
+    )]
+    TargetScaling {
+        /// The number of outputs.
+        outputs: usize,
+    },
     /// More parameters than can be counted or stored.
     #[error(
         "layer {layer} ({name}): a network may have at most {max} parameters: use fewer units",
@@ -105,7 +118,8 @@ impl Spec {
 
     /// Returns the description of these layers, whose predictions are probabilities of classes.
     pub fn new(input_shape: impl Into<Vec<usize>>, layers: Vec<Layer>) -> Self {
-        Self { input_shape: input_shape.into(), layers, output: OutputActivation::default() }
+        let (output, target_scaling) = (OutputActivation::default(), None);
+        Self { input_shape: input_shape.into(), layers, output, target_scaling }
     }
 
     /// Returns the classifier of the tutorials: Flatten, one Dense of each hidden width with `activation`
@@ -170,10 +184,11 @@ impl Spec {
         if parameters == 0 {
             return Err(SpecError::NothingToLearn);
         }
-        match shape[..] {
-            [_] => Ok(shapes),
-            _ => Err(SpecError::Outputs(shape)),
+        let [outputs] = shape[..] else { return Err(SpecError::Outputs(shape)) };
+        if self.target_scaling.as_ref().is_some_and(|scaling| !scaling.is_valid(outputs)) {
+            return Err(SpecError::TargetScaling { outputs });
         }
+        Ok(shapes)
     }
 
     /// Returns Keras's names: "flatten", "dense", "dense_1", "dropout", …

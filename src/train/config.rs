@@ -7,13 +7,14 @@ use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::step;
 use crate::config_error::ConfigError;
-use crate::data::Augment;
+use crate::data::{Augment, DataError, Dataset};
 use crate::device::{self, Device};
 use crate::evaluate::Measures;
 use crate::losses::Loss;
 use crate::metrics::Metric;
 use crate::model::Spec;
 use crate::precision::Precision;
+use crate::target_scaling::TargetScaling;
 
 /// The settings of [`Sequential::fit`](crate::Sequential::fit). The defaults are those of the tutorial
 /// that everybody starts with, as in Keras.
@@ -199,6 +200,18 @@ impl FitConfig {
         let rule = "f32 or bf16 on the CPU, which has no TF32";
         let holds = self.precision != Precision::Tf32 || !on_cpu;
         ConfigError::unless(holds, "precision", rule, self.precision.name())
+    }
+
+    /// Returns the scaling of the numbers to predict in the part of `train` that is trained on, which is without
+    /// the validation split; none for other targets.
+    ///
+    /// # Errors
+    /// A validation split that leaves no samples.
+    pub fn target_scaling(&self, train: &Dataset) -> Result<Option<TargetScaling>, DataError> {
+        match self.validation_split {
+            0.0 => Ok(train.target_scaling()),
+            fraction => Ok(train.split(fraction, self.seed)?.0.target_scaling()),
+        }
     }
 
     /// Returns the number of threads that a training step on the CPU uses, or may use.

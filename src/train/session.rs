@@ -108,6 +108,15 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         let objective = Objective::new(config, data.train, model.outputs())?;
         // Nothing was changed before all checks.
         model.set_output(config.loss.kind().output_activation());
+        let scaled;
+        let train = match &model.spec().target_scaling {
+            // The engines see targets as the loss compares them with outputs.
+            Some(scaling) => {
+                scaled = data.train.with_scaled_targets(scaling);
+                &scaled
+            }
+            None => data.train,
+        };
         let plan = Plan {
             epochs: config.epochs,
             batches: data.train.len().div_ceil(config.batch_size),
@@ -125,7 +134,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             group,
             config,
             plan,
-            train: Rc::new(DataLoader::new(data.train, device)?.augmented(
+            train: Rc::new(DataLoader::new(train, device)?.augmented(
                 config.augment,
                 config.seed,
                 config.epochs,

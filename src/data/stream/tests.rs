@@ -191,7 +191,7 @@ fn mismatched_files_are_refused_at_the_start() {
     assert!(text.contains("found 11 at sample 7") && text.contains(name), "{text}");
 
     let (_folder, path) = sharded(2);
-    assert!(message(crate::data::load_dir(&path)).contains("add --stream"));
+    assert!(message(crate::data::load_dir(&path)).contains("with --stream"));
     assert!(message(save_shards(&train, &test, 2, &path)).contains("is not empty"));
     assert!(
         message(save_shards(&train, &test, 1438, &path)).contains("1 to 1437 shards, found 1438")
