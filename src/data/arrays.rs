@@ -26,7 +26,7 @@ use super::features::Features;
 use super::label_numbering::{self, Labels, PartLabels};
 use super::open_file::ordinary;
 use super::source::{ArraysRequest, Loaded, LoadedTest, Source, SourceFile};
-use super::targets::{TargetKind, Targets};
+use super::targets::{TargetKind, Targets, column_names};
 use crate::formats::{Archive, FormatProblem, MemoryBudget};
 use crate::native::reserved;
 pub use problem::ArraysProblem;
@@ -506,11 +506,4 @@ fn numbered(train: &[u8], test: Option<&Unnamed>) -> (Classes, Vec<String>) {
         ));
     }
     (Classes { names, first }, notes)
-}
-
-fn column_names(what: &str, columns: usize) -> Vec<String> {
-    match columns {
-        1 => vec![what.to_owned()],
-        _ => (0..columns).map(|column| format!("{what}_{column}")).collect(),
-    }
 }

@@ -42,6 +42,8 @@ mod find_files;
 mod folder;
 pub mod idx;
 pub mod images;
+#[cfg(feature = "ndarray")]
+mod from_ndarray;
 mod label_count;
 mod label_numbering;
 mod load;

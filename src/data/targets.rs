@@ -153,6 +153,14 @@ impl Targets {
     }
 }
 
+/// Returns names for columns that have none.
+pub(super) fn column_names(what: &str, columns: usize) -> Vec<String> {
+    match columns {
+        1 => vec![what.to_owned()],
+        _ => (0..columns).map(|column| format!("{what}_{column}")).collect(),
+    }
+}
+
 fn row<T>(values: &[T], width: usize, i: usize) -> &[T] {
     &values[i * width..(i + 1) * width]
 }
