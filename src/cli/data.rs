@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use seqfit::FitConfig;
 use seqfit::data::pack::PackConfig;
-use seqfit::data::{self, DatasetName, Locations, Preparation, Request, Verdict, catalog};
+use seqfit::data::{
+    self, ArrayKeys, ArraysRequest, DatasetName, Locations, Preparation, Request, Verdict, catalog,
+};
 
 use super::options::{self, DataOptions, Numbers};
 use super::output::Usage;
@@ -40,8 +42,9 @@ enum Command {
     Shard(ShardArgs),
     /// Check every file of a data set: its format, and its checksum where one is known
     Verify {
-        /// A known data set or a folder; ./mnist is a folder [default: all known ones on this machine]
-        #[arg(value_name = "NAME|DIR")]
+        /// A known data set, a folder or a .npz file; ./mnist is a folder [default: all known ones on this
+        /// machine]
+        #[arg(value_name = "NAME|DIR|FILE")]
         what: Option<PathBuf>,
     },
 }
@@ -261,6 +264,10 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
             // A bare name that is not a folder's is a misspelled one.
             Err(error) if path.components().count() == 1 && !path.exists() => {
                 return Err(Usage(format!("{} does not exist, and {error}", path.display())).into());
+            }
+            Err(_) if path.extension().is_some_and(|extension| extension == "npz") => {
+                let (path, keys) = (path.to_owned(), ArrayKeys::default());
+                Request::Arrays(ArraysRequest { path, keys, targets: None })
             }
             Err(_) => Request::Dir(path.to_owned()),
         },

@@ -1,6 +1,9 @@
 //! Loads data for the commands that need it, with progress bars during downloads and any notice that the data has.
 
-use seqfit::data::{self, ClassNames, Loaded, LoadedTest, Locations, Request, StreamMemory};
+use seqfit::data::{
+    self, ArraysRequest, ClassNames, Loaded, LoadedTest, Locations, Request, StreamMemory,
+    TargetKind,
+};
 use seqfit::run::{DataConfig, Run};
 
 use super::output::print_status;
@@ -45,8 +48,8 @@ pub fn of_run(
 ) -> anyhow::Result<LoadedTest> {
     if asked == Request::Auto && run.config().data.source.is_none() {
         anyhow::bail!(
-            "{} was imported, and its file does not say which data it was trained on: add --dataset or \
-             --data-dir",
+            "{} was imported, and its file does not say which data it was trained on: add --dataset, \
+             --data-dir or --data",
             run.path().display()
         );
     }
@@ -63,6 +66,7 @@ pub fn test_of(
     quiet: bool,
 ) -> anyhow::Result<LoadedTest> {
     let locations = Locations::from_env()?;
+    let asked = of_kind(asked, trained_on.targets);
     let Some(own) = trained_on.source.as_ref().filter(|_| asked == Request::Auto) else {
         let loaded = match stream {
             Some(memory) => data::stream_test(&asked, &locations, memory)?,
@@ -70,11 +74,26 @@ pub fn test_of(
                 data::resolve_test(&asked, &locations, bars)
             })?,
         };
+        let (network, found) = (trained_on.targets, loaded.test.target_kind());
+        anyhow::ensure!(
+            network == found,
+            "the network predicts {network}, found data whose targets are {found}: choose data of its kind",
+        );
         return Ok(loaded.for_network(names_of(trained_on))?);
     };
     let loaded = resolve(&own.request(&locations)?, stream.or(trained_on.stream), quiet)?;
     own.check_same(&loaded.source)?;
     Ok(loaded.as_trained(&trained_on.classes, Some(own))?.into())
+}
+
+/// Returns the request, with the kind of the network's targets if it names none.
+fn of_kind(asked: Request, kind: TargetKind) -> Request {
+    match asked {
+        Request::Arrays(asked) => {
+            Request::Arrays(ArraysRequest { targets: asked.targets.or(Some(kind)), ..asked })
+        }
+        other => other,
+    }
 }
 
 /// Returns the names of the classes that a run's network predicts.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use seqfit::data::{DataError, Dataset, DatasetName, StreamMemory};
+use seqfit::data::{
+    ArrayKeys, ArraysRequest, DataError, Dataset, DatasetName, StreamMemory, TargetKind,
+};
 use seqfit::layers::{Dense, Dropout, Layer};
 use seqfit::run::{Run, RunError, checkpoints};
 use seqfit::{Activation, Device, Loss, Sequential, Spec, device};
@@ -25,12 +27,27 @@ pub struct DataOptions {
     /// optionally classes.txt with one class name per line
     #[arg(long, value_name = "DIR", value_parser = data_dir)]
     pub data_dir: Option<PathBuf>,
+    /// A NumPy .npz file of the arrays x_train and y_train, and optionally x_test and y_test: u8 pictures or
+    /// numbers of any shape; classes, several labels or numbers as targets
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "data_dir"])]
+    pub data: Option<PathBuf>,
+    /// The names of the arrays in --data if they are others: x_train=images,y_train=labels
+    #[arg(long, value_name = "KEY=NAME,…", requires = "data", value_parser = array_keys)]
+    pub keys: Option<ArrayKeys>,
+    /// What the targets in --data are: one class, several labels (0 or 1 each) or numbers [default: what their
+    /// type and shape suggest]
+    #[arg(long, value_name = "KIND", requires = "data", value_parser = one_of::<TargetKind>(&TargetKind::NAMES))]
+    pub task: Option<TargetKind>,
 }
 
 impl DataOptions {
     /// Returns the requested data, `Auto` by default.
     pub fn request(&self) -> seqfit::data::Request {
         use seqfit::data::Request;
+        if let Some(path) = &self.data {
+            let keys = self.keys.clone().unwrap_or_default();
+            return Request::Arrays(ArraysRequest { path: path.clone(), keys, targets: self.task });
+        }
         match (&self.dataset, &self.data_dir) {
             (_, Some(dir)) => Request::Dir(dir.clone()),
             (Some(name), None) => Request::Named(*name),
@@ -39,9 +56,37 @@ impl DataOptions {
     }
 }
 
+/// Parses the names of arrays, such as `x_train=images,y_train=labels`; the others keep their usual names.
+fn array_keys(text: &str) -> Result<ArrayKeys, String> {
+    let mut keys = ArrayKeys::default();
+    for part in text.split(',') {
+        let (key, name) = part.split_once('=').unwrap_or((part, ""));
+        let place = match key {
+            "x_train" => &mut keys.x_train,
+            "y_train" => &mut keys.y_train,
+            "x_test" => &mut keys.x_test,
+            "y_test" => &mut keys.y_test,
+            _ => {
+                return Err(format!(
+                    "the keys are x_train, y_train, x_test and y_test, found {key:?}"
+                ));
+            }
+        };
+        if name.is_empty() {
+            return Err(format!("a key is followed by = and the name of an array, found {part:?}"));
+        }
+        name.clone_into(place);
+    }
+    Ok(keys)
+}
+
 /// Parses the name of a known data set; the error for a folder names the option for folders.
 fn dataset(text: &str) -> Result<DatasetName, String> {
     text.parse().map_err(|error: DataError| match error {
+        _ if text.ends_with(".npz") => format!(
+            "the option takes the name of a known data set, found a file: use --data {}",
+            quoted(Path::new(text))
+        ),
         _ if is_path(text) => format!(
             "the option takes the name of a known data set, found a path: use --data-dir {}",
             quoted(Path::new(text))
@@ -286,7 +331,8 @@ impl NetworkOptions {
     pub fn over_spec(&self, base: &Spec) -> Spec {
         let Self { hidden: None, activation: None, dropout: None } = self else {
             let network = self.over(Network::of(base));
-            return network.spec(&base.input_shape, base.outputs());
+            let spec = network.spec(&base.input_shape, base.outputs());
+            return Spec { target_scaling: base.target_scaling.clone(), ..spec };
         };
         base.clone()
     }

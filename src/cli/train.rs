@@ -63,8 +63,9 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     if !args.quiet && !args.json {
         let data::Loaded { train, test, source, .. } = &job.data;
         let name = &source.name;
+        let what = if train.image_shape().is_ok() { "images" } else { "samples" };
         print_status(format_args!(
-            "{name}: {} training and {} test images",
+            "{name}: {} training and {} test {what}",
             train.len(),
             test.len()
         ));

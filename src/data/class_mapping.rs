@@ -143,9 +143,14 @@ fn position(names: &[String], name: &str) -> Option<usize> {
 impl Loaded {
     /// Returns the data with the classes of a network that will process it, and a note if they differ.
     ///
+    /// Other targets than classes stay as they are.
+    ///
     /// # Errors
     /// Images of classes that the network does not know.
     pub fn for_network(self, network: ClassNames<'_>) -> Result<Self, DataError> {
+        if !self.train.target_kind().is_class() {
+            return Ok(self);
+        }
         let Self { train, test, mut source, mut notes } = self;
         let mut counts = train.class_counts();
         counts.iter_mut().zip(test.class_counts()).for_each(|(sum, count)| *sum += count);
@@ -167,6 +172,9 @@ impl Loaded {
         classes: &[String],
         then: Option<&Source>,
     ) -> Result<Self, DataError> {
+        if !self.train.target_kind().is_class() {
+            return Ok(self);
+        }
         let network = ClassNames::new(classes, then);
         let Some(names) = then.and_then(|source| source.classes.as_ref()) else {
             let data = ClassNames::new(self.train.classes(), Some(&self.source));
@@ -188,6 +196,9 @@ impl LoadedTest {
     /// # Errors
     /// Like [`Loaded::for_network`].
     pub fn for_network(self, network: ClassNames<'_>) -> Result<Self, DataError> {
+        if !self.test.target_kind().is_class() {
+            return Ok(self);
+        }
         let Self { test, source, mut notes } = self;
         let data = ClassNames::new(test.classes(), Some(&source));
         let mapping = ClassMapping::new(network, data, &test.class_counts())?;

@@ -9,6 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::error::{DataError, DatasetProblem, FolderProblem};
 use super::find_files;
 use super::open_file::ordinary;
+use super::targets::TargetKind;
 
 /// The file's name in a data set's folder.
 pub(super) const FILE: &str = "classes.txt";
@@ -126,8 +127,33 @@ pub fn check_class_names(names: &[String]) -> Result<(), DatasetProblem> {
     check(names, "name").and_then(|()| distinct(names)).map_err(DatasetProblem::ClassNames)
 }
 
+/// Checks the names of targets of a kind: those of classes like [`check_class_names`], those of labels and numbers
+/// by the same rules, except that there is at least one of them and no limit.
+///
+/// # Errors
+/// Like [`check_class_names`].
+pub fn check_target_names(kind: TargetKind, names: &[String]) -> Result<(), DatasetProblem> {
+    if kind.is_class() {
+        return check_class_names(names);
+    }
+    let problem = match names.is_empty() {
+        true => Err("none".to_owned()),
+        false => check_each(names, "name").and_then(|()| distinct(names)),
+    };
+    problem.map_err(DatasetProblem::TargetNames)
+}
+
 /// Returns the first violation of the rules, with its `place` counted from 1.
 fn check(names: &[String], place: &str) -> Result<(), String> {
+    check_each(names, place)?;
+    match names.len() {
+        2..=256 => Ok(()),
+        1 => Err("1 name".to_owned()),
+        found => Err(format!("{found} names")),
+    }
+}
+
+fn check_each(names: &[String], place: &str) -> Result<(), String> {
     let mut seen = HashSet::new();
     for (number, name) in (1..).zip(names) {
         if name.trim().is_empty() {
@@ -144,11 +170,7 @@ fn check(names: &[String], place: &str) -> Result<(), String> {
             return Err(format!("{name:?} again in {place} {number}"));
         }
     }
-    match names.len() {
-        2..=256 => Ok(()),
-        1 => Err("1 name".to_owned()),
-        found => Err(format!("{found} names")),
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -343,6 +343,12 @@ pub enum DatasetProblem {
          control character, found {0}: correct the names"
     )]
     ClassNames(String),
+    /// Names of labels or numbers that cannot be distinguished or printed.
+    #[error(
+        "labels and numbers have different names, each of 1 to 100 characters and none of them a control \
+         character, found {0}: correct the names"
+    )]
+    TargetNames(String),
     /// A `dataset.toml` that contains anything but how pictures were prepared.
     #[error(
         "dataset.toml holds one line, preparation = \"raw\", \"digit\" or \"resize\", found {0}: \

@@ -111,7 +111,10 @@ pub struct Versions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The names of the classes, in the order of the network's outputs.
+    /// What a sample's target is.
+    #[serde(default, skip_serializing_if = "data::TargetKind::is_class")]
+    pub targets: data::TargetKind,
+    /// The names of the classes, labels or numbers, in the order of the network's outputs.
     pub classes: Vec<String>,
     /// The number of training images, including validation images.
     pub train_samples: usize,
@@ -133,11 +136,12 @@ impl DataConfig {
     /// Describes this data for the config of a run that trains on it.
     pub fn of(data: &data::Loaded) -> Self {
         Self {
-            classes: data.train.classes().to_vec(),
+            targets: data.train.target_kind(),
+            classes: data.train.target_names().to_vec(),
             train_samples: data.train.len(),
             test_samples: data.test.len(),
             stream: data.train.stream_memory(),
-            preparation: Some(data.train.preparation()),
+            preparation: data.train.image_shape().is_ok().then(|| data.train.preparation()),
             source: Some(data.source.clone()),
         }
     }
@@ -201,7 +205,16 @@ impl RunConfig {
     pub fn imported(origin: Origin, classes: Vec<String>, network: Spec) -> Self {
         let (stream, preparation, source) = (None, None, None);
         let (train_samples, test_samples) = (0, 0);
-        let data = DataConfig { classes, train_samples, test_samples, stream, preparation, source };
+        let targets = data::TargetKind::default();
+        let data = DataConfig {
+            targets,
+            classes,
+            train_samples,
+            test_samples,
+            stream,
+            preparation,
+            source,
+        };
         let origin = Some(origin);
         let config = Self::now(Device::Cpu, data, FitConfig::default(), network.clone());
         Self { origin, network, ..config }
@@ -260,7 +273,8 @@ impl RunConfig {
         config.network.check().map_err(|error| error.to_string())?;
         config.fit.check().map_err(|error| error.to_string())?;
         config.checkpoints.check().map_err(|error| error.to_string())?;
-        data::check_class_names(&config.data.classes).map_err(|error| error.to_string())?;
+        data::check_target_names(config.data.targets, &config.data.classes)
+            .map_err(|error| error.to_string())?;
         let outputs = config.network.outputs();
         let classes = config.data.classes.len();
         if !config.network.is_named_by(classes) {

@@ -51,6 +51,14 @@ impl Identity {
         if let Some(memory) = config.data.stream {
             identity["data"]["stream"] = json!(memory);
         }
+        if !config.data.targets.is_class() {
+            identity["data"]["targets"] = json!(config.data.targets);
+        }
+        // The same file may hold several data sets.
+        if let Some(arrays) = config.data.source.as_ref().and_then(|source| source.arrays.as_ref())
+        {
+            identity["data"]["arrays"] = json!(arrays);
+        }
         // Weights that the seed generates need no entry.
         if let Some(origin) = &config.origin {
             identity["origin"] = json!({ "sha256": origin.sha256 });

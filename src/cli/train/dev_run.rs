@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use seqfit::data::{DataError, Dataset, Loaded};
+use seqfit::data::{DataError, Dataset, Loaded, Target};
 use seqfit::run::{Run, RunResult};
 use seqfit::{Device, FitConfig};
 
@@ -89,10 +89,14 @@ fn few(dataset: &Dataset, n: usize, seed: u64) -> Result<Dataset, DataError> {
     let share = (4.0 * (n + dataset.classes().len()) as f64 / dataset.len() as f64).min(0.9);
     let (_, drawn) = dataset.split(share, seed)?;
     let from = if drawn.len() < n { dataset } else { &drawn };
-    let mut seen = vec![0; from.classes().len()];
+    let mut seen = vec![0; from.classes().len().max(1)];
     let mut ranked: Vec<(usize, u32)> = (0..from.len() as u32)
         .map(|i| {
-            let rank = &mut seen[usize::from(from.label(i as usize))];
+            let class = match from.target(i as usize) {
+                Target::Class(class) => usize::from(class),
+                _ => 0,
+            };
+            let rank = &mut seen[class];
             *rank += 1;
             (*rank, i)
         })

@@ -44,7 +44,11 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     };
     let network = match args.resume.is_some() || args.init_from.is_some() {
         true => plan.network,
-        false => args.network.of_data(&data.train, &fit.loss)?,
+        false => {
+            let mut network = args.network.of_data(&data.train, &fit.loss)?;
+            network.target_scaling = fit.target_scaling(&data.train)?;
+            network
+        }
     };
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let fit = args.for_this_machine(fit);

@@ -38,7 +38,8 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     }
     let (network, model, origin) = match other {
         None => {
-            let network = args.network.of_data(&data.train, &fit.loss)?;
+            let mut network = args.network.of_data(&data.train, &fit.loss)?;
+            network.target_scaling = fit.target_scaling(&data.train)?;
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }
@@ -78,6 +79,14 @@ pub(super) fn for_network(
         "the network of {path} takes samples of shape {takes:?}, found samples of {found:?}: choose data \
          of its shape",
     );
+    let (predicts, found) = (config.data.targets, data.train.target_kind());
+    anyhow::ensure!(
+        predicts == found,
+        "the network of {path} predicts {predicts}, found data whose targets are {found}: choose data of its kind",
+    );
+    if !found.is_class() {
+        return Ok(data);
+    }
     let network = loading::names_of(&config.data);
     let names = data::ClassNames::new(data.train.classes(), Some(&data.source));
     let (outputs, found) = (config.data.classes.len(), data.train.classes().len());
