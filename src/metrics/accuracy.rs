@@ -1,7 +1,8 @@
 //! The fraction of correct predictions.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The fraction of the samples whose class has the highest probability (`accuracy_score`). Of several labels

@@ -1,8 +1,9 @@
 //! The area under the precision-recall curve.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::one_vs_rest::{self, Ranking, Ties};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// Σ (Rₙ − Rₙ₋₁) · Pₙ over the thresholds, with precision P and recall R (`average_precision_score`). The mean

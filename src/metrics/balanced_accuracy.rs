@@ -1,8 +1,9 @@
 //! Accuracy in which every class counts the same.
 
 use super::counts::Counts;
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The mean recall of the classes that occur in the targets (`balanced_accuracy_score`).

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kind::Undefined;
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// How the values of several classes or labels become one.

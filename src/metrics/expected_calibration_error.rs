@@ -1,8 +1,9 @@
 //! How far confidence and accuracy are apart.
 
 use super::calibration::Calibration;
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The [`expected_error`](Calibration::expected_error) of Guo and others (2017) over 15 ranges of confidence of

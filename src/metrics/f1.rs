@@ -1,8 +1,9 @@
 //! The harmonic mean of precision and recall.
 
 use super::counts::{self, Average, Counts};
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The harmonic mean of precision and recall of a class, averaged over the classes or

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// A metric: one number that says how well predictions match their targets.
@@ -78,8 +79,3 @@ impl Direction {
         }
     }
 }
-
-/// The reason that a metric has no value for some samples, such as "every sample is of class \"cat\"".
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Undefined(pub String);

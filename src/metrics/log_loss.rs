@@ -1,7 +1,8 @@
 //! Cross-entropy of the predicted probabilities.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The mean negative logarithm of the true class's probability, in nats (`log_loss`); of several labels the

@@ -1,7 +1,8 @@
 //! The mean absolute error.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The mean absolute difference of prediction and target, in the targets' unit (`mean_absolute_error`); of

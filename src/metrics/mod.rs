@@ -25,13 +25,15 @@ mod subset_accuracy;
 #[cfg(test)]
 mod tests;
 mod top_k_accuracy;
+mod undefined;
 
 pub(crate) use calibration::likeliest;
 pub use calibration::{BINS, Bin, Calibration};
 pub use counts::{Average, Counts};
-pub use kind::{Direction, MetricKind, Undefined};
+pub use kind::{Direction, MetricKind};
 pub use predictions::Predictions;
 pub use top_k_accuracy::TopKAccuracy;
+pub use undefined::Undefined;
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! Binary problems within several classes or labels, for metrics of how scores rank the samples.
 
-use super::kind::Undefined;
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// Scores in order with whether each sample is positive, equal scores together.

@@ -1,8 +1,9 @@
 //! How many of the predictions of a class are right.
 
 use super::counts::{self, Average, Counts};
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The fraction of the samples predicted as a class that belong to it, averaged over the classes or

@@ -1,6 +1,6 @@
 //! What metrics are computed from: predictions and targets on the host.
 
-use super::kind::Undefined;
+use super::undefined::Undefined;
 use crate::data::{TargetKind, Targets};
 
 /// A network's predictions of some samples, and their targets.

@@ -1,7 +1,8 @@
 //! The coefficient of determination.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::{TargetKind, Targets};
 
 /// R², the fraction of the targets' variance that is explained: 1 − Σ (y − ŷ)² / Σ (y − ȳ)² (`r2_score` with

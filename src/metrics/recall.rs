@@ -1,8 +1,9 @@
 //! How many of the samples of a class are found.
 
 use super::counts::{self, Average, Counts};
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The fraction of the samples of a class that are predicted as it, averaged over the classes or

@@ -1,7 +1,8 @@
 //! The root mean squared error.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The square root of the mean squared difference of prediction and target, in the targets' unit

@@ -1,8 +1,9 @@
 //! The area under the ROC curve.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::one_vs_rest::{self, Ranking, Ties};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The area under the curve of true by false positive rate: the probability that a positive sample has a

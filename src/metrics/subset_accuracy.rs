@@ -1,7 +1,8 @@
 //! The fraction of samples with all labels correct.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The fraction of the samples all of whose labels are predicted correctly, at a threshold of 0.5

@@ -1,7 +1,8 @@
 //! The fraction of samples whose class is among the likeliest.
 
-use super::kind::{Direction, MetricKind, Undefined};
+use super::kind::{Direction, MetricKind};
 use super::predictions::Predictions;
+use super::undefined::Undefined;
 use crate::data::TargetKind;
 
 /// The fraction of the samples whose class is among the k with the highest probability

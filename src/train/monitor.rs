@@ -67,7 +67,9 @@ impl Monitor {
     const ALWAYS: [Self; 4] = [Self::Loss, Self::Accuracy, Self::ValLoss, Self::ValAccuracy];
 
     fn all() -> impl Iterator<Item = Self> {
-        Self::ALWAYS.into_iter().chain(Metric::ALL.iter().cloned().map(Self::Validation))
+        // The accuracy is always computed.
+        let metrics = Metric::ALL.iter().filter(|metric| **metric != Metric::Accuracy);
+        Self::ALWAYS.into_iter().chain(metrics.cloned().map(Self::Validation))
     }
 
     /// Returns its name: "val_loss".

@@ -258,7 +258,8 @@ fn fit_logged(mut log: Log) -> (Log, Result<History, seqfit::TrainError>) {
 fn callbacks_get_all_events_in_order() {
     let (log, _) = fit_logged(Log::default());
     let expected = [
-        "train Plan { epochs: 2, batches: 2, samples: 50, validation_samples: 0 }",
+        "train Plan { epochs: 2, batches: 2, samples: 50, validation_samples: 0, targets: Class, \
+         metrics: [] }",
         "epoch 1",
         "batch 1.1 of 40",
         "done 1.1",

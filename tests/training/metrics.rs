@@ -189,6 +189,6 @@ fn a_metric_without_a_value_is_absent_and_the_reason_is_said_once() {
     for record in &history.epochs {
         assert_eq!(record.metrics.keys().collect::<Vec<_>>(), ["val_f1_macro"]);
     }
-    let expected = "note: val_roc_auc has no value: no sample is of class \"1\"";
+    let expected = "note: val_roc_auc has no value: every sample is of class \"0\"";
     assert_eq!(notices.0, [expected]);
 }
