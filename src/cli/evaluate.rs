@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use seqfit::data::Request;
+use seqfit::data::{Dataset, Request};
 use seqfit::group::broadcast_object;
 use seqfit::run::{Figures, RunConfig};
 use seqfit::{ClassFigures, Device, FitConfig, Measures, Metric, Residuals, Sequential, device};
@@ -111,7 +111,7 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     model.load_safetensors(&weights)?;
     let request = if own_data { Request::Auto } else { args.data.request() };
     let data = loading::test_of(&config.data, request, args.stream.stream, true)?;
-    let metrics = metrics(args, &config.fit);
+    let metrics = metrics(args, &config.fit, &data.test);
     let measures = Measures { loss: config.loss(), metrics: &metrics };
     model.evaluate_distributed(group, &data.test, measures)?;
     Ok(ExitCode::SUCCESS)
@@ -133,7 +133,7 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         broadcast_object(group, Some(Work { config: run.config().clone(), own_data }))?;
         group.broadcast(&mut model.to_safetensors(Default::default())?)?;
     }
-    let metrics = metrics(args, &run.config().fit);
+    let metrics = metrics(args, &run.config().fit, &loaded.test);
     let measures = Measures { loss: run.config().loss(), metrics: &metrics };
     let evaluation = model.evaluate_distributed(group, &loaded.test, measures)?;
     if let Some(path) = &args.logits {
@@ -164,8 +164,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
 }
 
 /// Returns the metrics to compute.
-fn metrics(args: &Args, fit: &FitConfig) -> Vec<Metric> {
-    args.metrics.clone().unwrap_or_else(|| fit.test_metrics())
+fn metrics(args: &Args, fit: &FitConfig, test: &Dataset) -> Vec<Metric> {
+    args.metrics.clone().unwrap_or_else(|| fit.test_metrics(test.target_kind()))
 }
 
 fn table(report: &Report) -> String {

@@ -229,7 +229,7 @@ impl Job {
 
     fn test(&self, ranks: &Ranks) -> anyhow::Result<Evaluation> {
         let fit = &self.run.config().fit;
-        let metrics = fit.test_metrics();
+        let metrics = fit.test_metrics(self.data.test.target_kind());
         let measures = Measures { loss: Some(&fit.loss), metrics: &metrics };
         let evaluation =
             self.model.evaluate_distributed(ranks.group(), &self.data.test, measures)?;

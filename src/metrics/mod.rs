@@ -165,6 +165,15 @@ impl Metric {
         Self::Custom(Arc::new(kind))
     }
 
+    /// Returns the metrics that networks for such targets are usually reported with, besides the accuracy.
+    pub fn usual(targets: TargetKind) -> Vec<Self> {
+        match targets {
+            TargetKind::Class => Vec::new(),
+            TargetKind::Labels => vec![Self::F1Macro, Self::RocAuc],
+            TargetKind::Numbers => vec![Self::Rmse, Self::Mae, Self::R2],
+        }
+    }
+
     /// Returns its name: "f1_macro".
     pub fn name(&self) -> String {
         self.kind().name()

@@ -128,7 +128,7 @@ impl<'a> Report<'a> {
             Err(_) => 0,
         };
         let config = self.run.config();
-        let metrics = config.fit.test_metrics();
+        let metrics = config.fit.test_metrics(images.target_kind());
         let measures = Measures { loss: config.loss(), metrics: &metrics };
         let found = Assessment::of(model, images, most, measures)?;
         self.tested = Some(Tested { images, other, found });

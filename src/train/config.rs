@@ -7,7 +7,7 @@ use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::step;
 use crate::config_error::ConfigError;
-use crate::data::{Augment, DataError, Dataset};
+use crate::data::{Augment, DataError, Dataset, TargetKind};
 use crate::device::{self, Device};
 use crate::evaluate::Measures;
 use crate::losses::Loss;
@@ -284,19 +284,18 @@ impl FitConfig {
 }
 
 impl FitConfig {
-    /// Returns the metrics for a test set: [`metrics`](Self::metrics), and those that the loss is usually
-    /// reported with.
-    pub fn test_metrics(&self) -> Vec<Metric> {
+    /// Returns the metrics for a test set with these targets: [`metrics`](Self::metrics), and those that the
+    /// targets and the loss are usually reported with, except for the accuracy, which is always computed.
+    pub fn test_metrics(&self, targets: TargetKind) -> Vec<Metric> {
         let kind = self.loss.kind();
-        let usual = kind.metrics().iter().map(|name| Metric::named(name));
+        let of_loss = kind.metrics().iter().map(|name| Metric::named(name));
+        let usual = Metric::usual(targets).into_iter().chain(of_loss);
         let mut metrics = self.metrics.clone();
-        metrics.extend(usual.filter(|metric| *metric != Metric::Accuracy));
-        let mut seen = Vec::new();
-        metrics.retain(|metric| {
-            let is_new = !seen.contains(metric);
-            seen.push(metric.clone());
-            is_new
-        });
+        for metric in usual.filter(|metric| *metric != Metric::Accuracy) {
+            if !metrics.contains(&metric) {
+                metrics.push(metric);
+            }
+        }
         metrics
     }
 }

@@ -7,7 +7,11 @@ use std::path::Path;
 
 use crate::common::{CommandOutput, listing, run, seqfit, succeed, write_stripes};
 use scraper::{ElementRef, Html, Selector};
-use seqfit::report::Calibration;
+use seqfit::data::{self, Dataset, Features, Targets};
+use seqfit::layers::{Dense, Flatten};
+use seqfit::report::{Calibration, Report};
+use seqfit::run::{DataConfig, Run, RunConfig};
+use seqfit::{Activation, Device, FitConfig, Loss, Metric, Sequential};
 use serde_json::Value;
 
 fn train(home: &Path, out: &str, options: &[&str]) -> CommandOutput {
@@ -447,4 +451,86 @@ fn calibration_matches_numpy() {
             assert!((got - expected).abs() < 1e-12, "{name}: {got} {expected}");
         }
     }
+}
+
+/// A run that was trained on the digits with other targets, and its report.
+fn report_of(folder: &Path, targets: impl Fn(&[u8], usize) -> Targets, loss: Loss) -> Html {
+    let digits = data::resolve(
+        &data::Request::Named(data::DatasetName::Digits),
+        &data::Locations { data: None, cache: None, mirrors: None },
+        &mut |_| {},
+    );
+    let data::Loaded { train, test, source, .. } = digits.unwrap();
+    let with_targets = |data: &Dataset| {
+        let classes: Vec<u8> = (0..data.len()).map(|i| data.label(i)).collect();
+        let pixels: Vec<u8> = (0..data.len()).flat_map(|i| data.image(i).to_vec()).collect();
+        let features = Features::pixels(pixels, data.sample_shape());
+        Dataset::from_arrays(features, targets(&classes, data.len())).unwrap()
+    };
+    let (train, test) = (with_targets(&train), with_targets(&test));
+    let fit = FitConfig {
+        epochs: 8,
+        validation_split: 0.1,
+        metrics: Metric::usual(train.target_kind()),
+        loss,
+        ..FitConfig::default()
+    };
+    let network =
+        Sequential::new([8, 8]).add(Flatten).add(Dense::new(32).activation(Activation::Relu));
+    let mut model =
+        network.add(Dense::new(train.target_names().len())).build(Device::Cpu, 1).unwrap();
+    let loaded = data::Loaded { train, test, source, notes: Vec::new() };
+    let config = DataConfig::of(&loaded);
+    let config = RunConfig::now(Device::Cpu, config, fit.clone(), model.spec().clone());
+    let run = Run::create(&folder.join("run"), false, config).unwrap();
+    let history = model.fit(&loaded.train, &fit, &mut []).unwrap();
+    run.save(&model, &history).unwrap();
+    let mut report = Report::new(&run).unwrap();
+    report.add_network(&model).unwrap();
+    report.add_test(&model, &loaded.test, &loaded.source).unwrap();
+    page(&report.write().unwrap().page)
+}
+
+#[test]
+fn report_on_numbers_shows_errors_and_nothing_about_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = |classes: &[u8], _: usize| {
+        let values: Vec<f32> =
+            classes.iter().flat_map(|&c| [c.into(), 10.0 - f32::from(c)]).collect();
+        Targets::numbers(values, ["digit", "10 - digit"])
+    };
+    let page = report_of(folder.path(), numbers, Loss::MeanSquaredError);
+    assert_eq!(sections(&page), ["curves", "numbers", "weights", "repeat"]);
+    assert!(text(&all(&page, "h1")[0]).contains("r2 0."), "{}", text(&all(&page, "h1")[0]));
+    let names = plots(&folder.path().join("run"));
+    for name in ["predicted-1.svg", "predicted-2.svg", "errors-1.svg", "errors-2.svg", "r2.svg"] {
+        assert!(names.iter().any(|found| found == name), "{name} in {names:?}");
+    }
+    for other in ["confusion.svg", "calibration.svg", "accuracy.svg"] {
+        assert!(!names.iter().any(|found| found == other), "{other} in {names:?}");
+    }
+    let page = text(&page.root_element());
+    assert!(!page.contains("accuracy") || page.contains("accuracies as fractions"));
+    assert!(!page.contains("nats") && page.contains("standard deviation"));
+}
+
+#[test]
+fn report_on_labels_has_a_table_by_label_and_no_confusion_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels = |classes: &[u8], _: usize| {
+        let values: Vec<u8> = classes
+            .iter()
+            .flat_map(|c| [c % 2 == 0, *c > 4, [2, 3, 5, 7].contains(c)].map(u8::from))
+            .collect();
+        Targets::labels(values, ["even", "above four", "prime"])
+    };
+    let page = report_of(folder.path(), labels, Loss::BinaryCrossentropy);
+    assert_eq!(sections(&page), ["curves", "labels", "weights", "repeat"]);
+    let rows = all(&page, "[aria-label='Metrics of each label'] tbody tr");
+    let names: Vec<String> =
+        rows.iter().map(|row| text(row).split("0.").next().unwrap().to_owned()).collect();
+    assert_eq!(names, ["even", "above four", "prime"]);
+    let names = plots(&folder.path().join("run"));
+    assert!(names.iter().any(|name| name == "roc_auc.svg"), "{names:?}");
+    assert!(!names.iter().any(|name| name == "confusion.svg" || name == "calibration.svg"));
 }

@@ -56,7 +56,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     model.resume_distributed(group, None, &data.train, &fit, &mut [])?;
     // Rank 0 broadcasts whether the test set is evaluated.
     if broadcast_object(group, false)? {
-        let metrics = fit.test_metrics();
+        let metrics = fit.test_metrics(data.test.target_kind());
         let measures = Measures { loss: Some(&fit.loss), metrics: &metrics };
         model.evaluate_distributed(group, &data.test, measures)?;
     }
