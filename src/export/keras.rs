@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout};
+use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout, GroupBuilder};
+use tch::Tensor;
 
 use super::modules::modules;
 use super::weight::Weight;
@@ -27,10 +28,33 @@ pub(super) fn encode(
     let mut file = FileBuilder::new();
     let mut layers = file.create_group("layers");
     let mut all = model.variables();
-    for (name, count) in groups(&modules(model.spec(), Format::Keras)?) {
+    add_layers(&mut layers, &modules(model.spec(), Format::Keras)?, &mut all, options)?;
+    file.add_group(layers.finish());
+    let variables = file.create_group("vars");
+    file.add_group(variables.finish());
+    // A dataset rather than an attribute: attributes hold at most 64 KiB.
+    file.create_dataset(CARD).with_strings(&[&card.to_json()?]).map_err(failed)?;
+    file.finish().map_err(failed)
+}
+
+/// Adds the groups of these layers, with the next of all variables.
+fn add_layers<'a>(
+    layers: &mut GroupBuilder,
+    modules: &[Module],
+    all: &mut dyn Iterator<Item = (&'a str, &'a Tensor)>,
+    options: Options,
+) -> Result<(), ExportError> {
+    for (name, module) in groups(modules) {
         let mut group = layers.create_group(&name);
+        if !module.block.is_empty() {
+            let mut block = group.create_group("layers");
+            add_layers(&mut block, &module.block, all, options)?;
+            group.add_group(block.finish());
+        }
         let mut variables = group.create_group("vars");
-        for (i, (name, tensor)) in all.by_ref().take(count).enumerate() {
+        let own = if module.block.is_empty() { module.variables.len() } else { 0 };
+        for i in 0..own {
+            let Some((name, tensor)) = all.next() else { break };
             let tensor = match tensor.dim() {
                 2 => tensor.f_tr().map_err(LibtorchError::from)?,
                 _ => tensor.shallow_clone(),
@@ -46,24 +70,29 @@ pub(super) fn encode(
         group.add_group(variables.finish());
         layers.add_group(group.finish());
     }
-    file.add_group(layers.finish());
-    let variables = file.create_group("vars");
-    file.add_group(variables.finish());
-    // A dataset rather than an attribute: attributes hold at most 64 KiB.
-    file.create_dataset(CARD).with_strings(&[&card.to_json()?]).map_err(failed)?;
-    file.finish().map_err(failed)
+    Ok(())
 }
 
-/// Returns the group of each Keras layer, and the number of its variables. The groups are named by the class in
-/// snake case, with a number from the second on.
-fn groups(modules: &[Module]) -> Vec<(String, usize)> {
+/// Returns the paths of a network's variables, in their order.
+pub(crate) fn paths(modules: &[Module]) -> Vec<String> {
+    let paths = groups(modules).into_iter().flat_map(|(name, module)| {
+        let own = match module.block.is_empty() {
+            true => (0..module.variables.len()).map(|i| format!("vars/{i}")).collect(),
+            false => paths(&module.block),
+        };
+        own.into_iter().map(move |path| format!("layers/{name}/{path}"))
+    });
+    paths.collect()
+}
+
+/// Returns the group of each Keras layer: its class in snake case, with a number from the second on.
+fn groups(modules: &[Module]) -> Vec<(String, &Module)> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let layers = modules.iter().filter_map(|module| {
         let class = snake_case(module.keras_class()?);
         let before = seen.entry(class.clone()).or_default();
         *before += 1;
-        let name = if *before == 1 { class } else { format!("{class}_{}", *before - 1) };
-        Some((name, module.variables.len()))
+        Some((if *before == 1 { class } else { format!("{class}_{}", *before - 1) }, module))
     });
     layers.collect()
 }
@@ -92,17 +121,17 @@ fn failed(error: impl std::fmt::Display) -> ExportError {
 }
 
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
+    let (definitions, sequential) = snippet::keras_sequential(card)?;
     Ok(format!(
         "{images}
 import keras
 from keras import layers
-
+{definitions}
 model = {sequential}
 model.load_weights({path})
 {output} = model.predict(images, verbose=0)
 ",
         images = snippet::images(card),
-        sequential = snippet::keras_sequential(card)?,
         path = snippet::string(path),
         output = card.output,
     ))

@@ -3,7 +3,7 @@
 //! Each snippet is complete except for `images`, a NumPy array of the shape and type in its first line, and
 //! assigns the outputs to `logits` or `probabilities`.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
 use super::modules::modules;
 use super::{Card, ExportError, Format};
@@ -35,11 +35,13 @@ pub(super) fn torch(
     import: &str,
     load: &str,
 ) -> Result<String, ExportError> {
+    let modules = modules(&card.network, format)?;
+    let definitions = definitions(&modules, |module| module.definition);
     Ok(format!(
         "{images}
 import torch
 {import}from torch import nn
-
+{definitions}
 model = {sequential}
 model.load_state_dict({load})
 model.eval()
@@ -47,32 +49,68 @@ with torch.no_grad():
     {output} = model(torch.from_numpy(images))
 ",
         images = images(card),
-        sequential = torch_sequential(&modules(&card.network, format)?),
+        sequential = format!("nn.Sequential(\n{})", torch_lines(&modules, 1)),
         output = card.output,
     ))
 }
 
-/// Returns the network as `nn.Sequential(…)` in PyTorch, on several lines.
-fn torch_sequential(modules: &[Module]) -> String {
-    let lines = modules.iter().map(|module| format!("    nn.{},\n", module.torch));
-    format!("nn.Sequential(\n{})", lines.collect::<String>())
+/// Returns the definitions of classes, each once, on lines of their own.
+fn definitions(modules: &[Module], definition: fn(&Module) -> Option<&'static str>) -> String {
+    fn collect<'a>(
+        modules: &[Module],
+        definition: fn(&Module) -> Option<&'a str>,
+        found: &mut BTreeSet<&'a str>,
+    ) {
+        for module in modules {
+            found.extend(definition(module));
+            collect(&module.block, definition, found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(modules, definition, &mut found);
+    found.iter().map(|text| format!("\n\n{text}\n")).collect()
 }
 
-/// Returns the network as `keras.Sequential([…])` in Keras, on several lines.
+/// Returns the modules of an `nn.Sequential(…)` in PyTorch, one a line.
+fn torch_lines(modules: &[Module], depth: usize) -> String {
+    let indent = "    ".repeat(depth);
+    let line = |module: &Module| match module.block.is_empty() {
+        true => format!("{indent}{},\n", module.torch),
+        false => {
+            let block = torch_lines(&module.block, depth + 1);
+            format!("{indent}{}(\n{block}{indent}),\n", module.torch)
+        }
+    };
+    modules.iter().map(line).collect()
+}
+
+/// Returns the definitions of classes, and the network as `keras.Sequential([…])` in Keras, on several lines.
 ///
 /// # Errors
 /// A layer that does not say how it is written.
-pub(super) fn keras_sequential(card: &Card) -> Result<String, ExportError> {
+pub(super) fn keras_sequential(card: &Card) -> Result<(String, String), ExportError> {
     let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
     // A Python tuple with one element needs a comma.
     let comma = if sizes.len() == 1 { "," } else { "" };
     let shape = sizes.join(", ");
-    let mut text = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n");
-    for module in modules(&card.network, Format::Keras)? {
-        if let Some(layer) = module.keras {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "    layers.{layer},");
-        }
-    }
-    Ok(text + "])")
+    let modules = modules(&card.network, Format::Keras)?;
+    let layers = keras_lines(&modules, 1);
+    let network = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n{layers}])");
+    Ok((definitions(&modules, |module| module.keras_definition), network))
+}
+
+/// Returns the layers of a `keras.Sequential([…])`, one a line.
+fn keras_lines(modules: &[Module], depth: usize) -> String {
+    let indent = "    ".repeat(depth);
+    let line = |module: &Module| {
+        let layer = module.keras.as_ref()?;
+        Some(match module.block.is_empty() {
+            true => format!("{indent}{layer},\n"),
+            false => {
+                let block = keras_lines(&module.block, depth + 1);
+                format!("{indent}{layer}([\n{block}{indent}]),\n")
+            }
+        })
+    };
+    modules.iter().filter_map(line).collect()
 }

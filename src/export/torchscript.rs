@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use super::modules::modules;
 use super::{CARD, Card, ExportError, Format, Options, snippet, weight};
@@ -35,26 +35,8 @@ pub(super) fn encode(
     module.float("scale", card.scale)?;
 
     let modules = modules(spec, Format::TorchScript)?;
-    let mut variables = model.variables();
-    for (position, described) in modules.iter().enumerate() {
-        if described.variables.is_empty() {
-            continue;
-        }
-        let mut child = Module::new(described.torch_class())?;
-        for (name, (full_name, tensor)) in described.variables.iter().zip(variables.by_ref()) {
-            weight::check(full_name, tensor, options)?;
-            let kind = if options.half { Kind::Half } else { Kind::Float };
-            let value = tensor.f_to_kind(kind).map_err(LibtorchError::from)?;
-            match tensor.requires_grad() {
-                true => child.parameter(name, &value)?,
-                false => child.buffer(name, &value)?,
-            }
-        }
-        let source = script(described, options);
-        child.define(&format!("def forward(self, x: Tensor) -> Tensor:\n    return {source}\n"))?;
-        module.child(&position.to_string(), &child)?;
-    }
-    module.define(&forward_source(spec, &modules, options))?;
+    let lines = add_children(&mut module, &modules, &mut model.variables(), options)?;
+    module.define(&forward_source(spec, &lines, options))?;
     Ok(module.archive((CARD, &card.to_json()?))?)
 }
 
@@ -73,6 +55,46 @@ with torch.no_grad():
     )
 }
 
+/// Adds the modules that have variables, with the next of all variables, and returns the lines that apply all of them
+/// to `x`.
+fn add_children<'a>(
+    parent: &mut Module,
+    modules: &[layers::Module],
+    all: &mut dyn Iterator<Item = (&'a str, &'a Tensor)>,
+    options: Options,
+) -> Result<Vec<String>, ExportError> {
+    let mut lines = Vec::new();
+    for (position, described) in modules.iter().enumerate() {
+        if described.variables.is_empty() && described.block.is_empty() {
+            lines.push(format!("    x = {}\n", described.script));
+            continue;
+        }
+        let mut child = Module::new(described.torch_class())?;
+        let source = match described.block.is_empty() {
+            true => {
+                for (name, (full_name, tensor)) in described.variables.iter().zip(&mut *all) {
+                    weight::check(full_name, tensor, options)?;
+                    let kind = if options.half { Kind::Half } else { Kind::Float };
+                    let value = tensor.f_to_kind(kind).map_err(LibtorchError::from)?;
+                    match tensor.requires_grad() {
+                        true => child.parameter(name, &value)?,
+                        false => child.buffer(name, &value)?,
+                    }
+                }
+                format!("    return {}\n", script(described, options))
+            }
+            false => {
+                let lines = add_children(&mut child, &described.block, all, options)?.concat();
+                format!("    input = x\n{lines}    return input + x\n")
+            }
+        };
+        child.define(&format!("def forward(self, x: Tensor) -> Tensor:\n{source}"))?;
+        parent.child(&position.to_string(), &child)?;
+        lines.push(format!("    x = getattr(self, \"{position}\").forward(x)\n"));
+    }
+    Ok(lines)
+}
+
 /// Returns the expression of a module with its variables.
 fn script(module: &layers::Module, options: Options) -> String {
     // Weights in f16 are used in the precision of the input: only their size in the file changes.
@@ -83,7 +105,7 @@ fn script(module: &layers::Module, options: Options) -> String {
 }
 
 /// Returns the Python source of `forward`, one line per module.
-fn forward_source(spec: &Spec, modules: &[layers::Module], options: Options) -> String {
+fn forward_source(spec: &Spec, lines: &[String], options: Options) -> String {
     let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
     let mut source = String::from("def forward(self, x: Tensor) -> Tensor:\n");
     if options.preprocessing {
@@ -92,21 +114,12 @@ fn forward_source(spec: &Spec, modules: &[layers::Module], options: Options) -> 
             .push_str("    assert x.dtype == 0, \"this model takes uint8 pixels from 0 to 255\"\n");
         let _ = writeln!(source, "    x = x.to(6) / {SCALE:?}");
     }
-    let mut line = |text: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(source, "    x = {text}");
-    };
-    // Samples may have the network's shape or be flat.
-    line(&format!("x.reshape(x.size(0), {})", sizes.join(", ")));
-    for (position, module) in modules.iter().enumerate() {
-        match module.variables.is_empty() {
-            true => line(&module.script),
-            false => line(&format!("getattr(self, \"{position}\").forward(x)")),
-        }
-    }
+    // Samples may have the network's shape or be flat. Writing to a String cannot fail.
+    let _ = writeln!(source, "    x = x.reshape(x.size(0), {})", sizes.join(", "));
+    source.push_str(&lines.concat());
     let activation = spec.missing_activation();
     if options.preprocessing && activation != Activation::Linear {
-        line(&activation.module().script);
+        let _ = writeln!(source, "    x = {}", activation.module().script);
     }
     source.push_str("    return x\n");
     source

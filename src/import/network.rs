@@ -2,9 +2,9 @@
 
 use super::dense_layers::{self, Dense, Known};
 use super::dense_tensors::DenseTensors;
-use super::dtype::Dtype;
 use super::error::Problem;
-use super::{Imported, ImportedTensor, module_numbers, names};
+use super::finite::finite;
+use super::{Imported, ImportedTensor, module_numbers, named_variables, names};
 use crate::data;
 use crate::layers::{self, Activation, Flatten, Layer};
 use crate::model::Spec;
@@ -56,6 +56,11 @@ impl Imported {
         if !self.missing_tensors.is_empty() {
             return Err(Problem::Mismatch(self.missing_tensors.clone()));
         }
+        // A network with other layers can only be that of the file's card, with the names that we write.
+        if let Some(spec) = given.filter(|spec| named_variables::has_others(spec)) {
+            let weights = named_variables::weights(self, spec)?;
+            return self.with_classes(spec.clone(), weights, false, options);
+        }
         let activation = options.activation.is_some();
         let dense = dense_layers::dense(self, Known { network: given.is_some(), activation })?;
         if given.is_none() {
@@ -82,6 +87,19 @@ impl Imported {
             }
         }
         let weights = fitted(&spec, &dense)?;
+        let guessed = given.is_none() && options.activation.is_none() && layers.len() > 1;
+        self.with_classes(spec, weights, guessed, options)
+    }
+
+    /// Returns the network with the names of its classes.
+    fn with_classes(
+        &self,
+        spec: Spec,
+        weights: Tensors,
+        guessed: bool,
+        options: &ImportOptions,
+    ) -> Result<Network, Problem> {
+        let card = self.card.as_ref();
         let from_card = || card.and_then(|card| card.classes.clone());
         let numbers = || (0..spec.outputs()).map(|class| class.to_string()).collect();
         let classes = options.classes.clone().or_else(from_card).unwrap_or_else(numbers);
@@ -89,7 +107,6 @@ impl Imported {
             return Err(Problem::ClassNames { outputs: spec.outputs(), names: classes.len() });
         }
         data::check_class_names(&classes).map_err(Problem::Classes)?;
-        let guessed = given.is_none() && options.activation.is_none() && layers.len() > 1;
         Ok(Network { spec, weights, classes, guessed })
     }
 
@@ -238,24 +255,10 @@ fn copied(values: &[f32]) -> Result<Vec<f32>, Problem> {
     Ok(copy)
 }
 
-/// Returns the values of a tensor if all of them are finite.
-fn finite(tensor: &ImportedTensor) -> Result<&[f32], Problem> {
-    let name = || tensor.name.clone();
-    let Some(values) = &tensor.values else {
-        let found: Dtype = tensor.dtype.clone();
-        return Err(Problem::Dtype { name: name(), found });
-    };
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(values),
-        Some(position) => {
-            Err(Problem::NotFinite { name: name(), position, found: values[position] })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::Dtype;
     use crate::import::{Card, Format};
 
     fn file(format: Format, tensors: &[(&str, &[usize], &[f32])]) -> Imported {

@@ -70,20 +70,20 @@ impl Activation {
     /// Returns the module that applies it.
     pub(crate) fn module(self) -> Module {
         let (torch, script) = match self {
-            Self::Linear => ("Identity()", "x"),
-            Self::Relu => ("ReLU()", "torch.relu(x)"),
-            Self::Gelu => ("GELU()", "torch.gelu(x)"),
-            Self::Silu => ("SiLU()", "torch.silu(x)"),
-            Self::Tanh => ("Tanh()", "torch.tanh(x)"),
-            Self::Sigmoid => ("Sigmoid()", "torch.sigmoid(x)"),
-            Self::Softmax => ("Softmax(dim=-1)", "torch.softmax(x, -1)"),
+            Self::Linear => ("nn.Identity()", "x"),
+            Self::Relu => ("nn.ReLU()", "torch.relu(x)"),
+            Self::Gelu => ("nn.GELU()", "torch.gelu(x)"),
+            Self::Silu => ("nn.SiLU()", "torch.silu(x)"),
+            Self::Tanh => ("nn.Tanh()", "torch.tanh(x)"),
+            Self::Sigmoid => ("nn.Sigmoid()", "torch.sigmoid(x)"),
+            Self::Softmax => ("nn.Softmax(dim=-1)", "torch.softmax(x, -1)"),
         };
         Module {
             torch: torch.to_owned(),
             script: script.to_owned(),
             onnx: self.onnx(),
-            keras: Some(format!("Activation({:?})", self.name())),
-            variables: Vec::new(),
+            keras: Some(format!("layers.Activation({:?})", self.name())),
+            ..Module::default()
         }
     }
 

@@ -74,11 +74,12 @@ impl LayerKind for Dense {
             other => format!(", {:?}", other.name()),
         };
         let linear = Module {
-            torch: format!("Linear({inputs}, {units})"),
+            torch: format!("nn.Linear({inputs}, {units})"),
             script: "torch.linear(x, {weight}, {bias})".to_owned(),
             onnx: vec![gemm.with("transB", OnnxAttribute::Int(1))],
-            keras: Some(format!("Dense({units}{activation})")),
+            keras: Some(format!("layers.Dense({units}{activation})")),
             variables: variables.into(),
+            ..Module::default()
         };
         let mut modules = vec![linear];
         if self.activation != Activation::Linear {

@@ -56,11 +56,10 @@ impl LayerKind for Dropout {
     fn describe(&self, _: &[usize]) -> Option<Vec<Module>> {
         let rate = self.rate;
         Some(vec![Module {
-            torch: format!("Dropout({rate:?})"),
+            torch: format!("nn.Dropout({rate:?})"),
             script: format!("torch.dropout(x, {rate:?}, self.training)"),
-            onnx: Vec::new(),
-            keras: Some(format!("Dropout({rate:?})")),
-            variables: Vec::new(),
+            keras: Some(format!("layers.Dropout({rate:?})")),
+            ..Module::default()
         }])
     }
 }

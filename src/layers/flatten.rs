@@ -32,11 +32,11 @@ impl LayerKind for Flatten {
     fn describe(&self, _: &[usize]) -> Option<Vec<Module>> {
         let node = OnnxNode::new("Flatten", [OnnxInput::Last]);
         Some(vec![Module {
-            torch: "Flatten()".to_owned(),
+            torch: "nn.Flatten()".to_owned(),
             script: "torch.flatten(x, 1)".to_owned(),
             onnx: vec![node.with("axis", OnnxAttribute::Int(1))],
-            keras: Some("Flatten()".to_owned()),
-            variables: Vec::new(),
+            keras: Some("layers.Flatten()".to_owned()),
+            ..Module::default()
         }])
     }
 }

@@ -11,6 +11,7 @@ mod init;
 mod kind;
 mod module;
 
+pub use crate::native::LibtorchError;
 pub use activation::Activation;
 pub use dense::Dense;
 pub use dropout::Dropout;

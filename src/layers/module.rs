@@ -2,31 +2,40 @@
 
 /// A module of the `torch.nn.Sequential` that computes what a network does. Its number there names its variables,
 /// "1.weight", here and in every file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Module {
-    /// PyTorch: the call that makes it, after `nn.`: `Linear(784, 128)`.
+    /// PyTorch: the call that makes it: `nn.Linear(784, 128)`.
     pub torch: String,
+    /// PyTorch: the definition of its class, if `torch.nn` has none.
+    pub definition: Option<&'static str>,
     /// TorchScript: its output as an expression of `x` and `self.training`, in which `{weight}` stands for the
     /// variable of that name.
     pub script: String,
     /// ONNX: its nodes, opset 17; none for a module that is only active in training.
     pub onnx: Vec<OnnxNode>,
-    /// Keras: the call that makes the layer, after `layers.`: `Dense(128, "relu")`. `None` for a module that is
+    /// Keras: the call that makes the layer: `layers.Dense(128, "relu")`. `None` for a module that is
     /// part of the layer before it.
     pub keras: Option<String>,
+    /// Keras: the definition of its class, if Keras has none.
+    pub keras_definition: Option<&'static str>,
+    /// The modules of a residual block, whose output is added to their input. Then `script` and `onnx` are not used,
+    /// and `torch` and `keras` are the classes of stacks that do this.
+    pub block: Vec<Module>,
     /// The names of its variables, in the order of Keras. A kernel of Keras is the transpose of the matrix here.
     pub variables: Vec<String>,
 }
 
 impl Module {
-    /// Returns the part of [`torch`](Self::torch) before the parenthesis: `Linear`.
+    /// Returns the class in [`torch`](Self::torch): `Linear`.
     pub fn torch_class(&self) -> &str {
-        class(&self.torch)
+        let class = class(&self.torch);
+        class.strip_prefix("nn.").unwrap_or(class)
     }
 
-    /// Returns the part of [`keras`](Self::keras) before the parenthesis: `Dense`.
+    /// Returns the class in [`keras`](Self::keras): `Dense`.
     pub fn keras_class(&self) -> Option<&str> {
-        self.keras.as_deref().map(class)
+        let class = self.keras.as_deref().map(class)?;
+        Some(class.strip_prefix("layers.").unwrap_or(class))
     }
 }
 

@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(spec.layer_names(), ["flatten", "dense", "dense_1", "dense_2"]);
         let modules = spec.modules()?;
         let linear = [1, 3, 5].map(|i| modules[i].torch.as_str());
-        assert_eq!(linear, ["Linear(784, 128)", "Linear(128, 64)", "Linear(64, 10)"]);
+        assert_eq!(linear, ["nn.Linear(784, 128)", "nn.Linear(128, 64)", "nn.Linear(64, 10)"]);
         Ok(())
     }
 

@@ -34,10 +34,15 @@ impl GraphBuilder {
         self.then("Div", &[&scale], &[]);
     }
 
-    /// Appends the nodes of a module, with the weights of its variables.
-    pub fn module(&mut self, module: &Module, weights: Vec<Weight<'_>>) {
+    /// Appends the nodes of a module, with the next of all weights for its variables.
+    pub fn module<'a>(&mut self, module: &Module, all: &mut dyn Iterator<Item = Weight<'a>>) {
         let x = self.last.clone();
-        let mut weights: Vec<_> = module.variables.iter().zip(weights).collect();
+        if !module.block.is_empty() {
+            module.block.iter().for_each(|inner| self.module(inner, all));
+            self.then("Add", &[&x], &[]);
+            return;
+        }
+        let mut weights: Vec<_> = module.variables.iter().zip(all).collect();
         let mut names: Vec<(&String, String)> = Vec::new();
         for node in &module.onnx {
             let mut inputs = Vec::new();

@@ -41,11 +41,10 @@ pub(super) fn encode(
         graph.pixels(SCALE);
     }
     for module in modules {
-        let own = weights.by_ref().take(module.variables.len());
-        graph.module(&module, own.collect());
+        graph.module(&module, &mut weights);
     }
     if options.preprocessing {
-        graph.module(&spec.missing_activation().module(), Vec::new());
+        graph.module(&spec.missing_activation().module(), &mut weights);
     }
     let model = proto::Model {
         ir_version: IR_VERSION,

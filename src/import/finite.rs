@@ -1,0 +1,20 @@
+//! The values of a tensor, which must be finite.
+
+use super::dtype::Dtype;
+use super::error::Problem;
+use super::imported::ImportedTensor;
+
+/// Returns the values of a tensor if all of them are finite.
+pub(super) fn finite(tensor: &ImportedTensor) -> Result<&[f32], Problem> {
+    let name = || tensor.name.clone();
+    let Some(values) = &tensor.values else {
+        let found: Dtype = tensor.dtype.clone();
+        return Err(Problem::Dtype { name: name(), found });
+    };
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(position) => {
+            Err(Problem::NotFinite { name: name(), position, found: values[position] })
+        }
+    }
+}

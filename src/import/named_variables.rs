@@ -1,0 +1,71 @@
+//! The variables of a network that its card describes, by the names that we gave them.
+
+use super::error::Problem;
+use super::finite::finite;
+use super::format::Format;
+use super::imported::{Imported, ImportedTensor};
+use super::names;
+use crate::export::keras;
+use crate::layers::{Dense, Layer};
+use crate::model::Spec;
+use crate::native::reserved;
+use crate::tensors::{HostTensor, Tensors};
+
+/// Returns whether layers other than Dense have variables.
+pub(super) fn has_others(spec: &Spec) -> bool {
+    let variables = spec.variables().unwrap_or_default();
+    let is_dense = |layer: &usize| spec.layers.get(*layer).is_some_and(Layer::is::<Dense>);
+    variables.iter().any(|variable| !is_dense(&variable.layer))
+}
+
+/// Returns the tensors under the network's names.
+///
+/// # Errors
+/// Tensors that are not exactly those of the network: each is listed.
+pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Problem> {
+    let variables = spec.variables()?;
+    let keras = matches!(imported.format, Format::Keras | Format::KerasWeights);
+    let places: Vec<String> = match keras {
+        true => keras::paths(&spec.modules()?),
+        false => variables.iter().map(|variable| variable.name.clone()).collect(),
+    };
+    let mut rest: Vec<&ImportedTensor> = imported.tensors.iter().collect();
+    let (mut lines, mut weights) = (Vec::new(), Tensors::new());
+    for (variable, place) in variables.into_iter().zip(places) {
+        let (name, shape) = (variable.name, variable.variable.shape);
+        let found = rest.iter().position(|tensor| tensor.name == place);
+        let Some(tensor) = found.map(|at| rest.swap_remove(at)) else {
+            lines.push(format!("expected {place} {shape:?}, found nothing"));
+            continue;
+        };
+        // A kernel of Keras is the transpose of the matrix.
+        let transposed = keras && shape.len() == 2;
+        let expected = if transposed { vec![shape[1], shape[0]] } else { shape.clone() };
+        if tensor.shape != expected {
+            let found = &tensor.shape;
+            lines.push(format!("expected {place} {expected:?}, found {place} {found:?}"));
+            continue;
+        }
+        let stored = finite(tensor)?;
+        let mut values = reserved(stored.len()).map_err(|bytes| Problem::Memory { bytes })?;
+        match (transposed, &shape[..]) {
+            (true, &[outputs, inputs]) => values.extend(
+                (0..outputs).flat_map(|o| (0..inputs).map(move |i| stored[i * outputs + o])),
+            ),
+            _ => values.extend_from_slice(stored),
+        }
+        weights.insert(name, HostTensor::new(shape, values));
+    }
+    // PyTorch counts the batches of a normalization in an integer, which we do not keep.
+    let counts = |tensor: &ImportedTensor| {
+        tensor.shape.is_empty() && tensor.name.ends_with(".num_batches_tracked")
+    };
+    rest.retain(|tensor| !counts(tensor));
+    for tensor in rest {
+        lines.push(format!("expected nothing, found {}", names::shown(&tensor.name)));
+    }
+    match lines.is_empty() {
+        true => Ok(weights),
+        false => Err(Problem::Mismatch(lines)),
+    }
+}
