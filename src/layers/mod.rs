@@ -4,6 +4,7 @@
 //! every format. All other code asks the trait [`LayerKind`].
 
 mod activation;
+mod activation_layer;
 mod dense;
 mod dropout;
 mod flatten;
@@ -13,6 +14,7 @@ mod module;
 
 pub use crate::native::LibtorchError;
 pub use activation::Activation;
+pub use activation_layer::ActivationLayer;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -99,6 +101,13 @@ layers! {
     Flatten = "flatten",
     Dense = "dense",
     Dropout = "dropout",
+    ActivationLayer = "activation",
+}
+
+impl From<Activation> for Layer {
+    fn from(activation: Activation) -> Self {
+        ActivationLayer { activation }.into()
+    }
 }
 
 impl Layer {
