@@ -11,6 +11,7 @@ mod flatten;
 mod init;
 mod kind;
 mod module;
+mod rescaling;
 
 pub use crate::native::LibtorchError;
 pub use activation::Activation;
@@ -21,6 +22,7 @@ pub use flatten::Flatten;
 pub use init::Initializer;
 pub use kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Variables};
 pub use module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+pub use rescaling::Rescaling;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -102,6 +104,7 @@ layers! {
     Dense = "dense",
     Dropout = "dropout",
     ActivationLayer = "activation",
+    Rescaling = "rescaling",
 }
 
 impl From<Activation> for Layer {
