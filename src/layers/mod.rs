@@ -12,6 +12,7 @@ mod init;
 mod kind;
 mod module;
 mod rescaling;
+mod reshape;
 
 pub use crate::native::LibtorchError;
 pub use activation::Activation;
@@ -23,6 +24,7 @@ pub use init::Initializer;
 pub use kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Variables};
 pub use module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
 pub use rescaling::Rescaling;
+pub use reshape::Reshape;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -105,6 +107,7 @@ layers! {
     Dropout = "dropout",
     ActivationLayer = "activation",
     Rescaling = "rescaling",
+    Reshape = "reshape",
 }
 
 impl From<Activation> for Layer {
