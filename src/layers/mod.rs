@@ -10,6 +10,7 @@ mod dropout;
 mod flatten;
 mod init;
 mod kind;
+mod layer_normalization;
 mod module;
 mod rescaling;
 mod reshape;
@@ -22,6 +23,7 @@ pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use init::Initializer;
 pub use kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Variables};
+pub use layer_normalization::LayerNormalization;
 pub use module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
@@ -108,6 +110,7 @@ layers! {
     ActivationLayer = "activation",
     Rescaling = "rescaling",
     Reshape = "reshape",
+    LayerNormalization = "layer_normalization",
 }
 
 impl From<Activation> for Layer {

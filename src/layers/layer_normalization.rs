@@ -1,0 +1,74 @@
+//! LayerNormalization: mean 0 and variance 1 within each sample.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::init::Initializer;
+use super::kind::{Context, LayerError, LayerKind, Variable, Variables};
+use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use crate::native::LibtorchError;
+
+/// Normalizes each sample along its last axis, then scales and shifts it: (x - mean) / √(variance + epsilon) ·
+/// weight + bias (Ba, Kiros and Hinton, 2016). The variance is that of the values themselves, as in
+/// `torch.nn.LayerNorm` and Keras; in bf16 training it is computed in f32.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LayerNormalization {
+    /// A small number added to the variance: Keras's default is 0.001, PyTorch's 0.00001.
+    pub epsilon: f64,
+}
+
+impl Default for LayerNormalization {
+    fn default() -> Self {
+        Self { epsilon: 1e-3 }
+    }
+}
+
+impl LayerKind for LayerNormalization {
+    fn name(&self) -> &'static str {
+        "LayerNormalization"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        let holds = self.epsilon > 0.0 && self.epsilon.is_finite();
+        LayerError::unless(holds, "epsilon must be above 0 and finite", self.epsilon, "")?;
+        Ok(input.to_vec())
+    }
+
+    fn variables(&self, input: &[usize]) -> Vec<Variable> {
+        let size = [input.last().copied().unwrap_or(0)];
+        vec![
+            Variable::parameter("weight", &size, Initializer::Constant(1.0)),
+            Variable::parameter("bias", &size, Initializer::Constant(0.0)),
+        ]
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        variables: &Variables<'_>,
+        context: &Context<'_>,
+    ) -> Result<Tensor, LibtorchError> {
+        let [weight, bias] = variables.parameters()?;
+        let x = x.f_to_kind(Kind::Float)?;
+        let y = x.f_layer_norm(weight.size(), Some(weight), Some(bias), self.epsilon, true)?;
+        Ok(y.f_to_kind(context.kind)?)
+    }
+
+    fn describe(&self, input: &[usize]) -> Option<Vec<Module>> {
+        let (size, epsilon) = (input.last().copied().unwrap_or(0), self.epsilon);
+        let variables = ["weight", "bias"].map(str::to_owned);
+        let [weight, bias] = variables.clone().map(OnnxInput::Variable);
+        let node = OnnxNode::new("LayerNormalization", [OnnxInput::Last, weight, bias])
+            .with("axis", OnnxAttribute::Int(-1))
+            .with("epsilon", OnnxAttribute::Float(epsilon as f32));
+        Some(vec![Module {
+            torch: format!("nn.LayerNorm({size}, eps={epsilon:?})"),
+            script: format!("torch.layer_norm(x, [{size}], {{weight}}, {{bias}}, {epsilon:?})"),
+            onnx: vec![node],
+            keras: Some(format!("layers.LayerNormalization(epsilon={epsilon:?})")),
+            variables: variables.into(),
+            ..Module::default()
+        }])
+    }
+}
