@@ -5,6 +5,7 @@
 
 mod activation;
 mod activation_layer;
+mod batch_normalization;
 mod dense;
 mod dropout;
 mod flatten;
@@ -18,6 +19,7 @@ mod reshape;
 pub use crate::native::LibtorchError;
 pub use activation::Activation;
 pub use activation_layer::ActivationLayer;
+pub use batch_normalization::BatchNormalization;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -111,6 +113,7 @@ layers! {
     Rescaling = "rescaling",
     Reshape = "reshape",
     LayerNormalization = "layer_normalization",
+    BatchNormalization = "batch_normalization",
 }
 
 impl From<Activation> for Layer {

@@ -1,0 +1,101 @@
+//! BatchNormalization: mean 0 and variance 1 over the samples of a batch.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::init::Initializer;
+use super::kind::{Context, LayerError, LayerKind, Variable, Variables};
+use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use crate::native::LibtorchError;
+
+/// Normalizes each value over the batch, then scales and shifts it (Ioffe and Szegedy, 2015); for vectors.
+///
+/// In training the mean and variance are those of the batch; otherwise those of the running statistics, which follow
+/// them: running = momentum · running + (1 - momentum) · batch. This momentum is Keras's: PyTorch's is 1 - momentum,
+/// 0.01 for the default. As in `torch.nn.BatchNorm1d` the batch is normalized by its own variance (divided by n), and
+/// the running variance follows the unbiased one (divided by n - 1), where Keras takes the former. A batch of one
+/// sample has no unbiased variance and leaves the running statistics as they are.
+///
+/// With several ranks each microbatch has its own statistics, as in PyTorch's `DistributedDataParallel` without
+/// `SyncBatchNorm`, and the running statistics are the mean over the microbatches. bf16 training computes all of this
+/// in f32.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchNormalization {
+    /// The weight of the running statistics before a step: 0 to 1. Keras's default is 0.99.
+    pub momentum: f64,
+    /// A small number added to the variance: Keras's default is 0.001, PyTorch's 0.00001.
+    pub epsilon: f64,
+}
+
+impl Default for BatchNormalization {
+    fn default() -> Self {
+        Self { momentum: 0.99, epsilon: 1e-3 }
+    }
+}
+
+impl LayerKind for BatchNormalization {
+    fn name(&self) -> &'static str {
+        "BatchNormalization"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        LayerError::unless_vector("BatchNormalization", input)?;
+        let holds = self.epsilon > 0.0 && self.epsilon.is_finite();
+        LayerError::unless(holds, "epsilon must be above 0 and finite", self.epsilon, "")?;
+        let holds = (0.0..=1.0).contains(&self.momentum);
+        LayerError::unless(holds, "momentum must be from 0 to 1", self.momentum, "")?;
+        Ok(input.to_vec())
+    }
+
+    fn variables(&self, input: &[usize]) -> Vec<Variable> {
+        vec![
+            Variable::parameter("weight", input, Initializer::Constant(1.0)),
+            Variable::parameter("bias", input, Initializer::Constant(0.0)),
+            Variable::buffer("running_mean", input, Initializer::Constant(0.0)),
+            Variable::buffer("running_var", input, Initializer::Constant(1.0)),
+        ]
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        variables: &Variables<'_>,
+        context: &Context<'_>,
+    ) -> Result<Tensor, LibtorchError> {
+        let [weight, bias] = variables.parameters()?.map(Some);
+        let [mean, variance] = variables.buffers()?;
+        let x = x.f_to_kind(Kind::Float)?;
+        let samples = x.size().first().copied().unwrap_or(0);
+        let updated = !context.training || samples > 1;
+        let (mean, variance) = (updated.then_some(mean), updated.then_some(variance));
+        let (training, follow) = (context.training, 1.0 - self.momentum);
+        let y =
+            x.f_batch_norm(weight, bias, mean, variance, training, follow, self.epsilon, true)?;
+        Ok(y.f_to_kind(context.kind)?)
+    }
+
+    fn describe(&self, input: &[usize]) -> Option<Vec<Module>> {
+        let (size, epsilon) = (input.iter().product::<usize>(), self.epsilon);
+        let follow = 1.0 - self.momentum;
+        let variables = ["weight", "bias", "running_mean", "running_var"].map(str::to_owned);
+        let inputs = variables.iter().cloned().map(OnnxInput::Variable);
+        let inputs = std::iter::once(OnnxInput::Last).chain(inputs).collect::<Vec<_>>();
+        let node = OnnxNode::new("BatchNormalization", inputs)
+            .with("epsilon", OnnxAttribute::Float(epsilon as f32));
+        let names = "{weight}, {bias}, {running_mean}, {running_var}";
+        Some(vec![Module {
+            torch: format!("nn.BatchNorm1d({size}, eps={epsilon:?}, momentum={follow:?})"),
+            script: format!(
+                "torch.batch_norm(x, {names}, self.training, {follow:?}, {epsilon:?}, True)"
+            ),
+            onnx: vec![node],
+            keras: Some(format!(
+                "layers.BatchNormalization(momentum={:?}, epsilon={epsilon:?})",
+                self.momentum
+            )),
+            variables: variables.into(),
+            ..Module::default()
+        }])
+    }
+}
