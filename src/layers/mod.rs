@@ -9,6 +9,7 @@ mod batch_normalization;
 mod dense;
 mod dropout;
 mod flatten;
+mod gaussian_noise;
 mod init;
 mod kind;
 mod layer_normalization;
@@ -23,6 +24,7 @@ pub use batch_normalization::BatchNormalization;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use gaussian_noise::GaussianNoise;
 pub use init::Initializer;
 pub use kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Variables};
 pub use layer_normalization::LayerNormalization;
@@ -114,6 +116,7 @@ layers! {
     Reshape = "reshape",
     LayerNormalization = "layer_normalization",
     BatchNormalization = "batch_normalization",
+    GaussianNoise = "gaussian_noise",
 }
 
 impl From<Activation> for Layer {
