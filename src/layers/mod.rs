@@ -14,6 +14,7 @@ mod init;
 mod kind;
 mod layer_normalization;
 mod module;
+mod normalization;
 mod rescaling;
 mod reshape;
 
@@ -29,6 +30,7 @@ pub use init::Initializer;
 pub use kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Variables};
 pub use layer_normalization::LayerNormalization;
 pub use module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+pub use normalization::Normalization;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 
@@ -117,6 +119,7 @@ layers! {
     LayerNormalization = "layer_normalization",
     BatchNormalization = "batch_normalization",
     GaussianNoise = "gaussian_noise",
+    Normalization = "normalization",
 }
 
 impl From<Activation> for Layer {
