@@ -17,6 +17,7 @@ mod module;
 mod normalization;
 mod rescaling;
 mod reshape;
+mod residual;
 
 pub use crate::native::LibtorchError;
 pub use activation::Activation;
@@ -33,6 +34,7 @@ pub use module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
 pub use normalization::Normalization;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
+pub use residual::Residual;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -120,6 +122,7 @@ layers! {
     BatchNormalization = "batch_normalization",
     GaussianNoise = "gaussian_noise",
     Normalization = "normalization",
+    Residual = "residual",
 }
 
 impl From<Activation> for Layer {

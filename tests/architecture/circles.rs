@@ -13,6 +13,8 @@ type Path = Vec<String>;
 const IGNORED: &[(&str, &str)] = &[
     // Its error has a variant of the same name as the type that it re-exports.
     ("group", "group/mpi"),
+    // A block of layers is itself one of the layers.
+    ("layers", "layers/residual"),
 ];
 
 /// A name that a `use` line brings into a file.
