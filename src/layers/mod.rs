@@ -15,6 +15,7 @@ mod kind;
 mod layer_normalization;
 mod module;
 mod normalization;
+mod prelu;
 mod rescaling;
 mod reshape;
 mod residual;
@@ -32,6 +33,7 @@ pub use kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Va
 pub use layer_normalization::LayerNormalization;
 pub use module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
 pub use normalization::Normalization;
+pub use prelu::PReLU;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use residual::Residual;
@@ -123,6 +125,7 @@ layers! {
     GaussianNoise = "gaussian_noise",
     Normalization = "normalization",
     Residual = "residual",
+    PReLU = "prelu",
 }
 
 impl From<Activation> for Layer {
