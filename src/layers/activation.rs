@@ -24,6 +24,18 @@ pub enum Activation {
     Tanh,
     /// 1 / (1 + exp(-x))
     Sigmoid,
+    /// x, or 0.2 x below 0 (Keras's default slope; PyTorch's is 0.01)
+    LeakyRelu,
+    /// x, or exp(x) - 1 below 0 (Clevert et al., 2015)
+    Elu,
+    /// 1.0507 times x, or times 1.6733 (exp(x) - 1) below 0 (Klambauer et al., 2017)
+    Selu,
+    /// log(1 + exp(x))
+    Softplus,
+    /// min(max(x + 3, 0), 6) / 6, as in Keras 3 and PyTorch; Keras 2's has another slope
+    HardSigmoid,
+    /// x tanh(softplus(x)) (Misra, 2019)
+    Mish,
     /// exp(xᵢ) / Σ exp(xⱼ); only on the last layer. The loss uses the logits before it, for numerical
     /// stability; `predict` and the exported model apply it.
     Softmax,
@@ -31,13 +43,19 @@ pub enum Activation {
 
 impl Activation {
     /// All activations, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Linear,
         Self::Relu,
         Self::Gelu,
         Self::Silu,
         Self::Tanh,
         Self::Sigmoid,
+        Self::LeakyRelu,
+        Self::Elu,
+        Self::Selu,
+        Self::Softplus,
+        Self::HardSigmoid,
+        Self::Mish,
         Self::Softmax,
     ];
 
@@ -50,6 +68,12 @@ impl Activation {
             Self::Silu => "silu",
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Elu => "elu",
+            Self::Selu => "selu",
+            Self::Softplus => "softplus",
+            Self::HardSigmoid => "hard_sigmoid",
+            Self::Mish => "mish",
             Self::Softmax => "softmax",
         }
     }
@@ -64,6 +88,12 @@ impl Activation {
             Self::Silu => x.f_silu()?,
             Self::Tanh => x.f_tanh()?,
             Self::Sigmoid => x.f_sigmoid()?,
+            Self::LeakyRelu => x.f_where_self(&x.f_gt(0.0)?, &x.f_mul_scalar(0.2)?)?,
+            Self::Elu => x.f_elu()?,
+            Self::Selu => x.f_selu()?,
+            Self::Softplus => x.f_softplus()?,
+            Self::HardSigmoid => x.f_hardsigmoid()?,
+            Self::Mish => x.f_mish()?,
         })
     }
 
@@ -76,12 +106,18 @@ impl Activation {
             Self::Silu => ("nn.SiLU()", "torch.silu(x)"),
             Self::Tanh => ("nn.Tanh()", "torch.tanh(x)"),
             Self::Sigmoid => ("nn.Sigmoid()", "torch.sigmoid(x)"),
+            Self::LeakyRelu => ("nn.LeakyReLU(0.2)", "torch.leaky_relu(x, 0.2)"),
+            Self::Elu => ("nn.ELU()", "torch.elu(x)"),
+            Self::Selu => ("nn.SELU()", "torch.selu(x)"),
+            Self::Softplus => ("nn.Softplus()", "torch.softplus(x)"),
+            Self::HardSigmoid => ("nn.Hardsigmoid()", "torch.hardsigmoid(x)"),
+            Self::Mish => ("nn.Mish()", "torch.mish(x)"),
             Self::Softmax => ("nn.Softmax(dim=-1)", "torch.softmax(x, -1)"),
         };
         Module {
             torch: torch.to_owned(),
             script: script.to_owned(),
-            onnx: self.onnx(),
+            onnx: Some(self.onnx()),
             keras: Some(format!("layers.Activation({:?})", self.name())),
             ..Module::default()
         }
@@ -89,15 +125,31 @@ impl Activation {
 
     fn onnx(self) -> Vec<OnnxNode> {
         use OnnxInput::{Last, Number, X};
-        let one = |operator| vec![OnnxNode::new(operator, [Last])];
+        let one = |operator, attributes: &[(&'static str, f32)]| {
+            let node = OnnxNode::new(operator, [Last]);
+            let with =
+                |node: OnnxNode, &(name, value): &_| node.with(name, OnnxAttribute::Float(value));
+            vec![attributes.iter().fold(node, with)]
+        };
         match self {
             Self::Linear => Vec::new(),
-            Self::Relu => one("Relu"),
-            Self::Tanh => one("Tanh"),
-            Self::Sigmoid => one("Sigmoid"),
+            Self::Relu => one("Relu", &[]),
+            Self::Tanh => one("Tanh", &[]),
+            Self::Sigmoid => one("Sigmoid", &[]),
             Self::Softmax => {
                 vec![OnnxNode::new("Softmax", [Last]).with("axis", OnnxAttribute::Int(-1))]
             }
+            Self::LeakyRelu => one("LeakyRelu", &[("alpha", 0.2)]),
+            Self::Elu => one("Elu", &[]),
+            Self::Selu => one("Selu", &[]),
+            Self::Softplus => one("Softplus", &[]),
+            Self::HardSigmoid => one("HardSigmoid", &[("alpha", 1.0 / 6.0), ("beta", 0.5)]),
+            // Mish became an operator in opset 18.
+            Self::Mish => vec![
+                OnnxNode::new("Softplus", [Last]),
+                OnnxNode::new("Tanh", [Last]),
+                OnnxNode::new("Mul", [Last, X]),
+            ],
             Self::Silu => {
                 vec![OnnxNode::new("Sigmoid", [Last]), OnnxNode::new("Mul", [Last, X])]
             }
@@ -127,6 +179,13 @@ mod tests {
             (Activation::Silu, [-0.2736383, 0.0, 0.4677316]),
             (Activation::Tanh, [-0.9051483, 0.0, 0.6043678]),
             (Activation::Sigmoid, [0.1824255, 0.5, 0.6681878]),
+            // leaky_relu with Keras's slope of 0.2.
+            (Activation::LeakyRelu, [-0.3, 0.0, 0.7]),
+            (Activation::Elu, [-0.7768698, 0.0, 0.7]),
+            (Activation::Selu, [-1.3658144, 0.0, 0.7354907]),
+            (Activation::Softplus, [0.2014133, 0.6931472, 1.1031860]),
+            (Activation::HardSigmoid, [0.25, 0.5, 0.6166667]),
+            (Activation::Mish, [-0.2980997, 0.0, 0.5611484]),
         ];
         for (activation, expected) in cases {
             let y = activation.apply(&Tensor::from_slice(&[-1.5f32, 0.0, 0.7]))?;

@@ -231,6 +231,8 @@ fn named(value: &Value) -> Result<Activation, String> {
     // Keras has two names for it.
     let name = if name == "swish" { "silu" } else { name };
     let known = Activation::ALL.into_iter().find(|activation| activation.name() == name);
+    // Keras 2 has another function of that name.
+    let known = known.filter(|activation| *activation != Activation::HardSigmoid);
     known.ok_or_else(|| format!("activation {:?}", name.chars().take(60).collect::<String>()))
 }
 
@@ -325,7 +327,8 @@ mod tests {
             (json!([linear(), layer("LeakyReLU", json!({}))]), "LeakyReLU"),
             (json!([linear(), layer("Softmax", json!({"axis": 1}))]), "Softmax with axis = 1"),
             (json!([layer("ReLU", json!({}))]), "ReLU that follows no Dense"),
-            (json!([dense(json!("mish"))]), "activation \"mish\""),
+            (json!([dense(json!("celu"))]), "activation \"celu\""),
+            (json!([dense(json!("hard_sigmoid"))]), "activation \"hard_sigmoid\""),
             (json!([dense(json!({"class_name": "LeakyReLU", "config": {}}))]), "LeakyReLU"),
             (
                 json!([dense(

@@ -31,6 +31,7 @@ impl Curve {
             Activation::Silu => Self::Silu,
             Activation::Tanh => Self::Tanh,
             Activation::Sigmoid => Self::Sigmoid,
+            _ => return None,
         })
     }
 }
