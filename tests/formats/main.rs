@@ -8,3 +8,4 @@ mod export_formats;
 mod export_python;
 mod import;
 mod import_python;
+mod layers;

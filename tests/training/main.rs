@@ -7,6 +7,7 @@ mod cuda;
 mod cuda_graph;
 mod distributed;
 mod fit;
+mod layers;
 mod losses;
 mod metrics;
 mod nothing_is_lost;

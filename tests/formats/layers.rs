@@ -1,0 +1,121 @@
+//! Tests that networks with every layer compute the same outputs in the programs that exported files are for, and come
+//! back from their files exactly.
+
+use std::fs;
+
+use crate::common;
+use crate::common::exports::{Case, OPTIONS, able, expected, outcomes, python};
+use seqfit::export::{self, Card, Format, npy};
+use seqfit::import::{ImportOptions, Imported};
+use seqfit::layers::{
+    BatchNormalization, Context, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerError,
+    LayerKind, LayerNormalization, LibtorchError, Normalization, PReLU, Rescaling, Reshape,
+    Residual, Variables,
+};
+use seqfit::{Activation, Device, FitConfig, Sequential, data};
+use tch::Tensor;
+
+/// A network with every layer and activation, untrained.
+fn network() -> Sequential {
+    let block = Residual::new()
+        .add(LayerNormalization::default())
+        .add(Dense::new(9).activation(Activation::Selu))
+        .add(GaussianNoise::new(0.1))
+        .add(Dense::new(8))
+        .add(Residual::new().add(BatchNormalization::default()).add(Activation::Mish));
+    let mut builder = Sequential::new([6, 5])
+        .add(Rescaling::new(2.0, -1.0))
+        .add(LayerNormalization::default())
+        .add(Reshape::new([3, 10]))
+        .add(Flatten)
+        .add(Normalization::new([0.25f32; 30], [0.5f32; 30]))
+        .add(GaussianNoise::new(0.05))
+        .add(Dense::new(8))
+        .add(BatchNormalization { momentum: 0.5, ..BatchNormalization::default() })
+        .add(Activation::Elu)
+        .add(block)
+        .add(Dropout::new(0.1))
+        .add(Dense::new(8))
+        .add(PReLU)
+        .add(BatchNormalization::default());
+    for activation in Activation::ALL {
+        if activation != Activation::Softmax {
+            builder = builder.add(Dense::new(8)).add(activation).add(LayerNormalization::default());
+        }
+    }
+    builder.add(Dense::new(3)).add(Activation::Linear).build(Device::Cpu, 1).unwrap()
+}
+
+#[test]
+fn every_layer_goes_through_every_format_and_comes_back() {
+    let Some(python) = python() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let stripes = home.path().join("stripes");
+    common::write_stripes(&stripes, 6, 5, 3);
+    let (train, test) = data::load_dir(&stripes).unwrap();
+    let mut model = network();
+    model.fit(&train, &FitConfig { epochs: 3, ..FitConfig::default() }, &mut []).unwrap();
+    let card = Card::new(model.spec(), test.classes());
+    let (mut cases, mut titles) = (Vec::new(), Vec::new());
+    for options in OPTIONS {
+        for format in Format::ALL.into_iter().filter(|&format| able(format, options)) {
+            let title = format!("{} {options:?}", format.name());
+            let file = home.path().join(format!("{}{}", titles.len(), format.ending()));
+            export::save(&model, format, &card, options, &file).unwrap();
+            let snippet = export::python(format, &card, options, &file.display().to_string());
+            let npy = home.path().join(format!("{}.npy", titles.len()));
+            npy::save(&expected(&model, &test, options), &npy).unwrap();
+            if format != Format::Onnx && !options.half {
+                let network = Imported::from_bytes(fs::read(&file).unwrap()).unwrap();
+                let network = network.network(&ImportOptions::default()).unwrap();
+                assert_eq!(&network.spec, model.spec(), "{title}");
+                assert_eq!(network.weights, model.weights().unwrap(), "{title}");
+            }
+            cases.push(Case { snippet: snippet.unwrap(), file, expected: npy });
+            titles.push(title);
+        }
+    }
+    for (outcome, title) in outcomes(&python, &stripes, &cases).iter().zip(titles) {
+        println!("{title}: {:.1e}", outcome.difference);
+        assert!(outcome.relative <= 1e-5, "{title}: {outcome:?}");
+    }
+}
+
+#[derive(Debug)]
+struct Warp;
+
+impl LayerKind for Warp {
+    fn name(&self) -> &'static str {
+        "Warp"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(input.to_vec())
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        _: &Variables<'_>,
+        _: &Context<'_>,
+    ) -> Result<Tensor, LibtorchError> {
+        Ok(x.f_sin()?)
+    }
+}
+
+#[test]
+fn a_layer_that_does_not_describe_itself_is_named() {
+    let builder = Sequential::new([4]).add(Dense::new(3)).add(Layer::custom(Warp));
+    let model = builder.build(Device::Cpu, 0).unwrap();
+    let card = Card::new(model.spec(), &["a", "b", "c"]);
+    for format in Format::ALL {
+        let error = export::encode(&model, format, &card, Default::default()).unwrap_err();
+        let expected = format!("layer 2 (Warp) does not say how {} files write it", format.name());
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("m.safetensors");
+    model.save(&path).unwrap();
+    let error = Sequential::load(&path, Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("layer type \"Warp\" must be one of"), "{error}");
+}

@@ -1,0 +1,275 @@
+//! Tests that every layer computes the same numbers as PyTorch. tests/fixtures/make_layers.py wrote the expected
+//! values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Training};
+use seqfit::data::{self, Dataset};
+use seqfit::group;
+use seqfit::layers::{
+    BatchNormalization, Context, Dense, Dropout, Flatten, GaussianNoise, Initializer, Layer,
+    LayerError, LayerKind, LibtorchError, Residual, Variable, Variables,
+};
+use seqfit::tensors::{HostTensor, Tensors};
+use seqfit::{
+    Activation, Device, Engine, FitConfig, Mode, Optimizer, Sequential, Sgd, Snapshot, Spec,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use tch::{Kind, Tensor};
+
+/// Largest difference allowed, in units of max(1, |expected|): float32 against float64. The normalizations divide by
+/// a standard deviation, and three steps add up.
+const TOLERANCE: f64 = 1e-6;
+
+#[derive(Deserialize)]
+struct Reference {
+    images: Vec<Vec<Vec<u8>>>,
+    labels: Vec<u8>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    layers: Vec<Layer>,
+    initial: BTreeMap<String, Value>,
+    gradients: BTreeMap<String, Value>,
+    training_logits: Vec<Value>,
+    trained: BTreeMap<String, Value>,
+    logits: Value,
+}
+
+/// Returns the numbers in a nested list, and its shape.
+fn flat(value: &Value) -> (Vec<usize>, Vec<f32>) {
+    match value {
+        Value::Array(rows) => {
+            let parts: Vec<_> = rows.iter().map(flat).collect();
+            let inner = parts.first().map(|(shape, _)| shape.clone()).unwrap_or_default();
+            let shape = std::iter::once(rows.len()).chain(inner).collect();
+            (shape, parts.into_iter().flat_map(|(_, values)| values).collect())
+        }
+        value => (Vec::new(), vec![value.as_f64().unwrap() as f32]),
+    }
+}
+
+fn host(named: &BTreeMap<String, Value>) -> Tensors {
+    let tensor = |value| {
+        let (shape, values) = flat(value);
+        HostTensor::new(shape, values)
+    };
+    named.iter().map(|(name, value)| (name.clone(), tensor(value))).collect()
+}
+
+fn check(what: &str, tensor: &Tensor, expected: &Value) {
+    let mut got = vec![0f32; tensor.numel()];
+    tensor.detach().to_kind(Kind::Float).contiguous().copy_data(&mut got, tensor.numel());
+    let (_, expected) = flat(expected);
+    assert_eq!(got.len(), expected.len(), "{what}");
+    for (got, expected) in got.iter().zip(expected) {
+        let allowed = TOLERANCE * f64::from(expected.abs().max(1.0));
+        assert!(f64::from((got - expected).abs()) <= allowed, "{what}: {got} for {expected}");
+    }
+}
+
+fn reference() -> Reference {
+    serde_json::from_str(include_str!("../fixtures/layers.json")).unwrap()
+}
+
+/// Outputs, gradients, and after three steps the weights, running statistics and predictions.
+#[test]
+fn every_layer_matches_pytorch() {
+    let reference = reference();
+    let pixels = reference.images.concat().concat();
+    let x = Tensor::from_slice(&pixels).to_kind(Kind::Float) / 255.0;
+    let x = x.reshape([-1, 2, 2]);
+    let labels = Tensor::from_slice(&reference.labels).to_kind(Kind::Int64);
+    let classes = ["a", "b", "c"].map(String::from).to_vec();
+    let dataset = Dataset::new(pixels, [2, 2], reference.labels, classes).unwrap();
+    assert_eq!(reference.cases.len(), 15);
+    for case in &reference.cases {
+        let name = &case.name;
+        let spec = Spec::new(&[2, 2], case.layers.clone());
+        let build = || {
+            let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 0).unwrap();
+            model.set_weights(&host(&case.initial)).unwrap();
+            model
+        };
+        let model = build();
+        let logits = model.forward(&x, Mode::Training { seed: 0, step: 0 }).unwrap();
+        check(&format!("{name}: outputs"), &logits, &case.training_logits[0]);
+        logits.cross_entropy_for_logits(&labels).backward();
+        for (parameter, tensor) in model.parameters() {
+            check(&format!("{name}: {parameter}"), &tensor.grad(), &case.gradients[parameter]);
+        }
+        let mut model = build();
+        let config = FitConfig {
+            epochs: case.training_logits.len(),
+            batch_size: dataset.len(),
+            optimizer: Optimizer::Sgd(Sgd { learning_rate: 0.1, ..Sgd::default() }),
+            ..FitConfig::default()
+        };
+        model.fit(&dataset, &config, &mut []).unwrap();
+        for (variable, tensor) in model.variables() {
+            check(&format!("{name}: trained {variable}"), tensor, &case.trained[variable]);
+        }
+        check(&format!("{name}: logits"), &model.logits(&x).unwrap(), &case.logits);
+    }
+}
+
+fn noisy() -> Sequential {
+    let block = Residual::new()
+        .add(BatchNormalization::default())
+        .add(GaussianNoise::new(0.1))
+        .add(Dense::new(6).activation(Activation::Mish))
+        .add(Dropout::new(0.2));
+    let builder = Sequential::new([2, 2]).add(Flatten).add(GaussianNoise::new(0.2));
+    builder.add(Dense::new(6)).add(block).add(Dense::new(3)).build(Device::Cpu, 3).unwrap()
+}
+
+#[test]
+fn noise_depends_on_seed_and_step_and_is_off_in_inference() {
+    let model = noisy();
+    let x = Tensor::ones([4, 2, 2], (Kind::Float, Device::Cpu));
+    let output = |mode| model.forward(&x, mode).unwrap();
+    let step = |seed, step| output(Mode::Training { seed, step });
+    assert!(step(1, 2).equal(&step(1, 2)));
+    assert!(!step(1, 2).equal(&step(1, 3)) && !step(1, 2).equal(&step(2, 2)));
+    assert!(output(Mode::Inference).equal(&output(Mode::Inference)));
+}
+
+/// The last batch of an epoch may have a single sample.
+#[test]
+fn a_batch_of_one_sample_leaves_the_running_statistics() {
+    let model = noisy();
+    let before = model.weights().unwrap();
+    let x = Tensor::ones([1, 2, 2], (Kind::Float, Device::Cpu));
+    let logits = model.forward(&x, Mode::Training { seed: 0, step: 0 }).unwrap();
+    assert!(logits.isfinite().all().int64_value(&[]) == 1);
+    assert_eq!(model.weights().unwrap(), before);
+}
+
+#[test]
+fn the_fused_engine_refuses_a_layer_by_its_name() {
+    let config = FitConfig { engine: Engine::Fused, ..FitConfig::default() };
+    let error = config.check_for(noisy().spec(), Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("found fused with layer 2 (gaussian_noise)"), "{error}");
+}
+
+/// A layer of one's own: y = weight · x / √(mean square of all inputs so far).
+#[derive(Debug)]
+struct Own;
+
+impl LayerKind for Own {
+    fn name(&self) -> &'static str {
+        "Own"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(input.to_vec())
+    }
+
+    fn variables(&self, input: &[usize]) -> Vec<Variable> {
+        vec![
+            Variable::buffer("square", input, Initializer::Constant(1.0)),
+            Variable::parameter("weight", input, Initializer::Constant(1.0)),
+        ]
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        variables: &Variables<'_>,
+        context: &Context<'_>,
+    ) -> Result<Tensor, LibtorchError> {
+        let ([weight], [square]) = (variables.parameters()?, variables.buffers()?);
+        let scale = square.f_sqrt()?.f_clamp_min(1e-3)?;
+        let y = x.f_mul(weight)?.f_div(&scale)?;
+        if context.training {
+            let _no_grad = tch::no_grad_guard();
+            let mean = x.f_square()?.f_mean_dim(0, false, Kind::Float)?;
+            let _ = square.shallow_clone().f_lerp_(&mean, 0.1)?;
+        }
+        Ok(y)
+    }
+}
+
+/// Normalization, noise, a block, and a layer of one's own.
+fn stateful(seed: u64) -> Sequential {
+    let block = Residual::new()
+        .add(BatchNormalization { momentum: 0.8, ..BatchNormalization::default() })
+        .add(GaussianNoise::new(0.1))
+        .add(Dense::new(16).activation(Activation::Mish))
+        .add(Dropout::new(0.2));
+    let builder = Sequential::new([8, 8]).add(Flatten).add(GaussianNoise::new(0.2));
+    let builder = builder.add(Dense::new(16)).add(Layer::custom(Own)).add(block);
+    let builder = builder.add(BatchNormalization::default());
+    builder.add(Dense::new(10)).build(Device::Cpu, seed).unwrap()
+}
+
+fn config() -> FitConfig {
+    FitConfig { epochs: 2, batch_size: 50, ema: Some(0.8), seed: 3, ..FitConfig::default() }
+}
+
+fn samples() -> Dataset {
+    data::load("digits").unwrap().0.take(131)
+}
+
+/// Interrupts after a batch.
+struct Cut {
+    after: (usize, usize),
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Callback for Cut {
+    fn on_batch_end(&mut self, _: &mut Training, batch: &BatchInfo) -> Result<Flow, CallbackError> {
+        let here = self.after == (batch.epoch, batch.batch);
+        Ok(if here { Flow::Interrupt } else { Flow::Continue })
+    }
+
+    fn on_snapshot(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), CallbackError> {
+        self.snapshot = Some(Arc::clone(snapshot));
+        Ok(())
+    }
+}
+
+#[test]
+fn resume_is_exact_with_buffers_noise_and_a_layer_of_ones_own() {
+    let mut model = stateful(1);
+    model.fit(&samples(), &config(), &mut []).unwrap();
+    let expected = model.weights().unwrap();
+    assert!(expected["3.square"] != stateful(1).weights().unwrap()["3.square"]);
+    for after in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+        let mut cut = Cut { after, snapshot: None };
+        stateful(1).fit(&samples(), &config(), &mut [&mut cut]).unwrap();
+        let snapshot = cut.snapshot.unwrap();
+        assert!(snapshot.weights.contains_key("4.0.running_var"));
+        assert!(!snapshot.average.contains_key("4.0.running_var"));
+        // Other weights: all of them must come from the snapshot.
+        let mut model = stateful(2);
+        model.resume(&snapshot, &samples(), &config(), &mut []).unwrap();
+        assert!(model.weights().unwrap() == expected, "{after:?}");
+    }
+}
+
+/// The running statistics, too.
+#[test]
+fn ranks_have_the_same_bits_with_buffers_and_noise() {
+    let on = |size: usize| {
+        let train = |group: group::Threads| {
+            let mut model = stateful(1);
+            model.fit_distributed(&group, &samples(), &config(), &mut []).unwrap();
+            model.weights().unwrap()
+        };
+        std::thread::scope(|scope| {
+            let ranks = group::threads(size, Duration::from_secs(120)).into_iter();
+            let threads: Vec<_> = ranks.map(|rank| scope.spawn(move || train(rank))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<Tensors>>()
+        })
+    };
+    let [one, two, four] = [1, 2, 4].map(on);
+    assert!(two.iter().chain(&four).all(|weights| *weights == one[0]));
+    assert!(one[0]["5.running_mean"] != stateful(1).weights().unwrap()["5.running_mean"]);
+}
