@@ -103,7 +103,7 @@ pub(super) fn keras_sequential(card: &Card) -> Result<(String, String), ExportEr
 fn keras_lines(modules: &[Module], depth: usize) -> String {
     let indent = "    ".repeat(depth);
     let line = |module: &Module| {
-        let layer = module.keras.as_ref()?;
+        let layer = module.keras.as_ref().filter(|layer| !layer.is_empty())?;
         Some(match module.block.is_empty() {
             true => format!("{indent}{layer},\n"),
             false => {

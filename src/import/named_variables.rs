@@ -26,7 +26,11 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
     let variables = spec.variables()?;
     let keras = matches!(imported.format, Format::Keras | Format::KerasWeights);
     let places: Vec<String> = match keras {
-        true => keras::paths(&spec.modules()?),
+        true => {
+            let layers = spec.layers_with_inputs()?;
+            let own = layers.filter_map(|(layer, input)| layer.kind().describe(&input));
+            keras::paths(&own.flatten().collect::<Vec<_>>())
+        }
         false => variables.iter().map(|variable| variable.name.clone()).collect(),
     };
     let mut rest: Vec<&ImportedTensor> = imported.tensors.iter().collect();

@@ -89,7 +89,7 @@ impl LayerKind for BatchNormalization {
             script: format!(
                 "torch.batch_norm(x, {names}, self.training, {follow:?}, {epsilon:?}, True)"
             ),
-            onnx: vec![node],
+            onnx: Some(vec![node]),
             keras: Some(format!(
                 "layers.BatchNormalization(momentum={:?}, epsilon={epsilon:?})",
                 self.momentum

@@ -76,14 +76,14 @@ impl LayerKind for Dense {
         let linear = Module {
             torch: format!("nn.Linear({inputs}, {units})"),
             script: "torch.linear(x, {weight}, {bias})".to_owned(),
-            onnx: vec![gemm.with("transB", OnnxAttribute::Int(1))],
+            onnx: Some(vec![gemm.with("transB", OnnxAttribute::Int(1))]),
             keras: Some(format!("layers.Dense({units}{activation})")),
             variables: variables.into(),
             ..Module::default()
         };
         let mut modules = vec![linear];
         if self.activation != Activation::Linear {
-            modules.push(Module { keras: None, ..self.activation.module() });
+            modules.push(Module { keras: Some(String::new()), ..self.activation.module() });
         }
         Some(modules)
     }

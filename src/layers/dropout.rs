@@ -58,6 +58,7 @@ impl LayerKind for Dropout {
         Some(vec![Module {
             torch: format!("nn.Dropout({rate:?})"),
             script: format!("torch.dropout(x, {rate:?}, self.training)"),
+            onnx: Some(Vec::new()),
             keras: Some(format!("layers.Dropout({rate:?})")),
             ..Module::default()
         }])

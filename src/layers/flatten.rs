@@ -34,7 +34,7 @@ impl LayerKind for Flatten {
         Some(vec![Module {
             torch: "nn.Flatten()".to_owned(),
             script: "torch.flatten(x, 1)".to_owned(),
-            onnx: vec![node.with("axis", OnnxAttribute::Int(1))],
+            onnx: Some(vec![node.with("axis", OnnxAttribute::Int(1))]),
             keras: Some("layers.Flatten()".to_owned()),
             ..Module::default()
         }])

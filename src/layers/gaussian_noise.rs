@@ -65,6 +65,7 @@ impl LayerKind for GaussianNoise {
             torch: format!("GaussianNoise({stddev:?})"),
             definition: Some(DEFINITION),
             script: format!("x + {stddev:?} * torch.randn_like(x) if self.training else x"),
+            onnx: Some(Vec::new()),
             keras: Some(format!("layers.GaussianNoise({stddev:?})")),
             ..Module::default()
         }])

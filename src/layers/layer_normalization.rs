@@ -65,7 +65,7 @@ impl LayerKind for LayerNormalization {
         Some(vec![Module {
             torch: format!("nn.LayerNorm({size}, eps={epsilon:?})"),
             script: format!("torch.layer_norm(x, [{size}], {{weight}}, {{bias}}, {epsilon:?})"),
-            onnx: vec![node],
+            onnx: Some(vec![node]),
             keras: Some(format!("layers.LayerNormalization(epsilon={epsilon:?})")),
             variables: variables.into(),
             ..Module::default()

@@ -4,17 +4,18 @@
 /// "1.weight", here and in every file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Module {
-    /// PyTorch: the call that makes it: `nn.Linear(784, 128)`.
+    /// PyTorch: the call that makes it: `nn.Linear(784, 128)`; empty for one that cannot be written.
     pub torch: String,
     /// PyTorch: the definition of its class, if `torch.nn` has none.
     pub definition: Option<&'static str>,
     /// TorchScript: its output as an expression of `x` and `self.training`, in which `{weight}` stands for the
-    /// variable of that name.
+    /// variable of that name; empty for one that cannot be written.
     pub script: String,
-    /// ONNX: its nodes, opset 17; none for a module that is only active in training.
-    pub onnx: Vec<OnnxNode>,
-    /// Keras: the call that makes the layer: `layers.Dense(128, "relu")`. `None` for a module that is
-    /// part of the layer before it.
+    /// ONNX: its nodes, opset 17; an empty list for a module that is only active in training, and `None` for one that
+    /// cannot be written.
+    pub onnx: Option<Vec<OnnxNode>>,
+    /// Keras: the call that makes the layer: `layers.Dense(128, "relu")`; empty for a module that is part of a layer
+    /// beside it, and `None` for one that cannot be written.
     pub keras: Option<String>,
     /// Keras: the definition of its class, if Keras has none.
     pub keras_definition: Option<&'static str>,
@@ -34,7 +35,7 @@ impl Module {
 
     /// Returns the class in [`keras`](Self::keras): `Dense`.
     pub fn keras_class(&self) -> Option<&str> {
-        let class = self.keras.as_deref().map(class)?;
+        let class = self.keras.as_deref().map(class).filter(|class| !class.is_empty())?;
         Some(class.strip_prefix("layers.").unwrap_or(class))
     }
 }

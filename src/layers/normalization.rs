@@ -98,10 +98,10 @@ impl LayerKind for Normalization {
             torch: format!("Normalization({mean:?}, {deviations:?})"),
             definition: Some(DEFINITION),
             script: format!("(x - {}) / {}", tensor(mean), tensor(&deviations)),
-            onnx: vec![
+            onnx: Some(vec![
                 OnnxNode::new("Sub", [OnnxInput::Last, numbers(mean)]),
                 OnnxNode::new("Div", [OnnxInput::Last, numbers(&deviations)]),
-            ],
+            ]),
             keras: Some(format!(
                 "layers.Normalization(mean={mean:?}, variance={:?})",
                 self.variance

@@ -42,7 +42,7 @@ impl LayerKind for PReLU {
         Some(vec![Module {
             torch: format!("nn.PReLU({})", input.iter().product::<usize>()),
             script: "torch.prelu(x, {weight})".to_owned(),
-            onnx: vec![OnnxNode::new("PRelu", [OnnxInput::Last, weight])],
+            onnx: Some(vec![OnnxNode::new("PRelu", [OnnxInput::Last, weight])]),
             keras: Some("layers.PReLU()".to_owned()),
             variables: vec!["weight".to_owned()],
             ..Module::default()

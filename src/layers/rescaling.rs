@@ -63,10 +63,10 @@ impl LayerKind for Rescaling {
             torch: format!("Rescaling({scale:?}, {offset:?})"),
             definition: Some(DEFINITION),
             script: format!("x * {scale:?} + {offset:?}"),
-            onnx: vec![
+            onnx: Some(vec![
                 OnnxNode::new("Mul", [OnnxInput::Last, number(scale)]),
                 OnnxNode::new("Add", [OnnxInput::Last, number(offset)]),
-            ],
+            ]),
             keras: Some(format!("layers.Rescaling({scale:?}, {offset:?})")),
             ..Module::default()
         }])

@@ -56,6 +56,8 @@ impl LayerKind for Reshape {
         let flat = Module {
             torch: "nn.Flatten()".to_owned(),
             script: "torch.flatten(x, 1)".to_owned(),
+            onnx: Some(Vec::new()),
+            keras: Some(String::new()),
             ..Module::default()
         };
         // A 0 in the shape is the size of the input there: the batch.
@@ -64,7 +66,7 @@ impl LayerKind for Reshape {
         let reshape = Module {
             torch: format!("nn.Unflatten(1, ({sizes}{comma}))"),
             script: format!("x.reshape(x.size(0), {sizes})"),
-            onnx: vec![OnnxNode::new("Reshape", [OnnxInput::Last, shape])],
+            onnx: Some(vec![OnnxNode::new("Reshape", [OnnxInput::Last, shape])]),
             keras: Some(format!("layers.Reshape(({sizes}{comma}))")),
             ..flat.clone()
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::output_activation::OutputActivation;
-use crate::layers::{Activation, Dense, Dropout, Flatten, Layer, LayerError, Module, Variable};
+use crate::layers::{Activation, Dense, Dropout, Flatten, Layer, LayerError, Variable};
 use crate::target_scaling::TargetScaling;
 
 /// The shape of one sample and the layers it passes through. Plain data: [`check`](Self::check) checks
@@ -69,16 +69,6 @@ pub enum SpecError {
         "the outputs of a network must be vectors, found samples of shape {0:?}: add Flatten at the end"
     )]
     Outputs(Vec<usize>),
-    /// A layer that cannot be exported.
-    #[error(
-        "layer {layer} ({name}): it does not say how the formats write it: implement LayerKind::describe for it"
-    )]
-    Undescribed {
-        /// The layer's number.
-        layer: usize,
-        /// The layer's class.
-        name: String,
-    },
     /// A scaling of the targets that does not fit the outputs, or cannot be undone.
     #[error(
         "the target scaling needs {outputs} offsets and {outputs} scales, one for each output, all finite and no scale \
@@ -215,22 +205,6 @@ impl Spec {
         Ok(self.layers.iter().zip(inputs))
     }
 
-    /// Returns the modules of the matching `torch.nn.Sequential`, for the formats that are made from them.
-    ///
-    /// # Errors
-    /// Those of [`check`](Self::check), or a layer that does not describe itself.
-    pub fn modules(&self) -> Result<Vec<Module>, SpecError> {
-        let mut modules = Vec::new();
-        for (i, (layer, input)) in self.layers_with_inputs()?.enumerate() {
-            let Some(own) = layer.kind().describe(&input) else {
-                let name = layer.kind().name().to_owned();
-                return Err(SpecError::Undescribed { layer: i + 1, name });
-            };
-            modules.extend(own);
-        }
-        Ok(modules)
-    }
-
     /// Returns all variables, in the order of the layers.
     ///
     /// # Errors
@@ -312,9 +286,9 @@ mod tests {
         let spec = Spec::classifier(&[28, 28], &[128, 64], Activation::Relu, 0.0, 10);
         assert_eq!(spec.check()?, [vec![784], vec![128], vec![64], vec![10]]);
         assert_eq!(spec.layer_names(), ["flatten", "dense", "dense_1", "dense_2"]);
-        let modules = spec.modules()?;
-        let linear = [1, 3, 5].map(|i| modules[i].torch.as_str());
-        assert_eq!(linear, ["nn.Linear(784, 128)", "nn.Linear(128, 64)", "nn.Linear(64, 10)"]);
+        let variables = spec.variables()?;
+        let weights: Vec<_> = variables.iter().step_by(2).map(|one| one.name.as_str()).collect();
+        assert_eq!(weights, ["1.weight", "3.weight", "5.weight"]);
         Ok(())
     }
 

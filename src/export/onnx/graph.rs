@@ -44,7 +44,7 @@ impl GraphBuilder {
         }
         let mut weights: Vec<_> = module.variables.iter().zip(all).collect();
         let mut names: Vec<(&String, String)> = Vec::new();
-        for node in &module.onnx {
+        for node in module.onnx.iter().flatten() {
             let mut inputs = Vec::new();
             for (i, input) in node.inputs.iter().enumerate() {
                 inputs.push(match input {
