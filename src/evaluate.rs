@@ -95,21 +95,25 @@ impl From<&Evaluation> for Figures {
     }
 }
 
-/// Writes loss, accuracy and metrics: "loss 0.0812, accuracy 97.60 % of 10000 images, f1_macro 0.9751".
+impl Figures {
+    /// Returns loss, accuracy and metrics as text, with a word for the samples: "loss 0.0812, accuracy 97.60 % of
+    /// 10000 images, f1_macro 0.9751".
+    pub fn describe(&self, samples: &str) -> String {
+        let Self { loss, accuracy, samples: count, metrics } = self;
+        let accuracy = accuracy.map(|fraction| format!(", accuracy {:.2} %", 100.0 * fraction));
+        let mut text =
+            format!("loss {loss:.4}{} of {count} {samples}", accuracy.unwrap_or_default());
+        for (name, value) in metrics {
+            text += &format!(", {name} {value:.4}");
+        }
+        text
+    }
+}
+
+/// Writes what [`describe`](Figures::describe) returns, of "samples".
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { loss, accuracy, samples, metrics } = self;
-        match accuracy {
-            Some(accuracy) => {
-                write!(
-                    f,
-                    "loss {loss:.4}, accuracy {:.2} % of {samples} images",
-                    100.0 * accuracy
-                )?;
-            }
-            None => write!(f, "loss {loss:.4} of {samples} samples")?,
-        }
-        metrics.iter().try_for_each(|(name, value)| write!(f, ", {name} {value:.4}"))
+        f.write_str(&self.describe("samples"))
     }
 }
 

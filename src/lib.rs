@@ -15,7 +15,7 @@
 //! println!("{}", model.summary());
 //! let config = FitConfig { epochs: 10, ..Default::default() };
 //! let history = model.fit(&train, &config, &mut [])?;
-//! println!("{}", model.evaluate(&test)?); // loss 0.2514, accuracy 92.22 % of 360 images
+//! println!("{}", model.evaluate(&test)?); // loss 0.2514, accuracy 92.22 % of 360 samples
 //! # assert_eq!(history.epochs.len(), 10);
 //! # assert!(model.evaluate(&test)?.accuracy > Some(0.8));
 //! # let folder = tempfile::tempdir().unwrap();

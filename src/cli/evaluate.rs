@@ -58,6 +58,9 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     undefined: &'a BTreeMap<String, String>,
     dataset: &'a str,
+    /// The word for samples.
+    #[serde(skip)]
+    samples: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     classes: Vec<Class<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -146,6 +149,7 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         figures: Figures::from(&evaluation),
         undefined: &evaluation.undefined,
         dataset: &loaded.source.name,
+        samples: output::samples_word(&loaded.test),
         classes: classes.map(|(figures, name)| Class { name, figures }).collect(),
         confusion: &evaluation.confusion,
         residuals: residuals.map(|(&residuals, name)| Number { name, residuals }).collect(),
@@ -174,10 +178,12 @@ fn table(report: &Report) -> String {
         // A matrix counts classes, of which each sample has one.
         let what = if report.confusion.is_empty() { "label" } else { "class" };
         let width = width(what, report.classes.iter().map(|class| class.name));
-        lines.push(format!("{what:<width$}  precision  recall      f1  images"));
+        let samples = report.samples;
+        lines.push(format!("{what:<width$}  precision  recall      f1  {samples}"));
         lines.extend(report.classes.iter().map(|Class { name, figures }| {
             let ClassFigures { precision, recall, f1, support } = figures;
-            format!("{name:<width$}     {precision:.4}  {recall:.4}  {f1:.4}  {support:>6}")
+            let last = samples.len();
+            format!("{name:<width$}     {precision:.4}  {recall:.4}  {f1:.4}  {support:>last$}")
         }));
     }
     if !report.residuals.is_empty() {
@@ -192,7 +198,7 @@ fn table(report: &Report) -> String {
             )
         }));
     }
-    lines.push(format!("{}: {}", report.dataset, report.figures));
+    lines.push(format!("{}: {}", report.dataset, report.figures.describe(report.samples)));
     let undefined = report.undefined.iter();
     lines.extend(undefined.map(|(metric, why)| format!("{metric} has no value: {why}")));
     lines.join("\n")

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use seqfit::data::Dataset;
 pub use seqfit::text::quoted;
 
 use super::bar;
@@ -23,6 +24,11 @@ impl StdoutError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+/// Returns the word for the samples of a data set.
+pub fn samples_word(data: &Dataset) -> &'static str {
+    if data.image_shape().is_ok() { "images" } else { "samples" }
+}
 
 /// Joins the causes, outermost first, without those whose text the previous ones already contain.
 pub fn chain(error: &anyhow::Error) -> String {

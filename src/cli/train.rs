@@ -22,7 +22,7 @@ use seqfit::{Evaluation, History, Measures, TrainError, data};
 use serde::Serialize;
 
 use super::confusion;
-use super::output::{self, print_status, quoted};
+use super::output::{self, print_status, quoted, samples_word};
 use super::progress::{JsonLines, Progress};
 use super::ranks::Ranks;
 use super::report;
@@ -63,7 +63,7 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     if !args.quiet && !args.json {
         let data::Loaded { train, test, source, .. } = &job.data;
         let name = &source.name;
-        let what = if train.image_shape().is_ok() { "images" } else { "samples" };
+        let what = samples_word(train);
         print_status(format_args!(
             "{name}: {} training and {} test {what}",
             train.len(),
@@ -211,7 +211,13 @@ impl Job {
                 let page = page.as_deref();
                 let next = (verdict.is_none() && !goes_on).then(|| run.path());
                 output::print(&verdict.unwrap_or_else(|| {
-                    conclusion(run.path(), &result, page, resume_hint.as_deref())
+                    conclusion(
+                        run.path(),
+                        &result,
+                        samples_word(&self.data.test),
+                        page,
+                        resume_hint.as_deref(),
+                    )
                 }))?;
                 if let Some(run) = next {
                     match page {
@@ -305,6 +311,7 @@ struct Finished<'a> {
 fn conclusion(
     path: &Path,
     result: &RunResult,
+    samples: &str,
     page: Option<&Path>,
     resume_hint: Option<&str>,
 ) -> String {
@@ -313,7 +320,7 @@ fn conclusion(
     lines.extend(result.ended_by.as_ref().map(|why| format!("end:  {why}")));
     let weights = |epoch| format!("best: the weights of epoch {epoch}");
     lines.extend(result.restored_epoch.map(weights));
-    lines.push(format!("test: {}", result.test));
+    lines.push(format!("test: {}", result.test.describe(samples)));
     lines.push(format!("run:  {path}"));
     lines.extend(page.map(|page| format!("page: {}", page.display())));
     lines.extend(resume_hint.map(ToOwned::to_owned));
