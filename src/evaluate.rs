@@ -280,7 +280,7 @@ impl fmt::Display for Evaluation {
 
 impl Residuals {
     /// Returns the errors of each number.
-    fn of(predictions: &Predictions) -> Vec<Self> {
+    pub(crate) fn of(predictions: &Predictions) -> Vec<Self> {
         let (samples, outputs) = (predictions.samples() as f64, predictions.outputs());
         let errors: Vec<f64> = predictions.errors().collect();
         let of_number = |number: usize| {

@@ -67,16 +67,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if model.is_some() {
         let newest = args.run.which().is_none() && run.weights_path().is_err();
         let checkpoint = if newest { " --checkpoint last" } else { "" };
-        next(&format!("{}{checkpoint}", args.run.quoted()));
+        next(&format!("{}{checkpoint}", args.run.quoted()), &run);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the next command after a report: `serve` if this seqfit has it, else `export`.
-pub(super) fn next(run: &str) {
-    match cfg!(feature = "serve") {
-        true => output::next(format_args!("seqfit serve {run}")),
-        false => output::next(format_args!("seqfit export {run} --python")),
+/// Prints the next command after a report: `serve` if this seqfit has it and the run can be served, else `export`.
+pub(super) fn next(path: &str, run: &Run) {
+    // The server is for classes.
+    match cfg!(feature = "serve") && run.config().network.output.is_softmax() {
+        true => output::next(format_args!("seqfit serve {path}")),
+        false => output::next(format_args!("seqfit export {path} --python")),
     }
 }
 

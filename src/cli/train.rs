@@ -209,7 +209,7 @@ impl Job {
             None if args.quiet => {}
             None => {
                 let page = page.as_deref();
-                let next = (verdict.is_none() && !goes_on).then(|| run.path());
+                let next = (verdict.is_none() && !goes_on).then_some(&run);
                 output::print(&verdict.unwrap_or_else(|| {
                     conclusion(
                         run.path(),
@@ -221,8 +221,8 @@ impl Job {
                 }))?;
                 if let Some(run) = next {
                     match page {
-                        None => output::next(format_args!("seqfit report {}", quoted(run))),
-                        Some(_) => report::next(&quoted(run)),
+                        None => output::next(format_args!("seqfit report {}", quoted(run.path()))),
+                        Some(_) => report::next(&quoted(run.path()), run),
                     }
                 }
             }

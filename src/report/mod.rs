@@ -247,13 +247,19 @@ impl<'a> Report<'a> {
         all.filter(|curves| !curves.series.is_empty()).collect()
     }
 
+    /// Returns the word for the samples.
+    fn samples(&self) -> &'static str {
+        // Tables have rows of columns.
+        if self.run.config().network.input_shape.len() > 1 { "images" } else { "samples" }
+    }
+
     /// Returns what the loss is.
     fn loss_unit(&self) -> String {
         match &self.run.config().fit.loss {
             loss if loss.is_crossentropy() => {
                 "mean cross-entropy in nats, lower is better".to_owned()
             }
-            loss => format!("mean {}, lower is better", loss.name()),
+            loss => format!("{}, lower is better", loss.name()),
         }
     }
 

@@ -76,28 +76,17 @@ impl NumberFit {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    /// Returns the predictions of a number "price".
-    pub fn fit(is: &[f64], predicted: &[f64]) -> NumberFit {
-        let errors = || is.iter().zip(predicted).map(|(is, predicted)| predicted - is);
-        let residuals = Residuals {
-            mean: 0.0,
-            standard_deviation: 1.0,
-            min: errors().fold(f64::INFINITY, f64::min),
-            max: errors().fold(f64::NEG_INFINITY, f64::max),
-            mae: 1.0,
-            rmse: 1.0,
-        };
-        NumberFit::of("price", "", residuals, is, predicted)
-    }
+    use crate::metrics::Predictions;
 
     #[test]
     fn every_error_is_in_the_histogram_and_dots_are_limited() {
-        let is: Vec<f64> = (0..2500).map(f64::from).collect();
-        let predicted: Vec<f64> = is.iter().map(|x| 1.1 * x).collect();
-        let fit = fit(&is, &predicted);
+        let is: Vec<f32> = (0..2500).map(|i| i as f32).collect();
+        let predicted: Vec<f32> = is.iter().map(|x| 1.1 * x).collect();
+        let targets = Targets::numbers(is, ["price"]);
+        let residuals = Residuals::of(&Predictions::new(&predicted, &targets).unwrap());
+        let fit = NumberFit::all(&predicted, &targets, &residuals).remove(0);
         assert_eq!(fit.histogram.iter().sum::<u64>(), 2500);
         assert!(fit.histogram.iter().all(|&count| (60..=62).contains(&count)));
         assert!(fit.points.len() <= DOTS && fit.is_thinned());

@@ -101,13 +101,14 @@ fn lead(report: &Report) -> String {
             format!(" ({}\u{a0}% of them held out for validation)", number(100.0 * fraction))
         }
     };
+    let samples = report.samples();
     let tested = match (&report.tested, &report.result) {
         (Some(Tested { other: Some(_), images, .. }), _) => {
-            format!("was tested on {} images of other data", grouped(images.len()))
+            format!("was tested on {} {samples} of other data", grouped(images.len()))
         }
         (None, None) => "is not tested yet".to_owned(),
         _ => format!(
-            "was tested on {} images that it had not seen",
+            "was tested on {} {samples} that it had not seen",
             grouped(config.data.test_samples)
         ),
     };
@@ -116,7 +117,7 @@ fn lead(report: &Report) -> String {
         None => String::new(),
     };
     format!(
-        "A network of {} ({} parameters), trained for {trained} on {} images of {}{held_out}. It \
+        "A network of {} ({} parameters), trained for {trained} on {} {samples} of {}{held_out}. It \
          {tested}.{weights} Started {}.",
         widths(&config.network),
         grouped(parameters),

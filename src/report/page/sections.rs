@@ -37,8 +37,9 @@ pub(super) fn headline(report: &Report) -> Option<String> {
 
 /// Returns the most important metrics.
 pub(super) fn tiles(report: &Report) -> Markup {
-    let mut tiles: Vec<(&str, String)> = Vec::new();
-    let mut tile = |name, text: Option<String>| tiles.extend(text.map(|text| (name, text)));
+    let mut tiles: Vec<(String, String)> = Vec::new();
+    let mut tile =
+        |name: &str, text: Option<String>| tiles.extend(text.map(|text| (name.to_owned(), text)));
     let percent = |fraction: f64| percentage(fraction, 2);
     tile("test accuracy", accuracy(report).map(percent));
     let result = report.result.as_ref();
@@ -68,7 +69,8 @@ pub(super) fn tiles(report: &Report) -> Markup {
     let fastest = report.history.epochs.iter().map(|epoch| epoch.samples_per_second);
     let fastest = fastest.filter(|speed| speed.is_finite()).reduce(f64::max);
     let speed = |speed: f64| grouped(speed.round() as usize);
-    tile("peak images/s", fastest.map(speed));
+    let peak = format!("peak {}/s", report.samples());
+    tile(&peak, fastest.map(speed));
     html! {
         @if !tiles.is_empty() {
             dl.tiles {

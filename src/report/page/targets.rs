@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::plot::{Errors, Predicted, number};
+use super::super::plot::{Errors, Predicted, short};
 use super::super::{Report, ReportError};
 use super::sections::of_any;
 use super::shell::{figure, head, scrolled};
@@ -76,12 +76,12 @@ pub(super) fn numbers(report: &Report) -> Result<Option<Markup>, ReportError> {
                     @for (name, errors) in rows {
                         tr {
                             th scope="row" { bdi { (name) } }
-                            td { (number(errors.mean)) }
-                            td { (number(errors.standard_deviation)) }
-                            td { (number(errors.min)) }
-                            td { (number(errors.max)) }
-                            td { (number(errors.mae)) }
-                            td { (number(errors.rmse)) }
+                            td { (short(errors.mean)) }
+                            td { (short(errors.standard_deviation)) }
+                            td { (short(errors.min)) }
+                            td { (short(errors.max)) }
+                            td { (short(errors.mae)) }
+                            td { (short(errors.rmse)) }
                         }
                     }
                 }

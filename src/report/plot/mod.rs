@@ -268,6 +268,11 @@ fn escaped(text: &str) -> String {
     })
 }
 
+/// Formats a measured number with three digits.
+pub(super) fn short(value: f64) -> String {
+    number(format!("{value:.2e}").parse().unwrap_or(value))
+}
+
 /// Formats a number for an axis, with no more digits than necessary.
 pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
@@ -307,6 +312,7 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
+        assert_eq!([-0.039267, 12345.6, 0.0].map(short), ["-0.0393", "12300", "0"]);
     }
 
     /// Returns the style sheet's colors of the light and the dark theme, in the order of `THEME`.

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 
 use super::{
     Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, MUTED, PAPER, Style, number,
-    stroke, text, title, units, write,
+    short, stroke, text, title, units, write,
 };
 use crate::report::numbers::NumberFit;
 
@@ -13,8 +13,8 @@ use crate::report::numbers::NumberFit;
 pub(in crate::report) struct Predicted<'a>(pub &'a NumberFit);
 
 const WIDTH: u32 = 440;
-const HEIGHT: u32 = 430;
-const ABOVE: f64 = 64.0;
+const HEIGHT: u32 = 450;
+const ABOVE: f64 = 84.0;
 const BELOW: f64 = 30.0;
 /// The number of labels on each axis.
 const TICKS: usize = 6;
@@ -49,8 +49,8 @@ impl Figure for Predicted<'_> {
         format!(
             "Predicted by true {name} of {} samples: mean absolute error {}, root mean squared error {}",
             points.len(),
-            number(residuals.mae),
-            number(residuals.rmse)
+            short(residuals.mae),
+            short(residuals.rmse)
         )
     }
 
@@ -101,7 +101,16 @@ impl Figure for Predicted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::numbers::tests::fit;
+    use crate::data::Targets;
+    use crate::evaluate::Residuals;
+    use crate::metrics::Predictions;
+
+    /// Returns the predictions of a number "price".
+    fn fit(is: &[f32], predicted: &[f32]) -> NumberFit {
+        let targets = Targets::numbers(is, ["price"]);
+        let residuals = Residuals::of(&Predictions::new(predicted, &targets).unwrap());
+        NumberFit::all(predicted, &targets, &residuals).remove(0)
+    }
 
     #[test]
     fn both_axes_have_the_range_of_all_values() {

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 
 use super::{
     Area, CENTRE, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, MUTED, PAPER, RIGHT,
-    number, stroke, text, title, units, write,
+    short, stroke, text, title, units, write,
 };
 use crate::model::grouped;
 use crate::report::numbers::{BARS, NumberFit};
@@ -32,10 +32,10 @@ impl Figure for Errors<'_> {
         format!(
             "Errors of {}, predicted minus true: mean {}, standard deviation {}, from {} to {}",
             self.0.name,
-            number(residuals.mean),
-            number(residuals.standard_deviation),
-            number(residuals.min),
-            number(residuals.max)
+            short(residuals.mean),
+            short(residuals.standard_deviation),
+            short(residuals.min),
+            short(residuals.max)
         )
     }
 
@@ -72,12 +72,12 @@ impl Figure for Errors<'_> {
             area.draw(&DashedPathElement::new(ends, units(5.0), units(4.0), stroke(INK, 1.5)))?;
         }
         for (value, at) in [(*low, 0.0), ((low + high) / 2.0, 0.5), (*high, 1.0)] {
-            write(area, &number(value), (x(at), units(floor + 15.0)), CENTRE)?;
+            write(area, &short(value), (x(at), units(floor + 15.0)), CENTRE)?;
         }
         let spread = format!(
             "mean {}, standard deviation {}",
-            number(residuals.mean),
-            number(residuals.standard_deviation)
+            short(residuals.mean),
+            short(residuals.standard_deviation)
         );
         write(area, &spread, (x(0.5), units(floor + 36.0)), CENTRE)
     }
@@ -86,7 +86,16 @@ impl Figure for Errors<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::numbers::tests::fit;
+    use crate::data::Targets;
+    use crate::evaluate::Residuals;
+    use crate::metrics::Predictions;
+
+    /// Returns the predictions of a number "price".
+    fn fit(is: &[f32], predicted: &[f32]) -> NumberFit {
+        let targets = Targets::numbers(is, ["price"]);
+        let residuals = Residuals::of(&Predictions::new(predicted, &targets).unwrap());
+        NumberFit::all(predicted, &targets, &residuals).remove(0)
+    }
 
     #[test]
     fn equal_errors_are_drawn() {
