@@ -157,7 +157,7 @@ impl Dataset {
     ///
     /// # Errors
     /// The samples are something else.
-    pub(crate) fn pictures_for(&self, user: &'static str) -> Result<[usize; 2], DataError> {
+    pub fn pictures_for(&self, user: &'static str) -> Result<[usize; 2], DataError> {
         match (&*self.store.samples, &self.store.shape[..]) {
             (Samples::Held(Values::Pixels(_)) | Samples::Files(..), &[height, width]) => {
                 Ok([height, width])

@@ -116,7 +116,7 @@ fn imported_run_evaluates_predicts_exports_and_trains_further() {
     // The run has no data source, so the data must be given.
     let output = run(seqfit().args(["evaluate", "r"]));
     assert_eq!(output.code, 1);
-    assert!(output.stderr.contains("add --dataset or --data-dir"), "{output:#?}");
+    assert!(output.stderr.contains("add --dataset, --data-dir or --data"), "{output:#?}");
     let evaluate = |of: &str| {
         json(&succeed(seqfit().args(["evaluate", of, "--json", "--data-dir", "stripes"])))
     };

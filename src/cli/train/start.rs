@@ -36,6 +36,9 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         let checked = metric.check_for(data.train.target_kind());
         checked.map_err(|error| Usage(error.to_string()))?;
     }
+    if fit.augment.is_on() {
+        data.train.pictures_for("augmentation")?;
+    }
     let (network, model, origin) = match other {
         None => {
             let mut network = args.network.of_data(&data.train, &fit.loss)?;

@@ -1,0 +1,182 @@
+//! Tests of data sets in arrays, from the file to the run, in the library and on the command line.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use crate::common::{run, seqfit, succeed};
+use seqfit::data::{self, Dataset, Features, Sample, Targets};
+use seqfit::layers::Dense;
+use seqfit::{Activation, Device, Engine, FitConfig, Loss, Sequential, tch};
+
+/// Returns a `.npy` file of f32.
+fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
+    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}\n");
+    let length = (text.len() as u16).to_le_bytes();
+    let data = values.iter().flat_map(|value| value.to_le_bytes());
+    b"\x93NUMPY\x01\x00".iter().copied().chain(length).chain(text.bytes()).chain(data).collect()
+}
+
+fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
+    let mut writer = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, bytes) in arrays {
+        let options = zip::write::SimpleFileOptions::default();
+        writer.start_file(format!("{name}.npy"), options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+/// Writes the digits as numbers in [-1, 1], and what each digit is: even, above four, prime; or the digit itself as a
+/// number far from 0.
+fn digits(path: &Path) {
+    let (train, test) = data::load("digits").unwrap();
+    let mut arrays = Vec::new();
+    for (part, set) in [("train", &train), ("test", &test)] {
+        let digit = |i| f32::from(set.label(i));
+        let all = 0..set.len();
+        let pixels = all.clone().flat_map(|i| set.image(i)).map(|&p| f32::from(p) / 128.0 - 1.0);
+        let x: Vec<f32> = pixels.collect();
+        let labels = |i| {
+            let is = |yes: bool| f32::from(u8::from(yes));
+            let digit = set.label(i);
+            [is(digit % 2 == 0), is(digit > 4), is([2, 3, 5, 7].contains(&digit))]
+        };
+        let labels: Vec<f32> = all.clone().flat_map(labels).collect();
+        let numbers: Vec<f32> = all.map(|i| 1000.0 + 10.0 * digit(i)).collect();
+        arrays.push((format!("x_{part}"), npy(&[set.len(), 64], &x)));
+        arrays.push((format!("labels_{part}"), npy(&[set.len(), 3], &labels)));
+        arrays.push((format!("numbers_{part}"), npy(&[set.len()], &numbers)));
+    }
+    npz(path, &arrays.iter().map(|(name, bytes)| (&name[..], bytes.clone())).collect::<Vec<_>>());
+}
+
+#[test]
+fn numbers_are_predicted_in_their_own_units_and_a_run_resumes() {
+    let home = tempfile::tempdir().unwrap();
+    digits(&home.path().join("digits.npz"));
+    let train = |out: &str, epochs: &str| {
+        let mut command = seqfit(home.path());
+        command.args(["train", "--data", "digits.npz", "--loss", "mean_squared_error"]);
+        command.args(["--keys", "y_train=numbers_train,y_test=numbers_test", "--hidden", "32"]);
+        command.args(["--validation-split", "0.1", "--epochs", epochs, "--out", out]);
+        succeed(&mut command)
+    };
+    let whole = train("whole", "6");
+    assert!(
+        whole.stderr.contains("digits: 1437 training and 360 test samples"),
+        "{}",
+        whole.stderr
+    );
+    assert!(whole.stderr.contains("not used: labels_train, labels_test"), "{}", whole.stderr);
+    train("cut", "3");
+    succeed(seqfit(home.path()).args(["train", "--resume", "cut", "--epochs", "6"]));
+    let weights = |run: &str| fs::read(home.path().join(run).join("model.safetensors")).unwrap();
+    assert!(weights("whole") == weights("cut"));
+    let config = fs::read_to_string(home.path().join("whole/config.toml")).unwrap();
+    for line in ["targets = \"numbers\"", "y_train = \"numbers_train\"", "name = \"digits.npz\""] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    // The record finds the file and its arrays again. The mean of all numbers has a loss of 1.
+    let evaluated = succeed(seqfit(home.path()).args(["evaluate", "whole", "--json"]));
+    let figures: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
+    assert!(figures["loss"].as_f64().unwrap() < 0.5, "{figures}");
+    // Another file, with the same names by default: y_test is missing in it.
+    let mut other = seqfit(home.path());
+    let other = run(other.args(["evaluate", "whole", "--data", "digits.npz"]));
+    assert!(
+        other.code == 1 && other.stderr.contains("the array \"y_train\" is needed"),
+        "{other:?}"
+    );
+    // Nothing is written for a training that cannot begin.
+    let mut augmented = seqfit(home.path());
+    augmented.args([
+        "train",
+        "--data",
+        "digits.npz",
+        "--loss",
+        "mean_squared_error",
+        "--out",
+        "none",
+    ]);
+    augmented.args(["--keys", "y_train=numbers_train,y_test=numbers_test"]);
+    let augmented = run(augmented.args(["--augment", "rotation=5"]));
+    assert!(augmented.stderr.contains("augmentation needs gray pictures"), "{augmented:?}");
+    assert!(!home.path().join("none").exists());
+    // The file is changed.
+    digits_with_another_byte(&home.path().join("digits.npz"));
+    let changed = run(seqfit(home.path()).args(["evaluate", "whole"]));
+    assert!(
+        changed.code == 1 && changed.stderr.contains("digits.npz is not the file"),
+        "{changed:?}"
+    );
+}
+
+fn digits_with_another_byte(path: &Path) {
+    let (x, y) = (npy(&[2, 64], &[0.5; 128]), npy(&[2], &[1.0, 2.0]));
+    npz(path, &[("x_train", x), ("numbers_train", y)]);
+}
+
+#[test]
+fn several_labels_are_learned_from_the_command_line() {
+    let home = tempfile::tempdir().unwrap();
+    digits(&home.path().join("digits.npz"));
+    let keys = ["--keys", "y_train=labels_train,y_test=labels_test"];
+    let mut command = seqfit(home.path());
+    command.args(["train", "--data", "digits.npz", "--out", "run", "--epochs", "5"]).args(keys);
+    let mut unclear = seqfit(home.path());
+    let unclear = run(unclear.args(["train", "--data", "digits.npz"]).args(keys));
+    assert!(unclear.code == 1 && unclear.stderr.contains("--task labels"), "{unclear:?}");
+    succeed(command.args(["--task", "labels", "--loss", "binary_crossentropy"]));
+    let evaluated = succeed(seqfit(home.path()).args(["evaluate", "run", "--json"]));
+    let figures: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
+    // Predicting each label's frequency has a loss of 0.69.
+    assert!(figures["loss"].as_f64().unwrap() < 0.4, "{figures}");
+}
+
+/// y = 200 + 100 x₀ - 50 x₁ x₁ on a grid.
+fn surface() -> Dataset {
+    let grid = (0..400).map(|i| [(i % 20) as f32 / 10.0 - 1.0, (i / 20) as f32 / 10.0 - 1.0]);
+    let y: Vec<f32> = grid.clone().map(|[a, b]| 200.0 + 100.0 * a - 50.0 * b * b).collect();
+    let x: Vec<f32> = grid.flatten().collect();
+    Dataset::from_arrays(Features::floats(x, [2]), Targets::numbers(y, ["height"])).unwrap()
+}
+
+#[test]
+fn target_scaling_is_undone_in_predictions_with_either_engine() {
+    let (train, test) = surface().split(0.2, 1).unwrap();
+    let fit = |engine| {
+        let mut model = Sequential::new(train.sample_shape())
+            .add(Dense::new(32).activation(Activation::Tanh))
+            .add(Dense::new(1))
+            .target_scaling(train.target_scaling().unwrap())
+            .build(Device::Cpu, 0)
+            .unwrap();
+        let loss = Loss::MeanSquaredError;
+        let config = FitConfig { epochs: 40, loss, engine, ..FitConfig::default() };
+        let history = model.fit(&train, &config, &mut []).unwrap();
+        (model, history.epochs.last().unwrap().loss)
+    };
+    let (fused, loss) = fit(Engine::Fused);
+    let (autograd, other_loss) = fit(Engine::Autograd);
+    assert!((loss - other_loss).abs() < 1e-3 * loss, "{loss} {other_loss}");
+    let mut squares = 0.0;
+    for i in 0..test.len() {
+        let (Sample::Floats(x), data::Target::Numbers(&[y])) = (test.sample(i), test.target(i))
+        else {
+            panic!("numbers")
+        };
+        let x = tch::Tensor::from_slice(x).reshape([1, 2]);
+        let of = |model: &Sequential| model.predict(&x).unwrap().double_value(&[0, 0]);
+        // 40 epochs of f32 apart.
+        assert!((of(&fused) - of(&autograd)).abs() < 0.5, "{} {}", of(&fused), of(&autograd));
+        squares += (of(&fused) - f64::from(y)).powi(2);
+    }
+    let scale = f64::from(train.target_scaling().unwrap().scale[0]);
+    let scaled = squares / test.len() as f64 / scale.powi(2);
+    // The loss is that of scaled targets, and the network has learned: 1 is the loss of the mean.
+    let evaluated = fused.evaluate(&test).unwrap().loss;
+    assert!((scaled - evaluated).abs() < 1e-4 * scaled, "{scaled} {evaluated}");
+    assert!(evaluated < 0.1, "{evaluated}");
+}
