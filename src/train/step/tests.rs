@@ -426,26 +426,37 @@ fn deferred_steps_match_autograd() {
         Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
         Optimizer::RmsProp(RmsProp { momentum: 0.5, ..RmsProp::default() }),
     ];
-    let dataset = samples(302, 3, 5);
+    let plain = samples(302, 3, 5);
+    let numbers = with_targets(&plain, TargetKind::Numbers, 3, true);
+    let huber = Loss::Huber(Default::default());
+    let cases = optimizers.map(|optimizer| (optimizer, Loss::Sparse, &plain));
     // 76 steps per epoch: two full groups, some steps, and two samples.
     let length = TrainingLength { steps: 152, epoch_steps: 76 };
-    for optimizer in optimizers {
+    for (optimizer, loss, dataset) in
+        cases.into_iter().chain([(Optimizer::default(), huber, &numbers)])
+    {
         let train = |engine| {
+            let is_class = dataset.target_kind().is_class();
             let config = FitConfig {
                 engine,
                 optimizer,
+                loss: loss.clone(),
                 batch_size: 4,
                 ema: Some(0.9),
                 clip_norm: Some(1.0),
-                label_smoothing: 0.1,
+                label_smoothing: if is_class { 0.1 } else { 0.0 },
+                class_weights: is_class.then_some(ClassWeights::Balanced),
                 schedule: Schedule::Cosine { warm_up: 0.1, end: 0.0 },
                 seed: 7,
                 ..FitConfig::default()
             };
             let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 1).unwrap();
-            let loader = Rc::new(DataLoader::resident(&dataset, Device::Cpu).unwrap());
+            let loader = Rc::new(DataLoader::resident(dataset, Device::Cpu).unwrap());
             let order: Vec<u32> = (0..302).rev().collect();
-            let mut step = Step::new(&mut model, &config, length, 302).unwrap();
+            let objective = Objective::new(&config, dataset, 3).unwrap();
+            let mut step =
+                Step::shared_by(&SingleProcess, &mut model, &config, objective, length, 302)
+                    .unwrap();
             let mut seen = Vec::new();
             let mut kept = None;
             for epoch in 1..=2 {
