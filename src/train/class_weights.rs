@@ -43,7 +43,7 @@ impl ClassWeights {
     ///
     /// # Errors
     /// Targets that are no classes, or the name of none of its classes.
-    pub(super) fn of(&self, train: &Dataset) -> Result<Vec<f32>, ConfigError> {
+    pub fn of(&self, train: &Dataset) -> Result<Vec<f32>, ConfigError> {
         let kind = train.target_kind();
         ConfigError::unless(
             kind.is_class(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
-use seqfit::data::{DatasetName, Source};
+use seqfit::data::{Dataset, DatasetName, Source};
 use seqfit::recipe::{Pictures, Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
 use seqfit::{
@@ -232,6 +232,18 @@ impl FitOptions {
         ]
         .into_iter()
         .find_map(|(given, option)| given.then_some(option))
+    }
+
+    /// Checks that weights of classes are those of classes of the data, before a run folder is made.
+    pub fn check_class_weights(&self, fit: &FitConfig, train: &Dataset) -> anyhow::Result<()> {
+        let Some(weights) = &fit.class_weights else { return Ok(()) };
+        let checked = weights.of(train).map(drop).map_err(|error| Usage(error.to_string()));
+        match &self.class_weights {
+            Some(given) if given.as_os_str() != "balanced" => {
+                checked.with_context(|| given.display().to_string())
+            }
+            _ => Ok(checked?),
+        }
     }
 
     /// Returns a note on the pictures that the recipe was tuned for, if the data is not known to be of that kind.

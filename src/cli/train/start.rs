@@ -32,6 +32,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         print_status(note);
     }
     let mut data = args.trial.data(data, &fit)?;
+    args.fit.check_class_weights(&fit, &data.train)?;
     for metric in &fit.metrics {
         let checked = metric.check_for(data.train.target_kind());
         checked.map_err(|error| Usage(error.to_string()))?;
