@@ -52,7 +52,7 @@ impl Correct {
         let above = |threshold: f64, output: f32| f64::from(output) > threshold;
         match (self, target) {
             (Self::None, _) => 0,
-            (Self::Top, RowTarget::Class(class)) => i64::from(highest(outputs) == class),
+            (Self::Top, RowTarget::Class(class)) => i64::from(is_highest(outputs, class)),
             (Self::Above(threshold), RowTarget::Class(class)) => {
                 i64::from(above(threshold, outputs[0]) == (class == 1))
             }
@@ -75,13 +75,39 @@ impl Correct {
     }
 }
 
-/// Returns the position of the highest output, the first of several. NaN wins, as in libtorch.
-fn highest(outputs: &[f32]) -> usize {
-    let (mut best, mut top) = (0, f32::NEG_INFINITY);
-    for (class, &output) in outputs.iter().enumerate() {
-        if output > top || output.is_nan() && !top.is_nan() {
-            (best, top) = (class, output);
+/// Returns whether the highest output is that of the class, the first of several. NaN wins, as in libtorch.
+fn is_highest(outputs: &[f32], class: usize) -> bool {
+    let (before, own, after) = (&outputs[..class], outputs[class], &outputs[class + 1..]);
+    if own.is_nan() {
+        return !before.iter().any(|output| output.is_nan());
+    }
+    // Without a branch for each output; a comparison with NaN does not hold.
+    let below = before.iter().filter(|output| **output < own).count();
+    let not_above = after.iter().filter(|output| **output <= own).count();
+    below + not_above + 1 == outputs.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_output_is_libtorchs() {
+        let nan = f32::NAN;
+        for outputs in [
+            [1.0, 3.0, 2.0],
+            [3.0, 3.0, 1.0],
+            [0.0, -0.0, 0.0],
+            [1.0, nan, 5.0],
+            [nan, 1.0, nan],
+            [1.0, 2.0, nan],
+            [f32::NEG_INFINITY; 3],
+        ] {
+            let expected = Tensor::from_slice(&outputs).argmax(-1, false).int64_value(&[]);
+            for class in 0..3 {
+                let found = Correct::Top.of_row(&outputs, RowTarget::Class(class));
+                assert_eq!(found == 1, class as i64 == expected, "{outputs:?}, class {class}");
+            }
         }
     }
-    best
 }

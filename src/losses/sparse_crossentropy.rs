@@ -69,11 +69,13 @@ impl RowLoss for SparseCrossentropy {
     fn row(&self, outputs: &[f32], target: RowTarget, gradient: &mut [f32]) -> f64 {
         let RowTarget::Class(class) = target else { return f64::NAN };
         let kept = (1.0 - self.label_smoothing) as f32;
-        let spread = (self.label_smoothing / outputs.len() as f64) as f32;
-        // NaN wins, as in libtorch.
-        let top = outputs.iter().fold(f32::NEG_INFINITY, |top, &output| {
-            if output > top || output.is_nan() { output } else { top }
-        });
+        let spread = match self.label_smoothing {
+            0.0 => 0.0,
+            smoothing => (smoothing / outputs.len() as f64) as f32,
+        };
+        // A NaN that this misses is in the total.
+        let higher = |top: f32, &output: &f32| if output > top { output } else { top };
+        let top = outputs.iter().fold(f32::NEG_INFINITY, higher);
         let mut total = 0.0;
         for (gradient, &output) in gradient.iter_mut().zip(outputs) {
             *gradient = (output - top).exp();
