@@ -1,14 +1,4 @@
 //! Data sets in NumPy's files: `.npz` as `numpy.savez` writes it, or a pair of `.npy` files.
-//!
-//! **Features.** u8 arrays of three or more axes are pixels: `[n, height, width]`, or with channels
-//! `[n, channels, height, width]` as PyTorch has them or `[n, height, width, channels]` as Keras has them. The
-//! last axis holds the channels if it has 1 or 3 and the second axis has not; they are moved to the front, and a
-//! single channel is left out. All other arrays are numbers, of any shape, and taken as they are: u8 arrays of one or
-//! two axes, other integers, bool and floats; f64 and large integers are rounded to f32.
-//!
-//! **Targets**, unless a [`TargetKind`] is asked for: integers `[n]` or `[n, 1]` and bool `[n]` are classes, other
-//! integers and bool `[n, k]` are several labels and must be 0 or 1, floats `[n]` or `[n, k]` are numbers. Floats that
-//! are all 0 or 1 may be either, and are an error. Classes are named by their numbers.
 
 mod problem;
 mod read;
@@ -47,8 +37,17 @@ pub struct Arrays {
     pub notes: Vec<String>,
 }
 
-/// Reads the data sets in a `.npz` file. Which arrays are pixels, and what integers and floats mean as targets, is
-/// described [above](self); `targets` overrides it for the targets, so that integers can be numbers for regression.
+/// Reads the data sets in a `.npz` file.
+///
+/// **Features.** u8 arrays of three or more axes are pixels: `[n, height, width]`, or with channels
+/// `[n, channels, height, width]` as PyTorch has them or `[n, height, width, channels]` as Keras has them. The
+/// last axis holds the channels if it has 1 or 3 and the second axis has not; they are moved to the front, and a
+/// single channel is left out. All other arrays are numbers, of any shape, and taken as they are: u8 arrays of one or
+/// two axes, other integers, bool and floats; f64 and large integers are rounded to f32.
+///
+/// **Targets**, unless `targets` says what they are: integers `[n]` or `[n, 1]` and bool `[n]` are classes, other
+/// integers and bool `[n, k]` are several labels and must be 0 or 1, floats `[n]` or `[n, k]` are numbers. Floats that
+/// are all 0 or 1 may be either, and are an error. Classes are named by their numbers.
 ///
 /// The memory that a file takes is bounded by its own length: see
 /// [`MemoryBudget`](crate::import::MemoryBudget). Pickled objects are not read.
