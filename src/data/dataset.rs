@@ -166,7 +166,7 @@ impl Dataset {
         }
     }
 
-    /// Describes the samples: "float features of shape [8]".
+    /// Describes the samples: `float features of shape [8]`.
     pub fn samples_in_words(&self) -> String {
         match (&*self.store.samples, &self.store.shape[..]) {
             (Samples::Held(Values::Floats(_)), shape) => {

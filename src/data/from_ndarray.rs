@@ -18,7 +18,7 @@ use ndarray::{ArrayView, ArrayView1, ArrayView2, Dimension};
 use super::features::Features;
 use super::targets::{Targets, column_names};
 
-/// [samples, …]: pixels, like [`Features::pixels`].
+/// `[samples, …]`: pixels, like [`Features::pixels`].
 impl<D: Dimension> From<ArrayView<'_, u8, D>> for Features {
     fn from(view: ArrayView<'_, u8, D>) -> Self {
         let shape = sample_shape(view.shape());
@@ -26,7 +26,7 @@ impl<D: Dimension> From<ArrayView<'_, u8, D>> for Features {
     }
 }
 
-/// [samples, …]: numbers, like [`Features::floats`].
+/// `[samples, …]`: numbers, like [`Features::floats`].
 impl<D: Dimension> From<ArrayView<'_, f32, D>> for Features {
     fn from(view: ArrayView<'_, f32, D>) -> Self {
         let shape = sample_shape(view.shape());
@@ -42,7 +42,7 @@ fn sample_shape(shape: &[usize]) -> Vec<usize> {
     }
 }
 
-/// [samples]: classes, named by their numbers.
+/// `[samples]`: classes, named by their numbers.
 impl From<ArrayView1<'_, u8>> for Targets {
     fn from(view: ArrayView1<'_, u8>) -> Self {
         let most = view.iter().max().copied().unwrap_or_default();
@@ -51,7 +51,7 @@ impl From<ArrayView1<'_, u8>> for Targets {
     }
 }
 
-/// [samples, labels]: several labels.
+/// `[samples, labels]`: several labels.
 impl From<ArrayView2<'_, bool>> for Targets {
     fn from(view: ArrayView2<'_, bool>) -> Self {
         let values: Vec<u8> = view.iter().map(|&label| label.into()).collect();
@@ -59,14 +59,14 @@ impl From<ArrayView2<'_, bool>> for Targets {
     }
 }
 
-/// [samples]: a number for each sample.
+/// `[samples]`: a number for each sample.
 impl From<ArrayView1<'_, f32>> for Targets {
     fn from(view: ArrayView1<'_, f32>) -> Self {
         Self::numbers(view.iter().copied().collect::<Vec<_>>(), column_names("target", 1))
     }
 }
 
-/// [samples, numbers]: several numbers for each sample.
+/// `[samples, numbers]`: several numbers for each sample.
 impl From<ArrayView2<'_, f32>> for Targets {
     fn from(view: ArrayView2<'_, f32>) -> Self {
         let names = column_names("target", view.ncols());

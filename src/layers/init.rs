@@ -10,7 +10,7 @@ use crate::rng::{self, Purpose};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Initializer {
-    /// See [`glorot_uniform`]; for a matrix [units, inputs].
+    /// See `glorot_uniform`; for a matrix [units, inputs].
     GlorotUniform,
     /// All the same value.
     Constant(f64),

@@ -24,7 +24,7 @@ pub trait LossKind: Debug + Send + Sync {
     /// Returns what turns outputs into predictions.
     fn output_activation(&self) -> OutputActivation;
 
-    /// Returns the value of each sample, f32 [batch], from outputs f32 [batch, outputs] and targets: i64 [batch]
+    /// Returns the value of each sample, f32 \[batch\], from outputs f32 [batch, outputs] and targets: i64 \[batch\]
     /// for classes, f32 [batch, count] otherwise. Recorded for autograd.
     ///
     /// # Errors
