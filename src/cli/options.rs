@@ -321,8 +321,8 @@ impl NetworkOptions {
         let (kind, count) = (data.target_kind(), data.target_names().len());
         let outputs = loss.kind().outputs_for(kind, count).unwrap_or(count);
         let spec = network.spec(data.sample_shape(), outputs);
-        loss.check(&spec, kind, count).map_err(|error| Usage(error.to_string()))?;
         spec.check().map_err(|error| Usage(error.to_string()))?;
+        loss.check(&spec, kind, count).map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
     }
 
