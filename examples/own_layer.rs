@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use seqfit::export::{self, Card, Format, Options};
 use seqfit::layers::{
     Context, Dense, Flatten, Initializer, Layer, LayerError, LayerKind, LibtorchError, Module,
     Variable, Variables,
@@ -48,7 +49,7 @@ impl LayerKind for Gain {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub fn main() -> Result<(), Box<dyn Error>> {
     let (train, test) = data::load("digits")?;
     let mut model = Sequential::new(train.image_shape()?)
         .add(Flatten)
@@ -59,6 +60,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", model.summary());
     model.fit(&train, &FitConfig::default(), &mut [])?;
     println!("{:.1} % of the test images", 100.0 * model.evaluate(&test)?.accuracy.unwrap_or(0.0));
-    model.export(std::env::temp_dir().join("gain.pt"), train.classes())?;
+    let card = Card::new(model.spec(), train.classes());
+    let file = export::encode(&model, Format::TorchScript, &card, Options::default())?;
+    println!("{} bytes for torch.jit.load", file.len());
     Ok(())
 }

@@ -42,14 +42,15 @@ pub(super) fn torch(
 import torch
 {import}from torch import nn
 {definitions}
-model = {sequential}
+model = nn.Sequential(
+{lines})
 model.load_state_dict({load})
 model.eval()
 with torch.no_grad():
     {output} = model(torch.from_numpy(images))
 ",
         images = images(card),
-        sequential = format!("nn.Sequential(\n{})", torch_lines(&modules, 1)),
+        lines = torch_lines(&modules, 1),
         output = card.output,
     ))
 }

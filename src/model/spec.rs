@@ -49,7 +49,7 @@ pub enum SpecError {
         /// The layer's name.
         name: String,
         /// The rule.
-        problem: LayerError,
+        problem: Box<LayerError>,
     },
     /// A softmax before the last layer.
     #[error(
@@ -155,7 +155,10 @@ impl Spec {
             let (number, layers, kind) = (i + 1, self.layers.len(), layer.kind());
             let output = match kind.output_shape(&shape) {
                 Ok(output) => output,
-                Err(problem) => return Err(SpecError::Layer { layer: number, name, problem }),
+                Err(problem) => {
+                    let problem = Box::new(problem);
+                    return Err(SpecError::Layer { layer: number, name, problem });
+                }
             };
             if kind.last_activation() == Activation::Softmax && number != layers {
                 return Err(SpecError::SoftmaxInside { layer: number, name, layers });

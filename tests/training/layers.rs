@@ -273,3 +273,11 @@ fn ranks_have_the_same_bits_with_buffers_and_noise() {
     assert!(two.iter().chain(&four).all(|weights| *weights == one[0]));
     assert!(one[0]["5.running_mean"] != stateful(1).weights().unwrap()["5.running_mean"]);
 }
+
+#[path = "../../examples/own_layer.rs"]
+mod own_layer;
+
+#[test]
+fn the_example_of_ones_own_layer_trains_and_exports() {
+    own_layer::main().unwrap();
+}
