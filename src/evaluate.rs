@@ -360,7 +360,7 @@ impl Sequential {
         group: &dyn Group,
         feed: &DataLoader,
         Measures { loss, metrics }: Measures,
-    ) -> Result<(Evaluation, Option<(Vec<f32>, Targets)>), EvaluateError> {
+    ) -> Result<(Evaluation, Option<Predicted>), EvaluateError> {
         let (targets, names) = (feed.dataset().target_kind(), feed.dataset().target_names());
         let loss = self.loss_for(loss, targets, names.len())?;
         Metric::check_all(metrics)?;
@@ -566,6 +566,9 @@ impl Sequential {
     }
 }
 
+/// Predictions, \[samples, outputs\] row by row, and their targets.
+pub(crate) type Predicted = (Vec<f32>, Targets);
+
 /// Predictions and targets of some samples on the host, both row by row.
 #[derive(Debug, Default)]
 struct Kept {
@@ -601,7 +604,7 @@ impl Kept {
     }
 
     /// Returns one prediction for each name, and the targets.
-    fn finish(mut self, targets: TargetKind, names: &[String]) -> (Vec<f32>, Targets) {
+    fn finish(mut self, targets: TargetKind, names: &[String]) -> Predicted {
         let small = || self.targets.iter().map(|&value| value as u8).collect::<Vec<_>>();
         let samples = self.predictions.len();
         let targets = match targets {
