@@ -84,6 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = args.device.chosen().unwrap_or(Device::Cpu);
     device::require(device)?;
     let data = loading::asked(&args.data.request(), args.stream.stream, args.json)?;
+    let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let mut network = args.network.of_data(&data.train, &fit.loss)?;
     network.target_scaling = fit.target_scaling(&data.train)?;
     let mut model = Sequential::from_spec(network, device, fit.seed)?;

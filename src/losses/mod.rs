@@ -126,6 +126,15 @@ impl Loss {
         Self::all().into_iter().find(|loss| loss.name() == name)
     }
 
+    /// Returns the usual loss for targets of this kind, with which training begins unless another is chosen.
+    pub fn usual_for(targets: TargetKind) -> Self {
+        match targets {
+            TargetKind::Class => Self::default(),
+            TargetKind::Labels => Self::BinaryCrossentropy,
+            TargetKind::Numbers => Self::MeanSquaredError,
+        }
+    }
+
     /// Returns whether it is the cross-entropy of a softmax, which some engines have a faster way to compute.
     pub(crate) fn is_crossentropy(&self) -> bool {
         matches!(self, Self::Sparse | Self::Categorical)
@@ -175,7 +184,7 @@ impl Loss {
 pub enum LossError {
     /// The loss does not take targets of this kind.
     #[error(
-        "the loss {name} does not take {count} {targets} as targets: use {}",
+        "the loss {name} does not take {targets} as targets, found {count}: use {}",
         .others.join(" or ")
     )]
     Targets {
@@ -338,6 +347,9 @@ mod tests {
         let start = "the network has 2 outputs, and the dataset has 3 classes: its last Dense layer needs 3";
         assert!(error.starts_with(start), "{error}");
         let error = Loss::Sparse.check(&network, TargetKind::Numbers, 2).unwrap_err().to_string();
-        assert!(error.starts_with("the loss sparse does not take 2 numbers as targets"), "{error}");
+        assert!(
+            error.starts_with("the loss sparse does not take numbers as targets, found 2"),
+            "{error}"
+        );
     }
 }

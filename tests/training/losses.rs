@@ -243,7 +243,7 @@ fn losses_that_do_not_fit_are_refused_by_name_before_the_first_step() {
     let config = || squared.config(Engine::Auto);
     let error =
         fails(&squared, FitConfig { loss: Loss::Sparse, ..config() }, &mut squared.network());
-    let expected = "the loss sparse does not take 2 numbers as targets: use mean_squared_error or \
+    let expected = "the loss sparse does not take numbers as targets, found 2: use mean_squared_error or \
                     mean_absolute_error or huber";
     assert_eq!(error, expected);
     let smoothed = FitConfig { label_smoothing: 0.1, ..config() };

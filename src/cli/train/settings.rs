@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
-use seqfit::data::{Dataset, DatasetName, Source};
+use seqfit::data::{Dataset, DatasetName, Source, TargetKind};
 use seqfit::recipe::{Pictures, Recipe, overlay};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
 use seqfit::{
@@ -109,8 +109,10 @@ fn loss_help() -> String {
     let names: Vec<&str> = Loss::all().iter().map(Loss::name).collect();
     format!(
         "Loss that is minimized: {}, its settings after a colon as in huber:delta=0.5; sparse and categorical are \
-         the same cross-entropy [default: sparse]",
-        names.join(", ")
+         the same cross-entropy [default: sparse for classes, {} for several labels, {} for numbers]",
+        names.join(", "),
+        Loss::usual_for(TargetKind::Labels).name(),
+        Loss::usual_for(TargetKind::Numbers).name(),
     )
 }
 
@@ -331,6 +333,15 @@ impl FitOptions {
             let rule = "--engine fused computes in f32, found --precision bf16: leave one out";
             return Err(Usage(rule.to_owned()).into());
         }
+        Ok(fit)
+    }
+
+    /// Returns the settings with the usual loss for targets of this kind, unless an option or a recipe chose another.
+    pub fn for_targets(&self, fit: FitConfig, targets: TargetKind) -> Result<FitConfig, Usage> {
+        let is_chosen = self.loss.is_some() || fit.loss != Loss::default();
+        let loss = if is_chosen { fit.loss } else { Loss::usual_for(targets) };
+        let fit = FitConfig { loss, ..fit };
+        fit.check().map_err(|error| Usage(error.to_string()))?;
         Ok(fit)
     }
 }

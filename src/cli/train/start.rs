@@ -31,6 +31,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     if let Some(note) = args.fit.note_on_recipe(&data.source)?.filter(|_| !args.quiet) {
         print_status(note);
     }
+    let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let mut data = args.trial.data(data, &fit)?;
     args.fit.check_class_weights(&fit, &data.train)?;
     for metric in &fit.metrics {
