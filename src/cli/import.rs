@@ -70,6 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let at = || args.file.display().to_string();
     let network = imported.network(&wanted).with_context(at)?;
     let recorded = imported.card.as_ref().and_then(Card::preparation);
+    let features = imported.card.as_ref().map(Card::features).unwrap_or_default();
     // The weights have been copied by now.
     drop(imported);
     if network.guessed {
@@ -80,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut model = Sequential::from_spec(network.spec.clone(), Device::Cpu, 0)?;
     model.set_weights(&network.weights)?;
-    let mut config = RunConfig::imported(origin, network.classes, network.spec);
+    let mut config = RunConfig::imported(origin, features, network.classes, network.spec);
     config.data.preparation = args.prepare.or(recorded);
     let run = Run::create(&args.out, args.force, config)?;
     run.save_network(&model)?;

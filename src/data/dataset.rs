@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::check_arrays;
 use super::digest;
 use super::error::{DataError, DatasetProblem};
-use super::features::{Features, Sample, Values};
+use super::features::{FeatureKind, Features, Sample, Values};
 use super::preparation::Preparation;
 use super::stream::{Shards, StreamMemory};
 use super::targets::{Target, TargetKind, Targets};
@@ -258,6 +258,14 @@ impl Dataset {
         let mut pixels = vec![0; self.sample_len()];
         self.read(i..i + 1, &mut pixels)?;
         Ok(pixels)
+    }
+
+    /// Returns whether the features are pixels or numbers.
+    pub fn feature_kind(&self) -> FeatureKind {
+        match &*self.store.samples {
+            Samples::Held(Values::Floats(_)) => FeatureKind::Floats,
+            Samples::Held(Values::Pixels(_)) | Samples::Files(..) => FeatureKind::Pixels,
+        }
     }
 
     /// Returns whether the images are in files, and read when they are needed.

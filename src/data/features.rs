@@ -1,5 +1,25 @@
 //! What a network is given for each sample: pixels or numbers of any shape.
 
+use serde::{Deserialize, Serialize};
+
+/// The kind of a data set's features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeatureKind {
+    /// u8 pixels, which a network gets scaled to [0, 1].
+    #[default]
+    Pixels,
+    /// Numbers, which a network gets as they are.
+    Floats,
+}
+
+impl FeatureKind {
+    /// Returns whether this is the default, which is not saved.
+    pub fn is_pixels(&self) -> bool {
+        *self == Self::Pixels
+    }
+}
+
 /// The features of a data set, one sample after the other.
 ///
 /// ```

@@ -74,7 +74,7 @@ pub use download::Progress;
 #[cfg(feature = "download")]
 pub use dry_run::{DryRun, Found, dry_run};
 pub use error::{DataError, DatasetProblem, FolderProblem};
-pub use features::{Features, Sample};
+pub use features::{FeatureKind, Features, Sample};
 pub use idx::IdxProblem;
 pub use load::{fetch, load, load_dir, resolve, resolve_test};
 pub use locations::Locations;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Options;
-use crate::data::Preparation;
 use crate::data::batches::SCALE;
+use crate::data::{FeatureKind, Preparation};
 use crate::evaluate::Figures;
 use crate::layers::Activation;
 use crate::model::{OutputActivation, Spec};
@@ -50,8 +50,9 @@ pub struct Input {
     pub shape: Vec<usize>,
     /// The type of its values: "float32" or "uint8".
     pub dtype: String,
-    /// The smallest and the largest value of a pixel: 0 and 1, or 0 and 255.
-    pub range: [f64; 2],
+    /// The smallest and the largest value of a pixel: 0 and 1, or 0 and 255. None for features that are numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
     /// How pictures become samples, if known: "raw", "digit" or "resize".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<String>,
@@ -121,6 +122,25 @@ impl Card {
         card.with_options(Options::default())
     }
 
+    /// Sets what the network's samples are.
+    pub(crate) fn with_features(mut self, features: FeatureKind) -> Self {
+        if let (FeatureKind::Floats, Some(input)) = (features, &mut self.input) {
+            input.range = None;
+            self.scale = 1.0;
+        }
+        self
+    }
+
+    /// Returns whether the network's samples are pixels, as those of older cards are.
+    pub(super) fn takes_pixels(&self) -> bool {
+        self.input.as_ref().is_none_or(|input| input.range.is_some())
+    }
+
+    /// Returns what a file calls the input, and a snippet its variable.
+    pub(super) fn input_name(&self) -> &'static str {
+        if self.takes_pixels() { "images" } else { "features" }
+    }
+
     /// Sets how pictures become the network's samples.
     pub(crate) fn with_preparation(mut self, preparation: Preparation) -> Self {
         if let Some(input) = &mut self.input {
@@ -140,15 +160,16 @@ impl Card {
         }
         .to_owned();
         self.weights = if options.half { "float16" } else { "float32" }.to_owned();
-        self.scale = if options.preprocessing { 1.0 } else { SCALE };
-        let (dtype, largest) = match options.preprocessing {
-            true => ("uint8", SCALE),
-            false => ("float32", 1.0),
+        let (dtype, scale, range) = match (options.preprocessing, self.takes_pixels()) {
+            (true, _) => ("uint8", 1.0, Some([0.0, SCALE])),
+            (false, true) => ("float32", SCALE, Some([0.0, 1.0])),
+            (false, false) => ("float32", 1.0, None),
         };
+        self.scale = scale;
         self.input = Some(Input {
             shape: self.network.input_shape.clone(),
             dtype: dtype.to_owned(),
-            range: [0.0, largest],
+            range,
             preparation: self.input.and_then(|input| input.preparation),
         });
         self
@@ -173,7 +194,9 @@ impl Card {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Format, encode, python};
     use super::*;
+    use crate::Sequential;
     #[test]
     fn card_describes_input_and_output() -> Result<(), serde_json::Error> {
         let spec = Spec::classifier(&[2, 3], &[4], Activation::Relu, 0.0, 2);
@@ -191,6 +214,28 @@ mod tests {
         assert_eq!(Card::new(&numbers, &["a", "b"]).output, "values");
         let labels = Spec { output: OutputActivation::Sigmoid, ..spec };
         assert_eq!(Card::new(&labels, &["a", "b"]).output, "logits");
+        Ok(())
+    }
+
+    #[test]
+    fn card_of_numbers_names_no_pixels() -> Result<(), Box<dyn std::error::Error>> {
+        let spec = Spec::classifier(&[3], &[], Activation::Relu, 0.0, 2);
+        let card = Card::new(&spec, &["a", "b"]).with_features(FeatureKind::Floats);
+        let text = card.to_json()?;
+        assert!(text.contains(r#""input":{"shape":[3],"dtype":"float32"}"#), "{text}");
+        assert!(text.contains(r#""scale":1.0"#), "{text}");
+        assert_eq!(Card::from_json(&text)?, card);
+        let half = Options { half: true, ..Options::default() };
+        assert!(!card.clone().with_options(half).takes_pixels());
+        for format in Format::ALL {
+            let text = python(format, &card, Options::default(), "m")?;
+            assert!(text.starts_with("# features: NumPy, float32 [N, 3]\n"), "{text}");
+            assert!(!text.contains("images"), "{text}");
+        }
+        let model = Sequential::from_spec(spec, crate::Device::Cpu, 0)?;
+        let options = Options { preprocessing: true, ..Options::default() };
+        let error = encode(&model, Format::Onnx, &card, options).unwrap_err().to_string();
+        assert!(error.contains("takes numbers of shape [3]"), "{error}");
         Ok(())
     }
 

@@ -123,15 +123,16 @@ fn failed(error: impl std::fmt::Display) -> ExportError {
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
     let (definitions, sequential) = snippet::keras_sequential(card)?;
     Ok(format!(
-        "{images}
+        "{input}
 import keras
 from keras import layers
 {definitions}
 model = {sequential}
 model.load_weights({path})
-{output} = model.predict(images, verbose=0)
+{output} = model.predict({name}, verbose=0)
 ",
-        images = snippet::images(card),
+        input = snippet::input(card),
+        name = card.input_name(),
         path = snippet::string(path),
         output = card.output,
     ))

@@ -138,6 +138,9 @@ fn prepared(model: &Sequential, card: &Card, options: Options) -> Result<Card, E
     if card.network != *model.spec() {
         return Err(ExportError::OtherCard);
     }
+    if options.preprocessing && !card.takes_pixels() {
+        return Err(ExportError::NoPixels(model.spec().input_shape.clone()));
+    }
     Ok(card.clone().with_options(options))
 }
 

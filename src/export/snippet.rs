@@ -1,7 +1,7 @@
 //! Python snippets that load exported files: `--python` prints them, and the tests execute them.
 //!
-//! Each snippet is complete except for `images`, a NumPy array of the shape and type in its first line, and
-//! assigns the outputs to `logits` or `probabilities`.
+//! Each snippet is complete except for `images` or `features`, a NumPy array of the shape and type in its first
+//! line, and assigns the outputs to `logits`, `probabilities` or `values`.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,15 @@ use super::{Card, ExportError, Format};
 use crate::layers::Module;
 
 /// Returns a comment such as `# images: NumPy, float32 [N, 28, 28], pixels divided by 255`.
-pub(super) fn images(card: &Card) -> String {
+pub(super) fn input(card: &Card) -> String {
     let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
-    let (dtype, pixels) = match card.input.as_ref().is_some_and(|input| input.dtype == "uint8") {
-        true => ("uint8", "pixels from 0 to 255".to_owned()),
-        false => ("float32", format!("pixels divided by {}", card.scale)),
+    let is_u8 = card.input.as_ref().is_some_and(|input| input.dtype == "uint8");
+    let (dtype, values) = match (is_u8, card.takes_pixels()) {
+        (true, _) => ("uint8", ", pixels from 0 to 255".to_owned()),
+        (false, true) => ("float32", format!(", pixels divided by {}", card.scale)),
+        (false, false) => ("float32", String::new()),
     };
-    format!("# images: NumPy, {dtype} [N, {}], {pixels}", sizes.join(", "))
+    format!("# {}: NumPy, {dtype} [N, {}]{values}", card.input_name(), sizes.join(", "))
 }
 
 /// Returns a Python string literal; JSON strings are valid ones.
@@ -38,7 +40,7 @@ pub(super) fn torch(
     let modules = modules(&card.network, format)?;
     let definitions = definitions(&modules, |module| module.definition);
     Ok(format!(
-        "{images}
+        "{input}
 import torch
 {import}from torch import nn
 {definitions}
@@ -47,9 +49,10 @@ model = nn.Sequential(
 model.load_state_dict({load})
 model.eval()
 with torch.no_grad():
-    {output} = model(torch.from_numpy(images))
+    {output} = model(torch.from_numpy({name}))
 ",
-        images = images(card),
+        input = input(card),
+        name = card.input_name(),
         lines = torch_lines(&modules, 1),
         output = card.output,
     ))

@@ -42,14 +42,15 @@ pub(super) fn encode(
 
 pub(super) fn python(card: &Card, path: &str) -> String {
     format!(
-        "{images}
+        "{input}
 import torch
 
 model = torch.jit.load({path}, map_location=\"cpu\")
 with torch.no_grad():
-    {output} = model(torch.from_numpy(images))
+    {output} = model(torch.from_numpy({name}))
 ",
-        images = snippet::images(card),
+        input = snippet::input(card),
+        name = card.input_name(),
         path = snippet::string(path),
         output = card.output,
     )

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Preparation;
+use crate::data::{FeatureKind, Preparation};
 use crate::model::Spec;
 
 pub use crate::export::CARD;
@@ -30,6 +30,16 @@ impl Card {
     pub fn preparation(&self) -> Option<Preparation> {
         let named = self.text("/input/preparation").and_then(|name| name.parse().ok());
         named.or_else(|| Preparation::of_name(self.text("/training/data/name")?))
+    }
+
+    /// Returns what the network's samples are; pixels for a card that does not say.
+    pub fn features(&self) -> FeatureKind {
+        let input = self.rest.get("input").and_then(serde_json::Value::as_object);
+        match input.is_some_and(|input| input.contains_key("dtype") && !input.contains_key("range"))
+        {
+            true => FeatureKind::Floats,
+            false => FeatureKind::Pixels,
+        }
     }
 
     /// Returns the text at a JSON pointer in the rest of the card.

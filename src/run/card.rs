@@ -35,7 +35,7 @@ fn card(config: &RunConfig, result: Option<&RunResult>) -> Result<Card, RunError
         json.map_err(|e| RunError::Encode { file: CONFIG, message: e.to_string() })
     };
     let RunConfig { data, fit, versions, .. } = config;
-    let mut card = Card::new(&config.network, &data.classes);
+    let mut card = Card::new(&config.network, &data.classes).with_features(data.features);
     if let (true, [_, _]) = (data.is_preparation_known(), &config.network.input_shape[..]) {
         card = card.with_preparation(data.preparation());
     }

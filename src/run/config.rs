@@ -13,7 +13,7 @@ use crate::data;
 use crate::device::{self, Device};
 use crate::libtorch;
 use crate::losses::Loss;
-use crate::model::Spec;
+use crate::model::{OutputActivation, Spec};
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
 use crate::train::{ConfigError, Engine, FitConfig, Monitor};
 
@@ -111,6 +111,9 @@ pub struct Versions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
+    /// What a sample's features are.
+    #[serde(default, skip_serializing_if = "data::FeatureKind::is_pixels")]
+    pub features: data::FeatureKind,
     /// What a sample's target is.
     #[serde(default, skip_serializing_if = "data::TargetKind::is_class")]
     pub targets: data::TargetKind,
@@ -136,6 +139,7 @@ impl DataConfig {
     /// Describes this data for the config of a run that trains on it.
     pub fn of(data: &data::Loaded) -> Self {
         Self {
+            features: data.train.feature_kind(),
             targets: data.train.target_kind(),
             classes: data.train.target_names().to_vec(),
             train_samples: data.train.len(),
@@ -202,11 +206,22 @@ impl RunConfig {
     }
 
     /// Creates a config for a network whose weights come from `origin` and were not trained here.
-    pub fn imported(origin: Origin, classes: Vec<String>, network: Spec) -> Self {
+    pub fn imported(
+        origin: Origin,
+        features: data::FeatureKind,
+        classes: Vec<String>,
+        network: Spec,
+    ) -> Self {
         let (stream, preparation, source) = (None, None, None);
         let (train_samples, test_samples) = (0, 0);
-        let targets = data::TargetKind::default();
+        let targets = match network.output {
+            OutputActivation::Linear => data::TargetKind::Numbers,
+            // One output is the probability of the second of two classes.
+            OutputActivation::Sigmoid if network.outputs() > 1 => data::TargetKind::Labels,
+            OutputActivation::Sigmoid | OutputActivation::Softmax => data::TargetKind::Class,
+        };
         let data = DataConfig {
+            features,
             targets,
             classes,
             train_samples,

@@ -22,7 +22,6 @@ const OPSET: i64 = 17;
 /// The largest size of the weights: the limit of a protobuf message, less room for everything else.
 const MAX_BYTES: usize = i32::MAX as usize - (1 << 20);
 /// The name of the input.
-const IMAGES: &str = "images";
 
 pub(super) fn encode(
     model: &Sequential,
@@ -36,7 +35,7 @@ pub(super) fn encode(
     }
     let modules = modules(spec, Format::Onnx)?;
     let mut weights = Weight::all(model, options)?.into_iter();
-    let mut graph = GraphBuilder::new(IMAGES);
+    let mut graph = GraphBuilder::new(card.input_name());
     if options.preprocessing {
         graph.pixels(SCALE);
     }
@@ -64,13 +63,14 @@ pub(super) fn encode(
 
 pub(super) fn python(card: &Card, path: &str) -> String {
     format!(
-        "{images}
+        "{input}
 import onnxruntime
 
 session = onnxruntime.InferenceSession({path})
-({output},) = session.run(None, {{\"{IMAGES}\": images}})
+({output},) = session.run(None, {{\"{name}\": {name}}})
 ",
-        images = snippet::images(card),
+        input = snippet::input(card),
+        name = card.input_name(),
         path = snippet::string(path),
         output = card.output,
     )
