@@ -11,7 +11,7 @@ use crate::data::batches::{self, DataLoader, DataLoaderError};
 use crate::data::{DataError, Dataset, TargetKind, Targets};
 use crate::group::rank_shard::RankShard;
 use crate::group::{self, Group, GroupError, SingleProcess};
-use crate::losses::{Loss, LossError};
+use crate::losses::{self, Loss, LossError};
 use crate::metrics::{Counts, Metric, MetricError, Predictions, Undefined};
 use crate::model::{ModelError, OutputActivation, Sequential};
 use crate::native::LibtorchError;
@@ -424,6 +424,7 @@ impl Sequential {
     ) -> Result<Tally, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         let kind = loss.kind();
+        let activation = kind.output_activation();
         let classes = if is_counted { self.outputs() as i64 } else { 0 };
         let (int, double) = ((Kind::Int64, self.device()), (Kind::Double, self.device()));
         let mut loss = Tensor::f_zeros([0i64; 0], double).map_err(LibtorchError::from)?;
@@ -433,7 +434,7 @@ impl Sequential {
             let mean = kind.mean(logits, &self.loss_targets(targets)?)?.f_to_kind(Kind::Double)?;
             let sum = mean.f_mul_scalar(samples)?;
             if let Some(kept) = &mut kept {
-                kept.append(&self.prediction_of(logits)?, targets)?;
+                kept.append(&self.prediction_with(activation, logits)?, targets)?;
             }
             if is_counted {
                 let cell = targets.f_mul_scalar(classes)?.f_add_(&logits.f_argmax(-1, false)?)?;
@@ -457,26 +458,44 @@ impl Sequential {
     /// # Errors
     /// Like [`evaluate`](Self::evaluate).
     pub fn logits_of(&self, dataset: &Dataset) -> Result<Tensor, EvaluateError> {
+        self.for_all(dataset, |logits| Ok(logits.shallow_clone()))
+    }
+
+    /// Returns the prediction for every sample in order, as [`predict`](Self::predict) returns it: f32 [samples,
+    /// outputs] on the CPU.
+    ///
+    /// # Errors
+    /// Like [`evaluate`](Self::evaluate).
+    pub fn predictions_of(&self, dataset: &Dataset) -> Result<Tensor, EvaluateError> {
+        self.for_all(dataset, |logits| self.prediction_of(logits))
+    }
+
+    /// Returns what `of` makes of the logits of all samples.
+    fn for_all(
+        &self,
+        dataset: &Dataset,
+        of: impl Fn(&Tensor) -> Result<Tensor, LibtorchError>,
+    ) -> Result<Tensor, EvaluateError> {
         let _no_grad = tch::no_grad_guard();
         check_fit(self, dataset)?;
         let feed = DataLoader::new(dataset, self.device())?;
         let mut parts = Vec::new();
         self.for_each_batch(&feed, |logits, _| {
-            parts.push(logits.f_to_device(tch::Device::Cpu)?);
+            parts.push(of(logits)?.f_to_device(tch::Device::Cpu)?);
             Ok(())
         })?;
         Ok(Tensor::f_cat(&parts, 0).map_err(LibtorchError::from)?)
     }
 
-    /// Checks that the outputs are probabilities of classes that exclude each other, for `user`, the subject of the
-    /// error.
+    /// Checks that the outputs are probabilities of `classes` classes that exclude each other, for `user`, the
+    /// subject of the error.
     ///
     /// # Errors
     /// [`EvaluateError::NoClasses`].
-    pub fn require_classes(&self, user: &'static str) -> Result<(), EvaluateError> {
-        match self.spec().output {
-            OutputActivation::Softmax => Ok(()),
-            found => Err(EvaluateError::NoClasses { user, found }),
+    pub fn require_classes(&self, user: &'static str, classes: usize) -> Result<(), EvaluateError> {
+        match losses::target_kind(self.spec(), classes) {
+            TargetKind::Class => Ok(()),
+            _ => Err(EvaluateError::NoClasses { user, found: self.spec().output }),
         }
     }
 

@@ -95,8 +95,8 @@ mod tests {
     fn the_scaling_is_mean_and_standard_deviation() {
         let values = [1e6, 1.0, 5.0, 1e6 + 1.0, -2.0, 5.0, 1e6 + 3.0, 4.5, 5.0];
         let scaling = fit(&values, 3);
-        assert_eq!(scaling.offset, [1000001.3333333334, 1.1666666666666667, 5.0]);
-        assert_eq!(scaling.scale, [1.247219128924647, 2.6562295750848715, 1.0]);
+        assert_eq!(scaling.offset, [1_000_001.3, 1.166_666_6, 5.0]);
+        assert_eq!(scaling.scale, [1.247_219_1, 2.656_229_5, 1.0]);
         assert!(scaling.is_valid(3) && !scaling.is_valid(2));
     }
 

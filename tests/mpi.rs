@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{CommandOutput, not_here, run, seqfit, succeed};
 use seqfit::run::Run;
-use seqfit::{Device, History, data};
+use seqfit::{Device, History, Loss, data};
 
 /// Returns `mpirun -n RANKS`, to be followed by a program. It allows root, the user in a container.
 fn mpirun(home: &Path, ranks: usize) -> Command {
@@ -139,6 +139,26 @@ fn mpi_ranks_match_one_process_on_streamed_data() {
     );
     let data = ["--stream=1", "--data-dir", shards];
     check_ranks_match_one_process(&data, &["--batch-size", "100"], ROUNDING);
+}
+
+/// The loss follows the targets on every rank.
+#[test]
+fn mpi_ranks_match_one_rank_on_numbers() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/arrays.npz");
+    let train = |out: &str| {
+        let train = ["train", "-q", "--distributed", "--task", "numbers", "--batch-size", "2"];
+        concat_arguments(&[&train, &["--epochs", "2", "--data", file, "--out", out]])
+    };
+    let weights = |run: &str| {
+        let model = Run::open(&home.join(run)).unwrap().load_model(Device::Cpu).unwrap();
+        model.weights().unwrap()
+    };
+    succeed(&mut ranks(home, 1, &train("1")));
+    succeed(&mut ranks(home, 2, &train("2")));
+    assert!(weights("1") == weights("2"));
+    assert_eq!(Run::open(&home.join("2")).unwrap().config().fit.loss, Loss::MeanSquaredError);
 }
 
 #[test]

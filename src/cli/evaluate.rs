@@ -32,9 +32,14 @@ pub struct Args {
     /// Threads of libtorch on the CPU [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Also write the logits of every test image, [images, classes], as a NumPy .npy file
+    /// Also write the logits of every test sample, [samples, outputs], as a NumPy .npy file: the outputs of the last
+    /// layer, before a softmax or sigmoid and before numbers are scaled back
     #[arg(long, value_name = "FILE", conflicts_with = "distributed")]
     logits: Option<PathBuf>,
+    /// Also write the predictions for every test sample, [samples, outputs], as a NumPy .npy file: probabilities, or
+    /// numbers in their own units
+    #[arg(long, value_name = "FILE", conflicts_with = "distributed")]
+    predictions: Option<PathBuf>,
     #[command(flatten)]
     ranks: RankOptions,
     /// Print one JSON object
@@ -123,7 +128,7 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
 /// Runs the command on rank 0, which reads the run and prints the result.
 fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
-    if let Some(path) = &args.logits {
+    for path in [&args.logits, &args.predictions].into_iter().flatten() {
         run.check_output(path)?;
     }
     let device = ready(args)?;
@@ -141,6 +146,9 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let evaluation = model.evaluate_distributed(group, &loaded.test, measures)?;
     if let Some(path) = &args.logits {
         seqfit::export::npy::save(&model.logits_of(&loaded.test)?, path)?;
+    }
+    if let Some(path) = &args.predictions {
+        seqfit::export::npy::save(&model.predictions_of(&loaded.test)?, path)?;
     }
     let names = || trained_on.classes.iter();
     let classes = evaluation.per_class().into_iter().zip(names());

@@ -1,8 +1,8 @@
 //! Loads data for the commands that need it, with progress bars during downloads and any notice that the data has.
 
 use seqfit::data::{
-    self, ArraysRequest, ClassNames, Loaded, LoadedTest, Locations, Request, StreamMemory,
-    TargetKind,
+    self, ArraysRequest, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, Request,
+    StreamMemory, TargetKind,
 };
 use seqfit::run::{DataConfig, Run};
 
@@ -74,6 +74,7 @@ pub fn test_of(
                 data::resolve_test(&asked, &locations, bars)
             })?,
         };
+        same_features(trained_on.features, loaded.test.feature_kind())?;
         let (network, found) = (trained_on.targets, loaded.test.target_kind());
         anyhow::ensure!(
             network == found,
@@ -94,6 +95,27 @@ fn of_kind(asked: Request, kind: TargetKind) -> Request {
         }
         other => other,
     }
+}
+
+/// Checks that data has the kind of features that a network was trained on: pixels are scaled, and numbers are not.
+pub fn same_features(network: FeatureKind, found: FeatureKind) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        network == found,
+        "the network takes {network}, found data of {found}: choose data of its kind",
+    );
+    Ok(())
+}
+
+/// Checks that a run's network takes pictures, for `user`, the subject of the error.
+pub fn takes_pictures(run: &Run, user: &str) -> anyhow::Result<()> {
+    let found = run.config().data.features;
+    anyhow::ensure!(
+        found == FeatureKind::Pixels,
+        "{user} is for networks that take pictures, and that of {} takes {found}: seqfit evaluate measures it on \
+         data, and an exported file predicts",
+        run.path().display(),
+    );
+    Ok(())
 }
 
 /// Returns the names of the classes that a run's network predicts.

@@ -36,7 +36,7 @@ pub struct DataOptions {
     pub keys: Option<ArrayKeys>,
     /// What the targets in --data are: one class, several labels (0 or 1 each) or numbers [default: what their
     /// type and shape suggest]
-    #[arg(long, value_name = "KIND", requires = "data", value_parser = one_of::<TargetKind>(&TargetKind::NAMES))]
+    #[arg(long, value_name = "KIND", requires = "data", value_parser = one_of::<TargetKind>(TargetKind::NAMES))]
     pub task: Option<TargetKind>,
 }
 
@@ -353,16 +353,14 @@ fn widths(text: &str) -> Result<Widths, String> {
     text.split(',').map(width).collect::<Result<_, _>>().map(Widths)
 }
 
-/// The activations that are allowed inside a network: all except softmax.
-const HIDDEN: &[&str] = &["relu", "gelu", "silu", "tanh", "sigmoid", "linear"];
-
-/// Parses an activation that is allowed inside a network.
+/// Parses an activation that is allowed inside a network: all except softmax.
 pub fn hidden_activation() -> impl TypedValueParser<Value = Activation> {
-    one_of(HIDDEN)
+    let is_inside = |activation: &Activation| *activation != Activation::Softmax;
+    one_of(Activation::ALL.into_iter().filter(is_inside).map(Activation::name))
 }
 
 /// Parses one of these names, by which serde knows the variants of an enum.
-pub fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+pub fn one_of<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {

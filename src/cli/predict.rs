@@ -13,6 +13,7 @@ use seqfit::data::images::{self, Prepared};
 use seqfit::run::Run;
 use serde::Serialize;
 
+use super::loading;
 use super::options::{DeviceOptions, RunOptions, count};
 use super::output::{self, print_status};
 use super::picture::half_blocks;
@@ -92,7 +93,10 @@ const CHUNK: usize = 1024;
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
-    model.require_classes("predict").with_context(|| run.path().display().to_string())?;
+    loading::takes_pictures(&run, "predict")?;
+    model
+        .require_classes("predict", run.config().data.classes.len())
+        .with_context(|| run.path().display().to_string())?;
     let shape = model.image_shape().with_context(|| run.path().display().to_string())?;
     let data = &run.config().data;
     let preparation = args.prepare.of(data);

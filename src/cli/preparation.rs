@@ -9,7 +9,7 @@ use super::options::one_of;
 
 /// Parses the name of a [`Preparation`].
 pub fn preparation() -> impl TypedValueParser<Value = Preparation> {
-    one_of(&["raw", "digit", "resize"])
+    one_of(["raw", "digit", "resize"])
 }
 
 /// Selects how the pictures to classify become images.

@@ -173,17 +173,8 @@ impl Callback for Progress {
 /// Formats the line for an epoch; `left` is in seconds.
 fn line(plan: &Plan, record: &EpochRecord, left: f64) -> String {
     let width = plan.epochs.to_string().len();
-    let mut line =
-        format!("epoch {:>width$}/{}  loss {:.4}", record.epoch, plan.epochs, record.loss);
-    let others = [
-        ("accuracy", record.accuracy),
-        ("val_loss", record.val_loss),
-        ("val_accuracy", record.val_accuracy),
-    ];
-    for (name, value) in others {
-        line += &value.map(|value| format!("  {name} {value:.4}")).unwrap_or_default();
-    }
-    for (name, value) in &record.metrics {
+    let mut line = format!("epoch {:>width$}/{}", record.epoch, plan.epochs);
+    for (name, value) in record.values() {
         line += &format!("  {name} {value:.4}");
     }
     line += &format!("  {:.0} samples/s", record.samples_per_second);

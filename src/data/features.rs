@@ -1,5 +1,7 @@
 //! What a network is given for each sample: pixels or numbers of any shape.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The kind of a data set's features.
@@ -11,6 +13,15 @@ pub enum FeatureKind {
     Pixels,
     /// Numbers, which a network gets as they are.
     Floats,
+}
+
+impl fmt::Display for FeatureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pixels => "pixels",
+            Self::Floats => "numbers",
+        })
+    }
 }
 
 impl FeatureKind {

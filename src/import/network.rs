@@ -7,6 +7,7 @@ use super::finite::finite;
 use super::{Imported, ImportedTensor, module_numbers, named_variables, names};
 use crate::data;
 use crate::layers::{self, Activation, Flatten, Layer};
+use crate::losses;
 use crate::model::Spec;
 use crate::native::reserved;
 use crate::tensors::{HostTensor, Tensors};
@@ -103,10 +104,12 @@ impl Imported {
         let from_card = || card.and_then(|card| card.classes.clone());
         let numbers = || (0..spec.outputs()).map(|class| class.to_string()).collect();
         let classes = options.classes.clone().or_else(from_card).unwrap_or_else(numbers);
-        if classes.len() != spec.outputs() {
-            return Err(Problem::ClassNames { outputs: spec.outputs(), names: classes.len() });
+        let names = classes.len();
+        if !spec.is_named_by(names) {
+            return Err(Problem::ClassNames { outputs: spec.outputs(), names });
         }
-        data::check_class_names(&classes).map_err(Problem::Classes)?;
+        data::check_target_names(losses::target_kind(&spec, names), &classes)
+            .map_err(Problem::Classes)?;
         Ok(Network { spec, weights, classes, guessed })
     }
 

@@ -183,7 +183,7 @@ mod tests {
             (Activation::LeakyRelu, [-0.3, 0.0, 0.7]),
             (Activation::Elu, [-0.7768698, 0.0, 0.7]),
             (Activation::Selu, [-1.3658144, 0.0, 0.7354907]),
-            (Activation::Softplus, [0.2014133, 0.6931472, 1.1031860]),
+            (Activation::Softplus, [0.2014133, std::f64::consts::LN_2, 1.1031860]),
             (Activation::HardSigmoid, [0.25, 0.5, 0.6166667]),
             (Activation::Mish, [-0.2980997, 0.0, 0.5611484]),
         ];

@@ -178,6 +178,16 @@ impl Loss {
     }
 }
 
+/// Returns what a network's outputs predict if they have this many names.
+pub(crate) fn target_kind(network: &Spec, names: usize) -> TargetKind {
+    match network.output {
+        OutputActivation::Linear => TargetKind::Numbers,
+        // One output is the probability of the second of two classes.
+        OutputActivation::Sigmoid if (network.outputs(), names) != (1, 2) => TargetKind::Labels,
+        OutputActivation::Sigmoid | OutputActivation::Softmax => TargetKind::Class,
+    }
+}
+
 /// A loss that does not fit the network or the data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -27,6 +27,7 @@ mod tests;
 mod top_k_accuracy;
 mod undefined;
 
+#[cfg(any(feature = "report", feature = "serve"))]
 pub(crate) use calibration::likeliest;
 pub use calibration::{BINS, Bin, Calibration};
 pub use counts::{Average, Counts};

@@ -363,7 +363,17 @@ impl Sequential {
     /// Returns the predictions that outputs of the last layer stand for, [batch, outputs]: after the output activation,
     /// and numbers scaled back.
     pub(crate) fn prediction_of(&self, outputs: &Tensor) -> Result<Tensor, LibtorchError> {
-        let predicted = self.spec.output.forward(outputs)?;
+        self.prediction_with(self.spec.output, outputs)
+    }
+
+    /// Like [`prediction_of`](Self::prediction_of), after another output activation than the description's: that of
+    /// a loss, before training with it has set it.
+    pub(crate) fn prediction_with(
+        &self,
+        activation: OutputActivation,
+        outputs: &Tensor,
+    ) -> Result<Tensor, LibtorchError> {
+        let predicted = activation.forward(outputs)?;
         match &self.spec.target_scaling {
             Some(scaling) => scaling.undo(&predicted),
             None => Ok(predicted),

@@ -12,8 +12,8 @@ use super::weights_origin::Origin;
 use crate::data;
 use crate::device::{self, Device};
 use crate::libtorch;
-use crate::losses::Loss;
-use crate::model::{OutputActivation, Spec};
+use crate::losses::{self, Loss};
+use crate::model::Spec;
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
 use crate::train::{ConfigError, Engine, FitConfig, Monitor};
 
@@ -214,12 +214,7 @@ impl RunConfig {
     ) -> Self {
         let (stream, preparation, source) = (None, None, None);
         let (train_samples, test_samples) = (0, 0);
-        let targets = match network.output {
-            OutputActivation::Linear => data::TargetKind::Numbers,
-            // One output is the probability of the second of two classes.
-            OutputActivation::Sigmoid if network.outputs() > 1 => data::TargetKind::Labels,
-            OutputActivation::Sigmoid | OutputActivation::Softmax => data::TargetKind::Class,
-        };
+        let targets = losses::target_kind(&network, classes.len());
         let data = DataConfig {
             features,
             targets,

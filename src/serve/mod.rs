@@ -86,9 +86,9 @@ impl Server {
     /// An address that cannot be bound; a network whose input is not [height, width], or which has another
     /// number of classes.
     pub fn bind(model: Sequential, card: Card, config: ServeConfig) -> Result<Self, ServeError> {
-        model.require_classes("serve")?;
-        model.image_shape()?;
         let (outputs, names) = (model.outputs(), card.classes.len());
+        model.require_classes("serve", names)?;
+        model.image_shape()?;
         if !model.spec().is_named_by(names) {
             return Err(ServeError::Classes { outputs, names });
         }

@@ -5,6 +5,7 @@
 
 mod csv_logger;
 mod early_stopping;
+mod on_epoch_end;
 mod reduce_lr;
 mod terminate_on_nan;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 pub use csv_logger::CsvLogger;
 pub use early_stopping::{EarlyStopping, EarlyStoppingConfig};
+pub use on_epoch_end::{OnEpochEnd, on_epoch_end};
 pub use reduce_lr::{ReduceLrConfig, ReduceLrOnPlateau};
 pub use terminate_on_nan::TerminateOnNan;
 
@@ -184,7 +186,7 @@ impl<'a, 'm> Training<'a, 'm> {
 ///         _: &mut Training,
 ///         record: &EpochRecord,
 ///     ) -> Result<Flow, CallbackError> {
-///         Ok(if record.accuracy >= self.0 { Flow::Stop } else { Flow::Continue })
+///         Ok(if record.accuracy >= Some(self.0) { Flow::Stop } else { Flow::Continue })
 ///     }
 /// }
 /// ```

@@ -1,6 +1,7 @@
 //! The record of a training for people to read: one row per epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,28 @@ pub struct EpochRecord {
     pub seconds: f64,
     /// Training samples per second.
     pub samples_per_second: f64,
+}
+
+impl EpochRecord {
+    /// Returns the losses and metrics that the record has, by their names.
+    pub fn values(&self) -> impl Iterator<Item = (&str, f64)> {
+        let fixed = [
+            ("loss", Some(self.loss)),
+            ("accuracy", self.accuracy),
+            ("val_loss", self.val_loss),
+            ("val_accuracy", self.val_accuracy),
+        ];
+        let fixed = fixed.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        fixed.chain(self.metrics.iter().map(|(name, &value)| (name.as_str(), value)))
+    }
+}
+
+/// One line: "epoch 3  loss 0.1234  accuracy 0.9612  val_loss 0.1402".
+impl fmt::Display for EpochRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}", self.epoch)?;
+        self.values().try_for_each(|(name, value)| write!(f, "  {name} {value:.4}"))
+    }
 }
 
 /// The records of all epochs, like Keras's `History`.

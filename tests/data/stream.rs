@@ -154,7 +154,7 @@ fn train_evaluate_and_report_accept_streamed_data() {
     assert!(out.contains("1437 training images in 3 shards, 360 test images"), "{out}");
     assert!(refused(&shard).contains("is not empty"));
     // Shards are refused without --stream.
-    assert!(refused(&["train", "--data-dir", "data"]).contains("add --stream"));
+    assert!(refused(&["train", "--data-dir", "data"]).contains("evaluate with --stream"));
 
     let stream = ["--stream=1", "--data-dir", "data"];
     let with = |arguments: &[&'static str]| [arguments, &stream].concat();

@@ -91,7 +91,7 @@ fn every_layer_matches_pytorch() {
     assert_eq!(reference.cases.len(), 15);
     for case in &reference.cases {
         let name = &case.name;
-        let spec = Spec::new(&[2, 2], case.layers.clone());
+        let spec = Spec::new([2, 2], case.layers.clone());
         let build = || {
             let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 0).unwrap();
             model.set_weights(&host(&case.initial)).unwrap();

@@ -42,6 +42,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         (None, true) => data.for_network(loading::names_of(&plan.data))?,
         (None, false) => data,
     };
+    let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let network = match args.resume.is_some() || args.init_from.is_some() {
         true => plan.network,
         false => {

@@ -50,11 +50,11 @@ pub struct FitOptions {
     /// Engine that computes the training steps: autograd (libtorch's) for every network and device; fused for
     /// stacks of Dense layers on the CPU or graph on a GPU, several times as fast; auto uses these where it can
     /// [default: auto]
-    #[arg(long, value_parser = options::one_of::<Engine>(&["auto", "autograd", "fused", "graph"]))]
+    #[arg(long, value_parser = options::one_of::<Engine>(["auto", "autograd", "fused", "graph"]))]
     engine: Option<Engine>,
     /// Precision of the matrix products: f32; tf32 on a GPU; or bf16, from f32 weights. Wide layers are faster with
     /// tf32 and bf16, small networks are not [default: f32]
-    #[arg(long, value_parser = options::one_of::<Precision>(&["f32", "tf32", "bf16"]))]
+    #[arg(long, value_parser = options::one_of::<Precision>(["f32", "tf32", "bf16"]))]
     precision: Option<Precision>,
     /// Threads per training step on the CPU [default: all; with autograd 1 for small batches]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -82,7 +82,7 @@ pub struct FitOptions {
     augment: Option<Numbers>,
     /// When the loss is NaN or infinite: stop with an error, or restart the epoch with half the learning
     /// rate, at most 3 times [default: stop]
-    #[arg(long, value_parser = options::one_of::<OnNan>(&["stop", "rollback"]))]
+    #[arg(long, value_parser = options::one_of::<OnNan>(["stop", "rollback"]))]
     on_nan: Option<OnNan>,
 }
 

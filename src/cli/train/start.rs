@@ -84,6 +84,8 @@ pub(super) fn for_network(
         "the network of {path} takes samples of shape {takes:?}, found samples of {found:?}: choose data \
          of its shape",
     );
+    loading::same_features(config.data.features, data.train.feature_kind())
+        .with_context(|| format!("the network of {path}"))?;
     let (predicts, found) = (config.data.targets, data.train.target_kind());
     anyhow::ensure!(
         predicts == found,
@@ -120,7 +122,7 @@ pub(super) fn resume(
     }
     let began = run.config().clone();
     let device = args.device(Some(&began))?;
-    let fit = args.fit(Some(&began), device)?;
+    let fit = args.fit.for_targets(args.fit(Some(&began), device)?, began.data.targets)?;
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
     let network = fit.loss.with_output(args.network.over_spec(&began.network));

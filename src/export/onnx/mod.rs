@@ -21,7 +21,6 @@ const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 /// The largest size of the weights: the limit of a protobuf message, less room for everything else.
 const MAX_BYTES: usize = i32::MAX as usize - (1 << 20);
-/// The name of the input.
 
 pub(super) fn encode(
     model: &Sequential,

@@ -36,6 +36,7 @@ impl Predicted<'_> {
 }
 
 impl Figure for Predicted<'_> {
+    #[expect(clippy::misnamed_getters, reason = "the figure's name is not the number's")]
     fn name(&self) -> &str {
         &self.0.predicted_plot
     }

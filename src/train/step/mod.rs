@@ -245,7 +245,7 @@ impl<'m> Step<'m> {
         course: TrainingLength,
         samples: usize,
     ) -> Result<Self, LibtorchError> {
-        let objective = Objective::unweighted(config, TargetKind::Class, model.outputs());
+        let objective = Objective::unweighted(config, TargetKind::Class, (model.outputs(), 0));
         Self::shared_by(&SingleProcess, model, config, objective, course, samples)
     }
 

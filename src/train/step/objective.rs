@@ -35,12 +35,16 @@ impl Objective {
         Ok(Self {
             is_weighted: class_weights.is_some() || train.has_sample_weights(),
             class_weights,
-            ..Self::unweighted(config, train.target_kind(), outputs)
+            ..Self::unweighted(config, train.target_kind(), (outputs, train.target_names().len()))
         })
     }
 
     /// Returns the objective without weights.
-    pub fn unweighted(config: &FitConfig, targets: TargetKind, outputs: usize) -> Self {
+    pub fn unweighted(
+        config: &FitConfig,
+        targets: TargetKind,
+        (outputs, names): (usize, usize),
+    ) -> Self {
         let loss = config.loss.kind();
         let loss = match config.label_smoothing {
             0.0 => loss,
@@ -48,7 +52,8 @@ impl Objective {
             smoothing => loss.smoothed(smoothing).map_or(loss, Arc::from),
         };
         let correct = Correct::of(&*loss, targets, outputs);
-        let values = if targets.is_class() { 0 } else { outputs };
+        // A user's loss may take more outputs than numbers, such as a mean and a variance.
+        let values = if targets.is_class() { 0 } else { names };
         Self { loss, correct, values, class_weights: None, is_weighted: false }
     }
 
