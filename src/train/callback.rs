@@ -4,8 +4,8 @@
 //! [`Callback`]. The callbacks that Keras users know are in separate files below this one.
 
 mod csv_logger;
+mod each_epoch;
 mod early_stopping;
-mod on_epoch_end;
 mod reduce_lr;
 mod terminate_on_nan;
 #[cfg(test)]
@@ -14,8 +14,8 @@ pub(super) mod test_metrics;
 use std::sync::Arc;
 
 pub use csv_logger::CsvLogger;
+pub use each_epoch::{EachEpoch, each_epoch};
 pub use early_stopping::{EarlyStopping, EarlyStoppingConfig};
-pub use on_epoch_end::{OnEpochEnd, on_epoch_end};
 pub use reduce_lr::{ReduceLrConfig, ReduceLrOnPlateau};
 pub use terminate_on_nan::TerminateOnNan;
 

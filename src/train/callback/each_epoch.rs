@@ -8,25 +8,25 @@ use crate::train::history::EpochRecord;
 ///
 /// ```
 /// # use seqfit::{Device, FitConfig, Sequential, data, layers::{Dense, Flatten}};
-/// use seqfit::callback::on_epoch_end;
+/// use seqfit::callback::each_epoch;
 ///
 /// # let (train, _) = data::load("digits")?;
 /// # let mut model = Sequential::new([8, 8]).add(Flatten).add(Dense::new(10)).build(Device::Cpu, 0)?;
 /// # let config = FitConfig { epochs: 2, ..FitConfig::default() };
-/// model.fit(&train, &config, &mut [&mut on_epoch_end(|record| println!("{record}"))])?;
+/// model.fit(&train, &config, &mut [&mut each_epoch(|record| println!("{record}"))])?;
 /// # Ok::<(), seqfit::Error>(())
 /// ```
-pub fn on_epoch_end<F: FnMut(&EpochRecord)>(function: F) -> OnEpochEnd<F> {
-    OnEpochEnd { function }
+pub fn each_epoch<F: FnMut(&EpochRecord)>(function: F) -> EachEpoch<F> {
+    EachEpoch { function }
 }
 
-/// The callback of [`on_epoch_end`].
+/// The callback of [`each_epoch`].
 #[derive(Clone, Copy, Debug)]
-pub struct OnEpochEnd<F> {
+pub struct EachEpoch<F> {
     function: F,
 }
 
-impl<F: FnMut(&EpochRecord)> Callback for OnEpochEnd<F> {
+impl<F: FnMut(&EpochRecord)> Callback for EachEpoch<F> {
     fn on_epoch_end(
         &mut self,
         _: &mut Training,
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn the_function_gets_every_record() {
         let mut lines = Vec::new();
-        let mut callback = on_epoch_end(|record| lines.push(record.to_string()));
+        let mut callback = each_epoch(|record| lines.push(record.to_string()));
         with_training(|training| {
             for (epoch, loss) in [(1, 0.5), (2, 0.25)] {
                 callback.on_epoch_end(training, &record(epoch, loss)).unwrap();
