@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use seqfit::data::Dataset;
 use seqfit::recipe::Recipe;
-use seqfit::{Device, Engine, FitConfig, Sequential, device, libtorch};
+use seqfit::{Device, Engine, FitConfig, Loss, Sequential, device, libtorch};
 use serde::Serialize;
 
 use super::options::{DataOptions, DeviceOptions, NetworkOptions};
@@ -51,13 +51,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = args.device.require()?;
     let loaded = loading::asked(&args.data.request(), None, args.json)?;
     let train = loaded.train.take(SAMPLES);
-    let network = args.network.of_data(&train, &FitConfig::default().loss)?;
+    let loss = Loss::usual_for(train.target_kind());
+    let network = args.network.of_data(&train, &loss)?;
     let mut model = Sequential::from_spec(network, device, 0)?;
     let mut figures = Vec::new();
     let own = if device == Device::Cpu { Engine::Fused } else { Engine::Graph };
     for engine in [own, Engine::Autograd] {
         for batch_size in [32, 256] {
-            let plain = FitConfig { batch_size, engine, ..FitConfig::default() };
+            let loss = loss.clone();
+            let plain = FitConfig { batch_size, engine, loss, ..FitConfig::default() };
             let name = engine.name();
             figures.push(training(
                 &mut model,
@@ -67,16 +69,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             )?);
         }
     }
-    let best = FitConfig { epochs: 1, batch_size: 256, ..Recipe::named("best")?.fit };
-    let what = "with the augmentation of best, batch 256";
-    figures.push(training(&mut model, &train, best, what)?);
+    if train.image_shape().is_ok() && train.target_kind().is_class() {
+        let best = FitConfig { epochs: 1, batch_size: 256, ..Recipe::named("best")?.fit };
+        let what = "with the augmentation of best, batch 256";
+        figures.push(training(&mut model, &train, best, what)?);
+    } else {
+        output::print_status(
+            "note: the augmentation of best is for gray pictures of classes, and is left out",
+        );
+    }
     figures.push(figure("evaluation", "samples/s", train.len(), || {
         model.evaluate(&train)?;
         Ok(())
     })?);
     let folder = tempfile::tempdir()?;
     figures.push(figure("export to TorchScript", "files/s", 1, || {
-        Ok(model.export(folder.path().join("model.pt"), train.classes())?)
+        Ok(model.export(folder.path().join("model.pt"), train.target_names())?)
     })?);
     let report = Report {
         dataset: loaded.source.name,

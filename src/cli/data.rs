@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Subcommand;
 use seqfit::FitConfig;
 use seqfit::data::pack::PackConfig;
@@ -243,7 +244,7 @@ fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
     const BYTES: usize = 256 << 20;
     data::check_free(&args.out)?;
     let data::Loaded { train, test, .. } = loading::asked(&args.data.request(), None, false)?;
-    let [height, width] = train.image_shape()?;
+    let [height, width] = train.image_shape().context("data shard")?;
     let by_size = || (train.len() * height * width).div_ceil(BYTES);
     let shards = args.shards.map_or_else(by_size, NonZeroUsize::get);
     data::save_shards(&train, &test, shards, &args.out)?;

@@ -74,8 +74,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Prints the next command after a report: `serve` if this seqfit has it and the run can be served, else `export`.
 pub(super) fn next(path: &str, run: &Run) {
-    // The server is for classes.
-    match cfg!(feature = "serve") && run.config().network.output.is_softmax() {
+    let config = run.config();
+    // The server is for gray pictures of classes.
+    let is_served = config.network.output.is_softmax()
+        && config.data.features.is_pixels()
+        && config.network.input_shape.len() == 2;
+    match cfg!(feature = "serve") && is_served {
         true => output::next(format_args!("seqfit serve {path}")),
         false => output::next(format_args!("seqfit export {path} --python")),
     }

@@ -139,6 +139,14 @@ fn bench_prints_the_speed_of_the_machine() {
     assert!(figures.iter().all(|figure| figure["per_second"].as_f64().unwrap() > 1.0), "{value}");
     let output = execute(home.path(), "bench --dataset digits").stdout;
     assert!(output.starts_with("digits on cpu, ") && output.lines().count() == 8, "{output}");
+    // The augmentation of a recipe is for pictures of classes.
+    let numbers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/arrays.npz");
+    let bench = ["bench", "--json", "--task", "numbers", "--data", numbers];
+    let done = run(seqfit(home.path()).args(bench));
+    assert_eq!(done.code, 0, "{done:#?}");
+    let value: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(value["figures"].as_array().unwrap().len(), 6);
+    assert!(done.stderr.contains("the augmentation of best"), "{}", done.stderr);
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
 }
 

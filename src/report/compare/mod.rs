@@ -6,11 +6,14 @@ mod settings;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::ReportError;
+use crate::losses::Loss;
 use crate::metrics::{Direction, Metric};
 use crate::model::Summary;
 use crate::run::{Figures, Run, RunError};
+use crate::target_scaling::TargetScaling;
 use crate::train::History;
 
 use settings::NONE;
@@ -50,9 +53,12 @@ pub struct Entry {
     pub validation_accuracy: Option<f64>,
     /// Metrics on the test set; `None` for a run that is not finished.
     pub test: Option<Figures>,
-    /// The name of its loss; the two forms of the cross-entropy count as one.
+    /// The name of its loss with its settings; the two forms of the cross-entropy count as one.
     #[serde(skip)]
     loss: String,
+    /// The scaling of numbers, in whose units the loss is.
+    #[serde(skip)]
+    scaling: Option<TargetScaling>,
     #[serde(skip)]
     history: History,
 }
@@ -142,10 +148,11 @@ impl Comparison {
         rows.into_iter().chain(metrics).filter(any).collect()
     }
 
-    /// Returns the name of the loss of all runs; none if they have different ones.
+    /// Returns the name of the loss of all runs; none if they have different ones, or the same in different units.
     fn loss(&self) -> Option<&str> {
-        let first = self.runs.first()?.loss.as_str();
-        self.runs.iter().all(|run| run.loss == first).then_some(first)
+        let first = self.runs.first()?;
+        let is_same = |run: &Entry| (&run.loss, &run.scaling) == (&first.loss, &first.scaling);
+        self.runs.iter().all(is_same).then_some(&first.loss)
     }
 
     fn tested_metrics(&self) -> impl Iterator<Item = &String> {
@@ -204,10 +211,27 @@ impl Entry {
             test: result.map(|result| result.test),
             loss: match &run.config().fit.loss {
                 loss if loss.is_crossentropy() => CROSSENTROPY.to_owned(),
-                loss => loss.name().to_owned(),
+                loss => with_settings(loss),
             },
+            scaling: run.config().network.target_scaling.clone(),
             history,
         })
+    }
+}
+
+/// Returns the name of a loss with its settings, as they are typed: "huber:delta=0.5".
+fn with_settings(loss: &Loss) -> String {
+    let settings = match serde_json::to_value(loss) {
+        Ok(Value::Object(table)) => table.into_iter().next().map(|(_, settings)| settings),
+        _ => None,
+    };
+    let typed = |(key, value): (&String, &Value)| format!("{key}={value}");
+    match settings.as_ref().and_then(Value::as_object) {
+        Some(settings) => {
+            let settings: Vec<String> = settings.iter().map(typed).collect();
+            format!("{}:{}", loss.name(), settings.join(","))
+        }
+        None => loss.name().to_owned(),
     }
 }
 
@@ -228,6 +252,7 @@ fn short_names(runs: &[Run]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::losses::Huber;
 
     fn entry(loss: Option<f64>, accuracy: f64) -> Entry {
         Entry {
@@ -247,6 +272,7 @@ mod tests {
                 metrics: Default::default(),
             }),
             loss: CROSSENTROPY.to_owned(),
+            scaling: None,
             history: History::default(),
         }
     }
@@ -254,6 +280,21 @@ mod tests {
     fn row<'a>(rows: &'a [Row], name: &str) -> Option<Vec<(&'a str, bool)>> {
         let row = rows.iter().find(|row| row.name == name)?;
         Some(row.cells.iter().map(|cell| (cell.text.as_str(), cell.best)).collect())
+    }
+
+    #[test]
+    fn losses_with_other_settings_or_units_are_different() {
+        let huber = |delta| Loss::Huber(Huber { delta });
+        assert_eq!(with_settings(&huber(0.5)), "huber:delta=0.5");
+        assert_eq!(with_settings(&Loss::MeanSquaredError), "mean_squared_error");
+        let runs = [huber(0.5), huber(1.0)]
+            .map(|loss| Entry { loss: with_settings(&loss), ..entry(None, 0.9) });
+        let mut comparison = Comparison { runs: runs.to_vec(), settings: vec![], same_data: true };
+        assert_eq!(comparison.loss(), None);
+        comparison.runs[1].loss = comparison.runs[0].loss.clone();
+        assert_eq!(comparison.loss(), Some("huber:delta=0.5"));
+        comparison.runs[1].scaling = Some(TargetScaling { offset: vec![1.0], scale: vec![2.0] });
+        assert_eq!(comparison.loss(), None);
     }
 
     #[test]
