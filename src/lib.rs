@@ -46,10 +46,12 @@
 //! Losses are in nats, accuracies are fractions from 0 to 1, times are in seconds, and pixels are u8 until a
 //! batch is loaded and floats in [0, 1] from there on.
 
+mod atomic_files;
 mod config_error;
 mod error;
 mod evaluate;
 mod formats;
+mod message_text;
 mod model;
 mod native;
 mod precision;
@@ -60,7 +62,6 @@ mod train;
 pub mod data;
 pub mod device;
 pub mod export;
-pub mod files;
 pub mod group;
 pub mod import;
 pub mod layers;
@@ -73,12 +74,20 @@ pub mod run;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod tensors;
-pub mod text;
 
+/// Atomic file writes: a file is complete or not there.
+pub mod files {
+    pub use crate::atomic_files::{WriteError, write};
+}
+/// Text for messages: paths and words quoted for a shell, and names similar to a misspelled one.
+pub mod text {
+    pub use crate::message_text::{quoted, quoted_word, similar};
+}
+
+pub use atomic_files::WriteError;
 pub use device::Device;
 pub use error::Error;
 pub use evaluate::{ClassFigures, EvaluateError, Evaluation, Measures, Residuals};
-pub use files::WriteError;
 pub use layers::Activation;
 pub use losses::Loss;
 pub use metrics::Metric;

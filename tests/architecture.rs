@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of `src/`, bottom to top. A module may use those of lower floors, and not those of its own.
 const FLOORS: &[&[&str]] = &[
-    &["native", "files", "rng", "text"],
+    &["native", "atomic_files", "rng", "message_text"],
     &[
         "device",
         "formats",
@@ -191,7 +191,11 @@ fn an_import_from_a_floor_above_is_found() {
         ("data/idx.rs", "fn f() { crate::model::g() }", true),
         ("data/idx.rs", "use crate::unknown::X;", true),
         ("elsewhere.rs", "", true),
-        ("data/idx.rs", "use crate::{native::{self, ffi}, files};\nuse crate::data::error;", false),
+        (
+            "data/idx.rs",
+            "use crate::{native::{self, ffi}, atomic_files};\nuse crate::data::error;",
+            false,
+        ),
         ("data/idx.rs", "// use crate::train::FitConfig;\nlet x = \"crate::train\";", false),
         ("data/idx.rs", "#[cfg(test)]\nmod tests { use crate::train::FitConfig; }", false),
         ("train/mod.rs", "use crate::layers::Dense;", false),

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::error::DataError;
 use super::idx::Digests;
 use super::preparation::Preparation;
-use crate::text::similar;
+use crate::message_text::similar;
 use entries::ENTRIES;
 
 pub use super::dataset_name::DatasetName;

@@ -8,7 +8,7 @@ use super::catalog::{DatasetName, Entry};
 use super::download::{self, Attempt};
 use super::error::{DataError, missing_in_data_folder};
 use super::{Locations, load};
-use crate::files;
+use crate::atomic_files;
 
 /// The place that a known data set would be taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn try_cache(name: DatasetName, locations: &Locations) -> Result<PathBuf, DataEr
     let _made = Made::before(&folder, &lock);
     let _locked = load::prepare(&folder)?;
     let probe = folder.join(".seqfit-doctor");
-    files::write(&probe, b"written by seqfit doctor\n")
+    atomic_files::write(&probe, b"written by seqfit doctor\n")
         .map_err(|error| DataError::write(&folder, error.source))?;
     fs::remove_file(&probe).map_err(|source| DataError::write(&probe, source))?;
     check_room(name.entry(), &folder)?;

@@ -15,7 +15,7 @@ use super::images::ImageProblem;
 use super::pack::PackProblem;
 use super::stream::StreamProblem;
 use super::targets::TargetKind;
-use crate::text::quoted;
+use crate::message_text::quoted;
 
 /// An error of the data module.
 #[derive(Debug, thiserror::Error)]

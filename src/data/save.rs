@@ -10,7 +10,7 @@ use super::error::{DataError, FolderProblem};
 use super::find_files::Role;
 use super::stream::{Part, StreamProblem};
 use super::{classes, idx, preparation};
-use crate::files;
+use crate::atomic_files;
 
 /// Images that are written at once, in bytes.
 const AT_ONCE: usize = 1 << 20;
@@ -102,7 +102,7 @@ impl Growing<'_> {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DataError> {
-        files::write(&self.now.join(name), bytes)
+        atomic_files::write(&self.now.join(name), bytes)
             .map_err(|error| DataError::write(&self.then.join(name), error.source))
     }
 }

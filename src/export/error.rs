@@ -1,7 +1,7 @@
 //! Errors of an export.
 
 use super::format::Format;
-use crate::files;
+use crate::atomic_files;
 
 /// An error while exporting a network.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +9,7 @@ use crate::files;
 pub enum ExportError {
     /// The file could not be written.
     #[error(transparent)]
-    Write(#[from] files::WriteError),
+    Write(#[from] atomic_files::WriteError),
     /// The network's description is invalid.
     #[error(transparent)]
     Spec(#[from] crate::model::SpecError),

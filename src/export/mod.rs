@@ -35,7 +35,7 @@ pub use format::{Format, Options};
 
 use std::path::Path;
 
-use crate::files;
+use crate::atomic_files;
 use crate::model::Sequential;
 
 impl Format {
@@ -106,7 +106,7 @@ pub fn save(
     path: &Path,
 ) -> Result<(), ExportError> {
     format.check(options, path)?;
-    Ok(files::write(path, &encode(model, format, card, options)?)?)
+    Ok(atomic_files::write(path, &encode(model, format, card, options)?)?)
 }
 
 /// Returns the lines of Python that load the file at `path`, exported with `card` and `options`, and run the

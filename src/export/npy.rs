@@ -5,7 +5,7 @@ use std::path::Path;
 use tch::Tensor;
 
 use super::ExportError;
-use crate::files;
+use crate::atomic_files;
 use crate::native::LibtorchError;
 
 /// Writes `tensor` to `path`.
@@ -13,7 +13,7 @@ use crate::native::LibtorchError;
 /// # Errors
 /// A file that cannot be written. No partial file remains.
 pub fn save(tensor: &Tensor, path: &Path) -> Result<(), ExportError> {
-    files::write_with(path, |temporary| {
+    atomic_files::write_with(path, |temporary| {
         Ok(tensor.write_npy(temporary).map_err(LibtorchError::from)?)
     })
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::Problem;
 use crate::formats::Archive;
-use crate::text::TextFile;
+use crate::message_text::TextFile;
 
 /// The record of the weights in a `.keras` file.
 pub(super) const KERAS_WEIGHTS: &str = "model.weights.h5";

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::data::TargetKind;
-use crate::text::similar;
+use crate::message_text::similar;
 
 /// Makes the list of metrics: a name, the metric, and its description.
 macro_rules! metrics {

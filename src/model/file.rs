@@ -10,7 +10,7 @@ use tch::Device;
 
 use super::weights::WeightsError;
 use super::{ModelError, Sequential, Spec, Summary};
-use crate::files::{self, WriteError};
+use crate::atomic_files::{self, WriteError};
 use crate::tensors;
 
 /// The name of a network's description inside a file: an extra file, a metadata key, a data set.
@@ -104,7 +104,7 @@ impl Sequential {
         let bytes = self.to_safetensors(HashMap::from([(CARD.to_owned(), card)]));
         let bytes =
             bytes.map_err(|source| ModelFileError::Weights { path: path.to_owned(), source })?;
-        Ok(files::write(path, &bytes)?)
+        Ok(atomic_files::write(path, &bytes)?)
     }
 
     /// Loads the network in a file that [`save`](Self::save) wrote, on `device`.

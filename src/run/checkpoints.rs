@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 pub use super::checkpoint_problem::Problem;
 use super::error::RunError;
-use crate::files::{self, WriteError};
+use crate::atomic_files::{self, WriteError};
 
 /// The checkpoint of the best epoch.
 pub const BEST: &str = "best.safetensors";
@@ -109,7 +109,7 @@ pub(super) fn quarantine(path: PathBuf, problem: Problem) -> Result<Damaged, Run
 
 /// Returns whether `folder` is empty or does not exist; partially written files do not count.
 pub(super) fn is_empty(folder: &Path) -> io::Result<bool> {
-    Ok(entries(folder)?.iter().all(|path| files::is_temporary(path)))
+    Ok(entries(folder)?.iter().all(|path| atomic_files::is_temporary(path)))
 }
 
 /// Removes partially written files, which a killed process has left.
@@ -118,7 +118,7 @@ pub(super) fn is_empty(folder: &Path) -> io::Result<bool> {
 /// A folder that cannot be read, or a file that cannot be removed.
 pub(super) fn sweep(folder: &Path) -> io::Result<()> {
     let all = entries(folder)?;
-    all.iter().filter(|path| files::is_temporary(path)).try_for_each(fs::remove_file)
+    all.iter().filter(|path| atomic_files::is_temporary(path)).try_for_each(fs::remove_file)
 }
 
 /// Returns the entries of `folder`; none if it does not exist.
@@ -135,7 +135,7 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// The file that could not be written.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    files::write_verified(path, bytes, |temporary| match holds(temporary, bytes)? {
+    atomic_files::write_verified(path, bytes, |temporary| match holds(temporary, bytes)? {
         true => Ok(()),
         false => Err(io::Error::other("reading it back returns different bytes: check the disk")),
     })

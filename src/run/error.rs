@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use super::checkpoint_problem::Problem;
 use super::near_run::NearRun;
 use super::setting_difference::Difference;
+use crate::atomic_files::WriteError;
 use crate::export::ExportError;
-use crate::files::WriteError;
+use crate::message_text::quoted;
 use crate::model::{ModelError, WeightsError};
-use crate::text::quoted;
 
 /// Why a run folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::layout::{CHECKPOINTS, CONFIG, HISTORY, RUNS, WEIGHTS};
 use super::near_run::NearRun;
-use crate::text::similar;
+use crate::message_text::similar;
 
 /// Returns the run that a path without one was probably meant for.
 pub(super) fn nearest(path: &Path) -> Option<NearRun> {

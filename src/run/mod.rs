@@ -46,9 +46,9 @@ use layout::{CHECKPOINTS, FILES, MARKER, read};
 use lock::Lock;
 use replacement::Replacement;
 
+use crate::atomic_files;
 use crate::device::Device;
 use crate::export::{self, Format, Options};
-use crate::files;
 use crate::model::{Sequential, Summary};
 use crate::train::{History, Snapshot, SnapshotError};
 
@@ -87,7 +87,7 @@ impl Run {
             replaces.mark(&folder)?;
         }
         let text = config.to_toml()?;
-        files::write(&folder.join(CONFIG), text.as_bytes())?;
+        atomic_files::write(&folder.join(CONFIG), text.as_bytes())?;
         Ok(Self { path: folder, config, replaces, lock: Some(lock) })
     }
 
@@ -195,7 +195,7 @@ impl Run {
             let prepare = |source| RunError::Prepare { path: folder.to_owned(), source };
             fs::create_dir(folder).map_err(prepare)?;
         }
-        files::write(&path, bytes)?;
+        atomic_files::write(&path, bytes)?;
         Ok(path)
     }
 
@@ -347,9 +347,9 @@ impl Run {
         if !self.path.exists() {
             let prepare = |source| RunError::Prepare { path: self.path.clone(), source };
             fs::create_dir_all(&self.path).map_err(prepare)?;
-            files::write(&self.path.join(CONFIG), self.config.to_toml()?.as_bytes())?;
+            atomic_files::write(&self.path.join(CONFIG), self.config.to_toml()?.as_bytes())?;
         }
-        Ok(checkpoints::retry_after_pruning(&folder, || files::write(&path, bytes))?)
+        Ok(checkpoints::retry_after_pruning(&folder, || atomic_files::write(&path, bytes))?)
     }
 
     /// Writes the network for Python, with the final metrics in its card, and the result. Then moves the run

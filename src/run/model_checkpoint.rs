@@ -14,7 +14,7 @@ use super::checkpoint::{Checkpoint, CheckpointError};
 use super::checkpoints::{self, BEST};
 use super::config::CheckpointConfig;
 use super::identity::Identity;
-use crate::files::WriteError;
+use crate::atomic_files::WriteError;
 use crate::train::callback::{
     Callback, CallbackError, Flow, Plan, Rollback, SnapshotTrigger, Training,
 };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::text::quoted;
+use crate::message_text::quoted;
 
 /// A run near a path that is not the folder of one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::layout::{CHECKPOINTS, EVENTS, FILES, MARKER, PLOTS, REPLACED, RESULT, WEIGHTS};
 use super::lock::{self, Lock};
 use super::{checkpoints, exports};
-use crate::files;
+use crate::atomic_files;
 
 /// The result of [`Run::check_vacant`](super::Run::check_vacant).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, R
     let passing = |name: &OsString| {
         (name == lock::FILE && Lock::is_one(&path.join(name)))
             || name == MARKER
-            || files::is_temporary(Path::new(name))
+            || atomic_files::is_temporary(Path::new(name))
     };
     let of_a_run = |name: &OsString| {
         let inside = path.join(name);
@@ -107,5 +107,5 @@ fn holds_events(run: &DirEntry) -> io::Result<bool> {
 fn is_plot(file: &DirEntry) -> io::Result<bool> {
     let path = file.path();
     let known = path.extension().is_some_and(|ending| ending == "svg" || ending == "png");
-    Ok(file.file_type()?.is_file() && (known || files::is_temporary(&path)))
+    Ok(file.file_type()?.is_file() && (known || atomic_files::is_temporary(&path)))
 }

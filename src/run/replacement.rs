@@ -8,8 +8,8 @@ use super::error::RunError;
 use super::layout::{self, CONFIG, MARKER, REPLACED, RESULT};
 use super::lock::Lock;
 use super::output_dir::{OutputDirState, check_vacant};
+use crate::atomic_files;
 use crate::data::digest::{self, Sha256Hex};
-use crate::files;
 
 /// The path that a run takes when it is finished. As long as this value lives, no other process writes there.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Replacement {
     /// does, too, and replaces no third one that is there by then.
     pub fn mark(&self, folder: &Path) -> Result<(), RunError> {
         let text = format!("{}\n{}", real(folder), self.replaced);
-        Ok(files::write(&folder.join(MARKER), text.as_bytes())?)
+        Ok(atomic_files::write(&folder.join(MARKER), text.as_bytes())?)
     }
 
     /// Reads what the run in `folder` is to replace, if anything. If a process was killed when only the

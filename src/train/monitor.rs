@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::callback::Plan;
 use super::history::EpochRecord;
 use crate::data::TargetKind;
+use crate::message_text::similar;
 use crate::metrics::{Direction, Metric};
-use crate::text::similar;
 
 /// The prefix of quantities of the validation set.
 pub(super) const VALIDATION: &str = "val_";

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::config::{FitConfig, OnNan};
-use crate::text::similar;
+use crate::message_text::similar;
 
 /// A named set of training settings.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! The first bytes of an IDX file, and other kinds of file that may be given in its place.
 
 use super::problem::IdxProblem;
-use crate::text::TextFile;
+use crate::message_text::TextFile;
 
 /// How much of the contents is inspected: enough to recognize a tar archive.
 pub(super) const PREFIX: usize = 512;

@@ -6,7 +6,7 @@ use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, 
 
 use super::gray::Gray;
 use super::problem::{ImageProblem, MAX_SIDE};
-use crate::text::TextFile;
+use crate::message_text::TextFile;
 
 /// Memory that any picture may take; beyond it a multiple of its file's length: a few bytes can claim
 /// millions of pixels. Deflate compresses up to 1032 to 1; real pictures are nowhere near that.

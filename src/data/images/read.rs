@@ -9,11 +9,11 @@ use ::image::{ExtendedColorType, ImageEncoder};
 use super::decode::{self, Format};
 use super::gray::{Gray, check_size};
 use super::problem::ImageProblem;
+use crate::atomic_files;
 use crate::data::error::DataError;
 use crate::data::idx::{self, Images};
 use crate::data::open_file::ordinary;
 use crate::data::preparation::Preparation;
-use crate::files;
 
 /// Maximum memory for a decoded picture, and maximum length of a file.
 const MAX_BYTES: u64 = 256 << 20;
@@ -121,6 +121,7 @@ impl Gray {
             .map_err(|_| {
                 at(ImageProblem::TooLarge { most: MAX_BYTES, found: format!("{height}x{width}") })
             })?;
-        files::write(path, &bytes).map_err(|error| DataError::write(&error.path, error.source))
+        atomic_files::write(path, &bytes)
+            .map_err(|error| DataError::write(&error.path, error.source))
     }
 }

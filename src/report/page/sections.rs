@@ -9,8 +9,8 @@ use super::super::plot::{Confusion, Figure, shortened};
 use super::super::{Report, ReportError, Tested};
 use super::shell::{figure, head, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
+use crate::message_text::quoted_word;
 use crate::model::grouped;
-use crate::text::quoted_word;
 
 /// The number of most frequent confusions that are listed.
 const PAIRS: usize = 8;

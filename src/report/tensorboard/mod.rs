@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use event::{Event, Histogram, Image, Summary, Value, record};
 
 use super::weights::FirstLayer;
-use crate::files::WriteError;
+use crate::atomic_files::WriteError;
 use crate::model::Sequential;
 use crate::train::EpochRecord;
 use crate::train::callback::{Callback, CallbackError, Flow, Plan, Rollback, Training};

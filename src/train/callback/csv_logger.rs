@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Callback, CallbackError, Flow, Plan, Rollback, Training};
-use crate::files::{self, WriteError};
+use crate::atomic_files::{self, WriteError};
 use crate::train::history::{EpochRecord, History};
 
 /// Writes each epoch's record to a CSV file as it ends, like Keras's `CSVLogger`: the columns are those
@@ -35,13 +35,13 @@ impl CsvLogger {
     pub fn check(path: &Path) -> Result<(), WriteError> {
         match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                files::write(path, History::default().to_csv().as_bytes())
+                atomic_files::write(path, History::default().to_csv().as_bytes())
             }
-            _ if !path.is_file() => files::write(path, &[]),
+            _ if !path.is_file() => atomic_files::write(path, &[]),
             bytes => {
                 let at = |source| WriteError::new(path, 0, source);
                 OpenOptions::new().append(true).open(path).map_err(at)?;
-                files::write(path, &bytes.map_err(at)?)
+                atomic_files::write(path, &bytes.map_err(at)?)
             }
         }
     }
@@ -57,7 +57,7 @@ impl CsvLogger {
     }
 
     fn rewrite(&mut self) {
-        self.failure = files::write(&self.path, self.history.to_csv().as_bytes()).err();
+        self.failure = atomic_files::write(&self.path, self.history.to_csv().as_bytes()).err();
     }
 
     fn append(&mut self, line: &str) {
