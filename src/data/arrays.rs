@@ -10,11 +10,11 @@ use std::path::{self, Path, PathBuf};
 
 use super::array_keys::ArrayKeys;
 use super::dataset::Dataset;
-use super::digest::{self, Sha256Hex};
 use super::error::DataError;
 use super::features::Features;
 use super::label_numbering::{self, Labels, PartLabels};
 use super::open_file::ordinary;
+use super::sha256::{self, Sha256Hex};
 use super::source::{ArraysRequest, Loaded, LoadedTest, Source, SourceFile};
 use super::targets::{TargetKind, Targets, column_names};
 use crate::formats::{Archive, FormatProblem, MemoryBudget};
@@ -157,7 +157,7 @@ impl Npz {
         let archive = Archive::open(&bytes).map_err(|problem| at(problem.into()))?;
         let arrays = archive.names().filter_map(|name| name.strip_suffix(".npy"));
         let names = arrays.map(ToOwned::to_owned).collect();
-        let sha256 = digest::sha256(&bytes[..]).map_err(|source| DataError::read(path, source))?;
+        let sha256 = sha256::sha256(&bytes[..]).map_err(|source| DataError::read(path, source))?;
         Ok(Self { path: path.to_owned(), bytes, sha256, names })
     }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::error::DataError;
 use super::idx::Digests;
-use super::preparation::Preparation;
+use super::image_preparation::Preparation;
 use crate::message_text::similar;
 use entries::ENTRIES;
 

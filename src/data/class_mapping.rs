@@ -1,9 +1,9 @@
 //! Matching two lists of classes: those that a network predicts, and those of other data.
 
 use super::catalog::DatasetName;
+use super::class_names;
 pub use super::class_problem::ClassProblem;
 use super::class_problem::list;
-use super::classes;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::source::{Loaded, LoadedTest, Source};
@@ -134,8 +134,8 @@ impl ClassMapping {
 
 /// Returns the index of a name, or else of the only one that looks the same.
 fn position(names: &[String], name: &str) -> Option<usize> {
-    let key = classes::key(name);
-    let mut alike = (0..names.len()).filter(|&i| classes::key(&names[i]) == key);
+    let key = class_names::key(name);
+    let mut alike = (0..names.len()).filter(|&i| class_names::key(&names[i]) == key);
     let exact = names.iter().position(|other| other == name);
     exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
 }

@@ -9,10 +9,10 @@ use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 
 use super::check_arrays;
-use super::digest;
 use super::error::{DataError, DatasetProblem};
 use super::features::{FeatureKind, Features, Sample, Values};
-use super::preparation::Preparation;
+use super::image_preparation::Preparation;
+use super::sha256;
 use super::stream::{Shards, StreamMemory};
 use super::targets::{Target, TargetKind, Targets};
 use crate::group::RankSetting;
@@ -396,7 +396,7 @@ impl Dataset {
             (format!("{what} (number and size)"), size),
             (format!("{what} (kind of the targets)"), kind.to_string()),
             (format!("{what} (names of the {kind})"), names),
-            (format!("{what} (SHA-256)"), digest::hex(&sha256.finalize())),
+            (format!("{what} (SHA-256)"), sha256::hex(&sha256.finalize())),
         ])
     }
 

@@ -26,9 +26,9 @@ pub use problem::IdxProblem;
 pub(super) use gzip::Members;
 
 use self::header::{Header, Kind, PREFIX};
-use super::digest::{Hashing, Sha256Hex};
 use super::error::DataError;
 use super::open_file::ordinary;
+use super::sha256::{Hashing, Sha256Hex};
 
 /// Deflate's best ratio is 1032:1 (a 258-byte match in 2 bits).
 const MAX_RATIO: u64 = 1032;

@@ -2,24 +2,24 @@
 //! `images`.
 
 #[cfg(feature = "images")]
-mod apply;
-#[cfg(feature = "images")]
 mod decode;
-mod gray;
+#[cfg(feature = "images")]
+mod fit_to_network;
+mod gray_image;
 mod problem;
 #[cfg(feature = "images")]
-mod read;
+mod read_files;
 
 #[cfg(feature = "images")]
-pub use super::prepare::prepare;
-pub use gray::{Gray, raw};
+pub use super::digit_photo::prepare;
+pub use gray_image::{Gray, raw};
 pub use problem::ImageProblem;
 #[cfg(feature = "images")]
-pub(crate) use read::from_bytes_within;
+pub(crate) use read_files::from_bytes_within;
 #[cfg(feature = "images")]
-pub(super) use read::read_picture;
+pub(super) use read_files::read_picture;
 #[cfg(feature = "images")]
-pub use read::{Prepared, from_bytes, load, read};
+pub use read_files::{Prepared, from_bytes, load, read};
 
 #[cfg(all(test, feature = "images"))]
 mod tests;

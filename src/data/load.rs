@@ -9,8 +9,8 @@ use super::dataset::Dataset;
 use super::download::{self, Progress};
 use super::error::{DataError, FolderProblem, listed, told_missed};
 use super::find_files::{self, Role};
-use super::folder::{self, Folder, TestFolder};
 use super::idx::Digests;
+use super::idx_folder::{self, Folder, TestFolder};
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
 use super::{Locations, arrays, digits};
 
@@ -57,7 +57,7 @@ pub fn resolve_test(
         Request::Arrays(request) => return arrays::load_test(request),
         _ => return resolve(request, locations, progress).map(LoadedTest::from),
     };
-    let TestFolder { dir: found, test, files, known, notes } = folder::load_test(dir)?;
+    let TestFolder { dir: found, test, files, known, notes } = idx_folder::load_test(dir)?;
     let name = known.map_or_else(|| own_name(dir), |known| known.to_string());
     let source = source(name, &found, files, None);
     Ok(LoadedTest { test, source, notes })
@@ -139,7 +139,7 @@ fn named(
     let fetched = fetch(name, locations, progress)
         .map_err(|error| error.with_missed(locations.missed(name)))?;
     match fetched {
-        Some(dir) => known(name, folder::load(&dir, Some(name))?),
+        Some(dir) => known(name, idx_folder::load(&dir, Some(name))?),
         None => built_in(),
     }
 }
@@ -156,12 +156,13 @@ pub(super) fn on_disk(
         return built_in().map(Some);
     }
     if let Some(own) = locations.own(name) {
-        return known(name, folder::load(&own, Some(name))?).map(Some);
+        return known(name, idx_folder::load(&own, Some(name))?).map(Some);
     }
     // Any name will do: a file may have been put there by hand.
     let cached = locations.cached(name).filter(|dir| find_files::has_all(dir));
-    Ok(cached
-        .and_then(|dir| folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()))
+    Ok(cached.and_then(|dir| {
+        idx_folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()
+    }))
 }
 
 /// Accepts a folder as the known data set `name`, if its files match.
@@ -193,7 +194,7 @@ fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
 }
 
 fn from_dir(dir: &Path) -> Result<Loaded, DataError> {
-    let found = folder::load(dir, None)?;
+    let found = idx_folder::load(dir, None)?;
     let name = found.known.map_or_else(|| own_name(dir), |known| known.to_string());
     Ok(loaded(name, found, None))
 }

@@ -23,65 +23,65 @@ mod active_columns;
 mod array_keys;
 mod arrays;
 mod augment;
+mod augmentation_preview;
 pub(crate) mod batches;
 pub mod catalog;
 mod check_arrays;
 mod class_mapping;
+mod class_names;
 mod class_problem;
-mod classes;
 mod dataset;
 mod dataset_name;
-pub(crate) mod digest;
+#[cfg(feature = "images")]
+mod digit_photo;
 mod digits;
 pub mod download;
-#[cfg(feature = "download")]
-mod dry_run;
 mod error;
 mod features;
 mod find_files;
-mod folder;
 #[cfg(feature = "ndarray")]
 mod from_ndarray;
 pub mod idx;
+mod idx_folder;
+mod image_preparation;
 pub mod images;
 mod label_count;
 mod label_numbering;
 mod load;
-mod locations;
 mod open_file;
 pub mod pack;
 mod pixel_scale;
 mod prefetch;
-mod preparation;
-#[cfg(feature = "images")]
-mod prepare;
-mod preview;
-mod save;
+#[cfg(feature = "download")]
+mod resolve_dry_run;
+mod save_idx;
+pub(crate) mod sha256;
 mod source;
+mod storage_locations;
 pub(crate) mod stream;
 mod targets;
-mod verify;
+mod verify_files;
 
 pub use array_keys::ArrayKeys;
 pub use arrays::{Arrays, ArraysProblem, load_npy, load_npz};
 pub use augment::Augment;
+pub use augmentation_preview::preview;
 pub use catalog::DatasetName;
 pub use class_mapping::{ClassMapping, ClassNames, ClassProblem};
-pub use classes::{check_class_names, check_target_names, parse_class_names};
+pub use class_names::{check_class_names, check_target_names, parse_class_names};
 pub use dataset::Dataset;
-pub use digest::Sha256Hex;
 pub use download::Progress;
-#[cfg(feature = "download")]
-pub use dry_run::{DryRun, Found, dry_run};
 pub use error::{DataError, DatasetProblem, FolderProblem};
 pub use features::{FeatureKind, Features, Sample};
 pub use idx::IdxProblem;
+pub use image_preparation::Preparation;
 pub use load::{fetch, load, load_dir, resolve, resolve_test};
-pub use locations::Locations;
-pub use preparation::Preparation;
-pub use preview::preview;
-pub use save::{check_free, save_dir, save_shards};
+#[cfg(feature = "download")]
+pub use resolve_dry_run::{DryRun, Found, dry_run};
+pub use save_idx::{check_free, save_dir, save_shards};
+pub use sha256::Sha256Hex;
 pub use source::{ArrayOptions, ArraysRequest, Loaded, LoadedTest, Request, Source, SourceFile};
+pub use storage_locations::Locations;
 pub use stream::{StreamMemory, StreamProblem, stream, stream_dir, stream_test};
 pub use targets::{Target, TargetKind, Targets};
-pub use verify::{FileReport, Verdict, verify};
+pub use verify_files::{FileReport, Verdict, verify};

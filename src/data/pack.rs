@@ -2,24 +2,24 @@
 //! the feature `images`.
 
 #[cfg(feature = "images")]
-mod build;
+mod class_folders;
 #[cfg(feature = "images")]
-mod classes;
+mod files_of_class;
 #[cfg(feature = "images")]
-mod layout;
+mod folder_layout;
+#[cfg(feature = "images")]
+mod pack_folder;
 mod picture_kind;
 mod problem;
 #[cfg(feature = "images")]
-mod suggest;
-#[cfg(feature = "images")]
-mod walk;
+mod suggest_preparation;
 
 #[cfg(feature = "images")]
-pub use build::{PackConfig, Packed, from_pictures};
+pub use pack_folder::{PackConfig, Packed, from_pictures};
 pub(super) use picture_kind::is_picture;
 pub use problem::PackProblem;
 #[cfg(feature = "images")]
-pub use suggest::{from_pictures_suggested, suggest};
+pub use suggest_preparation::{from_pictures_suggested, suggest};
 
 #[cfg(all(test, feature = "images"))]
 mod tests;

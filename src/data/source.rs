@@ -9,7 +9,7 @@ use super::catalog::DatasetName;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::find_files;
-use super::locations::Locations;
+use super::storage_locations::Locations;
 use super::targets::TargetKind;
 
 /// The data set requested.

@@ -14,32 +14,32 @@
 //! Opening reads headers and labels; the labels are held in memory: one byte per sample. How close the order is
 //! to a full shuffle, and its cost, are measured in `docs/streaming.md`.
 
-mod memory;
-mod names;
-mod order;
+mod block_shuffle;
+mod epoch_reader;
+mod find_shards;
+mod memory_limit;
 mod problem;
-mod reading;
 mod shard_names;
 mod shards;
 
 use std::path::{self, Path, PathBuf};
 
-pub use memory::StreamMemory;
+pub use memory_limit::StreamMemory;
 pub use problem::StreamProblem;
 
-pub(crate) use reading::{BlockReader, Epoch, SampleBlock};
+pub(crate) use epoch_reader::{BlockReader, Epoch, SampleBlock};
 pub(super) use shard_names::{Part, has_shards};
 pub(super) use shards::Shards;
 
 use super::catalog::DatasetName;
 use super::dataset::Dataset;
-use super::digest::Sha256Hex;
 use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
 use super::label_numbering::{self, Labels, Numbering, PartLabels};
 use super::load::{file_name, own_name};
+use super::sha256::Sha256Hex;
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
-use super::{Locations, Preparation, classes, folder, idx, preparation};
+use super::{Locations, Preparation, class_names, idx, idx_folder, image_preparation};
 use shards::Opened;
 
 /// Returns the training and the test part in a folder of plain IDX files or shards, whose images are read when
@@ -95,19 +95,19 @@ pub fn stream_test(
     let Request::Dir(named) = request else {
         return stream(request, locations, memory).map(LoadedTest::from);
     };
-    let dir = names::holder(named, &[Part::Test])?;
-    let given = classes::read(&dir)?;
+    let dir = find_shards::holder(named, &[Part::Test])?;
+    let given = class_names::read(&dir)?;
     let test = shards::open(&Part::Test.find(&dir)?)?;
     let mut labels = PartLabels { train: Labels::of(&[]), test: Labels::of(&test.labels) };
     for pair in Part::Train.find(&dir).unwrap_or_default() {
         labels.train = labels.train.with(&Labels::of(&idx::read_labels(&pair.labels)?.values));
     }
-    let known = folder::recognize_test(&digests(&test.files));
+    let known = idx_folder::recognize_test(&digests(&test.files));
     let mut numbering = label_numbering::number(&labels, given, known);
-    folder::pad(&mut numbering.names);
+    idx_folder::pad(&mut numbering.names);
     let source = source(named, &dir, known, test.files.clone());
-    let notes = folder::moved(named, &dir).into_iter().chain(numbering.notes.clone()).collect();
-    let preparation = folder::preparation_of(preparation::read(&dir)?, known);
+    let notes = idx_folder::moved(named, &dir).into_iter().chain(numbering.notes.clone()).collect();
+    let preparation = idx_folder::preparation_of(image_preparation::read(&dir)?, known);
     let test = dataset(test, memory, &numbering, preparation)?;
     Ok(LoadedTest { test, source, notes })
 }
@@ -117,17 +117,17 @@ fn from_dir(
     expected: Option<DatasetName>,
     memory: StreamMemory,
 ) -> Result<Loaded, DataError> {
-    let dir = &names::holder(named, &[Part::Train, Part::Test])?;
+    let dir = &find_shards::holder(named, &[Part::Train, Part::Test])?;
     let [train, test] = [Part::Train.find(dir)?, Part::Test.find(dir)?];
-    let given = classes::read(dir)?;
-    let described = preparation::read(dir)?;
+    let given = class_names::read(dir)?;
+    let described = image_preparation::read(dir)?;
     let (train, test) = (shards::open(&train)?, shards::open(&test)?);
     if train.shape != test.shape {
         let (train, test) = (train.shape, test.shape);
         return Err(DataError::folder(dir, FolderProblem::Shapes { train, test }));
     }
     let files = [&train.files[..], &test.files].concat();
-    let known = folder::recognize(&digests(&files));
+    let known = idx_folder::recognize(&digests(&files));
     let labels = PartLabels { train: Labels::of(&train.labels), test: Labels::of(&test.labels) };
     let numbering = label_numbering::number(&labels, given, known.or(expected));
     if let [only] = &numbering.names[..] {
@@ -135,8 +135,8 @@ fn from_dir(
         return Err(DataError::folder(&train.labels_files[0].0, problem));
     }
     let source = source(named, dir, known, files);
-    let notes = folder::moved(named, dir).into_iter().chain(numbering.notes.clone()).collect();
-    let preparation = folder::preparation_of(described, known.or(expected));
+    let notes = idx_folder::moved(named, dir).into_iter().chain(numbering.notes.clone()).collect();
+    let preparation = idx_folder::preparation_of(described, known.or(expected));
     let of = |part| dataset(part, memory, &numbering, preparation);
     let (train, test) = (of(train)?, of(test)?);
     Ok(Loaded { train, test, source, notes })
@@ -173,7 +173,7 @@ fn dataset(
 ) -> Result<Dataset, DataError> {
     for (number, (path, first)) in opened.labels_files.iter().enumerate() {
         let end = opened.labels_files.get(number + 1).map_or(opened.labels.len(), |next| next.1);
-        folder::check_labels(&opened.labels[*first..end], numbering, path)?;
+        idx_folder::check_labels(&opened.labels[*first..end], numbering, path)?;
     }
     opened.labels.iter_mut().for_each(|label| *label -= numbering.first);
     let Opened { shards, shape, labels, .. } = opened;

@@ -9,7 +9,7 @@ use super::layout::{self, CONFIG, MARKER, REPLACED, RESULT};
 use super::lock::Lock;
 use super::output_dir::{OutputDirState, check_vacant};
 use crate::atomic_files;
-use crate::data::digest::{self, Sha256Hex};
+use crate::data::sha256::{self, Sha256Hex};
 
 /// The path that a run takes when it is finished. As long as this value lives, no other process writes there.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ fn identity(run: &Path) -> io::Result<Sha256Hex> {
         all.extend((bytes.len() as u64).to_le_bytes());
         all.extend(bytes);
     }
-    digest::sha256(&all[..])
+    sha256::sha256(&all[..])
 }
 
 /// Returns the error for another run at the path that the one in `folder` is to take.

@@ -6,7 +6,7 @@ use std::path::{self, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::RunError;
-use crate::data::digest::{self, Sha256Hex};
+use crate::data::sha256::{self, Sha256Hex};
 
 /// The file that a run's initial weights came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ impl Origin {
     /// A file that cannot be read.
     pub fn of(file: &Path, format: &str) -> Result<Self, RunError> {
         let unreadable = |source| RunError::Read { path: file.to_owned(), source };
-        let sha256 = File::open(file).and_then(digest::sha256).map_err(unreadable)?;
+        let sha256 = File::open(file).and_then(sha256::sha256).map_err(unreadable)?;
         let file = path::absolute(file).map_err(unreadable)?;
         Ok(Self { file, format: format.to_owned(), sha256 })
     }
@@ -40,7 +40,7 @@ impl Origin {
         let Self { file: path, .. } = self;
         let unreadable = |source| RunError::Read { path: path.clone(), source };
         let bytes = fs::read(path).map_err(unreadable)?;
-        match digest::sha256(&bytes[..]).map_err(unreadable)? {
+        match sha256::sha256(&bytes[..]).map_err(unreadable)? {
             found if found == self.sha256 => Ok(bytes),
             found => {
                 let (path, expected) = (path.clone(), self.sha256.clone());

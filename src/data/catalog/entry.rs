@@ -2,7 +2,7 @@
 
 use crate::data::dataset_name::DatasetName;
 use crate::data::idx::Digests;
-use crate::data::preparation::Preparation;
+use crate::data::image_preparation::Preparation;
 
 /// A known data set.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,9 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::super::catalog::RemoteFile;
-use super::super::digest::sha256;
 use super::super::error::DataError;
 use super::super::idx::Members;
+use super::super::sha256::sha256;
 
 /// Compares the file at `path` with its known SHA-256, or with that of its contents.
 /// Returns `None` if it is correct, else its actual SHA-256.

@@ -4,7 +4,7 @@ use std::io::{self, Cursor};
 
 use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::gray::Gray;
+use super::gray_image::Gray;
 use super::problem::{ImageProblem, MAX_SIDE};
 use crate::message_text::TextFile;
 

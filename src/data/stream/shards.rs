@@ -9,13 +9,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::names::Pair;
+use super::find_shards::Pair;
 use super::problem::StreamProblem;
-use crate::data::digest::{self, Sha256Hex};
 use crate::data::error::DataError;
 use crate::data::idx::{self, IdxProblem};
 use crate::data::label_count::check_counts;
 use crate::data::open_file::ordinary;
+use crate::data::sha256::{self, Sha256Hex};
 
 /// Files of more than this in total are identified by samples of their bytes: they are not read to the end
 /// before each training run.
@@ -114,7 +114,7 @@ pub(super) fn open(pairs: &[Pair]) -> Result<Opened, DataError> {
 
 fn whole(file: &mut File) -> io::Result<Sha256Hex> {
     file.seek(SeekFrom::Start(0))?;
-    digest::sha256(file)
+    sha256::sha256(file)
 }
 
 /// Returns the digest of a file's length and of pieces all over it, marked as such.
@@ -128,7 +128,7 @@ fn sampled(file: &mut File, length: u64) -> io::Result<Sha256Hex> {
         file.seek(SeekFrom::Start(start))?;
         Read::take(&mut *file, size).read_to_end(&mut bytes)?;
     }
-    Ok(format!("sampled:{}", digest::sha256(&bytes[..])?))
+    Ok(format!("sampled:{}", sha256::sha256(&bytes[..])?))
 }
 
 impl Shards {

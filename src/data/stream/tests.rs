@@ -2,7 +2,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
 
-use super::reading::{BlockReader, Epoch};
+use super::epoch_reader::{BlockReader, Epoch};
 use super::*;
 use crate::data::{load, save_dir, save_shards};
 use crate::group::rank_shard::RankShard;

@@ -2,7 +2,7 @@
 //!
 //! The sign reaches all four sides, or nearly, and what is left of the border is paper.
 
-use super::components::{Extent, parts};
+use super::connected_components::{Extent, parts};
 use super::float_picture::{Plane, quantile};
 
 /// The most of a picture that a sign takes up: a bold one takes half.

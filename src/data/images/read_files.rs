@@ -7,13 +7,13 @@ use ::image::codecs::png::PngEncoder;
 use ::image::{ExtendedColorType, ImageEncoder};
 
 use super::decode::{self, Format};
-use super::gray::{Gray, check_size};
+use super::gray_image::{Gray, check_size};
 use super::problem::ImageProblem;
 use crate::atomic_files;
 use crate::data::error::DataError;
 use crate::data::idx::{self, Images};
+use crate::data::image_preparation::Preparation;
 use crate::data::open_file::ordinary;
-use crate::data::preparation::Preparation;
 
 /// Maximum memory for a decoded picture, and maximum length of a file.
 const MAX_BYTES: u64 = 256 << 20;

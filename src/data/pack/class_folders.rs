@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 
 use super::problem::PackProblem;
-use crate::data::classes;
+use crate::data::class_names;
 use crate::data::error::{DataError, DatasetProblem};
 
 /// A class and its folder.
@@ -74,7 +74,7 @@ impl Classes {
 
 /// Checks that the names can be saved.
 fn check(root: &Path, names: &[String]) -> Result<(), DataError> {
-    let found = match classes::encode(names) {
+    let found = match class_names::encode(names) {
         Ok(_) => return Ok(()),
         Err(DatasetProblem::ClassNames(found)) => found,
         Err(other) => other.to_string(),
@@ -105,7 +105,8 @@ fn named(root: &Path, dirs: Vec<PathBuf>) -> Result<Vec<(String, PathBuf)>, Data
         None => Err(DataError::pack(&dir, PackProblem::NotUtf8)),
     };
     let mut found = dirs.into_iter().map(named).collect::<Result<Vec<_>, _>>()?;
-    classes::distinct(&raw).map_err(|found| DataError::pack(root, PackProblem::Names(found)))?;
+    class_names::distinct(&raw)
+        .map_err(|found| DataError::pack(root, PackProblem::Names(found)))?;
     found.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
     Ok(found)
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::order::{Layout, Order, Place};
+use super::block_shuffle::{Layout, Order, Place};
 use crate::data::dataset::Dataset;
 use crate::data::error::{DataError, DatasetProblem};
 use crate::group::rank_shard::RankShard;

@@ -3,9 +3,9 @@
 //! A table, a frame, a sheet and a blackboard are flat regions with steps between them. They are
 //! found on an overview of the picture, without thin strokes and lines and with little noise.
 
-use super::components::{Extent, dilated, neighbors};
+use super::connected_components::{Extent, dilated, neighbors};
+use super::convex_hull::{hull, without_rim};
 use super::float_picture::Plane;
-use super::hull::{hull, without_rim};
 use super::outline::Outline;
 
 /// The longer side of the overview.

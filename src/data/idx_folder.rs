@@ -11,7 +11,7 @@ use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests, Images};
 use super::label_count::check_counts;
 use super::label_numbering::{self, Labels, Numbering, PartLabels};
-use super::{IdxProblem, Preparation, classes, preparation};
+use super::{IdxProblem, Preparation, class_names, image_preparation};
 
 /// The contents of a folder.
 pub(super) struct Folder {
@@ -48,8 +48,8 @@ struct Part {
 /// those of the known data set that the files belong to, or else of the `expected` one.
 pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folder, DataError> {
     let Files { dir, paths } = find_files::files(folder, &Role::ALL)?;
-    let given = classes::read(&dir)?;
-    let described = preparation::read(&dir)?;
+    let given = class_names::read(&dir)?;
+    let described = image_preparation::read(&dir)?;
     let (train, test) = thread::scope(|scope| {
         let train = scope.spawn(|| read(&paths[0], &paths[1]));
         let test = read(&paths[2], &paths[3]);
@@ -81,7 +81,7 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
 /// which show how classes are numbered.
 pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
     let Files { dir, paths } = find_files::files(folder, &Role::TEST)?;
-    let given = classes::read(&dir)?;
+    let given = class_names::read(&dir)?;
     let test = read(&paths[0], &paths[1])?;
     let mut labels = PartLabels { train: Labels::of(&[]), test: Labels::of(&test.labels) };
     if let Some(path) = Role::TrainLabels.find(&dir).ok().flatten() {
@@ -92,7 +92,7 @@ pub(super) fn load_test(folder: &Path) -> Result<TestFolder, DataError> {
     let mut numbering = label_numbering::number(&labels, given, known);
     pad(&mut numbering.names);
     let notes = moved(folder, &dir).into_iter().chain(numbering.notes.clone()).collect();
-    let preparation = preparation_of(preparation::read(&dir)?, known);
+    let preparation = preparation_of(image_preparation::read(&dir)?, known);
     let test = test.dataset(&numbering)?.with_preparation(preparation);
     Ok(TestFolder { dir, test, files, known, notes })
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::classes::{Class, Classes};
-use super::layout::{self, Layout};
+use super::class_folders::{Class, Classes};
+use super::folder_layout::{self, Layout};
 use super::picture_kind::{Kind, is_picture};
 use super::problem::PackProblem;
 use crate::data::error::DataError;
@@ -148,7 +148,7 @@ impl Walk {
     }
 
     fn add_class(&mut self, class: &Class, found: &mut Vec<Picture>) -> Result<(), DataError> {
-        let mut waiting = vec![layout::entries(&class.path)?.into_iter()];
+        let mut waiting = vec![folder_layout::entries(&class.path)?.into_iter()];
         while let Some(level) = waiting.last_mut() {
             let Some(entry) = level.next() else {
                 waiting.pop();
@@ -156,7 +156,7 @@ impl Walk {
             };
             if entry.is_dir {
                 match self.enters(&entry.path)? {
-                    true => waiting.push(layout::entries(&entry.path)?.into_iter()),
+                    true => waiting.push(folder_layout::entries(&entry.path)?.into_iter()),
                     false => self.left_out.add_again(entry.path),
                 }
             } else if is_picture(&entry.path) {
@@ -175,7 +175,7 @@ impl Walk {
         while let Some(path) = waiting.pop() {
             if path.is_dir() {
                 let is_new = self.enters(&path).unwrap_or(false);
-                let inside = is_new.then(|| layout::entries(&path).unwrap_or_default());
+                let inside = is_new.then(|| folder_layout::entries(&path).unwrap_or_default());
                 waiting.extend(inside.into_iter().flatten().map(|entry| entry.path));
             } else if is_picture(&path) {
                 self.left_out.loose += 1;

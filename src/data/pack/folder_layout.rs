@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::classes::{self, Classes};
+use super::class_folders::{self, Classes};
 use super::picture_kind::is_picture;
 use super::problem::PackProblem;
 use crate::data::error::DataError;
@@ -74,7 +74,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
             found.push(Entry { name, is_dir: path.is_dir(), path });
         }
     }
-    found.sort_by(|a, b| classes::order(&a.name).cmp(&classes::order(&b.name)));
+    found.sort_by(|a, b| class_folders::order(&a.name).cmp(&class_folders::order(&b.name)));
     Ok(found)
 }
 

@@ -1,6 +1,6 @@
 //! The convex hull of cells, as cells.
 
-use super::components::neighbors;
+use super::connected_components::neighbors;
 
 /// Returns the cells in the convex hull of the marked ones.
 pub(super) fn hull(marked: &[bool], [height, width]: [usize; 2]) -> Vec<bool> {

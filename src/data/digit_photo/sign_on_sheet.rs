@@ -1,9 +1,9 @@
 //! The sign on a sheet.
 
-use super::components::{Extent, dilated, parts};
+use super::connected_components::{Extent, dilated, parts};
 use super::float_picture::{Plane, quantile};
-use super::minus_paper::Ground;
-use super::shape::Shape;
+use super::outline_shape::Shape;
+use super::subtract_background::Ground;
 
 /// Reasons why there is no sign that the choice among signs treats specially.
 pub(super) const NOTHING: &str = "nothing that stands out";
@@ -251,7 +251,7 @@ impl<'a> Ink<'a> {
 
     fn without_lines(&mut self) {
         let threshold = self.threshold();
-        super::lines::remove(&mut self.ink, threshold, self.ground);
+        super::ruled_lines::remove(&mut self.ink, threshold, self.ground);
         let smooths = self.ink.height.min(self.ink.width) >= SMOOTH_FROM;
         self.smooth = if smooths { self.ink.smoothed() } else { self.ink.clone() };
     }

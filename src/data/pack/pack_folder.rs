@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::classes::Classes;
-use super::layout::{self, Layout};
+use super::class_folders::Classes;
+use super::files_of_class::{Picture, Walk};
+use super::folder_layout::{self, Layout};
 use super::problem::PackProblem;
-use super::walk::{Picture, Walk};
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
 use crate::data::{Preparation, images};
@@ -82,7 +82,7 @@ pub(super) fn pack(
     skips: Skips<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed, DataError> {
-    let layout = layout::find(folder)?;
+    let layout = folder_layout::find(folder)?;
     let mut walk = Walk::new(&layout)?;
     let pictures = [walk.pictures(&layout.train)?, walk.pictures(layout.test.as_slice())?];
     let Layout { train, test, mut notes, beside, .. } = layout;

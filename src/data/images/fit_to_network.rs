@@ -3,10 +3,10 @@
 use ::image::imageops::{self, FilterType};
 use ::image::{ImageBuffer, Luma};
 
-use super::gray::{Gray, raw};
+use super::gray_image::{Gray, raw};
 use super::problem::ImageProblem;
-use crate::data::preparation::Preparation;
-use crate::data::prepare::prepare;
+use crate::data::digit_photo::prepare;
+use crate::data::image_preparation::Preparation;
 
 impl Preparation {
     /// Converts `gray` to an image of `shape` ([height, width]), row by row.

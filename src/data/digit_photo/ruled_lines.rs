@@ -4,7 +4,7 @@
 //! crosses a line, the stroke stays.
 
 use super::float_picture::Plane;
-use super::minus_paper::Ground;
+use super::subtract_background::Ground;
 
 /// The longer side of the grid that lines are looked for on.
 const GRID: usize = 192;

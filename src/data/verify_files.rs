@@ -7,8 +7,8 @@ use super::arrays;
 use super::catalog::{self, Check, DatasetName, Entry};
 use super::error::DataError;
 use super::find_files::{self, Files, Role};
-use super::folder;
 use super::idx::{self, Digests};
+use super::idx_folder;
 use super::source::{ArraysRequest, Loaded, Request};
 
 /// The result of checking one file or folder.
@@ -112,7 +112,7 @@ fn own_report(dir: &Path) -> Result<Vec<FileReport>, DataError> {
     {
         let mut reports = file_reports(&dir, &Role::TEST, None);
         if reports.iter().all(FileReport::is_right) {
-            add_problem(&mut reports, &dir, folder::load_test(&dir).err());
+            add_problem(&mut reports, &dir, idx_folder::load_test(&dir).err());
         }
         if reports.iter().all(FileReport::is_right) {
             let verdict = Verdict::TestOnly;
@@ -137,7 +137,7 @@ fn folder_report(dir: &Path, expected: Option<&Entry>) -> Vec<FileReport> {
     let mut reports = file_reports(dir, &Role::ALL, expected);
     // A file that is wrong by itself explains enough.
     if reports.iter().all(FileReport::is_right) {
-        let loaded = folder::load(dir, expected.map(|entry| entry.name));
+        let loaded = idx_folder::load(dir, expected.map(|entry| entry.name));
         add_problem(&mut reports, dir, loaded.err());
     }
     reports

@@ -1,9 +1,9 @@
 //! The differences from a sheet's paper.
 
-use super::components::{Extent, neighbors};
+use super::background::{self, Paper};
+use super::connected_components::{Extent, neighbors};
 use super::find_sheets::Sheet;
 use super::float_picture::{Plane, quantile};
-use super::paper::{self, Paper};
 
 /// A sheet's part of the picture, as differences from the paper.
 pub(super) struct Ground {
@@ -94,7 +94,7 @@ impl Ground {
     /// Returns the differences from a sheet that is all of the picture, as its border shows it.
     pub fn whole(picture: &Plane) -> Self {
         let &Plane { height, width, .. } = picture;
-        let border = paper::border(picture);
+        let border = background::border(picture);
         let paper = Paper::fit(picture, &border);
         let mut darker = picture.clone();
         darker.values.iter_mut().enumerate().for_each(|(i, value)| {

@@ -9,7 +9,7 @@ use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::find_files::Role;
 use super::stream::{Part, StreamProblem};
-use super::{classes, idx, preparation};
+use super::{class_names, idx, image_preparation};
 use crate::atomic_files;
 
 /// Images that are written at once, in bytes.
@@ -114,7 +114,7 @@ fn save(
     fill: impl FnOnce(&Growing) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     check_free(folder)?;
-    let names = classes::encode(dataset.classes())?;
+    let names = class_names::encode(dataset.classes())?;
     let at = |source| DataError::write(folder, source);
     let parent = match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -125,8 +125,8 @@ fn save(
     let growing = growing.map_err(at)?;
     let place = Growing { now: growing.path(), then: folder };
     fill(&place)?;
-    place.write(classes::FILE, &names)?;
-    place.write(preparation::FILE, dataset.preparation().to_toml().as_bytes())?;
+    place.write(class_names::FILE, &names)?;
+    place.write(image_preparation::FILE, dataset.preparation().to_toml().as_bytes())?;
     // A folder that only its owner can read would be a surprise.
     #[cfg(unix)]
     {

@@ -4,7 +4,7 @@ use ::image::imageops::{self, FilterType};
 use ::image::{ImageBuffer, Luma};
 
 use super::super::images::Gray;
-use super::components::Extent;
+use super::connected_components::Extent;
 
 /// Values from 0 to 255, row by row; never without pixels.
 #[derive(Clone, Debug)]

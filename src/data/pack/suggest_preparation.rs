@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::super::images::ImageProblem;
 use super::super::{DataError, Preparation, images};
-use super::build::{PackConfig, Packed, pack};
-use super::layout;
-use super::walk::Walk;
+use super::files_of_class::Walk;
+use super::folder_layout;
+use super::pack_folder::{PackConfig, Packed, pack};
 
 /// Maximum number of pictures inspected, evenly spaced: some 30 ms each.
 const LOOKED_AT: usize = 50;
@@ -19,7 +19,7 @@ const LOOKED_AT: usize = 50;
 /// # Errors
 /// A folder that is not laid out as classes of pictures.
 pub fn suggest(folder: &Path, shape: [usize; 2]) -> Result<Preparation, DataError> {
-    let layout = layout::find(folder)?;
+    let layout = folder_layout::find(folder)?;
     let mut walk = Walk::new(&layout)?;
     let mut pictures = walk.pictures(&layout.train)?;
     pictures.extend(walk.pictures(layout.test.as_slice())?);
