@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout, GroupBuilder};
 use tch::Tensor;
 
-use super::modules::modules;
-use super::weight::Weight;
-use super::{CARD, Card, ExportError, Format, Options, snippet};
+use super::convert_weights::Weight;
+use super::network_modules::modules;
+use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::layers::Module;
 use crate::model::{Sequential, snake_case};
 use crate::native::{LibtorchError, reserved};
@@ -121,7 +121,7 @@ fn failed(error: impl std::fmt::Display) -> ExportError {
 }
 
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
-    let (definitions, sequential) = snippet::keras_sequential(card)?;
+    let (definitions, sequential) = python_snippet::keras_sequential(card)?;
     Ok(format!(
         "{input}
 import keras
@@ -131,9 +131,9 @@ model = {sequential}
 model.load_weights({path})
 {output} = model.predict({name}, verbose=0)
 ",
-        input = snippet::input(card),
+        input = python_snippet::input(card),
         name = card.input_name(),
-        path = snippet::string(path),
+        path = python_snippet::string(path),
         output = card.output,
     ))
 }

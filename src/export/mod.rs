@@ -15,23 +15,23 @@
 //! # Ok::<(), seqfit::Error>(())
 //! ```
 
-mod card;
+mod convert_weights;
 mod error;
 mod fold_target_scaling;
 mod format;
 pub(crate) mod keras;
-mod modules;
+mod model_card;
+mod network_modules;
 pub mod npy;
 mod onnx;
+mod python_snippet;
 mod safetensors;
-mod snippet;
 mod state_dict;
 mod torchscript;
-mod weight;
 
-pub use card::{CARD, Card, Data, Input, Training};
 pub use error::ExportError;
 pub use format::{Format, Options};
+pub use model_card::{CARD, Card, Data, Input, Training};
 
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::modules::modules;
-use super::weight::Weight;
-use super::{CARD, Card, ExportError, Format, Options, snippet};
+use super::convert_weights::Weight;
+use super::network_modules::modules;
+use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::model::Sequential;
 use crate::tensors;
 
@@ -27,10 +27,10 @@ pub(super) fn encode(
 
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
     let import = "from safetensors.torch import load_file\n";
-    snippet::torch(
+    python_snippet::torch(
         card,
         Format::Safetensors,
         import,
-        &format!("load_file({})", snippet::string(path)),
+        &format!("load_file({})", python_snippet::string(path)),
     )
 }

@@ -12,9 +12,9 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::modules::modules;
-use super::weight::Weight;
-use super::{CARD, Card, ExportError, Format, Options, snippet};
+use super::convert_weights::Weight;
+use super::network_modules::modules;
+use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 
@@ -69,5 +69,10 @@ fn failed(error: zip::result::ZipError) -> ExportError {
 }
 
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
-    snippet::torch(card, Format::StateDict, "", &format!("torch.load({})", snippet::string(path)))
+    python_snippet::torch(
+        card,
+        Format::StateDict,
+        "",
+        &format!("torch.load({})", python_snippet::string(path)),
+    )
 }

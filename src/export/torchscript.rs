@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use tch::{Kind, Tensor};
 
-use super::modules::modules;
-use super::{CARD, Card, ExportError, Format, Options, snippet, weight};
+use super::network_modules::modules;
+use super::{CARD, Card, ExportError, Format, Options, convert_weights, python_snippet};
 use crate::data::batches::SCALE;
 use crate::layers::{self, Activation};
 use crate::model::{Sequential, Spec};
@@ -49,9 +49,9 @@ model = torch.jit.load({path}, map_location=\"cpu\")
 with torch.no_grad():
     {output} = model(torch.from_numpy({name}))
 ",
-        input = snippet::input(card),
+        input = python_snippet::input(card),
         name = card.input_name(),
-        path = snippet::string(path),
+        path = python_snippet::string(path),
         output = card.output,
     )
 }
@@ -74,7 +74,7 @@ fn add_children<'a>(
         let source = match described.block.is_empty() {
             true => {
                 for (name, (full_name, tensor)) in described.variables.iter().zip(&mut *all) {
-                    weight::check(full_name, tensor, options)?;
+                    convert_weights::check(full_name, tensor, options)?;
                     let kind = if options.half { Kind::Half } else { Kind::Float };
                     let value = tensor.f_to_kind(kind).map_err(LibtorchError::from)?;
                     match tensor.requires_grad() {

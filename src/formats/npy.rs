@@ -1,7 +1,7 @@
 //! NumPy's arrays, `.npy`, by <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
+use super::decode_bytes::Order;
 use super::memory_budget::MemoryBudget;
-use super::numbers::Order;
 use super::problem::FormatProblem;
 
 /// The header before an array's numbers.

@@ -4,11 +4,11 @@
 //! otherwise names decide, and where several assignments remain it is an error: never a guess.
 
 use super::dense_tensors::{DenseTensors, with_side};
+use super::detect_format::Format;
 use super::error::Problem;
-use super::format::Format;
-use super::imported::Placed;
+use super::file_contents::Placed;
 use super::layer_order;
-use super::names::{self, Pair, Role};
+use super::tensor_roles::{self, Pair, Role};
 use super::{Imported, ImportedTensor};
 
 /// The Dense layers of a file, first to last.
@@ -41,12 +41,12 @@ pub(super) fn dense(imported: &Imported, known: Known) -> Result<Dense<'_>, Prob
     if tensors.is_empty() {
         return Err(Problem::NotDense(vec!["none".into()]));
     }
-    if tensors.iter().all(|tensor| names::is_place(&tensor.name)) {
+    if tensors.iter().all(|tensor| tensor_roles::is_place(&tensor.name)) {
         return unnamed(imported, &tensors, known);
     }
-    let (pairs, others) = names::pairs(&tensors);
+    let (pairs, others) = tensor_roles::pairs(&tensors);
     if !others.is_empty() || pairs.is_empty() {
-        return Err(Problem::NotDense(names::described(&others, &imported.tensors)));
+        return Err(Problem::NotDense(tensor_roles::described(&others, &imported.tensors)));
     }
     let sides = sides(imported.format, &pairs)?;
     let pairs = layer_order::ordered(imported.format, pairs, &sides, known.network)?;
@@ -73,7 +73,7 @@ fn by_place<'a>(
         .map(|(_, tensor)| tensor);
     let others: Vec<_> = others.collect();
     if !others.is_empty() || placed.is_empty() {
-        return Err(Problem::NotDense(names::described(&others, &imported.tensors)));
+        return Err(Problem::NotDense(tensor_roles::described(&others, &imported.tensors)));
     }
     let layer = |layer: &Placed| {
         let weight = imported.tensors.get(layer.weight)?;
@@ -85,7 +85,7 @@ fn by_place<'a>(
     let wrong: Vec<_> = wrong.map(|layer| layer.weight).collect();
     match wrong.is_empty() {
         true => Ok(Dense { layers, owners: None, exact: true }),
-        false => Err(Problem::NotDense(names::described(&wrong, &imported.tensors))),
+        false => Err(Problem::NotDense(tensor_roles::described(&wrong, &imported.tensors))),
     }
 }
 
@@ -114,7 +114,7 @@ fn unnamed<'a>(
         }
     }
     if !others.is_empty() || pairs.is_empty() {
-        return Err(Problem::NotDense(names::described(&others, &imported.tensors)));
+        return Err(Problem::NotDense(tensor_roles::described(&others, &imported.tensors)));
     }
     if !(known.network || known.activation) {
         return Err(Problem::Unnamed(listed(&imported.tensors)));
@@ -124,7 +124,7 @@ fn unnamed<'a>(
 }
 
 fn listed(tensors: &[ImportedTensor]) -> Vec<String> {
-    names::described(&tensors.iter().collect::<Vec<_>>(), &[])
+    tensor_roles::described(&tensors.iter().collect::<Vec<_>>(), &[])
 }
 
 /// Returns the possible orientations of the matrices, the likeliest first; only one if names or format determine it.

@@ -1,7 +1,7 @@
 //! The tensors of a Dense layer, in one orientation.
 
 use super::ImportedTensor;
-use super::names::Pair;
+use super::tensor_roles::Pair;
 
 /// A Dense layer's tensors.
 #[derive(Clone, Copy, Debug)]

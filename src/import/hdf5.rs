@@ -3,11 +3,11 @@
 use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
 use serde_json::Value;
 
-use super::card::{CARD, Card};
+use super::detect_format::Format;
 use super::dtype::Dtype;
 use super::error::Problem;
-use super::format::Format;
 use super::keras::{Attributes, Layout, describe};
+use super::model_card::{CARD, Card};
 use super::{Imported, ImportedTensor};
 use crate::export::keras::datatype;
 use crate::formats::MemoryBudget;

@@ -1,9 +1,9 @@
 //! The order of the layers of a file, by their names and shapes.
 
 use super::dense_tensors::{DenseTensors, with_side};
+use super::detect_format::Format;
 use super::error::Problem;
-use super::format::Format;
-use super::names::{Pair, Role};
+use super::tensor_roles::{Pair, Role};
 
 /// Maximum number of layers without numbers whose order is searched for; deeper networks number theirs.
 const MOST: usize = 8;

@@ -18,35 +18,35 @@
 //! tensors, and rejects everything else by its name. The memory that a file takes is bounded by its own
 //! length: see [`MemoryBudget`].
 
-mod card;
-mod decode_numbers;
+mod check_finite;
 mod dense_layers;
 mod dense_tensors;
+mod detect_format;
 mod dtype;
 mod error;
-mod finite;
-mod format;
+mod file_contents;
 mod hdf5;
-mod imported;
 mod keras;
 mod layer_order;
-mod module_numbers;
+mod model_card;
 mod named_variables;
-mod names;
-mod network;
+mod network_from_tensors;
 mod npy;
 mod onnx;
 mod safetensors;
+mod sequential_indices;
+mod tensor_roles;
 mod tensor_statistics;
+mod tensor_to_f32;
 mod torch;
 
 pub use crate::formats::MemoryBudget;
-pub use card::{CARD, Card};
+pub use detect_format::Format;
 pub use dtype::Dtype;
 pub use error::{ImportError, Problem};
-pub use format::Format;
-pub use imported::{Imported, ImportedTensor};
-pub use network::{ImportOptions, Network};
+pub use file_contents::{Imported, ImportedTensor};
+pub use model_card::{CARD, Card};
+pub use network_from_tensors::{ImportOptions, Network};
 pub use tensor_statistics::Statistics;
 
 use std::fs::{self, File};

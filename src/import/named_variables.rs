@@ -1,10 +1,10 @@
 //! The variables of a network that its card describes, by the names that we gave them.
 
+use super::check_finite::finite;
+use super::detect_format::Format;
 use super::error::Problem;
-use super::finite::finite;
-use super::format::Format;
-use super::imported::{Imported, ImportedTensor};
-use super::names;
+use super::file_contents::{Imported, ImportedTensor};
+use super::tensor_roles;
 use crate::export::keras;
 use crate::layers::{Dense, Layer};
 use crate::model::Spec;
@@ -66,7 +66,7 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
     };
     rest.retain(|tensor| !counts(tensor));
     for tensor in rest {
-        lines.push(format!("expected nothing, found {}", names::shown(&tensor.name)));
+        lines.push(format!("expected nothing, found {}", tensor_roles::shown(&tensor.name)));
     }
     match lines.is_empty() {
         true => Ok(weights),

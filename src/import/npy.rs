@@ -1,9 +1,9 @@
 //! Weights as NumPy's arrays: `.npy` records in a `.npz` archive.
 
-use super::card::{CARD, Card};
+use super::detect_format::Format;
 use super::dtype::Dtype;
 use super::error::Problem;
-use super::format::Format;
+use super::model_card::{CARD, Card};
 use super::{Imported, ImportedTensor};
 use crate::formats::npy::{Header, by_rows};
 use crate::formats::{Archive, MemoryBudget, count};

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-use super::card::{CARD, Card};
+use super::detect_format::Format;
 use super::dtype::Dtype;
 use super::error::Problem;
-use super::format::Format;
+use super::model_card::{CARD, Card};
 use super::{Imported, ImportedTensor};
 use crate::formats::MemoryBudget;
 use crate::formats::{Order, count};

@@ -4,7 +4,7 @@ use super::proto::{
     Attribute, AttributeType, DataType, Dimension, Graph, Node, Shape, Size, Tensor, TensorType,
     Type, ValueInfo,
 };
-use crate::export::weight::Weight;
+use crate::export::convert_weights::Weight;
 use crate::layers::{Module, OnnxAttribute, OnnxInput};
 
 pub(super) struct GraphBuilder {

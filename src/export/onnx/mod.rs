@@ -8,9 +8,9 @@ mod proto;
 
 use prost::Message as _;
 
-use super::modules::modules;
-use super::weight::Weight;
-use super::{CARD, Card, ExportError, Format, Options, snippet};
+use super::convert_weights::Weight;
+use super::network_modules::modules;
+use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::data::batches::SCALE;
 use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
@@ -68,9 +68,9 @@ import onnxruntime
 session = onnxruntime.InferenceSession({path})
 ({output},) = session.run(None, {{\"{name}\": {name}}})
 ",
-        input = snippet::input(card),
+        input = python_snippet::input(card),
         name = card.input_name(),
-        path = snippet::string(path),
+        path = python_snippet::string(path),
         output = card.output,
     )
 }

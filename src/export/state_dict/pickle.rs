@@ -5,7 +5,7 @@
 //! storage the persistent id `('storage', type, key, device, count)`: exactly what `weights_only=True`
 //! allows.
 
-use crate::export::weight::Weight;
+use crate::export::convert_weights::Weight;
 
 const PROTO: u8 = 0x80;
 const GLOBAL: u8 = b'c';

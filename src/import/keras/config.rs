@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::chain::{Step, check_own, steps};
 use super::description::shown;
+use super::layer_chain::{Step, check_own, steps};
 use crate::layers::{Activation, Dense, Dropout, Flatten, Layer};
 use crate::model::Spec;
 

@@ -1,14 +1,14 @@
 //! Keras's networks: the description in a `.keras` file and in the `model_config` of a `.h5`, and the
 //! weights that belong to it.
 
-mod chain;
 mod config;
 mod description;
+mod layer_chain;
 mod weights;
 
 use super::Imported;
+use super::detect_format::{Format, KERAS_WEIGHTS};
 use super::error::Problem;
-use super::format::{Format, KERAS_WEIGHTS};
 use super::hdf5;
 use crate::formats::Archive;
 use crate::formats::MemoryBudget;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::config::{DenseLayer, Model, model};
 use super::description::parsed;
 use crate::import::error::Problem;
-use crate::import::imported::Placed;
-use crate::import::names::is_other;
+use crate::import::file_contents::Placed;
+use crate::import::tensor_roles::is_other;
 use crate::import::{Card, Imported};
 
 /// The texts of a group's attributes, by name.

@@ -1,28 +1,28 @@
 //! PyTorch's archives: `torch.save` of a state_dict, or of a checkpoint that holds one, and TorchScript,
 //! of which only the parameters are read, and no code is run.
 
-mod checkpoint;
-mod expression;
-mod globals;
-mod names;
+mod find_state_dict;
 mod pickle;
-mod script;
-mod tensor;
+mod pickle_globals;
+mod script_layers;
+mod script_statements;
+mod state_dict_names;
+mod tensor_view;
 #[cfg(test)]
 mod tests;
 mod training_state;
 
-use super::card::{CARD, Card};
+use super::detect_format::Format;
 use super::error::Problem;
-use super::format::Format;
-use super::imported::Placed;
+use super::file_contents::Placed;
+use super::model_card::{CARD, Card};
 use super::{Imported, ImportedTensor};
 use crate::formats::Archive;
 use crate::formats::MemoryBudget;
 use crate::formats::Order;
 use crate::model::Spec;
 use pickle::{Pickle, damaged};
-use tensor::{Storages, View};
+use tensor_view::{Storages, View};
 
 /// Reads an archive of either kind.
 pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
@@ -42,8 +42,8 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
     let text = archive.read(&format!("{folder}data.pkl"), &mut budget)?;
     let pickle = Pickle::read(&text)?;
     let named = match format {
-        Format::TorchScript => names::parameters(&pickle)?,
-        _ => checkpoint::state_dict(&pickle)?,
+        Format::TorchScript => state_dict_names::parameters(&pickle)?,
+        _ => find_state_dict::state_dict(&pickle)?,
     };
     let storages = Storages::new(&mut archive, format!("{folder}data/"));
     let mut tensors = load(&named, storages, order, &mut budget)?;
@@ -51,7 +51,7 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
     if tensors.is_empty() && format == Format::TorchScript {
         let text = archive.read(&format!("{folder}constants.pkl"), &mut budget)?;
         let pickle = Pickle::read(&text)?;
-        let named = names::constants(&pickle)?;
+        let named = state_dict_names::constants(&pickle)?;
         let storages = Storages::new(&mut archive, format!("{folder}constants/"));
         tensors = load(&named, storages, order, &mut budget)?;
     }
@@ -64,7 +64,7 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
     let mut imported = Imported { card, ..Imported::new(format, tensors) };
     let described = imported.card.as_ref().is_some_and(|card| card.network.is_some());
     if format == Format::TorchScript && !described {
-        let steps = script::steps(&pickle, &mut archive, &folder, &mut budget);
+        let steps = script_layers::steps(&pickle, &mut archive, &folder, &mut budget);
         match steps.and_then(|steps| placed(&mut imported, &steps)) {
             Ok(network) => imported.card.get_or_insert_default().network = Some(network),
             Err(layer) => imported.unsupported_layer = Some(layer),
@@ -75,7 +75,7 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
 
 /// Converts a TorchScript's layers to a network, with the indices of their tensors in the file. Its input has
 /// no shape yet: the first layer determines the number of values.
-fn placed(imported: &mut Imported, steps: &[script::Step]) -> Result<Spec, String> {
+fn placed(imported: &mut Imported, steps: &[script_layers::Step]) -> Result<Spec, String> {
     let tensors = &imported.tensors;
     let place = |name: &str| {
         let found = tensors.iter().position(|tensor| tensor.name == name);
@@ -83,14 +83,14 @@ fn placed(imported: &mut Imported, steps: &[script::Step]) -> Result<Spec, Strin
     };
     let mut placed = Vec::new();
     for step in steps {
-        if let script::Step::Dense { weight, bias } = step {
+        if let script_layers::Step::Dense { weight, bias } = step {
             let bias = bias.as_deref().map(place).transpose()?;
             placed.push(Placed { weight: place(weight)?, bias });
         }
     }
     let units =
         |name: &str| place(name).ok().and_then(|i| tensors[i].shape.first()).map_or(0, |n| *n);
-    let layers = script::layers(steps, units)?;
+    let layers = script_layers::layers(steps, units)?;
     imported.placed = Some(placed);
     Ok(Spec::new([], layers))
 }

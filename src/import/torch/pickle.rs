@@ -1,14 +1,14 @@
 //! A pickle as plain data: the output of `torch.save` and `torch.jit.save`, read by an interpreter that runs
 //! nothing.
 //!
-//! It supports numbers, texts, tuples, lists and dictionaries, and the names in `globals.rs`. A call of one
+//! It supports numbers, texts, tuples, lists and dictionaries, and the names in `pickle_globals.rs`. A call of one
 //! of them is recorded, never made; any other name is an error. Values are stored in one list and refer to
 //! each other by index, so that no depth of nesting and no cycle costs more than its bytes.
 
 use std::collections::HashMap;
 
 use super::super::error::Problem;
-use super::globals;
+use super::pickle_globals;
 
 /// Maximum number of values in a pickle: a state_dict has some 30 per tensor.
 const MOST_VALUES: usize = 1 << 19;
@@ -425,7 +425,7 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, module: &'a str, name: &'a str) -> Result<(), Fault> {
-        match globals::is_known(module, name) {
+        match pickle_globals::is_known(module, name) {
             true => self.push(Value::Global(module, name)),
             false => {
                 // Pickles may use Python's own names from before Python 3.

@@ -2,7 +2,7 @@
 
 use super::dtype::Dtype;
 use super::error::Problem;
-use super::imported::ImportedTensor;
+use super::file_contents::ImportedTensor;
 
 /// Returns the values of a tensor if all of them are finite.
 pub(super) fn finite(tensor: &ImportedTensor) -> Result<&[f32], Problem> {

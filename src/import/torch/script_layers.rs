@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::expression::{Expr, Statement, arguments, method, statement};
 use super::pickle::{Id, Pickle, Value};
-use super::tensor::View;
+use super::script_statements::{Expr, Statement, arguments, method, statement};
+use super::tensor_view::View;
 use crate::formats::Archive;
 use crate::formats::MemoryBudget;
 use crate::layers::{Activation, Dense, Flatten, Layer};

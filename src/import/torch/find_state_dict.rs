@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::super::error::Problem;
-use super::names::{DEEPEST, Named, entries, is_container, parts, tensors};
 use super::pickle::{Id, Pickle, Value, damaged};
-use super::tensor::View;
+use super::state_dict_names::{DEEPEST, Named, entries, is_container, parts, tensors};
+use super::tensor_view::View;
 use super::training_state::is_aside;
 
 /// The usual keys of the state_dict in a checkpoint.

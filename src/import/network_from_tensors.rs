@@ -1,10 +1,10 @@
 //! From a file's tensors to a network: its description, and whether the tensors match it.
 
+use super::check_finite::finite;
 use super::dense_layers::{self, Dense, Known};
 use super::dense_tensors::DenseTensors;
 use super::error::Problem;
-use super::finite::finite;
-use super::{Imported, ImportedTensor, module_numbers, named_variables, names};
+use super::{Imported, ImportedTensor, named_variables, sequential_indices, tensor_roles};
 use crate::data;
 use crate::layers::{self, Activation, Flatten, Layer};
 use crate::losses;
@@ -127,11 +127,13 @@ impl Imported {
 /// them.
 fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
     if let Some(owners) = &dense.owners {
-        module_numbers::check(owners, activation)?;
+        sequential_indices::check(owners, activation)?;
     }
     match &dense.layers[..] {
-        [first, _, ..] if first.bias.is_none() && names::may_be_embedding(&first.weight.name) => {
-            Err(Problem::Embedding(names::described(&[first.weight], &[]).concat()))
+        [first, _, ..]
+            if first.bias.is_none() && tensor_roles::may_be_embedding(&first.weight.name) =>
+        {
+            Err(Problem::Embedding(tensor_roles::described(&[first.weight], &[]).concat()))
         }
         _ => Ok(()),
     }
@@ -235,7 +237,7 @@ fn line(expected: Expected, found: Found<'_>) -> String {
         None => "nothing".to_owned(),
     };
     let found = match found {
-        Some((tensor, shape)) => format!("{} {shape:?}", names::shown(&tensor.name)),
+        Some((tensor, shape)) => format!("{} {shape:?}", tensor_roles::shown(&tensor.name)),
         None => "nothing".to_owned(),
     };
     format!("expected {expected}, found {found}")

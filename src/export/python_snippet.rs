@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::modules::modules;
+use super::network_modules::modules;
 use super::{Card, ExportError, Format};
 use crate::layers::Module;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::card::Card;
+use super::detect_format::Format;
 use super::dtype::Dtype;
-use super::format::Format;
+use super::model_card::Card;
 
 /// The contents of a file.
 #[derive(Clone, Debug, PartialEq)]

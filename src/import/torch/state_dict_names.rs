@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::super::error::Problem;
 use super::pickle::{Id, Pickle, Value, damaged};
-use super::tensor::View;
+use super::tensor_view::View;
 use super::training_state::is_aside;
 
 /// Tensors by name.
