@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
 use crate::native::LibtorchError;
 
 /// An activation function, by Keras's names.

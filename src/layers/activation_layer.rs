@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::activation::Activation;
-use super::kind::{Context, LayerError, LayerKind, Variables};
-use super::module::Module;
+use super::exported_module::Module;
+use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::LibtorchError;
 
 /// Applies an activation: Keras's `Activation`. `add(Activation::Relu)` makes one.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::init::Initializer;
-use super::kind::{Context, LayerError, LayerKind, Variable, Variables};
-use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::initializer::Initializer;
+use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// Normalizes each value over the batch, then scales and shifts it (Ioffe and Szegedy, 2015); for vectors.

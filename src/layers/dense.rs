@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::activation::Activation;
-use super::init::Initializer;
-use super::kind::{Context, LayerError, LayerKind, Variable, Variables};
-use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::initializer::Initializer;
+use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// A fully connected layer: y = activation(x Wᵀ + b), [batch, inputs] → [batch, units].

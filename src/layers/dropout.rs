@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::kind::{Context, Distribution, LayerError, LayerKind, Noise, Variables};
-use super::module::Module;
+use super::exported_module::Module;
+use super::layer_kind::{Context, Distribution, LayerError, LayerKind, Noise, Variables};
 use crate::native::LibtorchError;
 
 /// While training, sets each value to zero with probability `rate` and scales the others by

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::kind::{Context, LayerError, LayerKind, Variables};
-use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::LibtorchError;
 
 /// Turns each sample into a vector: [batch, a, b, …] → [batch, a·b·…].

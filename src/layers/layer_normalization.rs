@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::init::Initializer;
-use super::kind::{Context, LayerError, LayerKind, Variable, Variables};
-use super::module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::initializer::Initializer;
+use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// Normalizes each sample along its last axis, then scales and shifts it: (x - mean) / √(variance + epsilon) ·

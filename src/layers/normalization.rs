@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::kind::{Context, LayerError, LayerKind, Variables};
-use super::module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::{LibtorchError, buffer};
 
 /// Computes (x - mean) / max(√variance, 1e-7) along the last axis, with fixed numbers: Keras's `Normalization`.

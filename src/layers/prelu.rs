@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::init::Initializer;
-use super::kind::{Context, LayerError, LayerKind, Variable, Variables};
-use super::module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::initializer::Initializer;
+use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// Computes max(x, 0) + weight · min(x, 0) with one weight for each value (He et al., 2015); for vectors. The weights

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::kind::{Context, LayerError, LayerKind, Variables};
-use super::module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::LibtorchError;
 
 /// Gives each sample another shape, row by row: Keras's `Reshape`.

@@ -5,8 +5,8 @@ use tch::Tensor;
 
 use super::Layer;
 use super::activation::Activation;
-use super::kind::{Context, LayerError, LayerKind, Noise, Variable, Variables};
-use super::module::Module;
+use super::exported_module::Module;
+use super::layer_kind::{Context, LayerError, LayerKind, Noise, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// Computes y = x + f(x) for a stack of layers f (He et al., 2016), whose output has the shape of its input.

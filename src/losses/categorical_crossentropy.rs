@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::kind::{LossKind, RowLoss};
+use super::loss_kind::{LossKind, RowLoss};
 use super::sparse_crossentropy::SparseCrossentropy;
 use crate::data::TargetKind;
 use crate::model::OutputActivation;

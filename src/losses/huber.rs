@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
-use super::kind::{LossKind, RowLoss, RowTarget};
+use super::loss_kind::{LossKind, RowLoss, RowTarget};
 use crate::config_error::ConfigError;
 use crate::data::TargetKind;
 use crate::model::OutputActivation;

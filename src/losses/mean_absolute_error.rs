@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::kind::{LossKind, RowLoss, RowTarget};
+use super::loss_kind::{LossKind, RowLoss, RowTarget};
 use crate::data::TargetKind;
 use crate::model::OutputActivation;
 use crate::native::LibtorchError;

@@ -2,10 +2,10 @@
 
 mod binary_crossentropy;
 mod categorical_crossentropy;
-mod correct;
+mod count_correct;
 mod focal;
 mod huber;
-mod kind;
+mod loss_kind;
 mod mean_absolute_error;
 mod mean_squared_error;
 mod sparse_crossentropy;
@@ -21,10 +21,10 @@ use crate::layers::Activation;
 use crate::model::{OutputActivation, Spec};
 use binary_crossentropy::BinaryCrossentropy;
 use categorical_crossentropy::CategoricalCrossentropy;
-pub(crate) use correct::Correct;
+pub(crate) use count_correct::Correct;
 pub use focal::Focal;
 pub use huber::Huber;
-pub use kind::{LossKind, RowLoss, RowTarget};
+pub use loss_kind::{LossKind, RowLoss, RowTarget};
 use mean_absolute_error::MeanAbsoluteError;
 use mean_squared_error::MeanSquaredError;
 use sparse_crossentropy::SparseCrossentropy;

@@ -1,7 +1,7 @@
 //! Accuracy in which every class counts the same.
 
-use super::counts::Counts;
-use super::kind::{Direction, MetricKind};
+use super::class_counts::Counts;
+use super::metric_kind::{Direction, MetricKind};
 use super::predictions::Predictions;
 use super::undefined::Undefined;
 use crate::data::TargetKind;

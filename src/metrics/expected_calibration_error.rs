@@ -1,7 +1,7 @@
 //! How far confidence and accuracy are apart.
 
 use super::calibration::Calibration;
-use super::kind::{Direction, MetricKind};
+use super::metric_kind::{Direction, MetricKind};
 use super::predictions::Predictions;
 use super::undefined::Undefined;
 use crate::data::TargetKind;

@@ -1,7 +1,7 @@
 //! The harmonic mean of precision and recall.
 
-use super::counts::{self, Average, Counts};
-use super::kind::{Direction, MetricKind};
+use super::class_counts::{self, Average, Counts};
+use super::metric_kind::{Direction, MetricKind};
 use super::predictions::Predictions;
 use super::undefined::Undefined;
 use crate::data::TargetKind;
@@ -29,6 +29,6 @@ impl MetricKind for F1 {
     }
 
     fn value(&self, predictions: &Predictions) -> Result<f64, Undefined> {
-        counts::average(predictions, self.0, Counts::f1)
+        class_counts::average(predictions, self.0, Counts::f1)
     }
 }

@@ -1,6 +1,6 @@
 //! The coefficient of determination.
 
-use super::kind::{Direction, MetricKind};
+use super::metric_kind::{Direction, MetricKind};
 use super::predictions::Predictions;
 use super::undefined::Undefined;
 use crate::data::{TargetKind, Targets};

@@ -1,6 +1,6 @@
 //! The area under the ROC curve.
 
-use super::kind::{Direction, MetricKind};
+use super::metric_kind::{Direction, MetricKind};
 use super::one_vs_rest::{self, Ranking, Ties};
 use super::predictions::Predictions;
 use super::undefined::Undefined;

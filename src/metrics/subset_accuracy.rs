@@ -1,6 +1,6 @@
 //! The fraction of samples with all labels correct.
 
-use super::kind::{Direction, MetricKind};
+use super::metric_kind::{Direction, MetricKind};
 use super::predictions::Predictions;
 use super::undefined::Undefined;
 use crate::data::TargetKind;

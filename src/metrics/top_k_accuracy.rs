@@ -1,6 +1,6 @@
 //! The fraction of samples whose class is among the likeliest.
 
-use super::kind::{Direction, MetricKind};
+use super::metric_kind::{Direction, MetricKind};
 use super::predictions::Predictions;
 use super::undefined::Undefined;
 use crate::data::TargetKind;

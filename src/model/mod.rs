@@ -2,14 +2,14 @@
 //!
 //! Nothing here depends on data sets, training or the files of runs.
 
-mod file;
+mod model_file;
 mod output_activation;
 mod sequential;
 mod spec;
 mod summary;
 mod weights;
 
-pub use file::{CARD, ModelFileError};
+pub use model_file::{CARD, ModelFileError};
 pub use output_activation::OutputActivation;
 pub use sequential::{Builder, Mode, ModelError, Sequential};
 pub(crate) use spec::snake_case;

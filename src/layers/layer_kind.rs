@@ -6,8 +6,8 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use super::activation::Activation;
-use super::init::Initializer;
-use super::module::Module;
+use super::exported_module::Module;
+use super::initializer::Initializer;
 use crate::native::LibtorchError;
 
 /// A layer: its settings, and everything that depends on its kind. Its variables are in the network.
