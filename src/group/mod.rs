@@ -4,25 +4,25 @@
 //! calls in the same order. Training does not depend on the backend: [`threads`] in one process or, with the
 //! feature `mpi`, processes on one machine or several.
 
-mod consistency;
-pub mod launcher;
+pub mod launcher_variables;
 #[cfg(any(feature = "mpi", test))]
 #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "without MPI only its unit test runs"))]
 mod local_ranks;
 #[cfg(feature = "mpi")]
 mod mpi;
 pub(crate) mod rank_shard;
+mod same_settings;
 mod threads;
 
 use std::time::Duration;
 
 use tch::{Device, Tensor};
 
-pub use consistency::{RankSetting, verify_consistent_across_ranks};
 #[cfg(feature = "mpi")]
 pub use local_ranks::LocalRanks;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
+pub use same_settings::{RankSetting, verify_consistent_across_ranks};
 pub use threads::{Threads, threads};
 
 use crate::native::LibtorchError;

@@ -12,7 +12,7 @@ mod history;
 mod lr_find;
 mod monitor;
 mod optimizer;
-mod ranks;
+mod rank_agreement;
 pub mod recipe;
 mod sample_order;
 mod schedule;
@@ -148,7 +148,7 @@ impl Sequential {
         snapshot: Option<&Snapshot>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
-        ranks::verify_consistent_across_ranks(group, self, &data, config)?;
+        rank_agreement::verify_consistent_across_ranks(group, self, &data, config)?;
         let is_first = group.rank() == 0;
         let snapshot = snapshot.filter(|_| is_first);
         let callbacks: &mut [&mut dyn Callback] = if is_first { callbacks } else { &mut [] };

@@ -18,7 +18,7 @@ use super::monitor::VALIDATION;
 use super::schedule::TrainingLength;
 use super::snapshot::{Snapshot, State};
 use super::step::{Objective, Step, StepOutcome};
-use super::{FitData, SnapshotError, TrainError, ranks, sample_order};
+use super::{FitData, SnapshotError, TrainError, rank_agreement, sample_order};
 use crate::data::TargetKind;
 use crate::data::batches::{DataLoader, Epoch};
 use crate::device::{self, Device};
@@ -155,7 +155,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         if let Some(snapshot) = snapshot {
             self.check(snapshot)?;
         }
-        let received = ranks::from_rank_0(self.group, &mut self.step, snapshot)?;
+        let received = rank_agreement::from_rank_0(self.group, &mut self.step, snapshot)?;
         let snapshot = received.as_ref().or(snapshot);
         if let Some(snapshot) = snapshot {
             self.restore(snapshot)?;

@@ -1,9 +1,9 @@
 //! The parts of a step by libtorch's autograd, for the engines that take such steps one by one
-//! ([`Autograd`](super::autograd::Autograd)) or recorded ([`CudaGraph`](super::cuda_graph::CudaGraph)).
+//! ([`Autograd`](super::autograd_engine::Autograd)) or recorded ([`CudaGraph`](super::cuda_graph::CudaGraph)).
 
 use tch::Tensor;
 
-use super::objective::Objective;
+use super::weighted_loss::Objective;
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::optimizer::Rate;

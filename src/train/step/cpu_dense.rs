@@ -16,16 +16,16 @@
 //! is the order in which both products of a step read them. `torch.nn.Linear`'s [units, inputs] is built
 //! only when the weights are read.
 
+mod dense_stack;
+mod first_layer_input;
 mod forward_backward;
-mod input;
-mod kernels;
-mod mlp;
 mod optimizers;
 mod targets;
+mod vector_loops;
 mod weight_update;
 mod work_plan;
 
-use super::objective::Objective;
+use super::weighted_loss::Objective;
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::config_error::{ConfigError, Unsupported};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch};
@@ -37,7 +37,7 @@ use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
-pub(super) use mlp::{Curve, Mlp};
+pub(super) use dense_stack::{Curve, Mlp};
 use targets::BatchTargets;
 use work_plan::{WorkPlan, useful_threads};
 

@@ -18,10 +18,10 @@ use std::rc::Rc;
 
 use tch::Device;
 
-use super::autograd;
+use super::autograd_engine;
 use super::autograd_step::AutogradStep;
 use super::metric_sums::MetricSums;
-use super::objective::Objective;
+use super::weighted_loss::Objective;
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::config_error::Unsupported;
 use crate::data::batches::{Batch, ResidentEpoch};
@@ -172,7 +172,7 @@ impl<'m> CudaGraph<'m> {
         context: StepContext,
     ) -> Result<(), ModelError> {
         if self.custom.is_none() {
-            return autograd::step(&mut self.learner, &mut self.totals, &batch, context);
+            return autograd_engine::step(&mut self.learner, &mut self.totals, &batch, context);
         }
         let samples = batch.samples();
         let mut recording = Recording::new(self.learner.model, Samples::Made(batch), 1, samples)?;

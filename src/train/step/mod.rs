@@ -2,15 +2,15 @@
 //! reference; [`cpu_dense`] for stacks of Dense layers on the CPU and [`cuda_graph`] for every network on
 //! a GPU, each several times as fast there.
 
-mod autograd;
+mod autograd_engine;
 mod autograd_step;
 mod cpu_dense;
 mod cuda_graph;
 mod data_parallel;
 mod metric_sums;
-mod objective;
 #[cfg(test)]
 mod tests;
+mod weighted_loss;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -31,14 +31,14 @@ use crate::native::LibtorchError;
 use crate::tensors::Tensors;
 #[cfg(test)]
 use crate::{data::TargetKind, group::SingleProcess};
-use autograd::Autograd;
+use autograd_engine::Autograd;
 use cpu_dense::CpuDense;
 use cuda_graph::CudaGraph;
 
 use data_parallel::Shared;
 
 pub(super) use data_parallel::{StepOutcome, broadcast};
-pub(super) use objective::Objective;
+pub(super) use weighted_loss::Objective;
 
 /// The engines, the fastest first; the last accepts everything.
 const ENGINES: [Choice; 3] = [Choice::Graph, Choice::Fused, Choice::Autograd];

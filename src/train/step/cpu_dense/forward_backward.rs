@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::kernels;
-use super::mlp::Mlp;
+use super::dense_stack::Mlp;
 use super::targets::TargetRows;
+use super::vector_loops;
 use super::{Activations, CpuDense, split_off};
 use crate::losses::{Correct, RowLoss};
 use crate::native::gemm::{Matrix, multiply};
@@ -177,20 +177,20 @@ fn forward(
             for block @ (start, units) in dense.blocks() {
                 let (_, bias) = dense.block(parameters, block);
                 let sums = &own.products[start * samples..][first * units..][..rows * units];
-                kernels::with_bias(own.outputs, dense.units, start, sums, bias);
+                vector_loops::with_bias(own.outputs, dense.units, start, sums, bias);
             }
         } else {
             let (weights, bias) = dense.block(parameters, (0, dense.units));
             let x = Matrix::new(x, rows, dense.inputs, dense.inputs);
             multiply(own.outputs, x, weights, false);
-            kernels::add_to_rows(own.outputs, bias);
+            vector_loops::add_to_rows(own.outputs, bias);
         }
         if i + 1 < mlp.units.len() {
-            kernels::activate(dense.activation, own.outputs, own.slopes);
+            vector_loops::activate(dense.activation, own.outputs, own.slopes);
         }
         if let (Some((_, rate)), Some(next)) = (dense.dropout, after.first()) {
-            kernels::drop_out(own.outputs, next.mask, rate);
-            kernels::drop_out(own.slopes, next.mask, rate);
+            vector_loops::drop_out(own.outputs, next.mask, rate);
+            vector_loops::drop_out(own.slopes, next.mask, rate);
         }
     }
 }
@@ -214,7 +214,7 @@ fn backward(
             let (weights, _) = dense.block(parameters, block);
             multiply(inner.gradients, outer, weights.transposed(), start > 0);
         }
-        kernels::scale_by(inner.gradients, inner.slopes);
+        vector_loops::scale_by(inner.gradients, inner.slopes);
     }
     sums
 }

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::kernels;
-use super::mlp::Mlp;
+use super::dense_stack::Mlp;
 use super::optimizers::Update;
+use super::vector_loops;
 use super::work_plan::{WeightTile, WorkPlan};
 use super::{Activations, CpuDense, split_off};
 use crate::data::batches::ActiveColumns;
@@ -97,7 +97,7 @@ impl WeightUpdate<'_> {
             None => self.apply(task, 0..gradients.len(), gradients, scale),
         }
         if !task.average.is_empty() {
-            kernels::follow(task.average, task.parameters, (1.0 - self.decay) as f32);
+            vector_loops::follow(task.average, task.parameters, (1.0 - self.decay) as f32);
         }
     }
 
@@ -173,7 +173,7 @@ impl CpuDense<'_> {
             Some(most) => {
                 self.team.each(&mut tasks, |task| {
                     gradient(mlp, rows, samples, &task.part, task.gradients);
-                    task.squares = kernels::squares(task.gradients);
+                    task.squares = vector_loops::squares(task.gradients);
                 });
                 let scale = clipped(most, tasks.iter().map(|task| task.squares).sum());
                 self.team.each(&mut tasks, |task| {
@@ -234,7 +234,7 @@ impl CpuDense<'_> {
             self.ema.as_mut().map_or(&mut [][..], |(_, average)| &mut average[..]),
         );
         let scale = self.clip_norm.map_or(1.0, |most| {
-            self.team.each(&mut tasks, |task| task.squares = kernels::squares(task.gradients));
+            self.team.each(&mut tasks, |task| task.squares = vector_loops::squares(task.gradients));
             clipped(most, tasks.iter().map(|task| task.squares).sum())
         });
         self.team.each(&mut tasks, |task| {

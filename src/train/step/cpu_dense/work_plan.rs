@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::mlp::Mlp;
+use super::dense_stack::Mlp;
 
 /// Weights of a task that updates them: some 10 microseconds.
 const WEIGHTS_OF_A_TASK: usize = 12 << 10;
@@ -85,7 +85,7 @@ pub fn useful_threads(mlp: &Mlp, plan: &WorkPlan, batch: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mlp::{Curve, DenseLayer};
+    use super::super::dense_stack::{Curve, DenseLayer};
     use super::*;
 
     /// For all sizes, each weight belongs to one task, and each task has some.

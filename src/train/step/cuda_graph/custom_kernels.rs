@@ -14,7 +14,7 @@ use crate::train::config::FitConfig;
 use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use crate::train::step::autograd_step::{ParamRefs, StepOutput};
 use crate::train::step::cpu_dense::{Curve, Mlp};
-use crate::train::step::objective::Objective;
+use crate::train::step::weighted_loss::Objective;
 
 /// The largest number of weights: each block of samples reads them all, which must not take longer than
 /// libtorch's products.

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::targets::TargetsMut;
-use super::{Activations, BatchPart, CpuDense, StepContext, kernels, split_off};
+use super::{Activations, BatchPart, CpuDense, StepContext, split_off, vector_loops};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
 use crate::native::{LibtorchError, random};
 use crate::rng::{self, Purpose};
@@ -75,12 +75,12 @@ impl CpuDense<'_> {
                     task.targets.set_weight(i, weight);
                 }
                 if let Some(pixels) = plain(sample) {
-                    kernels::mark_pixels(task.marks, pixels);
+                    vector_loops::mark_pixels(task.marks, pixels);
                     continue;
                 }
                 host_batches.write(sample, row, task.scratch);
-                masks.next().into_iter().for_each(|mask| kernels::drop_out(row, mask, rate));
-                kernels::mark(task.marks, row);
+                masks.next().into_iter().for_each(|mask| vector_loops::drop_out(row, mask, rate));
+                vector_loops::mark(task.marks, row);
             }
         });
         if !looks {
@@ -88,7 +88,7 @@ impl CpuDense<'_> {
         }
         let (seen, others) = marks.split_at_mut(inputs);
         let others = others.chunks_exact(inputs).take(chosen.len().div_ceil(at_once) - 1);
-        others.for_each(|marks| kernels::mark_pixels(seen, marks));
+        others.for_each(|marks| vector_loops::mark_pixels(seen, marks));
         *columns = ActiveColumns::marked(seen);
         self.compact(host_batches, chosen);
     }

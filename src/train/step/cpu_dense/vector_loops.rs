@@ -6,7 +6,7 @@
 
 use multiversion::multiversion;
 
-use super::mlp::Curve;
+use super::dense_stack::Curve;
 
 /// Adds `bias` to each row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::autograd_step::{AutogradStep, StepOutput};
 use super::metric_sums::MetricSums;
-use super::objective::Objective;
+use super::weighted_loss::Objective;
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
