@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::error::RunError;
-use super::layout::{self, CONFIG};
+use super::folder_layout::{self, CONFIG};
 use super::weights_origin::Origin;
 use crate::data;
 use crate::device::{self, Device};
@@ -254,7 +254,7 @@ impl RunConfig {
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self, RunError> {
-        let bytes = layout::read(folder, CONFIG, 0, 1 << 20)?;
+        let bytes = folder_layout::read(folder, CONFIG, 0, 1 << 20)?;
         Self::from_toml(&bytes)
             .map_err(|message| RunError::Config { path: folder.join(CONFIG), message })
     }

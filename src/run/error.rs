@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::checkpoint_problem::Problem;
-use super::near_run::NearRun;
+use super::run_suggestion::NearRun;
 use super::setting_difference::Difference;
 use crate::atomic_files::WriteError;
 use crate::export::ExportError;

@@ -5,35 +5,48 @@
 //! `result.json` are written at the end, and `report.html` and `plots/` present the run to people. Only one
 //! process at a time writes to a run.
 
-mod card;
-pub mod checkpoint;
+mod checkpoint_file;
+mod checkpoint_folder;
 mod checkpoint_problem;
-pub mod checkpoints;
 mod config;
 mod error;
-mod exports;
-mod find_near_run;
+mod export_names;
+mod folder_layout;
 mod identity;
-mod layout;
 mod lock;
+mod model_card;
 mod model_checkpoint;
-mod near_run;
 mod output_dir;
 mod replacement;
 mod result;
+mod run_suggestion;
 mod setting_difference;
+mod suggest_run;
 mod weights_origin;
 
+/// A checkpoint: a snapshot of a training run as one safetensors file with a checksum inside.
+pub mod checkpoint {
+    pub use crate::run::checkpoint_file::{Checkpoint, CheckpointError};
+}
+/// The checkpoint folder of a run, and its files.
+pub mod checkpoints {
+    pub use crate::run::checkpoint_folder::{
+        BEST, Candidate, Damaged, Place, Problem, list, name, read,
+    };
+}
+
 pub use crate::evaluate::Figures;
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint_file::{Checkpoint, CheckpointError};
 pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
+pub use folder_layout::{
+    CONFIG, EVENTS, HISTORY, PLOTS, REPORT, RESULT, RUNS, TORCHSCRIPT, WEIGHTS,
+};
 pub use identity::{Difference, Identity};
-pub use layout::{CONFIG, EVENTS, HISTORY, PLOTS, REPORT, RESULT, RUNS, TORCHSCRIPT, WEIGHTS};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
-pub use near_run::NearRun;
 pub use output_dir::OutputDirState;
 pub use result::RunResult;
+pub use run_suggestion::NearRun;
 pub use weights_origin::Origin;
 
 use std::collections::HashMap;
@@ -41,8 +54,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use checkpoints::{Candidate, Damaged};
-use layout::{CHECKPOINTS, FILES, MARKER, read};
+pub use checkpoint_folder::{Candidate, Damaged};
+use folder_layout::{CHECKPOINTS, FILES, MARKER, read};
 use lock::Lock;
 use replacement::Replacement;
 
@@ -101,7 +114,7 @@ impl Run {
         if let Some(parent) = base.parent() {
             fs::create_dir_all(parent).map_err(prepare)?;
         }
-        let path = layout::create_folder(base, |_| false).map_err(prepare)?;
+        let path = folder_layout::create_folder(base, |_| false).map_err(prepare)?;
         Self::create(&path, false, config)
     }
 
@@ -136,7 +149,7 @@ impl Run {
             return Err(RunError::Imported(path.to_owned()));
         }
         let lock = Some(Lock::take(path)?);
-        checkpoints::sweep(path)
+        checkpoint_folder::sweep(path)
             .map_err(|source| RunError::Prepare { path: path.to_owned(), source })?;
         Ok(Self { lock, replaces: Replacement::read(path)?, ..opened })
     }
@@ -222,8 +235,8 @@ impl Run {
         let folder = self.checkpoints_path();
         let unreadable = |source| RunError::Read { path: folder.clone(), source };
         let (mut found, mut aside, mut unfit) = (None, Vec::new(), None);
-        for path in checkpoints::candidates(&folder).map_err(unreadable)? {
-            let checkpoint = match checkpoints::read(&path) {
+        for path in checkpoint_folder::candidates(&folder).map_err(unreadable)? {
+            let checkpoint = match checkpoint_folder::read(&path) {
                 Ok(checkpoint) => checkpoint,
                 Err(problem) if problem.is_transient() => {
                     return Err(RunError::Checkpoint { path, source: problem }.into());
@@ -250,7 +263,8 @@ impl Run {
             let (path, source) = aside.swap_remove(newest);
             return Err(RunError::Checkpoint { path, source }.into());
         }
-        let aside = aside.into_iter().map(|(path, problem)| checkpoints::quarantine(path, problem));
+        let aside =
+            aside.into_iter().map(|(path, problem)| checkpoint_folder::quarantine(path, problem));
         Ok((found, aside.collect::<Result<_, _>>()?))
     }
 
@@ -349,7 +363,7 @@ impl Run {
             fs::create_dir_all(&self.path).map_err(prepare)?;
             atomic_files::write(&self.path.join(CONFIG), self.config.to_toml()?.as_bytes())?;
         }
-        Ok(checkpoints::retry_after_pruning(&folder, || atomic_files::write(&path, bytes))?)
+        Ok(checkpoint_folder::retry_after_pruning(&folder, || atomic_files::write(&path, bytes))?)
     }
 
     /// Writes the network for Python, with the final metrics in its card, and the result. Then moves the run
@@ -384,7 +398,7 @@ impl Run {
     /// Returns the newest checkpoint if the run has continued since [`result`](Self::result) was written.
     pub fn newer_checkpoint(&self) -> Option<PathBuf> {
         let result = self.result()?;
-        let (place, path) = checkpoints::list(&self.checkpoints_path()).ok()?.pop()?;
+        let (place, path) = checkpoint_folder::list(&self.checkpoints_path()).ok()?.pop()?;
         (place > (result.epochs, result.batch)).then_some(path)
     }
 
@@ -437,7 +451,7 @@ impl Run {
     /// # Errors
     /// A file that is not an intact checkpoint, or one of another network; a device that does not exist.
     pub fn load_checkpoint(&self, path: &Path, device: Device) -> Result<Sequential, RunError> {
-        let checkpoint = checkpoints::read(path)
+        let checkpoint = checkpoint_folder::read(path)
             .map_err(|source| RunError::Checkpoint { path: path.to_owned(), source })?;
         self.check_own(path, &checkpoint)?;
         let network = self.config.network.clone();
@@ -458,7 +472,7 @@ impl Run {
         options: Options,
         checkpoint: Option<&str>,
     ) -> PathBuf {
-        self.path.join(exports::name(format, options, checkpoint))
+        self.path.join(export_names::name(format, options, checkpoint))
     }
 
     /// Refuses an output path that would overwrite one of the run's own files; its `model.pt` may be written
@@ -497,7 +511,7 @@ impl Run {
 
 /// Returns the error for a path that is not the folder of a run.
 fn no_run(path: &Path) -> RunError {
-    let (path, near) = (path.to_owned(), find_near_run::nearest(path));
+    let (path, near) = (path.to_owned(), suggest_run::nearest(path));
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => RunError::NotThere { path, near },
         Ok(found) if !found.is_dir() => RunError::NotARunFolder { path, why: "it is a file", near },

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, CheckpointError};
-use super::checkpoints::{self, BEST};
+use super::checkpoint_file::{Checkpoint, CheckpointError};
+use super::checkpoint_folder::{self, BEST};
 use super::config::CheckpointConfig;
 use super::identity::Identity;
 use crate::atomic_files::WriteError;
@@ -105,7 +105,7 @@ impl ModelCheckpoint {
     ) -> Result<Self, WriteError> {
         let at = |source| WriteError::new(folder, 0, source);
         fs::create_dir_all(folder).map_err(at)?;
-        checkpoints::sweep(folder).map_err(at)?;
+        checkpoint_folder::sweep(folder).map_err(at)?;
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             identity,
@@ -179,7 +179,7 @@ impl Shared {
     fn write(&self, job: &Job) -> Result<(), CheckpointFailure> {
         let Job { snapshot, is_best, is_rollback } = job;
         let state = &snapshot.state;
-        let name = checkpoints::name((state.epoch, state.batch));
+        let name = checkpoint_folder::name((state.epoch, state.batch));
         let identity = self.identity.clone();
         let bytes = Checkpoint { identity, snapshot: Arc::clone(snapshot) }.to_bytes()?;
         // The best first: if the process crashes in between, the resumed run writes this checkpoint again. If
@@ -187,17 +187,19 @@ impl Shared {
         let best = if *is_best { self.write_file(BEST, &bytes) } else { Ok(()) };
         self.write_file(&name, &bytes)?;
         if *is_rollback {
-            checkpoints::forget(&self.folder, (state.epoch, state.batch))
+            checkpoint_folder::forget(&self.folder, (state.epoch, state.batch))
                 .map_err(|source| WriteError::new(&self.folder, 0, source))?;
         }
-        checkpoints::prune(&self.folder, self.keep)
+        checkpoint_folder::prune(&self.folder, self.keep)
             .map_err(|source| WriteError::new(&self.folder, 0, source))?;
         Ok(best?)
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
         let path = self.folder.join(name);
-        checkpoints::retry_after_pruning(&self.folder, || checkpoints::write(&path, bytes))
+        checkpoint_folder::retry_after_pruning(&self.folder, || {
+            checkpoint_folder::write(&path, bytes)
+        })
     }
 
     fn failed(&self, failure: CheckpointFailure) {

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::config::RunConfig;
 use super::error::RunError;
-use super::layout::{CHECKPOINTS, EVENTS, FILES, MARKER, PLOTS, REPLACED, RESULT, WEIGHTS};
+use super::folder_layout::{CHECKPOINTS, EVENTS, FILES, MARKER, PLOTS, REPLACED, RESULT, WEIGHTS};
 use super::lock::{self, Lock};
-use super::{checkpoints, exports};
+use super::{checkpoint_folder, export_names};
 use crate::atomic_files;
 
 /// The result of [`Run::check_vacant`](super::Run::check_vacant).
@@ -43,7 +43,10 @@ pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, R
             || name == PLOTS && all(&inside, &is_plot).unwrap_or(false)
             || name == EVENTS && all(&inside, &holds_events).unwrap_or(false)
             || name == REPLACED && check_vacant(&inside, true).is_ok();
-        passing(name) || folder || exports::is_one(name) || FILES.iter().any(|file| name == file)
+        passing(name)
+            || folder
+            || export_names::is_one(name)
+            || FILES.iter().any(|file| name == file)
     };
     // A folder of a run's files without its config is foreign, too: some other program's.
     let foreign = || match names.iter().find(|name| !of_a_run(name)) {
@@ -53,9 +56,10 @@ pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, R
     };
     let foreign = foreign().map(|name| name.to_string_lossy().into_owned());
     let results = [WEIGHTS, RESULT, REPLACED];
-    let is_result = |name: &OsString| exports::is_one(name) || results.iter().any(|r| name == r);
+    let is_result =
+        |name: &OsString| export_names::is_one(name) || results.iter().any(|r| name == r);
     let has_results = || -> io::Result<bool> {
-        Ok(names.iter().any(is_result) || !checkpoints::is_empty(&path.join(CHECKPOINTS))?)
+        Ok(names.iter().any(is_result) || !checkpoint_folder::is_empty(&path.join(CHECKPOINTS))?)
     };
     if names.iter().all(passing) {
         return Ok(OutputDirState::Free);
@@ -82,7 +86,7 @@ pub(super) fn clear(folder: &Path) -> io::Result<()> {
     for inside in [CHECKPOINTS, PLOTS, EVENTS] {
         gone(fs::remove_dir_all(folder.join(inside)))?;
     }
-    checkpoints::sweep(folder)
+    checkpoint_folder::sweep(folder)
 }
 
 fn all(folder: &Path, is_one: &dyn Fn(&DirEntry) -> io::Result<bool>) -> io::Result<bool> {

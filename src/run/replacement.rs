@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::RunError;
-use super::layout::{self, CONFIG, MARKER, REPLACED, RESULT};
+use super::folder_layout::{self, CONFIG, MARKER, REPLACED, RESULT};
 use super::lock::Lock;
 use super::output_dir::{OutputDirState, check_vacant};
 use crate::atomic_files;
@@ -30,7 +30,7 @@ impl Replacement {
             matches!(check_vacant(folder, false), Ok(OutputDirState::Free))
                 && folder.join(MARKER).is_file()
         };
-        let folder = layout::create_folder(&layout::beside(place, ".new"), free)
+        let folder = folder_layout::create_folder(&folder_layout::beside(place, ".new"), free)
             .map_err(|source| RunError::Prepare { path: place.to_owned(), source })?;
         let replaced = identity(place)
             .map_err(|source| RunError::Prepare { path: place.to_owned(), source })?;
@@ -52,7 +52,7 @@ impl Replacement {
     /// Reads what the run in `folder` is to replace, if anything. If a process was killed when only the
     /// cleanup was left, this finishes the cleanup.
     pub fn read(folder: &Path) -> Result<Option<Self>, RunError> {
-        let bytes = match layout::read(folder, MARKER, 1, 1 << 14) {
+        let bytes = match folder_layout::read(folder, MARKER, 1, 1 << 14) {
             Err(RunError::Missing { .. }) => return Ok(None),
             bytes => bytes?,
         };

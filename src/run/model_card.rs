@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::layout::CONFIG;
+use super::folder_layout::CONFIG;
 use super::{Run, RunConfig, RunError, RunResult};
 use crate::export::{Card, Data, Training};
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::layout::{CHECKPOINTS, CONFIG, HISTORY, RUNS, WEIGHTS};
-use super::near_run::NearRun;
+use super::folder_layout::{CHECKPOINTS, CONFIG, HISTORY, RUNS, WEIGHTS};
+use super::run_suggestion::NearRun;
 use crate::message_text::similar;
 
 /// Returns the run that a path without one was probably meant for.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint_file::Checkpoint;
 pub use super::checkpoint_problem::Problem;
 use super::error::RunError;
 use crate::atomic_files::{self, WriteError};

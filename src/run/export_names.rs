@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use super::layout::WEIGHTS;
+use super::folder_layout::WEIGHTS;
 use crate::export::{Format, Options};
 
 /// The checkpoints that have a name.
