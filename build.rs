@@ -57,7 +57,7 @@ fn linker_argument(lib: &Path) -> String {
     }
     // RUNPATH, not RPATH, so that LD_LIBRARY_PATH can still select another libtorch of the same version, such
     // as the one inside a PyTorch with CUDA. Functions are resolved at their first call, so that a libtorch
-    // of another version is caught by our own check (native/library.rs), not by a loader that misses a
+    // of another version is caught by our own check (native/loaded_libtorch.rs), not by a loader that misses a
     // mangled name.
     format!("-Wl,--enable-new-dtags,-z,lazy,{rpath}")
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub use tch::Device;
 
-use crate::native::driver::{self, Driver};
-use crate::native::{LibtorchError, library};
+use crate::native::nvidia_driver::{self, Driver};
+use crate::native::{LibtorchError, loaded_libtorch};
 
 /// Why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,11 +189,11 @@ pub(crate) fn note_cpu_use() {
 }
 
 fn require_cuda(index: usize) -> Result<(), DeviceError> {
-    if library::cuda_library().is_none() {
-        let folder = library::folder().unwrap_or_default().display().to_string();
+    if loaded_libtorch::cuda_library().is_none() {
+        let folder = loaded_libtorch::folder().unwrap_or_default().display().to_string();
         return Err(DeviceError::CpuOnlyLibtorch { folder });
     }
-    let (cuda, gpus) = match driver::query() {
+    let (cuda, gpus) = match nvidia_driver::query() {
         Driver::Missing => return Err(DeviceError::NoDriver),
         Driver::Failed(code) => return Err(DeviceError::DriverFailed(code)),
         Driver::Present { cuda: (major, minor), gpus } => (format!("{major}.{minor}"), gpus.len()),
@@ -202,7 +202,7 @@ fn require_cuda(index: usize) -> Result<(), DeviceError> {
     if CPU_USED.load(Ordering::Relaxed) && !OPENED.load(Ordering::Relaxed) {
         return Err(DeviceError::TooLate);
     }
-    library::open_cuda().map_err(DeviceError::Unloadable)?;
+    loaded_libtorch::open_cuda().map_err(DeviceError::Unloadable)?;
     OPENED.store(true, Ordering::Relaxed);
     match usize::try_from(tch::Cuda::device_count()).unwrap_or(0) {
         0 => Err(DeviceError::NoGpu { gpus, cuda }),
@@ -245,9 +245,11 @@ mod tests {
             Ok(()) => assert!(tch::Cuda::is_available()),
             Err(error) => assert!(
                 match error {
-                    DeviceError::CpuOnlyLibtorch { .. } => library::cuda_library().is_none(),
-                    DeviceError::NoDriver => driver::query() == Driver::Missing,
-                    DeviceError::DriverFailed(code) => driver::query() == Driver::Failed(code),
+                    DeviceError::CpuOnlyLibtorch { .. } =>
+                        loaded_libtorch::cuda_library().is_none(),
+                    DeviceError::NoDriver => nvidia_driver::query() == Driver::Missing,
+                    DeviceError::DriverFailed(code) =>
+                        nvidia_driver::query() == Driver::Failed(code),
                     // Other tests in this process train on the CPU.
                     DeviceError::TooLate | DeviceError::NoGpu { .. } => true,
                     _ => false,

@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 
 pub use crate::native::LibtorchError;
-pub use crate::native::driver::{Driver, Gpu, query as query_driver};
-use crate::native::library;
-pub use crate::native::library::VersionError;
+use crate::native::loaded_libtorch;
+pub use crate::native::loaded_libtorch::VersionError;
+pub use crate::native::nvidia_driver::{Driver, Gpu, query as query_driver};
 
 /// Returns the version that this crate was compiled for.
 pub fn expected_version() -> &'static str {
-    library::expected_version()
+    loaded_libtorch::expected_version()
 }
 
 /// Returns the version that is loaded, if it can be determined, else the expected one.
 pub fn version() -> String {
-    library::loaded_version().unwrap_or_else(|| library::expected_version().to_owned())
+    loaded_libtorch::loaded_version()
+        .unwrap_or_else(|| loaded_libtorch::expected_version().to_owned())
 }
 
 /// Refuses a libtorch of another version than the one compiled for, before its first use ends in a crash.
@@ -23,15 +24,15 @@ pub fn version() -> String {
 /// # Errors
 /// Both versions, and how to fix it.
 pub fn check_version() -> Result<(), VersionError> {
-    library::check_version()
+    loaded_libtorch::check_version()
 }
 
 /// Returns the folder that libtorch was loaded from.
 pub fn folder() -> Option<PathBuf> {
-    library::folder()
+    loaded_libtorch::folder()
 }
 
 /// Returns whether that folder contains libtorch's CUDA half.
 pub fn has_cuda_library() -> bool {
-    library::cuda_library().is_some()
+    loaded_libtorch::cuda_library().is_some()
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::native::{LibtorchError, buffer};
+use crate::native::{LibtorchError, tensor_buffer};
 
 /// How the targets of a network for regression are scaled: (target − offset) / scale for each number, as by
 /// scikit-learn's `StandardScaler`.
@@ -77,7 +77,10 @@ impl TargetScaling {
     }
 
     fn tensors(&self, device: Device) -> Result<[Tensor; 2], LibtorchError> {
-        Ok([buffer::on_device(&self.offset, device)?, buffer::on_device(&self.scale, device)?])
+        Ok([
+            tensor_buffer::on_device(&self.offset, device)?,
+            tensor_buffer::on_device(&self.scale, device)?,
+        ])
     }
 }
 

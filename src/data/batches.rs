@@ -25,7 +25,7 @@ use super::prefetch::Prefetch;
 pub(crate) use super::stream::Epoch;
 use super::stream::SampleBlock;
 use super::targets::Target;
-use crate::native::{LibtorchError, buffer};
+use crate::native::{LibtorchError, tensor_buffer};
 pub(crate) use streamed::PrefetchedBatch;
 
 /// A batch of samples, ready for the network.
@@ -179,7 +179,7 @@ impl HostBatches<'_> {
         let sample = self.samples.shape();
         let shape = with_batch(chosen.len(), sample);
         let mut scratch = Scratch::default();
-        let inputs = buffer::filled_f32(&shape, |out| {
+        let inputs = tensor_buffer::filled_f32(&shape, |out| {
             let each = sample.iter().product::<usize>().max(1);
             for (out, &place) in out.chunks_exact_mut(each).zip(chosen) {
                 self.write(place, out, &mut scratch);
@@ -305,9 +305,10 @@ impl DataLoader {
             }
         }
         let (samples, scale) = match floats.is_empty() {
-            true => {
-                (Tensor::f_from_slice(&pixels)?, Some(buffer::on_device(&[SCALE as f32], device)?))
-            }
+            true => (
+                Tensor::f_from_slice(&pixels)?,
+                Some(tensor_buffer::on_device(&[SCALE as f32], device)?),
+            ),
             false => (Tensor::f_from_slice(&floats)?, None),
         };
         let shape = with_batch(dataset.len(), dataset.sample_shape());
@@ -390,7 +391,7 @@ pub(crate) fn scaled<'a>(
     [height, width]: [usize; 2],
 ) -> Result<Tensor, LibtorchError> {
     let shape = [images.len() as i64, height as i64, width as i64];
-    buffer::filled_f32(&shape, |out| {
+    tensor_buffer::filled_f32(&shape, |out| {
         for (row, image) in out.chunks_exact_mut(height * width).zip(images) {
             scale(row, image);
         }
@@ -452,7 +453,7 @@ impl ResidentEpoch {
             return Ok(None);
         }
         let indices: Vec<i64> = order.iter().map(|&i| i64::from(i)).collect();
-        let on_device = buffer::on_device(&indices, loader.device)?;
+        let on_device = tensor_buffer::on_device(&indices, loader.device)?;
         let (loader, chosen) = (Rc::clone(loader), order.to_vec());
         Ok(Some(Rc::new(Self { loader, chosen, order: on_device, epoch })))
     }

@@ -14,7 +14,7 @@ use crate::data::batches::SCALE;
 use crate::layers::{self, Activation};
 use crate::model::{Sequential, Spec};
 use crate::native::LibtorchError;
-use crate::native::module::Module;
+use crate::native::script_module::Module;
 
 /// Returns the bytes of `model`'s file. Its input is f32 [batch, …input shape] or [batch, values] in
 /// [0, 1], or with preprocessing u8 pixels. Its output is logits, or probabilities if the last layer is a

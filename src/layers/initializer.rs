@@ -3,7 +3,7 @@
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
-use crate::native::{LibtorchError, buffer};
+use crate::native::{LibtorchError, tensor_buffer};
 use crate::rng::{self, Purpose};
 
 /// The initial values of a variable.
@@ -58,7 +58,7 @@ fn glorot_uniform(
 ) -> Result<Tensor, LibtorchError> {
     let limit = (6.0 / (inputs + units) as f64).sqrt();
     let mut rng = rng::stream(seed, Purpose::Init, position);
-    buffer::filled_f32(&[units as i64, inputs as i64], |values| {
+    tensor_buffer::filled_f32(&[units as i64, inputs as i64], |values| {
         values.iter_mut().for_each(|value| *value = rng.random_range(-limit..limit) as f32);
     })
 }

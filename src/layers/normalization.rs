@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::exported_module::{Module, OnnxInput, OnnxNode};
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
-use crate::native::{LibtorchError, buffer};
+use crate::native::{LibtorchError, tensor_buffer};
 
 /// Computes (x - mean) / max(√variance, 1e-7) along the last axis, with fixed numbers: Keras's `Normalization`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl LayerKind for Normalization {
         _: &Variables<'_>,
         context: &Context<'_>,
     ) -> Result<Tensor, LibtorchError> {
-        let list = |values: &[f32]| buffer::on_device(values, x.device());
+        let list = |values: &[f32]| tensor_buffer::on_device(values, x.device());
         let centered = x.f_sub(&list(&self.mean)?)?;
         Ok(centered.f_div(&list(&self.deviations())?)?.f_to_kind(context.kind)?)
     }

@@ -7,8 +7,8 @@ use super::output_activation::OutputActivation;
 use super::spec::{Spec, SpecError};
 use crate::device::{self, DeviceError};
 use crate::layers::{Context, Distribution, Layer, Noise, Variables};
-use crate::native::library::{self, VersionError};
-use crate::native::{LibtorchError, random};
+use crate::native::loaded_libtorch::{self, VersionError};
+use crate::native::{LibtorchError, random_tensors};
 use crate::precision::Precision;
 use crate::rng::{self, Purpose};
 use crate::target_scaling::TargetScaling;
@@ -155,7 +155,7 @@ impl Sequential {
     /// Like [`Builder::build`].
     pub fn from_spec(spec: Spec, device: Device, seed: u64) -> Result<Self, ModelError> {
         spec.check()?;
-        library::check_version()?;
+        loaded_libtorch::check_version()?;
         device::require(device)?;
         let summary = Summary::new(&spec)?;
         let mut layers: Vec<LayerState> = Vec::new();
@@ -333,9 +333,9 @@ impl Sequential {
             let seed = |purpose| rng::derive(seed, purpose, position);
             match noise.distribution {
                 Distribution::Bernoulli(probability) => {
-                    random::bernoulli(tensor, probability, seed(Purpose::Dropout))?;
+                    random_tensors::bernoulli(tensor, probability, seed(Purpose::Dropout))?;
                 }
-                Distribution::Normal => random::normal(tensor, seed(Purpose::Noise))?,
+                Distribution::Normal => random_tensors::normal(tensor, seed(Purpose::Noise))?,
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::ptr::{null, null_mut};
 use tch::Tensor;
 
 use super::LibtorchError;
-use super::kernels::{Kernel, Program};
+use super::nvrtc::{Kernel, Program};
 
 /// The largest number of Dense layers.
 pub const LAYERS: usize = 8;

@@ -3,23 +3,23 @@
 //! This module contains what libtorch has and tch does not bind, with one file for each C++ file, plus other
 //! code that needs `unsafe`. It does not depend on layers, training or seqfit's own files.
 
-pub(crate) mod aligned;
-pub(crate) mod buffer;
+pub(crate) mod aligned_memory;
+pub(crate) mod cuda_graph;
 pub(crate) mod dense_kernels;
-pub(crate) mod driver;
 mod error;
 mod ffi;
+pub(crate) mod fused_optimizers;
 pub(crate) mod gemm;
-pub(crate) mod graph;
-pub(crate) mod kernels;
-pub(crate) mod library;
-pub(crate) mod module;
+pub(crate) mod loaded_libtorch;
+pub(crate) mod matmul_precision;
 #[cfg(feature = "mpi")]
 pub(crate) mod mpi;
-pub(crate) mod optimizer;
-pub(crate) mod precision;
-pub(crate) mod random;
-pub(crate) mod team;
+pub(crate) mod nvidia_driver;
+pub(crate) mod nvrtc;
+pub(crate) mod random_tensors;
+pub(crate) mod script_module;
+pub(crate) mod tensor_buffer;
+pub(crate) mod thread_pool;
 
 use std::ffi::{CStr, CString, c_char};
 

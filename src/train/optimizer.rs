@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config_error::ConfigError;
 use crate::native::LibtorchError;
-use crate::native::optimizer::{AdamStep, Rate, SgdStep, adam, sgd};
+use crate::native::fused_optimizers::{AdamStep, Rate, SgdStep, adam, sgd};
 
 /// An optimizer and its hyperparameters. w: weights, g: their gradient, t: the step from 1, lr: the
 /// learning rate.

@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 
 use super::spline::Spline;
 use super::{Augmenter, Draw};
-use crate::native::{LibtorchError, buffer};
+use crate::native::{LibtorchError, tensor_buffer};
 
 /// Constants of every batch, on the device.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl DeviceMap {
             columns: matrix(columns)?.f_tr()?.f_to_device(device)?,
             v: offsets(height)?.f_reshape([height as i64, 1])?.f_to_device(device)?,
             u: offsets(width)?.f_to_device(device)?,
-            sides: buffer::on_device(&[2.0 / width as f32, 2.0 / height as f32], device)?,
+            sides: tensor_buffer::on_device(&[2.0 / width as f32, 2.0 / height as f32], device)?,
             device,
         })
     }
@@ -54,7 +54,7 @@ impl DeviceMap {
     pub fn apply(&self, draws: &[Draw], images: &Tensor) -> Result<Tensor, LibtorchError> {
         let n = draws.len() as i64;
         let affine: Vec<f32> = draws.iter().flat_map(|draw| draw.affine).collect();
-        let affine = buffer::on_device(&affine, self.device)?.f_reshape([n, 2, 3, 1, 1])?;
+        let affine = tensor_buffer::on_device(&affine, self.device)?.f_reshape([n, 2, 3, 1, 1])?;
         let part = |k: i64| affine.f_select(2, k);
         // [n, 2, height, width]: input x and y of every output pixel, from the center.
         let mut places =
@@ -63,7 +63,7 @@ impl DeviceMap {
             draws.iter().flat_map(|draw| draw.control.iter().copied()).collect();
         if !control.is_empty() {
             let shape = [n, 2, self.rows.size()[1], self.columns.size()[0]];
-            let control = buffer::on_device(&control, self.device)?.f_reshape(shape)?;
+            let control = tensor_buffer::on_device(&control, self.device)?.f_reshape(shape)?;
             places = places.f_add(&self.rows.f_matmul(&control)?.f_matmul(&self.columns)?)?;
         }
         // From -1, the outer edge of the first pixel, to 1, that of the last; [n, height, width, 2].

@@ -8,8 +8,8 @@ use super::weighted_loss::Objective;
 use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
-use crate::native::optimizer::Rate;
-use crate::native::{LibtorchError, buffer};
+use crate::native::fused_optimizers::Rate;
+use crate::native::{LibtorchError, tensor_buffer};
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
@@ -105,7 +105,7 @@ impl Engine for Autograd<'_> {
             Gradients::Host(mut rest) => {
                 let mut next = |parameter: &Tensor| {
                     let place = rest.split_off_mut(..parameter.numel()).unwrap_or_default();
-                    let flat = buffer::on_device(place, parameter.device())?;
+                    let flat = tensor_buffer::on_device(place, parameter.device())?;
                     Ok(flat.f_reshape(parameter.size())?)
                 };
                 like.map(&mut next).collect::<Result<Vec<_>, LibtorchError>>()?

@@ -6,9 +6,9 @@ use tch::Tensor;
 use super::weighted_loss::Objective;
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
-use crate::native::optimizer::Rate;
-use crate::native::precision::Tf32;
-use crate::native::{LibtorchError, buffer};
+use crate::native::fused_optimizers::Rate;
+use crate::native::matmul_precision::Tf32;
+use crate::native::{LibtorchError, tensor_buffer};
 use crate::precision::Precision;
 use crate::tensors::{HostTensor, Tensors};
 use crate::train::config::FitConfig;
@@ -53,7 +53,7 @@ impl<'m> AutogradStep<'m> {
         Ok(Self {
             optimizer: optimizer::State::new(config.optimizer, model.tensors(), device)?,
             class_weights: match &objective.class_weights {
-                Some(weights) => Some(buffer::on_device(weights, device)?),
+                Some(weights) => Some(tensor_buffer::on_device(weights, device)?),
                 None => None,
             },
             objective,

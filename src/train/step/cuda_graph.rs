@@ -27,7 +27,7 @@ use crate::config_error::Unsupported;
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::LibtorchError;
-use crate::native::graph::{Graph, SideStream};
+use crate::native::cuda_graph::{Graph, SideStream};
 use crate::tensors::Tensors;
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use super::targets::TargetsMut;
 use super::{Activations, BatchPart, CpuDense, StepContext, split_off, vector_loops};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
-use crate::native::{LibtorchError, random};
+use crate::native::{LibtorchError, random_tensors};
 use crate::rng::{self, Purpose};
 
 impl CpuDense<'_> {
@@ -25,7 +25,7 @@ impl CpuDense<'_> {
             let seed = rng::derive(seed, Purpose::Dropout, &[step, layer as u64]);
             let (all, count) = (part.batch * dense.inputs, samples * dense.inputs);
             let mut mask = Tensor::f_empty([all as i64], (Kind::Float, Device::Cpu))?;
-            random::bernoulli(&mut mask, 1.0 - rate, seed)?;
+            random_tensors::bernoulli(&mut mask, 1.0 - rate, seed)?;
             let own = mask.f_narrow(0, (part.first * dense.inputs) as i64, count as i64)?;
             own.f_copy_data(&mut rows.mask[..count], count)?;
         }

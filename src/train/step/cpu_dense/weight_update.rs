@@ -9,7 +9,7 @@ use super::vector_loops;
 use super::work_plan::{WeightTile, WorkPlan};
 use super::{Activations, CpuDense, split_off};
 use crate::data::batches::ActiveColumns;
-use crate::native::aligned::AlignedFloats;
+use crate::native::aligned_memory::AlignedFloats;
 use crate::native::gemm::{Matrix, multiply};
 use crate::train::step::StepContext;
 

@@ -8,7 +8,7 @@ use crate::data::batches::Batch;
 use crate::model::Sequential;
 use crate::native::LibtorchError;
 use crate::native::dense_kernels::{DenseKernels, DenseLayer, DenseStep, LAYERS, ParameterTensors};
-use crate::native::kernels::capability;
+use crate::native::nvrtc::capability;
 use crate::precision::Precision;
 use crate::train::config::FitConfig;
 use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};

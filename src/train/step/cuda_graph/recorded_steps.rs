@@ -5,9 +5,9 @@ use tch::{Device, Kind, Tensor};
 use super::custom_kernels::{self, CustomKernels};
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential};
-use crate::native::graph::Graph;
-use crate::native::optimizer::Rate;
-use crate::native::{LibtorchError, buffer};
+use crate::native::cuda_graph::Graph;
+use crate::native::fused_optimizers::Rate;
+use crate::native::{LibtorchError, tensor_buffer};
 use crate::train::step::StepContext;
 use crate::train::step::autograd_step::{AutogradStep, StepOutput};
 use crate::train::step::metric_sums::MetricSums;
@@ -83,7 +83,7 @@ impl Recording {
             .flat_map(|context| custom_kernels::rates(context.optimizer, context.number + 1));
         let rates: Vec<f32> = rates.collect();
         if rates != self.known_rates {
-            let values = buffer::on_device(&rates, model.device())?;
+            let values = tensor_buffer::on_device(&rates, model.device())?;
             self.rates.f_copy_(&values.f_view_as(&self.rates)?)?;
             self.known_rates = rates;
         }

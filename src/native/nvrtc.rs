@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 
 use libloading::Library;
 
-use super::{LibtorchError, c_string, graph, library};
+use super::{LibtorchError, c_string, cuda_graph, loaded_libtorch};
 
 /// Kernels compiled for one GPU.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Program {
     ) -> Result<(), LibtorchError> {
         let size = |size: usize| c_uint::try_from(size).unwrap_or(c_uint::MAX);
         let mut arguments = [std::ptr::from_ref(argument).cast_mut().cast::<c_void>()];
-        let stream = graph::current_stream(self.device)?;
+        let stream = cuda_graph::current_stream(self.device)?;
         call!(
             &self.driver,
             "cuLaunchKernel",
@@ -176,7 +176,7 @@ impl Drop for Program {
 /// Compiles `source` to machine code.
 fn compile(source: &str, options: &[String]) -> Result<Vec<u8>, LibtorchError> {
     // libtorch's own interface to the NVRTC that it ships with, wherever that is located.
-    let folder = library::folder().unwrap_or_default();
+    let folder = loaded_libtorch::folder().unwrap_or_default();
     let nvrtc = load(&folder.join("libcaffe2_nvrtc.so"))?;
     let source = c_string(source)?;
     let options = options.iter().map(|o| c_string(o)).collect::<Result<Vec<CString>, _>>()?;
