@@ -8,7 +8,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    cli::crash::guarded(|| match cli::run(arguments) {
+    cli::panic_report::guarded(|| match cli::run(arguments) {
         Ok(code) => code,
         Err(error) => cli::report(&error),
     })

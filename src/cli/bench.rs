@@ -8,8 +8,8 @@ use seqfit::recipe::Recipe;
 use seqfit::{Device, Engine, FitConfig, Loss, Sequential, device, libtorch};
 use serde::Serialize;
 
-use super::options::{DataOptions, DeviceOptions, NetworkOptions};
-use super::{loading, output};
+use super::shared_options::{DataOptions, DeviceOptions, NetworkOptions};
+use super::{load_data, output};
 
 /// Options of `seqfit bench`; the default is the tutorial's network on MNIST.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ const ROUNDS: usize = 3;
 /// Runs `seqfit bench`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = args.device.require()?;
-    let loaded = loading::asked(&args.data.request(), None, args.json)?;
+    let loaded = load_data::asked(&args.data.request(), None, args.json)?;
     let train = loaded.train.take(SAMPLES);
     let loss = Loss::usual_for(train.target_kind());
     let network = args.network.of_data(&train, &loss)?;

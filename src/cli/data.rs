@@ -13,10 +13,10 @@ use seqfit::data::{
     self, ArrayKeys, ArraysRequest, DatasetName, Locations, Preparation, Request, Verdict, catalog,
 };
 
-use super::options::{self, DataOptions, Numbers};
+use super::image_options::{pack_note, preparation};
 use super::output::Usage;
-use super::preparation::{pack_note, preparation};
-use super::{loading, output, progress, train};
+use super::shared_options::{self, DataOptions, Numbers};
+use super::{load_data, output, progress, train};
 
 /// Options of `seqfit data`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ enum Command {
     /// Download a known data set into the cache folder
     Fetch {
         /// mnist, fashion-mnist or kmnist (digits are built in)
-        #[arg(value_parser = options::dataset_to_fetch)]
+        #[arg(value_parser = shared_options::dataset_to_fetch)]
         name: DatasetName,
     },
     /// Draw training images beside their augmented versions
@@ -59,10 +59,10 @@ struct PreviewArgs {
     #[arg(long, value_name = "NAME|FILE", default_value = "best")]
     recipe: PathBuf,
     /// Override the recipe's numbers: rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
-    #[arg(long, value_name = "KEY=X,…", value_parser = options::numbers)]
+    #[arg(long, value_name = "KEY=X,…", value_parser = shared_options::numbers)]
     augment: Option<Numbers>,
     /// The training's seed
-    #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = shared_options::seed)]
     seed: u64,
     /// Number of images
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -85,13 +85,13 @@ struct PackArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Height and width of the images
-    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = options::picture_size)]
-    size: options::Size,
+    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = shared_options::picture_size)]
+    size: shared_options::Size,
     /// Fraction of each class used for testing, if there are no train and test folders; drawn by the seed
-    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = options::share)]
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = shared_options::share)]
     test_share: f64,
     /// Seed that selects the pictures for testing
-    #[arg(long, value_name = "N", default_value = "0", value_parser = options::seed)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = shared_options::seed)]
     seed: u64,
     /// How pictures become images, which train, predict and serve follow later: raw (of --size, taken
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
@@ -116,7 +116,7 @@ struct ShardArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Number of shards for the training images [default: one per 256 MiB]
-    #[arg(long, value_name = "N", value_parser = options::count)]
+    #[arg(long, value_name = "N", value_parser = shared_options::count)]
     shards: Option<NonZeroUsize>,
 }
 
@@ -189,7 +189,7 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
         ..fit
     };
     fit.check().map_err(|error| Usage(error.to_string()))?;
-    let data = loading::asked(&args.data.request(), None, false)?;
+    let data = load_data::asked(&args.data.request(), None, false)?;
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
     data::preview(&data.train, fit.augment, args.seed, samples, epochs)?.save_png(&args.out)?;
     output::print_status(format_args!("wrote {}", args.out.display()));
@@ -227,7 +227,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     for (_, why) in &packed.skipped {
         output::print_status(format_args!("left out: {why}"));
     }
-    loading::note(&packed.notes);
+    load_data::note(&packed.notes);
     data::save_dir(&packed.train, &packed.test, &args.out)?;
     let (train, test) = (packed.train.class_counts(), packed.test.class_counts());
     let mut out = String::new();
@@ -243,7 +243,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
 fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
     const BYTES: usize = 256 << 20;
     data::check_free(&args.out)?;
-    let data::Loaded { train, test, .. } = loading::asked(&args.data.request(), None, false)?;
+    let data::Loaded { train, test, .. } = load_data::asked(&args.data.request(), None, false)?;
     let [height, width] = train.image_shape().context("data shard")?;
     let by_size = || (train.len() * height * width).div_ceil(BYTES);
     let shards = args.shards.map_or_else(by_size, NonZeroUsize::get);

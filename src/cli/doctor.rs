@@ -1,7 +1,7 @@
 //! `seqfit doctor`: tries what `train` does on a small scale, and prints how to fix what fails.
 
-mod memory;
-mod trial;
+mod available_memory;
+mod trial_training;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use seqfit::{Device, data, device};
 use serde::Serialize;
 
 use super::{output, progress};
-use memory::Memory;
+use available_memory::Memory;
 
 /// Options of `seqfit doctor`.
 #[derive(Debug, clap::Args)]
@@ -85,13 +85,13 @@ fn examine() -> Report {
         findings.problems.push(error.to_string());
     }
     // With the wrong libtorch the first step would end the process.
-    let trained = version.is_ok().then(|| trial::train(Device::Cpu));
+    let trained = version.is_ok().then(|| trial_training::train(Device::Cpu));
     let trained =
         trained.and_then(|tried| findings.take("a training step on the CPU fails", tried));
     let cuda = cuda(version.is_ok());
     let locations = findings.take("", data::Locations::from_env().map_err(Into::into));
     let data = locations.as_ref().and_then(|locations| findings.data(locations));
-    findings.take("", trial::write_run(Path::new(seqfit::run::RUNS), trained.as_ref()));
+    findings.take("", trial_training::write_run(Path::new(seqfit::run::RUNS), trained.as_ref()));
     let memory = Memory::read();
     findings.problems.extend(memory.problem());
     Report {
@@ -133,7 +133,7 @@ impl Findings {
     /// Returns where `train` without options takes its data from.
     fn data(&mut self, locations: &data::Locations) -> Option<String> {
         let data::DryRun { found, notice } =
-            self.take("", trial::data(locations).map_err(Into::into))?;
+            self.take("", trial_training::data(locations).map_err(Into::into))?;
         self.notes.extend(notice);
         Some(match found {
             data::Found::Here(Some(folder)) => format!("mnist, from {}", folder.display()),
@@ -155,7 +155,7 @@ fn cuda(is_right_libtorch: bool) -> Cuda {
         Driver::Missing => ("none".to_owned(), Vec::new()),
     };
     let reason = match is_right_libtorch {
-        true => trial::train(Device::Cuda(0)).err().map(|error| output::chain(&error)),
+        true => trial_training::train(Device::Cuda(0)).err().map(|error| output::chain(&error)),
         false => Some("not tried with the wrong libtorch".to_owned()),
     };
     let built = libtorch::has_cuda_library();

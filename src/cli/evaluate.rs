@@ -10,10 +10,10 @@ use seqfit::run::{Figures, RunConfig};
 use seqfit::{ClassFigures, Device, FitConfig, Measures, Metric, Residuals, Sequential, device};
 use serde::{Deserialize, Serialize};
 
-use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
+use super::distributed::{RankOptions, Ranks};
 use super::output;
-use super::ranks::{RankOptions, Ranks};
-use super::{confusion, loading};
+use super::shared_options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
+use super::{confusion_matrix, load_data};
 
 /// Options of `seqfit evaluate`.
 #[derive(Debug, clap::Args)]
@@ -118,7 +118,7 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let mut model = Sequential::from_spec(config.network.clone(), device, 0)?;
     model.load_safetensors(&weights)?;
     let request = if own_data { Request::Auto } else { args.data.request() };
-    let data = loading::test_of(&config.data, request, args.stream.stream, true)?;
+    let data = load_data::test_of(&config.data, request, args.stream.stream, true)?;
     let metrics = metrics(args, &config.fit, &data.test);
     let measures = Measures { loss: config.loss(), metrics: &metrics };
     model.evaluate_distributed(group, &data.test, measures)?;
@@ -134,7 +134,7 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let device = ready(args)?;
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
-    let loaded = loading::of_run(&run, args.data.request(), args.stream.stream, args.json)?;
+    let loaded = load_data::of_run(&run, args.data.request(), args.stream.stream, args.json)?;
     let group = ranks.group();
     if group.size() > 1 {
         let own_data = args.data.request() == Request::Auto;
@@ -166,7 +166,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         true => serde_json::to_string(&report)?,
         false => {
             let colored = console::colors_enabled();
-            let confusion = confusion::table(&evaluation.confusion, &trained_on.classes, colored);
+            let confusion =
+                confusion_matrix::table(&evaluation.confusion, &trained_on.classes, colored);
             let confusion = confusion.map(|table| format!("\n{table}")).unwrap_or_default();
             format!("{}\n{confusion}", table(&report)).trim_end().to_owned()
         }

@@ -8,8 +8,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use seqfit::export::{self, Format, Options};
 use seqfit::{Device, files};
 
-use super::options::RunOptions;
 use super::output::{self, Usage, print_status};
+use super::shared_options::RunOptions;
 
 /// Options of `seqfit export`.
 #[derive(Debug, clap::Args)]

@@ -8,10 +8,10 @@ use seqfit::report::{self, PlotFormat};
 use seqfit::{Device, FitConfig, LrCurve, LrFind, Sequential, device};
 use serde::Serialize;
 
-use super::chart::{self, Curve};
-use super::loading;
-use super::options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
+use super::braille_chart::{self, Curve};
+use super::load_data;
 use super::output::{self, Usage, print_status};
+use super::shared_options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
 use super::train::FitOptions;
 
 /// Options of `seqfit lr-find`; the default is the tutorial's training.
@@ -29,13 +29,13 @@ pub struct Args {
     #[command(flatten)]
     fit: FitOptions,
     /// The first learning rate of the test
-    #[arg(long, value_name = "X", default_value_t = LrFind::default().start, value_parser = options::positive)]
+    #[arg(long, value_name = "X", default_value_t = LrFind::default().start, value_parser = shared_options::positive)]
     start: f64,
     /// The last learning rate of the test, which ends earlier if the loss diverges
-    #[arg(long, value_name = "X", default_value_t = LrFind::default().end, value_parser = options::positive)]
+    #[arg(long, value_name = "X", default_value_t = LrFind::default().end, value_parser = shared_options::positive)]
     end: f64,
     /// Number of steps from the first to the last
-    #[arg(long, value_name = "N", default_value = "100", value_parser = options::count)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = shared_options::count)]
     steps: NonZeroUsize,
     /// Also write the steps to this CSV file: learning_rate,loss,smoothed
     #[arg(long, value_name = "FILE")]
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     test.check().map_err(|error| Usage(error.to_string()))?;
     let device = args.device.chosen().unwrap_or(Device::Cpu);
     device::require(device)?;
-    let data = loading::asked(&args.data.request(), args.stream.stream, args.json)?;
+    let data = load_data::asked(&args.data.request(), args.stream.stream, args.json)?;
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let mut network = args.network.of_data(&data.train, &fit.loss)?;
     network.target_scaling = fit.target_scaling(&data.train)?;
@@ -118,7 +118,7 @@ fn text_report(curve: &LrCurve, suggestion: Option<f64>) -> String {
     let points = curve.points.iter().map(|p| (p.learning_rate.log10(), p.smoothed)).collect();
     let curves = [Curve { name: "smoothed loss", color: (0, 114, 178), points }];
     let figure = |exponent: f32| format!("{:.0e}", 10f64.powf(exponent.into()));
-    let chart = chart::chart(&curves, figure, console::colors_enabled());
+    let chart = braille_chart::chart(&curves, figure, console::colors_enabled());
     let suggested = match suggestion {
         Some(rate) => {
             format!("suggestion: --learning-rate {rate:.1e}, in the middle of the longest fall")

@@ -1,32 +1,32 @@
 //! The command line: one file per command. Only this module uses clap; it passes the library's plain configs to the
 //! library.
 
-mod bar;
 mod bench;
-mod chart;
+mod braille_chart;
 mod compare;
 mod completions;
-mod confusion;
-pub mod crash;
+mod confusion_matrix;
 mod data;
+mod distributed;
 mod doctor;
 mod evaluate;
 mod export;
+mod image_as_text;
+mod image_options;
 mod import;
 mod inspect;
-mod loading;
+mod load_data;
 mod lr_find;
-mod options;
 mod output;
-mod picture;
+pub mod panic_report;
 mod predict;
-mod preparation;
 mod progress;
-mod ranks;
+mod progress_bar;
 mod recipe;
 mod report;
 #[cfg(feature = "serve")]
 mod serve;
+mod shared_options;
 mod signals;
 mod summary;
 mod train;

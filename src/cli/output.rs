@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use seqfit::data::Dataset;
 pub use seqfit::text::quoted;
 
-use super::bar;
+use super::progress_bar;
 
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub fn chain(error: &anyhow::Error) -> String {
 
 /// Prints a line on stderr. If stderr is closed, the line is lost and the work continues.
 pub fn print_status(line: impl Display) {
-    let _ = bar::aside(|| writeln!(io::stderr(), "{line}"));
+    let _ = progress_bar::aside(|| writeln!(io::stderr(), "{line}"));
 }
 
 /// Prints on stderr the next command on the way from pictures to a network in use; it can be run as printed.
@@ -55,5 +55,5 @@ pub fn print(lines: &str) -> Result<(), StdoutError> {
         let mut out = io::stdout().lock();
         out.write_all(lines.as_bytes()).and_then(|()| out.flush())
     };
-    bar::aside(write).map_err(StdoutError)
+    progress_bar::aside(write).map_err(StdoutError)
 }

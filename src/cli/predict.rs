@@ -13,11 +13,11 @@ use seqfit::data::images::{self, Prepared};
 use seqfit::run::Run;
 use serde::Serialize;
 
-use super::loading;
-use super::options::{DeviceOptions, RunOptions, count};
+use super::image_as_text::half_blocks;
+use super::image_options::PrepareOptions;
+use super::load_data;
 use super::output::{self, print_status};
-use super::picture::half_blocks;
-use super::preparation::PrepareOptions;
+use super::shared_options::{DeviceOptions, RunOptions, count};
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,7 @@ const CHUNK: usize = 1024;
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
-    loading::takes_pictures(&run, "predict")?;
+    load_data::takes_pictures(&run, "predict")?;
     model
         .require_classes("predict", run.config().data.classes.len())
         .with_context(|| run.path().display().to_string())?;

@@ -10,9 +10,9 @@ use seqfit::callback::{
 use seqfit::{EpochRecord, OnNan, data};
 use serde::Serialize;
 
-use super::bar;
-use super::chart::{self, Curve};
+use super::braille_chart::{self, Curve};
 use super::output::{self, StdoutError, print_status};
+use super::progress_bar;
 
 /// Prints one line per epoch, and shows a bar during the epoch if stderr is a terminal.
 ///
@@ -45,7 +45,8 @@ impl Progress {
         // Distinguishable with red-green color blindness, too (Okabe and Ito).
         let (training, validation) = ((0, 114, 178), (230, 159, 0));
         let colored = console::colors_enabled_stderr();
-        let chart = |curves: &[Curve]| chart::chart(curves, |epoch| format!("{epoch:.0}"), colored);
+        let chart =
+            |curves: &[Curve]| braille_chart::chart(curves, |epoch| format!("{epoch:.0}"), colored);
         let loss = chart(&[
             curve("loss", training, |record| Some(record.loss)),
             curve("val_loss", validation, |record| record.val_loss),
@@ -55,8 +56,8 @@ impl Progress {
             curve("val_accuracy", validation, |record| record.val_accuracy),
         ]);
         match accuracy {
-            Some(accuracy) if columns > 2 * chart::WIDTH => Some(beside(&loss, &accuracy)),
-            _ => (columns > chart::WIDTH).then_some(loss),
+            Some(accuracy) if columns > 2 * braille_chart::WIDTH => Some(beside(&loss, &accuracy)),
+            _ => (columns > braille_chart::WIDTH).then_some(loss),
         }
     }
 }
@@ -67,7 +68,7 @@ fn beside(left: &str, right: &str) -> String {
         .lines()
         .zip(right.lines())
         .map(|(left, right)| {
-            let gap = chart::WIDTH.saturating_sub(console::measure_text_width(left));
+            let gap = braille_chart::WIDTH.saturating_sub(console::measure_text_width(left));
             format!("{left}{} {right}", " ".repeat(gap))
         })
         .collect();
@@ -110,7 +111,7 @@ impl Callback for Progress {
         bar.set_style(style);
         bar.set_prefix(format!("epoch {epoch:>2}/{}", plan.epochs));
         bar.set_message(curves.unwrap_or_default());
-        bar::show(&bar);
+        progress_bar::show(&bar);
         self.bar = Some(bar);
         Ok(())
     }
@@ -125,7 +126,7 @@ impl Callback for Progress {
 
     fn on_rollback(&mut self, rollback: &Rollback) -> Result<(), CallbackError> {
         self.records.truncate(rollback.epoch - 1);
-        bar::clear();
+        progress_bar::clear();
         let Rollback { epoch, batch, learning_rate, rollbacks } = rollback;
         let batch = batch.map(|batch| format!(" in batch {batch}")).unwrap_or_default();
         print_status(format_args!(
@@ -142,7 +143,7 @@ impl Callback for Progress {
     }
 
     fn on_train_end(&mut self, _: &mut Training, _: Ending) -> Result<(), CallbackError> {
-        bar::clear();
+        progress_bar::clear();
         // Without a terminal there is no limit on the width.
         let columns = match std::io::stderr().is_terminal() {
             true => console::Term::stderr().size().1.into(),
@@ -159,7 +160,7 @@ impl Callback for Progress {
         _: &mut Training,
         record: &EpochRecord,
     ) -> Result<Flow, CallbackError> {
-        bar::clear();
+        progress_bar::clear();
         self.records.push(record.clone());
         self.epochs_done += 1;
         if let (Some(plan), Some(started)) = (&self.plan, self.started) {

@@ -9,9 +9,9 @@ use seqfit::report::{Report, Written};
 use seqfit::run::{Run, RunError};
 use seqfit::{Device, Sequential};
 
-use super::loading;
-use super::options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
+use super::load_data;
 use super::output::{self, print_status};
+use super::shared_options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
 
 /// Options of `seqfit report`.
 #[derive(Debug, clap::Args)]
@@ -123,7 +123,7 @@ fn test_set(
 ) -> anyhow::Result<Option<LoadedTest>> {
     let asked = args.data.request();
     let own = asked == data::Request::Auto;
-    match loading::of_run(run, asked, args.stream.stream, args.json) {
+    match load_data::of_run(run, asked, args.stream.stream, args.json) {
         Ok(loaded) => Ok(Some(loaded)),
         // Data that was requested must exist.
         Err(error) if !own => Err(error),

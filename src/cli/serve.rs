@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use seqfit::serve::{Card, ServeConfig, Server};
 
-use super::loading;
-use super::options::{DeviceOptions, RunOptions};
+use super::image_options::PrepareOptions;
+use super::load_data;
 use super::output::{self, print_status};
-use super::preparation::PrepareOptions;
+use super::shared_options::{DeviceOptions, RunOptions};
 use super::signals::Signals;
 
 /// Options of `seqfit serve`.
@@ -34,7 +34,7 @@ pub struct Args {
 /// Runs `seqfit serve`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
-    loading::takes_pictures(&run, "serve")?;
+    load_data::takes_pictures(&run, "serve")?;
     let model = args.run.load(&run, args.device.require()?)?;
     let data = &run.config().data;
     // The metrics of another checkpoint are not known.

@@ -1,14 +1,14 @@
 //! `seqfit train`: data → network → fit → test metrics → run folder; or resumes an existing run.
 
 mod args;
-mod dev_run;
 mod interruption;
-mod job;
 mod other_ranks;
+mod prepared_run;
+mod run_settings;
 mod seeds;
-mod settings;
-mod start;
+mod start_run;
 mod timing;
+mod trial_runs;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,18 +21,18 @@ use seqfit::run::{self, Figures, RunResult};
 use seqfit::{Evaluation, History, Measures, TrainError, data};
 use serde::Serialize;
 
-use super::confusion;
+use super::confusion_matrix;
+use super::distributed::Ranks;
 use super::output::{self, print_status, quoted, samples_word};
 use super::progress::{JsonLines, Progress};
-use super::ranks::Ranks;
 use super::report;
 use interruption::Interruption;
-use job::{Job, RunCallbacks};
 use other_ranks::Plan;
+use prepared_run::{Job, RunCallbacks};
 use timing::Timing;
 
 pub use args::Args;
-pub use settings::{FitOptions, load_recipe, over};
+pub use run_settings::{FitOptions, load_recipe, over};
 
 /// Runs `seqfit train`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -50,8 +50,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let mut timing = args.timing.then(Timing::begin);
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let job = match &args.resume {
-        None => start::begin(args, timing.as_mut())?,
-        Some(path) => match start::resume(args, path, timing.as_mut())? {
+        None => start_run::begin(args, timing.as_mut())?,
+        Some(path) => match start_run::resume(args, path, timing.as_mut())? {
             Some(job) => job,
             None => {
                 broadcast_object(ranks.group(), Plan::Nothing)?;
@@ -169,7 +169,7 @@ impl Job {
         let goes_on = interruption.stopped() && stopped.is_none();
         let resume_hint = goes_on.then(|| self.resume_hint());
         if args.plot
-            && let Some(table) = confusion::table(
+            && let Some(table) = confusion_matrix::table(
                 &evaluation.confusion,
                 self.data.test.classes(),
                 console::colors_enabled_stderr(),

@@ -8,8 +8,8 @@ use seqfit::run::RunConfig;
 use seqfit::{Measures, Sequential, device};
 use serde::{Deserialize, Serialize};
 
-use super::super::loading;
-use super::super::ranks::Ranks;
+use super::super::distributed::Ranks;
+use super::super::load_data;
 use super::super::signals::Signals;
 use super::args::Args;
 
@@ -35,11 +35,11 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let device = args.device(resumed)?;
     device::require(device)?;
     let fit = args.fit(resumed, device)?;
-    let data = loading::silent(&args.request(resumed)?, args.stream(resumed))?;
+    let data = load_data::silent(&args.request(resumed)?, args.stream(resumed))?;
     // The plan has the classes as rank 0 has matched them.
     let data = match (resumed, args.init_from.is_some()) {
         (Some(_), _) => data.as_trained(&plan.data.classes, plan.data.source.as_ref())?,
-        (None, true) => data.for_network(loading::names_of(&plan.data))?,
+        (None, true) => data.for_network(load_data::names_of(&plan.data))?,
         (None, false) => data,
     };
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;

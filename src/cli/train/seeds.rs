@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::super::output::{self, Usage, print_status, quoted};
 use super::args::Args;
 use super::interruption::Interruption;
-use super::start;
+use super::start_run;
 
 /// Options that are set here for each run, and whether a value follows.
 const OWN: [(&str, bool); 7] = [
@@ -117,7 +117,7 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
     };
     let out = match &args.out {
         Some(out) => out.clone(),
-        None => start::stamped("seeds"),
+        None => start_run::stamped("seeds"),
     };
     std::fs::create_dir_all(&out).map_err(|source| WriteError::new(&out, 0, source))?;
     let side_by_side = match args.parallel {

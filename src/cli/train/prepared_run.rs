@@ -8,7 +8,7 @@ use seqfit::run::{CheckpointFailure, ModelCheckpoint, Run};
 use seqfit::{Sequential, Snapshot, data};
 
 use super::super::output::print_status;
-use super::dev_run::Trial;
+use super::trial_runs::Trial;
 
 /// A run that is ready to train.
 pub(super) struct Job {

@@ -91,6 +91,6 @@ mod tests {
         let (path, log) = logs.next().unwrap();
         std::fs::remove_file(path).unwrap();
         assert!(log.contains("message: first line\nsecond line"), "{log}");
-        assert!(log.contains("crash.rs:"), "{log}");
+        assert!(log.contains("panic_report.rs:"), "{log}");
     }
 }

@@ -7,10 +7,10 @@ use anyhow::Context;
 use seqfit::run::{DataConfig, RUNS, Run, RunConfig, RunError};
 use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
-use super::super::loading;
+use super::super::load_data;
 use super::super::output::{Usage, print_status};
 use super::args::Args;
-use super::job::{Job, RunCallbacks};
+use super::prepared_run::{Job, RunCallbacks};
 use super::timing::Timing;
 
 /// Creates a new run. All possible errors are found before the first epoch, and before the folder is
@@ -84,7 +84,7 @@ pub(super) fn for_network(
         "the network of {path} takes samples of shape {takes:?}, found samples of {found:?}: choose data \
          of its shape",
     );
-    loading::same_features(config.data.features, data.train.feature_kind())
+    load_data::same_features(config.data.features, data.train.feature_kind())
         .with_context(|| format!("the network of {path}"))?;
     let (predicts, found) = (config.data.targets, data.train.target_kind());
     anyhow::ensure!(
@@ -94,7 +94,7 @@ pub(super) fn for_network(
     if !found.is_class() {
         return Ok(data);
     }
-    let network = loading::names_of(&config.data);
+    let network = load_data::names_of(&config.data);
     let names = data::ClassNames::new(data.train.classes(), Some(&data.source));
     let (outputs, found) = (config.data.classes.len(), data.train.classes().len());
     anyhow::ensure!(
@@ -105,7 +105,7 @@ pub(super) fn for_network(
         return Ok(data);
     }
     let data = data.for_network(network).with_context(|| format!("the network of {path}"))?;
-    loading::note(&data.notes);
+    load_data::note(&data.notes);
     Ok(data)
 }
 
@@ -248,7 +248,7 @@ fn resolve(
     mut timing: Option<&mut Timing>,
 ) -> anyhow::Result<data::Loaded> {
     timing.iter_mut().for_each(|timing| timing.mark("options"));
-    let data = loading::asked(&args.request(resumed)?, args.stream(resumed), args.quiet)?;
+    let data = load_data::asked(&args.request(resumed)?, args.stream(resumed), args.quiet)?;
     timing.iter_mut().for_each(|timing| timing.mark("data: read, unpacked and checked"));
     Ok(data)
 }
