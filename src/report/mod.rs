@@ -3,25 +3,25 @@
 //! A [`Report`] is made from what is available: the run's records, its network, its predictions on a test
 //! set. The page lists what is missing; only files that cannot be read or written are errors.
 
-mod assessment;
 mod calibration_verdict;
 pub mod compare;
 mod error;
+mod first_layer_images;
 mod lr_find;
-mod numbers;
 mod page;
-mod picture;
 mod plot;
+mod png;
+mod regression_summary;
 mod tensorboard;
-mod weights;
+mod test_evaluation;
 
-pub use assessment::{Assessment, Mistake};
 pub use calibration_verdict::Verdict;
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use lr_find::{PlotFormat, lr_plot};
-pub use numbers::NumberFit;
+pub use regression_summary::NumberFit;
 pub use tensorboard::TensorBoard;
+pub use test_evaluation::{Assessment, Mistake};
 
 pub use crate::metrics::{BINS, Bin, Calibration};
 
@@ -33,8 +33,8 @@ use crate::metrics::{Direction, Metric};
 use crate::model::Sequential;
 use crate::run::{self, Run, RunError, RunResult};
 use crate::train::{EpochRecord, History};
+use first_layer_images::FirstLayer;
 use plot::{Confusion, Curves, Errors, Figure, Numbers, Predicted, Reliability, Series, Sheet};
-use weights::FirstLayer;
 
 /// The largest number of mistakes that are shown, and of pixels in all of them.
 const MISTAKES: usize = 24;

@@ -14,8 +14,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Limits;
-use super::api::App;
-use super::problem::{Problem, json};
+use super::error_response::{Problem, json};
+use super::routes::App;
 
 /// The interval between checks of whether to stop.
 const GLANCE: Duration = Duration::from_millis(20);

@@ -7,18 +7,18 @@
 //! There is no encryption and no authentication: bind to the local host only, or put a proxy in front that
 //! does both.
 
-mod api;
-mod body;
-mod card;
 mod config;
 mod connections;
-mod metrics;
+mod error_response;
+mod json_images;
+mod model_card;
 mod openapi;
 mod page;
-mod pixels;
+mod predict_request;
 mod predictor;
-mod problem;
-mod request;
+mod prometheus;
+mod request_body;
+mod routes;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,9 +27,9 @@ use crate::device;
 use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
 
-pub use card::Card;
 pub use config::{Limits, ServeConfig};
-pub use request::read_json;
+pub use model_card::Card;
+pub use predict_request::read_json;
 
 /// An error while starting the server.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +128,7 @@ impl Server {
             .map_err(ServeError::Start)?;
         let cut = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let app = api::App::start(model, card, &config)?;
+            let app = routes::App::start(model, card, &config)?;
             connections::serve(listener, app, &config.limits, stop).await
         });
         // Do not wait for pictures that are being decoded.

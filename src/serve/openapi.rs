@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Limits;
-use super::card::Model;
+use super::model_card::Model;
 use crate::data::Preparation;
 
 /// Returns the document.

@@ -7,8 +7,8 @@ use std::thread;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Limits;
-use super::metrics::Metrics;
-use super::problem::Problem;
+use super::error_response::Problem;
+use super::prometheus::Metrics;
 use crate::device;
 use crate::model::Sequential;
 

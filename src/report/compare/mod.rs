@@ -1,7 +1,7 @@
 //! Comparison of runs: the settings that differ, and the resulting metrics.
 
+mod different_settings;
 mod page;
-mod settings;
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::run::{Figures, Run, RunError};
 use crate::target_scaling::TargetScaling;
 use crate::train::History;
 
-use settings::NONE;
-pub use settings::Setting;
+use different_settings::NONE;
+pub use different_settings::Setting;
 
 /// A comparison of runs.
 #[derive(Clone, Debug, Serialize)]
@@ -110,7 +110,7 @@ impl Comparison {
             tested.iter().map(|file| file.sha256.clone()).collect()
         };
         let same_data = runs.iter().all(|run| digests(run) == digests(&runs[0]));
-        Ok(Self { runs: entries, settings: settings::differing(runs), same_data })
+        Ok(Self { runs: entries, settings: different_settings::differing(runs), same_data })
     }
 
     /// Returns the metrics as table rows.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::{Report, ReportError};
-use super::shell::{figure, head, percent, scrolled};
+use super::page_frame::{figure, head, percent, scrolled};
 use crate::metrics::{BINS, Calibration};
 use crate::model::grouped;
 

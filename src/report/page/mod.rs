@@ -2,13 +2,13 @@
 //! resource.
 
 mod calibration;
+mod labels_and_numbers;
+mod page_frame;
 mod sections;
-mod shell;
 mod style;
-mod targets;
 
-use shell::percentage;
-pub(super) use shell::{Page, breakable, figure, scrolled};
+use page_frame::percentage;
+pub(super) use page_frame::{Page, breakable, figure, scrolled};
 #[cfg(test)]
 pub(super) use style::STYLE;
 
@@ -43,8 +43,8 @@ fn report(report: &Report) -> Result<String, ReportError> {
     let mut sections = vec![
         ("curves", "Training", sections::curves(report)?),
         ("confusion", "Confusion matrix", sections::confusion(report)?),
-        ("labels", "Labels", targets::labels(report)),
-        ("numbers", "Predictions", targets::numbers(report)?),
+        ("labels", "Labels", labels_and_numbers::labels(report)),
+        ("numbers", "Predictions", labels_and_numbers::numbers(report)?),
         ("mistakes", "Worst mistakes", sections::mistakes(report)?),
         ("calibration", "Calibration", calibration::section(report)?),
         ("weights", "First layer", sections::first_layer(report)?),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::picture::{data_uri, gray_png};
 use super::super::plot::{Confusion, Figure, shortened};
+use super::super::png::{data_uri, gray_png};
 use super::super::{Report, ReportError, Tested};
-use super::shell::{figure, head, percent, percentage, scrolled};
+use super::page_frame::{figure, head, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
 use crate::message_text::quoted_word;
 use crate::model::grouped;

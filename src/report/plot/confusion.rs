@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
     Area, CENTRE, DARK, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, PAPER, RIGHT,
-    Style, stroke, text, title, units, write,
+    Style, stroke, text_width, title, units, write,
 };
 
 /// Counts by true class (row) and predicted class (column).
@@ -36,7 +36,7 @@ impl Confusion<'_> {
     /// Returns a cell's side in points; cells of up to 26 classes have room for numbers.
     fn cell(&self) -> f64 {
         match self.classes.len() {
-            0..=12 => text::width(&self.most_digits(), NUMBER).max(40.0) + 6.0,
+            0..=12 => text_width::width(&self.most_digits(), NUMBER).max(40.0) + 6.0,
             13..=26 => 30.0,
             27..=64 => LINE,
             65..=128 => 7.0,
@@ -56,7 +56,7 @@ impl Confusion<'_> {
 
     /// Returns the room for names, beside the rows and above the columns.
     fn rooms(&self) -> [f64; 2] {
-        let widths = self.classes.iter().map(|name| text::width(name, self.points()));
+        let widths = self.classes.iter().map(|name| text_width::width(name, self.points()));
         let longest = widths.fold(0.0, f64::max);
         let above = if self.upright() { longest.min(MOST_ROOM[1]) } else { LINE };
         [longest.min(MOST_ROOM[0]), above]
@@ -70,14 +70,14 @@ impl Confusion<'_> {
     /// Returns whether the names above the columns are vertical, because the columns are too narrow for them.
     fn upright(&self) -> bool {
         let room = self.cell() * self.step() as f64 - 3.0;
-        self.classes.iter().any(|name| text::width(name, self.points()) > room)
+        self.classes.iter().any(|name| text_width::width(name, self.points()) > room)
     }
 
     /// Returns whether every class is named in full, beside its row and above its column.
     pub fn is_whole(&self) -> bool {
         let [beside, above] = self.rooms();
         let room = if self.upright() { beside.min(above) } else { beside };
-        let fits = |name: &String| text::width(name, self.points()) <= room;
+        let fits = |name: &String| text_width::width(name, self.points()) <= room;
         self.step() == 1 && self.classes.iter().all(fits)
     }
 
@@ -106,7 +106,7 @@ impl Figure for Confusion<'_> {
     fn size(&self) -> (u32, u32) {
         let [left, top] = self.margins();
         // The title needs room, too.
-        let title = MARGIN + text::width(SUBTITLE, LABEL.points);
+        let title = MARGIN + text_width::width(SUBTITLE, LABEL.points);
         let width = (left + self.side() + 24.0).max(title);
         (width.ceil() as u32, (top + self.side() + 20.0).ceil() as u32)
     }
@@ -158,7 +158,7 @@ impl Figure for Confusion<'_> {
                 if cell >= 30.0 {
                     // Many digits need the whole width of a small cell.
                     let text = count.to_string();
-                    let points = NUMBER.min((cell - 3.0) / text::width(&text, 1.0));
+                    let points = NUMBER.min((cell - 3.0) / text_width::width(&text, 1.0));
                     let number = Style { points, color: ink, ..CENTRE };
                     let middle = |position| units(at(position) + cell / 2.0);
                     let place = (units(left) + middle(j), units(top) + middle(i));
@@ -219,7 +219,7 @@ mod tests {
             let counts = vec![vec![count; classes]; classes];
             let names = vec!["a".to_owned(); classes];
             let confusion = Confusion { counts: &counts, classes: &names };
-            let digits = text::width(&confusion.most_digits(), 1.0);
+            let digits = text_width::width(&confusion.most_digits(), 1.0);
             let points = NUMBER.min((confusion.cell() - 3.0) / digits);
             assert!(points * digits <= confusion.cell() && points >= 5.0, "{points}");
         }

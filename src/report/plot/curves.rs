@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::{
     Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, MUTED, PAPER, Style, number,
-    stroke, text, title, units, write,
+    stroke, text_width, title, units, write,
 };
 use crate::model::grouped;
 
@@ -86,7 +86,7 @@ impl Curves {
 
     /// Returns whether every line is labeled with its name; else all are labeled with their numbers.
     pub fn is_named(&self) -> bool {
-        let fits = |series: &Series| text::width(&series.name, LABEL.points) <= ENDS - 12.0;
+        let fits = |series: &Series| text_width::width(&series.name, LABEL.points) <= ENDS - 12.0;
         let room = f64::from(self.size.1) - ABOVE - BELOW - 20.0;
         self.series.len() as f64 * TWO_LINES <= room && self.series.iter().all(fits)
     }
@@ -95,7 +95,7 @@ impl Curves {
     fn axis_room(&self, [y0, y1]: [f64; 2]) -> f64 {
         let axis: RangedCoordf64 = (y0..y1).into();
         let widths =
-            axis.key_points(YS).into_iter().map(|y| text::width(&self.tick(y), LABEL.points));
+            axis.key_points(YS).into_iter().map(|y| text_width::width(&self.tick(y), LABEL.points));
         widths.fold(20.0, f64::max) + 12.0
     }
 
@@ -204,7 +204,7 @@ impl Figure for Curves {
         let line = vec![(left, bottom), (right, bottom)];
         area.draw(&PathElement::new(line, stroke(MUTED, 1.0)))?;
         // To the right of the last number of the axis, which is centered below the end of the line.
-        let half = text::width(&x1.round().to_string(), LABEL.points) / 2.0;
+        let half = text_width::width(&x1.round().to_string(), LABEL.points) / 2.0;
         write(area, "epoch", (right + units(half + 8.0), bottom + units(16.0)), LABEL)?;
 
         let mut ends = Vec::new();
@@ -247,7 +247,7 @@ impl Figure for Curves {
                 write(area, &name, (left, place - units(7.5)), name_style)?;
                 write(area, &self.figure(y), (left, place + units(7.5)), figure)?;
             } else {
-                let aside = units(text::width("00 ", LABEL.points));
+                let aside = units(text_width::width("00 ", LABEL.points));
                 write(area, &series.number.to_string(), (left, place), name_style)?;
                 write(area, &self.figure(y), (left + aside, place), figure)?;
             }
@@ -329,7 +329,7 @@ mod tests {
         let numbers = Numbers::Plain;
         let of = |most: f64| Curves { numbers, ..curves(&[(1.0, most / 2.0), (2.0, most)]) };
         let room = |most: f64| of(most).axis_room(of(most).ranges().1);
-        assert!(room(1e7) >= text::width("10,000,000", LABEL.points));
+        assert!(room(1e7) >= text_width::width("10,000,000", LABEL.points));
         assert!(room(1.0) < 40.0);
     }
 

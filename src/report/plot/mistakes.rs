@@ -3,8 +3,10 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, text, title, units, write};
-use crate::report::assessment::Mistake;
+use super::{
+    Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, text_width, title, units, write,
+};
+use crate::report::test_evaluation::Mistake;
 
 /// Mistakes with their images.
 pub(in crate::report) struct Sheet<'a> {
@@ -57,7 +59,7 @@ impl Figure for Sheet<'_> {
                 area.draw(&Rectangle::new(ends, RGBColor(value, value, value).filled()))?;
             }
             let name = |word: &str, class: usize| {
-                let room = CELL.0 - 6.0 - text::width(word, LABEL.points);
+                let room = CELL.0 - 6.0 - text_width::width(word, LABEL.points);
                 format!("{word}{}", letters.name(&self.classes[class], class, LABEL.points, room))
             };
             let plain = Style { at: (HPos::Left, VPos::Top), ..LABEL };

@@ -4,20 +4,20 @@
 mod calibration;
 mod confusion;
 mod curves;
+mod lr_find;
 mod mistakes;
-mod predicted;
-mod rates;
+mod predicted_vs_true;
 mod residuals;
-mod text;
+mod text_width;
 
 pub(super) use calibration::Reliability;
 pub(super) use confusion::Confusion;
 pub(super) use curves::{Curves, Numbers, Series};
+pub(super) use lr_find::Rates;
 pub(super) use mistakes::Sheet;
-pub(super) use predicted::Predicted;
-pub(super) use rates::Rates;
+pub(super) use predicted_vs_true::Predicted;
 pub(super) use residuals::Errors;
-pub(super) use text::shortened;
+pub(super) use text_width::shortened;
 
 use std::sync::OnceLock;
 
@@ -27,8 +27,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 use super::ReportError;
-use super::picture::Picture;
-use text::Letters;
+use super::png::Picture;
+use text_width::Letters;
 
 /// Units of the drawing per point of the plot: coordinates are integers, and lines would be jagged with
 /// fewer.

@@ -5,10 +5,10 @@ use plotters::prelude::*;
 
 use super::{
     Area, CENTRE, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, MUTED, PAPER, RIGHT,
-    short, stroke, text, title, units, write,
+    short, stroke, text_width, title, units, write,
 };
 use crate::model::grouped;
-use crate::report::numbers::{BARS, NumberFit};
+use crate::report::regression_summary::{BARS, NumberFit};
 
 /// The errors of one number.
 pub(in crate::report) struct Errors<'a>(pub &'a NumberFit);
@@ -48,7 +48,7 @@ impl Figure for Errors<'_> {
         title(area, &name, "samples by predicted minus true; dashed: no error")?;
         let most = histogram.iter().copied().max().unwrap_or(0).max(1);
         let label = grouped(most as usize);
-        let left = MARGIN + text::width(&label, LABEL.points) + 10.0;
+        let left = MARGIN + text_width::width(&label, LABEL.points) + 10.0;
         let right = f64::from(WIDTH) - 26.0;
         let floor = f64::from(HEIGHT) - BOTTOM;
         let x = |fraction: f64| units(left + (right - left) * fraction);

@@ -4,15 +4,15 @@
 //! Training and validation are two "runs" with the same tags, like in Keras, so that TensorBoard draws them
 //! into one chart.
 
-mod event;
+mod event_file;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use event::{Event, Histogram, Image, Summary, Value, record};
+use event_file::{Event, Histogram, Image, Summary, Value, record};
 
-use super::weights::FirstLayer;
+use super::first_layer_images::FirstLayer;
 use crate::atomic_files::WriteError;
 use crate::model::Sequential;
 use crate::train::EpochRecord;
@@ -154,7 +154,7 @@ impl Callback for TensorBoard {
         // TensorBoard discards events after the step of a session start.
         let event = || Event {
             step: rollback.epoch as i64,
-            session_log: Some(event::SessionLog { status: event::SessionLog::START }),
+            session_log: Some(event_file::SessionLog { status: event_file::SessionLog::START }),
             ..Event::now()
         };
         for path in [self.train.clone(), self.validation.clone()] {

@@ -4,7 +4,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::ReportError;
-use super::numbers::NumberFit;
+use super::regression_summary::NumberFit;
 use crate::data::Dataset;
 use crate::data::batches::DataLoader;
 use crate::evaluate::{Evaluation, Measures, check_fit};

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Limits;
-use super::problem::Problem;
+use super::error_response::Problem;
 
 /// A body, and its part of the memory budget, which is held as long as the body.
 #[derive(Debug)]

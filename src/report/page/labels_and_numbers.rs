@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::super::plot::{Errors, Predicted, short};
 use super::super::{Report, ReportError};
+use super::page_frame::{figure, head, scrolled};
 use super::sections::of_any;
-use super::shell::{figure, head, scrolled};
 use crate::metrics::Predictions;
 use crate::model::grouped;
 

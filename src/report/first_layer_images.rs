@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::ReportError;
-use super::picture::Picture;
+use super::png::Picture;
 use crate::layers::{Dense, Dropout, Flatten, Layer};
 use crate::model::Sequential;
 use crate::tensors::HostTensor;

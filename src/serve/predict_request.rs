@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::Limits;
-use super::pixels::Pixels;
-use super::problem::Problem;
+use super::error_response::Problem;
+use super::json_images::Pixels;
 use crate::data::Preparation;
 use crate::data::images::{self, ImageProblem};
 

@@ -14,14 +14,14 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::body::Bodies;
-use super::card::Model;
-use super::metrics::{self, Metrics};
+use super::error_response::{Problem, json};
+use super::model_card::Model;
 use super::openapi;
 use super::page::Page;
+use super::predict_request::{Images, Kind, PredictOptions};
 use super::predictor::Predictor;
-use super::problem::{Problem, json};
-use super::request::{Images, Kind, PredictOptions};
+use super::prometheus::{self, Metrics};
+use super::request_body::Bodies;
 use super::{Card, Limits, ServeConfig};
 use crate::data::Preparation;
 use crate::model::{OutputActivation, Sequential};
@@ -194,7 +194,7 @@ async fn render_metrics(State(app): State<Arc<App>>) -> Response {
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     let text = app.metrics.text(info, app.queue - app.predictor.free());
-    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response()
+    ([(header::CONTENT_TYPE, prometheus::MEDIA_TYPE)], text).into_response()
 }
 
 async fn describe(State(app): State<Arc<App>>) -> Response {
@@ -264,7 +264,7 @@ impl App {
     async fn images(
         &self,
         kind: Kind,
-        body: super::body::Read,
+        body: super::request_body::Read,
         to: PredictOptions,
     ) -> Result<Images, Problem> {
         // Pictures and long lists are decoded on blocking threads.

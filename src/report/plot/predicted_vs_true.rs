@@ -5,9 +5,9 @@ use plotters::prelude::*;
 
 use super::{
     Area, Drawn, Figure, GRID, INK, LABEL, LINES, Letters, MARGIN, MUTED, PAPER, Style, number,
-    short, stroke, text, title, units, write,
+    short, stroke, text_width, title, units, write,
 };
-use crate::report::numbers::NumberFit;
+use crate::report::regression_summary::NumberFit;
 
 /// Predicted by true values of one number.
 pub(in crate::report) struct Predicted<'a>(pub &'a NumberFit);
@@ -61,7 +61,7 @@ impl Figure for Predicted<'_> {
         let name = letters.name(&format!("{}: predicted by true", self.0.name), 1, 15.0, room);
         title(area, &name, "dashed: where a prediction equals the true value")?;
         let [low, high] = self.range();
-        let ticks = [low, high].map(|value| text::width(&number(value), LABEL.points));
+        let ticks = [low, high].map(|value| text_width::width(&number(value), LABEL.points));
         let mut chart = ChartBuilder::on(area)
             .margin_top(units(ABOVE))
             .margin_left(units(MARGIN))
