@@ -8,7 +8,9 @@ use seqfit::recipe::Recipe;
 use seqfit::{Device, Engine, FitConfig, Loss, Sequential, device, libtorch};
 use serde::Serialize;
 
-use super::shared_options::{DataOptions, DeviceOptions, NetworkOptions};
+use super::data_options::DataOptions;
+use super::device_options::DeviceOptions;
+use super::network_options::NetworkOptions;
 use super::{load_data, output};
 
 /// Options of `seqfit bench`; the default is the tutorial's network on MNIST.

@@ -13,9 +13,10 @@ use seqfit::data::{
     self, ArrayKeys, ArraysRequest, DatasetName, Locations, Preparation, Request, Verdict, catalog,
 };
 
+use super::data_options::{self, DataOptions};
 use super::image_options::{pack_note, preparation};
 use super::output::Usage;
-use super::shared_options::{self, DataOptions, Numbers};
+use super::parse_values::{self, Numbers};
 use super::{load_data, output, progress, train};
 
 /// Options of `seqfit data`.
@@ -32,7 +33,7 @@ enum Command {
     /// Download a known data set into the cache folder
     Fetch {
         /// mnist, fashion-mnist or kmnist (digits are built in)
-        #[arg(value_parser = shared_options::dataset_to_fetch)]
+        #[arg(value_parser = data_options::dataset_to_fetch)]
         name: DatasetName,
     },
     /// Draw training images beside their augmented versions
@@ -59,10 +60,10 @@ struct PreviewArgs {
     #[arg(long, value_name = "NAME|FILE", default_value = "best")]
     recipe: PathBuf,
     /// Override the recipe's numbers: rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
-    #[arg(long, value_name = "KEY=X,…", value_parser = shared_options::numbers)]
+    #[arg(long, value_name = "KEY=X,…", value_parser = parse_values::numbers)]
     augment: Option<Numbers>,
     /// The training's seed
-    #[arg(long, value_name = "N", default_value = "0", value_parser = shared_options::seed)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = parse_values::seed)]
     seed: u64,
     /// Number of images
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -85,13 +86,13 @@ struct PackArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Height and width of the images
-    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = shared_options::picture_size)]
-    size: shared_options::Size,
+    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = parse_values::picture_size)]
+    size: parse_values::Size,
     /// Fraction of each class used for testing, if there are no train and test folders; drawn by the seed
-    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = shared_options::share)]
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = parse_values::share)]
     test_share: f64,
     /// Seed that selects the pictures for testing
-    #[arg(long, value_name = "N", default_value = "0", value_parser = shared_options::seed)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = parse_values::seed)]
     seed: u64,
     /// How pictures become images, which train, predict and serve follow later: raw (of --size, taken
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
@@ -116,7 +117,7 @@ struct ShardArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Number of shards for the training images [default: one per 256 MiB]
-    #[arg(long, value_name = "N", value_parser = shared_options::count)]
+    #[arg(long, value_name = "N", value_parser = parse_values::count)]
     shards: Option<NonZeroUsize>,
 }
 

@@ -14,7 +14,7 @@ use seqfit::group::{
 };
 
 use super::output::Usage;
-use super::shared_options;
+use super::parse_values;
 
 /// Options of commands that can be distributed over several processes.
 #[derive(Clone, Debug, Args)]
@@ -24,7 +24,7 @@ pub struct RankOptions {
     #[arg(long)]
     pub distributed: bool,
     /// End the whole job when a process keeps the others waiting for this time, such as 90s or 10m [default: 60s]
-    #[arg(long, value_name = "TIME", value_parser = shared_options::duration, requires = "distributed")]
+    #[arg(long, value_name = "TIME", value_parser = parse_values::duration, requires = "distributed")]
     rank_timeout: Option<Duration>,
 }
 

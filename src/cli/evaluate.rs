@@ -10,9 +10,11 @@ use seqfit::run::{Figures, RunConfig};
 use seqfit::{ClassFigures, Device, FitConfig, Measures, Metric, Residuals, Sequential, device};
 use serde::{Deserialize, Serialize};
 
+use super::data_options::{DataOptions, StreamOptions};
+use super::device_options::DeviceOptions;
 use super::distributed::{RankOptions, Ranks};
 use super::output;
-use super::shared_options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
+use super::run_options::RunOptions;
 use super::{confusion_matrix, load_data};
 
 /// Options of `seqfit evaluate`.

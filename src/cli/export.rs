@@ -9,7 +9,7 @@ use seqfit::export::{self, Format, Options};
 use seqfit::{Device, files};
 
 use super::output::{self, Usage, print_status};
-use super::shared_options::RunOptions;
+use super::run_options::RunOptions;
 
 /// Options of `seqfit export`.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use clap::builder::TypedValueParser;
 use seqfit::data::Preparation;
 use seqfit::run::DataConfig;
 
-use super::shared_options::one_of;
+use super::parse_values::one_of;
 
 /// Parses the name of a [`Preparation`].
 pub fn preparation() -> impl TypedValueParser<Value = Preparation> {

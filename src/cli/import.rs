@@ -12,8 +12,8 @@ use seqfit::run::{Origin, Run, RunConfig};
 use seqfit::{Activation, Device, Sequential, Spec};
 
 use super::image_options::preparation;
+use super::network_options;
 use super::output::{self, Usage, print_status};
-use super::shared_options;
 
 /// Options of `seqfit import`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "RUN|FILE")]
     network: Option<PathBuf>,
     /// Activation of all Dense layers except the last [default: the file's own, or relu]
-    #[arg(long, value_name = "NAME", value_parser = shared_options::hidden_activation(), conflicts_with = "network")]
+    #[arg(long, value_name = "NAME", value_parser = network_options::hidden_activation(), conflicts_with = "network")]
     activation: Option<Activation>,
     /// The shape of one sample, such as 28x28 or 784 [default: the file's own, or a square image]
     #[arg(long, value_name = "HxW", value_parser = shape, conflicts_with = "network")]

@@ -9,9 +9,12 @@ use seqfit::{Device, FitConfig, LrCurve, LrFind, Sequential, device};
 use serde::Serialize;
 
 use super::braille_chart::{self, Curve};
+use super::data_options::{DataOptions, StreamOptions};
+use super::device_options::DeviceOptions;
 use super::load_data;
+use super::network_options::NetworkOptions;
 use super::output::{self, Usage, print_status};
-use super::shared_options::{self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions};
+use super::parse_values;
 use super::train::FitOptions;
 
 /// Options of `seqfit lr-find`; the default is the tutorial's training.
@@ -29,13 +32,13 @@ pub struct Args {
     #[command(flatten)]
     fit: FitOptions,
     /// The first learning rate of the test
-    #[arg(long, value_name = "X", default_value_t = LrFind::default().start, value_parser = shared_options::positive)]
+    #[arg(long, value_name = "X", default_value_t = LrFind::default().start, value_parser = parse_values::positive)]
     start: f64,
     /// The last learning rate of the test, which ends earlier if the loss diverges
-    #[arg(long, value_name = "X", default_value_t = LrFind::default().end, value_parser = shared_options::positive)]
+    #[arg(long, value_name = "X", default_value_t = LrFind::default().end, value_parser = parse_values::positive)]
     end: f64,
     /// Number of steps from the first to the last
-    #[arg(long, value_name = "N", default_value = "100", value_parser = shared_options::count)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = parse_values::count)]
     steps: NonZeroUsize,
     /// Also write the steps to this CSV file: learning_rate,loss,smoothed
     #[arg(long, value_name = "FILE")]

@@ -13,11 +13,13 @@ use seqfit::data::images::{self, Prepared};
 use seqfit::run::Run;
 use serde::Serialize;
 
+use super::device_options::DeviceOptions;
 use super::image_as_text::half_blocks;
 use super::image_options::PrepareOptions;
 use super::load_data;
 use super::output::{self, print_status};
-use super::shared_options::{DeviceOptions, RunOptions, count};
+use super::parse_values::count;
+use super::run_options::RunOptions;
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]

@@ -9,9 +9,11 @@ use seqfit::report::{Report, Written};
 use seqfit::run::{Run, RunError};
 use seqfit::{Device, Sequential};
 
+use super::data_options::{DataOptions, StreamOptions};
+use super::device_options::DeviceOptions;
 use super::load_data;
 use super::output::{self, print_status};
-use super::shared_options::{DataOptions, DeviceOptions, RunOptions, StreamOptions};
+use super::run_options::RunOptions;
 
 /// Options of `seqfit report`.
 #[derive(Debug, clap::Args)]

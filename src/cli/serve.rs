@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use seqfit::serve::{Card, ServeConfig, Server};
 
+use super::device_options::DeviceOptions;
 use super::image_options::PrepareOptions;
 use super::load_data;
 use super::output::{self, print_status};
-use super::shared_options::{DeviceOptions, RunOptions};
+use super::run_options::RunOptions;
 use super::signals::Signals;
 
 /// Options of `seqfit serve`.

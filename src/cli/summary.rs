@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use seqfit::Summary;
 use seqfit::run::Run;
 
+use super::network_options::{Network, NetworkOptions};
 use super::output::{self, Usage};
-use super::shared_options::{self, Network, NetworkOptions};
+use super::parse_values;
 
 /// Options of `seqfit summary`; the default is the tutorial's network.
 #[derive(Debug, clap::Args)]
@@ -18,8 +19,8 @@ pub struct Args {
     #[command(flatten)]
     network: NetworkOptions,
     /// Height and width of the images
-    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = shared_options::size)]
-    image_size: shared_options::Size,
+    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = parse_values::size)]
+    image_size: parse_values::Size,
     /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
     classes: u16,

@@ -8,10 +8,11 @@ use std::time::Duration;
 use seqfit::run::RunConfig;
 use seqfit::{Device, FitConfig, data, device};
 
+use super::super::data_options::{DataOptions, StreamOptions};
+use super::super::device_options::DeviceOptions;
 use super::super::distributed::RankOptions;
-use super::super::shared_options::{
-    self, DataOptions, DeviceOptions, NetworkOptions, StreamOptions,
-};
+use super::super::network_options::NetworkOptions;
+use super::super::parse_values;
 use super::run_settings::{CallbackOptions, FitOptions};
 use super::trial_runs::TrialOptions;
 
@@ -33,7 +34,7 @@ pub struct Args {
     #[command(flatten)]
     pub(super) callbacks: CallbackOptions,
     /// Stop cleanly after this time, such as 90s, 10m or 1h30m; the run can be resumed later
-    #[arg(long, value_name = "TIME", value_parser = shared_options::duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_values::duration)]
     pub(super) max_time: Option<Duration>,
     /// Also write the history of the epochs to this CSV file
     #[arg(long, value_name = "FILE")]
@@ -43,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000), conflicts_with_all = ["resume", "max_time", "csv", "force", "distributed"])]
     pub(super) seeds: Option<u64>,
     /// Number of seeds to train at the same time [default: depends on the number of processors]
-    #[arg(long, value_name = "N", value_parser = shared_options::count, requires = "seeds")]
+    #[arg(long, value_name = "N", value_parser = parse_values::count, requires = "seeds")]
     pub(super) parallel: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(super) trial: TrialOptions,

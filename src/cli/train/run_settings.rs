@@ -17,7 +17,7 @@ use seqfit::{
 use serde::{Deserialize, Serialize};
 
 use super::super::output::{Usage, quoted};
-use super::super::shared_options::{self, Numbers};
+use super::super::parse_values::{self, Numbers};
 
 #[derive(Debug, clap::Args)]
 pub struct FitOptions {
@@ -28,12 +28,12 @@ pub struct FitOptions {
     #[command(flatten)]
     optimizer: OptimizerOptions,
     /// Passes over the training set, including those that a resumed run has already made [default: 10]
-    #[arg(long, value_name = "N", value_parser = shared_options::count)]
+    #[arg(long, value_name = "N", value_parser = parse_values::count)]
     pub epochs: Option<NonZeroUsize>,
     /// Samples per step [default: 32]
-    #[arg(long, value_name = "N", value_parser = shared_options::count)]
+    #[arg(long, value_name = "N", value_parser = parse_values::count)]
     batch_size: Option<NonZeroUsize>,
-    #[arg(long, value_name = "NAME[:KEY=X,…]", value_parser = shared_options::loss, help = loss_help())]
+    #[arg(long, value_name = "NAME[:KEY=X,…]", value_parser = parse_values::loss, help = loss_help())]
     loss: Option<Loss>,
     /// Metrics to compute on the validation set after each epoch, besides loss and accuracy: f1_macro,
     /// balanced_accuracy, top_3_accuracy, precision_macro, recall_macro, roc_auc, average_precision, log_loss,
@@ -42,47 +42,47 @@ pub struct FitOptions {
     metrics: Option<Vec<Metric>>,
     /// Fraction of the training set, drawn by the seed from every class, to validate on after each
     /// epoch [default: 0]
-    #[arg(long, value_name = "FRACTION", value_parser = shared_options::share)]
+    #[arg(long, value_name = "FRACTION", value_parser = parse_values::share)]
     validation_split: Option<f64>,
     /// Seed of the initial weights, sample order, validation split and dropout [default: 0]
-    #[arg(long, value_name = "N", value_parser = shared_options::seed)]
+    #[arg(long, value_name = "N", value_parser = parse_values::seed)]
     seed: Option<u64>,
     /// Engine that computes the training steps: autograd (libtorch's) for every network and device; fused for
     /// stacks of Dense layers on the CPU or graph on a GPU, several times as fast; auto uses these where it can
     /// [default: auto]
-    #[arg(long, value_parser = shared_options::one_of::<Engine>(["auto", "autograd", "fused", "graph"]))]
+    #[arg(long, value_parser = parse_values::one_of::<Engine>(["auto", "autograd", "fused", "graph"]))]
     engine: Option<Engine>,
     /// Precision of the matrix products: f32; tf32 on a GPU; or bf16, from f32 weights. Wide layers are faster with
     /// tf32 and bf16, small networks are not [default: f32]
-    #[arg(long, value_parser = shared_options::one_of::<Precision>(["f32", "tf32", "bf16"]))]
+    #[arg(long, value_parser = parse_values::one_of::<Precision>(["f32", "tf32", "bf16"]))]
     precision: Option<Precision>,
     /// Threads per training step on the CPU [default: all; with autograd 1 for small batches]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Learning-rate schedule: constant, step, cosine or one-cycle, its numbers after a colon as in
     /// one-cycle:warm_up=0.15 [default: constant]
-    #[arg(long, value_name = "NAME[:KEY=X,…]", value_parser = shared_options::named_numbers)]
+    #[arg(long, value_name = "NAME[:KEY=X,…]", value_parser = parse_values::named_numbers)]
     schedule: Option<Numbers>,
     /// Fraction of each target that is spread over all classes [default: 0]
-    #[arg(long, value_name = "FRACTION", value_parser = shared_options::share)]
+    #[arg(long, value_name = "FRACTION", value_parser = parse_values::share)]
     label_smoothing: Option<f64>,
     /// Weights of the classes in the training loss: balanced, so that all classes count the same, or a .toml or .json
     /// file of class = weight
     #[arg(long, value_name = "balanced|FILE")]
     class_weights: Option<PathBuf>,
     /// Maximum norm of all gradients together; larger gradients are scaled down
-    #[arg(long, value_name = "X", value_parser = shared_options::positive)]
+    #[arg(long, value_name = "X", value_parser = parse_values::positive)]
     clip_norm: Option<f64>,
     /// Validate and end with a moving average of the weights, with this decay per step
-    #[arg(long, value_name = "DECAY", value_parser = shared_options::share)]
+    #[arg(long, value_name = "DECAY", value_parser = parse_values::share)]
     ema: Option<f64>,
     /// Deform training images differently in every epoch, by up to rotation (degrees), scale and shear
     /// (fractions), shift and elastic (pixels of 28 by 28): rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
-    #[arg(long, value_name = "KEY=X,…", value_parser = shared_options::numbers)]
+    #[arg(long, value_name = "KEY=X,…", value_parser = parse_values::numbers)]
     augment: Option<Numbers>,
     /// When the loss is NaN or infinite: stop with an error, or restart the epoch with half the learning
     /// rate, at most 3 times [default: stop]
-    #[arg(long, value_parser = shared_options::one_of::<OnNan>(["stop", "rollback"]))]
+    #[arg(long, value_parser = parse_values::one_of::<OnNan>(["stop", "rollback"]))]
     on_nan: Option<OnNan>,
 }
 
@@ -92,16 +92,16 @@ struct OptimizerOptions {
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerName>,
     /// Learning rate: step size of the optimizer [default: 0.001, with sgd 0.01]
-    #[arg(long, value_name = "X", value_parser = shared_options::positive)]
+    #[arg(long, value_name = "X", value_parser = parse_values::positive)]
     learning_rate: Option<f64>,
     /// Momentum of sgd and rmsprop [default: 0]
-    #[arg(long, value_name = "X", value_parser = shared_options::share)]
+    #[arg(long, value_name = "X", value_parser = parse_values::share)]
     momentum: Option<f64>,
     /// Nesterov's method, for sgd with momentum
     #[arg(long)]
     nesterov: bool,
     /// Weight decay of adamw, decoupled from the gradient [default: 0.004]
-    #[arg(long, value_name = "X", value_parser = shared_options::not_negative)]
+    #[arg(long, value_name = "X", value_parser = parse_values::not_negative)]
     weight_decay: Option<f64>,
 }
 
@@ -124,30 +124,30 @@ pub struct CallbackOptions {
     #[arg(long, value_name = "METRIC")]
     monitor: Option<Monitor>,
     /// End the training when the metric does not improve for N epochs
-    #[arg(long, value_name = "N", value_parser = shared_options::whole)]
+    #[arg(long, value_name = "N", value_parser = parse_values::whole)]
     early_stopping: Option<usize>,
     /// Minimum improvement for early stopping: a change by more than X [default: 0]
-    #[arg(long, value_name = "X", value_parser = shared_options::not_negative, requires = "early_stopping")]
+    #[arg(long, value_name = "X", value_parser = parse_values::not_negative, requires = "early_stopping")]
     min_delta: Option<f64>,
     /// End with the weights of the best epoch instead of the last
     #[arg(long, requires = "early_stopping")]
     restore_best: bool,
     /// Reduce the learning rate when the metric does not improve for N epochs
-    #[arg(long, value_name = "N", value_parser = shared_options::whole)]
+    #[arg(long, value_name = "N", value_parser = parse_values::whole)]
     reduce_lr: Option<usize>,
     /// Factor that --reduce-lr multiplies the learning rate by [default: 0.1]
-    #[arg(long, value_name = "X", value_parser = shared_options::share, requires = "reduce_lr")]
+    #[arg(long, value_name = "X", value_parser = parse_values::share, requires = "reduce_lr")]
     reduce_lr_factor: Option<f64>,
     /// Lower bound of the learning rate for --reduce-lr [default: 0]
-    #[arg(long, value_name = "X", value_parser = shared_options::not_negative, requires = "reduce_lr")]
+    #[arg(long, value_name = "X", value_parser = parse_values::not_negative, requires = "reduce_lr")]
     min_learning_rate: Option<f64>,
     /// Number of newest checkpoints to keep, in addition to the best by validation
     /// [default: 3]
-    #[arg(long, value_name = "N", value_parser = shared_options::count)]
+    #[arg(long, value_name = "N", value_parser = parse_values::count)]
     keep: Option<NonZeroUsize>,
     /// Seconds between checkpoints within an epoch; there is one after every epoch anyway
     /// [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = shared_options::positive)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_values::positive)]
     checkpoint_seconds: Option<f64>,
 }
 

@@ -8,7 +8,7 @@ use seqfit::data::{DataError, Dataset, Loaded, Target};
 use seqfit::run::{Run, RunResult};
 use seqfit::{Device, FitConfig};
 
-use super::super::shared_options;
+use super::super::parse_values;
 
 /// Epochs of a training that should overfit a few samples.
 const EPOCHS: usize = 100;
@@ -21,7 +21,7 @@ pub struct TrialOptions {
     fast_dev_run: bool,
     /// Try whether the network can overfit N training images, without augmentation, in 100 epochs or
     /// --epochs; if not, something between data and weights is wrong. Nothing is kept
-    #[arg(long, value_name = "N", value_parser = shared_options::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split", "distributed"])]
+    #[arg(long, value_name = "N", value_parser = parse_values::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split", "distributed"])]
     overfit: Option<NonZeroUsize>,
 }
 

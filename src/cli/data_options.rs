@@ -1,0 +1,128 @@
+//! The options that select a data set, and whether it is streamed from its files.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use seqfit::data::{ArrayKeys, ArraysRequest, DataError, DatasetName, StreamMemory, TargetKind};
+
+use super::output::quoted;
+use super::parse_values::one_of;
+
+/// Selects the data set.
+#[derive(Clone, Debug, Args)]
+pub struct DataOptions {
+    /// A known data set: mnist, fashion-mnist, kmnist or digits (built in)
+    #[arg(long, value_name = "NAME", conflicts_with = "data_dir", value_parser = dataset)]
+    pub dataset: Option<DatasetName>,
+    /// A folder of IDX files: {train,t10k}-{images-idx3,labels-idx1}-ubyte, .gz or not, and
+    /// optionally classes.txt with one class name per line
+    #[arg(long, value_name = "DIR", value_parser = data_dir)]
+    pub data_dir: Option<PathBuf>,
+    /// A NumPy .npz file of the arrays x_train and y_train, and optionally x_test and y_test: u8 pictures or
+    /// numbers of any shape; classes, several labels or numbers as targets
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "data_dir"])]
+    pub data: Option<PathBuf>,
+    /// The names of the arrays in --data if they are others: x_train=images,y_train=labels
+    #[arg(long, value_name = "KEY=NAME,…", requires = "data", value_parser = array_keys)]
+    pub keys: Option<ArrayKeys>,
+    /// What the targets in --data are: one class, several labels (0 or 1 each) or numbers [default: what their
+    /// type and shape suggest]
+    #[arg(long, value_name = "KIND", requires = "data", value_parser = one_of::<TargetKind>(TargetKind::NAMES))]
+    pub task: Option<TargetKind>,
+}
+
+impl DataOptions {
+    /// Returns the requested data, `Auto` by default.
+    pub fn request(&self) -> seqfit::data::Request {
+        use seqfit::data::Request;
+        if let Some(path) = &self.data {
+            let keys = self.keys.clone().unwrap_or_default();
+            return Request::Arrays(ArraysRequest { path: path.clone(), keys, targets: self.task });
+        }
+        match (&self.dataset, &self.data_dir) {
+            (_, Some(dir)) => Request::Dir(dir.clone()),
+            (Some(name), None) => Request::Named(*name),
+            (None, None) => Request::Auto,
+        }
+    }
+}
+
+/// Parses the names of arrays, such as `x_train=images,y_train=labels`; the others keep their usual names.
+fn array_keys(text: &str) -> Result<ArrayKeys, String> {
+    let mut keys = ArrayKeys::default();
+    for part in text.split(',') {
+        let (key, name) = part.split_once('=').unwrap_or((part, ""));
+        let place = match key {
+            "x_train" => &mut keys.x_train,
+            "y_train" => &mut keys.y_train,
+            "x_test" => &mut keys.x_test,
+            "y_test" => &mut keys.y_test,
+            _ => {
+                return Err(format!(
+                    "the keys are x_train, y_train, x_test and y_test, found {key:?}"
+                ));
+            }
+        };
+        if name.is_empty() {
+            return Err(format!("a key is followed by = and the name of an array, found {part:?}"));
+        }
+        name.clone_into(place);
+    }
+    Ok(keys)
+}
+
+/// Parses the name of a known data set; the error for a folder names the option for folders.
+fn dataset(text: &str) -> Result<DatasetName, String> {
+    text.parse().map_err(|error: DataError| match error {
+        _ if text.ends_with(".npz") => format!(
+            "the option takes the name of a known data set, found a file: use --data {}",
+            quoted(Path::new(text))
+        ),
+        _ if is_path(text) => format!(
+            "the option takes the name of a known data set, found a path: use --data-dir {}",
+            quoted(Path::new(text))
+        ),
+        DataError::UnknownName { similar: None, .. } => {
+            format!("{error}, or give the folder of your own files with --data-dir")
+        }
+        error => error.to_string(),
+    })
+}
+
+/// Parses the path of a folder; the error for the name of a known data set names the option for those.
+fn data_dir(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match text.parse::<DatasetName>() {
+        Ok(name) if !path.exists() => Err(format!(
+            "the option takes a folder, and {name} does not exist: use --dataset {name} for the known data set"
+        )),
+        _ => Ok(path),
+    }
+}
+
+/// Like [`dataset`], for a download, which a folder needs none of.
+pub fn dataset_to_fetch(text: &str) -> Result<DatasetName, String> {
+    text.parse().map_err(|error: DataError| match error {
+        _ if is_path(text) => format!(
+            "only known data sets are downloaded, found a path: your own files need no download, so use them with \
+             seqfit train --data-dir {}",
+            quoted(Path::new(text))
+        ),
+        error => error.to_string(),
+    })
+}
+
+/// Returns whether a text that is not a known name is meant as a path. A URL is not one.
+fn is_path(text: &str) -> bool {
+    let looks_like_one = text.contains(['/', '\\']) && !text.contains("://");
+    looks_like_one || !text.is_empty() && Path::new(text).is_dir()
+}
+
+/// Selects whether the data is streamed from its files.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct StreamOptions {
+    /// Read the images from their files when they are needed, with at most MIB in memory: for data larger
+    /// than memory, in shards (see seqfit data shard) or four plain IDX files [default MIB: 64]
+    #[arg(long, value_name = "MIB", num_args = 0..=1, require_equals = true, default_missing_value = "64")]
+    pub stream: Option<StreamMemory>,
+}

@@ -1,0 +1,138 @@
+//! The options that describe a network: hidden layers, their activation, dropout.
+
+use clap::Args;
+use clap::builder::TypedValueParser;
+use seqfit::data::Dataset;
+use seqfit::layers::{Dense, Dropout, Layer};
+use seqfit::{Activation, Loss, Spec};
+
+use super::output::Usage;
+use super::parse_values::{one_of, share};
+
+/// Describes the network.
+#[derive(Clone, Debug, Args)]
+pub struct NetworkOptions {
+    /// Widths of the hidden Dense layers, comma-separated; "" for none [default: 128,64]
+    #[arg(long, value_name = "WIDTHS", value_parser = widths)]
+    hidden: Option<Widths>,
+    /// Activation of the hidden layers [default: relu]
+    #[arg(long, value_name = "NAME", value_parser = hidden_activation())]
+    activation: Option<Activation>,
+    /// Fraction of each hidden layer's outputs that is dropped in training [default: 0]
+    #[arg(long, value_name = "RATE", value_parser = share)]
+    dropout: Option<f64>,
+}
+
+/// A network as the options describe it; the default is the tutorial's.
+#[derive(Clone, Debug)]
+pub struct Network {
+    hidden: Vec<usize>,
+    activation: Activation,
+    dropout: f64,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { hidden: vec![128, 64], activation: Activation::Relu, dropout: 0.0 }
+    }
+}
+
+impl Network {
+    /// Returns the layers of the network for samples of `shape`.
+    pub fn spec(&self, shape: &[usize], classes: usize) -> Spec {
+        Spec::classifier(shape, &self.hidden, self.activation, self.dropout, classes)
+    }
+
+    /// Returns the options that would describe `spec`.
+    fn of(spec: &Spec) -> Self {
+        let mut network = Self { hidden: Vec::new(), ..Self::default() };
+        let mut dense: Vec<_> = spec.layers.iter().filter_map(Layer::get::<Dense>).collect();
+        dense.pop();
+        network.hidden = dense.iter().map(|dense| dense.units).collect();
+        if let Some(first) = dense.first() {
+            network.activation = first.activation;
+        }
+        let dropout = spec.layers.iter().find_map(Layer::get::<Dropout>);
+        network.dropout = dropout.map_or(0.0, |dropout| dropout.rate);
+        network
+    }
+}
+
+impl NetworkOptions {
+    /// Returns `base` with the given options applied.
+    pub fn over(&self, base: Network) -> Network {
+        Network {
+            hidden: self.hidden.clone().map_or(base.hidden, |widths| widths.0),
+            activation: self.activation.unwrap_or(base.activation),
+            dropout: self.dropout.unwrap_or(base.dropout),
+        }
+    }
+
+    /// Returns the requested network for this data, with the outputs that the loss needs.
+    pub fn of_data(&self, data: &Dataset, loss: &Loss) -> Result<Spec, Usage> {
+        let network = self.over(Network::default());
+        let (kind, count) = (data.target_kind(), data.target_names().len());
+        let outputs = loss.kind().outputs_for(kind, count).unwrap_or(count);
+        let spec = network.spec(data.sample_shape(), outputs);
+        spec.check().map_err(|error| Usage(error.to_string()))?;
+        loss.check(&spec, kind, count).map_err(|error| Usage(error.to_string()))?;
+        Ok(spec)
+    }
+
+    /// Like [`over`](Self::over), applied to an existing network, which is returned unchanged if no option
+    /// was given.
+    pub fn over_spec(&self, base: &Spec) -> Spec {
+        let Self { hidden: None, activation: None, dropout: None } = self else {
+            let network = self.over(Network::of(base));
+            let spec = network.spec(&base.input_shape, base.outputs());
+            return Spec { target_scaling: base.target_scaling.clone(), ..spec };
+        };
+        base.clone()
+    }
+}
+
+/// A list in one argument; clap would treat a bare Vec as repeated arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widths(pub Vec<usize>);
+
+fn widths(text: &str) -> Result<Widths, String> {
+    if text.is_empty() {
+        return Ok(Widths(Vec::new()));
+    }
+    let width = |part: &str| match part.trim().parse() {
+        Ok(width) if width > 0 => Ok(width),
+        _ => Err(format!("a width is a whole number of at least 1, found {part:?}")),
+    };
+    text.split(',').map(width).collect::<Result<_, _>>().map(Widths)
+}
+
+/// Parses an activation that is allowed inside a network: all except softmax.
+pub fn hidden_activation() -> impl TypedValueParser<Value = Activation> {
+    let is_inside = |activation: &Activation| *activation != Activation::Softmax;
+    one_of(Activation::ALL.into_iter().filter(is_inside).map(Activation::name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths_are_whole_numbers_above_zero() {
+        assert_eq!(widths("128, 64"), Ok(Widths(vec![128, 64])));
+        assert_eq!(widths(""), Ok(Widths(vec![])));
+        for text in ["0", "128,", "12.5", "-1", "a"] {
+            assert!(widths(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn network_options_round_trip_through_a_spec() {
+        let network = Network { hidden: vec![9, 8], activation: Activation::Silu, dropout: 0.25 };
+        for network in
+            [network, Network::default(), Network { hidden: vec![], ..Network::default() }]
+        {
+            let spec = network.spec(&[4, 5], 3);
+            assert_eq!(Network::of(&spec).spec(&[4, 5], 3), spec);
+        }
+    }
+}
