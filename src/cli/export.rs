@@ -57,8 +57,9 @@ fn format() -> impl TypedValueParser<Value = Format> {
         Format::Keras => "For load_weights of a Keras 3 model",
         _ => "",
     };
-    PossibleValuesParser::new(Format::ALL.map(|f| PossibleValue::new(f.name()).help(help(f))))
-        .try_map(|name| Format::ALL.into_iter().find(|f| f.name() == name).ok_or("no format"))
+    let values = Format::ALL.iter().map(|&f| PossibleValue::new(f.name()).help(help(f)));
+    PossibleValuesParser::new(values)
+        .try_map(|name| Format::ALL.iter().copied().find(|f| f.name() == name).ok_or("no format"))
 }
 
 /// Runs `seqfit export`.

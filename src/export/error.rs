@@ -13,6 +13,13 @@ pub enum ExportError {
     /// The network's description is invalid.
     #[error(transparent)]
     Spec(#[from] crate::model::SpecError),
+    /// The format is not part of this build.
+    #[error(
+        "this program was built without seqfit's cargo feature {feature:?}, which writes {format} files: enable it",
+        format = .0.name(),
+        feature = .0.feature().unwrap_or_default()
+    )]
+    Disabled(Format),
     /// The number of class names differs from the network's number of classes.
     #[error("the network has {outputs} classes, found {names} class names: give one for each")]
     ClassNames {

@@ -10,16 +10,32 @@ pub enum Format {
     StateDict,
     /// The weights as safetensors, for `safetensors.torch.load_file`.
     Safetensors,
-    /// ONNX, for onnxruntime and others.
+    /// ONNX, for onnxruntime and others. Needs the cargo feature `onnx`.
     Onnx,
-    /// Keras 3 weights, for `model.load_weights`.
+    /// Keras 3 weights, for `model.load_weights`. Needs the cargo feature `keras`.
     Keras,
 }
 
 impl Format {
-    /// All formats.
-    pub const ALL: [Self; 5] =
-        [Self::TorchScript, Self::StateDict, Self::Safetensors, Self::Onnx, Self::Keras];
+    /// All formats of this build: those that need a cargo feature are there if it is enabled.
+    pub const ALL: &[Self] = &[
+        Self::TorchScript,
+        Self::StateDict,
+        Self::Safetensors,
+        #[cfg(feature = "onnx")]
+        Self::Onnx,
+        #[cfg(feature = "keras")]
+        Self::Keras,
+    ];
+
+    /// Returns the cargo feature that the format needs.
+    pub fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Onnx => Some("onnx"),
+            Self::Keras => Some("keras"),
+            Self::TorchScript | Self::StateDict | Self::Safetensors => None,
+        }
+    }
 
     /// Returns the name on the command line, such as "state-dict".
     pub fn name(self) -> &'static str {

@@ -4,16 +4,15 @@
 //! (`layers/dense_1/vars/0`), regardless of the layer's name. A Dense kernel is [inputs, units], the
 //! transpose of the weight here. The format is defined by `keras/src/saving/saving_lib.py`.
 
-use std::collections::BTreeMap;
-
 use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout, GroupBuilder};
 use tch::Tensor;
 
 use super::convert_weights::Weight;
+use super::keras_paths::groups;
 use super::network_modules::modules;
 use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::layers::Module;
-use crate::model::{Sequential, snake_case};
+use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
 
 pub(super) fn encode(
@@ -73,30 +72,6 @@ fn add_layers<'a>(
     Ok(())
 }
 
-/// Returns the paths of a network's variables, in their order.
-pub(crate) fn paths(modules: &[Module]) -> Vec<String> {
-    let paths = groups(modules).into_iter().flat_map(|(name, module)| {
-        let own = match module.block.is_empty() {
-            true => (0..module.variables.len()).map(|i| format!("vars/{i}")).collect(),
-            false => paths(&module.block),
-        };
-        own.into_iter().map(move |path| format!("layers/{name}/{path}"))
-    });
-    paths.collect()
-}
-
-/// Returns the group of each Keras layer: its class in snake case, with a number from the second on.
-fn groups(modules: &[Module]) -> Vec<(String, &Module)> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let layers = modules.iter().filter_map(|module| {
-        let class = snake_case(module.keras_class()?);
-        let before = seen.entry(class.clone()).or_default();
-        *before += 1;
-        Some((if *before == 1 { class } else { format!("{class}_{}", *before - 1) }, module))
-    });
-    layers.collect()
-}
-
 /// Returns the HDF5 type of a weight: f16 or f32, little-endian.
 pub(crate) fn datatype(half: bool) -> Datatype {
     let (size, exponent_size, mantissa_size, exponent_bias) =
@@ -121,13 +96,13 @@ fn failed(error: impl std::fmt::Display) -> ExportError {
 }
 
 pub(super) fn python(card: &Card, path: &str) -> Result<String, ExportError> {
-    let (definitions, sequential) = python_snippet::keras_sequential(card)?;
+    let (definitions, network) = sequential(card)?;
     Ok(format!(
         "{input}
 import keras
 from keras import layers
 {definitions}
-model = {sequential}
+model = {network}
 model.load_weights({path})
 {output} = model.predict({name}, verbose=0)
 ",
@@ -136,4 +111,35 @@ model.load_weights({path})
         path = python_snippet::string(path),
         output = card.output,
     ))
+}
+
+/// Returns the definitions of classes, and the network as `keras.Sequential([…])` in Keras, on several lines.
+///
+/// # Errors
+/// A layer that does not say how it is written.
+fn sequential(card: &Card) -> Result<(String, String), ExportError> {
+    let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
+    // A Python tuple with one element needs a comma.
+    let comma = if sizes.len() == 1 { "," } else { "" };
+    let shape = sizes.join(", ");
+    let modules = modules(&card.network, Format::Keras)?;
+    let layers = lines(&modules, 1);
+    let network = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n{layers}])");
+    Ok((python_snippet::definitions(&modules, |module| module.keras_definition), network))
+}
+
+/// Returns the layers of a `keras.Sequential([…])`, one a line.
+fn lines(modules: &[Module], depth: usize) -> String {
+    let indent = "    ".repeat(depth);
+    let line = |module: &Module| {
+        let layer = module.keras.as_ref().filter(|layer| !layer.is_empty())?;
+        Some(match module.block.is_empty() {
+            true => format!("{indent}{layer},\n"),
+            false => {
+                let block = lines(&module.block, depth + 1);
+                format!("{indent}{layer}([\n{block}{indent}]),\n")
+            }
+        })
+    };
+    modules.iter().filter_map(line).collect()
 }

@@ -19,10 +19,13 @@ mod convert_weights;
 mod error;
 mod fold_target_scaling;
 mod format;
+#[cfg(feature = "keras")]
 pub(crate) mod keras;
+mod keras_paths;
 mod model_card;
 mod network_modules;
 pub mod npy;
+#[cfg(feature = "onnx")]
 mod onnx;
 mod python_snippet;
 mod safetensors;
@@ -31,6 +34,7 @@ mod torchscript;
 
 pub use error::ExportError;
 pub use format::{Format, Options};
+pub(crate) use keras_paths::keras_paths;
 pub use model_card::{CARD, Card, Data, Input, Training};
 
 use std::path::Path;
@@ -43,7 +47,7 @@ impl Format {
     /// whether its reader accepts the file name.
     ///
     /// # Errors
-    /// [`ExportError::NoPreprocessing`], [`ExportError::FileName`].
+    /// [`ExportError::Disabled`], [`ExportError::NoPreprocessing`], [`ExportError::FileName`].
     pub fn check(self, options: Options, path: &Path) -> Result<(), ExportError> {
         self.check_options(options)?;
         // Keras determines the format only by the file name.
@@ -60,6 +64,7 @@ impl Format {
 
     fn check_options(self, options: Options) -> Result<(), ExportError> {
         match self {
+            _ if !Self::ALL.contains(&self) => Err(ExportError::Disabled(self)),
             Self::TorchScript | Self::Onnx => Ok(()),
             _ if options.preprocessing => Err(ExportError::NoPreprocessing(self)),
             _ => Ok(()),
@@ -71,7 +76,7 @@ impl Format {
 /// and options give the same bytes.
 ///
 /// # Errors
-/// A card of another network; weights that are not finite, or with `half` exceed the range of f16; a network
+/// A format whose cargo feature is not enabled; a card of another network; weights that are not finite, or with `half` exceed the range of f16; a network
 /// that the format cannot hold.
 pub fn encode(
     model: &Sequential,
@@ -87,10 +92,14 @@ pub fn encode(
     let card = &card;
     match format {
         Format::TorchScript => torchscript::encode(model, card, options),
+        #[cfg(feature = "onnx")]
         Format::Onnx => onnx::encode(model, card, options),
         Format::StateDict => state_dict::encode(model, card, options),
         Format::Safetensors => safetensors::encode(model, card, options),
+        #[cfg(feature = "keras")]
         Format::Keras => keras::encode(model, card, options),
+        #[allow(unreachable_patterns, reason = "with all features there is no other")]
+        _ => Err(ExportError::Disabled(format)),
     }
 }
 
@@ -113,7 +122,7 @@ pub fn save(
 /// network on `images`, a NumPy array.
 ///
 /// # Errors
-/// A network whose description is invalid.
+/// A format whose cargo feature is not enabled, or a network whose description is invalid.
 pub fn python(
     format: Format,
     card: &Card,
@@ -125,8 +134,12 @@ pub fn python(
         Format::TorchScript => torchscript::python(&card, path),
         Format::StateDict => state_dict::python(&card, path)?,
         Format::Safetensors => safetensors::python(&card, path)?,
+        #[cfg(feature = "onnx")]
         Format::Onnx => onnx::python(&card, path),
+        #[cfg(feature = "keras")]
         Format::Keras => keras::python(&card, path)?,
+        #[allow(unreachable_patterns, reason = "with all features there is no other")]
+        _ => return Err(ExportError::Disabled(format)),
     })
 }
 
@@ -184,7 +197,7 @@ mod tests {
     #[test]
     fn the_same_network_gives_the_same_bytes() -> Result<(), Box<dyn std::error::Error>> {
         let card = Card::new(model()?.spec(), &["a", "b"]);
-        for format in Format::ALL {
+        for format in Format::ALL.iter().copied() {
             for options in all_options().filter(|&options| able(format, options)) {
                 let bytes = encode(&model()?, format, &card, options)?;
                 assert!(bytes == encode(&model()?, format, &card, options)?, "{format:?}");
@@ -208,7 +221,7 @@ mod tests {
             let _ = tch::no_grad(|| weight.fill_(number));
             Ok(model)
         };
-        for format in Format::ALL {
+        for format in Format::ALL.iter().copied() {
             let path = folder.path().join(format!("m{}", format.ending()));
             let missing = folder.path().join(format!("none/m{}", format.ending()));
             for options in all_options() {

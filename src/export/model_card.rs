@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(Card::from_json(&text)?, card);
         let half = Options { half: true, ..Options::default() };
         assert!(!card.clone().with_options(half).takes_pixels());
-        for format in Format::ALL {
+        for format in Format::ALL.iter().copied() {
             let text = python(format, &card, Options::default(), "m")?;
             assert!(text.starts_with("# features: NumPy, float32 [N, 3]\n"), "{text}");
             assert!(!text.contains("images"), "{text}");

@@ -59,7 +59,10 @@ with torch.no_grad():
 }
 
 /// Returns the definitions of classes, each once, on lines of their own.
-fn definitions(modules: &[Module], definition: fn(&Module) -> Option<&'static str>) -> String {
+pub(super) fn definitions(
+    modules: &[Module],
+    definition: fn(&Module) -> Option<&'static str>,
+) -> String {
     fn collect<'a>(
         modules: &[Module],
         definition: fn(&Module) -> Option<&'a str>,
@@ -86,35 +89,4 @@ fn torch_lines(modules: &[Module], depth: usize) -> String {
         }
     };
     modules.iter().map(line).collect()
-}
-
-/// Returns the definitions of classes, and the network as `keras.Sequential([…])` in Keras, on several lines.
-///
-/// # Errors
-/// A layer that does not say how it is written.
-pub(super) fn keras_sequential(card: &Card) -> Result<(String, String), ExportError> {
-    let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
-    // A Python tuple with one element needs a comma.
-    let comma = if sizes.len() == 1 { "," } else { "" };
-    let shape = sizes.join(", ");
-    let modules = modules(&card.network, Format::Keras)?;
-    let layers = keras_lines(&modules, 1);
-    let network = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n{layers}])");
-    Ok((definitions(&modules, |module| module.keras_definition), network))
-}
-
-/// Returns the layers of a `keras.Sequential([…])`, one a line.
-fn keras_lines(modules: &[Module], depth: usize) -> String {
-    let indent = "    ".repeat(depth);
-    let line = |module: &Module| {
-        let layer = module.keras.as_ref().filter(|layer| !layer.is_empty())?;
-        Some(match module.block.is_empty() {
-            true => format!("{indent}{layer},\n"),
-            false => {
-                let block = keras_lines(&module.block, depth + 1);
-                format!("{indent}{layer}([\n{block}{indent}]),\n")
-            }
-        })
-    };
-    modules.iter().filter_map(line).collect()
 }

@@ -21,11 +21,11 @@ pub enum Format {
     TorchScript,
     /// `numpy.savez` and `numpy.savez_compressed`.
     Npz,
-    /// `model.save_weights("….weights.h5")`, and the `.h5` of before Keras 3.
+    /// `model.save_weights("….weights.h5")`, and the `.h5` of before Keras 3. Needs the cargo feature `keras`.
     KerasWeights,
-    /// `model.save("….keras")`.
+    /// `model.save("….keras")`. Needs the cargo feature `keras`.
     Keras,
-    /// ONNX, whose tensors can only be listed.
+    /// ONNX, whose tensors can only be listed. Needs the cargo feature `onnx`.
     Onnx,
 }
 
@@ -70,6 +70,15 @@ impl Format {
         match names().any(|name| name.ends_with(".npy")) {
             true => Ok(Self::Npz),
             false => Err(Problem::Unknown),
+        }
+    }
+
+    /// Returns the cargo feature that reading it needs.
+    pub fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Onnx => Some("onnx"),
+            Self::Keras | Self::KerasWeights => Some("keras"),
+            Self::Safetensors | Self::TorchStateDict | Self::TorchScript | Self::Npz => None,
         }
     }
 

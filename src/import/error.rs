@@ -56,6 +56,16 @@ pub enum Problem {
          torch.save, TorchScript, .npz, .weights.h5 or .keras"
     )]
     Unknown,
+    /// A kind of file that is not part of this build.
+    #[error(
+        "this program was built without seqfit's cargo feature {feature:?}, which reads {format} files: enable it"
+    )]
+    Disabled {
+        /// The kind of file.
+        format: &'static str,
+        /// The cargo feature.
+        feature: &'static str,
+    },
     /// A file of text.
     #[error(
         "this is not a file of weights, but a text file: give safetensors, a state_dict saved with torch.save, \

@@ -25,13 +25,16 @@ mod detect_format;
 mod dtype;
 mod error;
 mod file_contents;
+#[cfg(feature = "keras")]
 mod hdf5;
+#[cfg(feature = "keras")]
 mod keras;
 mod layer_order;
 mod model_card;
 mod named_variables;
 mod network_from_tensors;
 mod npy;
+#[cfg(feature = "onnx")]
 mod onnx;
 mod safetensors;
 mod sequential_indices;
@@ -59,7 +62,7 @@ impl Imported {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is of an unknown kind, or is damaged.
+    /// A file that cannot be read, is of an unknown kind or one whose cargo feature is not enabled, or is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ImportError> {
         let path = path.as_ref();
         let unreadable = |source| ImportError::Read { path: path.to_owned(), source };
@@ -82,15 +85,23 @@ impl Imported {
     /// Like [`open`](Self::open), but from a file's bytes.
     ///
     /// # Errors
-    /// Bytes of an unknown kind of file, or of a damaged one.
+    /// Bytes of an unknown kind of file, of one whose cargo feature is not enabled, or of a damaged one.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Problem> {
         match Format::of(&bytes)? {
             Format::Safetensors => safetensors::read(&bytes),
             format @ (Format::TorchStateDict | Format::TorchScript) => torch::read(&bytes, format),
             Format::Npz => npy::read_npz(&bytes),
+            #[cfg(feature = "keras")]
             Format::KerasWeights => hdf5::read(bytes, None),
+            #[cfg(feature = "keras")]
             Format::Keras => keras::read(&bytes),
+            #[cfg(feature = "onnx")]
             Format::Onnx => onnx::read(&bytes),
+            #[allow(unreachable_patterns, reason = "with all features there is no other")]
+            format => Err(Problem::Disabled {
+                format: format.name(),
+                feature: format.feature().unwrap_or_default(),
+            }),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::detect_format::Format;
 use super::error::Problem;
 use super::file_contents::{Imported, ImportedTensor};
 use super::tensor_roles;
-use crate::export::keras;
+use crate::export::keras_paths;
 use crate::layers::{Dense, Layer};
 use crate::model::Spec;
 use crate::native::reserved;
@@ -29,7 +29,7 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
         true => {
             let layers = spec.layers_with_inputs()?;
             let own = layers.filter_map(|(layer, input)| layer.kind().describe(&input));
-            keras::paths(&own.flatten().collect::<Vec<_>>())
+            keras_paths(&own.flatten().collect::<Vec<_>>())
         }
         false => variables.iter().map(|variable| variable.name.clone()).collect(),
     };

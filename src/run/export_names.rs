@@ -28,7 +28,7 @@ pub(super) fn is_one(file: &OsStr) -> bool {
     let checkpoints = || CHECKPOINTS.into_iter().map(Some).chain([None]);
     let options = [(false, false), (true, false), (false, true), (true, true)]
         .map(|(preprocessing, half)| Options { preprocessing, half });
-    Format::ALL.into_iter().any(|format| {
+    Format::ALL.iter().any(|&format| {
         options.into_iter().any(|options| {
             checkpoints().any(|checkpoint| file == &*name(format, options, checkpoint))
         })

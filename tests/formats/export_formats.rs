@@ -94,7 +94,7 @@ fn export_formats_give_the_same_logits_on_mnist() {
     let model = run.load_model(Device::Cpu).unwrap();
     let (_, test) = data::load_dir(&mnist).unwrap();
     let npys = save_expected(home.path(), &model, &test);
-    let made = export_all(home.path(), &run, &Format::ALL, &npys);
+    let made = export_all(home.path(), &run, Format::ALL, &npys);
     let accuracy = run.result().unwrap().test.accuracy.unwrap();
     let own = run.card().unwrap();
     let cases = made.iter().map(|made| &made.case);
@@ -197,7 +197,7 @@ fn export_formats_support_every_layer_and_activation() {
         let npys = save_expected(home.path(), &model, &test);
         let (mut cases, mut titles) = (Vec::new(), Vec::new());
         for (options, expected) in OPTIONS.into_iter().zip(&npys) {
-            for format in Format::ALL.into_iter().filter(|&format| able(format, options)) {
+            for format in Format::ALL.iter().copied().filter(|&format| able(format, options)) {
                 let title = title(format, options);
                 let file = home.path().join(format!("{title}{}", format.ending()));
                 export::save(&model, format, &card, options, &file).unwrap();

@@ -58,7 +58,7 @@ fn every_layer_goes_through_every_format_and_comes_back() {
     let card = Card::new(model.spec(), test.classes());
     let (mut cases, mut titles) = (Vec::new(), Vec::new());
     for options in OPTIONS {
-        for format in Format::ALL.into_iter().filter(|&format| able(format, options)) {
+        for format in Format::ALL.iter().copied().filter(|&format| able(format, options)) {
             let title = format!("{} {options:?}", format.name());
             let file = home.path().join(format!("{}{}", titles.len(), format.ending()));
             export::save(&model, format, &card, options, &file).unwrap();
@@ -108,7 +108,7 @@ fn a_layer_that_does_not_describe_itself_is_named() {
     let builder = Sequential::new([4]).add(Dense::new(3)).add(Layer::custom(Warp));
     let model = builder.build(Device::Cpu, 0).unwrap();
     let card = Card::new(model.spec(), &["a", "b", "c"]);
-    for format in Format::ALL {
+    for &format in Format::ALL {
         let error = export::encode(&model, format, &card, Default::default()).unwrap_err();
         let expected = format!("layer 2 (Warp) does not say how {} files write it", format.name());
         assert!(error.to_string().contains(&expected), "{error}");
