@@ -13,13 +13,17 @@ mod error;
 mod export_names;
 mod folder_layout;
 mod identity;
+mod load_network;
 mod lock;
 mod model_card;
 mod model_checkpoint;
 mod output_dir;
+mod output_paths;
+mod read_checkpoints;
 mod replacement;
 mod result;
 mod run_suggestion;
+mod save_results;
 mod setting_difference;
 mod suggest_run;
 mod weights_origin;
@@ -49,21 +53,17 @@ pub use result::RunResult;
 pub use run_suggestion::NearRun;
 pub use weights_origin::Origin;
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use checkpoint_folder::{Candidate, Damaged};
-use folder_layout::{CHECKPOINTS, FILES, MARKER, read};
+use folder_layout::{CHECKPOINTS, read};
 use lock::Lock;
 use replacement::Replacement;
 
 use crate::atomic_files;
-use crate::device::Device;
-use crate::export::{self, Format, Options};
-use crate::model::{Sequential, Summary};
-use crate::train::{History, Snapshot, SnapshotError};
+use crate::train::History;
 
 /// A run folder on disk.
 #[derive(Debug)]
@@ -212,69 +212,6 @@ impl Run {
         Ok(path)
     }
 
-    /// Returns the newest intact checkpoint, or the best one if there is no other, and the damaged ones, which
-    /// are quarantined.
-    ///
-    /// # Errors
-    /// [`RunError::Foreign`] for a checkpoint of other settings or data than the config's, or a folder that
-    /// cannot be read or changed. Nothing is quarantined then.
-    pub fn newest_checkpoint(&self) -> Result<(Option<Candidate>, Vec<Damaged>), RunError> {
-        self.newest_that_fits::<RunError>(|_| Ok(Ok(())))
-    }
-
-    /// Like [`newest_checkpoint`](Self::newest_checkpoint), but only among those that `fits` accepts. If one
-    /// is accepted, the rejected ones are quarantined, too.
-    ///
-    /// # Errors
-    /// Like [`newest_checkpoint`](Self::newest_checkpoint); the errors of `fits`; [`RunError::Checkpoint`]
-    /// for the newest intact checkpoint if none fits.
-    pub fn newest_that_fits<E: From<RunError>>(
-        &self,
-        mut fits: impl FnMut(&Snapshot) -> Result<Result<(), SnapshotError>, E>,
-    ) -> Result<(Option<Candidate>, Vec<Damaged>), E> {
-        let folder = self.checkpoints_path();
-        let unreadable = |source| RunError::Read { path: folder.clone(), source };
-        let (mut found, mut aside, mut unfit) = (None, Vec::new(), None);
-        for path in checkpoint_folder::candidates(&folder).map_err(unreadable)? {
-            let checkpoint = match checkpoint_folder::read(&path) {
-                Ok(checkpoint) => checkpoint,
-                Err(problem) if problem.is_transient() => {
-                    return Err(RunError::Checkpoint { path, source: problem }.into());
-                }
-                Err(problem) => {
-                    aside.push((path, problem));
-                    continue;
-                }
-            };
-            self.check_own(&path, &checkpoint)?;
-            match fits(&checkpoint.snapshot)? {
-                Ok(()) => {
-                    found = Some(Candidate { path, checkpoint });
-                    break;
-                }
-                Err(problem) => {
-                    unfit.get_or_insert(aside.len());
-                    aside.push((path, problem.into()));
-                }
-            }
-        }
-        // If none fits, the rejected ones are all there is, and stay.
-        if let (None, Some(newest)) = (&found, unfit) {
-            let (path, source) = aside.swap_remove(newest);
-            return Err(RunError::Checkpoint { path, source }.into());
-        }
-        let aside =
-            aside.into_iter().map(|(path, problem)| checkpoint_folder::quarantine(path, problem));
-        Ok((found, aside.collect::<Result<_, _>>()?))
-    }
-
-    fn check_own(&self, path: &Path, checkpoint: &Checkpoint) -> Result<(), RunError> {
-        match checkpoint.identity.differences(&self.identity()?) {
-            differences if differences.is_empty() => Ok(()),
-            differences => Err(RunError::Foreign { path: path.to_owned(), differences }),
-        }
-    }
-
     /// Returns the folder of the checkpoints.
     pub fn checkpoints_path(&self) -> PathBuf {
         self.path.join(CHECKPOINTS)
@@ -313,199 +250,6 @@ impl Run {
     #[cfg(feature = "report")]
     pub(crate) fn config_text(&self) -> String {
         self.config.to_toml().unwrap_or_default()
-    }
-
-    /// Writes the trained parameters and the history.
-    ///
-    /// # Errors
-    /// Parameters that are not finite, or files that cannot be written.
-    pub fn save(&self, model: &Sequential, history: &History) -> Result<(), RunError> {
-        self.save_weights(model)?;
-        self.write(HISTORY, history.to_csv().as_bytes())
-    }
-
-    /// Writes the parameters and the network for Python, the only results of an imported network.
-    ///
-    /// # Errors
-    /// Like [`save`](Self::save).
-    pub fn save_network(&self, model: &Sequential) -> Result<(), RunError> {
-        self.save_weights(model)?;
-        self.save_torchscript(model, None)
-    }
-
-    fn save_weights(&self, model: &Sequential) -> Result<(), RunError> {
-        let path = self.path.join(WEIGHTS);
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let weights =
-            model.to_safetensors(metadata).map_err(|source| RunError::Save { path, source })?;
-        self.write(WEIGHTS, &weights)
-    }
-
-    fn save_torchscript(
-        &self,
-        model: &Sequential,
-        result: Option<&RunResult>,
-    ) -> Result<(), RunError> {
-        let card = self.card_with(result)?;
-        let network = export::encode(model, Format::TorchScript, &card, Options::default());
-        let network = network
-            .map_err(|source| RunError::Export { path: self.path.join(TORCHSCRIPT), source })?;
-        self.write(TORCHSCRIPT, &network)
-    }
-
-    /// On a full disk, the older checkpoints are removed to free space and the newest stays. A folder that
-    /// has been removed meanwhile is created again, so that the trained weights are not lost.
-    fn write(&self, file: &str, bytes: &[u8]) -> Result<(), RunError> {
-        let path = self.path.join(file);
-        let folder = self.checkpoints_path();
-        if !self.path.exists() {
-            let prepare = |source| RunError::Prepare { path: self.path.clone(), source };
-            fs::create_dir_all(&self.path).map_err(prepare)?;
-            atomic_files::write(&self.path.join(CONFIG), self.config.to_toml()?.as_bytes())?;
-        }
-        Ok(checkpoint_folder::retry_after_pruning(&folder, || atomic_files::write(&path, bytes))?)
-    }
-
-    /// Writes the network for Python, with the final metrics in its card, and the result. Then moves the run
-    /// to its final path if it replaces another.
-    ///
-    /// # Errors
-    /// A file that cannot be written, or a folder that cannot be moved.
-    pub fn finish(self, model: &Sequential, result: &RunResult) -> Result<Self, RunError> {
-        self.save_torchscript(model, Some(result))?;
-        let mut text = serde_json::to_string_pretty(result)
-            .map_err(|e| RunError::Encode { file: RESULT, message: e.to_string() })?;
-        text.push('\n');
-        self.write(RESULT, text.as_bytes())?;
-        self.settle()
-    }
-
-    /// Moves a finished run to its final path if it replaces another.
-    ///
-    /// # Errors
-    /// A folder that cannot be moved.
-    pub fn settle(mut self) -> Result<Self, RunError> {
-        if let Some(replaces) = self.replaces.take() {
-            let place = replaces.finish(&self.path)?;
-            if let Some(lock) = &mut self.lock {
-                lock.moved_to(&place);
-            }
-            self.path = place;
-        }
-        Ok(self)
-    }
-
-    /// Returns the newest checkpoint if the run has continued since [`result`](Self::result) was written.
-    pub fn newer_checkpoint(&self) -> Option<PathBuf> {
-        let result = self.result()?;
-        let (place, path) = checkpoint_folder::list(&self.checkpoints_path()).ok()?.pop()?;
-        (place > (result.epochs, result.batch)).then_some(path)
-    }
-
-    /// Loads the trained network onto `device`.
-    ///
-    /// # Errors
-    /// A run without weights, weights that do not match its network, or a device that does not exist.
-    pub fn load_model(&self, device: Device) -> Result<Sequential, RunError> {
-        let network = self.config.network.clone();
-        let at_config = |source| RunError::Model { path: self.path.join(CONFIG), source };
-        let summary = Summary::new(&network).map_err(|error| at_config(error.into()))?;
-        // The parameters, plus space for a header that names them: checked before memory is allocated for a
-        // network of that size.
-        let parameters = 4 * summary.parameters() as u64;
-        self.weights_path()?;
-        let bytes = read(&self.path, WEIGHTS, parameters, parameters + (1 << 20))?;
-        let mut model =
-            Sequential::from_spec(network, device, self.config.fit.seed).map_err(at_config)?;
-        model
-            .load_safetensors(&bytes)
-            .map_err(|source| RunError::Weights { path: self.path.join(WEIGHTS), source })?;
-        Ok(model)
-    }
-
-    /// Returns the path of the trained parameters.
-    ///
-    /// # Errors
-    /// A run that is not finished, or whose weights are missing.
-    pub fn weights_path(&self) -> Result<PathBuf, RunError> {
-        let path = self.path.join(WEIGHTS);
-        let begun = || self.checkpoints_path().is_dir() || self.path.join(lock::FILE).exists();
-        match path.try_exists() {
-            Ok(false) if begun() => Err(RunError::Unfinished(self.path.clone())),
-            Ok(false) => Err(RunError::Missing { path: self.path.clone(), file: WEIGHTS }),
-            // An error is found again when it is read.
-            Ok(true) | Err(_) => Ok(path),
-        }
-    }
-
-    /// Describes this run's weights as the origin of a run that starts from them.
-    ///
-    /// # Errors
-    /// Weights that cannot be read.
-    pub fn origin(&self) -> Result<Origin, RunError> {
-        Origin::of(&self.path.join(WEIGHTS), "safetensors")
-    }
-
-    /// Loads the network of a checkpoint of this run onto `device`.
-    ///
-    /// # Errors
-    /// A file that is not an intact checkpoint, or one of another network; a device that does not exist.
-    pub fn load_checkpoint(&self, path: &Path, device: Device) -> Result<Sequential, RunError> {
-        let checkpoint = checkpoint_folder::read(path)
-            .map_err(|source| RunError::Checkpoint { path: path.to_owned(), source })?;
-        self.check_own(path, &checkpoint)?;
-        let network = self.config.network.clone();
-        let mut model = Sequential::from_spec(network, device, self.config.fit.seed)
-            .map_err(|source| RunError::Model { path: self.path.join(CONFIG), source })?;
-        model
-            .set_weights(&checkpoint.snapshot.best_weights())
-            .map_err(|source| RunError::Weights { path: path.to_owned(), source })?;
-        Ok(model)
-    }
-
-    /// Returns the default path of an export: `model.onnx` in the run's folder, or
-    /// `model.best.preprocessing.half.onnx`. `checkpoint` is "last" or "best" for weights other than the
-    /// final ones.
-    pub fn export_path(
-        &self,
-        format: Format,
-        options: Options,
-        checkpoint: Option<&str>,
-    ) -> PathBuf {
-        self.path.join(export_names::name(format, options, checkpoint))
-    }
-
-    /// Refuses an output path that would overwrite one of the run's own files; its `model.pt` may be written
-    /// again.
-    ///
-    /// # Errors
-    /// [`RunError::OwnFile`].
-    pub fn check_output(&self, path: &Path) -> Result<(), RunError> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let again = Path::new(TORCHSCRIPT);
-        // The file may be a link, or may not exist yet.
-        let real = |path: &Path| path.canonicalize().ok();
-        let target = real(path).or_else(|| Some(real(folder)?.join(path.file_name()?)));
-        let Some(target) = target else { return Ok(()) };
-        let own = |run: &Path| {
-            let Some(run) = real(run) else { return false };
-            let Ok(inside) = target.strip_prefix(&run) else { return false };
-            let known = FILES.iter().chain(&[lock::FILE, MARKER]);
-            inside.starts_with(CHECKPOINTS)
-                || inside.starts_with(PLOTS)
-                || inside.starts_with(EVENTS)
-                || known.into_iter().any(|name| inside == Path::new(name) && inside != again)
-        };
-        // The run to be replaced stays as it is until then, and is removed with everything in it.
-        let replaced = self.replaces.as_ref().and_then(|replaces| real(replaces.place()));
-        let in_replaced = replaced.is_some_and(|place| target.starts_with(place));
-        match own(&self.path) || in_replaced {
-            true => Err(RunError::OwnFile(path.to_owned())),
-            false => Ok(()),
-        }
     }
 }
 
