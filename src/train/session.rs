@@ -3,6 +3,9 @@
 //! No random stream runs across batches: the order of an epoch is drawn from (seed, epoch), dropout from
 //! (seed, step), so a run can resume at any batch.
 
+mod check_snapshot;
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::callback::{BatchInfo, Callback, Ending, Flow, Plan, Rollback, SnapshotTrigger};
+use super::callback::{BatchInfo, Callback, Ending, Flow, Plan, SnapshotTrigger};
 use super::callback_list::CallbackList;
 use super::config::{FitConfig, OnNan};
 use super::history::EpochRecord;
@@ -18,7 +21,7 @@ use super::monitor::VALIDATION;
 use super::schedule::TrainingLength;
 use super::snapshot::{Snapshot, State};
 use super::step::{Objective, Step, StepOutcome};
-use super::{FitData, SnapshotError, TrainError, rank_agreement, sample_order};
+use super::{FitData, TrainError, rank_agreement, sample_order};
 use crate::data::TargetKind;
 use crate::data::batches::{DataLoader, Epoch};
 use crate::device::{self, Device};
@@ -415,148 +418,6 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             learning_rate: self.step.learning_rate(),
             rollbacks: self.state.rollbacks,
         })
-    }
-
-    /// Goes back to the epoch's beginning with half the learning rate, if the error is that numbers were
-    /// not finite and the config allows it; otherwise returns the error.
-    fn roll_back(&mut self, error: TrainError) -> Result<(), TrainError> {
-        let (&TrainError::Diverged { batch, .. }, Some(rollback_point)) =
-            (&error, &self.rollback_point)
-        else {
-            return Err(error);
-        };
-        if rollback_point.state.rollbacks >= OnNan::ROLLBACKS {
-            return Err(error);
-        }
-        let mut rollback_point = Snapshot::clone(rollback_point);
-        rollback_point.state.rollbacks += 1;
-        rollback_point.state.learning_rate /= 2.0;
-        self.restore(&rollback_point)?;
-        self.restore_callbacks(&rollback_point)?;
-        let State { rollbacks, learning_rate, epoch, .. } = rollback_point.state;
-        let rollback = Rollback { epoch: epoch + 1, batch, learning_rate, rollbacks };
-        let rollback_point = Arc::new(rollback_point);
-        self.callbacks.each(|callback| callback.on_rollback(&rollback))?;
-        // A rollback, too, must survive a later crash.
-        if self.callbacks.want_snapshot(SnapshotTrigger::Epoch) {
-            self.callbacks.send_snapshot(Some(&rollback_point))?;
-        }
-        self.rollback_point = Some(rollback_point);
-        Ok(())
-    }
-
-    /// Returns a snapshot of the current state; none if it is not finite and the config ignores that.
-    fn snapshot(&mut self) -> Result<Option<Arc<Snapshot>>, TrainError> {
-        let sums = self.step.sums()?;
-        self.finite(sums.loss, "mean loss", None)?;
-        let (weights, average, moments) = self.step.tensors()?;
-        let snapshot = Snapshot {
-            state: State {
-                step: self.step.steps(),
-                learning_rate: self.step.learning_rate(),
-                sums,
-                seconds: self.seconds(),
-                ..self.state.clone()
-            },
-            weights,
-            average,
-            moments,
-            callbacks: self.callbacks.states()?,
-            rollback_point: if self.state.batch > 0 { self.rollback_point.clone() } else { None },
-        };
-        let mut finite = sums.loss.is_finite();
-        for (what, tensors) in [
-            ("weights", &snapshot.weights),
-            ("weights' average", &snapshot.average),
-            ("optimizer state", &snapshot.moments[0]),
-            ("optimizer state", &snapshot.moments[1]),
-        ] {
-            let mut values = tensors.values().flat_map(|tensor| tensor.values.iter());
-            if let Some(&found) = values.find(|value| !value.is_finite()) {
-                self.finite(f64::from(found), what, None)?;
-                finite = false;
-            }
-        }
-        Ok(finite.then(|| Arc::new(snapshot)))
-    }
-
-    /// Moves back or forward to where `snapshot` was, without calling the callbacks.
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        let state = &snapshot.state;
-        self.step.restore(snapshot).map_err(SnapshotError::Weights)?;
-        self.step.set_sums(state.sums)?;
-        let seconds = self.seconds().max(state.seconds);
-        self.state = state.clone();
-        self.started = (seconds, Instant::now());
-        Ok(())
-    }
-
-    fn restore_callbacks(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        // A defect in the rollback point must not show up only when a rollback happens.
-        if let Some(rollback_point) = &snapshot.rollback_point {
-            self.restore_callbacks(rollback_point)?;
-        }
-        self.callbacks.restore(&mut self.step, &snapshot.state, &snapshot.callbacks)
-    }
-
-    /// Checks a snapshot from elsewhere: its position, its tensors, and those of its rollback point.
-    /// Nothing is changed.
-    fn check(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        self.check_state(&snapshot.state)?;
-        self.step.check(snapshot).map_err(SnapshotError::Weights)?;
-        let Some(rollback_point) = &snapshot.rollback_point else { return Ok(()) };
-        let begins =
-            rollback_point.state.batch == 0 && rollback_point.state.epoch == snapshot.state.epoch;
-        match begins && rollback_point.rollback_point.is_none() && !rollback_point.state.stopped {
-            true => self.check(rollback_point),
-            false => Err(SnapshotError::State("a rollback goes back to the epoch's beginning")),
-        }
-    }
-
-    fn check_state(&self, state: &State) -> Result<(), SnapshotError> {
-        let State {
-            epoch,
-            batch,
-            step,
-            learning_rate,
-            rollbacks,
-            stopped,
-            sums,
-            epoch_seconds,
-            seconds,
-            history,
-        } = state;
-        let (batches, size) = (self.plan.batches, self.config.batch_size);
-        let seen = batch.checked_mul(size).map(|seen| seen.min(self.plan.samples));
-        let steps = epoch.checked_mul(batches).and_then(|steps| steps.checked_add(*batch));
-        let numbered = (1..).zip(&history.epochs).all(|(number, record)| record.epoch == number);
-        let rules = [
-            (*batch <= batches, "an epoch has fewer batches"),
-            (
-                history.epochs.len() == *epoch && numbered,
-                "the history must have one line per epoch",
-            ),
-            (Some(sums.samples) == seen, "the samples must be those of the batches"),
-            // A stopped run may have left an epoch early.
-            (
-                *stopped || steps.map(|n| n as u64) == Some(*step),
-                "the steps must be those of the batches",
-            ),
-            (
-                *learning_rate > 0.0 && learning_rate.is_finite(),
-                "the learning rate must be above 0",
-            ),
-            (sums.loss.is_finite(), "the loss must be finite"),
-            (*rollbacks <= OnNan::ROLLBACKS, "there are at most 3 rollbacks"),
-            (
-                [*epoch_seconds, *seconds].iter().all(|time| *time >= 0.0 && time.is_finite()),
-                "times must be at least 0",
-            ),
-        ];
-        match rules.into_iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(SnapshotError::State(rule)),
-            None => Ok(()),
-        }
     }
 
     fn seconds(&self) -> f64 {
