@@ -2,6 +2,7 @@
 //!
 //! Nothing here depends on data sets, training or the files of runs.
 
+mod error;
 mod model_file;
 mod output_activation;
 mod sequential;
@@ -9,9 +10,10 @@ mod spec;
 mod summary;
 mod weights;
 
+pub use error::ModelError;
 pub use model_file::{CARD, ModelFileError};
 pub use output_activation::OutputActivation;
-pub use sequential::{Builder, Mode, ModelError, Sequential};
+pub use sequential::{Builder, Mode, Sequential};
 pub(crate) use spec::snake_case;
 pub use spec::{NamedVariable, Spec, SpecError};
 pub use summary::Summary;
