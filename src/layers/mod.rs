@@ -64,8 +64,8 @@ macro_rules! layers {
         })*
 
         impl Layer {
-            /// The names of the layers in files.
-            const TAGS: &[&str] = &[$($tag),*];
+            /// The types of layers in files, "batch_normalization" for example; not those of other crates.
+            pub const TYPES: &[&str] = &[$($tag),*];
 
             /// Returns the layer as what every layer is.
             pub fn kind(&self) -> &dyn LayerKind {
@@ -166,12 +166,12 @@ impl<'de> Deserialize<'de> for Layer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
         let name = value.get("type").and_then(serde_json::Value::as_str);
-        if let Some(name) = name.filter(|name| !Self::TAGS.contains(name)) {
+        if let Some(name) = name.filter(|name| !Self::TYPES.contains(name)) {
             return Err(D::Error::custom(format!(
                 "layer type {:?} must be one of {}: it is a layer of another crate, whose network code has to \
                  build before it takes the weights (Sequential::set_weights), or one of a newer seqfit",
                 name.chars().take(60).collect::<String>(),
-                Self::TAGS.join(", ")
+                Self::TYPES.join(", ")
             )));
         }
         Ok(serde_json::from_value::<Loaded>(value).map_err(D::Error::custom)?.into())

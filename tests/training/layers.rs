@@ -1,7 +1,7 @@
 //! Tests that every layer computes the same numbers as PyTorch. tests/fixtures/make_layers.py wrote the expected
 //! values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ struct Reference {
     images: Vec<Vec<Vec<u8>>>,
     labels: Vec<u8>,
     cases: Vec<Case>,
+    noise: Vec<NoiseCase>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +41,17 @@ struct Case {
     training_logits: Vec<Value>,
     trained: BTreeMap<String, Value>,
     logits: Value,
+    probabilities: Value,
+}
+
+/// A layer that draws random numbers, with those that PyTorch drew.
+#[derive(Deserialize)]
+struct NoiseCase {
+    layer: Layer,
+    input: Value,
+    noise: Value,
+    output: Value,
+    gradient: Value,
 }
 
 /// Returns the numbers in a nested list, and its shape.
@@ -88,7 +100,6 @@ fn every_layer_matches_pytorch() {
     let labels = Tensor::from_slice(&reference.labels).to_kind(Kind::Int64);
     let classes = ["a", "b", "c"].map(String::from).to_vec();
     let dataset = Dataset::new(pixels, [2, 2], reference.labels, classes).unwrap();
-    assert_eq!(reference.cases.len(), 15);
     for case in &reference.cases {
         let name = &case.name;
         let spec = Spec::new([2, 2], case.layers.clone());
@@ -116,7 +127,59 @@ fn every_layer_matches_pytorch() {
             check(&format!("{name}: trained {variable}"), tensor, &case.trained[variable]);
         }
         check(&format!("{name}: logits"), &model.logits(&x).unwrap(), &case.logits);
+        let probabilities = model.predict(&x).unwrap();
+        check(&format!("{name}: probabilities"), &probabilities, &case.probabilities);
     }
+}
+
+#[test]
+fn layers_that_draw_random_numbers_match_pytorch_with_the_same_numbers() {
+    let tensor = |value| {
+        let (shape, values) = flat(value);
+        let shape: Vec<i64> = shape.into_iter().map(|size| size as i64).collect();
+        Tensor::from_slice(&values).reshape(shape)
+    };
+    for case in &reference().noise {
+        let (layer, name) = (case.layer.kind(), case.layer.kind().name());
+        let x = tensor(&case.input).set_requires_grad(true);
+        let noise = [tensor(&case.noise)];
+        let variables = Variables { parameters: &[], buffers: &[] };
+        let output = |noise: &[Tensor]| {
+            let context = Context { noise, training: !noise.is_empty(), kind: Kind::Float };
+            layer.forward(&x, &variables, &context).unwrap()
+        };
+        assert!(output(&[]).equal(&x), "{name} in evaluation");
+        let y = output(&noise);
+        y.square().sum(Kind::Float).backward();
+        check(&format!("{name}: output"), &y, &case.output);
+        check(&format!("{name}: gradient"), &x.grad(), &case.gradient);
+    }
+}
+
+/// Adds the types and activations of layers and of the blocks in them.
+fn collect(layers: &[Layer], found: &mut BTreeSet<String>) {
+    for layer in layers {
+        let saved = serde_json::to_value(layer).unwrap();
+        for key in ["type", "activation"] {
+            found.extend(saved[key].as_str().map(str::to_owned));
+        }
+        if let Some(block) = layer.get::<Residual>() {
+            collect(&block.layers, found);
+        }
+    }
+}
+
+#[test]
+fn every_layer_and_activation_has_a_case() {
+    let (reference, mut found) = (reference(), BTreeSet::new());
+    reference.cases.iter().for_each(|case| collect(&case.layers, &mut found));
+    reference.noise.iter().for_each(|case| {
+        collect(std::slice::from_ref(&case.layer), &mut found);
+    });
+    let activations = Activation::ALL.iter().map(|activation| activation.name());
+    let missing: Vec<_> =
+        Layer::TYPES.iter().copied().chain(activations).filter(|&n| !found.contains(n)).collect();
+    assert!(missing.is_empty(), "no case in tests/fixtures/make_layers.py: {missing:?}");
 }
 
 fn noisy() -> Sequential {

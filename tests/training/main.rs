@@ -10,6 +10,7 @@ mod fit;
 mod layers;
 mod losses;
 mod metrics;
+mod noise_layers;
 mod nothing_is_lost;
 mod recipes;
 mod reference;
