@@ -11,3 +11,4 @@ mod docs;
 #[cfg(feature = "serve")]
 mod new_user_journey;
 mod predict;
+mod wheel;
