@@ -32,6 +32,7 @@ mod class_names;
 mod class_problem;
 mod dataset;
 mod dataset_name;
+mod dataset_problem;
 #[cfg(feature = "images")]
 mod digit_photo;
 mod digits;
@@ -39,6 +40,7 @@ pub mod download;
 mod error;
 mod features;
 mod find_files;
+mod folder_problem;
 #[cfg(feature = "ndarray")]
 mod from_ndarray;
 pub mod idx;
