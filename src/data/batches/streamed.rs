@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tch::Device;
-
-use super::{Batch, DataLoader, DataLoaderError, HostBatches, Samples};
+use super::DataLoader;
+use super::batch::Batch;
+use super::error::DataLoaderError;
+use super::host_batches::{HostBatches, Samples};
 use crate::data::augment::Augmenter;
 use crate::data::error::DataError;
 use crate::data::prefetch::Prefetch;
@@ -122,15 +123,5 @@ impl DataLoader {
         };
         let read = Prefetch::new(1, count, make).map_err(|error| LibtorchError::thread(&error))?;
         Ok(Box::new(read.map(move |batch| Ok(batch?.on(device)?))))
-    }
-}
-
-impl Batch {
-    /// Moves this batch to a device.
-    fn on(self, device: Device) -> Result<Self, LibtorchError> {
-        if device == Device::Cpu {
-            return Ok(self);
-        }
-        self.map(|tensor| Ok(tensor.f_to_device(device)?))
     }
 }
