@@ -83,6 +83,10 @@ impl Reader {
         command.env("SEQFIT_CACHE", self.home.path().join("cache"));
         command.env("SEQFIT_MIRROR", "http://127.0.0.1:9").env("NO_PROXY", "*");
         command.env_remove("SEQFIT_DATA").env("KERAS_BACKEND", "torch");
+        // The Python package of this checkout.
+        command.env("SEQFIT_PROGRAM", env!("CARGO_BIN_EXE_seqfit"));
+        command.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("python"));
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         if let Some(data) = self.mnist.as_deref().and_then(Path::parent) {
             command.env("SEQFIT_DATA", data);
         }
