@@ -22,7 +22,8 @@ pub struct DataOptions {
     /// numbers of any shape; classes, several labels or numbers as targets
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "data_dir"])]
     pub data: Option<PathBuf>,
-    /// The names of the arrays in --data if they are others: x_train=images,y_train=labels
+    /// The names of the arrays in --data if they are others: x_train=images,y_train=labels; and w_train=NAME for
+    /// weights of the training samples in the loss
     #[arg(long, value_name = "KEY=NAME,…", requires = "data", value_parser = array_keys)]
     pub keys: Option<ArrayKeys>,
     /// What the targets in --data are: one class, several labels (0 or 1 each) or numbers [default: what their
@@ -57,9 +58,10 @@ fn array_keys(text: &str) -> Result<ArrayKeys, String> {
             "y_train" => &mut keys.y_train,
             "x_test" => &mut keys.x_test,
             "y_test" => &mut keys.y_test,
+            "w_train" => keys.w_train.get_or_insert_default(),
             _ => {
                 return Err(format!(
-                    "the keys are x_train, y_train, x_test and y_test, found {key:?}"
+                    "the keys are x_train, y_train, x_test, y_test and w_train, found {key:?}"
                 ));
             }
         };

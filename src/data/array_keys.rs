@@ -14,12 +14,15 @@ pub struct ArrayKeys {
     pub x_test: String,
     /// Their targets.
     pub y_test: String,
+    /// Weights of the training samples in the loss, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub w_train: Option<String>,
 }
 
 impl Default for ArrayKeys {
     fn default() -> Self {
         let [x_train, y_train, x_test, y_test] =
             ["x_train", "y_train", "x_test", "y_test"].map(ToOwned::to_owned);
-        Self { x_train, y_train, x_test, y_test }
+        Self { x_train, y_train, x_test, y_test, w_train: None }
     }
 }

@@ -131,6 +131,7 @@ pub(super) fn load_test(request: &ArraysRequest) -> Result<LoadedTest, DataError
         y_train: y_test.clone(),
         x_test: String::new(),
         y_test: String::new(),
+        w_train: None,
     };
     let Arrays { train: test, notes, .. } = npz.arrays(&keys, request.targets)?;
     Ok(LoadedTest { test, source: npz.source(request)?, notes })
@@ -185,8 +186,9 @@ impl Npz {
     }
 
     fn read_all(&self, keys: &ArrayKeys, kind: Option<TargetKind>) -> Result<Arrays, Failure> {
-        let ArrayKeys { x_train, y_train, x_test, y_test } = keys;
-        for (key, option) in [(x_train, "x_train"), (y_train, "y_train")] {
+        let ArrayKeys { x_train, y_train, x_test, y_test, w_train } = keys;
+        let needed = [(x_train, "x_train"), (y_train, "y_train")].into_iter();
+        for (key, option) in needed.chain(w_train.iter().map(|key| (key, "w_train"))) {
             if !self.has(key) {
                 return Err(self.missing(key, option).into());
             }
@@ -214,7 +216,13 @@ impl Npz {
             Dataset::from_arrays(x, y)
                 .map_err(|error| Failure::Data(inside(error, &self.path, pair)))
         };
-        let train = of(x, y, [x_train, y_train])?;
+        let mut train = of(x, y, [x_train, y_train])?;
+        if let Some(key) = w_train {
+            let weights = weights(&mut archive, &mut budget, key)?;
+            train = train.with_sample_weights(&weights).map_err(|error| {
+                Failure::Data(inside(error, &self.path, format!("{x_train} and {key}")))
+            })?;
+        }
         let test = match test_x.zip(test_y) {
             Some((x, y)) => Some(of(x, y, [x_test, y_test])?),
             None => None,
@@ -222,9 +230,13 @@ impl Npz {
         if let Some(test) = &test {
             check_alike(&train, test)?;
         }
-        let used = [x_train, y_train, x_test, y_test];
-        let others: Vec<&str> =
-            self.names.iter().filter(|name| !used.contains(name)).map(String::as_str).collect();
+        let used = [Some(x_train), Some(y_train), Some(x_test), Some(y_test), w_train.as_ref()];
+        let others: Vec<&str> = self
+            .names
+            .iter()
+            .filter(|name| !used.contains(&Some(*name)))
+            .map(String::as_str)
+            .collect();
         if !others.is_empty() {
             notes.push(format!("arrays that are not used: {}", others.join(", ")));
         }
@@ -324,6 +336,20 @@ fn pair(
     let (x, y) = (part(x)?, part(y)?);
     check_counts(&x, &y)?;
     Ok((x.features(budget)?, y.targets(kind, budget)?))
+}
+
+/// Reads the weights of samples, one number each.
+fn weights(
+    archive: &mut Archive,
+    budget: &mut MemoryBudget,
+    key: &str,
+) -> Result<Vec<f32>, ArraysProblem> {
+    let bytes = archive.read(&format!("{key}.npy"), budget)?;
+    let part = Part { key: key.to_owned(), array: array(key, bytes, budget)? };
+    match part.array.shape[..] {
+        [_] => Ok(part.array.numbers.into_floats(budget)?),
+        _ => Err(part.shape_error("[samples] if it holds weights of samples")),
+    }
 }
 
 fn check_counts(x: &Part, y: &Part) -> Result<(), ArraysProblem> {

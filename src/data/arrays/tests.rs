@@ -75,6 +75,31 @@ fn what_numpy_writes_is_read() {
 }
 
 #[test]
+fn weights_of_samples_are_read_if_they_are_named() {
+    let parts = |weights: Vec<u8>| {
+        let x = floats("(2, 1)", &[1.0, 2.0]);
+        npz(&[("x_train", x), ("y_train", ints("(2,)", &[0, 1])), ("cost", weights)])
+    };
+    let keys = |name: &str| ArrayKeys { w_train: Some(name.into()), ..ArrayKeys::default() };
+    let path = parts(floats("(2,)", &[0.5, 3.0]));
+    let Arrays { train, notes, .. } = load_npz(&path, &keys("cost"), None).unwrap();
+    assert_eq!([0, 1].map(|i| train.sample_weight(i)), [Some(0.5), Some(3.0)]);
+    assert_eq!(notes, [""; 0]);
+    let Arrays { train, notes, .. } = load_npz(&path, &ArrayKeys::default(), None).unwrap();
+    assert!(!train.has_sample_weights());
+    assert_eq!(notes, ["arrays that are not used: cost"]);
+    for (weights, name, message) in [
+        (floats("(2,)", &[0.5, 3.0]), "price", "name yours with --keys w_train=NAME"),
+        (floats("(2, 1)", &[0.5, 3.0]), "cost", "[samples] if it holds weights of samples"),
+        (floats("(1,)", &[0.5]), "cost", "2 samples need 2 weights, found 1"),
+        (floats("(2,)", &[0.5, -1.0]), "cost", "found -1"),
+    ] {
+        let error = load_npz(parts(weights), &keys(name), None).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn pictures_in_color_get_their_channels_first() {
     let keys = ArrayKeys { x_test: "-".into(), y_test: "-".into(), ..keys("keras", "flags") };
     let Arrays { train, test, .. } = load_npz(fixture(), &keys, None).unwrap();
