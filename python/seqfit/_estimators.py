@@ -23,7 +23,7 @@ from scipy import sparse, special
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
 
 from seqfit import _program
 from seqfit._layers import ACTIVATIONS, Layers, outputs
@@ -165,14 +165,26 @@ class _SeqfitEstimator(BaseEstimator):
         chosen = [f"--{name}={value}" for name, value in options.items() if value is not None]
         return chosen + [f"--{name}" for name in flags]
 
-    def _train(self, x: Array, y: Array, task: str, options: Sequence[str], files: Mapping[str, str]) -> None:
+    def _train(
+        self,
+        x: Array,
+        y: Array,
+        sample_weight: npt.ArrayLike | None,
+        task: str,
+        options: Sequence[str],
+        files: Mapping[str, str],
+    ) -> None:
         """Trains on samples [N, features] and targets, and sets the attributes of a fitted estimator."""
         given = [*self._options(len(x)), *options]
         x = np.ascontiguousarray(x, np.float32)
+        # A run is always tested: on one sample, since nothing is held out here.
+        arrays: dict[str, Any] = {"x_train": x, "y_train": y, "x_test": x[:1], "y_test": y[:1]}
+        if sample_weight is not None:
+            arrays["w_train"] = _weights(sample_weight, x)
+            given.append("--keys=w_train=w_train")
         with tempfile.TemporaryDirectory(prefix="seqfit-", dir=_fast_folder(2 * x.nbytes + y.nbytes)) as folder:
             data, run = Path(folder, "data.npz"), Path(folder, "run")
-            # A run is always tested: on one sample, since nothing is held out here.
-            np.savez(data, x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
+            np.savez(data, **arrays)
             for name, text in files.items():
                 Path(folder, name).write_text(text, encoding="utf-8")
             given = [option.replace("{folder}", folder) for option in given]
@@ -287,8 +299,10 @@ class SeqfitClassifier(ClassifierMixin, _SeqfitEstimator):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Trains a new network on samples [n_samples, n_features] and their classes or labels.
+
+        `sample_weight` [n_samples] are weights of the samples in the loss, whose scale does not matter.
 
         Raises:
             ValueError: data or parameters that break a rule.
@@ -315,7 +329,8 @@ class SeqfitClassifier(ClassifierMixin, _SeqfitEstimator):
                 options.append(given)
         if self.early_stopping:
             options.append("--monitor=val_accuracy")
-        self._train(x, y.astype(np.uint8), "labels" if self._has_labels else "class", options, files)
+        task = "labels" if self._has_labels else "class"
+        self._train(x, y.astype(np.uint8), sample_weight, task, options, files)
         return self
 
     def _class_weights(self) -> tuple[dict[str, str], str]:
@@ -418,8 +433,10 @@ class SeqfitRegressor(RegressorMixin, _SeqfitEstimator):
         )
         self.loss = loss
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Trains a new network on samples [n_samples, n_features] and their numbers.
+
+        `sample_weight` [n_samples] are weights of the samples in the loss, whose scale does not matter.
 
         Raises:
             ValueError: data or parameters that break a rule.
@@ -433,7 +450,7 @@ class SeqfitRegressor(RegressorMixin, _SeqfitEstimator):
         options = [f"--loss={_LOSSES[self.loss]}"]
         if self.early_stopping:
             options.append("--monitor=val_loss")
-        self._train(x, y.astype(np.float32), "numbers", options, {})
+        self._train(x, y.astype(np.float32), sample_weight, "numbers", options, {})
         return self
 
     def predict(self, X: Any) -> Array:
@@ -456,6 +473,14 @@ def _column(y: Any) -> Array:
     from sklearn.utils.validation import column_or_1d
 
     return column_or_1d(y, warn=True)
+
+
+def _weights(sample_weight: npt.ArrayLike, x: Array) -> Array:
+    """Returns checked weights of samples, with a mean of 1: they do not change the learning rate."""
+    weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+    if weights.sum() <= 0:
+        raise ValueError("sample_weight must have a weight above 0, found only zeros")
+    return (weights / weights.mean()).astype(np.float32)
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:

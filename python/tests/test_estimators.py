@@ -22,9 +22,19 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 Table = tuple[np.ndarray, np.ndarray]
 
 
-# Nothing is expected to fail. What is skipped, scikit-learn skips by itself: array_api input, if SCIPY_ARRAY_API is
-# not set, and decision_function, which MLPClassifier has not either.
-@parametrize_with_checks([SeqfitClassifier(max_iter=50, n_jobs=1), SeqfitRegressor(max_iter=50, n_jobs=1)])
+# MLPClassifier and MLPRegressor fail these, too.
+WHY = "samples that are left out or repeated change the batches, so the weights are not the same"
+EXPECTED_TO_FAIL = dict.fromkeys(
+    ["check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"], WHY
+)
+
+
+# scikit-learn itself skips array_api input, if SCIPY_ARRAY_API is not set, and decision_function, which MLPClassifier
+# has not either.
+@parametrize_with_checks(
+    [SeqfitClassifier(max_iter=50, n_jobs=1), SeqfitRegressor(max_iter=50, n_jobs=1)],
+    expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL,
+)
 def test_conventions_of_scikit_learn(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]
 
@@ -95,6 +105,22 @@ def test_classes_of_any_type_and_their_weights(table: Table) -> None:
     clone(model).set_params(class_weight="balanced").fit(x, names)
     with pytest.raises(ValueError, match=r"class_weight must be weights of the classes .*found \['maybe'\]"):
         clone(model).set_params(class_weight={"maybe": 1}).fit(x, names)
+
+
+def test_weights_of_samples_count_in_the_loss(table: Table) -> None:
+    x, y = table
+    weights = np.where(y == 1, 20.0, 1.0)
+    model = SeqfitClassifier(random_state=0, max_iter=20)
+    plain, weighted = clone(model).fit(x, y), clone(model).fit(x, y, sample_weight=weights)
+    assert weighted.predict(x).sum() > plain.predict(x).sum() + 10
+    same = clone(model).fit(x, y, sample_weight=np.full(len(y), 7.0))
+    np.testing.assert_allclose(same.coefs_[0], plain.coefs_[0], atol=1e-5)
+    # Half of the samples are 1 and weigh next to nothing, so that 0 is predicted.
+    regressor = SeqfitRegressor(random_state=0, max_iter=100, hidden_layer_sizes=())
+    predicted = regressor.fit(x * 0, y, sample_weight=np.where(y == 1, 1e-6, 1.0)).predict(x * 0)
+    assert np.abs(predicted).max() < 0.1
+    with pytest.raises(ValueError, match="found only zeros"):
+        model.fit(x, y, sample_weight=np.zeros(len(y)))
 
 
 def test_the_same_seed_gives_the_same_weights(table: Table) -> None:
