@@ -19,6 +19,7 @@ pub use early_stopping::{EarlyStopping, EarlyStoppingConfig};
 pub use reduce_lr::{ReduceLrConfig, ReduceLrOnPlateau};
 pub use terminate_on_nan::TerminateOnNan;
 
+pub use super::callback_error::CallbackError;
 use super::history::{EpochRecord, History};
 use super::snapshot::{CallbackState, Snapshot};
 use super::step::Step;
@@ -52,9 +53,6 @@ pub enum Ending {
     /// A callback interrupted it; it can be resumed.
     Interrupted,
 }
-
-/// A callback's error; it ends the training.
-pub type CallbackError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The plan of a training, passed to callbacks before the first epoch.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,14 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::class_weights::ClassWeights;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
-use super::step;
 use crate::config_error::ConfigError;
 use crate::data::{Augment, DataError, Dataset, TargetKind};
 use crate::device::{self, Device};
 use crate::evaluate::Measures;
 use crate::losses::Loss;
 use crate::metrics::Metric;
-use crate::model::Spec;
 use crate::precision::Precision;
 use crate::target_scaling::TargetScaling;
 
@@ -157,25 +155,6 @@ impl FitConfig {
         self.schedule.depends_on_length() || self.augment.fade > 0.0
     }
 
-    /// Returns the same settings with every choice made that is left to the network and the machine, so
-    /// that they are recorded and repeat the training elsewhere: the engine, and the threads where they
-    /// matter.
-    pub fn resolved(mut self, network: &Spec, device: Device) -> Self {
-        self.engine = self.engine_for(network, device);
-        if self.engine == Engine::Autograd && device == Device::Cpu {
-            self.threads = Some(self.step_threads());
-        }
-        self
-    }
-
-    /// Returns the engine that trains such a network on that device.
-    pub(super) fn engine_for(&self, network: &Spec, device: Device) -> Engine {
-        match self.engine {
-            Engine::Auto => step::fastest(network, self, device),
-            chosen => chosen,
-        }
-    }
-
     /// Returns the same settings for streamed data, whose batches are not in a GPU's memory for CUDA
     /// graphs to read.
     ///
@@ -188,18 +167,6 @@ impl FitConfig {
             self.engine = Engine::Autograd;
         }
         Ok(self)
-    }
-
-    /// Checks the settings against the network and the device.
-    ///
-    /// # Errors
-    /// An engine that does not take the network, the loss or the precision there; a precision that the device lacks.
-    pub fn check_for(&self, network: &Spec, device: Device) -> Result<(), ConfigError> {
-        step::accepts(self.engine, network, self, device)?;
-        let on_cpu = device == Device::Cpu;
-        let rule = "f32 or bf16 on the CPU, which has no TF32";
-        let holds = self.precision != Precision::Tf32 || !on_cpu;
-        ConfigError::unless(holds, "precision", rule, self.precision.name())
     }
 
     /// Returns the scaling of the numbers to predict in the part of `train` that is trained on, which is without

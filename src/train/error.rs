@@ -1,6 +1,6 @@
 //! Errors of a training run.
 
-use super::callback::CallbackError;
+use super::callback_error::CallbackError;
 use crate::config_error::ConfigError;
 use crate::data::DataError;
 use crate::data::batches::DataLoaderError;

@@ -3,6 +3,7 @@
 //! The loop computes and reports to its callbacks; it prints nothing and writes no file.
 
 pub mod callback;
+mod callback_error;
 mod callback_list;
 mod class_weights;
 mod config;

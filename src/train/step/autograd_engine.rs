@@ -3,9 +3,9 @@
 use tch::Tensor;
 
 use super::autograd_step::{AutogradStep, StepOutput};
+use super::engine::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use super::metric_sums::MetricSums;
 use super::weighted_loss::Objective;
-use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::data::batches::Batch;
 use crate::model::{ModelError, Sequential, WeightsError};
 use crate::native::fused_optimizers::Rate;

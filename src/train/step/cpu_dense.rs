@@ -25,8 +25,8 @@ mod vector_loops;
 mod weight_update;
 mod work_plan;
 
+use super::engine::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use super::weighted_loss::Objective;
-use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::config_error::{ConfigError, Unsupported};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch};
 use crate::device::{self, Device};

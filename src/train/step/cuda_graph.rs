@@ -20,9 +20,9 @@ use tch::Device;
 
 use super::autograd_engine;
 use super::autograd_step::AutogradStep;
+use super::engine::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use super::metric_sums::MetricSums;
 use super::weighted_loss::Objective;
-use super::{BatchPart, Engine, Gradients, Input, InputKind, StepContext};
 use crate::config_error::Unsupported;
 use crate::data::batches::{Batch, ResidentEpoch};
 use crate::model::{ModelError, Sequential, WeightsError};

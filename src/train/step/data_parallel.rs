@@ -11,15 +11,14 @@
 
 use std::ops::Range;
 
-use tch::{Kind, Tensor};
-
-use super::{BatchPart, Gradients, Input, InputKind, Step, StepContext};
+use super::Step;
+use super::engine::{BatchPart, Input, StepContext};
+use super::exchange_buffers::{ExchangeBuffers, RATE_PARTS, TRAILER, list};
 use crate::group::rank_shard::RankShard;
 use crate::group::{Group, GroupError, tree_reduce};
-use crate::model::Sequential;
-use crate::native::{LibtorchError, reserved};
+use crate::native::LibtorchError;
 use crate::tensors::{HostTensor, Tensors};
-use crate::train::TrainError;
+use crate::train::error::TrainError;
 use crate::train::snapshot::Sums;
 
 /// The outcome of a step.
@@ -47,12 +46,6 @@ impl ControlMessage {
     const ALL: [Self; 3] = [Self::Go, Self::Leave, Self::WeightsReplaced];
 }
 
-/// Numbers after the gradients: the loss, the correct predictions, rank 0's message and its learning
-/// rate.
-const TRAILER: usize = 3 + RATE_PARTS;
-/// Numbers of a learning rate: each holds 16 of its 64 bits, since an f32 has no room for more.
-const RATE_PARTS: usize = 4;
-
 /// Encodes an f64 as integers that an f32 can hold.
 fn encode_f64(number: f64) -> [f32; RATE_PARTS] {
     let bits = number.to_bits();
@@ -62,47 +55,6 @@ fn encode_f64(number: f64) -> [f32; RATE_PARTS] {
 fn decode_f64(parts: &[f32]) -> f64 {
     let bits = parts.iter().rev().fold(0u64, |bits, &part| bits << 16 | part as u64);
     f64::from_bits(bits)
-}
-
-/// The buffers that ranks exchange. They are allocated before the first step, one for each microbatch
-/// that is added to another.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// The gradients, unless they are `there`, and the trailer.
-    list: Vec<f32>,
-    /// The gradients in a GPU's memory, if the ranks exchange them from there.
-    there: Option<Tensor>,
-    /// Lists like `list`, for microbatches.
-    spare: Vec<Vec<f32>>,
-}
-
-impl Shared {
-    fn new(group: &dyn Group, model: &Sequential, kind: InputKind) -> Result<Self, LibtorchError> {
-        // Buffers travel after the gradients.
-        let parameters: usize = model.variables().map(|(_, tensor)| tensor.numel()).sum();
-        let device = model.device();
-        // An engine that builds its batches itself computes on the host.
-        let there = match kind != InputKind::Chosen && group.is_device_aware(device) {
-            true => Some(Tensor::f_zeros([parameters as i64], (Kind::Float, device))?),
-            false => None,
-        };
-        let gradients = if there.is_some() { 0 } else { parameters };
-        Ok(Self { list: list(gradients + TRAILER)?, there, spare: Vec::new() })
-    }
-
-    fn gradients(&mut self) -> Gradients<'_> {
-        let length = self.list.len() - TRAILER;
-        match &self.there {
-            Some(there) => Gradients::Device(there),
-            None => Gradients::Host(&mut self.list[..length]),
-        }
-    }
-}
-
-fn list(length: usize) -> Result<Vec<f32>, LibtorchError> {
-    let mut list = reserved(length).map_err(LibtorchError::memory)?;
-    list.resize(length, 0.0);
-    Ok(list)
 }
 
 /// A rank's part of a batch.
@@ -188,7 +140,7 @@ impl Step<'_> {
         &mut self,
         local: LocalBatch,
         microbatches: Range<usize>,
-        shared: &mut Shared,
+        shared: &mut ExchangeBuffers,
     ) -> Result<(), TrainError> {
         if microbatches.len() > 1 {
             let middle = microbatches.start + microbatches.len() / 2;
@@ -219,7 +171,7 @@ impl Step<'_> {
     fn exchange(
         &mut self,
         group: &dyn Group,
-        shared: &mut Shared,
+        shared: &mut ExchangeBuffers,
         message: ControlMessage,
     ) -> Result<(ControlMessage, Sums), GroupError> {
         if message != ControlMessage::Go {
@@ -245,13 +197,13 @@ impl Step<'_> {
     }
 
     /// Takes the exchange buffers out; the caller puts them back.
-    fn shared(&mut self, group: &dyn Group) -> Result<Shared, LibtorchError> {
+    fn shared(&mut self, group: &dyn Group) -> Result<ExchangeBuffers, LibtorchError> {
         let shared = std::mem::take(&mut self.shared);
         if !shared.list.is_empty() {
             return Ok(shared);
         }
         let kind = self.engine.input_kind();
-        Shared::new(group, self.engine.model()?, kind)
+        ExchangeBuffers::new(group, self.engine.model()?, kind)
     }
 }
 

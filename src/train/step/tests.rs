@@ -1,7 +1,9 @@
 //! Tests of what the engines have in common: losses, gradients, weights.
 
+use std::rc::Rc;
+
 use super::*;
-use crate::data::batches::DataLoader;
+use crate::data::batches::{DataLoader, ResidentEpoch};
 use crate::data::{Augment, Dataset, Features, Targets};
 use crate::layers::{Activation, Dense, Dropout, Flatten};
 use crate::losses::Loss;

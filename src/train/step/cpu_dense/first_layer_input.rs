@@ -3,10 +3,11 @@
 use tch::{Device, Kind, Tensor};
 
 use super::targets::TargetsMut;
-use super::{Activations, BatchPart, CpuDense, StepContext, split_off, vector_loops};
+use super::{Activations, CpuDense, split_off, vector_loops};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
 use crate::native::{LibtorchError, random_tensors};
 use crate::rng::{self, Purpose};
+use crate::train::step::engine::{BatchPart, StepContext};
 
 impl CpuDense<'_> {
     /// Draws the masks of all Dropout layers for `samples` samples. They are libtorch's random numbers,

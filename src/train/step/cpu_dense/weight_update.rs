@@ -11,7 +11,7 @@ use super::{Activations, CpuDense, split_off};
 use crate::data::batches::ActiveColumns;
 use crate::native::aligned_memory::AlignedFloats;
 use crate::native::gemm::{Matrix, multiply};
-use crate::train::step::StepContext;
+use crate::train::step::engine::StepContext;
 
 thread_local! {
     /// The gradient of the tile that a thread is about to update.

@@ -8,8 +8,8 @@ use crate::model::{ModelError, Sequential};
 use crate::native::cuda_graph::Graph;
 use crate::native::fused_optimizers::Rate;
 use crate::native::{LibtorchError, tensor_buffer};
-use crate::train::step::StepContext;
 use crate::train::step::autograd_step::{AutogradStep, StepOutput};
+use crate::train::step::engine::StepContext;
 use crate::train::step::metric_sums::MetricSums;
 
 /// A number of steps with the tensors that they read.

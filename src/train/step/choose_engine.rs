@@ -1,0 +1,64 @@
+//! The choice of the engine: the fastest that takes the network, the settings and the device.
+
+use super::{cpu_dense, cuda_graph};
+use crate::config_error::{ConfigError, Unsupported};
+use crate::device::Device;
+use crate::model::Spec;
+use crate::precision::Precision;
+use crate::train::config::{Engine, FitConfig};
+
+/// The engines, the fastest first; the last accepts everything.
+const ENGINES: [Engine; 3] = [Engine::Graph, Engine::Fused, Engine::Autograd];
+
+impl FitConfig {
+    /// Returns the same settings with every choice made that is left to the network and the machine, so
+    /// that they are recorded and repeat the training elsewhere: the engine, and the threads where they
+    /// matter.
+    pub fn resolved(mut self, network: &Spec, device: Device) -> Self {
+        self.engine = self.engine_for(network, device);
+        if self.engine == Engine::Autograd && device == Device::Cpu {
+            self.threads = Some(self.step_threads());
+        }
+        self
+    }
+
+    /// Returns the engine that trains such a network on that device.
+    pub(in crate::train) fn engine_for(&self, network: &Spec, device: Device) -> Engine {
+        match self.engine {
+            Engine::Auto => fastest(network, self, device),
+            chosen => chosen,
+        }
+    }
+
+    /// Checks the settings against the network and the device.
+    ///
+    /// # Errors
+    /// An engine that does not take the network, the loss or the precision there; a precision that the device lacks.
+    pub fn check_for(&self, network: &Spec, device: Device) -> Result<(), ConfigError> {
+        accepts(self.engine, network, self, device)?;
+        let on_cpu = device == Device::Cpu;
+        let rule = "f32 or bf16 on the CPU, which has no TF32";
+        let holds = self.precision != Precision::Tf32 || !on_cpu;
+        ConfigError::unless(holds, "precision", rule, self.precision.name())
+    }
+}
+
+/// Checks that an engine can train such a network with these settings on that device.
+fn accepts(
+    engine: Engine,
+    network: &Spec,
+    config: &FitConfig,
+    device: Device,
+) -> Result<(), Unsupported> {
+    match engine {
+        Engine::Graph => cuda_graph::accepts(device),
+        Engine::Fused => cpu_dense::accepts(network, config, device),
+        Engine::Auto | Engine::Autograd => Ok(()),
+    }
+}
+
+/// Returns the fastest engine that accepts these.
+fn fastest(network: &Spec, config: &FitConfig, device: Device) -> Engine {
+    let accepts = |engine: &Engine| accepts(*engine, network, config, device).is_ok();
+    ENGINES.into_iter().find(accepts).unwrap_or(Engine::Autograd)
+}
