@@ -109,7 +109,7 @@ fn first_names(list: &str) -> Vec<String> {
 
 /// Removes comments, the contents of strings, and everything from the unit tests on.
 fn code_of(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let (mut code, mut in_string) = (String::new(), false);
     for line in text.lines() {
         let mut characters = line.char_indices();

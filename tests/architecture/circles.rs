@@ -237,6 +237,8 @@ fn a_circle_of_imports_is_found() {
     assert_eq!(family("mod a;\npub use a::A;\nstruct P;", "use super::P;"), None);
     assert_eq!(family("mod a;\npub use a::A;\nstruct P(A);", "use super::P;"), circle);
     assert_eq!(family("mod a;\nuse a::A;\nstruct P;", "use super::*;"), circle);
+    let with_tests = "mod a;\n#[cfg(test)]\nmod tests;\nuse a::A;\nstruct P;";
+    assert_eq!(family(with_tests, "use super::P;"), circle);
     assert_eq!(family("mod a;\nfn f() { a::f() }\nmod b;", "fn f() { super::g() }"), circle);
     let three =
         [("x.rs", "use crate::y;"), ("y.rs", "use crate::z::Z;"), ("z.rs", "use crate::x::X;")];
