@@ -65,9 +65,12 @@ def run(arguments: Sequence[str], *, verbose: bool = False) -> list[dict[str, An
         SeqfitError: the program failed.
     """
     path = program()
+    env = environment(path)
+    # By default the threads of libtorch wait for each other by spinning: half of the processors' time of a short training.
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     done = subprocess.run(
         [path, *arguments],
-        env=environment(path),
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=None if verbose else subprocess.PIPE,
