@@ -1,20 +1,24 @@
 """Times the estimators of seqfit against scikit-learn's MLPClassifier and MLPRegressor, and compares their scores.
 
-    python scripts/bench/estimators.py --tables DIR [--seeds 3] [--epochs 20] [--only digits adult california] [--json FILE]
+    python scripts/bench/estimators.py --tables DIR [--seeds 3] [--epochs 20] [--only digits adult california]
+                                       [--threads N] [--cpu-time] [--json FILE]
 
 DIR holds adult/ and california/ with train.csv and test.csv, whose last column is the target. Networks, batch sizes,
 numbers of epochs and pipelines are the same for both: numbers standardized, text columns one-hot, and for California
 the target standardized for scikit-learn as seqfit does by itself. The two train alternately, seed by seed, so that
 a machine that is busy for a while is busy for both. Times are those of `fit` on prepared arrays, with the start of
-the program, its data and its result; the ratio is the median of the ratios of the seeds.
+the program, its data and its result; the ratio is the median of the ratios of the seeds. `--threads` limits both;
+`--cpu-time` counts the processors' time of both in place of the time that passes, for a machine that is never idle.
 Needs the package seqfit (its wheel, or PYTHONPATH=python and SEQFIT_PROGRAM=target/release/seqfit), and pandas.
 """
 
 import argparse
 import json
+import resource
 import statistics
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from seqfit import SeqfitClassifier, SeqfitRegressor
 
@@ -60,16 +65,22 @@ def digits() -> tuple[Any, ...]:
     return scaler.transform(x).astype(np.float32), scaler.transform(x_test).astype(np.float32), y, y_test
 
 
-def measure(model: Any, data: tuple[Any, ...]) -> tuple[float, float]:
-    """Returns the seconds of `fit`, and the accuracy or the RMSE on the test set."""
+def cpu_seconds() -> float:
+    """Returns the processors' time of this process and of those that it has waited for."""
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in own)
+
+
+def measure(model: Any, data: tuple[Any, ...], clock: Callable[[], float]) -> tuple[float, float]:
+    """Returns the seconds of `fit` by this clock, and the accuracy or the RMSE on the test set."""
     x, x_test, y, y_test = data
     scale = (0.0, 1.0)
     if isinstance(model, MLPRegressor):
         scale = (y.mean(), y.std())
         y = ((y - scale[0]) / scale[1]).astype(np.float32)
-    started = time.perf_counter()
+    started = clock()
     model.fit(x, y)
-    seconds = time.perf_counter() - started
+    seconds = clock() - started
     if is_classifier(model):
         return seconds, model.score(x_test, y_test)
     return seconds, root_mean_squared_error(y_test, model.predict(x_test) * scale[1] + scale[0])
@@ -81,8 +92,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--only", nargs="+", choices=EPOCHS, default=list(EPOCHS))
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    clock = cpu_seconds if args.cpu_time else time.perf_counter
+    limits = threadpool_limits(args.threads)
     warnings.simplefilter("ignore", ConvergenceWarning)
     # What the first call takes: modules that are imported, and libtorch that is read from the disk.
     SeqfitClassifier(max_iter=1).fit(np.eye(4), [0, 1, 0, 1])
@@ -98,8 +113,10 @@ def main() -> None:
                 for own, kind in zip(runs, kinds, strict=True):
                     # Neither ends early.
                     settings = {"batch_size": batch, "max_iter": epochs, "n_iter_no_change": epochs}
-                    model = kind(widths, random_state=seed, **settings)
-                    own.append(measure(model, data))
+                    if kind in (SeqfitClassifier, SeqfitRegressor):
+                        settings["n_jobs"] = args.threads
+                    model = kind(hidden_layer_sizes=widths, random_state=seed, **settings)
+                    own.append(measure(model, data, clock))
                     assert model.n_iter_ == epochs
             seconds = [[run[0] for run in own] for own in runs]
             scores = [[run[1] for run in own] for own in runs]
@@ -113,6 +130,7 @@ def main() -> None:
                             "seconds": seconds, "scores": scores})
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))
+    limits.restore_original_limits()
 
 
 if __name__ == "__main__":
