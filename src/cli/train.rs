@@ -1,10 +1,13 @@
 //! `seqfit train`: data → network → fit → test metrics → run folder; or resumes an existing run.
 
 mod args;
+mod callback_options;
+mod fit_options;
 mod interruption;
+mod optimizer_options;
 mod other_ranks;
 mod prepared_run;
-mod run_settings;
+mod read_settings;
 mod seeds;
 mod start_run;
 mod timing;
@@ -32,7 +35,8 @@ use prepared_run::{Job, RunCallbacks};
 use timing::Timing;
 
 pub use args::Args;
-pub use run_settings::{FitOptions, load_recipe, over};
+pub use fit_options::{FitOptions, over};
+pub use read_settings::load_recipe;
 
 /// Runs `seqfit train`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {

@@ -13,7 +13,8 @@ use super::super::device_options::DeviceOptions;
 use super::super::distributed::RankOptions;
 use super::super::network_options::NetworkOptions;
 use super::super::parse_values;
-use super::run_settings::{CallbackOptions, FitOptions};
+use super::callback_options::CallbackOptions;
+use super::fit_options::FitOptions;
 use super::trial_runs::TrialOptions;
 
 /// Options of `seqfit train`; the default is the tutorial's training.

@@ -1,23 +1,18 @@
-//! The options that define a run, applied to a base: the tutorial's recipe, or the config of the resumed run.
+//! The options of the training itself, applied to a base: the tutorial's recipe, or the config of the resumed run.
 
-use std::io::Read;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::ValueEnum;
-use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
 use seqfit::data::{Dataset, DatasetName, Source, TargetKind};
 use seqfit::recipe::{Pictures, Recipe, overlay};
-use seqfit::run::{CallbackConfig, CheckpointConfig};
-use seqfit::{
-    Adam, AdamW, ClassWeights, Engine, FitConfig, Loss, Metric, Monitor, OnNan, Optimizer,
-    Precision, RmsProp, Sgd,
-};
+use seqfit::{Engine, FitConfig, Loss, Metric, OnNan, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::super::output::{Usage, quoted};
 use super::super::parse_values::{self, Numbers};
+use super::optimizer_options::OptimizerOptions;
+use super::read_settings::{class_weights, load_recipe};
 
 #[derive(Debug, clap::Args)]
 pub struct FitOptions {
@@ -86,25 +81,6 @@ pub struct FitOptions {
     on_nan: Option<OnNan>,
 }
 
-#[derive(Debug, clap::Args)]
-struct OptimizerOptions {
-    /// Optimizer that updates the weights [default: adam]
-    #[arg(long, value_enum)]
-    optimizer: Option<OptimizerName>,
-    /// Learning rate: step size of the optimizer [default: 0.001, with sgd 0.01]
-    #[arg(long, value_name = "X", value_parser = parse_values::positive)]
-    learning_rate: Option<f64>,
-    /// Momentum of sgd and rmsprop [default: 0]
-    #[arg(long, value_name = "X", value_parser = parse_values::share)]
-    momentum: Option<f64>,
-    /// Nesterov's method, for sgd with momentum
-    #[arg(long)]
-    nesterov: bool,
-    /// Weight decay of adamw, decoupled from the gradient [default: 0.004]
-    #[arg(long, value_name = "X", value_parser = parse_values::not_negative)]
-    weight_decay: Option<f64>,
-}
-
 fn loss_help() -> String {
     let names: Vec<&str> = Loss::all().iter().map(Loss::name).collect();
     format!(
@@ -114,110 +90,6 @@ fn loss_help() -> String {
         Loss::usual_for(TargetKind::Labels).name(),
         Loss::usual_for(TargetKind::Numbers).name(),
     )
-}
-
-/// Options of the callbacks, named as in Keras.
-#[derive(Debug, clap::Args)]
-pub struct CallbackOptions {
-    /// The metric that callbacks monitor: loss, accuracy, val_loss, val_accuracy, or val_ with a name of
-    /// --metrics, such as val_f1_macro [default: val_loss with a validation split, else loss]
-    #[arg(long, value_name = "METRIC")]
-    monitor: Option<Monitor>,
-    /// End the training when the metric does not improve for N epochs
-    #[arg(long, value_name = "N", value_parser = parse_values::whole)]
-    early_stopping: Option<usize>,
-    /// Minimum improvement for early stopping: a change by more than X [default: 0]
-    #[arg(long, value_name = "X", value_parser = parse_values::not_negative, requires = "early_stopping")]
-    min_delta: Option<f64>,
-    /// End with the weights of the best epoch instead of the last
-    #[arg(long, requires = "early_stopping")]
-    restore_best: bool,
-    /// Reduce the learning rate when the metric does not improve for N epochs
-    #[arg(long, value_name = "N", value_parser = parse_values::whole)]
-    reduce_lr: Option<usize>,
-    /// Factor that --reduce-lr multiplies the learning rate by [default: 0.1]
-    #[arg(long, value_name = "X", value_parser = parse_values::share, requires = "reduce_lr")]
-    reduce_lr_factor: Option<f64>,
-    /// Lower bound of the learning rate for --reduce-lr [default: 0]
-    #[arg(long, value_name = "X", value_parser = parse_values::not_negative, requires = "reduce_lr")]
-    min_learning_rate: Option<f64>,
-    /// Number of newest checkpoints to keep, in addition to the best by validation
-    /// [default: 3]
-    #[arg(long, value_name = "N", value_parser = parse_values::count)]
-    keep: Option<NonZeroUsize>,
-    /// Seconds between checkpoints within an epoch; there is one after every epoch anyway
-    /// [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_values::positive)]
-    checkpoint_seconds: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OptimizerName {
-    Adam,
-    Adamw,
-    Sgd,
-    Rmsprop,
-}
-
-impl OptimizerName {
-    fn of(optimizer: &Optimizer) -> Option<Self> {
-        match optimizer {
-            Optimizer::Adam(_) => Some(Self::Adam),
-            Optimizer::AdamW(_) => Some(Self::Adamw),
-            Optimizer::Sgd(_) => Some(Self::Sgd),
-            Optimizer::RmsProp(_) => Some(Self::Rmsprop),
-            _ => None,
-        }
-    }
-
-    fn optimizer(self) -> Optimizer {
-        match self {
-            Self::Adam => Optimizer::Adam(Adam::default()),
-            Self::Adamw => Optimizer::AdamW(AdamW::default()),
-            Self::Sgd => Optimizer::Sgd(Sgd::default()),
-            Self::Rmsprop => Optimizer::RmsProp(RmsProp::default()),
-        }
-    }
-}
-
-impl OptimizerOptions {
-    fn over(&self, base: Optimizer) -> Result<Optimizer, Usage> {
-        use OptimizerName as Name;
-        let mut optimizer = match self.optimizer {
-            Some(name) if OptimizerName::of(&base) != Some(name) => name.optimizer(),
-            _ => base,
-        };
-        let only = |given: bool, option: &str, owners: &[Name]| {
-            let name = OptimizerName::of(&optimizer);
-            if given && !name.is_some_and(|name| owners.contains(&name)) {
-                let lower = |name: &Name| format!("{name:?}").to_lowercase();
-                let owners: Vec<String> = owners.iter().map(lower).collect();
-                return Err(Usage(format!(
-                    "{option} belongs to --optimizer {}, found it with {}: leave one out",
-                    owners.join(" or "),
-                    name.as_ref().map(lower).unwrap_or_default(),
-                )));
-            }
-            Ok(())
-        };
-        only(self.momentum.is_some(), "--momentum", &[Name::Sgd, Name::Rmsprop])?;
-        only(self.nesterov, "--nesterov", &[Name::Sgd])?;
-        only(self.weight_decay.is_some(), "--weight-decay", &[Name::Adamw])?;
-        match &mut optimizer {
-            Optimizer::AdamW(o) => o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay),
-            Optimizer::Sgd(o) => {
-                o.momentum = self.momentum.unwrap_or(o.momentum);
-                o.nesterov |= self.nesterov;
-            }
-            Optimizer::RmsProp(o) => o.momentum = self.momentum.unwrap_or(o.momentum),
-            _ => {}
-        }
-        if let Some(learning_rate) = self.learning_rate {
-            optimizer = optimizer.with_learning_rate(learning_rate);
-        }
-        optimizer.check().map_err(|error| Usage(error.to_string()))?;
-        Ok(optimizer)
-    }
 }
 
 impl FitOptions {
@@ -353,93 +225,4 @@ where
 {
     let Some(Numbers(numbers)) = numbers else { return Ok(*base) };
     overlay(base, numbers.clone()).map_err(|message| Usage(format!("{option}: {message}")))
-}
-
-/// Returns the weights of classes that are balanced, or in a file.
-fn class_weights(given: &Path) -> anyhow::Result<ClassWeights> {
-    if given.as_os_str() == "balanced" {
-        return Ok(ClassWeights::Balanced);
-    }
-    let name = given.display();
-    let wrong =
-        || format!("{name} cannot be read as weights of classes, one class = weight per line");
-    // A line for each of 256 classes; a longer file is something else.
-    let mut text = String::new();
-    std::fs::File::open(given)
-        .and_then(|file| file.take(1 << 20).read_to_string(&mut text))
-        .with_context(wrong)?;
-    let weights = match given.extension() {
-        Some(extension) if extension == "json" => {
-            serde_json::from_str(&text).with_context(wrong)?
-        }
-        _ => toml::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}", error.message()))
-            .with_context(wrong)?,
-    };
-    let weights = ClassWeights::Named(weights);
-    weights.check().with_context(|| name.to_string())?;
-    Ok(weights)
-}
-
-/// Loads a recipe by its name, or from a file if `recipe` looks like a path.
-pub fn load_recipe(recipe: &Path) -> anyhow::Result<Recipe> {
-    let name = recipe.display().to_string();
-    if recipe.extension().is_none() && recipe.components().count() == 1 {
-        return Ok(Recipe::named(&name).map_err(|error| Usage(error.to_string()))?);
-    }
-    // A recipe has a few lines; a longer file is something else.
-    let mut text = String::new();
-    std::fs::File::open(recipe)
-        .and_then(|file| file.take(1 << 16).read_to_string(&mut text))
-        .with_context(|| format!("{name} cannot be read as a recipe"))?;
-    Ok(Recipe::from_toml(&name, &text)?)
-}
-
-impl CallbackOptions {
-    /// Returns the given configs with the given options applied, for a training with these settings.
-    pub fn over(
-        &self,
-        (callbacks, checkpoints): (&CallbackConfig, &CheckpointConfig),
-        fit: &FitConfig,
-    ) -> Result<(CallbackConfig, CheckpointConfig), Usage> {
-        let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
-        let validates = fit.validation_split > 0.0;
-        if let Some(monitor) = &self.monitor {
-            monitor.check(validates.into(), &fit.metrics).map_err(|error| usage(&error))?;
-        }
-        let default = if validates { Monitor::ValLoss } else { Monitor::Loss };
-        let monitor = self.monitor.clone().unwrap_or(default);
-        let early_stopping = self.early_stopping.map(|patience| EarlyStoppingConfig {
-            monitor: monitor.clone(),
-            patience,
-            min_delta: self.min_delta.unwrap_or(0.0),
-            restore_best: self.restore_best,
-        });
-        let reduce_lr = self.reduce_lr.map(|patience| {
-            let default = ReduceLrConfig::new(monitor.clone());
-            ReduceLrConfig {
-                patience,
-                factor: self.reduce_lr_factor.unwrap_or(default.factor),
-                min_learning_rate: self.min_learning_rate.unwrap_or(default.min_learning_rate),
-                ..default
-            }
-        });
-        if let Some(config) = early_stopping.clone() {
-            EarlyStopping::new(config).map_err(|error| usage(&error))?;
-        }
-        if let Some(config) = reduce_lr.clone() {
-            ReduceLrOnPlateau::new(config).map_err(|error| usage(&error))?;
-        }
-        let usual = validates.then_some(Monitor::ValLoss);
-        let checkpoints = CheckpointConfig {
-            keep: self.keep.map_or(checkpoints.keep, NonZeroUsize::get),
-            seconds: self.checkpoint_seconds.unwrap_or(checkpoints.seconds),
-            monitor: self.monitor.clone().or_else(|| checkpoints.monitor.clone()).or(usual),
-        };
-        let callbacks = CallbackConfig {
-            early_stopping: early_stopping.or_else(|| callbacks.early_stopping.clone()),
-            reduce_lr: reduce_lr.or_else(|| callbacks.reduce_lr.clone()),
-        };
-        Ok((callbacks, checkpoints))
-    }
 }
