@@ -1,5 +1,7 @@
 //! A loss of one's own: the quantile loss, which learns what is exceeded in one case of ten.
 
+use std::collections::BTreeMap;
+
 use seqfit::data::{Dataset, Features, TargetKind, Targets};
 use seqfit::layers::Dense;
 use seqfit::losses::{LossKind, RowLoss, RowTarget};
@@ -32,6 +34,11 @@ impl LossKind for Quantile {
         Ok(values.f_mean_dim(&[-1i64][..], false, Kind::Float)?)
     }
 
+    // A run folder records them beside the name.
+    fn settings(&self) -> BTreeMap<String, f64> {
+        BTreeMap::from([("level".to_owned(), self.level)])
+    }
+
     // Without this, networks train by autograd, and the engine for Dense stacks on the CPU refuses the loss.
     fn rows(&self) -> Option<&dyn RowLoss> {
         Some(self)
@@ -59,7 +66,7 @@ pub fn main() -> Result<(), seqfit::Error> {
     let waits: Vec<f32> = (0..600).map(|i| hours[i] * ((i * 7919 % 600) as f32 / 600.0)).collect();
     let data =
         Dataset::from_arrays(Features::floats(hours, [1]), Targets::numbers(waits, ["wait"]))?;
-    let loss = Loss::Custom(std::sync::Arc::new(Quantile { level: 0.9 }));
+    let loss = Loss::custom(Quantile { level: 0.9 });
     let mut exceeded = Vec::new();
     for engine in [Engine::Fused, Engine::Autograd] {
         let mut model = Sequential::new([1]).add(Dense::new(1)).build(Device::Cpu, 0)?;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use seqfit::data::{self, Loaded, LoadedTest};
 use seqfit::report::{Report, Written};
 use seqfit::run::{Run, RunError};
-use seqfit::{Device, Sequential};
+use seqfit::{Device, Loss, Sequential};
 
 use super::data_options::{DataOptions, StreamOptions};
 use super::device_options::DeviceOptions;
@@ -123,6 +123,10 @@ fn test_set(
     run: &Run,
     missing: &mut Vec<String>,
 ) -> anyhow::Result<Option<LoadedTest>> {
+    if let Some(Err(error)) = run.config().loss().map(Loss::check_defined) {
+        missing.push(format!("There are no predictions on the test set: {error}."));
+        return Ok(None);
+    }
     let asked = args.data.request();
     let own = asked == data::Request::Auto;
     match load_data::of_run(run, asked, args.stream.stream, args.json) {

@@ -491,7 +491,7 @@ fn named(
     let name = |targets| match targets {
         Unnamed::Classes(mut labels) => {
             labels.iter_mut().for_each(|label| *label -= classes.first);
-            Targets::Classes { labels, names: classes.names.clone() }
+            Targets::Classes { classes: labels, names: classes.names.clone() }
         }
         Unnamed::Labels(values, columns) => {
             Targets::Labels { values, names: column_names("label", columns) }

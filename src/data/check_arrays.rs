@@ -38,7 +38,7 @@ pub(super) fn check_targets(targets: &Targets) -> Result<(), DatasetProblem> {
         false => Err(DatasetProblem::Targets { kind: targets.kind(), names: width, values }),
     };
     match targets {
-        Targets::Classes { labels, names } => {
+        Targets::Classes { classes: labels, names } => {
             if !(2..=256).contains(&names.len()) {
                 return Err(DatasetProblem::Classes(names.len()));
             }

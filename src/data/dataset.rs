@@ -114,7 +114,7 @@ impl Dataset {
         if samples == 0 || height == 0 || width == 0 {
             return Err(DatasetProblem::Empty { samples, height, width }.into());
         }
-        let targets = Targets::Classes { labels, names: classes };
+        let targets = Targets::Classes { classes: labels, names: classes };
         check_arrays::check_targets(&targets)?;
         Ok(Self::of(pixels, shape.to_vec(), targets))
     }
@@ -355,7 +355,7 @@ impl Dataset {
     /// `i` is not below [`len`](Self::len), or the targets are not [classes](TargetKind::Class).
     pub fn label(&self, i: usize) -> u8 {
         match &self.store.targets {
-            Targets::Classes { labels, .. } => labels[self.position(i)],
+            Targets::Classes { classes: labels, .. } => labels[self.position(i)],
             _ => panic!("these targets are no classes: target returns them"),
         }
     }

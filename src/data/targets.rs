@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetKind {
-    /// One class of several for each sample. As a tensor: i64 \[batch\].
+    /// One class of several for each sample, stored as its index. IDX files and PyTorch call that index a label; here
+    /// labels are the next kind. As a tensor: i64 \[batch\].
     #[default]
     Class,
-    /// Any number of labels at once for each sample. As a tensor: 0 or 1, f32 \[batch, labels\].
+    /// Any number of labels at once for each sample, each with yes or no (scikit-learn: multilabel). As a tensor: 0 or 1, f32 \[batch, labels\].
     Labels,
     /// Numbers, for regression. As a tensor: f32 \[batch, numbers\].
     Numbers,
@@ -52,7 +53,7 @@ pub enum Targets {
     /// One class of several for each sample.
     Classes {
         /// Indices into the names.
-        labels: Vec<u8>,
+        classes: Vec<u8>,
         /// The names of the classes.
         names: Vec<String>,
     },
@@ -86,10 +87,10 @@ pub enum Target<'a> {
 impl Targets {
     /// Returns targets of one class for each sample, an index into `names`.
     pub fn classes(
-        labels: impl Into<Vec<u8>>,
+        classes: impl Into<Vec<u8>>,
         names: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        Self::Classes { labels: labels.into(), names: strings(names) }
+        Self::Classes { classes: classes.into(), names: strings(names) }
     }
 
     /// Returns targets of several labels: for each sample as many values as there are names, 0 or 1.
@@ -129,7 +130,7 @@ impl Targets {
     pub fn len(&self) -> usize {
         let rows = |values: usize, names: &[String]| values / names.len().max(1);
         match self {
-            Self::Classes { labels, .. } => labels.len(),
+            Self::Classes { classes: labels, .. } => labels.len(),
             Self::Labels { values, names } => rows(values.len(), names),
             Self::Numbers { values, names } => rows(values.len(), names),
         }
@@ -146,7 +147,7 @@ impl Targets {
     /// `i` is not below [`len`](Self::len).
     pub fn get(&self, i: usize) -> Target<'_> {
         match self {
-            Self::Classes { labels, .. } => Target::Class(labels[i]),
+            Self::Classes { classes: labels, .. } => Target::Class(labels[i]),
             Self::Labels { values, names } => Target::Labels(row(values, names.len(), i)),
             Self::Numbers { values, names } => Target::Numbers(row(values, names.len(), i)),
         }

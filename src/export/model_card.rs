@@ -25,7 +25,7 @@ pub struct Card {
     pub seqfit: String,
     /// The network, without the layers that [`Options::preprocessing`] adds.
     pub network: Spec,
-    /// The names of the classes, in the order of the outputs.
+    /// The names of the classes, labels or numbers that the outputs are for, in their order.
     pub classes: Vec<String>,
     /// The divisor for raw pixels (0 to 255) before they enter the model; 1 if the model scales them itself.
     pub scale: f64,

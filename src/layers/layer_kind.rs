@@ -15,7 +15,7 @@ use crate::native::LibtorchError;
 /// `examples/own_layer.rs` has one of another crate. Shapes are those of one sample, without the batch.
 pub trait LayerKind: Any + fmt::Debug + Send + Sync {
     /// Returns Keras's name of the layer's class: "Dense".
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Returns the shape of the output for an input of this shape, whose sizes are at least 1.
     ///

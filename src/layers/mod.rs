@@ -8,6 +8,7 @@ mod activation_layer;
 mod batch_normalization;
 mod dense;
 mod dropout;
+mod undefined_layer;
 mod exported_module;
 mod flatten;
 mod gaussian_noise;
@@ -26,6 +27,7 @@ pub use activation_layer::ActivationLayer;
 pub use batch_normalization::BatchNormalization;
 pub use dense::Dense;
 pub use dropout::Dropout;
+use undefined_layer::UndefinedLayer;
 pub use exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
 pub use flatten::Flatten;
 pub use gaussian_noise::GaussianNoise;
@@ -138,7 +140,7 @@ impl Layer {
     /// Returns a layer of another crate.
     ///
     /// It is trained, and snapshots and checkpoints hold its variables. Files say only its
-    /// [`name`](LayerKind::name), so that its network is built by code and not loaded from a file.
+    /// [`name`](LayerKind::name): a run can be read, and its network is built by code and not loaded from the run.
     pub fn custom(layer: impl LayerKind) -> Self {
         Self::Custom(Arc::new(layer))
     }
@@ -146,6 +148,14 @@ impl Layer {
     /// Returns the layer's settings if it is of this kind.
     pub fn get<T: LayerKind>(&self) -> Option<&T> {
         (self.kind() as &dyn Any).downcast_ref()
+    }
+
+    /// Returns whether this program defines the layer: a file may name one that only the program that wrote it has.
+    pub(crate) fn is_defined(&self) -> bool {
+        match self.get::<Residual>() {
+            Some(block) => block.layers.iter().all(Self::is_defined),
+            None => !self.is::<UndefinedLayer>(),
+        }
     }
 
     /// Returns whether it is of this kind.
@@ -167,6 +177,10 @@ impl<'de> Deserialize<'de> for Layer {
         let value = serde_json::Value::deserialize(deserializer)?;
         let name = value.get("type").and_then(serde_json::Value::as_str);
         if let Some(name) = name.filter(|name| !Self::TYPES.contains(name)) {
+            // Of a custom layer files keep only the name.
+            if value.as_object().is_some_and(|entries| entries.len() == 1) {
+                return Ok(Self::custom(UndefinedLayer(name.to_owned())));
+            }
             return Err(D::Error::custom(format!(
                 "layer type {:?} must be one of {}: it is a layer of another crate, whose network code has to \
                  build before it takes the weights (Sequential::set_weights), or one of a newer seqfit",

@@ -1,5 +1,7 @@
 //! What a loss is: the trait that each loss of this folder implements, and a user's own loss too.
 
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use tch::{Kind, Tensor};
@@ -13,9 +15,15 @@ use crate::native::LibtorchError;
 ///
 /// The outputs are those of the last layer, before [`output_activation`](Self::output_activation). A loss
 /// that is a function of probabilities computes them itself, in a form that is stable for large outputs.
-pub trait LossKind: Debug + Send + Sync {
+pub trait LossKind: Any + Debug + Send + Sync {
     /// Returns the name that config files and the command line use, Keras's where it has one: "huber".
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
+
+    /// Returns the settings that a run records beside the name of a user's own loss: `delta` of `huber`, for example.
+    /// By default none.
+    fn settings(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
 
     /// Returns the number of outputs that a network needs for targets of this kind: `count` classes, labels or
     /// numbers. None if the loss does not take such targets.

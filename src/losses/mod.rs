@@ -9,7 +9,9 @@ mod loss_kind;
 mod mean_absolute_error;
 mod mean_squared_error;
 mod sparse_crossentropy;
+mod undefined_loss;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,8 +30,9 @@ pub use loss_kind::{LossKind, RowLoss, RowTarget};
 use mean_absolute_error::MeanAbsoluteError;
 use mean_squared_error::MeanSquaredError;
 use sparse_crossentropy::SparseCrossentropy;
+use undefined_loss::{SETTINGS, UndefinedLoss};
 
-/// The key of a user's own loss in a config.
+/// The key of the name of a user's own loss in a config.
 const CUSTOM: &str = "custom";
 
 /// Defines [`Loss`] from a list of losses, first those without settings.
@@ -45,8 +48,8 @@ macro_rules! losses {
         pub enum Loss {
             $($(#[$plain_doc])* $plain,)*
             $($(#[$doc])* $variant($kind),)*
-            /// A loss that is defined elsewhere, by a program that uses this crate. A config names it; only that
-            /// program can train with it.
+            /// A loss that is defined outside of this crate. Files keep its name and settings: see
+            /// [`Loss::custom`].
             Custom(Arc<dyn LossKind>),
         }
 
@@ -71,7 +74,7 @@ macro_rules! losses {
                     return Ok(Self::$variant(map.next_value()?));
                 })*
                 match name {
-                    CUSTOM => Err(M::Error::custom(custom(&map.next_value::<String>()?))),
+                    CUSTOM => UndefinedLoss::read(map).map(Self::custom),
                     name => match Self::named(name) {
                         Some(_) => Err(M::Error::custom(format!(
                             "the loss {name} has no settings, found a table of them: write loss = \"{name}\""
@@ -85,9 +88,17 @@ macro_rules! losses {
         impl Serialize for Loss {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {
-                    $(Self::$plain => serializer.serialize_str(self.name()),)*
-                    $(Self::$variant(kind) => only_entry(serializer, self.name(), kind),)*
-                    Self::Custom(kind) => only_entry(serializer, CUSTOM, kind.name()),
+                    $(Self::$plain => serializer.serialize_str(&self.name()),)*
+                    $(Self::$variant(kind) => only_entry(serializer, &self.name(), kind),)*
+                    Self::Custom(kind) => {
+                        let settings = kind.settings();
+                        let mut map = serializer.serialize_map(None)?;
+                        map.serialize_entry(CUSTOM, kind.name())?;
+                        if !settings.is_empty() {
+                            map.serialize_entry(SETTINGS, &settings)?;
+                        }
+                        map.end()
+                    }
                 }
             }
         }
@@ -97,7 +108,9 @@ macro_rules! losses {
                 match (self, other) {
                     $((Self::$plain, Self::$plain) => true,)*
                     $((Self::$variant(a), Self::$variant(b)) => a == b,)*
-                    (Self::Custom(a), Self::Custom(b)) => Arc::ptr_eq(a, b),
+                    (Self::Custom(a), Self::Custom(b)) => {
+                        a.name() == b.name() && a.settings() == b.settings()
+                    }
                     _ => false,
                 }
             }
@@ -116,9 +129,29 @@ fn only_entry<S: Serializer>(
 }
 
 impl Loss {
+    /// Returns a loss that is defined outside of this crate.
+    ///
+    /// A run keeps its [`name`](LossKind::name) and [`settings`](LossKind::settings). Another program can read the
+    /// run, report on it and export it; training and evaluation need the loss itself: pass this in the
+    /// [`FitConfig`](crate::FitConfig) for `resume`, and in the [`Measures`](crate::Measures) for `evaluate_with`.
+    pub fn custom(kind: impl LossKind) -> Self {
+        Self::Custom(Arc::new(kind))
+    }
+
     /// Returns the name in config files and on the command line: "huber".
-    pub fn name(&self) -> &'static str {
-        self.kind().name()
+    pub fn name(&self) -> String {
+        self.kind().name().to_owned()
+    }
+
+    /// Checks that this program defines the loss: a file may name one that only the program that wrote it has.
+    ///
+    /// # Errors
+    /// [`LossError::NotDefined`].
+    pub fn check_defined(&self) -> Result<(), LossError> {
+        match self.kind().as_ref() as &dyn Any {
+            kind if kind.is::<UndefinedLoss>() => Err(LossError::NotDefined { name: self.name() }),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the loss of this name, with the defaults of its settings.
@@ -142,13 +175,16 @@ impl Loss {
 
     /// Returns the network with the output activation that training with this loss gives it.
     pub fn with_output(&self, network: Spec) -> Spec {
+        if self.check_defined().is_err() {
+            return network;
+        }
         Spec { output: self.kind().output_activation(), ..network }
     }
 
     /// Checks that a network can be trained with this loss on such targets: `count` classes, labels or numbers.
     ///
     /// # Errors
-    /// Targets that the loss does not take; other outputs than it needs for them; an activation of the last layer
+    /// A loss that this program does not define; targets that the loss does not take; other outputs than it needs for them; an activation of the last layer
     /// that the loss applies itself.
     pub fn check(
         &self,
@@ -156,6 +192,7 @@ impl Loss {
         targets: TargetKind,
         count: usize,
     ) -> Result<(), LossError> {
+        self.check_defined()?;
         let (name, kind) = (self.name(), self.kind());
         let Some(needed) = kind.outputs_for(targets, count) else {
             let takes = |loss: &&Self| loss.kind().outputs_for(targets, count).is_some();
@@ -192,6 +229,15 @@ pub(crate) fn target_kind(network: &Spec, names: usize) -> TargetKind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LossError {
+    /// A user's own loss, which this program does not define.
+    #[error(
+        "the loss {name} is not one of seqfit's: only a program that defines it can train or evaluate with it, by \
+         Loss::custom in the config that it passes to fit or resume, or in the Measures for evaluate_with"
+    )]
+    NotDefined {
+        /// The loss's name.
+        name: String,
+    },
     /// The loss does not take targets of this kind.
     #[error(
         "the loss {name} does not take {targets} as targets, found {count}: use {}",
@@ -199,13 +245,13 @@ pub enum LossError {
     )]
     Targets {
         /// The loss's name.
-        name: &'static str,
+        name: String,
         /// The kind of the data's targets.
         targets: TargetKind,
         /// The number of classes, labels or numbers.
         count: usize,
         /// The names of the losses that take such targets.
-        others: Vec<&'static str>,
+        others: Vec<String>,
     },
     /// The network has another number of outputs than the loss needs.
     #[error(
@@ -214,7 +260,7 @@ pub enum LossError {
     )]
     Outputs {
         /// The loss's name.
-        name: &'static str,
+        name: String,
         /// The number of outputs that it needs.
         needed: usize,
         /// The network's outputs.
@@ -231,7 +277,7 @@ pub enum LossError {
     )]
     Activation {
         /// The loss's name.
-        name: &'static str,
+        name: String,
         /// The last layer's activation.
         last: &'static str,
         /// The loss's activation.
@@ -239,15 +285,8 @@ pub enum LossError {
     },
 }
 
-fn custom(name: &str) -> String {
-    format!(
-        "the loss {name} is not one of seqfit's: the program that defines it can train with it, by \
-         Loss::Custom in the config that it passes to fit or resume"
-    )
-}
-
 fn unknown(name: &str) -> String {
-    let names: Vec<&str> = Loss::all().iter().map(Loss::name).collect();
+    let names: Vec<String> = Loss::all().iter().map(Loss::name).collect();
     format!("a loss is one of {}, found {name:?}", names.join(", "))
 }
 
@@ -346,7 +385,6 @@ mod tests {
             ("\"hinge\"", "a loss is one of sparse, categorical"),
             ("{\"hinge\":{}}", "a loss is one of sparse, categorical"),
             ("{\"sparse\":{}}", "the loss sparse has no settings"),
-            ("{\"custom\":\"own\"}", "the loss own is not one of seqfit's"),
             ("{}", "the name of a loss, or a table of its settings"),
         ] {
             let error = serde_json::from_str::<Loss>(text).unwrap_err().to_string();

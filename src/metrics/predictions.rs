@@ -71,7 +71,7 @@ impl<'a> Predictions<'a> {
     /// Returns the true class of each sample; nothing for other targets.
     pub fn classes(&self) -> impl Iterator<Item = usize> {
         let classes: &[u8] = match self.targets {
-            Targets::Classes { labels, .. } => labels,
+            Targets::Classes { classes: labels, .. } => labels,
             _ => &[],
         };
         classes.iter().map(|&class| class.into())

@@ -68,6 +68,13 @@ impl Builder {
         self
     }
 
+    /// Sets what turns the outputs of the last layer into predictions, by default a softmax. Training sets it to that of
+    /// its loss; this is for a network that predicts before it is trained, or with weights of another program.
+    pub fn output_activation(mut self, output: OutputActivation) -> Self {
+        self.spec.output = output;
+        self
+    }
+
     /// Sets the scaling of the numbers that the network is to predict, usually that of the training data:
     /// [`Dataset::target_scaling`](crate::data::Dataset::target_scaling). The loss is then computed on scaled
     /// targets, and predictions are scaled back.

@@ -184,6 +184,11 @@ impl Spec {
         Ok(shapes)
     }
 
+    /// Returns whether this program defines all layers.
+    pub(crate) fn is_defined(&self) -> bool {
+        self.layers.iter().all(Layer::is_defined)
+    }
+
     /// Returns Keras's names: "flatten", "dense", "dense_1", "dropout", …
     pub fn layer_names(&self) -> Vec<String> {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();

@@ -19,7 +19,7 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Row {
     name: String,
-    kind: &'static str,
+    kind: String,
     output_shape: Vec<usize>,
     parameters: usize,
 }
@@ -42,7 +42,7 @@ impl Summary {
                 parameters += count;
                 non_trainable += if variable.trainable { 0 } else { count };
             }
-            layers.push(Row { name, kind: kind.name(), output_shape, parameters });
+            layers.push(Row { name, kind: kind.name().to_owned(), output_shape, parameters });
         }
         let parameters = layers.iter().map(|row| row.parameters).sum();
         Ok(Self { layers, parameters, non_trainable })

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Training};
-use seqfit::data::{self, Dataset};
+use seqfit::data::{self, Dataset, DatasetName, Locations, Request};
 use seqfit::group;
 use seqfit::layers::{
     BatchNormalization, Context, Dense, Dropout, Flatten, GaussianNoise, Initializer, Layer,
     LayerError, LayerKind, LibtorchError, Residual, Variable, Variables,
 };
+use seqfit::run::{CheckpointConfig, DataConfig, ModelCheckpoint, Run, RunConfig};
 use seqfit::tensors::{HostTensor, Tensors};
 use seqfit::{
     Activation, Device, Engine, FitConfig, Mode, Optimizer, Sequential, Sgd, Snapshot, Spec,
@@ -19,6 +20,8 @@ use seqfit::{
 use serde::Deserialize;
 use serde_json::Value;
 use tch::{Kind, Tensor};
+
+use crate::common::seqfit;
 
 /// Largest difference allowed, in units of max(1, |expected|): float32 against float64. The normalizations divide by
 /// a standard deviation, and three steps add up.
@@ -343,4 +346,41 @@ mod own_layer;
 #[test]
 fn the_example_of_ones_own_layer_trains_and_exports() {
     own_layer::main().unwrap();
+}
+
+/// A run whose network has a user's own layer is read by every program, and loaded by the one that defines the layer.
+#[test]
+fn a_run_with_a_layer_of_ones_own_is_read_and_resumed() {
+    let home = tempfile::tempdir().unwrap();
+    let request = Request::Named(DatasetName::Digits);
+    let data = data::resolve(&request, &Locations::from_env().unwrap(), &mut |_| {}).unwrap();
+    let mut model = stateful(1);
+    let about = DataConfig::of(&data);
+    let config = RunConfig::now(Device::Cpu, about, config(), model.spec().clone());
+    let run = Run::create(&home.path().join("r"), false, config).unwrap();
+    let (keep, warn) = (CheckpointConfig::default(), |failure: &_| panic!("{failure:?}"));
+    let identity = run.identity().unwrap();
+    let mut saved = ModelCheckpoint::new(&run.checkpoints_path(), identity, keep, warn).unwrap();
+    let train = samples();
+    model.fit(&train, &run.config().fit, &mut [&mut saved]).unwrap();
+    assert!(saved.finish().is_empty());
+    drop(run);
+
+    let named = "layer 4 (own): a network is built of layers that the program defines, found Own, a layer of another";
+    for command in ["evaluate", "export"] {
+        let refused = crate::common::run(seqfit(home.path()).args([command, "r", "--checkpoint", "last"]));
+        assert_ne!(refused.code, 0);
+        assert!(refused.stderr.contains(named), "{}", refused.stderr);
+    }
+    let mut run = Run::resume(&home.path().join("r")).unwrap();
+    let network = stateful(1);
+    let fit = FitConfig { epochs: 3, ..run.config().fit.clone() };
+    let resumed = RunConfig { fit, network: network.spec().clone(), ..run.config().clone() };
+    run.set_config(resumed).unwrap();
+    let (newest, _) = run.newest_checkpoint().unwrap();
+    let snapshot = newest.unwrap().checkpoint.snapshot;
+    let (mut resumed, mut whole) = (network, stateful(1));
+    resumed.resume(&snapshot, &train, &run.config().fit, &mut []).unwrap();
+    whole.fit(&train, &run.config().fit, &mut []).unwrap();
+    assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
 }

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Training};
-use seqfit::data::{Dataset, Features, TargetKind, Targets};
+use seqfit::data::{
+    self, Dataset, DatasetName, Features, Locations, Request, TargetKind, Targets,
+};
 use seqfit::group;
-use seqfit::layers::Dense;
+use seqfit::layers::{Dense, Flatten};
 use seqfit::losses::{LossKind, RowTarget};
+use seqfit::run::{CheckpointConfig, DataConfig, ModelCheckpoint, Run, RunConfig};
 use seqfit::tch::{Kind, Tensor};
 use seqfit::tensors::HostTensor;
 use seqfit::{
@@ -17,6 +20,8 @@ use seqfit::{
     OutputActivation, Sequential, Sgd, Snapshot,
 };
 use serde::Deserialize;
+
+use crate::common::{seqfit, succeed};
 
 #[derive(Deserialize)]
 struct Reference {
@@ -178,7 +183,7 @@ fn five_steps_match_pytorch_in_both_engines() {
             // Predictions are the loss's.
             let features = rows(&case.features);
             let outputs = model.logits(&features).unwrap();
-            let expected = match case.loss.name() {
+            let expected = match &*case.loss.name() {
                 "binary_crossentropy" => outputs.sigmoid(),
                 _ if case.kind == "class" => outputs.softmax(-1, Kind::Float),
                 _ => outputs,
@@ -373,7 +378,7 @@ fn a_loss_without_rows_is_refused_by_the_cpu_engine() {
         }
     }
     let case = cases().into_iter().find(|case| case.kind == "numbers").unwrap();
-    let config = |engine| FitConfig { loss: Loss::Custom(Arc::new(Cubed)), ..case.config(engine) };
+    let config = |engine| FitConfig { loss: Loss::custom(Cubed), ..case.config(engine) };
     let error = case.network().fit(&case.dataset(), &config(Engine::Fused), &mut []).unwrap_err();
     let expected = "engine must be auto or autograd with the loss cubed, which has no values by rows, found fused";
     assert_eq!(error.to_string(), expected);
@@ -382,6 +387,91 @@ fn a_loss_without_rows_is_refused_by_the_cpu_engine() {
     let history = case.network().fit(&case.dataset(), &auto, &mut []).unwrap();
     assert!(history.epochs[4].loss < history.epochs[0].loss);
     let saved = serde_json::to_string(&auto).unwrap();
-    let error = serde_json::from_str::<FitConfig>(&saved).unwrap_err().to_string();
-    assert!(error.starts_with("the loss cubed is not one of seqfit's"), "{error}");
+    // Read again, it is a placeholder, which is refused by name.
+    let read: FitConfig = serde_json::from_str(&saved).unwrap();
+    assert_eq!(read, auto);
+    let expected = "the loss cubed is not one of seqfit's: only a program that defines it can train";
+    let error = case.network().fit(&case.dataset(), &read, &mut []).unwrap_err().to_string();
+    assert!(error.starts_with(expected), "{error}");
+    let error = case.network().evaluate_with(&case.dataset(), &read).unwrap_err().to_string();
+    assert!(error.starts_with(expected), "{error}");
+}
+
+/// The cross-entropy of outputs divided by a temperature.
+#[derive(Debug)]
+struct Tempered(f64);
+
+impl LossKind for Tempered {
+    fn name(&self) -> &str {
+        "tempered"
+    }
+    fn settings(&self) -> BTreeMap<String, f64> {
+        BTreeMap::from([("temperature".to_owned(), self.0)])
+    }
+    fn outputs_for(&self, targets: TargetKind, count: usize) -> Option<usize> {
+        Loss::Sparse.kind().outputs_for(targets, count)
+    }
+    fn output_activation(&self) -> OutputActivation {
+        OutputActivation::Softmax
+    }
+    fn values(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, LibtorchError> {
+        Loss::Sparse.kind().values(&outputs.f_div_scalar(self.0)?, targets)
+    }
+}
+
+/// A run with a user's own loss is read by every program; only one that gives the loss trains and evaluates with it.
+#[test]
+fn a_run_with_a_loss_of_ones_own_is_read_and_resumed() {
+    let home = tempfile::tempdir().unwrap();
+    let request = Request::Named(DatasetName::Digits);
+    let data = data::resolve(&request, &Locations::from_env().unwrap(), &mut |_| {}).unwrap();
+    let network = || {
+        let builder = Sequential::new([8, 8]).add(Flatten).add(Dense::new(10));
+        builder.build(Device::Cpu, 2).unwrap()
+    };
+    let own = || Loss::custom(Tempered(2.0));
+    let fit = |epochs| FitConfig { epochs, loss: own(), ..FitConfig::default() };
+    let mut model = network();
+    let config = RunConfig::now(Device::Cpu, DataConfig::of(&data), fit(2), model.spec().clone());
+    let run = Run::create(&home.path().join("r"), false, config).unwrap();
+    let (keep, warn) = (CheckpointConfig::default(), |failure: &_| panic!("{failure:?}"));
+    let identity = run.identity().unwrap();
+    let mut saved = ModelCheckpoint::new(&run.checkpoints_path(), identity, keep, warn).unwrap();
+    let history = model.fit(&data.train, &run.config().fit, &mut [&mut saved]).unwrap();
+    assert!(saved.finish().is_empty());
+    run.save(&model, &history).unwrap();
+    drop(run);
+
+    let text = std::fs::read_to_string(home.path().join("r/config.toml")).unwrap();
+    assert!(text.contains("[fit.loss]\ncustom = \"tempered\"\n"), "{text}");
+    assert!(text.contains("[fit.loss.settings]\ntemperature = 2.0\n"), "{text}");
+    succeed(seqfit(home.path()).args(["inspect", "r"]));
+    succeed(seqfit(home.path()).args(["export", "r", "--format", "onnx"]));
+    let report = succeed(seqfit(home.path()).args(["report", "r"]));
+    let elsewhere = "the loss tempered is not one of seqfit's: only a program that defines it can";
+    assert!(report.stderr.contains(&format!("no predictions on the test set: {elsewhere}")));
+    for command in [&["evaluate", "r"][..], &["train", "--resume", "r", "--epochs", "3"]] {
+        let refused = crate::common::run(seqfit(home.path()).args(command));
+        assert_ne!(refused.code, 0);
+        assert!(refused.stderr.contains(elsewhere), "{}", refused.stderr);
+    }
+
+    let mut run = Run::resume(&home.path().join("r")).unwrap();
+    assert_eq!(run.config().fit.loss, own());
+    assert!(run.config().fit.loss.check_defined().is_err());
+    assert_ne!(run.config().fit.loss, Loss::custom(Tempered(3.0)));
+    run.set_config(RunConfig {
+        fit: FitConfig { epochs: 3, loss: own(), ..run.config().fit.clone() },
+        ..run.config().clone()
+    })
+    .unwrap();
+    let (newest, _) = run.newest_checkpoint().unwrap();
+    let snapshot = newest.unwrap().checkpoint.snapshot;
+    let mut resumed = network();
+    resumed.resume(&snapshot, &data.train, &run.config().fit, &mut []).unwrap();
+    let mut whole = network();
+    whole.fit(&data.train, &run.config().fit, &mut []).unwrap();
+    assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
+    let found = resumed.evaluate_with(&data.test, &run.config().fit).unwrap();
+    assert!(found.loss.is_finite() && found.accuracy > Some(0.8), "{found:?}");
 }

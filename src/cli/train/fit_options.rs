@@ -82,7 +82,7 @@ pub struct FitOptions {
 }
 
 fn loss_help() -> String {
-    let names: Vec<&str> = Loss::all().iter().map(Loss::name).collect();
+    let names: Vec<String> = Loss::all().iter().map(Loss::name).collect();
     format!(
         "Loss that is minimized: {}, its settings after a colon as in huber:delta=0.5; sparse and categorical are \
          the same cross-entropy [default: sparse for classes, {} for several labels, {} for numbers]",

@@ -12,8 +12,8 @@ impl Dataset {
     pub(in crate::data) fn relabeled(&self, labels: &[u8], classes: Vec<String>) -> Dataset {
         let label = |&old: &u8| labels.get(usize::from(old)).copied().unwrap_or_default();
         let targets = match &self.store.targets {
-            Targets::Classes { labels: own, .. } => {
-                Targets::Classes { labels: own.iter().map(label).collect(), names: classes }
+            Targets::Classes { classes: own, .. } => {
+                Targets::Classes { classes: own.iter().map(label).collect(), names: classes }
             }
             other => other.clone(),
         };

@@ -222,7 +222,7 @@ impl Entry {
 /// Returns the name of a loss with its settings, as they are typed: "huber:delta=0.5".
 fn with_settings(loss: &Loss) -> String {
     let settings = match serde_json::to_value(loss) {
-        Ok(Value::Object(table)) => table.into_iter().next().map(|(_, settings)| settings),
+        Ok(Value::Object(table)) => table.into_values().find(Value::is_object),
         _ => None,
     };
     let typed = |(key, value): (&String, &Value)| format!("{key}={value}");
@@ -231,7 +231,7 @@ fn with_settings(loss: &Loss) -> String {
             let settings: Vec<String> = settings.iter().map(typed).collect();
             format!("{}:{}", loss.name(), settings.join(","))
         }
-        None => loss.name().to_owned(),
+        None => loss.name(),
     }
 }
 
