@@ -10,7 +10,7 @@ use clap::Subcommand;
 use seqfit::FitConfig;
 use seqfit::data::pack::PackConfig;
 use seqfit::data::{
-    self, ArrayKeys, ArraysRequest, DatasetName, Locations, Preparation, Request, Verdict, catalog,
+    self, DatasetName, Locations, PathRequest, Preparation, Request, Verdict, catalog,
 };
 
 use super::data_options::{self, DataOptions};
@@ -267,11 +267,7 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
             Err(error) if path.components().count() == 1 && !path.exists() => {
                 return Err(Usage(format!("{} does not exist, and {error}", path.display())).into());
             }
-            Err(_) if path.extension().is_some_and(|extension| extension == "npz") => {
-                let (path, keys) = (path.to_owned(), ArrayKeys::default());
-                Request::Arrays(ArraysRequest { path, keys, targets: None })
-            }
-            Err(_) => Request::Dir(path.to_owned()),
+            Err(_) => Request::Path(PathRequest::new(path)),
         },
     };
     let reports = data::verify(&request, locations)?;

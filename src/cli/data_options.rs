@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use seqfit::data::{ArrayKeys, ArraysRequest, DataError, DatasetName, StreamMemory, TargetKind};
+use seqfit::data::{ArrayKeys, DataError, DatasetName, PathRequest, StreamMemory, TargetKind};
 
 use super::output::quoted;
 use super::parse_values::one_of;
@@ -18,9 +18,10 @@ pub struct DataOptions {
     /// optionally classes.txt with one class name per line
     #[arg(long, value_name = "DIR", value_parser = data_dir)]
     pub data_dir: Option<PathBuf>,
-    /// A NumPy .npz file of the arrays x_train and y_train, and optionally x_test and y_test: u8 pictures or
-    /// numbers of any shape; classes, several labels or numbers as targets
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "data_dir"])]
+    /// Your own data: a file of arrays, such as a NumPy .npz file of x_train and y_train, and optionally x_test and
+    /// y_test (u8 pictures or numbers of any shape; classes, several labels or numbers as targets); or a folder, as
+    /// for --data-dir
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["dataset", "data_dir"])]
     pub data: Option<PathBuf>,
     /// The names of the arrays in --data if they are others: x_train=images,y_train=labels; and w_train=NAME for
     /// weights of the training samples in the loss
@@ -38,7 +39,7 @@ impl DataOptions {
         use seqfit::data::Request;
         if let Some(path) = &self.data {
             let keys = self.keys.clone().unwrap_or_default();
-            return Request::Arrays(ArraysRequest { path: path.clone(), keys, targets: self.task });
+            return Request::Path(PathRequest { path: path.clone(), keys, targets: self.task });
         }
         match (&self.dataset, &self.data_dir) {
             (_, Some(dir)) => Request::Dir(dir.clone()),

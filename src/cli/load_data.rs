@@ -1,7 +1,7 @@
 //! Loads data for the commands that need it, with progress bars during downloads and any notice that the data has.
 
 use seqfit::data::{
-    self, ArraysRequest, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, Request,
+    self, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, PathRequest, Request,
     StreamMemory, TargetKind,
 };
 use seqfit::run::{DataConfig, Run};
@@ -90,8 +90,8 @@ pub fn test_of(
 /// Returns the request, with the kind of the network's targets if it names none.
 fn of_kind(asked: Request, kind: TargetKind) -> Request {
     match asked {
-        Request::Arrays(asked) => {
-            Request::Arrays(ArraysRequest { targets: asked.targets.or(Some(kind)), ..asked })
+        Request::Path(asked) => {
+            Request::Path(PathRequest { targets: asked.targets.or(Some(kind)), ..asked })
         }
         other => other,
     }

@@ -174,6 +174,17 @@ pub enum DataError {
         /// The problem.
         problem: StreamProblem,
     },
+    /// A file that is of no kind that holds data sets.
+    #[error(
+        "{path}: a data set is {known}, found a file that is neither", path = .path.display(),
+        known = .known.join(", or ")
+    )]
+    UnknownKind {
+        /// The file.
+        path: PathBuf,
+        /// What the kinds are.
+        known: Vec<&'static str>,
+    },
     /// A file of arrays that does not hold a data set.
     #[error("{path}: {problem}", path = .path.display())]
     Arrays {
@@ -240,6 +251,7 @@ impl DataError {
             | DataError::Pack { path, .. }
             | DataError::Stream { path, .. }
             | DataError::Arrays { path, .. }
+            | DataError::UnknownKind { path, .. }
             | DataError::InArrays { path, .. }
             | DataError::Image { path, .. } => path,
             _ => return (None, text),

@@ -9,6 +9,9 @@ use crate::message_text::quoted;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderProblem {
+    /// Options for data of another kind.
+    #[error("{0}: leave the option out")]
+    Options(&'static str),
     /// One of the four files is missing.
     #[error("a data set needs {wanted} (or with .gz, or test- for t10k-), and the folder {holds}")]
     Missing {

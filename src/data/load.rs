@@ -2,17 +2,17 @@
 //! where each ends.
 
 use std::fs::{self, File};
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::catalog::{self, Check, DatasetName};
 use super::dataset::Dataset;
 use super::download::{self, Progress};
 use super::error::{DataError, FolderProblem, listed, told_missed};
 use super::find_files::{self, Role};
-use super::idx::Digests;
-use super::idx_folder::{self, Folder, TestFolder};
-use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
-use super::{Locations, arrays, digits};
+use super::idx_folder::{self, Folder};
+use super::source::{Loaded, LoadedTest, Request, Source};
+use super::sources::{self, idx};
+use super::{Locations, digits};
 
 /// Loads the requested data set. A known data set is taken from the data folder, else from the cache,
 /// else it is downloaded into the cache, with calls of `progress`; its checksums must match.
@@ -27,8 +27,8 @@ pub fn resolve(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded, DataError> {
     match request {
-        Request::Dir(dir) => from_dir(dir),
-        Request::Arrays(request) => arrays::load(request),
+        Request::Dir(dir) => idx::load(dir),
+        Request::Path(request) => sources::load(request),
         Request::Named(name) => named(*name, locations, progress),
         Request::Auto => match named(DatasetName::Mnist, locations, progress) {
             Err(error) => {
@@ -52,15 +52,11 @@ pub fn resolve_test(
     locations: &Locations,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<LoadedTest, DataError> {
-    let dir = match request {
-        Request::Dir(dir) => dir,
-        Request::Arrays(request) => return arrays::load_test(request),
-        _ => return resolve(request, locations, progress).map(LoadedTest::from),
-    };
-    let TestFolder { dir: found, test, files, known, notes } = idx_folder::load_test(dir)?;
-    let name = known.map_or_else(|| own_name(dir), |known| known.to_string());
-    let source = source(name, &found, files, None);
-    Ok(LoadedTest { test, source, notes })
+    match request {
+        Request::Dir(dir) => idx::load_test(dir),
+        Request::Path(request) => sources::load_test(request),
+        _ => resolve(request, locations, progress).map(LoadedTest::from),
+    }
 }
 
 /// Returns the training and the test part of a known data set, with the [`Locations`] of the
@@ -84,7 +80,7 @@ pub fn load(name: &str) -> Result<(Dataset, Dataset), DataError> {
 /// A file that is missing or is not an IDX file, images and labels or training and test files that do not
 /// match, labels without a name.
 pub fn load_dir(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset), DataError> {
-    let Loaded { train, test, .. } = from_dir(dir.as_ref())?;
+    let Loaded { train, test, .. } = idx::load(dir.as_ref())?;
     Ok((train, test))
 }
 
@@ -174,7 +170,7 @@ fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
         let shape = Role::ALL[i].is_images().then_some(shape);
         match name.entry().check(i, digests, samples[i / 2], shape) {
             Check::Right => {}
-            Check::Unknown => unchecked.push(file_name(path)),
+            Check::Unknown => unchecked.push(idx::file_name(path)),
             Check::Wrong => {
                 let found = digests.file.clone();
                 let problem = FolderProblem::NotKnown { dataset: name, found };
@@ -190,34 +186,7 @@ fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
             unchecked.join(", ")
         )
     });
-    Ok(loaded(name.to_string(), found, notice))
-}
-
-fn from_dir(dir: &Path) -> Result<Loaded, DataError> {
-    let found = idx_folder::load(dir, None)?;
-    let name = found.known.map_or_else(|| own_name(dir), |known| known.to_string());
-    Ok(loaded(name, found, None))
-}
-
-fn loaded(name: String, found: Folder, notice: Option<String>) -> Loaded {
-    let Folder { dir, train, test, files, notes, .. } = found;
-    Loaded { train, test, source: source(name, &dir, files, notice), notes }
-}
-
-fn source(
-    name: String,
-    dir: &Path,
-    files: Vec<(PathBuf, Digests)>,
-    notice: Option<String>,
-) -> Source {
-    let file = |(path, digests): (PathBuf, Digests)| {
-        // The file may be in a subfolder.
-        let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
-        SourceFile { name, sha256: digests.contents }
-    };
-    let files = files.into_iter().map(file).collect();
-    let dir = Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
-    Source { name, dir, notice, classes: None, arrays: None, files }
+    Ok(idx::loaded(name.to_string(), found, notice))
 }
 
 fn built_in() -> Result<Loaded, DataError> {
@@ -251,16 +220,4 @@ pub(super) fn fallback_notice(error: &DataError) -> Option<String> {
         told_missed(missed),
         train + test,
     ))
-}
-
-/// Returns the name of a folder.
-pub(super) fn own_name(dir: &Path) -> String {
-    // "." and ".." are not names.
-    let absolute = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-    file_name(&absolute)
-}
-
-/// Returns the last part of a path.
-pub(super) fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -8,7 +8,7 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 //!
-//! - [`load`], [`load_dir`], [`resolve`](fn@resolve): a [`Dataset`] by request, a [`Source`] that
+//! - [`load`], [`load_dir`], [`load_npz`], [`resolve`](fn@resolve): a [`Dataset`] by request, a [`Source`] that
 //!   records where it came from, and [`Locations`] to search;
 //! - [`catalog`]: the known data sets; [`fetch`], [`verify`](fn@verify) and [`download`] get and
 //!   check their files;
@@ -59,13 +59,14 @@ mod resolve_dry_run;
 mod save_idx;
 pub(crate) mod sha256;
 mod source;
+mod sources;
 mod storage_locations;
 pub(crate) mod stream;
 mod targets;
 mod verify_files;
 
 pub use array_keys::ArrayKeys;
-pub use arrays::{Arrays, ArraysProblem, load_npy, load_npz};
+pub use arrays::{Arrays, ArraysProblem, load_npy};
 pub use augment::Augment;
 pub use augmentation_preview::preview;
 pub use catalog::DatasetName;
@@ -82,7 +83,8 @@ pub use load::{fetch, load, load_dir, resolve, resolve_test};
 pub use resolve_dry_run::{DryRun, Found, dry_run};
 pub use save_idx::{check_free, save_dir, save_shards};
 pub use sha256::Sha256Hex;
-pub use source::{ArrayOptions, ArraysRequest, Loaded, LoadedTest, Request, Source, SourceFile};
+pub use source::{ArrayOptions, Loaded, LoadedTest, PathRequest, Request, Source, SourceFile};
+pub use sources::load_npz;
 pub use storage_locations::Locations;
 pub use stream::{StreamMemory, StreamProblem, stream, stream_dir, stream_test};
 pub use targets::{Target, TargetKind, Targets};

@@ -19,30 +19,35 @@ pub enum Request {
     Auto,
     /// This data set only.
     Named(DatasetName),
-    /// The files in this folder.
+    /// The IDX files in this folder.
     Dir(PathBuf),
-    /// Arrays in this `.npz` file.
-    Arrays(ArraysRequest),
+    /// The file or folder at a path, whatever its kind.
+    Path(PathRequest),
 }
 
-/// The arrays of a `.npz` file that are requested.
+/// A file or folder that is requested, of any kind that holds data sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArraysRequest {
-    /// The file.
+pub struct PathRequest {
+    /// The file or folder.
     pub path: PathBuf,
-    /// The names of the arrays.
+    /// The names of its arrays.
     pub keys: ArrayKeys,
     /// The kind of the targets; none: what their type and shape suggest.
     pub targets: Option<TargetKind>,
 }
 
-impl ArraysRequest {
+impl PathRequest {
+    /// Returns the request of this file or folder, with the usual names of arrays.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), keys: ArrayKeys::default(), targets: None }
+    }
+
     pub(super) fn options(&self) -> ArrayOptions {
         ArrayOptions { keys: self.keys.clone(), targets: self.targets }
     }
 }
 
-/// How the arrays of a file were read, for a run's records.
+/// How arrays were read, for a run's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArrayOptions {
@@ -99,7 +104,7 @@ pub struct Source {
     /// that has others or another order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
-    /// How the arrays were read, if the file is one of arrays.
+    /// How the arrays were read, if they are in a file of arrays in the folder, or each in its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrays: Option<ArrayOptions>,
     /// The files: training images and labels, test images and labels; or images and labels. Of shards
@@ -130,11 +135,13 @@ impl Source {
     pub fn request(&self, locations: &Locations) -> Result<Request, DataError> {
         let known: Result<DatasetName, _> = self.name.parse();
         let Some(dir) = &self.dir else { return Ok(Request::Named(known?)) };
-        if let (Some(options), [file]) = (&self.arrays, &self.files[..]) {
-            let path = dir.join(&file.name);
-            let ArrayOptions { keys, targets } = options.clone();
-            return match path.is_file() {
-                true => Ok(Request::Arrays(ArraysRequest { path, keys, targets })),
+        if let Some(ArrayOptions { keys, targets }) = self.arrays.clone() {
+            let path = match &self.files[..] {
+                [file] => dir.join(&file.name),
+                _ => dir.clone(),
+            };
+            return match path.exists() {
+                true => Ok(Request::Path(PathRequest { path, keys, targets })),
                 false => Err(DataError::FileGone(path)),
             };
         }

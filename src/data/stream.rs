@@ -36,9 +36,12 @@ use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
 use super::label_numbering::{self, Labels, Numbering, PartLabels};
-use super::load::{file_name, own_name};
 use super::sha256::Sha256Hex;
 use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
+use super::sources::{
+    self,
+    idx::{file_name, own_name},
+};
 use super::{Locations, Preparation, class_names, idx, idx_folder, image_preparation};
 use shards::Opened;
 
@@ -68,9 +71,14 @@ pub fn stream(
 ) -> Result<Loaded, DataError> {
     let name = match request {
         Request::Dir(dir) => return from_dir(dir, None, memory),
-        Request::Arrays(request) => {
-            let path = request.path.clone();
-            return Err(DataError::Stream { path, problem: StreamProblem::Arrays });
+        Request::Path(request) => {
+            return match sources::idx_folder(request)? {
+                Some(dir) => from_dir(dir, None, memory),
+                None => {
+                    let (path, problem) = (request.path.clone(), StreamProblem::Arrays);
+                    Err(DataError::Stream { path, problem })
+                }
+            };
         }
         Request::Named(name) => *name,
         Request::Auto => DatasetName::Mnist,
@@ -92,7 +100,12 @@ pub fn stream_test(
     locations: &Locations,
     memory: StreamMemory,
 ) -> Result<LoadedTest, DataError> {
-    let Request::Dir(named) = request else {
+    let named = match request {
+        Request::Dir(dir) => Some(&**dir),
+        Request::Path(request) => sources::idx_folder(request)?,
+        _ => None,
+    };
+    let Some(named) = named else {
         return stream(request, locations, memory).map(LoadedTest::from);
     };
     let dir = find_shards::holder(named, &[Part::Test])?;

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::Locations;
-use super::arrays;
 use super::catalog::{self, Check, DatasetName, Entry};
 use super::error::DataError;
 use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests};
 use super::idx_folder;
-use super::source::{ArraysRequest, Loaded, Request};
+use super::source::{Loaded, PathRequest, Request};
+use super::sources;
 
 /// The result of checking one file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,10 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
             std::fs::read_dir(dir).map_err(|source| DataError::read(dir, source))?;
             own_report(dir)?
         }
-        Request::Arrays(request) => vec![arrays_report(request)],
+        Request::Path(request) => match sources::idx_folder(request)? {
+            Some(dir) => own_report(dir)?,
+            None => vec![arrays_report(request)],
+        },
         Request::Named(name) if name.entry().files.is_empty() => Vec::new(),
         Request::Named(name) => {
             let folder = locations.own(*name).or_else(|| locations.cached(*name));
@@ -80,8 +83,8 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
 }
 
 /// Reports on a file of arrays.
-fn arrays_report(request: &ArraysRequest) -> FileReport {
-    let (path, loaded) = (request.path.clone(), arrays::load(request));
+fn arrays_report(request: &PathRequest) -> FileReport {
+    let (path, loaded) = (request.path.clone(), sources::load(request));
     match loaded {
         Ok(Loaded { train, test, source, .. }) => FileReport {
             path,

@@ -19,9 +19,10 @@ impl LayerKind for UndefinedLayer {
         Err(LayerError {
             rule: "a network is built of layers that the program defines".to_owned(),
             found: format!("{}, a layer of another crate or of a newer seqfit", self.0),
-            cure: "the program that defines it builds the network by code, and gives it the weights \
+            cure:
+                "the program that defines it builds the network by code, and gives it the weights \
                    (Sequential::set_weights) or a snapshot (Sequential::resume)"
-                .to_owned(),
+                    .to_owned(),
         })
     }
 

@@ -368,7 +368,8 @@ fn a_run_with_a_layer_of_ones_own_is_read_and_resumed() {
 
     let named = "layer 4 (own): a network is built of layers that the program defines, found Own, a layer of another";
     for command in ["evaluate", "export"] {
-        let refused = crate::common::run(seqfit(home.path()).args([command, "r", "--checkpoint", "last"]));
+        let refused =
+            crate::common::run(seqfit(home.path()).args([command, "r", "--checkpoint", "last"]));
         assert_ne!(refused.code, 0);
         assert!(refused.stderr.contains(named), "{}", refused.stderr);
     }

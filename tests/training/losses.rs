@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seqfit::callback::{BatchInfo, Callback, CallbackError, Flow, Training};
-use seqfit::data::{
-    self, Dataset, DatasetName, Features, Locations, Request, TargetKind, Targets,
-};
+use seqfit::data::{self, Dataset, DatasetName, Features, Locations, Request, TargetKind, Targets};
 use seqfit::group;
 use seqfit::layers::{Dense, Flatten};
 use seqfit::losses::{LossKind, RowTarget};
@@ -390,7 +388,8 @@ fn a_loss_without_rows_is_refused_by_the_cpu_engine() {
     // Read again, it is a placeholder, which is refused by name.
     let read: FitConfig = serde_json::from_str(&saved).unwrap();
     assert_eq!(read, auto);
-    let expected = "the loss cubed is not one of seqfit's: only a program that defines it can train";
+    let expected =
+        "the loss cubed is not one of seqfit's: only a program that defines it can train";
     let error = case.network().fit(&case.dataset(), &read, &mut []).unwrap_err().to_string();
     assert!(error.starts_with(expected), "{error}");
     let error = case.network().evaluate_with(&case.dataset(), &read).unwrap_err().to_string();

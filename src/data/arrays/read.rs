@@ -6,13 +6,13 @@ use crate::formats::{FormatProblem, MemoryBudget, count, extend};
 
 /// An array of numbers, in C order.
 #[derive(Debug, PartialEq)]
-pub(super) struct Array {
+pub(in crate::data) struct Array {
     pub numbers: Numbers,
     pub shape: Vec<usize>,
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Numbers {
+pub(in crate::data) enum Numbers {
     U8(Vec<u8>),
     /// 0 or 1.
     Bool(Vec<u8>),
@@ -21,7 +21,7 @@ pub(super) enum Numbers {
 }
 
 /// Reads the bytes of a `.npy` file or record: f64 are rounded to f32.
-pub(super) fn array(
+pub(in crate::data) fn array(
     key: &str,
     mut bytes: Vec<u8>,
     budget: &mut MemoryBudget,

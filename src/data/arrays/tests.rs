@@ -1,12 +1,15 @@
 //! Tests of files of arrays, most of them written here.
 
 use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::*;
-use crate::data::{Request, Sample, Target, resolve, resolve_test};
+use crate::data::{
+    ArrayKeys, Arrays, DataError, PathRequest, Request, Sample, Source, Target, TargetKind,
+    load_npy, load_npz, resolve, resolve_test,
+};
 
 /// Returns a `.npy` file.
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -280,7 +283,7 @@ fn training_and_test_parts_must_be_alike() {
 fn a_file_without_a_test_part_is_split_and_its_source_loads_it_again() {
     let values: Vec<f32> = (0..50).map(|i| i as f32 + 0.5).collect();
     let path = npz(&[("a", floats("(50, 1)", &values)), ("b", floats("(50,)", &values))]);
-    let request = Request::Arrays(ArraysRequest {
+    let request = Request::Path(PathRequest {
         path: path.to_path_buf(),
         keys: keys("a", "b"),
         targets: None,
@@ -305,7 +308,7 @@ fn a_file_without_a_test_part_is_split_and_its_source_loads_it_again() {
 fn a_test_part_alone_is_enough_for_evaluation() {
     let x = floats("(2, 2)", &[1.0, 2.0, 3.0, 4.0]);
     let path = npz(&[("x_test", x), ("y_test", ints("(2,)", &[0, 1]))]);
-    let request = Request::Arrays(ArraysRequest {
+    let request = Request::Path(PathRequest {
         path: path.to_path_buf(),
         keys: ArrayKeys::default(),
         targets: None,

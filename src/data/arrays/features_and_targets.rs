@@ -1,0 +1,144 @@
+//! From an array to samples, or to targets.
+
+use super::problem::ArraysProblem;
+use super::read::{self, Array, Numbers};
+use crate::data::features::Features;
+use crate::data::targets::TargetKind;
+use crate::formats::{FormatProblem, MemoryBudget};
+
+/// An array with its name.
+pub(super) struct Part {
+    pub key: String,
+    pub array: Array,
+}
+
+/// Targets before their names are known.
+pub(super) enum Unnamed {
+    Classes(Vec<u8>),
+    Labels(Vec<u8>, usize),
+    Numbers(Vec<f32>, usize),
+}
+
+impl Unnamed {
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Classes(_) => TargetKind::Class,
+            Self::Labels(..) => TargetKind::Labels,
+            Self::Numbers(..) => TargetKind::Numbers,
+        }
+    }
+}
+
+/// Checks that there is a target for each sample.
+pub(super) fn check_counts(x: &Part, y: &Part) -> Result<(), ArraysProblem> {
+    let count = |part: &Part| part.array.shape.first().copied();
+    match (count(x), count(y)) {
+        // What has no axis is refused with its shape.
+        (Some(samples), Some(targets)) if samples != targets => {
+            Err(ArraysProblem::Counts { x: x.key.clone(), samples, y: y.key.clone(), targets })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Part {
+    pub fn shape_error(&self, rule: &'static str) -> ArraysProblem {
+        ArraysProblem::Shape { key: self.key.clone(), rule, shape: self.array.shape.clone() }
+    }
+
+    /// Returns the array as samples.
+    pub fn features(self, budget: &mut MemoryBudget) -> Result<Features, ArraysProblem> {
+        let [samples, sample @ ..] = &self.array.shape[..] else {
+            return Err(self.shape_error("[samples, …]"));
+        };
+        let shape = if sample.is_empty() { vec![1] } else { sample.to_vec() };
+        match self.array.numbers {
+            Numbers::U8(pixels) if shape.len() > 1 => {
+                Ok(pictures(pixels, *samples, shape, budget)?)
+            }
+            numbers => Ok(Features::floats(numbers.into_floats(budget)?, shape)),
+        }
+    }
+
+    /// Returns the array as targets of this kind, or of the kind that its type and shape suggest.
+    pub fn targets(
+        self,
+        kind: Option<TargetKind>,
+        budget: &mut MemoryBudget,
+    ) -> Result<Unnamed, ArraysProblem> {
+        let columns = match self.array.shape[..] {
+            [samples] if samples > 0 => 1,
+            [samples, columns] if samples > 0 && columns > 0 => columns,
+            _ => return Err(self.shape_error("[samples] or [samples, targets], neither of them 0")),
+        };
+        let kind = match kind {
+            Some(kind) => kind,
+            None => self.suggested()?,
+        };
+        let Self { key, array: Array { numbers, shape } } = self;
+        let value = |rule| {
+            let (key, shape) = (key.clone(), shape.clone());
+            move |(at, found)| {
+                let place = read::place(at, &shape, false);
+                ArraysProblem::Value { key, rule, found, place }
+            }
+        };
+        match kind {
+            TargetKind::Class if columns == 1 => {
+                const RULE: &str = "classes are whole numbers from 0 to 255 (if these are for regression, add \
+                                    --task numbers)";
+                Ok(Unnamed::Classes(numbers.into_bytes(u8::MAX).map_err(value(RULE))?))
+            }
+            TargetKind::Class => Err(ArraysProblem::Shape {
+                key,
+                rule: "[samples] or [samples, 1] if it holds classes (numpy.argmax(y, 1), if these are one-hot)",
+                shape,
+            }),
+            TargetKind::Labels => {
+                const RULE: &str = "several labels are 0 or 1 each (if these are for regression, add --task \
+                                    numbers)";
+                Ok(Unnamed::Labels(numbers.into_bytes(1).map_err(value(RULE))?, columns))
+            }
+            TargetKind::Numbers => Ok(Unnamed::Numbers(numbers.into_floats(budget)?, columns)),
+        }
+    }
+
+    /// Returns the kind of target that the type and shape suggest.
+    fn suggested(&self) -> Result<TargetKind, ArraysProblem> {
+        let is_column = matches!(self.array.shape[..], [_] | [_, 1]);
+        match &self.array.numbers {
+            Numbers::Bool(_) if self.array.shape.len() == 1 => Ok(TargetKind::Class),
+            Numbers::U8(_) | Numbers::Ints(_) if is_column => Ok(TargetKind::Class),
+            Numbers::U8(_) | Numbers::Ints(_) | Numbers::Bool(_) => Ok(TargetKind::Labels),
+            Numbers::Floats(values) => {
+                match values.iter().all(|&value| value == 0.0 || value == 1.0) {
+                    true => Err(ArraysProblem::Ambiguous { key: self.key.clone() }),
+                    false => Ok(TargetKind::Numbers),
+                }
+            }
+        }
+    }
+}
+
+/// Returns pixels as samples: channels that are last are moved to the front, and a single one is left out.
+fn pictures(
+    pixels: Vec<u8>,
+    samples: usize,
+    shape: Vec<usize>,
+    budget: &mut MemoryBudget,
+) -> Result<Features, FormatProblem> {
+    match shape[..] {
+        [1, height, width] => Ok(Features::pixels(pixels, [height, width])),
+        [height, width, 1] if height != 3 => Ok(Features::pixels(pixels, [height, width])),
+        [height, width, 3] if height != 3 => {
+            let mut moved = budget.list(pixels.len())?;
+            for picture in pixels.chunks_exact((height * width * 3).max(1)).take(samples) {
+                for channel in 0..3 {
+                    moved.extend(picture.iter().skip(channel).step_by(3));
+                }
+            }
+            Ok(Features::pixels(moved, [3, height, width]))
+        }
+        _ => Ok(Features::pixels(pixels, shape)),
+    }
+}

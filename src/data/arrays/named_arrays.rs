@@ -1,0 +1,251 @@
+//! From named arrays to a training and a test part, and the record of where they came from.
+
+use std::ffi::OsStr;
+use std::path::{self, Path};
+
+use super::features_and_targets::{Part, Unnamed, check_counts};
+use super::name_targets::named;
+use super::problem::ArraysProblem;
+use super::read::Array;
+use crate::data::array_keys::ArrayKeys;
+use crate::data::dataset::Dataset;
+use crate::data::error::DataError;
+use crate::data::features::Features;
+use crate::data::source::{Loaded, LoadedTest, PathRequest, Source, SourceFile};
+use crate::data::targets::TargetKind;
+use crate::formats::MemoryBudget;
+
+/// The fraction of the samples that are the test part of data without one, and the seed that draws them.
+const TEST_FRACTION: f64 = 0.2;
+const TEST_SEED: u64 = 0;
+
+/// A file or a folder of named arrays.
+pub(in crate::data) trait NamedArrays: Sized {
+    /// Opens it. The arrays are read when they are needed.
+    ///
+    /// # Errors
+    /// A path that cannot be read, or holds something else.
+    fn open(path: &Path) -> Result<Self, DataError>;
+
+    /// Returns the names of all its arrays.
+    fn names(&self) -> &[String];
+
+    /// Returns the memory that its arrays may take.
+    fn budget(&self) -> MemoryBudget;
+
+    /// Reads the array of this name, which is one of [`names`](Self::names).
+    ///
+    /// # Errors
+    /// An array that is damaged, or of another type than numbers.
+    fn read(&mut self, name: &str, budget: &mut MemoryBudget) -> Result<Array, Failure>;
+
+    /// Returns the files that were read so far, each once, with their names in the folder.
+    fn files(&self) -> Vec<SourceFile>;
+}
+
+/// Why arrays could not be read: the path is added to the first kind.
+pub(in crate::data) enum Failure {
+    Problem(ArraysProblem),
+    Data(DataError),
+}
+
+impl<T: Into<ArraysProblem>> From<T> for Failure {
+    fn from(problem: T) -> Self {
+        Self::Problem(problem.into())
+    }
+}
+
+/// The data sets in a file or a folder of arrays.
+#[derive(Clone, Debug)]
+pub struct Arrays {
+    /// The training part.
+    pub train: Dataset,
+    /// The test part, if there is one.
+    pub test: Option<Dataset>,
+    /// Notes for the user, such as arrays that were not used.
+    pub notes: Vec<String>,
+}
+
+/// Loads the data that was asked for; data without a test part is split.
+pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loaded, DataError> {
+    let mut arrays = T::open(&request.path)?;
+    let read = read_all(&mut arrays, &request.path, &request.keys, request.targets);
+    let Arrays { train, test, mut notes } = read?;
+    let (train, test) = match test {
+        Some(test) => (train, test),
+        None => {
+            let parts = train.split(TEST_FRACTION, TEST_SEED)?;
+            notes.push(format!(
+                "there is no test part ({} and {}): {} samples, drawn once and for all, are the test set, and {} \
+                 are left to train on",
+                request.keys.x_test,
+                request.keys.y_test,
+                parts.1.len(),
+                parts.0.len()
+            ));
+            parts
+        }
+    };
+    Ok(Loaded { train, test, source: source(&arrays, request), notes })
+}
+
+/// Loads the test part alone, if there is no training part.
+pub(in crate::data) fn load_test<T: NamedArrays>(
+    request: &PathRequest,
+) -> Result<LoadedTest, DataError> {
+    let ArrayKeys { x_train, x_test, y_test, .. } = &request.keys;
+    let mut arrays = T::open(&request.path)?;
+    if arrays.names().contains(x_train) {
+        return load::<T>(request).map(LoadedTest::from);
+    }
+    let keys = ArrayKeys {
+        x_train: x_test.clone(),
+        y_train: y_test.clone(),
+        x_test: String::new(),
+        y_test: String::new(),
+        w_train: None,
+    };
+    let read = read_all(&mut arrays, &request.path, &keys, request.targets);
+    let Arrays { train: test, notes, .. } = read?;
+    Ok(LoadedTest { test, source: source(&arrays, request), notes })
+}
+
+/// Reads both parts.
+pub(in crate::data) fn read_all(
+    arrays: &mut impl NamedArrays,
+    path: &Path,
+    keys: &ArrayKeys,
+    kind: Option<TargetKind>,
+) -> Result<Arrays, DataError> {
+    read_parts(arrays, path, keys, kind).map_err(|failure| match failure {
+        Failure::Problem(problem) => DataError::Arrays { path: path.to_owned(), problem },
+        Failure::Data(error) => error,
+    })
+}
+
+fn read_parts(
+    arrays: &mut impl NamedArrays,
+    path: &Path,
+    keys: &ArrayKeys,
+    kind: Option<TargetKind>,
+) -> Result<Arrays, Failure> {
+    let ArrayKeys { x_train, y_train, x_test, y_test, w_train } = keys;
+    let names = arrays.names().to_vec();
+    let found = || match &names[..] {
+        [] => "no arrays".to_owned(),
+        names => names.join(", "),
+    };
+    let needed = [(x_train, "x_train"), (y_train, "y_train")].into_iter();
+    for (key, option) in needed.chain(w_train.iter().map(|key| (key, "w_train"))) {
+        if !names.contains(key) {
+            let (key, found) = (key.clone(), found());
+            return Err(ArraysProblem::Missing { key, found, option }.into());
+        }
+    }
+    let has_test = names.contains(x_test);
+    if has_test != names.contains(y_test) {
+        let (there, missing) = if has_test { (x_test, y_test) } else { (y_test, x_test) };
+        let (there, missing) = (there.clone(), missing.clone());
+        return Err(ArraysProblem::Alone { there, missing, found: found() }.into());
+    }
+    let mut budget = arrays.budget();
+    let (x, y) = pair(arrays, &mut budget, x_train, y_train, kind)?;
+    let test = match has_test {
+        true => {
+            let kind = Some(y.kind());
+            Some(pair(arrays, &mut budget, x_test, y_test, kind)?)
+        }
+        false => None,
+    };
+    let (test_x, test_y) = test.unzip();
+    let ((y, test_y), mut notes) = named(y, test_y)?;
+    let of = |x: Features, y, keys: [&String; 2]| {
+        let pair = keys.map(String::as_str).join(" and ");
+        Dataset::from_arrays(x, y).map_err(|error| Failure::Data(inside(error, path, pair)))
+    };
+    let mut train = of(x, y, [x_train, y_train])?;
+    if let Some(key) = w_train {
+        let weights = weights(arrays, &mut budget, key)?;
+        train = train
+            .with_sample_weights(&weights)
+            .map_err(|error| Failure::Data(inside(error, path, format!("{x_train} and {key}"))))?;
+    }
+    let test = match test_x.zip(test_y) {
+        Some((x, y)) => Some(of(x, y, [x_test, y_test])?),
+        None => None,
+    };
+    if let Some(test) = &test {
+        check_alike(&train, test)?;
+    }
+    let used = [Some(x_train), Some(y_train), Some(x_test), Some(y_test), w_train.as_ref()];
+    let others = names.iter().filter(|name| !used.contains(&Some(*name)));
+    let others: Vec<&str> = others.map(String::as_str).collect();
+    if !others.is_empty() {
+        notes.push(format!("arrays that are not used: {}", others.join(", ")));
+    }
+    Ok(Arrays { train, test, notes })
+}
+
+fn pair(
+    arrays: &mut impl NamedArrays,
+    budget: &mut MemoryBudget,
+    x: &str,
+    y: &str,
+    kind: Option<TargetKind>,
+) -> Result<(Features, Unnamed), Failure> {
+    let mut part = |key: &str| {
+        let array = arrays.read(key, budget)?;
+        Ok::<_, Failure>(Part { key: key.to_owned(), array })
+    };
+    let (x, y) = (part(x)?, part(y)?);
+    check_counts(&x, &y)?;
+    Ok((x.features(budget)?, y.targets(kind, budget)?))
+}
+
+/// Reads the weights of samples, one number each.
+fn weights(
+    arrays: &mut impl NamedArrays,
+    budget: &mut MemoryBudget,
+    key: &str,
+) -> Result<Vec<f32>, Failure> {
+    let part = Part { key: key.to_owned(), array: arrays.read(key, budget)? };
+    match part.array.shape[..] {
+        [_] => Ok(part.array.numbers.into_floats(budget)?),
+        _ => Err(part.shape_error("[samples] if it holds weights of samples").into()),
+    }
+}
+
+fn check_alike(train: &Dataset, test: &Dataset) -> Result<(), ArraysProblem> {
+    let differ = |what, [train, test]: [String; 2]| ArraysProblem::Parts { what, train, test };
+    let samples = [train, test].map(Dataset::samples_in_words);
+    if samples[0] != samples[1] {
+        return Err(differ("samples", samples));
+    }
+    let [a, b] = [train, test].map(|set| set.target_names().len());
+    if a != b {
+        return Err(differ("targets", [a, b].map(|count| format!("{count} for each sample"))));
+    }
+    Ok(())
+}
+
+/// Adds the file and its arrays to an error of a data set.
+pub(super) fn inside(error: DataError, path: &Path, arrays: String) -> DataError {
+    match error {
+        DataError::Dataset(problem) => {
+            DataError::InArrays { path: path.to_owned(), arrays, problem }
+        }
+        other => other,
+    }
+}
+
+/// Returns the record of arrays: of a file its folder, and of a folder the folder itself.
+fn source(arrays: &impl NamedArrays, request: &PathRequest) -> Source {
+    let absolute = path::absolute(&request.path).unwrap_or_else(|_| request.path.clone());
+    let name = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let (name, dir) = match absolute.is_dir() {
+        true => (name(absolute.file_name()), Some(absolute.clone())),
+        false => (name(absolute.file_stem()), absolute.parent().map(Path::to_owned)),
+    };
+    let arrays_options = Some(request.options());
+    Source { name, dir, notice: None, classes: None, arrays: arrays_options, files: arrays.files() }
+}
