@@ -13,6 +13,7 @@ mod expected_calibration_error;
 mod f1;
 mod log_loss;
 mod mae;
+mod matthews_corrcoef;
 mod metric_kind;
 mod one_vs_rest;
 mod precision;
@@ -83,6 +84,7 @@ macro_rules! metrics {
 metrics! {
     Accuracy = accuracy::Accuracy, "`accuracy`: the fraction of classes or labels predicted correctly.";
     BalancedAccuracy = balanced_accuracy::BalancedAccuracy, "`balanced_accuracy`: the mean recall of the classes.";
+    MatthewsCorrcoef = matthews_corrcoef::MatthewsCorrcoef, "`matthews_corrcoef`: the correlation of predicted and true classes.";
     SubsetAccuracy = subset_accuracy::SubsetAccuracy, "`subset_accuracy`: the fraction of samples with all labels correct.";
     Top3Accuracy = TopKAccuracy(3), "`top_3_accuracy`: the fraction of classes among the 3 likeliest.";
     Top5Accuracy = TopKAccuracy(5), "`top_5_accuracy`: the fraction of classes among the 5 likeliest.";
