@@ -9,6 +9,7 @@ mod average_precision;
 mod balanced_accuracy;
 mod calibration;
 mod class_counts;
+mod cohen_kappa;
 mod expected_calibration_error;
 mod f1;
 mod log_loss;
@@ -85,6 +86,7 @@ metrics! {
     Accuracy = accuracy::Accuracy, "`accuracy`: the fraction of classes or labels predicted correctly.";
     BalancedAccuracy = balanced_accuracy::BalancedAccuracy, "`balanced_accuracy`: the mean recall of the classes.";
     MatthewsCorrcoef = matthews_corrcoef::MatthewsCorrcoef, "`matthews_corrcoef`: the correlation of predicted and true classes.";
+    CohenKappa = cohen_kappa::CohenKappa, "`cohen_kappa`: the agreement of predicted and true classes beyond chance.";
     SubsetAccuracy = subset_accuracy::SubsetAccuracy, "`subset_accuracy`: the fraction of samples with all labels correct.";
     Top3Accuracy = TopKAccuracy(3), "`top_3_accuracy`: the fraction of classes among the 3 likeliest.";
     Top5Accuracy = TopKAccuracy(5), "`top_5_accuracy`: the fraction of classes among the 5 likeliest.";
