@@ -15,6 +15,7 @@ mod f1;
 mod log_loss;
 mod mae;
 mod matthews_corrcoef;
+mod median_absolute_error;
 mod metric_kind;
 mod one_vs_rest;
 mod precision;
@@ -101,6 +102,7 @@ metrics! {
     LogLoss = log_loss::LogLoss, "`log_loss`: the cross-entropy of classes or labels, in nats.";
     ExpectedCalibrationError = expected_calibration_error::ExpectedCalibrationError, "`expected_calibration_error`: confidence compared with accuracy.";
     Mae = mae::Mae, "`mae`: the mean absolute error of numbers.";
+    MedianAbsoluteError = median_absolute_error::MedianAbsoluteError, "`median_absolute_error`: the median absolute error of numbers.";
     Rmse = rmse::Rmse, "`rmse`: the root mean squared error of numbers.";
     R2 = r2::R2, "`r2`: the fraction of the numbers' variance that is explained.";
 }
