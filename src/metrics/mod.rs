@@ -14,6 +14,7 @@ mod expected_calibration_error;
 mod f1;
 mod log_loss;
 mod mae;
+mod mape;
 mod matthews_corrcoef;
 mod median_absolute_error;
 mod metric_kind;
@@ -103,6 +104,7 @@ metrics! {
     ExpectedCalibrationError = expected_calibration_error::ExpectedCalibrationError, "`expected_calibration_error`: confidence compared with accuracy.";
     Mae = mae::Mae, "`mae`: the mean absolute error of numbers.";
     MedianAbsoluteError = median_absolute_error::MedianAbsoluteError, "`median_absolute_error`: the median absolute error of numbers.";
+    Mape = mape::Mape, "`mape`: the mean absolute error as a fraction of the number.";
     Rmse = rmse::Rmse, "`rmse`: the root mean squared error of numbers.";
     R2 = r2::R2, "`r2`: the fraction of the numbers' variance that is explained.";
 }
