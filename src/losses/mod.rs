@@ -5,6 +5,7 @@ mod categorical_crossentropy;
 mod count_correct;
 mod focal;
 mod huber;
+mod log_cosh;
 mod loss_kind;
 mod mean_absolute_error;
 mod mean_squared_error;
@@ -26,6 +27,7 @@ use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use count_correct::Correct;
 pub use focal::Focal;
 pub use huber::Huber;
+use log_cosh::LogCosh;
 pub use loss_kind::{LossKind, RowLoss, RowTarget};
 use mean_absolute_error::MeanAbsoluteError;
 use mean_squared_error::MeanSquaredError;
@@ -331,6 +333,8 @@ losses! {
     MeanSquaredError = MeanSquaredError,
     /// The mean absolute error, for numbers.
     MeanAbsoluteError = MeanAbsoluteError,
+    /// The logarithm of the hyperbolic cosine of the error, for numbers with outliers.
+    LogCosh = LogCosh,
     [with settings]
     /// The Huber loss, for numbers with outliers.
     Huber(Huber),
