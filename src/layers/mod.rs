@@ -19,6 +19,7 @@ mod prelu;
 mod rescaling;
 mod reshape;
 mod residual;
+mod rms_normalization;
 mod undefined_layer;
 
 pub use crate::native::LibtorchError;
@@ -38,6 +39,7 @@ pub use prelu::PReLU;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use residual::Residual;
+pub use rms_normalization::RMSNormalization;
 use undefined_layer::UndefinedLayer;
 
 use std::any::Any;
@@ -128,6 +130,7 @@ layers! {
     Normalization = "normalization",
     Residual = "residual",
     PReLU = "prelu",
+    RMSNormalization = "rms_normalization",
 }
 
 impl From<Activation> for Layer {

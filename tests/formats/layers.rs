@@ -9,8 +9,8 @@ use seqfit::export::{self, Card, Format, npy};
 use seqfit::import::{ImportOptions, Imported};
 use seqfit::layers::{
     BatchNormalization, Context, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerError,
-    LayerKind, LayerNormalization, LibtorchError, Normalization, PReLU, Rescaling, Reshape,
-    Residual, Variables,
+    LayerKind, LayerNormalization, LibtorchError, Normalization, PReLU, RMSNormalization,
+    Rescaling, Reshape, Residual, Variables,
 };
 use seqfit::{Activation, Device, FitConfig, Sequential, data};
 use tch::Tensor;
@@ -37,6 +37,7 @@ fn network() -> Sequential {
         .add(Dropout::new(0.1))
         .add(Dense::new(8))
         .add(PReLU)
+        .add(RMSNormalization::default())
         .add(BatchNormalization::default());
     for activation in Activation::ALL {
         if activation != Activation::Softmax {
