@@ -1,6 +1,7 @@
 //! The kinds of data on disk, one file per kind, and their list, in which a path finds its kind.
 
 pub(super) mod idx;
+mod npy_folder;
 mod npz;
 mod source_kind;
 
@@ -10,12 +11,13 @@ use std::path::Path;
 use super::error::DataError;
 use super::source::{Loaded, LoadedTest, PathRequest};
 use idx::IDX;
+use npy_folder::NPY_FOLDER;
 use npz::NPZ;
 pub use npz::load_npz;
 use source_kind::SourceKind;
 
 /// All kinds. The first that recognizes a path loads it.
-const KINDS: [SourceKind; 2] = [NPZ, IDX];
+const KINDS: [SourceKind; 3] = [NPZ, NPY_FOLDER, IDX];
 
 /// Loads both parts of the data at a path.
 ///

@@ -180,3 +180,47 @@ fn target_scaling_is_undone_in_predictions_with_either_engine() {
     assert!((scaled - evaluated).abs() < 1e-4 * scaled, "{scaled} {evaluated}");
     assert!(evaluated < 0.1, "{evaluated}");
 }
+
+/// The same arrays in a file and in a folder of files give the same run, which is resumed and evaluated from its record.
+#[test]
+fn a_folder_of_npy_files_is_a_data_set() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("waits");
+    fs::create_dir(&folder).unwrap();
+    let values = |n: usize, shift: f32| (0..n).map(|i| i as f32 / 8.0 + shift).collect::<Vec<_>>();
+    let arrays = [
+        ("x_train", npy(&[40, 2], &values(80, 0.0))),
+        ("minutes", npy(&[40], &values(40, 0.5))),
+        ("x_test", npy(&[10, 2], &values(20, 0.25))),
+        ("y_test", npy(&[10], &values(10, 0.75))),
+        ("other", npy(&[1], &[1.0])),
+    ];
+    npz(&home.path().join("waits.npz"), &arrays);
+    for (name, bytes) in &arrays {
+        fs::write(folder.join(format!("{name}.npy")), bytes).unwrap();
+    }
+    let train = |data: &str, out: &str| {
+        let mut command = seqfit(home.path());
+        command.args(["train", "--data", data, "--out", out, "--epochs", "2"]);
+        succeed(command.args(["--keys", "y_train=minutes"]))
+    };
+    let of_folder = train("waits", "a");
+    assert!(of_folder.stderr.contains("waits: 40 training and 10 test samples"), "{of_folder:?}");
+    assert!(of_folder.stderr.contains("not used: other"), "{of_folder:?}");
+    train("waits.npz", "b");
+    let weights = |run: &str| fs::read(home.path().join(run).join("model.safetensors")).unwrap();
+    assert!(weights("a") == weights("b"));
+    let config = fs::read_to_string(home.path().join("a/config.toml")).unwrap();
+    for line in ["y_train = \"minutes\"", "name = \"minutes.npy\"", "name = \"y_test.npy\""] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    assert!(!config.contains("other.npy"), "{config}");
+    succeed(seqfit(home.path()).args(["train", "--resume", "a", "--epochs", "3"]));
+    succeed(seqfit(home.path()).args(["evaluate", "a"]));
+    // Without --keys the folder is known by its kind all the same.
+    let verified = run(seqfit(home.path()).args(["data", "verify", "./waits"]));
+    assert!(verified.stdout.contains("WRONG: the array \"y_train\" is needed"), "{verified:?}");
+    fs::write(folder.join("y_test.npy"), npy(&[10], &values(10, 0.5))).unwrap();
+    let changed = run(seqfit(home.path()).args(["evaluate", "a"]));
+    assert!(changed.stderr.contains("y_test.npy is not the file"), "{changed:?}");
+}
