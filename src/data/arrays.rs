@@ -14,5 +14,5 @@ pub use named_arrays::Arrays;
 pub(super) use named_arrays::{Failure, NamedArrays, load, load_test, read_all};
 pub use npy_pair::load_npy;
 pub use problem::ArraysProblem;
-pub(super) use read::{Array, array};
+pub(super) use read::{Array, array, decode};
 pub(super) use whole_file::whole;

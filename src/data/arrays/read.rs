@@ -23,12 +23,26 @@ pub(in crate::data) enum Numbers {
 /// Reads the bytes of a `.npy` file or record: f64 are rounded to f32.
 pub(in crate::data) fn array(
     key: &str,
+    bytes: Vec<u8>,
+    budget: &mut MemoryBudget,
+) -> Result<Array, ArraysProblem> {
+    let header = Header::read(&bytes);
+    let (header, data) =
+        header.map_err(|rule| ArraysProblem::Header { key: key.to_owned(), rule })?;
+    let start = bytes.len() - data.len();
+    decode(key, header, bytes, start, budget)
+}
+
+/// Reads the numbers in `bytes` from `start` on, which a header describes: f64 are rounded to f32.
+pub(in crate::data) fn decode(
+    key: &str,
+    Header { descr, order, fortran, shape }: Header,
     mut bytes: Vec<u8>,
+    start: usize,
     budget: &mut MemoryBudget,
 ) -> Result<Array, ArraysProblem> {
     let own = || key.to_owned();
-    let header = Header::read(&bytes).map_err(|rule| ArraysProblem::Header { key: own(), rule });
-    let (Header { descr, order, fortran, shape }, data) = header?;
+    let data = &bytes[start..];
     let kind = descr.strip_prefix(['<', '>', '|', '=']).unwrap_or_default();
     let Some(size) = size(kind) else {
         return Err(ArraysProblem::Type { key: own(), found: descr });
@@ -81,7 +95,6 @@ pub(in crate::data) fn array(
         }
         _ => {}
     }
-    let start = bytes.len() - data.len();
     let numbers = match kind {
         "b1" | "u1" => {
             bytes.drain(..start);
