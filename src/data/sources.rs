@@ -3,6 +3,7 @@
 pub(super) mod idx;
 mod npy_folder;
 mod npz;
+mod safetensors_file;
 mod source_kind;
 
 use std::fs;
@@ -14,10 +15,11 @@ use idx::IDX;
 use npy_folder::NPY_FOLDER;
 use npz::NPZ;
 pub use npz::load_npz;
+use safetensors_file::SAFETENSORS;
 use source_kind::SourceKind;
 
 /// All kinds. The first that recognizes a path loads it.
-const KINDS: [SourceKind; 3] = [NPZ, NPY_FOLDER, IDX];
+const KINDS: [SourceKind; 4] = [NPZ, SAFETENSORS, NPY_FOLDER, IDX];
 
 /// Loads both parts of the data at a path.
 ///

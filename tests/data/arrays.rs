@@ -224,3 +224,44 @@ fn a_folder_of_npy_files_is_a_data_set() {
     let changed = run(seqfit(home.path()).args(["evaluate", "a"]));
     assert!(changed.stderr.contains("y_test.npy is not the file"), "{changed:?}");
 }
+
+/// Writes f32 arrays in the format of <https://github.com/huggingface/safetensors>.
+fn safetensors(path: &Path, arrays: &[(&str, &[usize], Vec<f32>)]) {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, shape, values) in arrays {
+        let start = data.len();
+        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let entry = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+        header.insert((*name).to_owned(), entry);
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(path, [&length[..], header.as_bytes(), &data].concat()).unwrap();
+}
+
+#[test]
+fn a_safetensors_file_is_a_data_set() {
+    let home = tempfile::tempdir().unwrap();
+    let values = |n: usize| (0..n).map(|i| i as f32 / 8.0 + 0.5).collect::<Vec<_>>();
+    let arrays: [(&str, &[usize], _); 2] =
+        [("x_train", &[40, 2], values(80)), ("y_train", &[40], values(40))];
+    let path = home.path().join("waits.safetensors");
+    safetensors(&path, &arrays);
+    let as_npy = arrays.each_ref().map(|(name, shape, values)| (*name, npy(shape, values)));
+    npz(&home.path().join("waits.npz"), &as_npy);
+    let weights = |data: &str, out: &str| {
+        let mut command = seqfit(home.path());
+        succeed(command.args(["train", "--data", data, "--out", out, "--epochs", "2"]));
+        fs::read(home.path().join(out).join("model.safetensors")).unwrap()
+    };
+    assert!(weights("waits.safetensors", "a") == weights("waits.npz", "b"));
+    succeed(seqfit(home.path()).args(["evaluate", "a"]));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let cut = run(seqfit(home.path()).args(["train", "--data", "waits.safetensors"]));
+    assert!(cut.code == 1 && cut.stderr.contains("this safetensors file is damaged"), "{cut:?}");
+    fs::write(home.path().join("waits.csv"), "a,b\n1,2\n").unwrap();
+    let unknown = run(seqfit(home.path()).args(["train", "--data", "waits.csv"]));
+    let known = "waits.csv: a data set is a file of NumPy arrays (.npz), or a safetensors file";
+    assert!(unknown.code == 1 && unknown.stderr.contains(known), "{unknown:?}");
+}
