@@ -5,11 +5,11 @@
 
 mod batch;
 mod error;
+mod gpu_dataset;
+mod gpu_epoch;
 mod host_batches;
-mod resident;
-mod resident_epoch;
 mod scale_pixels;
-mod streamed;
+mod streamed_batches;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ pub(crate) use super::stream::Epoch;
 use crate::native::LibtorchError;
 pub use batch::Batch;
 pub(crate) use error::DataLoaderError;
+use gpu_dataset::Resident;
+pub(crate) use gpu_epoch::ResidentEpoch;
 pub(crate) use host_batches::HostBatches;
 use host_batches::Samples;
-use resident::Resident;
-pub(crate) use resident_epoch::ResidentEpoch;
 pub(crate) use scale_pixels::{scale_columns, scaled};
-pub(crate) use streamed::PrefetchedBatch;
+pub(crate) use streamed_batches::PrefetchedBatch;
 
 /// Serves a data set's batches to a device: on the CPU from the data set's own bytes, on a GPU from one copy
 /// of them in its memory; of a streamed data set it holds only what is being read.

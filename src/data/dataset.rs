@@ -3,8 +3,8 @@
 //! Pixels stay u8, as in the files; [`batches`](super::batches) converts them to floats.
 
 mod change_targets;
-mod facts;
-mod views;
+mod facts_for_ranks;
+mod select_and_split;
 
 use std::ops::Range;
 use std::sync::Arc;

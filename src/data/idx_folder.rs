@@ -5,11 +5,11 @@ use std::thread;
 
 use super::catalog::{self, DatasetName};
 use super::check_arrays::first_outside;
+use super::check_label_count::check_counts;
 use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests, Images};
-use super::label_count::check_counts;
 use super::label_numbering::{self, Labels, Numbering, PartLabels};
 use super::{IdxProblem, Preparation, class_names, image_preparation};
 

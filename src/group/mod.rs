@@ -12,7 +12,7 @@ mod local_ranks;
 mod mpi;
 pub(crate) mod rank_shard;
 mod same_settings;
-mod threads;
+mod thread_ranks;
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub use local_ranks::LocalRanks;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use same_settings::{RankSetting, verify_consistent_across_ranks};
-pub use threads::{Threads, threads};
+pub use thread_ranks::{Threads, threads};
 
 use crate::native::LibtorchError;
 use crate::tensors::HostTensor;

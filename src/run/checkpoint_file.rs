@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 pub use super::checkpoint_problem::CheckpointError;
 use super::checkpoint_problem::{FORMAT, MOST_STATE};
-use super::identity::Identity;
+use super::run_identity::Identity;
 use crate::tensors::{self, HostTensor, Tensors};
 use crate::train::{CallbackState, Snapshot, State};
 

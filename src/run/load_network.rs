@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Run;
 use super::error::RunError;
 use super::folder_layout::{CONFIG, WEIGHTS, read};
-use super::lock;
+use super::folder_lock;
 use super::weights_origin::Origin;
 use crate::device::Device;
 use crate::model::{Sequential, Summary};
@@ -38,7 +38,8 @@ impl Run {
     /// A run that is not finished, or whose weights are missing.
     pub fn weights_path(&self) -> Result<PathBuf, RunError> {
         let path = self.path.join(WEIGHTS);
-        let begun = || self.checkpoints_path().is_dir() || self.path.join(lock::FILE).exists();
+        let begun =
+            || self.checkpoints_path().is_dir() || self.path.join(folder_lock::FILE).exists();
         match path.try_exists() {
             Ok(false) if begun() => Err(RunError::Unfinished(self.path.clone())),
             Ok(false) => Err(RunError::Missing { path: self.path.clone(), file: WEIGHTS }),

@@ -5,23 +5,23 @@
 //! `result.json` are written at the end, and `report.html` and `plots/` present the run to people. Only one
 //! process at a time writes to a run.
 
+mod check_output_dir;
 mod checkpoint_file;
 mod checkpoint_folder;
 mod checkpoint_problem;
-mod config;
 mod error;
 mod export_names;
 mod folder_layout;
-mod identity;
+mod folder_lock;
 mod load_network;
-mod lock;
 mod model_card;
 mod model_checkpoint;
-mod output_dir;
 mod output_paths;
 mod read_checkpoints;
-mod replacement;
-mod result;
+mod replace_run;
+mod run_config;
+mod run_identity;
+mod run_result;
 mod run_suggestion;
 mod save_results;
 mod setting_difference;
@@ -40,16 +40,16 @@ pub mod checkpoints {
 }
 
 pub use crate::evaluate::Figures;
+pub use check_output_dir::OutputDirState;
 pub use checkpoint_file::{Checkpoint, CheckpointError};
-pub use config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use error::RunError;
 pub use folder_layout::{
     CONFIG, EVENTS, HISTORY, PLOTS, REPORT, RESULT, RUNS, TORCHSCRIPT, WEIGHTS,
 };
-pub use identity::{Difference, Identity};
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
-pub use output_dir::OutputDirState;
-pub use result::RunResult;
+pub use run_config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
+pub use run_identity::{Difference, Identity};
+pub use run_result::RunResult;
 pub use run_suggestion::NearRun;
 pub use weights_origin::Origin;
 
@@ -59,8 +59,8 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint_folder::{Candidate, Damaged};
 use folder_layout::{CHECKPOINTS, read};
-use lock::Lock;
-use replacement::Replacement;
+use folder_lock::Lock;
+use replace_run::Replacement;
 
 use crate::atomic_files;
 use crate::train::History;
@@ -95,7 +95,7 @@ impl Run {
         let lock = Lock::take(&folder)?;
         // Checked again now that no other process writes here.
         Self::check_vacant(&folder, false)?;
-        output_dir::clear(&folder).map_err(prepare)?;
+        check_output_dir::clear(&folder).map_err(prepare)?;
         if let Some(replaces) = &replaces {
             replaces.mark(&folder)?;
         }
@@ -124,7 +124,7 @@ impl Run {
     /// # Errors
     /// Like [`create`](Self::create).
     pub fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
-        output_dir::check_vacant(path, force)
+        check_output_dir::check_vacant(path, force)
     }
 
     /// Opens an existing run.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint_file::{Checkpoint, CheckpointError};
 use super::checkpoint_folder::{self, BEST};
-use super::config::CheckpointConfig;
-use super::identity::Identity;
+use super::run_config::CheckpointConfig;
+use super::run_identity::Identity;
 use crate::atomic_files::WriteError;
 use crate::train::callback::{
     Callback, CallbackError, Flow, Plan, Rollback, SnapshotTrigger, Training,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Run;
 use super::error::RunError;
 use super::folder_layout::{CHECKPOINTS, EVENTS, FILES, MARKER, PLOTS, TORCHSCRIPT};
-use super::{export_names, lock};
+use super::{export_names, folder_lock};
 use crate::export::{Format, Options};
 
 impl Run {
@@ -39,7 +39,7 @@ impl Run {
         let own = |run: &Path| {
             let Some(run) = real(run) else { return false };
             let Ok(inside) = target.strip_prefix(&run) else { return false };
-            let known = FILES.iter().chain(&[lock::FILE, MARKER]);
+            let known = FILES.iter().chain(&[folder_lock::FILE, MARKER]);
             inside.starts_with(CHECKPOINTS)
                 || inside.starts_with(PLOTS)
                 || inside.starts_with(EVENTS)

@@ -7,7 +7,7 @@ use super::Run;
 use super::checkpoint_folder;
 use super::error::RunError;
 use super::folder_layout::{CONFIG, HISTORY, RESULT, TORCHSCRIPT, WEIGHTS};
-use super::result::RunResult;
+use super::run_result::RunResult;
 use crate::atomic_files;
 use crate::export::{self, Format, Options};
 use crate::model::Sequential;

@@ -7,7 +7,6 @@
 //! There is no encryption and no authentication: bind to the local host only, or put a proxy in front that
 //! does both.
 
-mod config;
 mod connections;
 mod error_response;
 mod json_images;
@@ -19,6 +18,7 @@ mod predictor;
 mod prometheus;
 mod request_body;
 mod routes;
+mod server_config;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,9 +27,9 @@ use crate::device;
 use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
 
-pub use config::{Limits, ServeConfig};
 pub use model_card::Card;
 pub use predict_request::read_json;
+pub use server_config::{Limits, ServeConfig};
 
 /// An error while starting the server.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,9 @@ use std::time::SystemTime;
 
 use super::find_shards::Pair;
 use super::problem::StreamProblem;
+use crate::data::check_label_count::check_counts;
 use crate::data::error::DataError;
 use crate::data::idx::{self, IdxProblem};
-use crate::data::label_count::check_counts;
 use crate::data::open_file::ordinary;
 use crate::data::sha256::{self, Sha256Hex};
 

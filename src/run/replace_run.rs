@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::check_output_dir::{OutputDirState, check_vacant};
 use super::error::RunError;
 use super::folder_layout::{self, CONFIG, MARKER, REPLACED, RESULT};
-use super::lock::Lock;
-use super::output_dir::{OutputDirState, check_vacant};
+use super::folder_lock::Lock;
 use crate::atomic_files;
 use crate::data::sha256::{self, Sha256Hex};
 

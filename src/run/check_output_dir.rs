@@ -5,10 +5,10 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::path::Path;
 
-use super::config::RunConfig;
 use super::error::RunError;
 use super::folder_layout::{CHECKPOINTS, EVENTS, FILES, MARKER, PLOTS, REPLACED, RESULT, WEIGHTS};
-use super::lock::{self, Lock};
+use super::folder_lock::{self, Lock};
+use super::run_config::RunConfig;
 use super::{checkpoint_folder, export_names};
 use crate::atomic_files;
 
@@ -33,7 +33,7 @@ pub(super) fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, R
     names.sort();
     // Left by a process that is killed right after its start.
     let passing = |name: &OsString| {
-        (name == lock::FILE && Lock::is_one(&path.join(name)))
+        (name == folder_lock::FILE && Lock::is_one(&path.join(name)))
             || name == MARKER
             || atomic_files::is_temporary(Path::new(name))
     };

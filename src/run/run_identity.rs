@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::config::RunConfig;
+use super::run_config::RunConfig;
 pub use super::setting_difference::Difference;
 use crate::train::Engine;
 
