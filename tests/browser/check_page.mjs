@@ -11,7 +11,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { measure, VIEWS } from "./layout.mjs";
-import { strokesOf } from "./strokes.mjs";
+import { strokesOf } from "./digit_to_strokes.mjs";
 
 const [url, executablePath, digitsFile, shots] = process.argv.slice(2);
 const digits = JSON.parse(await readFile(digitsFile, "utf8"));

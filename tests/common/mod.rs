@@ -3,13 +3,13 @@
 // Every test binary compiles this file and uses only a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod compare_output;
 pub mod exports;
 pub mod http;
-pub mod likeness;
-pub mod pages;
-pub mod pictures;
+pub mod parse_doc_page;
+pub mod preparation_pictures;
 pub mod python;
-pub mod reader;
+pub mod run_doc_page;
 pub mod server;
 
 use std::fs;

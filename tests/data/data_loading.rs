@@ -2,8 +2,8 @@
 //! correctly or is an error with a reason. Only an unnamed data set has a fallback, with a note.
 
 mod class_matching;
-mod finding;
-mod labels;
+mod finding_files;
+mod forms_of_labels;
 
 use std::fs;
 use std::io::Write;

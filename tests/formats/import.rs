@@ -1,6 +1,6 @@
 //! Tests that weights from other programs become a run that every command accepts, or a clear error.
 
-mod kinds;
+mod ambiguous_files;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::pictures::{evaluated, fashion_mnist, save_images, write_marks};
+use crate::common::preparation_pictures::{evaluated, fashion_mnist, save_images, write_marks};
 use crate::common::server::{Answer, Server, answer, request};
 use crate::common::{self, seqfit, succeed};
 use base64::Engine as _;

@@ -1,6 +1,6 @@
 //! Tests that the documentation is correct. Every command in the guide and its pages runs and prints the output
 //! shown below it; the Python in them and in the README runs, and their Rust is part of examples/.
-//! tests/common/pages.rs documents the format, tests/common/likeness.rs the tolerances.
+//! tests/common/parse_doc_page.rs documents the format, tests/common/compare_output.rs the tolerances.
 //!
 //! `SEQFIT_DOCS=update SEQFIT_DATA=… cargo test --release --test program docs::` updates the outputs: review the diff
 //! before committing it.
@@ -10,8 +10,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::pages;
-use crate::common::reader::Reader;
+use crate::common::parse_doc_page;
+use crate::common::run_doc_page::Reader;
 use crate::common::{self, seqfit, succeed};
 
 fn page(name: &str) -> PathBuf {
@@ -66,8 +66,10 @@ fn command_line_page_is_correct() {
 #[test]
 fn command_line_page_has_the_help_of_every_command() {
     let text = fs::read_to_string(page("cli.md")).unwrap();
-    let blocks = pages::blocks(&text).into_iter().filter(|block| block.language == "console");
-    let steps: Vec<pages::Step> = blocks.flat_map(|block| pages::steps(&block)).collect();
+    let blocks =
+        parse_doc_page::blocks(&text).into_iter().filter(|block| block.language == "console");
+    let steps: Vec<parse_doc_page::Step> =
+        blocks.flat_map(|block| parse_doc_page::steps(&block)).collect();
     let home = tempfile::tempdir().unwrap();
     let (mut commands, mut count) = (vec!["seqfit".to_owned()], 0);
     while let Some(command) = commands.pop() {
@@ -93,7 +95,7 @@ fn command_line_page_has_the_help_of_every_command() {
 
 #[test]
 fn output_that_differs_from_the_page_is_detected() {
-    use crate::common::likeness::{Closeness, Metrics, agree};
+    use crate::common::compare_output::{Closeness, Metrics, agree};
     let lines = |text: &str| text.split('|').map(ToOwned::to_owned).collect::<Vec<_>>();
     let epoch = "epoch  1/10  loss 0.2450  accuracy 0.9274  246839 samples/s  2s left";
     let slower = "epoch  1/10  loss 0.2450  accuracy 0.9274  9 samples/s  1m left";
@@ -215,7 +217,7 @@ fn readme_python_runs() {
     succeed(seqfit(home.path()).args(["export", "runs/tutorial", "--with", "preprocessing"]));
 
     let texts = [include_str!("../../README.md"), include_str!("../../docs/interop.md")];
-    let blocks = texts.map(pages::blocks).concat().into_iter();
+    let blocks = texts.map(parse_doc_page::blocks).concat().into_iter();
     let blocks = blocks.filter(|block| block.language == "python");
     let blocks: Vec<String> = blocks.map(|block| block.lines.join("\n")).collect();
     assert_eq!(blocks.len(), 7);

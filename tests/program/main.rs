@@ -5,8 +5,8 @@ mod common;
 
 mod archive;
 mod cli;
-mod comforts;
-mod dependent;
+mod convenience_features;
+mod dependent_crate;
 #[cfg(feature = "serve")]
 mod docs;
 #[cfg(feature = "serve")]

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::common::pictures::{evaluated, fashion_mnist, predicted, save_images, write_marks};
+use crate::common::preparation_pictures::{
+    evaluated, fashion_mnist, predicted, save_images, write_marks,
+};
 use crate::common::{self, CommandOutput, idx, run, seqfit, succeed, write_stripes};
 use image::{GrayImage, Luma, imageops};
 use seqfit::data::{self, Dataset};

@@ -12,7 +12,7 @@ mod losses;
 mod metrics;
 mod noise_layers;
 mod nothing_is_lost;
+mod pytorch_reference;
 mod recipes;
-mod reference;
 mod resume;
 mod run_folder;

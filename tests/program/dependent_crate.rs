@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{self, pages, succeed};
+use crate::common::{self, parse_doc_page, succeed};
 
 const SECTION: &str = "\n## Use it as a library\n";
 
@@ -19,13 +19,13 @@ fn files() -> Vec<(String, String)> {
     let readme = include_str!("../../README.md");
     let section = readme.split_once(SECTION).unwrap().1.split("\n## ").next().unwrap();
     let lines: Vec<&str> = section.lines().collect();
-    let named = |block: pages::Block| {
+    let named = |block: parse_doc_page::Block| {
         let text = lines[..block.line - 1].join("\n");
         let paragraph = text.trim_end().rsplit("\n\n").next().unwrap();
         let name = paragraph.strip_prefix('`').unwrap().split('`').next().unwrap();
         (name.to_owned(), block.lines.join("\n") + "\n")
     };
-    pages::blocks(section).into_iter().map(named).collect()
+    parse_doc_page::blocks(section).into_iter().map(named).collect()
 }
 
 /// Writes the crate, replacing the README's paths by this repository and this libtorch.
