@@ -148,7 +148,7 @@ class _SeqfitEstimator(BaseEstimator):
             "clip-norm": self.clip_norm,
             "ema": self.ema,
         }
-        flags = ["restore-best"] if self.early_stopping and self.n_iter_no_change is not None else []
+        flags = ["restore-best"] if self.early_stopping else []
         if self.solver == "adamw":
             options["weight-decay"] = self.weight_decay
         if self.solver == "sgd":
@@ -157,8 +157,12 @@ class _SeqfitEstimator(BaseEstimator):
                 flags.append("nesterov")
         if self.n_jobs is not None and self.n_jobs != -1:
             options["threads"] = self.n_jobs
-        if self.n_iter_no_change is not None:
-            options["early-stopping"] = self.n_iter_no_change
+        patience = self.n_iter_no_change
+        if patience is None and self.early_stopping:
+            # Never ends early, and still ends with the best weights.
+            patience = self.max_iter
+        if patience is not None:
+            options["early-stopping"] = patience
             options["min-delta"] = self.tol
         if self.early_stopping:
             options["validation-split"] = self.validation_fraction
@@ -169,7 +173,7 @@ class _SeqfitEstimator(BaseEstimator):
         self,
         x: Array,
         y: Array,
-        sample_weight: npt.ArrayLike | None,
+        weights: Array | None,
         task: str,
         options: Sequence[str],
         files: Mapping[str, str],
@@ -179,8 +183,8 @@ class _SeqfitEstimator(BaseEstimator):
         x = np.ascontiguousarray(x, np.float32)
         # A run is always tested: on one sample, since nothing is held out here.
         arrays: dict[str, Any] = {"x_train": x, "y_train": y, "x_test": x[:1], "y_test": y[:1]}
-        if sample_weight is not None:
-            arrays["w_train"] = _weights(sample_weight, x)
+        if weights is not None:
+            arrays["w_train"] = weights
             given.append("--keys=w_train=w_train")
         with tempfile.TemporaryDirectory(prefix="seqfit-", dir=_fast_folder(2 * x.nbytes + y.nbytes)) as folder:
             data, run = Path(folder, "data.npz"), Path(folder, "run")
@@ -208,10 +212,23 @@ class _SeqfitEstimator(BaseEstimator):
         """Returns checked samples to predict, as a dense array."""
         return _dense(validate_data(self, x, reset=False, **_FEATURES))
 
-    def _pairs(self, x: Any, y: Any, **checks: Any) -> tuple[Array, Any]:
-        """Returns checked samples to train on, as a dense array, and their targets."""
+    def _triples(
+        self, x: Any, y: Any, sample_weight: npt.ArrayLike | None, **checks: Any
+    ) -> tuple[Array, Any, Array | None]:
+        """Returns checked samples to train on, as a dense array, their targets, and their weights if there are any.
+
+        Samples of weight 0 are left out. The others get a mean of 1, so that they do not change the learning rate.
+        """
         x, y = validate_data(self, x, y, multi_output=True, **_FEATURES, **checks)
-        return _dense(x), y
+        if sample_weight is None:
+            return _dense(x), y, None
+        weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+        used = weights > 0
+        if not used.any():
+            raise ValueError("sample_weight must have a weight above 0, found only zeros")
+        if not used.all():
+            x, y, weights = x[used], y[used], weights[used]
+        return _dense(x), y, (weights / weights.mean()).astype(np.float32)
 
     def _outputs(self, x: Any) -> Array:
         """Returns the outputs [N, outputs]: logits, or predicted numbers."""
@@ -302,13 +319,14 @@ class SeqfitClassifier(ClassifierMixin, _SeqfitEstimator):
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Trains a new network on samples [n_samples, n_features] and their classes or labels.
 
-        `sample_weight` [n_samples] are weights of the samples in the loss, whose scale does not matter.
+        `sample_weight` [n_samples] are weights of the samples in the loss. Their scale does not matter, and samples
+        of weight 0 are left out.
 
         Raises:
             ValueError: data or parameters that break a rule.
             seqfit.SeqfitError: the program failed, such as when the loss is not finite.
         """
-        x, y = self._pairs(X, y)
+        x, y, weights = self._triples(X, y, sample_weight)
         check_classification_targets(y)
         options = [f"--label-smoothing={self.label_smoothing}"]
         files: dict[str, str] = {}
@@ -330,7 +348,7 @@ class SeqfitClassifier(ClassifierMixin, _SeqfitEstimator):
         if self.early_stopping:
             options.append("--monitor=val_accuracy")
         task = "labels" if self._has_labels else "class"
-        self._train(x, y.astype(np.uint8), sample_weight, task, options, files)
+        self._train(x, y.astype(np.uint8), weights, task, options, files)
         return self
 
     def _class_weights(self) -> tuple[dict[str, str], str]:
@@ -436,13 +454,14 @@ class SeqfitRegressor(RegressorMixin, _SeqfitEstimator):
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Trains a new network on samples [n_samples, n_features] and their numbers.
 
-        `sample_weight` [n_samples] are weights of the samples in the loss, whose scale does not matter.
+        `sample_weight` [n_samples] are weights of the samples in the loss. Their scale does not matter, and samples
+        of weight 0 are left out.
 
         Raises:
             ValueError: data or parameters that break a rule.
             seqfit.SeqfitError: the program failed, such as when the loss is not finite.
         """
-        x, y = self._pairs(X, y, y_numeric=True)
+        x, y, weights = self._triples(X, y, sample_weight, y_numeric=True)
         _check(self.loss in _LOSSES, "loss", f"one of {', '.join(_LOSSES)}", self.loss)
         y = check_array(y, ensure_2d=False, dtype=np.float64)
         y = y if y.ndim == 2 and y.shape[1] > 1 else _column(y)
@@ -450,7 +469,7 @@ class SeqfitRegressor(RegressorMixin, _SeqfitEstimator):
         options = [f"--loss={_LOSSES[self.loss]}"]
         if self.early_stopping:
             options.append("--monitor=val_loss")
-        self._train(x, y.astype(np.float32), sample_weight, "numbers", options, {})
+        self._train(x, y.astype(np.float32), weights, "numbers", options, {})
         return self
 
     def predict(self, X: Any) -> Array:
@@ -473,14 +492,6 @@ def _column(y: Any) -> Array:
     from sklearn.utils.validation import column_or_1d
 
     return column_or_1d(y, warn=True)
-
-
-def _weights(sample_weight: npt.ArrayLike, x: Array) -> Array:
-    """Returns checked weights of samples, with a mean of 1: they do not change the learning rate."""
-    weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
-    if weights.sum() <= 0:
-        raise ValueError("sample_weight must have a weight above 0, found only zeros")
-    return (weights / weights.mean()).astype(np.float32)
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:

@@ -23,7 +23,7 @@ Table = tuple[np.ndarray, np.ndarray]
 
 
 # MLPClassifier and MLPRegressor fail these, too.
-WHY = "samples that are left out or repeated change the batches, so the weights are not the same"
+WHY = "a sample of weight 2 is one sample of a batch, and a sample that is repeated is two"
 EXPECTED_TO_FAIL = dict.fromkeys(
     ["check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"], WHY
 )
@@ -115,10 +115,12 @@ def test_weights_of_samples_count_in_the_loss(table: Table) -> None:
     assert weighted.predict(x).sum() > plain.predict(x).sum() + 10
     same = clone(model).fit(x, y, sample_weight=np.full(len(y), 7.0))
     np.testing.assert_allclose(same.coefs_[0], plain.coefs_[0], atol=1e-5)
-    # Half of the samples are 1 and weigh next to nothing, so that 0 is predicted.
-    regressor = SeqfitRegressor(random_state=0, max_iter=100, hidden_layer_sizes=())
+    # Half of the targets are 1 and weigh next to nothing, so that 0 is predicted.
+    regressor = SeqfitRegressor(random_state=0, max_iter=200, batch_size=20, learning_rate_init=0.01)
     predicted = regressor.fit(x * 0, y, sample_weight=np.where(y == 1, 1e-6, 1.0)).predict(x * 0)
     assert np.abs(predicted).max() < 0.1
+    without, left_out = clone(model).fit(x[:150], y[:150]), clone(model).fit(x, y, np.arange(200) < 150)
+    np.testing.assert_allclose(left_out.coefs_[0], without.coefs_[0], atol=1e-5)
     with pytest.raises(ValueError, match="found only zeros"):
         model.fit(x, y, sample_weight=np.zeros(len(y)))
 
@@ -165,7 +167,9 @@ def test_early_stopping_ends_with_the_best_weights(table: Table) -> None:
     assert len(scores) == model.n_iter_ and max(scores) == max(scores[:-10])
     on_loss = SeqfitRegressor(random_state=0, max_iter=100, early_stopping=True).fit(x, y.astype(float))
     assert "val_loss" in on_loss.history_
-    assert SeqfitClassifier(max_iter=7, n_iter_no_change=None).fit(x, y).n_iter_ == 7
+    for early_stopping in (False, True):
+        settings = {"max_iter": 7, "n_iter_no_change": None, "early_stopping": early_stopping}
+        assert SeqfitClassifier(**settings).fit(x, y).n_iter_ == 7
 
 
 @pytest.mark.parametrize("settings", [
