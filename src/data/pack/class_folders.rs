@@ -3,8 +3,6 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use unicode_normalization::UnicodeNormalization;
-
 use super::problem::PackProblem;
 use crate::data::class_names;
 use crate::data::error::{DataError, DatasetProblem};
@@ -114,7 +112,7 @@ fn named(root: &Path, dirs: Vec<PathBuf>) -> Result<Vec<(String, PathBuf)>, Data
 /// Returns the name of a class: classes.txt does not keep the white space around it, and systems differ in the form
 /// of its letters in Unicode.
 fn normalized(name: &str) -> String {
-    name.trim_start_matches('\u{feff}').trim().nfc().collect()
+    class_names::composed(name.trim_start_matches('\u{feff}').trim())
 }
 
 /// Returns the place of a name: 2 before 10, and numbers before words.
