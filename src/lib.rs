@@ -36,7 +36,7 @@
 //! - [`metrics`]: what predictions are measured by, one file per metric;
 //! - [`Evaluation`]: loss, accuracy, confusion matrix;
 //! - [`export`]: files for other programs, each with a model card;
-//! - [`import`]: weights from other programs;
+//! - [`import`]: weights from other programs; in both, ONNX and Keras are the features `onnx` and `keras`;
 //! - [`run`]: the folder that holds a run;
 //! - [`report`]: a page about a run, and comparisons of runs;
 //! - `serve`, a feature that is enabled by default: predictions over HTTP;

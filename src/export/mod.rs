@@ -207,6 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn formats_that_are_not_compiled_name_their_cargo_feature()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let card = Card::new(model()?.spec(), &["a", "b"]);
+        for (format, feature) in [(Format::Onnx, "onnx"), (Format::Keras, "keras")] {
+            let bytes = encode(&model()?, format, &card, Options::default());
+            let python = python(format, &card, Options::default(), "m").map(String::into_bytes);
+            for result in [bytes, python] {
+                let error = result.err().map(|error| error.to_string());
+                let named = error.as_ref().is_some_and(|error| {
+                    error.contains(&format!(
+                        "cargo feature {feature:?}, which writes {feature} files"
+                    ))
+                });
+                assert_eq!(named, !Format::ALL.contains(&format), "{error:?}");
+                assert_eq!(named, error.is_some(), "{error:?}");
+            }
+        }
+        assert_eq!(Format::ALL.contains(&Format::Onnx), cfg!(feature = "onnx"));
+        assert_eq!(Format::ALL.contains(&Format::Keras), cfg!(feature = "keras"));
+        Ok(())
+    }
+
+    #[test]
     fn failed_export_leaves_no_file() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let card = Card::new(model()?.spec(), &["a", "b"]);
@@ -250,7 +273,8 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path())?.count(), 0);
         let path = folder.path().join("weights.hdf5");
         let error = save(&model()?, Format::Keras, &card, Options::default(), &path);
-        assert!(error.is_err_and(|e| e.to_string().contains("must end in \".weights.h5\"")));
+        let found = if cfg!(feature = "keras") { "must end in \".weights.h5\"" } else { "keras" };
+        assert!(error.is_err_and(|e| e.to_string().contains(found)));
         Ok(())
     }
 }

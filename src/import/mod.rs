@@ -105,3 +105,24 @@ impl Imported {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_files_that_are_not_compiled_name_their_cargo_feature() {
+        let cases: [(&[u8], _, _, _); 2] = [
+            (b"\x89HDF\r\n\x1a\n", cfg!(feature = "keras"), "keras", "HDF5"),
+            (&[8, 8], cfg!(feature = "onnx"), "onnx", "ONNX"),
+        ];
+        for (bytes, compiled, feature, format) in cases {
+            let found = Imported::from_bytes(bytes.to_vec()).map(drop);
+            let named = found.as_ref().is_err_and(|problem| {
+                let expected = format!("cargo feature {feature:?}, which reads {format} files");
+                problem.to_string().contains(&expected)
+            });
+            assert_eq!(named, !compiled, "{found:?}");
+        }
+    }
+}
