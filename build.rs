@@ -4,16 +4,6 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 7] = [
-    "buffer.cpp",
-    "graph.cpp",
-    "library.cpp",
-    "module.cpp",
-    "optimizer.cpp",
-    "precision.cpp",
-    "random.cpp",
-];
-
 fn main() {
     println!("cargo::rerun-if-changed=csrc");
     println!("cargo::rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
@@ -38,7 +28,7 @@ fn main() {
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
         // libtorch's headers produce hundreds of warnings.
         .warnings(false)
-        .files(SOURCES.map(|name| Path::new("csrc").join(name)))
+        .file("csrc/all.cpp")
         .compile("seqfit_native");
 
     let argument = linker_argument(&lib);
