@@ -66,7 +66,8 @@ def run(arguments: Sequence[str], *, verbose: bool = False) -> list[dict[str, An
     """
     path = program()
     env = environment(path)
-    # By default the threads of libtorch wait for each other by spinning: half of the processors' time of a short training.
+    # By default the threads of libtorch spin while they wait, which takes half of the processors' time of a short
+    # training.
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     done = subprocess.run(
         [path, *arguments],
