@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 use crate::native::LibtorchError;
 
 /// An activation function, by Keras's names.
@@ -118,8 +118,32 @@ impl Activation {
             torch: torch.to_owned(),
             script: script.to_owned(),
             onnx: Some(self.onnx()),
+            aten: Some(self.aten()),
             keras: Some(format!("layers.Activation({:?})", self.name())),
             ..Module::default()
+        }
+    }
+
+    fn aten(self) -> Vec<AtenNode> {
+        let node = |operator, more: &[(&'static str, AtenArgument)]| {
+            vec![AtenNode::new(operator, [&[("self", AtenArgument::Last)], more].concat())]
+        };
+        match self {
+            Self::Linear => Vec::new(),
+            Self::Relu => node("relu.default", &[]),
+            Self::Gelu => node("gelu.default", &[]),
+            Self::Silu => node("silu.default", &[]),
+            Self::Tanh => node("tanh.default", &[]),
+            Self::Sigmoid => node("sigmoid.default", &[]),
+            Self::LeakyRelu => {
+                node("leaky_relu.default", &[("negative_slope", AtenArgument::Float(0.2))])
+            }
+            Self::Elu => node("elu.default", &[]),
+            Self::Selu => node("selu.default", &[]),
+            Self::Softplus => node("softplus.default", &[]),
+            Self::HardSigmoid => node("hardsigmoid.default", &[]),
+            Self::Mish => node("mish.default", &[]),
+            Self::Softmax => node("softmax.int", &[("dim", AtenArgument::Int(-1))]),
         }
     }
 

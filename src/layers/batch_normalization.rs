@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
@@ -83,6 +83,19 @@ impl LayerKind for BatchNormalization {
         let inputs = std::iter::once(OnnxInput::Last).chain(inputs).collect::<Vec<_>>();
         let node = OnnxNode::new("BatchNormalization", inputs)
             .with("epsilon", OnnxAttribute::Float(epsilon as f32));
+        // The names in the operator's schema are those of the variables.
+        let arguments = ["weight", "bias", "running_mean", "running_var"]
+            .map(|name| (name, AtenArgument::Variable(name.to_owned())));
+        let arguments = [("input", AtenArgument::Last)]
+            .into_iter()
+            .chain(arguments)
+            .chain([
+                ("training", AtenArgument::Bool(false)),
+                ("momentum", AtenArgument::Float(follow)),
+                ("eps", AtenArgument::Float(epsilon)),
+                ("cudnn_enabled", AtenArgument::Bool(true)),
+            ])
+            .collect::<Vec<_>>();
         let names = "{weight}, {bias}, {running_mean}, {running_var}";
         Some(vec![Module {
             torch: format!("nn.BatchNorm1d({size}, eps={epsilon:?}, momentum={follow:?})"),
@@ -90,6 +103,7 @@ impl LayerKind for BatchNormalization {
                 "torch.batch_norm(x, {names}, self.training, {follow:?}, {epsilon:?}, True)"
             ),
             onnx: Some(vec![node]),
+            aten: Some(vec![AtenNode::new("batch_norm.default", arguments)]),
             keras: Some(format!(
                 "layers.BatchNormalization(momentum={:?}, epsilon={epsilon:?})",
                 self.momentum

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::activation::Activation;
-use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
@@ -69,6 +69,14 @@ impl LayerKind for Dense {
         let variables = ["weight", "bias"].map(str::to_owned);
         let [weight, bias] = variables.clone().map(OnnxInput::Variable);
         let gemm = OnnxNode::new("Gemm", [OnnxInput::Last, weight, bias]);
+        let linear = AtenNode::new(
+            "linear.default",
+            [
+                ("input", AtenArgument::Last),
+                ("weight", AtenArgument::Variable("weight".to_owned())),
+                ("bias", AtenArgument::Variable("bias".to_owned())),
+            ],
+        );
         let activation = match self.activation {
             Activation::Linear => String::new(),
             other => format!(", {:?}", other.name()),
@@ -77,6 +85,7 @@ impl LayerKind for Dense {
             torch: format!("nn.Linear({inputs}, {units})"),
             script: "torch.linear(x, {weight}, {bias})".to_owned(),
             onnx: Some(vec![gemm.with("transB", OnnxAttribute::Int(1))]),
+            aten: Some(vec![linear.shaped(&[units])]),
             keras: Some(format!("layers.Dense({units}{activation})")),
             variables: variables.into(),
             ..Module::default()

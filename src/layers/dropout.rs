@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::Module;
+use super::exported_module::{AtenArgument, AtenNode, Module};
 use super::layer_kind::{Context, Distribution, LayerError, LayerKind, Noise, Variables};
 use crate::native::LibtorchError;
 
@@ -59,6 +59,14 @@ impl LayerKind for Dropout {
             torch: format!("nn.Dropout({rate:?})"),
             script: format!("torch.dropout(x, {rate:?}, self.training)"),
             onnx: Some(Vec::new()),
+            aten: Some(vec![AtenNode::new(
+                "dropout.default",
+                [
+                    ("input", AtenArgument::Last),
+                    ("p", AtenArgument::Float(rate)),
+                    ("train", AtenArgument::Bool(false)),
+                ],
+            )]),
             keras: Some(format!("layers.Dropout({rate:?})")),
             ..Module::default()
         }])

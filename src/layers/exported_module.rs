@@ -14,13 +14,16 @@ pub struct Module {
     /// ONNX: its nodes, opset 17; an empty list for a module that is only active in training, and `None` for one that
     /// cannot be written.
     pub onnx: Option<Vec<OnnxNode>>,
+    /// `torch.export`: its calls of PyTorch's operators; an empty list for a module that is only active in training,
+    /// and `None` for one that cannot be written.
+    pub aten: Option<Vec<AtenNode>>,
     /// Keras: the call that makes the layer: `layers.Dense(128, "relu")`; empty for a module that is part of a layer
     /// beside it, and `None` for one that cannot be written.
     pub keras: Option<String>,
     /// Keras: the definition of its class, if Keras has none.
     pub keras_definition: Option<&'static str>,
-    /// The modules of a residual block, whose output is added to their input. Then `script` and `onnx` are not used,
-    /// and `torch` and `keras` are the classes of stacks that do this.
+    /// The modules of a residual block, whose output is added to their input. Then `script`, `onnx` and `aten` are
+    /// not used, and `torch` and `keras` are the classes of stacks that do this.
     pub block: Vec<Module>,
     /// The names of its variables, in the order of Keras. A kernel of Keras is the transpose of the matrix here.
     pub variables: Vec<String>,
@@ -92,4 +95,51 @@ pub enum OnnxAttribute {
     Int(i64),
     /// A number.
     Float(f32),
+}
+
+/// A call of an operator of PyTorch's library "aten", as in the graphs of `torch.export`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AtenNode {
+    /// The operator and its overload: "linear.default".
+    pub operator: &'static str,
+    /// Its arguments, by the names in the operator's schema.
+    pub arguments: Vec<(&'static str, AtenArgument)>,
+    /// The shape of its output for one sample; `None` if it is that of its input.
+    pub shape: Option<Vec<usize>>,
+}
+
+impl AtenNode {
+    /// Returns a node whose output has the shape of its input.
+    pub fn new(
+        operator: &'static str,
+        arguments: impl Into<Vec<(&'static str, AtenArgument)>>,
+    ) -> Self {
+        Self { operator, arguments: arguments.into(), shape: None }
+    }
+
+    /// Returns the same node with an output of this shape for one sample.
+    pub fn shaped(self, shape: &[usize]) -> Self {
+        Self { shape: Some(shape.to_vec()), ..self }
+    }
+}
+
+/// An argument of an operator.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AtenArgument {
+    /// The output of the node before it, or the module's input before its first node.
+    Last,
+    /// The module's input.
+    X,
+    /// A variable of the module.
+    Variable(String),
+    /// A vector with its name within the module.
+    Numbers(&'static str, Vec<f32>),
+    /// An integer.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+    /// Sizes, such as a shape.
+    Sizes(Vec<i64>),
 }

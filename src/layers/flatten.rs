@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::LibtorchError;
 
@@ -29,12 +29,17 @@ impl LayerKind for Flatten {
         Ok(x.f_flatten(1, -1)?)
     }
 
-    fn describe(&self, _: &[usize]) -> Option<Vec<Module>> {
+    fn describe(&self, input: &[usize]) -> Option<Vec<Module>> {
         let node = OnnxNode::new("Flatten", [OnnxInput::Last]);
+        let flatten = AtenNode::new(
+            "flatten.using_ints",
+            [("self", AtenArgument::Last), ("start_dim", AtenArgument::Int(1))],
+        );
         Some(vec![Module {
             torch: "nn.Flatten()".to_owned(),
             script: "torch.flatten(x, 1)".to_owned(),
             onnx: Some(vec![node.with("axis", OnnxAttribute::Int(1))]),
+            aten: Some(vec![flatten.shaped(&[input.iter().product()])]),
             keras: Some("layers.Flatten()".to_owned()),
             ..Module::default()
         }])

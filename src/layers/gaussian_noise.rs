@@ -66,6 +66,7 @@ impl LayerKind for GaussianNoise {
             definition: Some(DEFINITION),
             script: format!("x + {stddev:?} * torch.randn_like(x) if self.training else x"),
             onnx: Some(Vec::new()),
+            aten: Some(Vec::new()),
             keras: Some(format!("layers.GaussianNoise({stddev:?})")),
             ..Module::default()
         }])

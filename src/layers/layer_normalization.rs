@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
@@ -66,6 +66,16 @@ impl LayerKind for LayerNormalization {
             torch: format!("nn.LayerNorm({size}, eps={epsilon:?})"),
             script: format!("torch.layer_norm(x, [{size}], {{weight}}, {{bias}}, {epsilon:?})"),
             onnx: Some(vec![node]),
+            aten: Some(vec![AtenNode::new(
+                "layer_norm.default",
+                [
+                    ("input", AtenArgument::Last),
+                    ("normalized_shape", AtenArgument::Sizes(vec![size as i64])),
+                    ("weight", AtenArgument::Variable("weight".to_owned())),
+                    ("bias", AtenArgument::Variable("bias".to_owned())),
+                    ("eps", AtenArgument::Float(epsilon)),
+                ],
+            )]),
             keras: Some(format!("layers.LayerNormalization(epsilon={epsilon:?})")),
             variables: variables.into(),
             ..Module::default()

@@ -28,7 +28,7 @@ pub use activation_layer::ActivationLayer;
 pub use batch_normalization::BatchNormalization;
 pub use dense::Dense;
 pub use dropout::Dropout;
-pub use exported_module::{Module, OnnxAttribute, OnnxInput, OnnxNode};
+pub use exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 pub use flatten::Flatten;
 pub use gaussian_noise::GaussianNoise;
 pub use initializer::Initializer;

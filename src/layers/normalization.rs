@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::{LibtorchError, tensor_buffer};
 
@@ -94,6 +94,10 @@ impl LayerKind for Normalization {
         let tensor =
             |values: &[f32]| format!("torch.tensor({values:?}, dtype=x.dtype, device=x.device)");
         let numbers = |values: &[f32]| OnnxInput::Numbers(values.to_vec());
+        let aten = |operator, name, values: &[f32]| {
+            let other = AtenArgument::Numbers(name, values.to_vec());
+            AtenNode::new(operator, [("self", AtenArgument::Last), ("other", other)])
+        };
         Some(vec![Module {
             torch: format!("Normalization({mean:?}, {deviations:?})"),
             definition: Some(DEFINITION),
@@ -101,6 +105,10 @@ impl LayerKind for Normalization {
             onnx: Some(vec![
                 OnnxNode::new("Sub", [OnnxInput::Last, numbers(mean)]),
                 OnnxNode::new("Div", [OnnxInput::Last, numbers(&deviations)]),
+            ]),
+            aten: Some(vec![
+                aten("sub.Tensor", "mean", mean),
+                aten("div.Tensor", "deviation", &deviations),
             ]),
             keras: Some(format!(
                 "layers.Normalization(mean={mean:?}, variance={:?})",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
@@ -43,6 +43,13 @@ impl LayerKind for PReLU {
             torch: format!("nn.PReLU({})", input.iter().product::<usize>()),
             script: "torch.prelu(x, {weight})".to_owned(),
             onnx: Some(vec![OnnxNode::new("PRelu", [OnnxInput::Last, weight])]),
+            aten: Some(vec![AtenNode::new(
+                "prelu.default",
+                [
+                    ("self", AtenArgument::Last),
+                    ("weight", AtenArgument::Variable("weight".to_owned())),
+                ],
+            )]),
             keras: Some("layers.PReLU()".to_owned()),
             variables: vec!["weight".to_owned()],
             ..Module::default()

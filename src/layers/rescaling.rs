@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::LibtorchError;
 
@@ -59,6 +59,10 @@ impl LayerKind for Rescaling {
     fn describe(&self, _: &[usize]) -> Option<Vec<Module>> {
         let Self { scale, offset } = self;
         let number = |value: &f64| OnnxInput::Numbers(vec![*value as f32]);
+        let aten = |operator, value: &f64| {
+            let other = AtenArgument::Float(*value);
+            AtenNode::new(operator, [("self", AtenArgument::Last), ("other", other)])
+        };
         Some(vec![Module {
             torch: format!("Rescaling({scale:?}, {offset:?})"),
             definition: Some(DEFINITION),
@@ -67,6 +71,7 @@ impl LayerKind for Rescaling {
                 OnnxNode::new("Mul", [OnnxInput::Last, number(scale)]),
                 OnnxNode::new("Add", [OnnxInput::Last, number(offset)]),
             ]),
+            aten: Some(vec![aten("mul.Tensor", scale), aten("add.Tensor", offset)]),
             keras: Some(format!("layers.Rescaling({scale:?}, {offset:?})")),
             ..Module::default()
         }])

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::LibtorchError;
 
@@ -57,16 +57,33 @@ impl LayerKind for Reshape {
             torch: "nn.Flatten()".to_owned(),
             script: "torch.flatten(x, 1)".to_owned(),
             onnx: Some(Vec::new()),
+            aten: Some(vec![
+                AtenNode::new(
+                    "flatten.using_ints",
+                    [("self", AtenArgument::Last), ("start_dim", AtenArgument::Int(1))],
+                )
+                .shaped(&[input.iter().product()]),
+            ]),
             keras: Some(String::new()),
             ..Module::default()
         };
+        let target = self.target_shape.iter().map(|&size| size as i64);
         // A 0 in the shape is the size of the input there: the batch.
-        let shape = std::iter::once(0).chain(self.target_shape.iter().map(|&size| size as i64));
+        let shape = std::iter::once(0).chain(target.clone());
         let shape = OnnxInput::Sizes(shape.collect());
+        let unflatten = AtenNode::new(
+            "unflatten.int",
+            [
+                ("self", AtenArgument::Last),
+                ("dim", AtenArgument::Int(1)),
+                ("sizes", AtenArgument::Sizes(target.collect())),
+            ],
+        );
         let reshape = Module {
             torch: format!("nn.Unflatten(1, ({sizes}{comma}))"),
             script: format!("x.reshape(x.size(0), {sizes})"),
             onnx: Some(vec![OnnxNode::new("Reshape", [OnnxInput::Last, shape])]),
+            aten: Some(vec![unflatten.shaped(&self.target_shape)]),
             keras: Some(format!("layers.Reshape(({sizes}{comma}))")),
             ..flat.clone()
         };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::exported_module::{Module, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
@@ -67,11 +67,30 @@ impl LayerKind for RMSNormalization {
             OnnxNode::new("Div", [OnnxInput::X, OnnxInput::Last]),
             OnnxNode::new("Mul", [OnnxInput::Last, weight]),
         ];
+        let two = |operator, one, other| AtenNode::new(operator, [("self", one), ("other", other)]);
+        let mean = [
+            ("self", AtenArgument::Last),
+            ("dim", AtenArgument::Sizes(vec![-1])),
+            ("keepdim", AtenArgument::Bool(true)),
+        ];
+        // The mean has one value along the last axis.
+        let mut one = input.to_vec();
+        one.iter_mut().rev().take(1).for_each(|size| *size = 1);
+        let variable = AtenArgument::Variable("weight".to_owned());
+        let aten = vec![
+            two("mul.Tensor", AtenArgument::X, AtenArgument::X),
+            AtenNode::new("mean.dim", mean).shaped(&one),
+            two("add.Tensor", AtenArgument::Last, AtenArgument::Float(epsilon)),
+            AtenNode::new("rsqrt.default", [("self", AtenArgument::Last)]),
+            two("mul.Tensor", AtenArgument::X, AtenArgument::Last).shaped(input),
+            two("mul.Tensor", AtenArgument::Last, variable),
+        ];
         let root = format!("torch.rsqrt(torch.mean(x * x, [-1], True) + {epsilon:?})");
         Some(vec![Module {
             torch: format!("nn.RMSNorm({size}, eps={epsilon:?})"),
             script: format!("x * {root} * {{weight}}"),
             onnx: Some(nodes),
+            aten: Some(aten),
             keras: Some(format!("layers.RMSNormalization(epsilon={epsilon:?})")),
             variables: vec!["weight".to_owned()],
             ..Module::default()
