@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
 
+use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::memory_budget::MemoryBudget;
@@ -20,8 +21,10 @@ pub struct Archive<'a> {
 impl<'a> Archive<'a> {
     /// Opens an archive and reads its table of contents.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
-        let mut zip =
-            ZipArchive::new(Cursor::new(bytes)).map_err(|error| unopened(bytes, error))?;
+        // Nothing lies before the archive: an archive within a record is not taken for it.
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let mut zip = ZipArchive::with_config(config, Cursor::new(bytes))
+            .map_err(|error| unopened(bytes, error))?;
         if zip.len() > MOST_RECORDS {
             let found = zip.len();
             return Err(unsupported(format!("{found} records, more than {MOST_RECORDS}")));
