@@ -26,11 +26,11 @@ pub struct Args {
     )]
     format: Vec<Format>,
     /// The file to write, or with several formats the folder to write them into; an existing file is
-    /// replaced [default: model.pt, model.state_dict.pt, model.export.safetensors, model.onnx or
+    /// replaced [default: model.pt, model.pt2, model.state_dict.pt, model.export.safetensors, model.onnx or
     /// model.weights.h5 in the run folder]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// What to include in the model besides the network; for torchscript and onnx
+    /// What to include in the model besides the network; for torchscript, pt2 and onnx
     #[arg(long, value_enum, value_name = "WHAT")]
     with: Option<Extra>,
     /// Write the weights as f16: half the size
@@ -51,6 +51,7 @@ enum Extra {
 fn format() -> impl TypedValueParser<Value = Format> {
     let help = |format| match format {
         Format::TorchScript => "For torch.jit.load in Python and torch::jit::load in C++",
+        Format::Pt2 => "For torch.export.load",
         Format::StateDict => "For torch.load and nn.Sequential(...).load_state_dict",
         Format::Safetensors => "For safetensors.torch.load_file",
         Format::Onnx => "For onnxruntime and others",

@@ -49,7 +49,7 @@ pub enum ExportError {
     },
     /// A format that holds only weights.
     #[error(
-        "{format} files hold only weights and no preprocessing: choose torchscript or onnx, or leave \
+        "{format} files hold only weights and no preprocessing: choose torchscript, pt2 or onnx, or leave \
          preprocessing out",
         format = .0.name()
     )]

@@ -6,6 +6,8 @@
 pub enum Format {
     /// TorchScript, for `torch.jit.load` in Python and `torch::jit::load` in C++.
     TorchScript,
+    /// PyTorch's exported programs, for `torch.export.load`.
+    Pt2,
     /// A PyTorch `state_dict`, for `torch.load` and `nn.Sequential(...).load_state_dict`.
     StateDict,
     /// The weights as safetensors, for `safetensors.torch.load_file`.
@@ -20,6 +22,7 @@ impl Format {
     /// All formats of this build: those that need a cargo feature are there if it is enabled.
     pub const ALL: &[Self] = &[
         Self::TorchScript,
+        Self::Pt2,
         Self::StateDict,
         Self::Safetensors,
         #[cfg(feature = "onnx")]
@@ -33,7 +36,7 @@ impl Format {
         match self {
             Self::Onnx => Some("onnx"),
             Self::Keras => Some("keras"),
-            Self::TorchScript | Self::StateDict | Self::Safetensors => None,
+            Self::TorchScript | Self::Pt2 | Self::StateDict | Self::Safetensors => None,
         }
     }
 
@@ -41,6 +44,7 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Self::TorchScript => "torchscript",
+            Self::Pt2 => "pt2",
             Self::StateDict => "state-dict",
             Self::Safetensors => "safetensors",
             Self::Onnx => "onnx",
@@ -52,6 +56,7 @@ impl Format {
     pub fn ending(self) -> &'static str {
         match self {
             Self::TorchScript => ".pt",
+            Self::Pt2 => ".pt2",
             Self::StateDict => ".state_dict.pt",
             Self::Safetensors => ".safetensors",
             Self::Onnx => ".onnx",
@@ -64,8 +69,8 @@ impl Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
     /// Whether the scaling before the network and a softmax after it become part of the model, which then
-    /// takes raw pixels (u8, 0 to 255) and returns probabilities. For [`Format::TorchScript`] and
-    /// [`Format::Onnx`].
+    /// takes raw pixels (u8, 0 to 255) and returns probabilities. For [`Format::TorchScript`],
+    /// [`Format::Pt2`] and [`Format::Onnx`].
     pub preprocessing: bool,
     /// Whether the weights are stored as f16: half the size, with about three decimal digits. They are used
     /// in the precision of the input.

@@ -27,9 +27,12 @@ mod network_modules;
 pub mod npy;
 #[cfg(feature = "onnx")]
 mod onnx;
+pub(crate) mod pt2;
 mod python_snippet;
 mod safetensors;
 mod state_dict;
+mod torch_archive;
+mod torch_pickle;
 mod torchscript;
 
 pub use error::ExportError;
@@ -65,7 +68,7 @@ impl Format {
     fn check_options(self, options: Options) -> Result<(), ExportError> {
         match self {
             _ if !Self::ALL.contains(&self) => Err(ExportError::Disabled(self)),
-            Self::TorchScript | Self::Onnx => Ok(()),
+            Self::TorchScript | Self::Pt2 | Self::Onnx => Ok(()),
             _ if options.preprocessing => Err(ExportError::NoPreprocessing(self)),
             _ => Ok(()),
         }
@@ -92,6 +95,7 @@ pub fn encode(
     let card = &card;
     match format {
         Format::TorchScript => torchscript::encode(model, card, options),
+        Format::Pt2 => pt2::encode(model, card, options),
         #[cfg(feature = "onnx")]
         Format::Onnx => onnx::encode(model, card, options),
         Format::StateDict => state_dict::encode(model, card, options),
@@ -132,6 +136,7 @@ pub fn python(
     let card = card.clone().with_options(options);
     Ok(match format {
         Format::TorchScript => torchscript::python(&card, path),
+        Format::Pt2 => pt2::python(&card, path),
         Format::StateDict => state_dict::python(&card, path)?,
         Format::Safetensors => safetensors::python(&card, path)?,
         #[cfg(feature = "onnx")]
@@ -185,7 +190,7 @@ mod tests {
     }
 
     fn able(format: Format, options: Options) -> bool {
-        !options.preprocessing || matches!(format, Format::TorchScript | Format::Onnx)
+        !options.preprocessing || matches!(format, Format::TorchScript | Format::Pt2 | Format::Onnx)
     }
 
     fn all_options() -> impl Iterator<Item = Options> {

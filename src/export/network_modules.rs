@@ -27,6 +27,7 @@ fn has(module: &Module, format: Format) -> bool {
     let is_block = !module.block.is_empty();
     let own = match format {
         Format::TorchScript => is_block || !module.script.is_empty(),
+        Format::Pt2 => is_block || module.aten.is_some(),
         Format::StateDict | Format::Safetensors => !module.torch.is_empty(),
         Format::Onnx => is_block || module.onnx.is_some(),
         Format::Keras => module.keras.is_some(),

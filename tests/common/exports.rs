@@ -32,7 +32,7 @@ pub fn python() -> Option<PathBuf> {
 
 /// Returns whether the format supports these options.
 pub fn able(format: Format, options: Options) -> bool {
-    !options.preprocessing || matches!(format, Format::TorchScript | Format::Onnx)
+    !options.preprocessing || matches!(format, Format::TorchScript | Format::Pt2 | Format::Onnx)
 }
 
 /// Every combination of options, the plain one first.

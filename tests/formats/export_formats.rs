@@ -222,10 +222,10 @@ fn exports_are_written_to_the_given_paths() {
     let mut train = vec!["train", "-q", "--epochs", "2", "--validation-split", "0.2"];
     train.extend(["--out", "r", "--data-dir", "stripes"]);
     succeed(seqfit(home.path()).args(&train));
-    let all = "torchscript,state-dict,safetensors,onnx,keras";
+    let all = "torchscript,pt2,state-dict,safetensors,onnx,keras";
     let before = fs::read(home.path().join("r/model.pt")).unwrap();
     let output = succeed(seqfit(home.path()).args(["export", "r", "--format", all]));
-    let names = ["pt", "state_dict.pt", "export.safetensors", "onnx", "weights.h5"];
+    let names = ["pt", "pt2", "state_dict.pt", "export.safetensors", "onnx", "weights.h5"];
     let wrote: String = names.map(|name| format!("wrote r/model.{name}\n")).concat();
     assert_eq!(output.stderr, format!("{wrote}next: seqfit export r --format {all} --python\n"));
     // Exporting over the file that training wrote gives the same bytes.

@@ -16,7 +16,7 @@ use seqfit::{Activation, Device, FitConfig, Sequential, data};
 use tch::Tensor;
 
 /// A network with every layer and activation, untrained.
-fn network() -> Sequential {
+pub(super) fn every_layer() -> Sequential {
     let block = Residual::new()
         .add(LayerNormalization::default())
         .add(Dense::new(9).activation(Activation::Selu))
@@ -54,7 +54,7 @@ fn every_layer_goes_through_every_format_and_comes_back() {
     let stripes = home.path().join("stripes");
     common::write_stripes(&stripes, 6, 5, 3);
     let (train, test) = data::load_dir(&stripes).unwrap();
-    let mut model = network();
+    let mut model = every_layer();
     model.fit(&train, &FitConfig { epochs: 3, ..FitConfig::default() }, &mut []).unwrap();
     let card = Card::new(model.spec(), test.classes());
     let (mut cases, mut titles) = (Vec::new(), Vec::new());

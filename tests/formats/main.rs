@@ -5,6 +5,7 @@ mod common;
 
 mod export_cpp;
 mod export_formats;
+mod export_pt2;
 mod export_python;
 mod import;
 mod import_python;

@@ -212,7 +212,7 @@ fn readme_python_runs() {
     common::write_stripes(&home.path().join("stripes"), 28, 28, 10);
     let train = ["train", "-q", "--epochs", "3", "--out", "runs/tutorial", "--data-dir", "stripes"];
     succeed(seqfit(home.path()).args(train));
-    let formats = "torchscript,state-dict,safetensors,onnx,keras";
+    let formats = "torchscript,pt2,state-dict,safetensors,onnx,keras";
     succeed(seqfit(home.path()).args(["export", "runs/tutorial", "--format", formats]));
     succeed(seqfit(home.path()).args(["export", "runs/tutorial", "--with", "preprocessing"]));
 

@@ -1,16 +1,27 @@
-//! The pickle inside a `state_dict` file: an `OrderedDict` of tensors and nothing else.
+//! The pickles in PyTorch's files: of a `state_dict`, an `OrderedDict` of tensors and nothing else, and of a model's
+//! arguments.
 //!
 //! Protocol 2, as `torch.save` writes it (opcodes: CPython's `Lib/pickletools.py`). A tensor is
 //! `torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, requires_grad, hooks)`, and a
 //! storage the persistent id `('storage', type, key, device, count)`: exactly what `weights_only=True`
 //! allows.
 
-use crate::export::convert_weights::Weight;
+use super::convert_weights::Weight;
+
+/// What a pickle says about a tensor.
+pub(super) struct Tensor<'a> {
+    /// The type of its storage in PyTorch: "FloatStorage".
+    pub storage: &'static str,
+    pub shape: &'a [usize],
+}
 
 const PROTO: u8 = 0x80;
 const GLOBAL: u8 = b'c';
 const MARK: u8 = b'(';
 const TUPLE: u8 = b't';
+const TUPLE_1: u8 = 0x85;
+const TUPLE_2: u8 = 0x86;
+const EMPTY_DICT: u8 = b'}';
 const EMPTY_TUPLE: u8 = b')';
 const REDUCE: u8 = b'R';
 const PERSISTENT_ID: u8 = b'Q';
@@ -29,9 +40,21 @@ pub(super) fn state_dict(weights: &[Weight<'_>]) -> Vec<u8> {
     pickle.op(MARK);
     for (key, weight) in weights.iter().enumerate() {
         pickle.string(weight.name);
-        pickle.tensor(key, weight);
+        let storage = if weight.half { "HalfStorage" } else { "FloatStorage" };
+        pickle.tensor(key, &Tensor { storage, shape: &weight.shape });
     }
     pickle.op(SET_ITEMS);
+    pickle.op(STOP);
+    pickle.0
+}
+
+/// Returns the pickle of the arguments `((weight,), {})` of a call; the values of `weight` are in the record `data/0`.
+pub(super) fn arguments(weight: &Tensor<'_>) -> Vec<u8> {
+    let mut pickle = Pickle(vec![PROTO, 2]);
+    pickle.tensor(0, weight);
+    pickle.op(TUPLE_1);
+    pickle.op(EMPTY_DICT);
+    pickle.op(TUPLE_2);
     pickle.op(STOP);
     pickle.0
 }
@@ -82,21 +105,21 @@ impl Pickle {
         self.op(REDUCE);
     }
 
-    fn tensor(&mut self, key: usize, weight: &Weight<'_>) {
+    fn tensor(&mut self, key: usize, tensor: &Tensor<'_>) {
         self.global("torch._utils", "_rebuild_tensor_v2");
         self.op(MARK);
         self.op(MARK);
         self.string("storage");
-        self.global("torch", if weight.half { "HalfStorage" } else { "FloatStorage" });
+        self.global("torch", tensor.storage);
         self.string(&key.to_string());
         self.string("cpu");
-        self.int(weight.count());
+        self.int(tensor.shape.iter().product());
         self.op(TUPLE);
         self.op(PERSISTENT_ID);
         self.int(0);
-        self.tuple(weight.shape.iter().copied());
+        self.tuple(tensor.shape.iter().copied());
         // Row-major.
-        let strides = (1..=weight.shape.len()).map(|from| weight.shape[from..].iter().product());
+        let strides = (1..=tensor.shape.len()).map(|from| tensor.shape[from..].iter().product());
         self.tuple(strides);
         self.op(FALSE);
         self.ordered_dict();
