@@ -18,8 +18,8 @@ use super::output::{self, Usage, print_status};
 /// Options of `seqfit import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// safetensors, a state_dict or checkpoint saved with torch.save, TorchScript, .npz, .weights.h5 or
-    /// .keras
+    /// safetensors, a state_dict or checkpoint saved with torch.save, .pt2, TorchScript, .npz,
+    /// .weights.h5 or .keras
     file: PathBuf,
     /// The run folder
     #[arg(long, value_name = "DIR")]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::Problem;
+use crate::export::pt2::ARCHIVE_FORMAT;
 use crate::formats::Archive;
 use crate::message_text::TextFile;
 
@@ -19,6 +20,8 @@ pub enum Format {
     TorchStateDict,
     /// `torch.jit.save`.
     TorchScript,
+    /// `torch.export.save`.
+    Pt2,
     /// `numpy.savez` and `numpy.savez_compressed`.
     Npz,
     /// `model.save_weights("….weights.h5")`, and the `.h5` of before Keras 3. Needs the cargo feature `keras`.
@@ -59,6 +62,9 @@ impl Format {
     fn of_archive(bytes: &[u8]) -> Result<Self, Problem> {
         let archive = Archive::open(bytes)?;
         let names = || archive.names();
+        if exported_program(names()).is_some() {
+            return Ok(Self::Pt2);
+        }
         if let Some(pickle) = names().find(|name| name.ends_with("/data.pkl")) {
             let folder = pickle.trim_end_matches("data.pkl");
             let code = names().any(|name| name.strip_prefix(folder) == Some("constants.pkl"));
@@ -78,7 +84,11 @@ impl Format {
         match self {
             Self::Onnx => Some("onnx"),
             Self::Keras | Self::KerasWeights => Some("keras"),
-            Self::Safetensors | Self::TorchStateDict | Self::TorchScript | Self::Npz => None,
+            Self::Safetensors
+            | Self::TorchStateDict
+            | Self::TorchScript
+            | Self::Pt2
+            | Self::Npz => None,
         }
     }
 
@@ -88,12 +98,20 @@ impl Format {
             Self::Safetensors => "safetensors",
             Self::TorchStateDict => "torch.save",
             Self::TorchScript => "TorchScript",
+            Self::Pt2 => "torch.export",
             Self::Npz => ".npz",
             Self::KerasWeights => "HDF5",
             Self::Keras => ".keras",
             Self::Onnx => "ONNX",
         }
     }
+}
+
+/// Returns the folder of all records, with the slash, if they are those of one of PyTorch's exported programs.
+pub(super) fn exported_program<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (format, _) = ARCHIVE_FORMAT;
+    let mut folders = names.filter_map(|name| name.strip_suffix(format));
+    folders.find(|folder| folder.ends_with('/') && folder.matches('/').count() == 1)
 }
 
 fn unknown(bytes: &[u8]) -> Problem {

@@ -53,7 +53,7 @@ pub enum Problem {
     /// An unknown kind of file.
     #[error(
         "this is not a file of weights that seqfit reads: give safetensors, a state_dict saved with \
-         torch.save, TorchScript, .npz, .weights.h5 or .keras"
+         torch.save, .pt2, TorchScript, .npz, .weights.h5 or .keras"
     )]
     Unknown,
     /// A kind of file that is not part of this build.
@@ -69,7 +69,7 @@ pub enum Problem {
     /// A file of text.
     #[error(
         "this is not a file of weights, but a text file: give safetensors, a state_dict saved with torch.save, \
-         TorchScript, .npz, .weights.h5 or .keras"
+         TorchScript, .pt2, .npz, .weights.h5 or .keras"
     )]
     Text,
     /// A web page.

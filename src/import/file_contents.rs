@@ -23,6 +23,9 @@ pub struct Imported {
     pub metadata: BTreeMap<String, String>,
     /// The tensors of its Dense layers, first to last, if the file says which they are.
     pub(super) placed: Option<Vec<Placed>>,
+    /// The names in the file of the variables of its description, in the order of the network, if the file says which
+    /// they are; `None` for a bias of zeros.
+    pub(super) variables: Option<Vec<Option<String>>>,
 }
 
 /// A tensor of a file.
@@ -50,7 +53,16 @@ impl Imported {
     /// Creates a list of tensors without further information.
     pub(super) fn new(format: Format, tensors: Vec<ImportedTensor>) -> Self {
         let (card, metadata, missing_tensors) = (None, BTreeMap::new(), Vec::new());
-        let (unsupported_layer, placed) = (None, None);
-        Self { format, tensors, card, unsupported_layer, missing_tensors, metadata, placed }
+        let (unsupported_layer, placed, variables) = (None, None, None);
+        Self {
+            format,
+            tensors,
+            card,
+            unsupported_layer,
+            missing_tensors,
+            metadata,
+            placed,
+            variables,
+        }
     }
 }

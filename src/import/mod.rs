@@ -90,6 +90,7 @@ impl Imported {
         match Format::of(&bytes)? {
             Format::Safetensors => safetensors::read(&bytes),
             format @ (Format::TorchStateDict | Format::TorchScript) => torch::read(&bytes, format),
+            Format::Pt2 => torch::pt2::read(&bytes),
             Format::Npz => npy::read_npz(&bytes),
             #[cfg(feature = "keras")]
             Format::KerasWeights => hdf5::read(bytes, None),

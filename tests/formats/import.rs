@@ -42,6 +42,7 @@ fn every_import_format_gives_the_same_network() {
         "one_storage.pt",
         "script.pt",
         "frozen.pt",
+        "program.pt2",
         "plain.safetensors",
         "half.safetensors",
         "bfloat16.safetensors",
@@ -62,8 +63,9 @@ fn every_import_format_gives_the_same_network() {
         assert!(is_the_fixture(&network), "{name}: {network:?}");
         assert_eq!(network.spec.input_shape, [4, 4], "{name}");
         assert_eq!(network.classes, ["0", "1", "2"], "{name}");
-        // Keras's configs and TorchScript's code state the activations between the layers.
-        let described = ["network.keras", "legacy.h5", "script.pt", "frozen.pt"].contains(&name);
+        // Keras's configs, TorchScript's code and exported programs state the activations between the layers.
+        let described =
+            ["network.keras", "legacy.h5", "script.pt", "frozen.pt", "program.pt2"].contains(&name);
         assert_eq!(network.guessed, !described && name != "keras.npz", "{name}");
         let keras = ["network.keras", "legacy.h5"].contains(&name);
         assert_eq!(network.spec.layers.len(), if keras { 4 } else { 3 }, "{name}");
@@ -335,9 +337,15 @@ fn inspect_prints_the_contents_of_every_format() {
     let home = tempfile::tempdir().unwrap();
     let seqfit = || seqfit(home.path());
     // One file per reader; the first test reads all of them.
-    for name in
-        ["state_dict.pt", "frozen.pt", "packed.npz", "legacy.h5", "network.keras", "tensors.onnx"]
-    {
+    for name in [
+        "state_dict.pt",
+        "frozen.pt",
+        "program.pt2",
+        "packed.npz",
+        "legacy.h5",
+        "network.keras",
+        "tensors.onnx",
+    ] {
         let report = json(&succeed(seqfit().arg("inspect").arg(fixture(name)).arg("--json")));
         let tensors = report["tensors"].as_array().unwrap();
         let is_matrix =

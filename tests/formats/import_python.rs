@@ -256,3 +256,22 @@ fn networks_are_imported_exactly_or_refused_by_name() {
         }
     }
 }
+
+#[test]
+fn pt2_programs_of_pytorch_are_imported_or_refused_by_the_node() {
+    let Some(python) = common::python() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/make_programs.py");
+    let output = run(Command::new(&python).arg(script).arg(home.path()));
+    assert_eq!(output.code, 0, "{output:#?}");
+    let cases = fs::read_to_string(home.path().join("cases.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(&cases).unwrap();
+    assert!(cases.len() >= 25);
+    for case in &cases {
+        match (outcome(home.path(), case), &case.names[..]) {
+            (Ok(difference), []) => assert!(difference <= EXACT, "{}: {difference:.1e}", case.file),
+            (Err(error), [name]) => assert!(error.contains(name), "{}: {error}", case.file),
+            (other, _) => panic!("{}: {other:?}", case.file),
+        }
+    }
+}

@@ -4,6 +4,7 @@
 mod find_state_dict;
 mod pickle;
 mod pickle_globals;
+pub(super) mod pt2;
 mod script_layers;
 mod script_statements;
 mod state_dict_names;

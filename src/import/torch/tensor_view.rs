@@ -7,6 +7,9 @@ use crate::formats::Archive;
 use crate::formats::MemoryBudget;
 use crate::formats::{Order, count};
 
+/// More axes than any tensor has: the product of their sizes would still have to be counted.
+const MOST_AXES: usize = 64;
+
 /// The location of a tensor's numbers.
 #[derive(Clone, Debug)]
 pub(super) struct View<'a> {
@@ -57,6 +60,26 @@ impl<'a> View<'a> {
         let view = Self { key, dtype, length, offset, shape, strides, negative };
         view.check()?;
         Ok(Some(view))
+    }
+
+    /// Returns a tensor whose numbers fill a record, or are a part of one.
+    pub(super) fn in_record(
+        record: &'a str,
+        dtype: Dtype,
+        offset: usize,
+        [shape, strides]: [Vec<usize>; 2],
+        storages: &mut Storages<'_, '_>,
+        budget: &mut MemoryBudget,
+    ) -> Result<Self, Problem> {
+        let length = storages.read(record, budget)?.len() / dtype.size().unwrap_or(1);
+        if shape.len() != strides.len() || shape.len() > MOST_AXES {
+            return Err(damaged("sizes and strides are as many, and at most 64"));
+        }
+        let view = Self { key: record, dtype, length, offset, shape, strides, negative: false };
+        if view.dtype.size().is_some() {
+            view.check()?;
+        }
+        Ok(view)
     }
 
     /// Returns whether there is a tensor or parameter at this index, valid or not.
@@ -292,8 +315,7 @@ fn sizes(pickle: &Pickle<'_>, id: Id) -> Result<Vec<usize>, Problem> {
         (_, own) => own,
     };
     let Value::Tuple(items) = items else { return Err(rule()) };
-    // More than any tensor has: the product of their sizes would still have to be counted.
-    if items.len() > 64 {
+    if items.len() > MOST_AXES {
         return Err(rule());
     }
     items.iter().map(|&id| size(pickle.get(id)).ok_or_else(rule)).collect()
