@@ -13,9 +13,10 @@ use seqfit::import::{ImportOptions, Imported};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// A file of each format written by `tests/fixtures/make_import.py`.
-const FORMATS: [&str; 8] = [
+const FORMATS: [&str; 9] = [
     "state_dict.pt",
     "script.pt",
+    "program.pt2",
     "plain.safetensors",
     "named.npz",
     "packed.npz",

@@ -6,3 +6,4 @@ mod common;
 mod fuzz_corpus;
 mod idx_properties;
 mod import_hostile;
+mod pt2_hostile;
