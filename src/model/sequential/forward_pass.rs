@@ -126,7 +126,7 @@ impl Sequential {
 
     /// Returns the predictions [batch, outputs] of `x` (like for [`forward`](Self::forward)): by default the
     /// probabilities of the classes, the softmax of the logits, whether the last layer names it or not. After
-    /// training with another loss they are what that loss is about: see [`Spec::output`].
+    /// training with another loss they are what that loss is about: see [`Spec::output`](crate::Spec::output).
     ///
     /// # Errors
     /// Like [`forward`](Self::forward).
