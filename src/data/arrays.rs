@@ -6,6 +6,7 @@ mod named_arrays;
 mod npy_pair;
 mod problem;
 mod read;
+mod samples;
 #[cfg(test)]
 mod tests;
 mod whole_file;
@@ -15,4 +16,5 @@ pub(super) use named_arrays::{Failure, NamedArrays, load, load_test, read_all};
 pub use npy_pair::load_npy;
 pub use problem::ArraysProblem;
 pub(super) use read::{Array, array, decode};
+pub(super) use samples::{features_in, features_in_npy};
 pub(super) use whole_file::whole;

@@ -31,7 +31,7 @@ use gpu_dataset::Resident;
 pub(crate) use gpu_epoch::ResidentEpoch;
 pub(crate) use host_batches::HostBatches;
 use host_batches::Samples;
-pub(crate) use scale_pixels::{scale_columns, scaled};
+pub(crate) use scale_pixels::{inputs_of, scale_columns};
 pub(crate) use streamed_batches::PrefetchedBatch;
 
 /// Serves a data set's batches to a device: on the CPU from the data set's own bytes, on a GPU from one copy

@@ -1,8 +1,18 @@
 //! The rules for the arrays of a data set.
 
 use super::error::DatasetProblem;
-use super::features::Values;
+use super::features::{Features, Values};
 use super::targets::Targets;
+
+impl Features {
+    /// Checks that the values form whole samples, at least one, of finite numbers.
+    ///
+    /// # Errors
+    /// The first rule that is broken; a number that is NaN or infinite is named by sample and column.
+    pub fn check(&self) -> Result<(), DatasetProblem> {
+        check_features(&self.values, &self.shape, self.len())
+    }
+}
 
 /// Checks that features and targets form a data set.
 pub(super) fn check(
@@ -10,8 +20,13 @@ pub(super) fn check(
     shape: &[usize],
     targets: &Targets,
 ) -> Result<(), DatasetProblem> {
+    check_features(values, shape, targets.len())?;
+    check_targets(targets)
+}
+
+/// Checks that features are this number of samples, of finite numbers.
+fn check_features(values: &Values, shape: &[usize], samples: usize) -> Result<(), DatasetProblem> {
     let each = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    let samples = targets.len();
     if samples == 0 || shape.is_empty() || each == Some(0) {
         return Err(DatasetProblem::NoValues { samples, shape: shape.to_vec() });
     }
@@ -24,7 +39,7 @@ pub(super) fn check(
     {
         return Err(DatasetProblem::NotFinite { what: "features", sample, place, found });
     }
-    check_targets(targets)
+    Ok(())
 }
 
 /// Checks targets by themselves.

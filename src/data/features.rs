@@ -80,6 +80,48 @@ impl Features {
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
+
+    /// Returns whether these are pixels or numbers.
+    pub fn kind(&self) -> FeatureKind {
+        match self.values {
+            Values::Pixels(_) => FeatureKind::Pixels,
+            Values::Floats(_) => FeatureKind::Floats,
+        }
+    }
+
+    /// Returns the number of samples; of values that do not fill whole samples, that of the whole ones.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.sample_len().max(1)
+    }
+
+    /// Returns whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends samples of the same kind and shape.
+    #[cfg(feature = "serve")]
+    pub(crate) fn append(&mut self, other: &Self) {
+        debug_assert_eq!(self.shape, other.shape);
+        match (&mut self.values, &other.values) {
+            (Values::Pixels(all), Values::Pixels(more)) => all.extend(more),
+            (Values::Floats(all), Values::Floats(more)) => all.extend(more),
+            _ => debug_assert!(false, "pixels and numbers"),
+        }
+    }
+
+    /// Returns the pixels of all samples; none if these are numbers.
+    pub fn as_pixels(&self) -> Option<&[u8]> {
+        match &self.values {
+            Values::Pixels(pixels) => Some(pixels),
+            Values::Floats(_) => None,
+        }
+    }
+
+    /// Returns the number of values of a sample.
+    pub(super) fn sample_len(&self) -> usize {
+        self.shape.iter().product()
+    }
 }
 
 impl Values {

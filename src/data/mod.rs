@@ -84,7 +84,7 @@ pub use resolve_dry_run::{DryRun, Found, dry_run};
 pub use save_idx::{check_free, save_dir, save_shards};
 pub use sha256::Sha256Hex;
 pub use source::{ArrayOptions, Loaded, LoadedTest, PathRequest, Request, Source, SourceFile};
-pub use sources::load_npz;
+pub use sources::{load_features, load_npz, looks_like_arrays};
 pub use storage_locations::Locations;
 pub use stream::{StreamMemory, StreamProblem, stream, stream_dir, stream_test};
 pub use targets::{Target, TargetKind, Targets};

@@ -4,6 +4,7 @@ pub(super) mod idx;
 mod npy_folder;
 mod npz;
 mod safetensors_file;
+mod samples_file;
 mod source_kind;
 
 use std::fs;
@@ -16,6 +17,7 @@ use npy_folder::NPY_FOLDER;
 use npz::NPZ;
 pub use npz::load_npz;
 use safetensors_file::SAFETENSORS;
+pub use samples_file::{load_features, looks_like_arrays};
 use source_kind::SourceKind;
 
 /// All kinds. The first that recognizes a path loads it.

@@ -4,7 +4,7 @@ use crate::data::{DataError, TargetKind};
 use crate::group::GroupError;
 use crate::losses::LossError;
 use crate::metrics::MetricError;
-use crate::model::{ModelError, OutputActivation};
+use crate::model::ModelError;
 use crate::native::LibtorchError;
 
 /// Why a dataset cannot be run through a network.
@@ -55,18 +55,6 @@ pub enum EvaluateError {
          Flatten"
     )]
     NoImages(Vec<usize>),
-    /// The outputs are not probabilities of classes.
-    #[error(
-        "{user} is for networks whose outputs are probabilities of classes (softmax), and this one's are {}: evaluate, \
-         report and export take every network",
-        .found.name()
-    )]
-    NoClasses {
-        /// What needs classes.
-        user: &'static str,
-        /// What turns the network's outputs into predictions.
-        found: OutputActivation,
-    },
     /// The pixels do not form whole images.
     #[error(
         "images of {shape:?} need a multiple of {} pixels, found {found}: give whole images",

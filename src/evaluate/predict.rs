@@ -1,4 +1,4 @@
-//! Predictions: for every sample of a data set, and for images.
+//! Predictions: for every sample of a data set, and for samples without targets.
 
 use tch::Tensor;
 
@@ -6,8 +6,7 @@ use super::batched_forward::BATCH;
 use super::check_fit::{check_fit, check_shape};
 use super::error::EvaluateError;
 use crate::data::batches::{self, DataLoader};
-use crate::data::{Dataset, TargetKind};
-use crate::losses;
+use crate::data::{DataError, Dataset, Features};
 use crate::model::Sequential;
 use crate::native::LibtorchError;
 
@@ -46,18 +45,6 @@ impl Sequential {
         Ok(Tensor::f_cat(&parts, 0).map_err(LibtorchError::from)?)
     }
 
-    /// Checks that the outputs are probabilities of `classes` classes that exclude each other, for `user`, the
-    /// subject of the error.
-    ///
-    /// # Errors
-    /// [`EvaluateError::NoClasses`].
-    pub fn require_classes(&self, user: &'static str, classes: usize) -> Result<(), EvaluateError> {
-        match losses::target_kind(self.spec(), classes) {
-            TargetKind::Class => Ok(()),
-            _ => Err(EvaluateError::NoClasses { user, found: self.spec().output }),
-        }
-    }
-
     /// Returns the size of the images that the network takes: [height, width].
     ///
     /// # Errors
@@ -69,8 +56,44 @@ impl Sequential {
         }
     }
 
-    /// Returns the probabilities of each class for u8 images of `shape` ([height, width]), which are stored
-    /// consecutively in `pixels`.
+    /// Returns the prediction for each sample, as [`predict`](Self::predict) returns it: the probability of each class
+    /// or label, or numbers in their own units.
+    ///
+    /// ```
+    /// use seqfit::data::Features;
+    /// use seqfit::{Device, Sequential, layers::Dense};
+    ///
+    /// let model = Sequential::new([2]).add(Dense::new(3)).build(Device::Cpu, 0)?;
+    /// let houses = Features::floats([6.9, 41.0, 6.2, 21.0], [2]); // two samples of two numbers
+    /// let predictions = model.predict_features(&houses)?;
+    /// assert_eq!((predictions.len(), predictions[0].len()), (2, 3));
+    /// # Ok::<(), seqfit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No samples, samples of another shape than the network takes, a number that is NaN or infinite, or libtorch's own
+    /// errors.
+    pub fn predict_features(&self, features: &Features) -> Result<Vec<Vec<f32>>, EvaluateError> {
+        check_shape(self, features.shape())?;
+        features.check().map_err(DataError::from)?;
+        let (samples, outputs) = (features.len(), self.outputs());
+        let mut all = Vec::with_capacity(samples);
+        for start in (0..samples).step_by(BATCH) {
+            let inputs = batches::inputs_of(features, start..samples.min(start + BATCH))?;
+            let inputs = inputs.f_to_device(self.device()).map_err(LibtorchError::from)?;
+            let predictions = self.predict(&inputs)?;
+            let mut flat = vec![0f32; predictions.numel()];
+            predictions
+                .f_to_device(tch::Device::Cpu)
+                .and_then(|predictions| predictions.f_copy_data(&mut flat, predictions.numel()))
+                .map_err(LibtorchError::from)?;
+            all.extend(flat.chunks_exact(outputs).map(<[f32]>::to_vec));
+        }
+        Ok(all)
+    }
+
+    /// Returns the predictions, as [`predict_features`](Self::predict_features) does, for u8 images of `shape` ([height,
+    /// width]), which are stored consecutively in `pixels`: the probabilities of each class, for example.
     ///
     /// # Errors
     /// Images of another shape than the network takes, pixels that do not form whole images, or libtorch's
@@ -81,23 +104,12 @@ impl Sequential {
         shape: [usize; 2],
     ) -> Result<Vec<Vec<f32>>, EvaluateError> {
         check_shape(self, &shape)?;
-        let outputs = self.outputs();
-        let image = shape[0] * shape[1];
-        if !pixels.len().is_multiple_of(image) {
+        if !pixels.len().is_multiple_of(shape[0] * shape[1]) {
             return Err(EvaluateError::Pixels { found: pixels.len(), shape });
         }
-        let mut all = Vec::with_capacity(pixels.len() / image);
-        for part in pixels.chunks(BATCH * image) {
-            let images = batches::scaled(part.chunks_exact(image), shape)?;
-            let images = images.f_to_device(self.device()).map_err(LibtorchError::from)?;
-            let shares = self.predict(&images)?;
-            let mut flat = vec![0f32; shares.numel()];
-            shares
-                .f_to_device(tch::Device::Cpu)
-                .and_then(|shares| shares.f_copy_data(&mut flat, shares.numel()))
-                .map_err(LibtorchError::from)?;
-            all.extend(flat.chunks_exact(outputs).map(<[f32]>::to_vec));
+        match pixels {
+            [] => Ok(Vec::new()),
+            _ => self.predict_features(&Features::pixels(pixels, shape)),
         }
-        Ok(all)
     }
 }

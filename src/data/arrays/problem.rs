@@ -13,6 +13,9 @@ pub enum ArraysProblem {
     /// A file that is not an archive of arrays.
     #[error("a data set is a .npz file, as numpy.savez writes it, found {0}")]
     NotNpz(&'static str),
+    /// A file that is none of NumPy's.
+    #[error("samples are in a NumPy file, .npy or .npz, found {0}: save them with numpy.save")]
+    NotNumpy(&'static str),
     /// An array that is missing.
     #[error(
         "the array {key:?} is needed, and the file holds {found}: name yours with --keys {option}=NAME"

@@ -1,9 +1,12 @@
-//! Pixels as floats in [0, 1]: whole images, or some of their columns.
+//! Pixels as floats in [0, 1]: whole samples, or some of their columns.
+
+use std::ops::Range;
 
 use multiversion::multiversion;
 use tch::Tensor;
 
 use crate::data::active_columns::{ActiveColumns, Run};
+use crate::data::features::{Features, Values};
 use crate::data::pixel_scale::SCALE;
 use crate::native::{LibtorchError, tensor_buffer};
 
@@ -46,16 +49,19 @@ fn normalize(pixel: u8) -> f32 {
     pixel * MOST + pixel * REST
 }
 
-/// Converts u8 images, row by row, to f32 [images, height, width] in [0, 1] on the CPU.
-pub(crate) fn scaled<'a>(
-    images: impl ExactSizeIterator<Item = &'a [u8]>,
-    [height, width]: [usize; 2],
+/// Returns some samples as a network takes them, f32 [samples, …sample shape] on the CPU: pixels scaled to [0, 1],
+/// numbers as they are.
+pub(crate) fn inputs_of(
+    features: &Features,
+    samples: Range<usize>,
 ) -> Result<Tensor, LibtorchError> {
-    let shape = [images.len() as i64, height as i64, width as i64];
-    tensor_buffer::filled_f32(&shape, |out| {
-        for (row, image) in out.chunks_exact_mut(height * width).zip(images) {
-            scale(row, image);
-        }
+    let shape = features.shape().iter().map(|&size| size as i64);
+    let shape: Vec<i64> = std::iter::once(samples.len() as i64).chain(shape).collect();
+    let each = features.sample_len();
+    let part = samples.start * each..samples.end * each;
+    tensor_buffer::filled_f32(&shape, |out| match &features.values {
+        Values::Pixels(pixels) => scale(out, &pixels[part]),
+        Values::Floats(floats) => out.copy_from_slice(&floats[part]),
     })
 }
 

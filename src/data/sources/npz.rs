@@ -57,7 +57,7 @@ pub fn load_npz(
 }
 
 /// A `.npz` file in memory.
-struct Npz {
+pub(super) struct Npz {
     path: PathBuf,
     bytes: Vec<u8>,
     sha256: Sha256Hex,

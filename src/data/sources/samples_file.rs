@@ -1,0 +1,63 @@
+//! Samples without targets in NumPy's files, to predict for.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::npz::Npz;
+use crate::data::arrays::{ArraysProblem, features_in, features_in_npy};
+use crate::data::error::DataError;
+use crate::data::features::Features;
+use crate::data::open_file::ordinary;
+
+/// The first bytes of a `.npy` file and of a zip archive.
+const NPY: &[u8] = b"\x93NUMPY";
+const ZIP: &[u8] = b"PK";
+
+/// Returns whether a file begins as `.npy` and `.npz` files do.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn looks_like_arrays(path: impl AsRef<Path>) -> Result<bool, DataError> {
+    let start = start_of(path.as_ref())?;
+    Ok(start.starts_with(NPY) || start.starts_with(ZIP))
+}
+
+/// Reads the samples in a `.npy` file, or in one array of a `.npz` file: the first of `keys` that it has, else its only
+/// array. Of a file with several arrays the name of that array is returned as well.
+///
+/// The types are those of [`load_npz`](crate::data::load_npz): u8 arrays of three or more axes are pixels.
+///
+/// # Errors
+/// A file that cannot be read, is damaged or has none of the arrays, or an array that is no list of samples.
+pub fn load_features(
+    path: impl AsRef<Path>,
+    keys: &[&str],
+) -> Result<(Features, Option<String>), DataError> {
+    let path = path.as_ref();
+    let start = start_of(path)?;
+    if start.starts_with(NPY) {
+        return Ok((features_in_npy(path)?, None));
+    }
+    if start.starts_with(ZIP) {
+        return features_in::<Npz>(path, keys);
+    }
+    let problem = ArraysProblem::NotNumpy(kind_of(&start));
+    Err(DataError::Arrays { path: path.to_owned(), problem })
+}
+
+fn start_of(path: &Path) -> Result<Vec<u8>, DataError> {
+    let mut start = Vec::new();
+    let (file, _) = ordinary(path)?;
+    file.take(16).read_to_end(&mut start).map_err(|source| DataError::read(path, source))?;
+    Ok(start)
+}
+
+/// Says what a file that is none of NumPy's seems to be.
+fn kind_of(start: &[u8]) -> &'static str {
+    match start {
+        [] => "an empty file",
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, ..] => "a picture",
+        _ if start.iter().all(|&byte| byte >= b' ' || byte.is_ascii_whitespace()) => "text",
+        _ => "something else",
+    }
+}
