@@ -3,8 +3,9 @@
 use clap::Args;
 use clap::builder::TypedValueParser;
 use seqfit::data::Preparation;
-use seqfit::run::DataConfig;
+use seqfit::run::{DataConfig, Run, RunConfig};
 
+use super::output::Usage;
 use super::parse_values::one_of;
 
 /// Parses the name of a [`Preparation`].
@@ -26,13 +27,27 @@ pub struct PrepareOptions {
 }
 
 impl PrepareOptions {
-    /// Returns the chosen preparation, by default that of the run's data.
-    pub fn of(&self, data: &DataConfig) -> Preparation {
-        self.chosen().unwrap_or_else(|| data.preparation())
+    /// Returns the chosen preparation, by default that of the run's data, and the note about it, if there is one.
+    pub fn of(&self, run: &Run) -> Result<(Preparation, Option<String>), Usage> {
+        let RunConfig { data, network, .. } = run.config();
+        if data.features.is_pixels() && network.input_shape.len() == 2 {
+            let preparation = self.chosen().unwrap_or_else(|| data.preparation());
+            return Ok((preparation, self.note(data)));
+        }
+        match self.chosen() {
+            None => Ok((Preparation::Raw, None)),
+            Some(_) => Err(Usage(format!(
+                "--prepare and --raw are for networks that take pictures, and that of {} takes {} of shape {:?}: leave \
+                 them out",
+                run.path().display(),
+                data.features,
+                network.input_shape
+            ))),
+        }
     }
 
     /// Returns the note about the preparation that follows from the run's data; `None` if it was chosen.
-    pub fn note(&self, data: &DataConfig) -> Option<String> {
+    fn note(&self, data: &DataConfig) -> Option<String> {
         if self.chosen().is_some() {
             return None;
         }

@@ -106,18 +106,6 @@ pub fn same_features(network: FeatureKind, found: FeatureKind) -> anyhow::Result
     Ok(())
 }
 
-/// Checks that a run's network takes pictures, for `user`, the subject of the error.
-pub fn takes_pictures(run: &Run, user: &str) -> anyhow::Result<()> {
-    let found = run.config().data.features;
-    anyhow::ensure!(
-        found == FeatureKind::Pixels,
-        "{user} is for networks that take pictures, and that of {} takes {found}: seqfit evaluate measures it on \
-         data, and an exported file predicts",
-        run.path().display(),
-    );
-    Ok(())
-}
-
 /// Returns the names of the classes that a run's network predicts.
 pub fn names_of(trained_on: &DataConfig) -> ClassNames<'_> {
     ClassNames::new(&trained_on.classes, trained_on.source.as_ref())

@@ -59,9 +59,9 @@ enum Command {
     Report(report::Args),
     /// Compare runs side by side: settings that differ, metrics, curves
     Compare(compare::Args),
-    /// Classify images: PNG, JPEG or IDX
+    /// Predict for pictures, or for samples in NumPy files
     Predict(predict::Args),
-    /// Serve a run's network over HTTP: a page to draw on, and predictions for programs
+    /// Serve a run's network over HTTP: a page for people, and predictions for programs
     #[cfg(feature = "serve")]
     Serve(serve::Args),
     /// Write a run's network as a file for other programs

@@ -1,4 +1,6 @@
-//! `seqfit predict`: classifies images.
+//! `seqfit predict`: predicts for pictures, or for samples in NumPy files.
+
+mod lines;
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -7,31 +9,38 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use seqfit::Sequential;
-use seqfit::data::DataError;
-use seqfit::data::images::{self, Prepared};
+use seqfit::data::images;
+use seqfit::data::{self, DataError, FeatureKind, Features, Preparation, TargetKind};
 use seqfit::run::Run;
+use seqfit::{EvaluateError, Sequential};
 use serde::Serialize;
 
 use super::device_options::DeviceOptions;
 use super::image_as_text::half_blocks;
 use super::image_options::PrepareOptions;
 use super::load_data;
-use super::output::{self, print_status};
+use super::output::{self, Usage, print_status};
 use super::parse_values::count;
 use super::run_options::RunOptions;
+use lines::Lines;
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     run: RunOptions,
-    /// PNG or JPEG files, one image each; or IDX files, all images in them
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
-    /// Number of classes to print, the most probable first
-    #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
-    top: NonZeroUsize,
+    /// PNG or JPEG files, one image each; IDX files, all images in them; or NumPy files, .npy or .npz, all samples in
+    /// them
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The name of the array of samples in .npz files [default: x, else that of the run's test samples, x_test if it has
+    /// none, else the only one]
+    #[arg(long, value_name = "x=NAME", value_parser = samples_key)]
+    keys: Option<String>,
+    /// Number of classes to print, the most probable first; of several labels those above 50 % are printed, and others
+    /// up to this number [default: 3]
+    #[arg(long, value_name = "N", value_parser = count)]
+    top: Option<NonZeroUsize>,
     #[command(flatten)]
     prepare: PrepareOptions,
     /// Skip files that cannot be used, and print the reason; exit code 0 if at least one can be used
@@ -42,9 +51,17 @@ pub struct Args {
     image: Shown,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Print one JSON object per image
+    /// Print one JSON object per sample
     #[arg(long)]
     json: bool,
+}
+
+/// Parses the name of the array of samples: `x=NAME`.
+fn samples_key(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some(("x", name)) if !name.is_empty() => Ok(name.to_owned()),
+        _ => Err(format!("the key is x, followed by = and the name of an array, found {text:?}")),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -65,165 +82,220 @@ impl Shown {
     }
 }
 
-#[derive(Serialize)]
-struct Prediction<'a> {
-    image: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<usize>,
-    class: &'a str,
-    probability: f32,
-    top: Vec<ClassProbability<'a>>,
-}
-
 /// A file that --skip-bad has skipped.
 #[derive(Serialize)]
 struct LeftOut<'a> {
-    image: &'a str,
+    #[serde(flatten)]
+    file: lines::File<'a>,
     error: String,
 }
 
-#[derive(Serialize)]
-struct ClassProbability<'a> {
-    class: &'a str,
-    probability: f32,
-}
-
-/// Images per prediction call: enough to be fast, few enough to need little memory.
+/// Lines that are printed at once.
 const CHUNK: usize = 1024;
+
+/// The number of classes that are printed by default.
+const TOP: usize = 3;
 
 /// Runs `seqfit predict`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
     let model = args.run.load(&run, args.device.require()?)?;
-    load_data::takes_pictures(&run, "predict")?;
-    model
-        .require_classes("predict", run.config().data.classes.len())
-        .with_context(|| run.path().display().to_string())?;
-    let shape = model.image_shape().with_context(|| run.path().display().to_string())?;
-    let data = &run.config().data;
-    let preparation = args.prepare.of(data);
-    let mut note = args.prepare.note(data);
-    let mut answers = Answers { args: &args, run: &run, model, shape, shown: 0 };
+    let (preparation, mut note) = args.prepare.of(&run)?;
+    let network = Network::new(&args, &run, model, preparation)?;
+    let mut printed = 0;
     let mut bad = 0;
-    for path in &args.images {
-        match images::read(path, shape, preparation) {
-            Ok(images) => {
-                // The images of an IDX file are never changed.
-                if images.single {
+    for path in &args.files {
+        match network.predict(path) {
+            Ok(samples) => {
+                // Only pictures are changed.
+                if samples.is_picture {
                     note.take().iter().for_each(print_status);
                 }
-                answers.print(path, &images)?;
+                network.print(path, &samples, &mut printed)?;
             }
             Err(error) if args.skip_bad => {
                 bad += 1;
-                leave_out(&args, path, &error)?;
+                leave_out(&network, path, &error)?;
             }
-            Err(error) => return Err(with_hint(error, args.images.len())),
+            Err(error) => return Err(with_hint(error, args.files.len())),
         }
     }
-    closing(bad, args.images.len())
+    closing(bad, args.files.len(), network.word())
 }
 
 /// Prints on standard error why a file is skipped, and with --json also on standard output, in its place.
-fn leave_out(args: &Args, path: &Path, error: &DataError) -> anyhow::Result<()> {
-    print_status(format_args!("left out: {error}"));
-    if args.json {
-        let left_out = LeftOut { image: &path.to_string_lossy(), error: error.to_string() };
+fn leave_out(network: &Network, path: &Path, error: &anyhow::Error) -> anyhow::Result<()> {
+    print_status(format_args!("left out: {error:#}"));
+    if network.args.json {
+        let name = path.to_string_lossy();
+        let left_out = LeftOut { file: network.lines.file(&name), error: format!("{error:#}") };
         output::print(&(serde_json::to_string(&left_out)? + "\n"))?;
     }
     Ok(())
 }
 
 /// Adds the option that skips bad files to the error, if there are other files.
-fn with_hint(error: DataError, files: usize) -> anyhow::Error {
+fn with_hint(error: anyhow::Error, files: usize) -> anyhow::Error {
     match files {
-        1 => error.into(),
-        _ => anyhow::anyhow!("{error}; --skip-bad leaves out files that cannot be used"),
+        1 => error,
+        _ => anyhow::anyhow!("{error:#}; --skip-bad leaves out files that cannot be used"),
     }
 }
 
 /// Prints how many files were skipped. If no file could be used, that is an error.
-fn closing(bad: usize, files: usize) -> anyhow::Result<ExitCode> {
+fn closing(bad: usize, files: usize, word: &str) -> anyhow::Result<ExitCode> {
     let plural = if files == 1 { "" } else { "s" };
     match bad {
         0 => {}
         _ if bad == files => {
-            anyhow::bail!("no picture could be used: left out {bad} of {files} file{plural}")
+            anyhow::bail!("no {word} could be used: left out {bad} of {files} file{plural}")
         }
         _ => print_status(format_args!("left out {bad} of {files} files")),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the network's predictions.
-struct Answers<'a> {
+/// A run's network, and what is printed of its predictions.
+struct Network<'a> {
     args: &'a Args,
-    run: &'a Run,
     model: Sequential,
-    shape: [usize; 2],
-    /// Number of images drawn so far.
-    shown: usize,
+    features: FeatureKind,
+    preparation: Preparation,
+    /// The names of arrays of samples, the first choice first.
+    keys: Vec<String>,
+    lines: Lines<'a>,
 }
 
-impl Answers<'_> {
-    /// Prints the predictions for the images of one file.
-    fn print(&mut self, path: &Path, images: &Prepared) -> anyhow::Result<()> {
-        let [height, width] = self.shape;
-        let chunks = images.pixels.chunks(CHUNK * height * width).enumerate();
-        for (chunk, pixels) in chunks {
-            let mut lines = String::new();
-            let pictures = pixels.chunks(height * width);
-            let answers = self.model.predict_images(pixels, self.shape)?;
-            let config = self.run.config();
-            for ((i, prediction), picture) in answers.into_iter().enumerate().zip(pictures) {
-                let names = config.data.classes.len();
-                let probabilities = config.network.output.by_name(prediction, names);
-                if self.args.image.shows(self.args.json, self.shown) {
-                    lines += &half_blocks(picture, width, console::colors_enabled());
-                    self.shown += 1;
-                }
-                let place = (!images.single).then_some(chunk * CHUNK + i);
-                lines += &describe(self.args, self.run, path, place, &probabilities)?;
-                lines.push('\n');
+/// The samples of one file.
+struct Samples {
+    features: Features,
+    /// Whether the file is a picture, and not a list of samples.
+    is_picture: bool,
+    /// The prediction for each.
+    predictions: Vec<Vec<f32>>,
+}
+
+impl<'a> Network<'a> {
+    fn new(
+        args: &'a Args,
+        run: &'a Run,
+        model: Sequential,
+        preparation: Preparation,
+    ) -> Result<Self, Usage> {
+        let data = &run.config().data;
+        if data.targets == TargetKind::Numbers && args.top.is_some() {
+            let rule =
+                "--top is for classes and labels, and the network predicts numbers: leave it out";
+            return Err(Usage(rule.to_owned()));
+        }
+        if args.image == Shown::Always && model.image_shape().is_err() {
+            let rule = "--image always is for networks that take images, and this one takes other samples: leave it out";
+            return Err(Usage(rule.to_owned()));
+        }
+        let arrays = data.source.as_ref().and_then(|source| source.arrays.as_ref());
+        let own = arrays.map(|arrays| arrays.keys.clone()).unwrap_or_default().x_test;
+        let keys = match &args.keys {
+            Some(name) => vec![name.clone()],
+            None => vec!["x".to_owned(), own],
+        };
+        let lines = Lines {
+            targets: data.targets,
+            output: run.config().network.output,
+            names: &data.classes,
+            features: data.features,
+            top: args.top.map_or(TOP, NonZeroUsize::get),
+            json: args.json,
+        };
+        Ok(Self { args, model, features: data.features, preparation, keys, lines })
+    }
+
+    /// Returns the word for a sample.
+    fn word(&self) -> &'static str {
+        match self.features {
+            FeatureKind::Pixels => "picture",
+            FeatureKind::Floats => "sample",
+        }
+    }
+
+    /// Reads the samples of a file, and predicts for them.
+    fn predict(&self, path: &Path) -> anyhow::Result<Samples> {
+        let (features, is_picture) = self.read(path)?;
+        let at = || path.display().to_string();
+        let predictions = self.model.predict_features(&features);
+        let predictions = predictions.map_err(|error| self.explained(error, &features));
+        let predictions = predictions.with_context(at)?;
+        for (index, prediction) in predictions.iter().enumerate() {
+            if let Some(found) = prediction.iter().find(|value| !value.is_finite()) {
+                let place = if is_picture { at() } else { format!("{}[{index}]", path.display()) };
+                anyhow::bail!(
+                    "{place}: a prediction must be finite, found {found}: the sample is far outside those of the \
+                     training data"
+                );
             }
-            output::print(&lines)?;
+        }
+        Ok(Samples { features, is_picture, predictions })
+    }
+
+    /// Reads the samples of a file, and returns whether it is a picture.
+    fn read(&self, path: &Path) -> anyhow::Result<(Features, bool)> {
+        if let (FeatureKind::Pixels, Ok(shape)) = (self.features, self.model.image_shape())
+            && !data::looks_like_arrays(path)?
+        {
+            let images = images::read(path, shape, self.preparation)?;
+            return Ok((Features::pixels(images.pixels, shape), images.single));
+        }
+        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+        let (features, among) = data::load_features(path, &keys)?;
+        if self.args.keys.is_none()
+            && let Some(key) = among
+        {
+            print_status(format_args!(
+                "note: the samples are the array {key:?} of {}",
+                path.display()
+            ));
+        }
+        load_data::same_features(self.features, features.kind())
+            .with_context(|| path.display().to_string())?;
+        Ok((features, false))
+    }
+
+    /// Prints the predictions for the samples of one file; `shown` counts the images drawn so far.
+    fn print(&self, path: &Path, samples: &Samples, shown: &mut usize) -> anyhow::Result<()> {
+        let Samples { features, is_picture, predictions } = samples;
+        let image = self.model.image_shape().ok().zip(features.as_pixels());
+        for (chunk, part) in predictions.chunks(CHUNK).enumerate() {
+            let mut text = String::new();
+            for (index, prediction) in (chunk * CHUNK..).zip(part) {
+                if let Some(([height, width], pixels)) = image
+                    && self.args.image.shows(self.args.json, *shown)
+                {
+                    let pixels = &pixels[index * height * width..][..height * width];
+                    text += &half_blocks(pixels, width, console::colors_enabled());
+                    *shown += 1;
+                }
+                let place = (!is_picture).then_some(index);
+                text += &self.lines.line(path, place, prediction)?;
+                text.push('\n');
+            }
+            output::print(&text)?;
         }
         Ok(())
     }
-}
 
-fn describe(
-    args: &Args,
-    run: &Run,
-    path: &Path,
-    index: Option<usize>,
-    probabilities: &[f32],
-) -> serde_json::Result<String> {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    let top: Vec<ClassProbability> = order
-        .iter()
-        .take(args.top.get())
-        .map(|&class| ClassProbability {
-            class: &run.config().data.classes[class],
-            probability: probabilities[class],
-        })
-        .collect();
-    let image = path.to_string_lossy();
-    if args.json {
-        let ClassProbability { class, probability } = top[0];
-        return serde_json::to_string(&Prediction {
-            image: &image,
-            index,
-            class,
-            probability,
-            top,
-        });
+    /// Adds the cure for a single sample without an axis of samples.
+    fn explained(&self, error: EvaluateError, features: &Features) -> anyhow::Error {
+        let input = &self.model.spec().input_shape;
+        let size: usize = input.iter().product();
+        match &error {
+            EvaluateError::Shape { .. }
+                if features.len() * features.shape().iter().product::<usize>() == size =>
+            {
+                anyhow::anyhow!(
+                    "{error}; a single sample x needs an axis of samples in front: x[None]"
+                )
+            }
+            EvaluateError::Data(DataError::Dataset(problem)) => anyhow::anyhow!("{problem}"),
+            _ => error.into(),
+        }
     }
-    let shares: Vec<String> = top
-        .iter()
-        .map(|share| format!("{} ({:.1} %)", share.class, 100.0 * share.probability))
-        .collect();
-    let place = index.map(|index| format!("[{index}]")).unwrap_or_default();
-    Ok(format!("{image}{place}: {}", shares.join(", ")))
 }

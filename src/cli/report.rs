@@ -69,19 +69,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if model.is_some() {
         let newest = args.run.which().is_none() && run.weights_path().is_err();
         let checkpoint = if newest { " --checkpoint last" } else { "" };
-        next(&format!("{}{checkpoint}", args.run.quoted()), &run);
+        next(&format!("{}{checkpoint}", args.run.quoted()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the next command after a report: `serve` if this seqfit has it and the run can be served, else `export`.
-pub(super) fn next(path: &str, run: &Run) {
-    let config = run.config();
-    // The server is for gray pictures of classes.
-    let is_served = config.network.output.is_softmax()
-        && config.data.features.is_pixels()
-        && config.network.input_shape.len() == 2;
-    match cfg!(feature = "serve") && is_served {
+/// Prints the next command after a report: `serve` if this seqfit has it, else `export`.
+pub(super) fn next(path: &str) {
+    match cfg!(feature = "serve") {
         true => output::next(format_args!("seqfit serve {path}")),
         false => output::next(format_args!("seqfit export {path} --python")),
     }

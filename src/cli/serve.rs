@@ -1,4 +1,4 @@
-//! `seqfit serve`: serves a page to draw on and predictions over HTTP, until Ctrl-C.
+//! `seqfit serve`: serves a page and predictions over HTTP, until Ctrl-C.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,6 @@ use seqfit::serve::{Card, ServeConfig, Server};
 
 use super::device_options::DeviceOptions;
 use super::image_options::PrepareOptions;
-use super::load_data;
 use super::output::{self, print_status};
 use super::run_options::RunOptions;
 use super::signals::Signals;
@@ -35,16 +34,17 @@ pub struct Args {
 /// Runs `seqfit serve`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
-    load_data::takes_pictures(&run, "serve")?;
     let model = args.run.load(&run, args.device.require()?)?;
     let data = &run.config().data;
+    let (preparation, note) = args.prepare.of(&run)?;
     // The metrics of another checkpoint are not known.
     let figures = run.result().filter(|_| args.run.checkpoint().is_none());
     let card = Card {
         name: run.path().display().to_string(),
-        classes: data.classes.clone(),
-        preparation: args.prepare.of(data),
-        accuracy: figures.and_then(|result| Some((data.name().to_owned(), result.test.accuracy?))),
+        features: data.features,
+        names: data.classes.clone(),
+        preparation,
+        tested: figures.map(|result| (data.name().to_owned(), result.test)),
     };
     let config = ServeConfig {
         host: args.host.clone(),
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "note: anyone who can reach this machine can use it; there is no password and no encryption",
         );
     }
-    args.prepare.note(data).iter().for_each(print_status);
+    note.iter().for_each(print_status);
     print_status(format_args!("serving {}; Ctrl-C ends it", run.path().display()));
     output::print(&format!("http://{address}/\n"))?;
     let watched = signals.clone();

@@ -226,7 +226,7 @@ impl Job {
                 if let Some(run) = next {
                     match page {
                         None => output::next(format_args!("seqfit report {}", quoted(run.path()))),
-                        Some(_) => report::next(&quoted(run.path()), run),
+                        Some(_) => report::next(&quoted(run.path())),
                     }
                 }
             }

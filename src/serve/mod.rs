@@ -1,7 +1,8 @@
-//! Serving of a trained network over HTTP: a page to draw a digit on, and `POST /predict` for programs.
+//! Serving of a trained network over HTTP: a page for people, and `POST /predict` for programs. The page takes drawings
+//! and pictures, or rows of numbers, as the network does.
 //!
 //! A request passes through the modules in this order: `connections` accepts it within limits, `api` routes
-//! it, `body` reads it, `request` decodes the images, `predictor` runs the network. Every error of a client
+//! it, `body` reads it, `request` decodes the samples, `predictor` runs the network. Every error of a client
 //! is a `Problem`, which is sent as JSON.
 //!
 //! There is no encryption and no authentication: bind to the local host only, or put a proxy in front that
@@ -9,7 +10,7 @@
 
 mod connections;
 mod error_response;
-mod json_images;
+mod json_arrays;
 mod model_card;
 mod openapi;
 mod page;
@@ -24,10 +25,10 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use crate::device;
-use crate::evaluate::EvaluateError;
 use crate::model::Sequential;
 
 pub use model_card::Card;
+use model_card::Model;
 pub use predict_request::read_json;
 pub use server_config::{Limits, ServeConfig};
 
@@ -45,12 +46,9 @@ pub enum ServeError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The network's input is not an image.
-    #[error(transparent)]
-    Network(#[from] EvaluateError),
-    /// The number of class names differs from the number of the network's classes.
-    #[error("the network has {outputs} classes, found {names} class names: give one for each")]
-    Classes {
+    /// The number of names differs from the number of the network's outputs.
+    #[error("the network has {outputs} outputs, found {names} names: give one for each")]
+    Names {
         /// The number of the network's outputs.
         outputs: usize,
         /// The number of names.
@@ -75,7 +73,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     model: Sequential,
-    card: Card,
+    card: Model,
     config: ServeConfig,
 }
 
@@ -83,15 +81,11 @@ impl Server {
     /// Binds the address.
     ///
     /// # Errors
-    /// An address that cannot be bound; a network whose input is not [height, width], or which has another
-    /// number of classes.
+    /// An address that cannot be bound; another number of names than the network has outputs.
     pub fn bind(model: Sequential, card: Card, config: ServeConfig) -> Result<Self, ServeError> {
-        let (outputs, names) = (model.outputs(), card.classes.len());
-        model.require_classes("serve", names)?;
-        model.image_shape()?;
-        if !model.spec().is_named_by(names) {
-            return Err(ServeError::Classes { outputs, names });
-        }
+        let names = card.names.len();
+        let card =
+            Model::new(&model, card).map_err(|outputs| ServeError::Names { outputs, names })?;
         let listener = TcpListener::bind((config.host.as_str(), config.port));
         let bound = listener.and_then(|listener| {
             listener.set_nonblocking(true)?;

@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Limits;
-use super::model_card::Model;
+use super::model_card::{Input, Model, Names, THRESHOLD};
 use crate::data::Preparation;
+
+const THRESHOLD_MEANING: &str = "The probability above which a label counts as predicted";
 
 /// Returns the document.
 pub fn document(model: &Model, limits: &Limits) -> Value {
@@ -13,14 +15,14 @@ pub fn document(model: &Model, limits: &Limits) -> Value {
         "info": {
             "title": format!("seqfit serve: {}", model.name),
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Classifies images with a trained network. There is no authentication.",
+            "description": format!("{}. There is no authentication.", summary(model)),
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
         "paths": {
             "/": { "get": {
                 "operationId": "page",
-                "summary": "A page to draw on",
+                "summary": "A page for people",
                 "responses": { "200": {
                     "description": "A self-contained HTML page",
                     "content": { "text/html": { "schema": { "type": "string" } } },
@@ -56,9 +58,23 @@ pub fn document(model: &Model, limits: &Limits) -> Value {
     })
 }
 
-fn predict(model: &Model, limits: &Limits) -> Value {
-    let [height, width] = model.input;
-    let most = limits.batch_of(model.input);
+/// Says what the network does.
+fn summary(model: &Model) -> String {
+    let what = match model.takes() {
+        Input::Pictures => "images",
+        Input::Pixels => "arrays of pixels",
+        Input::Numbers => "samples of numbers",
+    };
+    match &model.names {
+        Names::Classes(_) => format!("Predicts the class of {what}"),
+        Names::Labels(_) => format!("Predicts the labels of {what}, each by its probability"),
+        Names::Numbers(names) => format!("Predicts numbers for {what}: {}", names.join(", ")),
+    }
+}
+
+/// Returns the query parameters, which are for networks that take pictures.
+fn parameters(model: &Model) -> Value {
+    let Some(usual) = model.preparation else { return json!([]) };
     let switch = |name: &str, what: &str| {
         json!({
             "name": name, "in": "query", "description": what,
@@ -71,20 +87,47 @@ fn predict(model: &Model, limits: &Limits) -> Value {
         "description": "How pictures become images: raw (of the network's input size, used unchanged), \
                         digit (one handwritten sign is found, cropped and centered, bright on \
                         black) or resize (the whole picture in gray, scaled)",
-        "schema": { "type": "string", "enum": kinds, "default": model.preparation },
+        "schema": { "type": "string", "enum": kinds, "default": usual },
     });
-    let how = match model.preparation {
-        Preparation::Raw => format!("must be of {height}x{width}, and is used unchanged, in gray"),
-        Preparation::Digit => format!(
-            "is prepared as a digit: gray, bright on black, fitted into the middle of {height}x{width} \
-             and centered by mass"
-        ),
-        Preparation::Resize => format!("is scaled to {height}x{width} as a whole, in gray"),
+    json!([
+        switch("prepared", "Also return the prepared image that the network saw"),
+        prepare,
+        switch("raw", "The same as prepare=raw"),
+    ])
+}
+
+/// Describes `POST /predict`: what a sample is, and the limits.
+fn description(model: &Model, limits: &Limits) -> String {
+    let (body, most) = (limits.body, limits.batch_of(&model.input));
+    let (input, samples) = (&model.input, model.takes().samples());
+    let size = input.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+    let what = match (model.takes(), model.preparation.unwrap_or_default()) {
+        (Input::Pixels, _) => format!("A sample has u8 pixels of shape {input:?}."),
+        (Input::Numbers, _) => {
+            format!("A sample has numbers of shape {input:?}, as in the training data.")
+        }
+        (Input::Pictures, preparation) => {
+            let how = match preparation {
+                Preparation::Raw => format!("must be of {size}, and is used unchanged, in gray"),
+                Preparation::Digit => format!(
+                    "is prepared as a digit: gray, bright on black, fitted into the middle of {size} and centered by \
+                     mass"
+                ),
+                Preparation::Resize => format!("is scaled to {size} as a whole, in gray"),
+            };
+            let picture = limits.picture;
+            format!(
+                "A picture {how}, unless prepare says otherwise, and has at most {picture} bytes when it is decoded."
+            )
+        }
     };
-    let picture = json!({ "schema": { "type": "string", "format": "binary" } });
+    format!("{what} A body has at most {body} bytes, a request {most} {samples}.")
+}
+
+fn predict(model: &Model, limits: &Limits) -> Value {
     let mut responses = json!({
         "200": {
-            "description": "One prediction for one image, a list for a list",
+            "description": "One prediction for one sample, a list for a list",
             "content": { "application/json": { "schema": { "oneOf": [
                 reference("Prediction"), reference("Predictions"),
             ] } } },
@@ -100,35 +143,33 @@ fn predict(model: &Model, limits: &Limits) -> Value {
     ] {
         responses[code] = is(what, "Problem");
     }
+    let mut content = json!({ "application/json": { "schema": reference("Request") } });
+    if model.takes() == Input::Pictures {
+        let picture = json!({ "schema": { "type": "string", "format": "binary" } });
+        content["image/png"] = picture.clone();
+        content["image/jpeg"] = picture;
+    }
     json!({
         "operationId": "predict",
-        "summary": "Predict the class of an image",
-        "description": format!(
-            "A picture {how}, unless prepare says otherwise. A body has at most {body} bytes, a \
-             decoded picture {picture}, a request {most} images.",
-            body = limits.body, picture = limits.picture
-        ),
-        "parameters": [
-            switch("prepared", "Also return the prepared image that the network saw"),
-            prepare,
-            switch("raw", "The same as prepare=raw"),
-        ],
-        "requestBody": { "required": true, "content": {
-            "image/png": picture,
-            "image/jpeg": picture,
-            "application/json": { "schema": reference("Request") },
-        } },
+        "summary": summary(model),
+        "description": description(model, limits),
+        "parameters": parameters(model),
+        "requestBody": { "required": true, "content": content },
         "responses": responses,
     })
 }
 
 fn schemas(model: &Model, limits: &Limits) -> Value {
-    let [height, width] = model.input;
-    let classes = model.classes.len();
-    let most = limits.batch_of(model.input);
-    let list = |of: Value, count: usize| json!({ "type": "array", "items": of, "minItems": count, "maxItems": count });
-    let pixel = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
-    let image = list(list(pixel, width), height);
+    let most = limits.batch_of(&model.input);
+    let names = model.names.all();
+    let key = model.names.key();
+    let value = match model.takes() {
+        Input::Numbers => json!({ "type": "number" }),
+        Input::Pictures | Input::Pixels => {
+            json!({ "type": "integer", "minimum": 0, "maximum": 255 })
+        }
+    };
+    let sample = model.input.iter().rev().fold(value, |of, &size| list(of, size));
     let up_to =
         |of: Value| json!({ "type": "array", "items": of, "minItems": 1, "maxItems": most });
     let base64 = json!({
@@ -141,26 +182,21 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
             "additionalProperties": false,
         })
     };
-    json!({
-        "Request": { "oneOf": [
+    let array = |key: &str, what: &str| {
+        one(key, json!({ "description": what, "oneOf": [sample, up_to(sample.clone())] }))
+    };
+    let request = match model.takes() {
+        Input::Pictures => json!({ "oneOf": [
             one("image", base64.clone()),
             one("images", up_to(base64)),
-            one("pixels", json!({
-                "description": "The network's input itself, ink bright on dark: one image or a list",
-                "oneOf": [image, up_to(image.clone())],
-            })),
-        ] },
-        "Prediction": {
-            "type": "object",
-            "required": ["class", "label", "probabilities"],
-            "properties": {
-                "class": { "type": "integer", "minimum": 0, "maximum": classes - 1 },
-                "label": { "type": "string", "enum": model.classes },
-                "probabilities": list(json!({ "type": "number", "minimum": 0, "maximum": 1 }), classes),
-                "prepared": image,
-            },
-            "additionalProperties": false,
-        },
+            array("pixels", "The network's input itself, ink bright on dark: one image or a list"),
+        ] }),
+        Input::Pixels => array("pixels", "One sample of pixels or a list"),
+        Input::Numbers => array("inputs", "One sample of numbers or a list"),
+    };
+    json!({
+        "Request": request,
+        "Prediction": prediction(model, &sample),
         "Predictions": {
             "type": "object",
             "required": ["predictions"],
@@ -175,15 +211,20 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
                 "version": { "type": "string" },
                 "model": {
                     "type": "object",
-                    "required": ["name", "input", "classes", "preparation", "parameters"],
+                    "required": ["name", "features", "input", key, "parameters"],
                     "properties": {
                         "name": { "type": "string" },
-                        "input": list(json!({ "type": "integer", "minimum": 1 }), 2),
-                        "classes": list(json!({ "type": "string" }), classes),
+                        "features": { "type": "string", "enum": ["pixels", "floats"] },
+                        "input": list(json!({ "type": "integer", "minimum": 1 }), model.input.len()),
+                        key: list(json!({ "type": "string" }), names.len()),
+                        "threshold": { "type": "number", "description": THRESHOLD_MEANING },
                         "preparation": { "type": "string", "enum": Preparation::ALL },
                         "parameters": { "type": "integer" },
                         "dataset": { "type": "string" },
                         "test_accuracy": { "type": "number", "minimum": 0, "maximum": 1 },
+                        "test_metrics": {
+                            "type": "object", "additionalProperties": { "type": "number" },
+                        },
                     },
                 },
             },
@@ -200,13 +241,55 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
                         "type": "string",
                         "description": "For people: the rule, the value found, the cure",
                     },
-                    "index": { "type": "integer", "description": "Index of the image in a list" },
+                    "index": { "type": "integer", "description": "Index of the sample in a list" },
                 },
                 "additionalProperties": false,
             } },
             "additionalProperties": false,
         },
     })
+}
+
+/// The schema of a prediction.
+fn prediction(model: &Model, image: &Value) -> Value {
+    let names = model.names.all();
+    let probability = json!({ "type": "number", "minimum": 0, "maximum": 1 });
+    let by_name = |of: Value| {
+        let properties: serde_json::Map<_, _> =
+            names.iter().map(|name| (name.clone(), of.clone())).collect();
+        json!({
+            "type": "object", "required": names, "properties": properties, "additionalProperties": false,
+        })
+    };
+    let mut properties = match &model.names {
+        Names::Classes(_) => json!({
+            "class": { "type": "integer", "minimum": 0, "maximum": names.len() - 1 },
+            "label": { "type": "string", "enum": names },
+            "probabilities": list(probability, names.len()),
+        }),
+        Names::Labels(_) => json!({
+            "labels": {
+                "type": "array", "items": { "type": "string", "enum": names },
+                "description": "The labels whose probability is above the threshold",
+            },
+            "probabilities": by_name(probability),
+            "threshold": { "type": "number", "const": THRESHOLD, "description": THRESHOLD_MEANING },
+        }),
+        Names::Numbers(_) => json!({ "values": by_name(json!({ "type": "number" })) }),
+    };
+    let required: Vec<String> =
+        properties.as_object().into_iter().flat_map(|keys| keys.keys().cloned()).collect();
+    if model.takes() == Input::Pictures {
+        properties["prepared"] = image.clone();
+    }
+    json!({
+        "type": "object", "required": required, "properties": properties, "additionalProperties": false,
+    })
+}
+
+/// A list of this length.
+fn list(of: Value, count: usize) -> Value {
+    json!({ "type": "array", "items": of, "minItems": count, "maxItems": count })
 }
 
 fn reference(name: &str) -> Value {

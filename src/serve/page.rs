@@ -7,13 +7,25 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::model_card::Model;
+use super::model_card::{Input, Model};
 
-const HTML: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const PROGRAM: &str = include_str!("page/page.js");
+/// The page for pictures: its HTML and its program.
+const PICTURES: [&str; 2] = [include_str!("page/page.html"), include_str!("page/page.js")];
+/// The page for rows of numbers.
+const ROWS: [&str; 2] = [include_str!("page/rows.html"), include_str!("page/rows.js")];
+
+/// The data of the page.
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(flatten)]
+    model: &'a Model,
+    /// The number of samples that a request may have.
+    most: usize,
+}
 
 /// The page for one network.
 #[derive(Debug)]
@@ -23,23 +35,27 @@ pub struct Page {
 }
 
 impl Page {
-    /// Assembles the page.
+    /// Assembles the page that suits the network. A request may have `most` samples.
     ///
     /// # Errors
     /// A model that cannot be serialized, which does not occur.
-    pub fn new(model: &Model) -> io::Result<Self> {
+    pub fn new(model: &Model, most: usize) -> io::Result<Self> {
+        let [html, program] = match model.takes() {
+            Input::Pictures => PICTURES,
+            Input::Pixels | Input::Numbers => ROWS,
+        };
         // `<` could end the script element around the data.
-        let data = serde_json::to_string(model)?.replace('<', "\\u003c");
+        let data = serde_json::to_string(&Data { model, most })?.replace('<', "\\u003c");
         let fill = |html: String, (slot, text): (&str, &str)| html.replacen(slot, text, 1);
         // The data comes last, so that nothing in it is replaced as a placeholder.
-        let html = [("/* style */", STYLE), ("/* program */", PROGRAM), ("/* model */", &data)]
+        let html = [("/* style */", STYLE), ("/* program */", program), ("/* model */", &data)]
             .into_iter()
-            .fold(HTML.to_owned(), fill);
+            .fold(html.to_owned(), fill);
         let policy = format!(
             "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data: blob:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             source(STYLE),
-            source(PROGRAM)
+            source(program)
         );
         let policy = HeaderValue::try_from(policy).map_err(io::Error::other)?;
         Ok(Self { html: html.into(), policy })
@@ -63,23 +79,36 @@ fn source(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Preparation;
+    use crate::data::{FeatureKind, Preparation};
+    use crate::serve::model_card::Names;
 
-    #[test]
-    fn names_are_escaped() {
+    fn page(features: FeatureKind, input: &[usize]) -> String {
         let model = Model {
             name: "</script><script>alert(1)</script>/* style */".to_owned(),
-            input: [28, 28],
-            classes: vec!["<b>".to_owned(), "\u{2028}".to_owned()],
-            preparation: Preparation::Digit,
+            features,
+            input: input.to_vec(),
+            names: Names::Classes(vec!["<b>".to_owned(), "\u{2028}".to_owned()]),
+            threshold: None,
+            preparation: Some(Preparation::Digit),
             parameters: 1,
             dataset: None,
             test_accuracy: None,
+            test_metrics: Default::default(),
+            output: Default::default(),
         };
-        let page = Page::new(&model).unwrap();
-        let html = str::from_utf8(&page.html).unwrap();
-        assert_eq!(html.matches("<script").count(), 2);
-        assert!(html.contains(STYLE) && html.contains(PROGRAM) && !html.contains("<b>"));
-        assert!(html.contains("\\u003c/script>") && html.contains("/* style */"));
+        String::from_utf8(Page::new(&model, 256).unwrap().html.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        for (html, [_, program]) in [
+            (page(FeatureKind::Pixels, &[28, 28]), PICTURES),
+            (page(FeatureKind::Floats, &[8]), ROWS),
+            (page(FeatureKind::Pixels, &[3, 32, 32]), ROWS),
+        ] {
+            assert_eq!(html.matches("<script").count(), 2);
+            assert!(html.contains(STYLE) && html.contains(program) && !html.contains("<b>"));
+            assert!(html.contains("\\u003c/script>") && html.contains("/* style */"));
+        }
     }
 }

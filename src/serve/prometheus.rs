@@ -35,7 +35,7 @@ struct Route {
 impl Metrics {
     /// Creates metrics that are all zero.
     pub fn new() -> Self {
-        // 0.25 ms to 8 s, and 1 to 1024 images, in powers of 2.
+        // 0.25 ms to 8 s, and 1 to 1024 samples, in powers of 2.
         let powers = |first: f64, count: i32| (0..count).map(move |i| first * 2f64.powi(i));
         Self {
             requests: Family::default(),
@@ -55,9 +55,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a batch of `images` images.
-    pub fn batch(&self, images: usize) {
-        self.batches.observe(images as f64);
+    /// Counts a batch of samples.
+    pub fn batch(&self, samples: usize) {
+        self.batches.observe(samples as f64);
     }
 
     /// Counts a connection that was opened.
@@ -75,7 +75,7 @@ impl Metrics {
         self.turned_away.inc();
     }
 
-    /// Returns all metrics as OpenMetrics text, with the network's `info` and the number of images `waiting`
+    /// Returns all metrics as OpenMetrics text, with the network's `info` and the number of samples `waiting`
     /// in the queue.
     pub fn text(&self, info: Vec<(&'static str, String)>, waiting: usize) -> String {
         self.queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
@@ -92,10 +92,10 @@ impl Metrics {
             Unit::Seconds,
             self.seconds.clone(),
         );
-        registry.register("batch_images", "Images per batch", self.batches.clone());
+        registry.register("batch_samples", "Samples per batch", self.batches.clone());
         registry.register(
-            "queue_images",
-            "Images that are queued or being predicted",
+            "queue_samples",
+            "Samples that are queued or being predicted",
             self.queue.clone(),
         );
         registry.register("connections", "Connections that are open", self.connections.clone());
@@ -131,8 +131,8 @@ mod tests {
             "seqfit_predict_duration_seconds_count 2",
             "seqfit_predict_duration_seconds_bucket{le=\"0.002\"} 0",
             "seqfit_predict_duration_seconds_bucket{le=\"0.004\"} 2",
-            "seqfit_batch_images_sum 5.0",
-            "seqfit_queue_images 7",
+            "seqfit_batch_samples_sum 5.0",
+            "seqfit_queue_samples 7",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }

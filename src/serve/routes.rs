@@ -11,22 +11,22 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::time::timeout;
 
 use super::error_response::{Problem, json};
-use super::model_card::Model;
+use super::model_card::{Model, Names, THRESHOLD};
 use super::openapi;
 use super::page::Page;
-use super::predict_request::{Images, Kind, PredictOptions};
+use super::predict_request::{Kind, PredictOptions, Samples};
 use super::predictor::Predictor;
 use super::prometheus::{self, Metrics};
 use super::request_body::Bodies;
-use super::{Card, Limits, ServeConfig};
+use super::{Limits, ServeConfig};
 use crate::data::Preparation;
-use crate::model::{OutputActivation, Sequential};
+use crate::model::Sequential;
 
-/// A JSON body up to this length that begins with pixels is parsed on the async thread.
+/// A JSON body up to this length that begins with an array is parsed on the async thread.
 const SMALL: usize = 16 << 10;
 
 /// The shared state of all handlers.
@@ -38,8 +38,6 @@ pub struct App {
     page: Page,
     openapi: Vec<u8>,
     model: Model,
-    /// What the predictions of the network are.
-    output: OutputActivation,
     queue: usize,
     limits: Limits,
 }
@@ -52,7 +50,7 @@ struct Health<'a> {
 }
 
 /// The query parameters of `/predict`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     prepared: Switch,
@@ -61,8 +59,19 @@ struct Options {
 }
 
 impl Options {
-    /// Returns how pictures become images: as the request says, else like the network's training data.
-    fn preparation(self, usual: Preparation) -> Result<Preparation, Problem> {
+    /// Returns how pictures become images: as the request says, else like the network's training data, which is none if
+    /// the network takes no pictures.
+    fn preparation(self, usual: Option<Preparation>) -> Result<Preparation, Problem> {
+        let Some(usual) = usual else {
+            return match self == Self::default() {
+                true => Ok(Preparation::Raw),
+                false => Err(Problem::bad(
+                    "query",
+                    "prepared, prepare and raw are for networks that take pictures, and this one takes arrays: leave \
+                     them out",
+                )),
+            };
+        };
         match (self.prepare, self.raw) {
             (Some(Preparation::Raw) | None, Switch::On) => Ok(Preparation::Raw),
             (chosen, Switch::Off) => Ok(chosen.unwrap_or(usual)),
@@ -85,11 +94,30 @@ enum Switch {
 
 #[derive(Serialize)]
 struct Prediction<'a> {
-    class: usize,
-    label: &'a str,
-    probabilities: &'a [f32],
+    #[serde(flatten)]
+    predicted: Predicted<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prepared: Option<Vec<&'a [u8]>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Predicted<'a> {
+    Class { class: usize, label: &'a str, probabilities: &'a [f32] },
+    Labels { labels: Vec<&'a str>, probabilities: ByName<'a>, threshold: f32 },
+    Numbers { values: ByName<'a> },
+}
+
+/// An object of values by their names.
+struct ByName<'a> {
+    names: &'a [String],
+    values: &'a [f32],
+}
+
+impl Serialize for ByName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.names.iter().zip(self.values))
+    }
 }
 
 #[derive(Serialize)]
@@ -102,31 +130,17 @@ impl App {
     ///
     /// # Errors
     /// An error of the system when it cannot start the thread.
-    pub fn start(network: Sequential, card: Card, config: &ServeConfig) -> io::Result<Arc<Self>> {
-        let input = network.image_shape().map_err(io::Error::other)?;
-        let output = network.spec().output;
+    pub fn start(network: Sequential, model: Model, config: &ServeConfig) -> io::Result<Arc<Self>> {
         let limits = config.limits.clone();
-        let (dataset, test_accuracy) = card.accuracy.unzip();
-        let model = Model {
-            name: card.name,
-            input,
-            classes: card.classes,
-            preparation: card.preparation,
-            parameters: network.summary().parameters(),
-            dataset,
-            test_accuracy,
-        };
         let metrics = Arc::new(Metrics::new());
-        let predictor =
-            Predictor::start(network, input, config.threads, &limits, Arc::clone(&metrics))?;
+        let predictor = Predictor::start(network, config.threads, &limits, Arc::clone(&metrics))?;
         Ok(Arc::new(Self {
             queue: predictor.free(),
             bodies: Bodies::new(&limits),
-            page: Page::new(&model)?,
+            page: Page::new(&model, limits.batch_of(&model.input))?,
             openapi: serde_json::to_vec(&openapi::document(&model, &limits))?,
             metrics,
             predictor,
-            output,
             model,
             limits,
         }))
@@ -186,10 +200,11 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 
 async fn render_metrics(State(app): State<Arc<App>>) -> Response {
     let model = &app.model;
+    let input: Vec<String> = model.input.iter().map(ToString::to_string).collect();
     let info = vec![
         ("name", model.name.clone()),
-        ("input", format!("{}x{}", model.input[0], model.input[1])),
-        ("classes", model.classes.len().to_string()),
+        ("input", input.join("x")),
+        (model.names.key(), model.names.all().len().to_string()),
         ("parameters", model.parameters.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
@@ -241,16 +256,22 @@ async fn predict(
         )
     })?;
     let preparation = options.preparation(app.model.preparation)?;
-    let kind = Kind::of(request.headers())?;
+    let input = app.model.takes();
+    let kind = Kind::of(request.headers(), input)?;
     let body = app.bodies.read(request.into_body()).await?;
     let answer = timeout(app.limits.answer, async {
-        let wanted = PredictOptions { shape: app.model.input, preparation };
-        let images = app.images(kind, body, wanted).await?;
-        let shown = (options.prepared == Switch::On).then(|| images.pixels.clone());
-        let predictions = app.predictor.predict(images.pixels, images.count).await?;
-        let by_class = |prediction| app.output.by_name(prediction, app.model.classes.len());
-        let probabilities: Vec<_> = predictions.into_iter().map(by_class).collect();
-        Ok(app.answer(&probabilities, shown.as_deref(), images.single))
+        let wanted = PredictOptions { input, shape: app.model.input.clone(), preparation };
+        let Samples { features, single } = app.samples(kind, body, wanted).await?;
+        let shown = match options.prepared {
+            Switch::On => features.as_pixels().map(<[u8]>::to_vec),
+            Switch::Off => None,
+        };
+        let predictions = app.predictor.predict(features).await?;
+        let by_name =
+            |prediction| app.model.output.by_name(prediction, app.model.names.all().len());
+        let predictions: Vec<_> = predictions.into_iter().map(by_name).collect();
+        check_finite(&predictions, single)?;
+        Ok(app.answer(&predictions, shown.as_deref(), single))
     });
     answer.await.unwrap_or_else(|_| {
         let seconds = app.limits.answer.as_secs_f64();
@@ -261,42 +282,74 @@ async fn predict(
 }
 
 impl App {
-    async fn images(
+    async fn samples(
         &self,
         kind: Kind,
         body: super::request_body::Read,
         to: PredictOptions,
-    ) -> Result<Images, Problem> {
+    ) -> Result<Samples, Problem> {
         // Pictures and long lists are decoded on blocking threads.
-        let is_pixels = kind == Kind::Json && body.bytes.starts_with(b"{\"pixels\"");
-        if is_pixels && body.bytes.len() <= SMALL {
-            return Images::read(&body.bytes, kind, &to, &self.limits);
+        let begins = |key: &[u8]| body.bytes.starts_with(key);
+        let is_array = kind == Kind::Json && (begins(b"{\"pixels\"") || begins(b"{\"inputs\""));
+        if is_array && body.bytes.len() <= SMALL {
+            return Samples::read(&body.bytes, kind, &to, &self.limits);
         }
         let limits = self.limits.clone();
         // The body moves into the closure with its part of the memory budget, even if the client is gone.
-        let work = move || Images::read(&body.bytes, kind, &to, &limits);
+        let work = move || Samples::read(&body.bytes, kind, &to, &limits);
         let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or_else(|_| Err(Problem::own("a picture could not be read: this is a bug")))
+        done.unwrap_or_else(|_| Err(Problem::own("a body could not be read: this is a bug")))
     }
 
-    fn answer(&self, probabilities: &[Vec<f32>], shown: Option<&[u8]>, single: bool) -> Response {
-        let [height, width] = self.model.input;
-        let mut shown = shown.map(|pixels| pixels.chunks_exact(height * width));
-        let mut predictions = probabilities.iter().map(|probabilities| {
-            let class = likeliest(probabilities);
+    fn answer(&self, predictions: &[Vec<f32>], shown: Option<&[u8]>, single: bool) -> Response {
+        let width = self.model.input.last().map_or(1, |&width| width);
+        let image = self.model.input.iter().product();
+        let mut shown = shown.map(|pixels| pixels.chunks_exact(image));
+        let mut predictions = predictions.iter().map(|prediction| {
             let image = shown.as_mut().and_then(Iterator::next);
-            Prediction {
-                class,
-                label: self.model.classes.get(class).map_or("", String::as_str),
-                probabilities,
-                prepared: image.map(|image| image.chunks_exact(width).collect()),
-            }
+            let prepared = image.map(|image| image.chunks_exact(width).collect());
+            Prediction { predicted: self.predicted(prediction), prepared }
         });
         match single {
             true => json(&predictions.next()).into_response(),
             false => json(&Predictions { predictions: predictions.collect() }).into_response(),
         }
     }
+
+    fn predicted<'a>(&'a self, values: &'a [f32]) -> Predicted<'a> {
+        match &self.model.names {
+            Names::Classes(names) => {
+                let class = likeliest(values);
+                let label = names.get(class).map_or("", String::as_str);
+                Predicted::Class { class, label, probabilities: values }
+            }
+            Names::Labels(names) => {
+                let labels = names.iter().zip(values).filter(|(_, value)| **value > THRESHOLD);
+                Predicted::Labels {
+                    labels: labels.map(|(name, _)| name.as_str()).collect(),
+                    probabilities: ByName { names, values },
+                    threshold: THRESHOLD,
+                }
+            }
+            Names::Numbers(names) => Predicted::Numbers { values: ByName { names, values } },
+        }
+    }
+}
+
+/// Checks that the predictions can be written as JSON, which has no infinity and no NaN.
+fn check_finite(predictions: &[Vec<f32>], single: bool) -> Result<(), Problem> {
+    for (index, prediction) in predictions.iter().enumerate() {
+        if let Some(found) = prediction.iter().find(|value| !value.is_finite()) {
+            let problem = Problem::bad(
+                "prediction",
+                format!(
+                    "a prediction must be finite, found {found}: the inputs are far outside those of the training data"
+                ),
+            );
+            return Err(if single { problem } else { problem.at(index) });
+        }
+    }
+    Ok(())
 }
 
 /// Returns the index of the highest probability, the first one if there are several.

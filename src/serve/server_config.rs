@@ -30,9 +30,9 @@ pub struct Limits {
     pub bodies: usize,
     /// Bytes of a decoded picture.
     pub picture: u64,
-    /// Images in a request, and values in all of them; the stricter limit applies.
+    /// Images or other samples in a request, and values in all of them; the stricter limit applies.
     pub batch: (usize, usize),
-    /// Images that may be queued for the network.
+    /// Samples that may be queued for the network.
     pub queue: usize,
     /// Connections that may be open at once.
     pub connections: usize,
@@ -67,9 +67,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns the largest number of images of `shape` in a request, at least one.
-    pub(crate) fn batch_of(&self, [height, width]: [usize; 2]) -> usize {
-        let (images, values) = self.batch;
-        images.min(values / (height * width).max(1)).max(1)
+    /// Returns the largest number of samples of `shape` in a request, at least one.
+    pub(crate) fn batch_of(&self, shape: &[usize]) -> usize {
+        let (samples, values) = self.batch;
+        samples.min(values / shape.iter().product::<usize>().max(1)).max(1)
     }
 }

@@ -6,6 +6,7 @@
 pub mod compare_output;
 pub mod exports;
 pub mod http;
+pub mod numpy;
 pub mod parse_doc_page;
 pub mod preparation_pictures;
 pub mod python;

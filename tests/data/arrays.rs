@@ -1,61 +1,18 @@
 //! Tests of data sets in arrays, from the file to the run, in the library and on the command line.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
+use crate::common::numpy::{npy, npz, write_digits};
 use crate::common::{run, seqfit, succeed};
 use seqfit::data::{self, Dataset, Features, Sample, Targets};
 use seqfit::layers::Dense;
 use seqfit::{Activation, Device, Engine, FitConfig, Loss, Sequential, tch};
 
-/// Returns a `.npy` file of f32.
-fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}\n");
-    let length = (text.len() as u16).to_le_bytes();
-    let data = values.iter().flat_map(|value| value.to_le_bytes());
-    b"\x93NUMPY\x01\x00".iter().copied().chain(length).chain(text.bytes()).chain(data).collect()
-}
-
-fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
-    let mut writer = zip::ZipWriter::new(fs::File::create(path).unwrap());
-    for (name, bytes) in arrays {
-        let options = zip::write::SimpleFileOptions::default();
-        writer.start_file(format!("{name}.npy"), options).unwrap();
-        writer.write_all(bytes).unwrap();
-    }
-    writer.finish().unwrap();
-}
-
-/// Writes the digits as numbers in [-1, 1], and what each digit is: even, above four, prime; or the digit itself as a
-/// number far from 0.
-fn digits(path: &Path) {
-    let (train, test) = data::load("digits").unwrap();
-    let mut arrays = Vec::new();
-    for (part, set) in [("train", &train), ("test", &test)] {
-        let digit = |i| f32::from(set.label(i));
-        let all = 0..set.len();
-        let pixels = all.clone().flat_map(|i| set.image(i)).map(|&p| f32::from(p) / 128.0 - 1.0);
-        let x: Vec<f32> = pixels.collect();
-        let labels = |i| {
-            let is = |yes: bool| f32::from(u8::from(yes));
-            let digit = set.label(i);
-            [is(digit % 2 == 0), is(digit > 4), is([2, 3, 5, 7].contains(&digit))]
-        };
-        let labels: Vec<f32> = all.clone().flat_map(labels).collect();
-        let numbers: Vec<f32> = all.map(|i| 1000.0 + 10.0 * digit(i)).collect();
-        arrays.push((format!("x_{part}"), npy(&[set.len(), 64], &x)));
-        arrays.push((format!("labels_{part}"), npy(&[set.len(), 3], &labels)));
-        arrays.push((format!("numbers_{part}"), npy(&[set.len()], &numbers)));
-    }
-    npz(path, &arrays.iter().map(|(name, bytes)| (&name[..], bytes.clone())).collect::<Vec<_>>());
-}
-
 #[test]
 fn numbers_are_predicted_in_their_own_units_and_a_run_resumes() {
     let home = tempfile::tempdir().unwrap();
-    digits(&home.path().join("digits.npz"));
+    write_digits(&home.path().join("digits.npz"));
     let train = |out: &str, epochs: &str| {
         let mut command = seqfit(home.path());
         command.args(["train", "--data", "digits.npz", "--loss", "mean_squared_error"]);
@@ -121,7 +78,7 @@ fn digits_with_another_byte(path: &Path) {
 #[test]
 fn several_labels_are_learned_from_the_command_line() {
     let home = tempfile::tempdir().unwrap();
-    digits(&home.path().join("digits.npz"));
+    write_digits(&home.path().join("digits.npz"));
     let keys = ["--keys", "y_train=labels_train,y_test=labels_test"];
     let mut command = seqfit(home.path());
     command.args(["train", "--data", "digits.npz", "--out", "run", "--epochs", "5"]).args(keys);

@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
-use seqfit::data::{self, idx, images};
+use seqfit::data::{self, FeatureKind, idx, images};
 use seqfit::import::{ImportOptions, Imported};
 use seqfit::run::{Checkpoint, RunConfig};
 use seqfit::tensors;
@@ -76,8 +76,11 @@ fn fuzz_corpus_is_read_or_refused_without_a_crash() {
         #[cfg(feature = "serve")]
         (
             "serve_json",
-            replay("serve_json", |bytes| seqfit::serve::read_json(bytes, [4, 3]).is_ok()),
-            4,
+            replay("serve_json", |bytes| {
+                let read = |shape, kind| seqfit::serve::read_json(bytes, shape, kind).is_ok();
+                read(&[4, 3], FeatureKind::Pixels) || read(&[2, 2], FeatureKind::Floats)
+            }),
+            6,
         ),
         ("classes", replay("classes", |bytes| data::parse_class_names(bytes).is_ok()), 2),
     ] {

@@ -8,5 +8,7 @@ mod report_browser;
 #[cfg(feature = "serve")]
 mod serve;
 #[cfg(feature = "serve")]
+mod serve_arrays;
+#[cfg(feature = "serve")]
 mod serve_browser;
 mod tensorboard;

@@ -17,7 +17,7 @@ use crate::common::{self, seqfit, succeed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::{GrayImage, ImageFormat, Luma, imageops};
-use seqfit::data::{self, Preparation};
+use seqfit::data::{self, FeatureKind, Preparation};
 use seqfit::layers::{Dense, Flatten};
 use seqfit::serve::{Card, Limits, ServeConfig, ServeError};
 use seqfit::{Device, Sequential};
@@ -386,9 +386,10 @@ fn with_limits(limits: Limits, test: impl FnOnce(std::net::SocketAddr)) {
     let model = model.build(Device::Cpu, 0).unwrap();
     let card = Card {
         name: "x".into(),
-        classes: vec!["a".into(), "b".into()],
+        features: FeatureKind::Pixels,
+        names: vec!["a".into(), "b".into()],
         preparation: Preparation::Digit,
-        accuracy: None,
+        tested: None,
     };
     let config = ServeConfig { port: 0, limits, ..ServeConfig::default() };
     let server = seqfit::serve::Server::bind(model, card, config).unwrap();
@@ -508,19 +509,17 @@ fn serve_address_that_cannot_be_bound_is_an_error() {
         assert_eq!(output.code, 1, "{output:?}");
         assert!(output.stderr.contains(message) && output.stdout.is_empty(), "{output:?}");
     }
-    let flat = Sequential::new([64]).add(Dense::new(2)).build(Device::Cpu, 0).unwrap();
+    let model = Sequential::new([64]).add(Dense::new(3)).build(Device::Cpu, 0).unwrap();
     let card = Card {
         name: String::new(),
-        classes: vec![String::new(); 2],
+        features: FeatureKind::Floats,
+        names: vec![String::new(); 2],
         preparation: Preparation::Raw,
-        accuracy: None,
+        tested: None,
     };
     let config = ServeConfig { port: 0, ..ServeConfig::default() };
-    let error = seqfit::serve::Server::bind(flat, card, config).map(|_| ()).unwrap_err();
-    assert!(
-        matches!(error, ServeError::Network(_)) && error.to_string().contains("[64]"),
-        "{error}"
-    );
+    let error = seqfit::serve::Server::bind(model, card, config).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ServeError::Names { outputs: 3, names: 2 }), "{error}");
 }
 
 #[test]

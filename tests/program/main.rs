@@ -12,4 +12,5 @@ mod docs;
 #[cfg(feature = "serve")]
 mod new_user_journey;
 mod predict;
+mod predict_arrays;
 mod wheel;

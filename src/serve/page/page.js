@@ -4,7 +4,9 @@
   const $ = (id) => document.getElementById(id);
   const model = JSON.parse($("model").textContent);
   const [height, width] = model.input;
-  const { classes } = model;
+  // What it predicts: classes with a probability each, labels with a probability each, or numbers.
+  const classes = model.classes ?? model.labels ?? model.numbers;
+  const { threshold } = model;
 
   // The side of the drawing area in units of strokes, independent of the screen.
   const SIDE = 280;
@@ -245,27 +247,46 @@
 
   function show(prediction) {
     answer = prediction;
-    const { class: best, label, probabilities, prepared } = prediction;
+    const { prepared } = prediction;
+    const { label, sure, spoken, values, texts, isFirst } = told(prediction);
     problem("");
     // Few classes keep their order; many are sorted by probability.
     let order = classes.map((_, i) => i);
-    if (classes.length > MOST_BARS) order.sort((a, b) => probabilities[b] - probabilities[a]);
+    if (classes.length > MOST_BARS && !model.numbers) order.sort((a, b) => values[b] - values[a]);
     rows.forEach(({ row, name, fill, share }, i) => {
-      const probability = probabilities[order[i]];
-      row.classList.toggle("first", order[i] === best);
+      row.classList.toggle("first", isFirst(order[i]));
       name.textContent = classes[order[i]];
-      fill.style.transform = `translateX(${100 * (probability - 1)}%)`;
-      share.textContent = percent(probability);
+      if (!model.numbers) fill.style.transform = `translateX(${100 * (values[order[i]] - 1)}%)`;
+      share.textContent = texts[order[i]];
     });
     $("label").textContent = label;
     // The font size is chosen so that the longest word fits.
     const letters = Math.max(...label.split(" ").map((word) => word.length));
     $("label").style.setProperty("--letters", letters);
-    $("sure").textContent = `${percent(probabilities[best])} sure`;
+    $("sure").textContent = sure;
     paint(prepared);
     $("seen").setAttribute("aria-label", `The image as the network sees it, ${width} by ${height} pixels`);
     document.body.dataset.answer = label;
-    say(`${label}, ${Math.round(100 * probabilities[best])} percent sure`);
+    say(spoken);
+  }
+
+  /** Returns what the page says about a prediction: a headline, and a value and a text for each row. */
+  function told({ class: best, label, labels, probabilities, values: numbers }) {
+    if (model.numbers) {
+      const values = classes.map((name) => numbers[name]);
+      const texts = values.map((value) => String(Number(value.toPrecision(6))));
+      const [headline, sure] = classes.length === 1 ? [texts[0], classes[0]] : ["–", `${classes.length} numbers`];
+      return { label: headline, sure, spoken: classes.map((name, i) => `${name} ${texts[i]}`).join(", "), values, texts, isFirst: () => false };
+    }
+    if (model.labels) {
+      const values = classes.map((name) => probabilities[name]);
+      const headline = labels.join(", ") || "none";
+      const sure = `labels above ${100 * threshold}\u00a0%`;
+      return { label: headline, sure, spoken: headline, values, texts: values.map(percent), isFirst: (i) => values[i] > threshold };
+    }
+    const spoken = `${label}, ${Math.round(100 * probabilities[best])} percent sure`;
+    const sure = `${percent(probabilities[best])} sure`;
+    return { label, sure, spoken, values: probabilities, texts: probabilities.map(percent), isFirst: (i) => i === best };
   }
 
   function more() {
@@ -281,9 +302,12 @@
   function name() {
     const all = $("more").getAttribute("aria-expanded") === "true";
     $("more").hidden = classes.length <= MOST_BARS;
-    $("more").textContent = all ? `Show the top ${MOST_BARS}` : `Show all ${classes.length} classes`;
-    const shown = all ? `${classes.length} classes` : `top ${MOST_BARS} of ${classes.length} classes`;
-    if (classes.length > MOST_BARS) $("bars-title").textContent = `Probabilities: ${shown}`;
+    const what = model.classes ? "classes" : model.labels ? "labels" : "numbers";
+    const top = model.numbers ? "first" : "top";
+    $("more").textContent = all ? `Show the ${top} ${MOST_BARS}` : `Show all ${classes.length} ${what}`;
+    const shown = all ? `${classes.length} ${what}` : `${top} ${MOST_BARS} of ${classes.length} ${what}`;
+    const title = model.numbers ? "Values" : "Probabilities";
+    $("bars-title").textContent = classes.length > MOST_BARS ? `${title}: ${shown}` : title;
   }
 
   function idle(why = draws ? "nothing drawn yet" : "no picture yet") {
@@ -480,9 +504,9 @@
     resize: `Any picture: it is converted to gray and scaled to ${size} pixels.`,
   };
   $("lead").textContent = WANTED[preparation];
-  if (draws && !digits) $("title").textContent = "Draw a character";
+  if (draws && model.classes && !digits) $("title").textContent = "Draw a character";
   if (!draws) {
-    $("title").textContent = "Classify a picture";
+    $("title").textContent = model.classes ? "Classify a picture" : model.labels ? "Label a picture" : "Predict from a picture";
     $("empty").textContent = "choose, paste or drop a picture";
     $("choose-label").textContent = "Choose a picture";
     document.body.classList.add("pictures");
@@ -492,6 +516,7 @@
     canvas.setAttribute("aria-label", "The picture");
     $("keys").remove();
   }
+  if (model.numbers) document.body.classList.add("numbers");
   name();
   document.title = `${$("title").textContent} · seqfit`;
   const facts = [model.name, `${model.parameters.toLocaleString("en")} parameters`];
