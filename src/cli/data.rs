@@ -10,13 +10,14 @@ use clap::Subcommand;
 use seqfit::FitConfig;
 use seqfit::data::pack::PackConfig;
 use seqfit::data::{
-    self, DatasetName, Locations, PathRequest, Preparation, Request, Verdict, catalog,
+    self, ArrayKeys, DatasetName, Locations, PathRequest, Preparation, Request, TargetKind,
+    Verdict, catalog,
 };
 
-use super::data_options::{self, DataOptions};
+use super::data_options::{self, DataOptions, array_keys};
 use super::image_options::{pack_note, preparation};
 use super::output::Usage;
-use super::parse_values::{self, Numbers};
+use super::parse_values::{self, Numbers, one_of};
 use super::{load_data, output, progress, train};
 
 /// Options of `seqfit data`.
@@ -48,6 +49,13 @@ enum Command {
         /// machine]
         #[arg(value_name = "NAME|DIR|FILE")]
         what: Option<PathBuf>,
+        /// The names of the arrays in its files if they are others, as in train: x_train=images,y_train=labels
+        #[arg(long, value_name = "KEY=NAME,…", requires = "what", value_parser = array_keys)]
+        keys: Option<ArrayKeys>,
+        /// What the targets in arrays are, as in train: one class, several labels (0 or 1 each) or numbers
+        /// [default: what their type and shape suggest]
+        #[arg(long, value_name = "KIND", requires = "what", value_parser = one_of::<TargetKind>(TargetKind::NAMES))]
+        task: Option<TargetKind>,
     },
 }
 
@@ -130,7 +138,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Preview(args) => preview(&args),
         Command::Pack(args) => pack(&args),
         Command::Shard(args) => shard(&args),
-        Command::Verify { what } => verify(what.as_deref(), &locations),
+        Command::Verify { what, keys, task } => verify(what.as_deref(), keys, task, &locations),
     }
 }
 
@@ -258,7 +266,13 @@ fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode> {
+fn verify(
+    what: Option<&Path>,
+    keys: Option<ArrayKeys>,
+    task: Option<TargetKind>,
+    locations: &Locations,
+) -> anyhow::Result<ExitCode> {
+    let is_described = keys.is_some() || task.is_some();
     let request = match what {
         None => Request::Auto,
         Some(path) => match path.to_string_lossy().parse() {
@@ -267,9 +281,16 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
             Err(error) if path.components().count() == 1 && !path.exists() => {
                 return Err(Usage(format!("{} does not exist, and {error}", path.display())).into());
             }
-            Err(_) => Request::Path(PathRequest::new(path)),
+            Err(_) => {
+                let keys = keys.unwrap_or_default();
+                Request::Path(PathRequest { path: path.to_owned(), keys, targets: task })
+            }
         },
     };
+    if is_described && !matches!(request, Request::Path(_)) {
+        let rule = "--keys and --task describe arrays, found a known data set: leave them out";
+        return Err(Usage(rule.to_owned()).into());
+    }
     let reports = data::verify(&request, locations)?;
     let mut out = String::new();
     match (&request, reports.is_empty()) {
@@ -287,7 +308,7 @@ fn verify(what: Option<&Path>, locations: &Locations) -> anyhow::Result<ExitCode
             Verdict::Wrong(why) => format!("WRONG: {why}"),
             Verdict::Missing => "MISSING".to_owned(),
             Verdict::TestOnly => {
-                "only test files, for evaluate; train needs training files, too".to_owned()
+                format!("{holds}only test data, for evaluate; train needs training data, too")
             }
         };
         writeln!(out, "{}: {verdict}", report.path.display())?;

@@ -50,7 +50,7 @@ impl DataOptions {
 }
 
 /// Parses the names of arrays, such as `x_train=images,y_train=labels`; the others keep their usual names.
-fn array_keys(text: &str) -> Result<ArrayKeys, String> {
+pub fn array_keys(text: &str) -> Result<ArrayKeys, String> {
     let mut keys = ArrayKeys::default();
     for part in text.split(',') {
         let (key, name) = part.split_once('=').unwrap_or((part, ""));

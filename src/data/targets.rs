@@ -26,6 +26,16 @@ impl TargetKind {
     pub fn is_class(&self) -> bool {
         *self == Self::Class
     }
+
+    /// Returns a number of such targets in words: "10 classes", "1 label", "3 numbers".
+    pub fn counted(self, count: usize) -> String {
+        let (one, many) = match self {
+            Self::Class => ("class", "classes"),
+            Self::Labels => ("label", "labels"),
+            Self::Numbers => ("number", "numbers"),
+        };
+        format!("{count} {}", if count == 1 { one } else { many })
+    }
 }
 
 impl fmt::Display for TargetKind {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::Locations;
 use super::catalog::{self, Check, DatasetName, Entry};
+use super::dataset::Dataset;
 use super::error::DataError;
 use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests};
 use super::idx_folder;
-use super::source::{Loaded, PathRequest, Request};
+use super::source::{Loaded, LoadedTest, PathRequest, Request, Source};
 use super::sources;
 
 /// The result of checking one file or folder.
@@ -82,23 +83,35 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
     })
 }
 
+/// Describes the samples and targets of arrays: `float features of shape [8], targets: 1 number each`.
+fn described(data: &Dataset) -> String {
+    let targets = data.target_kind().counted(data.target_names().len());
+    let each = if data.target_kind().is_class() { "" } else { " each" };
+    format!("{}, targets: {targets}{each}", data.samples_in_words())
+}
+
 /// Reports on a file of arrays.
 fn arrays_report(request: &PathRequest) -> FileReport {
-    let (path, loaded) = (request.path.clone(), sources::load(request));
-    match loaded {
-        Ok(Loaded { train, test, source, .. }) => FileReport {
-            path,
-            holds: Some(format!(
-                "{} + {} samples, {}",
-                train.len(),
-                test.len(),
-                train.samples_in_words()
-            )),
-            sha256: source.files.first().map(|file| file.sha256.clone()),
-            verdict: Verdict::Usable,
-        },
-        Err(error) => {
-            let verdict = Verdict::Wrong(error.located().1);
+    let report = |holds: String, source: &Source, verdict| FileReport {
+        path: request.path.clone(),
+        holds: Some(holds),
+        sha256: source.files.first().map(|file| file.sha256.clone()),
+        verdict,
+    };
+    let error = match sources::load(request) {
+        Ok(Loaded { train, test, source, .. }) => {
+            let counts = format!("{} + {} samples", train.len(), test.len());
+            return report(format!("{counts}, {}", described(&train)), &source, Verdict::Usable);
+        }
+        Err(error) => error,
+    };
+    match sources::load_test(request) {
+        Ok(LoadedTest { test, source, .. }) => {
+            let holds = format!("{} samples, {}", test.len(), described(&test));
+            report(holds, &source, Verdict::TestOnly)
+        }
+        Err(_) => {
+            let (path, verdict) = (request.path.clone(), Verdict::Wrong(error.located().1));
             FileReport { path, holds: None, sha256: None, verdict }
         }
     }
