@@ -4,11 +4,11 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use seqfit::data::{DataError, Dataset, Loaded, Target};
+use seqfit::data::{DataError, Dataset, Loaded, Target, TargetKind};
 use seqfit::run::{Run, RunResult};
-use seqfit::{Device, FitConfig};
+use seqfit::{Device, Evaluation, FitConfig};
 
-use super::super::parse_values;
+use super::super::{output, parse_values};
 
 /// Epochs of a training that should overfit a few samples.
 const EPOCHS: usize = 100;
@@ -19,7 +19,7 @@ pub struct TrialOptions {
     /// reading back; nothing is kept
     #[arg(long, conflicts_with_all = ["overfit", "out", "resume", "seeds", "epochs", "distributed"])]
     fast_dev_run: bool,
-    /// Try whether the network can overfit N training images, without augmentation, in 100 epochs or
+    /// Try whether the network can overfit N training samples, without augmentation, in 100 epochs or
     /// --epochs; if not, something between data and weights is wrong. Nothing is kept
     #[arg(long, value_name = "N", value_parser = parse_values::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split", "distributed"])]
     overfit: Option<NonZeroUsize>,
@@ -109,6 +109,32 @@ fn few(dataset: &Dataset, n: usize, seed: u64) -> Result<Dataset, DataError> {
 /// The R² from which on numbers count as memorized.
 const MEMORIZED_R2: f64 = 0.99;
 
+/// Returns whether the network predicts all samples, and in words how well it does.
+fn memorized(test: &Dataset, found: &Evaluation) -> (bool, String) {
+    if let Some(accuracy) = found.accuracy {
+        let what = match test.target_kind() {
+            TargetKind::Labels => "of their labels",
+            _ => "of them",
+        };
+        return (accuracy == 1.0, format!("predicts {:.2} % {what} correctly", 100.0 * accuracy));
+    }
+    let squares = found.residuals.iter().map(|residuals| residuals.rmse.powi(2));
+    let rmse = (squares.clone().sum::<f64>() / found.residuals.len() as f64).sqrt();
+    // The variances are those by which training scales: of a number that is the same in all samples 1, and it has no R².
+    let scaling = test.target_scaling();
+    let variances = scaling.iter().flat_map(|scaling| &scaling.scale);
+    let explained =
+        squares.zip(variances).map(|(square, &scale)| 1.0 - square / f64::from(scale).powi(2));
+    let r2 = explained.sum::<f64>() / found.residuals.len() as f64;
+    (
+        r2 >= MEMORIZED_R2,
+        match test.len() {
+            1 => format!("is {rmse:.4} off"),
+            _ => format!("explains {r2:.4} of their variance (RMSE {rmse:.4})"),
+        },
+    )
+}
+
 impl Trial {
     /// Returns the path of its run.
     pub fn path(&self) -> PathBuf {
@@ -135,22 +161,24 @@ impl Trial {
                 Ok(message.to_owned())
             }
             Kind::Overfit => {
-                let r2 = found.metrics.get("r2").copied().unwrap_or_default();
-                let (is_memorized, reached) = match found.accuracy {
-                    Some(accuracy) => (
-                        accuracy == 1.0,
-                        format!("classifies {:.2} % of them correctly", 100.0 * accuracy),
-                    ),
-                    None => (r2 >= MEMORIZED_R2, format!("explains {r2:.4} of their variance")),
+                let (is_memorized, reached) = memorized(test, &again);
+                let word = output::samples_word(test);
+                let (one, all) = match samples {
+                    1 => (format!("1 {}", word.trim_end_matches('s')), "is memorized"),
+                    _ => (format!("{samples} {word}"), "are memorized"),
+                };
+                let look = match word {
+                    "images" => "look at the images (seqfit data preview)",
+                    _ => "look at the samples, whose features should be scaled to about -1 to 1",
                 };
                 anyhow::ensure!(
                     is_memorized,
-                    "a network should overfit {samples} images, and this one {reached} after {epochs} epochs: look \
-                     at the images (seqfit data preview), try another --learning-rate, more --hidden units or \
-                     --epochs, and no dropout"
+                    "a network should overfit {one}, and this one {reached} after {epochs} epochs: {look}, try another \
+                     --learning-rate, more --hidden units or --epochs, and no dropout"
                 );
+                let every = if samples == 1 { "" } else { "all " };
                 Ok(format!(
-                    "all {samples} images are memorized, loss {:.4} after {epochs} epochs; nothing was kept",
+                    "{every}{one} {all}, loss {:.4} after {epochs} epochs; nothing was kept",
                     found.loss
                 ))
             }
