@@ -157,7 +157,8 @@ impl Source {
         }
     }
 
-    /// Returns whether the last files of both, which are the test files, have the same contents.
+    /// Returns whether the last files of both, which are the test files, have the same contents, and of arrays the same
+    /// ones are the test data.
     #[cfg(feature = "report")]
     pub(crate) fn has_test_files(&self, other: &Source) -> bool {
         let common = self.files.len().min(other.files.len());
@@ -165,7 +166,13 @@ impl Source {
             let files = source.files.iter().rev().take(common);
             files.map(|file| file.sha256.clone()).collect::<Vec<_>>()
         };
-        common > 0 && last(self) == last(other)
+        common > 0 && last(self) == last(other) && self.test_arrays() == other.test_arrays()
+    }
+
+    /// Returns the names of the arrays of test data, samples before targets; none for other data.
+    #[cfg(feature = "report")]
+    pub(crate) fn test_arrays(&self) -> Option<[&str; 2]> {
+        self.arrays.as_ref().map(|arrays| [&arrays.keys.x_test[..], &arrays.keys.y_test])
     }
 
     /// Checks that `now`, loaded later, has the same contents, in any folder.

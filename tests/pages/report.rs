@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use crate::common::numpy::{digits_options, write_digits};
 use crate::common::{CommandOutput, listing, run, seqfit, succeed, write_stripes};
 use scraper::{ElementRef, Html, Selector};
 use seqfit::data::{self, Dataset, Features, Targets};
@@ -358,6 +359,25 @@ fn report_is_updated_and_removed_with_its_run() {
     fs::write(run.join("plots"), "a file").unwrap();
     let output = run_in(home.path(), &["report", "r"]);
     assert!(output.code == 1 && !run.join("report.html").exists(), "{output:?}");
+}
+
+#[test]
+fn compare_of_runs_with_other_targets_names_no_best() {
+    let home = tempfile::tempdir().unwrap();
+    write_digits(&home.path().join("digits.npz"));
+    for kind in ["class", "labels", "numbers"] {
+        let mut train = seqfit(home.path());
+        train.args(["train", "-q", "--epochs", "1", "--out", kind]).args(digits_options(kind));
+        succeed(&mut train);
+    }
+    let output = succeed(seqfit(home.path()).args(["compare", "class", "labels", "numbers"]));
+    let line = |name: &str| output.stdout.lines().find(|line| line.starts_with(name)).unwrap();
+    for words in ["10 classes (classes_test)", "3 labels (labels_test)", "1 number (numbers_test)"]
+    {
+        assert!(line("targets").contains(words), "{}", output.stdout);
+    }
+    assert!(!line("test accuracy").contains('*') && !line("test loss").contains('*'));
+    assert!(output.stdout.contains("tested on different data"), "{}", output.stdout);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::data::{ArrayKeys, Source};
 use crate::layers::{Dense, Dropout};
 use crate::report::page::widths;
 use crate::run::{Run, RunConfig};
@@ -43,7 +44,8 @@ pub(super) fn differing(runs: &[Run]) -> Vec<Setting> {
 /// Returns all settings as pairs of name and value.
 fn settings(config: &RunConfig) -> Vec<(String, String)> {
     let mut found =
-        vec![("data".to_owned(), data(config)), ("network".to_owned(), network(config))];
+        vec![("data".to_owned(), data(config)), ("targets".to_owned(), targets(config))];
+    found.push(("network".to_owned(), network(config)));
     let parts = [
         ("fit", serde_json::to_value(&config.fit)),
         ("callbacks", serde_json::to_value(&config.callbacks)),
@@ -79,6 +81,17 @@ fn data(config: &RunConfig) -> String {
     let digest = Sha256::digest(digests.join("\n"));
     let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{} {short}", config.data.name())
+}
+
+/// Returns what is predicted: "10 classes", "3 labels (labels_test)" with the name of their array if it is not the usual
+/// one.
+fn targets(config: &RunConfig) -> String {
+    let targets = config.data.targets.counted(config.data.classes.len());
+    let arrays = config.data.source.as_ref().and_then(Source::test_arrays);
+    match arrays {
+        Some([_, name]) if name != ArrayKeys::default().y_test => format!("{targets} ({name})"),
+        _ => targets,
+    }
 }
 
 /// Returns the network as "784-128-64-10 relu, dropout 0.2".

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ReportError;
+use crate::data::Source;
 use crate::losses::Loss;
 use crate::metrics::{Direction, Metric};
 use crate::model::Summary;
@@ -26,7 +27,7 @@ pub struct Comparison {
     pub runs: Vec<Entry>,
     /// The settings that differ between the runs.
     pub settings: Vec<Setting>,
-    /// Whether all runs were tested on the same images; otherwise their test metrics are not comparable.
+    /// Whether all runs were tested on the same samples and targets; otherwise their test metrics are not comparable.
     pub same_data: bool,
 }
 
@@ -109,7 +110,13 @@ impl Comparison {
             let tested = if files.len() == 4 { &files[2..] } else { files };
             tested.iter().map(|file| file.sha256.clone()).collect()
         };
-        let same_data = runs.iter().all(|run| digests(run) == digests(&runs[0]));
+        let arrays = |run: &Run| {
+            let data = &run.config().data;
+            let names = data.source.as_ref().and_then(Source::test_arrays);
+            (data.targets, names.map(|names| names.map(ToOwned::to_owned)))
+        };
+        let tested = |run: &Run| (digests(run), arrays(run));
+        let same_data = runs.iter().all(|run| tested(run) == tested(&runs[0]));
         Ok(Self { runs: entries, settings: different_settings::differing(runs), same_data })
     }
 
