@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use seqfit::OutputActivation;
 use seqfit::import::{Card, Imported, ImportedTensor, Statistics};
 use seqfit::run::Run;
 use serde::Serialize;
@@ -88,6 +89,7 @@ fn table(report: &Report<'_>) -> serde_json::Result<String> {
     let mut lines = vec![format!("{}: {}", report.file.display(), report.format)];
     if let Some(card) = report.card {
         for (key, value) in serde_json::to_value(card)?.as_object().into_iter().flatten() {
+            let key = if key == "classes" { names_of(card) } else { key };
             lines.push(format!("  {}: {}", plain(key), plain(&value.to_string())));
         }
     }
@@ -118,6 +120,20 @@ fn table(report: &Report<'_>) -> serde_json::Result<String> {
         lines.push("no tensors".to_owned());
     }
     Ok(lines.join("\n"))
+}
+
+/// Returns what the names in a card are: cards call all of them classes.
+fn names_of(card: &Card) -> &'static str {
+    let network = card.network.as_ref();
+    match network.map(|network| (network.output, network.outputs())) {
+        Some((OutputActivation::Linear, _)) => "numbers",
+        Some((OutputActivation::Sigmoid, outputs))
+            if card.classes.as_ref().is_some_and(|names| names.len() == outputs) =>
+        {
+            "labels"
+        }
+        _ => "classes",
+    }
 }
 
 /// Returns text from a file on one line, without control characters, which could steer a terminal.

@@ -16,7 +16,7 @@ pub struct Card {
     /// The network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Spec>,
-    /// Names of the classes, in the order of the network's outputs.
+    /// Names of the classes, labels or numbers, in the order of the network's outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
     /// All its fields, for display.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::common::numpy::{digits_options, write_digits};
 use crate::common::{self, run, seqfit, succeed};
 use seqfit::data::images::Gray;
 
@@ -41,6 +42,72 @@ fn overfit_reports_an_error_if_the_network_cannot_memorize_the_images() {
     let last = done.stderr.lines().last().unwrap();
     assert!(last.contains("should overfit 32 images") && last.contains("after 3 epochs"));
     assert!(!home.path().join("runs").exists());
+}
+
+#[test]
+fn overfit_memorizes_numbers_and_labels_even_of_a_single_sample() {
+    let home = tempfile::tempdir().unwrap();
+    write_digits(&home.path().join("digits.npz"));
+    let overfit = |kind: &str, options: &[&str]| {
+        run(seqfit(home.path()).arg("train").args(digits_options(kind)).args(options))
+    };
+    for kind in ["numbers", "labels", "class"] {
+        for (count, words) in
+            [("1", "1 sample is memorized"), ("20", "all 20 samples are memorized")]
+        {
+            let done = overfit(kind, &["--overfit", count]);
+            assert_eq!(done.code, 0, "{kind} {count}: {done:#?}");
+            assert!(done.stdout.starts_with(words), "{kind}: {}", done.stdout);
+        }
+    }
+    for (kind, count, words) in [
+        ("numbers", "20", "of their variance (RMSE "),
+        (
+            "labels",
+            "20",
+            "% of their labels correctly after 2 epochs: look at the samples, whose features",
+        ),
+        ("class", "20", "% of them correctly"),
+    ] {
+        let options = ["--overfit", count, "--learning-rate", "1e-9", "--epochs", "2"];
+        let done = overfit(kind, &options);
+        assert_eq!(done.code, 1, "{done:#?}");
+        let last = done.stderr.lines().last().unwrap();
+        assert!(last.contains("should overfit 20 samples") && last.contains(words), "{last}");
+    }
+}
+
+#[test]
+fn data_verify_describes_arrays_and_takes_their_keys() {
+    let home = tempfile::tempdir().unwrap();
+    write_digits(&home.path().join("digits.npz"));
+    let verify = |options: &[&str]| run(seqfit(home.path()).args(["data", "verify"]).args(options));
+    for (kind, words) in
+        [("class", "10 classes"), ("labels", "3 labels each"), ("numbers", "1 number each")]
+    {
+        let options = digits_options(kind);
+        let options: Vec<&str> = options[1..].iter().map(String::as_str).collect();
+        let done = verify(&options);
+        assert_eq!(done.code, 0, "{done:#?}");
+        let expected = format!(
+            "digits.npz: 1437 + 360 samples, float features of shape [64], targets: {words}, well-formed, no checksum is \
+             known\n"
+        );
+        assert_eq!(done.stdout, expected);
+    }
+    let done = verify(&["digits.npz"]);
+    assert_eq!(done.code, 1);
+    assert!(done.stdout.contains("name yours with --keys y_train=NAME"), "{}", done.stdout);
+    let keys = "x_train=x,y_train=y,x_test=x_test,y_test=numbers_test";
+    let done = verify(&["digits.npz", "--keys", keys, "--task", "numbers"]);
+    assert_eq!(done.code, 0, "{done:#?}");
+    let words = "360 samples, float features of shape [64], targets: 1 number each, only test data";
+    assert!(done.stdout.contains(words), "{}", done.stdout);
+    for options in
+        [&["digits", "--task", "class"][..], &["--task", "class"], &["digits.npz", "--task", "x"]]
+    {
+        assert_eq!(verify(options).code, 2, "{options:?}");
+    }
 }
 
 #[test]
