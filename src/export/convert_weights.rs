@@ -44,6 +44,7 @@ impl<'a> Weight<'a> {
     }
 
     /// Returns the number of values.
+    #[cfg(feature = "keras")]
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
