@@ -53,9 +53,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Writes files of other programs from the test fixtures; pickles and arrays without their archives.
 fn imports() -> Result<(), Box<dyn Error>> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/import");
-    for entry in fs::read_dir(fixtures)? {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+    let entries = fs::read_dir(fixtures.join("import"))?.chain(fs::read_dir(fixtures.join("onnx"))?);
+    for entry in entries {
         let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            continue;
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = fs::read(&path)?;
         seed("import", &name, &bytes)?;

@@ -19,7 +19,7 @@ use super::output::{self, Usage, print_status};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// safetensors, a state_dict or checkpoint saved with torch.save, .pt2, TorchScript, .npz,
-    /// .weights.h5 or .keras
+    /// .weights.h5, .keras or ONNX
     file: PathBuf,
     /// The run folder
     #[arg(long, value_name = "DIR")]

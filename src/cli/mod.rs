@@ -66,7 +66,7 @@ enum Command {
     Serve(serve::Args),
     /// Write a run's network as a file for other programs
     Export(export::Args),
-    /// Make a run from weights of other programs: PyTorch, safetensors, NumPy, Keras
+    /// Make a run from weights of other programs: PyTorch, safetensors, NumPy, Keras, ONNX
     Import(import::Args),
     /// Print the contents of a weights file or a run: its card, tensors, norms, NaN
     Inspect(inspect::Args),

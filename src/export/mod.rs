@@ -26,7 +26,7 @@ mod model_card;
 mod network_modules;
 pub mod npy;
 #[cfg(feature = "onnx")]
-mod onnx;
+pub(crate) mod onnx;
 pub(crate) mod pt2;
 mod python_snippet;
 mod safetensors;

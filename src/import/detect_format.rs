@@ -28,7 +28,7 @@ pub enum Format {
     KerasWeights,
     /// `model.save("….keras")`. Needs the cargo feature `keras`.
     Keras,
-    /// ONNX, whose tensors can only be listed. Needs the cargo feature `onnx`.
+    /// ONNX, by any exporter. Needs the cargo feature `onnx`.
     Onnx,
 }
 

@@ -53,7 +53,7 @@ pub enum Problem {
     /// An unknown kind of file.
     #[error(
         "this is not a file of weights that seqfit reads: give safetensors, a state_dict saved with \
-         torch.save, .pt2, TorchScript, .npz, .weights.h5 or .keras"
+         torch.save, .pt2, TorchScript, .npz, .weights.h5, .keras or ONNX"
     )]
     Unknown,
     /// A kind of file that is not part of this build.
@@ -69,7 +69,7 @@ pub enum Problem {
     /// A file of text.
     #[error(
         "this is not a file of weights, but a text file: give safetensors, a state_dict saved with torch.save, \
-         TorchScript, .pt2, .npz, .weights.h5 or .keras"
+         TorchScript, .pt2, .npz, .weights.h5, .keras or ONNX"
     )]
     Text,
     /// A web page.
@@ -146,12 +146,12 @@ pub enum Problem {
     /// A file that has no tensors, or several sets of them.
     #[error("a state_dict is expected, and {0}: save model.state_dict() alone")]
     NoStateDict(String),
-    /// A kind of file of which the tensors can only be listed.
+    /// A graph that is not a chain of layers of seqfit.
     #[error(
-        "seqfit inspect lists what is in an ONNX file, but its network cannot be imported: save the \
-         weights as safetensors or as a state_dict"
+        "its graph is not a network that seqfit has: {0}: give the whole network with --network, or save the weights \
+         as safetensors or as a state_dict"
     )]
-    OnlyInspected,
+    Graph(String),
     /// Numbers of a type that weights cannot have.
     #[error("tensor {name:?} must be of {}, found {found}: convert it", Dtype::WEIGHTS)]
     Dtype {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "onnx")]
+use super::described::Described;
 use super::detect_format::Format;
 use super::dtype::Dtype;
 use super::model_card::Card;
@@ -26,6 +28,9 @@ pub struct Imported {
     /// The names in the file of the variables of its description, in the order of the network, if the file says which
     /// they are; `None` for a bias of zeros.
     pub(super) variables: Option<Vec<Option<String>>>,
+    #[cfg(feature = "onnx")]
+    /// Its network, if the format says all of it, or why seqfit has no such network.
+    pub(super) described: Option<Result<Described, String>>,
 }
 
 /// A tensor of a file.
@@ -63,6 +68,8 @@ impl Imported {
             metadata,
             placed,
             variables,
+            #[cfg(feature = "onnx")]
+            described: None,
         }
     }
 }

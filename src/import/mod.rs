@@ -1,4 +1,4 @@
-//! Importing networks: weights in the files of PyTorch, safetensors, NumPy and Keras.
+//! Importing networks: weights in the files of PyTorch, safetensors, NumPy, Keras and ONNX.
 //!
 //! [`Imported::open`] reads a file by its contents, not its name, as named tensors in order,
 //! with the card in seqfit's own files. [`Imported::network`] converts them to the weights of a
@@ -21,6 +21,8 @@
 mod check_finite;
 mod dense_layers;
 mod dense_tensors;
+#[cfg(feature = "onnx")]
+mod described;
 mod detect_format;
 mod dtype;
 mod error;

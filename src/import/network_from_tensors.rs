@@ -3,6 +3,8 @@
 use super::check_finite::finite;
 use super::dense_layers::{self, Dense, Known};
 use super::dense_tensors::DenseTensors;
+#[cfg(feature = "onnx")]
+use super::described::Described;
 use super::error::Problem;
 use super::{Imported, ImportedTensor, named_variables, sequential_indices, tensor_roles};
 use crate::data;
@@ -46,8 +48,11 @@ impl Imported {
     /// Tensors that are not of Dense layers, or not of this network (each is listed with the expected
     /// one), that hold NaN or infinities, or class names that do not match it.
     pub fn network(&self, options: &ImportOptions) -> Result<Network, Problem> {
-        if self.format == super::Format::Onnx {
-            return Err(Problem::OnlyInspected);
+        #[cfg(feature = "onnx")]
+        match (&self.described, &options.network) {
+            (Some(Ok(described)), _) => return self.described_network(described, options),
+            (Some(Err(reason)), None) => return Err(Problem::Graph(reason.clone())),
+            _ => {}
         }
         let card = self.card.as_ref();
         let given = options.network.as_ref().or(card.and_then(|card| card.network.as_ref()));
@@ -72,24 +77,26 @@ impl Imported {
             Some(spec) => with_input(spec.clone(), layers),
             None => inferred(layers, options.input_shape.as_deref())?,
         };
-        if let Some(shape) = &options.input_shape {
-            spec.input_shape = shape.clone();
-            // A network that took flat samples takes images.
-            if shape.len() > 1 && !spec.layers.first().is_some_and(Layer::is::<Flatten>) {
-                spec.layers.insert(0, Flatten.into());
-            }
-        }
-        if let Some(activation) = options.activation {
-            let last = spec.layers.iter().rposition(Layer::is::<layers::Dense>);
-            for layer in spec.layers.iter_mut().take(last.unwrap_or(0)) {
-                if let Some(dense) = layer.get::<layers::Dense>() {
-                    *layer = dense.activation(activation).into();
-                }
-            }
-        }
+        adjust(&mut spec, options);
         let weights = fitted(&spec, &dense)?;
         let guessed = given.is_none() && options.activation.is_none() && layers.len() > 1;
         self.with_classes(spec, weights, guessed, options)
+    }
+
+    /// Returns the network of a file that describes all of it.
+    #[cfg(feature = "onnx")]
+    fn described_network(
+        &self,
+        described: &Described,
+        options: &ImportOptions,
+    ) -> Result<Network, Problem> {
+        let mut spec = options.network.clone().unwrap_or_else(|| described.spec.clone());
+        if spec.input_shape.is_empty() {
+            spec.input_shape.clone_from(&described.spec.input_shape);
+        }
+        adjust(&mut spec, options);
+        let weights = described.weights(&spec, &self.tensors)?;
+        self.with_classes(spec, weights, false, options)
     }
 
     /// Returns the network with the names of its classes.
@@ -136,6 +143,25 @@ fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
             Err(Problem::Embedding(tensor_roles::described(&[first.weight], &[]).concat()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Sets the input shape and the activation that the user gave.
+fn adjust(spec: &mut Spec, options: &ImportOptions) {
+    if let Some(shape) = &options.input_shape {
+        spec.input_shape = shape.clone();
+        // A network that took flat samples takes images.
+        if shape.len() > 1 && !spec.layers.first().is_some_and(Layer::is::<Flatten>) {
+            spec.layers.insert(0, Flatten.into());
+        }
+    }
+    if let Some(activation) = options.activation {
+        let last = spec.layers.iter().rposition(Layer::is::<layers::Dense>);
+        for layer in spec.layers.iter_mut().take(last.unwrap_or(0)) {
+            if let Some(dense) = layer.get::<layers::Dense>() {
+                *layer = dense.activation(activation).into();
+            }
+        }
     }
 }
 

@@ -87,7 +87,7 @@ fn import_errors_explain_the_reason() {
         onnx.network(&ImportOptions::default())
             .unwrap_err()
             .to_string()
-            .contains("cannot be imported")
+            .contains("its graph is not a network that seqfit has: it has 0 inputs and 0 outputs")
     );
 }
 

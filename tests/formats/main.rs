@@ -10,3 +10,4 @@ mod export_python;
 mod import;
 mod import_python;
 mod layers;
+mod onnx_graphs;

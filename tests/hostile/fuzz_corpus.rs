@@ -69,7 +69,7 @@ fn fuzz_corpus_is_read_or_refused_without_a_crash() {
         ("safetensors", replay("safetensors", |bytes| tensors::decode(bytes).is_ok()), 1),
         ("config", replay("config", |bytes| RunConfig::from_toml(bytes).is_ok()), 1),
         ("images", replay("images", picture), 4),
-        ("import", replay("import", |bytes| import(bytes.to_vec())), 22),
+        ("import", replay("import", |bytes| import(bytes.to_vec())), 34),
         ("hdf5", replay("hdf5", hdf5), 2),
         ("npy", replay("npy", npy), 4),
         ("pickle", replay("pickle", pickle), 4),

@@ -4,7 +4,7 @@
 //! opset 20: here it is expressed with Erf, and SiLU with Sigmoid.
 
 mod graph;
-mod proto;
+pub(crate) mod proto;
 
 use prost::Message as _;
 
@@ -12,7 +12,7 @@ use super::convert_weights::Weight;
 use super::network_modules::modules;
 use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::data::batches::SCALE;
-use crate::model::Sequential;
+use crate::model::{Sequential, Spec};
 use crate::native::{LibtorchError, reserved};
 
 use graph::GraphBuilder;
@@ -32,8 +32,47 @@ pub(super) fn encode(
     if found > MAX_BYTES {
         return Err(ExportError::TooLarge { format: Format::Onnx, max: MAX_BYTES, found });
     }
+    let weights = Weight::all(model, options)?;
+    let graph = graph(spec, card, options, weights)?;
+    let model = proto::Model {
+        ir_version: IR_VERSION,
+        producer_name: "seqfit".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(graph),
+        opset_import: vec![proto::OperatorSet { domain: String::new(), version: OPSET }],
+        metadata_props: vec![proto::Entry { key: CARD.to_owned(), value: card.to_json()? }],
+    };
+    let mut bytes = reserved(model.encoded_len()).map_err(LibtorchError::memory)?;
+    model.encode(&mut bytes).map_err(|error| ExportError::Encode {
+        format: Format::Onnx,
+        message: error.to_string(),
+    })?;
+    Ok(bytes)
+}
+
+/// Returns the graph of the network that a file's card describes, with empty tensors for its variables.
+///
+/// # Errors
+/// A network that cannot be built, or that the format cannot hold.
+pub(crate) fn graph_of(card: &Card) -> Result<proto::Graph, ExportError> {
+    let preprocessing = card.input.as_ref().is_some_and(|input| input.dtype == "uint8");
+    let half = card.weights == "float16";
+    let variables = card.network.variables()?;
+    let weights = variables.iter().map(|variable| {
+        let shape = variable.variable.shape.clone();
+        Weight { name: &variable.name, shape, half, bytes: Vec::new() }
+    });
+    graph(&card.network, card, Options { preprocessing, half }, weights.collect())
+}
+
+fn graph(
+    spec: &Spec,
+    card: &Card,
+    options: Options,
+    weights: Vec<Weight<'_>>,
+) -> Result<proto::Graph, ExportError> {
     let modules = modules(spec, Format::Onnx)?;
-    let mut weights = Weight::all(model, options)?.into_iter();
+    let mut weights = weights.into_iter();
     let mut graph = GraphBuilder::new(card.input_name());
     if options.preprocessing {
         graph.pixels(SCALE);
@@ -44,20 +83,7 @@ pub(super) fn encode(
     if options.preprocessing {
         graph.module(&spec.missing_activation().module(), &mut weights);
     }
-    let model = proto::Model {
-        ir_version: IR_VERSION,
-        producer_name: "seqfit".to_owned(),
-        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        graph: Some(graph.finish(&spec.input_shape, &card.output, model.outputs())),
-        opset_import: vec![proto::OperatorSet { domain: String::new(), version: OPSET }],
-        metadata_props: vec![proto::Entry { key: CARD.to_owned(), value: card.to_json()? }],
-    };
-    let mut bytes = reserved(model.encoded_len()).map_err(LibtorchError::memory)?;
-    model.encode(&mut bytes).map_err(|error| ExportError::Encode {
-        format: Format::Onnx,
-        message: error.to_string(),
-    })?;
-    Ok(bytes)
+    Ok(graph.finish(&spec.input_shape, &card.output, spec.outputs()))
 }
 
 pub(super) fn python(card: &Card, path: &str) -> String {

@@ -1,0 +1,86 @@
+//! The values of a graph: constants, and functions of its input.
+
+use crate::layers::Activation;
+
+/// What a name in a graph stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Item {
+    /// A value that depends on the graph's input, by its index.
+    Value(usize),
+    Constant(Constant),
+}
+
+/// A constant tensor, by its index among all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Constant {
+    pub tensor: usize,
+    /// Whether its rows and columns are exchanged.
+    pub transposed: bool,
+}
+
+impl Constant {
+    /// Returns the transpose.
+    pub fn turned(self) -> Self {
+        Self { transposed: !self.transposed, ..self }
+    }
+}
+
+/// A function of one value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// The graph's input, and functions that no layer computes alone.
+    Part(Part),
+    /// x Wᵀ + b for a weight of [outputs, inputs].
+    Dense {
+        weight: Constant,
+        bias: Option<Constant>,
+    },
+    Arithmetic(Arithmetic, Constant),
+    Activation(Activation),
+    BatchNormalization {
+        /// Weight, bias, running mean and running variance.
+        variables: [Constant; 4],
+        epsilon: f64,
+        momentum: f64,
+    },
+    LayerNormalization {
+        weight: Constant,
+        bias: Option<Constant>,
+        epsilon: f64,
+    },
+    PRelu(Constant),
+    Dropout(f64),
+    Flatten,
+    /// The sizes, the batch first; 0 and -1 as in ONNX.
+    Reshape(Vec<i64>),
+    /// x + f(x): f ends in the value with this index.
+    Residual(usize),
+}
+
+/// A function that is only a part of a layer, beside the graph's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Input,
+    Erf,
+    /// x (1 + erf(x / √2))
+    TwiceGelu,
+    /// Whether x > 20: from there on softplus(x) = x in f32.
+    Above20,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
+/// A value that depends on the graph's input.
+pub(super) struct Value {
+    /// The value that the step is applied to; itself for the input.
+    pub from: usize,
+    pub step: Step,
+    /// The node, in words.
+    pub node: String,
+}
