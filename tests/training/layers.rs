@@ -381,7 +381,9 @@ fn a_run_with_a_layer_of_ones_own_is_read_and_resumed() {
     let (newest, _) = run.newest_checkpoint().unwrap();
     let snapshot = newest.unwrap().checkpoint.snapshot;
     let (mut resumed, mut whole) = (network, stateful(1));
-    resumed.resume(&snapshot, &train, &run.config().fit, &mut []).unwrap();
+    let (keep, identity) = (CheckpointConfig::default(), run.identity().unwrap());
+    let mut saved = ModelCheckpoint::new(&run.checkpoints_path(), identity, keep, warn).unwrap();
+    resumed.resume(&snapshot, &train, &run.config().fit, &mut [&mut saved]).unwrap();
     whole.fit(&train, &run.config().fit, &mut []).unwrap();
     assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
 }

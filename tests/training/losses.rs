@@ -247,7 +247,7 @@ fn losses_that_do_not_fit_are_refused_by_name_before_the_first_step() {
     let error =
         fails(&squared, FitConfig { loss: Loss::Sparse, ..config() }, &mut squared.network());
     let expected = "the loss sparse does not take numbers as targets, found 2: use mean_squared_error or \
-                    mean_absolute_error or huber";
+                    mean_absolute_error or log_cosh or huber";
     assert_eq!(error, expected);
     let smoothed = FitConfig { label_smoothing: 0.1, ..config() };
     let error = fails(&squared, smoothed, &mut squared.network());
@@ -466,8 +466,10 @@ fn a_run_with_a_loss_of_ones_own_is_read_and_resumed() {
     .unwrap();
     let (newest, _) = run.newest_checkpoint().unwrap();
     let snapshot = newest.unwrap().checkpoint.snapshot;
+    let (keep, identity) = (CheckpointConfig::default(), run.identity().unwrap());
+    let mut saved = ModelCheckpoint::new(&run.checkpoints_path(), identity, keep, warn).unwrap();
     let mut resumed = network();
-    resumed.resume(&snapshot, &data.train, &run.config().fit, &mut []).unwrap();
+    resumed.resume(&snapshot, &data.train, &run.config().fit, &mut [&mut saved]).unwrap();
     let mut whole = network();
     whole.fit(&data.train, &run.config().fit, &mut []).unwrap();
     assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
