@@ -37,13 +37,13 @@ pub(super) fn every_layer() -> Sequential {
         .add(Dropout::new(0.1))
         .add(Dense::new(8))
         .add(PReLU)
-        .add(RMSNormalization::default())
         .add(BatchNormalization::default());
     for activation in Activation::ALL {
         if activation != Activation::Softmax {
             builder = builder.add(Dense::new(8)).add(activation).add(LayerNormalization::default());
         }
     }
+    builder = builder.add(RMSNormalization::default());
     builder.add(Dense::new(3)).add(Activation::Linear).build(Device::Cpu, 1).unwrap()
 }
 
