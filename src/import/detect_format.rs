@@ -42,10 +42,10 @@ impl Format {
             [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::of_archive(bytes),
             [0x89, b'H', b'D', b'F', 13, 10, 26, 10, ..] => Ok(Self::KerasWeights),
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Err(Problem::SingleArray),
+            // The length of a header, and its first character. Before the pickles: a length may begin like one.
+            [_, _, _, _, _, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),
             // The opcode of a protocol, from 2 on, the first with such an opcode.
             [0x80, 2..=5, ..] => Err(Problem::BarePickle),
-            // The length of a header, and its first character.
-            [_, _, _, _, _, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),
             [0x1f, 0x8b, ..] => Err(Problem::Packed("gzip")),
             [b'B', b'Z', b'h', ..] => Err(Problem::Packed("bzip2")),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(Problem::Packed("xz")),
@@ -133,6 +133,16 @@ impl fmt::Display for Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A header of 640 bytes begins with the bytes of a pickle, one of 35,615 bytes with those of gzip.
+    #[test]
+    fn headers_of_any_length_are_those_of_safetensors() {
+        for length in [640u64, 896, 1408, 35_615] {
+            let bytes = [&length.to_le_bytes()[..], b"{"].concat();
+            assert!(matches!(Format::of(&bytes), Ok(Format::Safetensors)), "{length}");
+        }
+        assert!(matches!(Format::of(b"\x80\x02}q\x00."), Err(Problem::BarePickle)));
+    }
 
     #[test]
     fn empty_files_and_files_of_text_are_named() {
