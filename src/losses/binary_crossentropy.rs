@@ -40,9 +40,10 @@ impl LossKind for BinaryCrossentropy {
             0.0 => targets,
             smoothing => targets.f_mul_scalar(1.0 - smoothing)?.f_add_scalar(0.5 * smoothing)?,
         };
-        // max(z, 0) − z t + log(1 + exp(−|z|)): no exponential overflows.
-        let rest = outputs.f_abs()?.f_neg()?.f_exp()?.f_log1p()?;
-        let values = outputs.f_relu()?.f_sub(&outputs.f_mul(&targets)?)?.f_add(&rest)?;
+        // (1 − t) z − log sigmoid(z): no exponential overflows. With max(z, 0) and |z| instead, autograd's derivative at
+        // z = 0, of an output whose inputs are all 0, would not be sigmoid(0) − t.
+        let rest = outputs.f_log_sigmoid()?;
+        let values = outputs.f_sub(&outputs.f_mul(&targets)?)?.f_sub(&rest)?;
         Ok(values.f_mean_dim(&[-1i64][..], false, Kind::Float)?)
     }
 
