@@ -59,7 +59,7 @@ pub struct Outcome {
     /// Largest difference relative to the image's largest output, or to 1.
     pub relative: f64,
     pub accuracy: f64,
-    /// "logits" or "probabilities": the variable that the lines assign.
+    /// "logits", "probabilities" or "values": the variable that the lines assign.
     pub output: String,
     pub card: String,
 }
@@ -89,9 +89,8 @@ pub fn outcomes<'a>(
     outcomes
 }
 
-/// Returns the expected outputs of a file made with `options`, computed from seqfit's own logits: those of
-/// the network whose weights are rounded like the file's.
-pub fn expected(model: &Sequential, test: &seqfit::data::Dataset, options: Options) -> Tensor {
+/// Returns the network whose weights are rounded like those of a file made with `options`.
+pub fn rounded(model: &Sequential, options: Options) -> Sequential {
     let mut rounded = Sequential::from_spec(model.spec().clone(), model.device(), 0).unwrap();
     let mut weights = model.weights().unwrap();
     if options.half {
@@ -102,6 +101,13 @@ pub fn expected(model: &Sequential, test: &seqfit::data::Dataset, options: Optio
         }
     }
     rounded.set_weights(&weights).unwrap();
+    rounded
+}
+
+/// Returns the expected outputs of a file made with `options`, computed from seqfit's own logits: those of
+/// the network whose weights are rounded like the file's.
+pub fn expected(model: &Sequential, test: &seqfit::data::Dataset, options: Options) -> Tensor {
+    let rounded = rounded(model, options);
     let logits = rounded.logits_of(test).unwrap();
     match options.preprocessing || model.spec().ends_in_softmax() {
         true => logits.softmax(-1, Kind::Float),

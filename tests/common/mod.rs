@@ -10,6 +10,7 @@ pub mod numpy;
 pub mod parse_doc_page;
 pub mod preparation_pictures;
 pub mod python;
+pub mod random_network;
 pub mod run_doc_page;
 pub mod server;
 

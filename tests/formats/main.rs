@@ -11,3 +11,4 @@ mod import;
 mod import_python;
 mod layers;
 mod onnx_graphs;
+mod round_trips;

@@ -1,0 +1,107 @@
+//! Random networks of every layer and activation, with random weights.
+
+use rand::{Rng, RngExt};
+use seqfit::layers::{
+    BatchNormalization, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerNormalization,
+    Normalization, PReLU, RMSNormalization, Rescaling, Reshape, Residual,
+};
+use seqfit::tensors::Tensors;
+use seqfit::{Activation, Sequential, Spec};
+
+/// Returns a number of cases: that of an environment variable, or the default.
+pub fn cases(default: u64) -> u64 {
+    let wanted = std::env::var("SEQFIT_TEST_CASES").ok();
+    wanted.map_or(default, |wanted| wanted.parse().expect("SEQFIT_TEST_CASES is a number"))
+}
+
+/// Returns a random activation other than softmax.
+pub fn activation(rng: &mut impl Rng) -> Activation {
+    Activation::ALL[rng.random_range(0..Activation::ALL.len() - 1)]
+}
+
+/// Returns a random network for samples of this shape, whose last layer is Dense with `outputs` units.
+pub fn spec(rng: &mut impl Rng, input: &[usize], outputs: usize, last: Activation) -> Spec {
+    let mut shape = input.to_vec();
+    let count = rng.random_range(0..9);
+    let mut layers = stack(rng, &mut shape, count, 0);
+    if shape.len() > 1 {
+        layers.push(Flatten.into());
+    }
+    let separate = rng.random_bool(0.3);
+    let dense = Dense::new(outputs);
+    layers.push(if separate { dense } else { dense.activation(last) }.into());
+    if separate && last != Activation::Linear {
+        layers.push(last.into());
+    }
+    Spec::new(input, layers)
+}
+
+/// Returns layers, the last of which has outputs of `shape`.
+fn stack(rng: &mut impl Rng, shape: &mut Vec<usize>, count: usize, depth: usize) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for _ in 0..count {
+        let last = *shape.last().unwrap();
+        let is_vector = shape.len() == 1;
+        let layer: Layer = match rng.random_range(0..14) {
+            0 | 1 if is_vector => {
+                let dense = Dense::new(rng.random_range(1..9));
+                dense.activation(activation(rng)).into()
+            }
+            2 => activation(rng).into(),
+            3 => Rescaling::new(rng.random_range(-2.0..2.0), rng.random_range(-1.0..1.0)).into(),
+            4 => {
+                let mean: Vec<f32> = (0..last).map(|_| rng.random_range(-1.0..1.0)).collect();
+                let variance: Vec<f32> = (0..last).map(|_| rng.random_range(0.2..2.0)).collect();
+                Normalization::new(mean, variance).into()
+            }
+            5 => LayerNormalization { epsilon: [1e-3, 1e-5, 0.02][rng.random_range(0..3)] }.into(),
+            6 if is_vector => BatchNormalization {
+                momentum: rng.random_range(0.0..1.0),
+                epsilon: [1e-3, 1e-5][rng.random_range(0..2)],
+            }
+            .into(),
+            7 if is_vector => PReLU.into(),
+            12 => RMSNormalization { epsilon: [1e-6, 1e-3][rng.random_range(0..2)] }.into(),
+            8 => Dropout::new(rng.random_range(0.0..0.9)).into(),
+            9 => GaussianNoise::new(rng.random_range(0.0..1.0)).into(),
+            10 => reshape(rng, shape),
+            11 if depth < 3 => block(rng, shape, depth),
+            _ => Flatten.into(),
+        };
+        *shape = layer.kind().output_shape(shape).unwrap();
+        layers.push(layer);
+    }
+    layers
+}
+
+fn reshape(rng: &mut impl Rng, shape: &[usize]) -> Layer {
+    let values: usize = shape.iter().product();
+    let divisors: Vec<usize> = (1..=values).filter(|n| values.is_multiple_of(*n)).collect();
+    let first = divisors[rng.random_range(0..divisors.len())];
+    match rng.random_bool(0.2) {
+        true => Reshape::new([values]).into(),
+        false => Reshape::new([first, values / first]).into(),
+    }
+}
+
+/// Returns a residual block: what its layers changed in the shape is undone.
+fn block(rng: &mut impl Rng, shape: &[usize], depth: usize) -> Layer {
+    let (mut inner, count) = (shape.to_vec(), rng.random_range(1..4));
+    let mut layers = stack(rng, &mut inner, count, depth + 1);
+    if inner != shape {
+        let values = shape.iter().product();
+        layers.extend([Flatten.into(), Dense::new(values).into(), Reshape::new(shape).into()]);
+    }
+    Residual { layers }.into()
+}
+
+/// Gives every parameter and buffer random values.
+pub fn randomize(model: &mut Sequential, rng: &mut impl Rng) {
+    let mut weights: Tensors = model.weights().unwrap();
+    for (name, tensor) in &mut weights {
+        let (from, to) = if name.ends_with("running_var") { (0.3, 2.0) } else { (-0.8, 0.8) };
+        let values = tensor.values.iter().map(|_| rng.random_range(from..to));
+        tensor.values = std::sync::Arc::new(values.collect());
+    }
+    model.set_weights(&weights).unwrap();
+}
