@@ -1,12 +1,6 @@
 //! A network that a file describes completely, with the tensors of its variables.
 
-use super::check_finite::finite;
-use super::error::Problem;
-use super::file_contents::ImportedTensor;
-use super::tensor_roles::shown;
 use crate::model::Spec;
-use crate::native::reserved;
-use crate::tensors::{HostTensor, Tensors};
 
 /// A network, from a reader that knows all its layers.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,68 +30,4 @@ pub(super) enum Layout {
     Transposed([usize; 2]),
     /// As one number that stands for this many.
     Repeated(usize),
-}
-
-impl Described {
-    /// Returns the weights under the names of `spec`, a network with the same variables.
-    ///
-    /// # Errors
-    /// Variables of other shapes, each listed; numbers that are not finite, or too little memory.
-    pub fn weights(&self, spec: &Spec, tensors: &[ImportedTensor]) -> Result<Tensors, Problem> {
-        let (own, wanted) = (self.spec.variables()?, spec.variables()?);
-        let shape = |list: &[crate::model::NamedVariable], i: usize| {
-            list.get(i).map(|variable| variable.variable.shape.clone())
-        };
-        let count = own.len().max(wanted.len());
-        let lines = (0..count).filter(|&i| shape(&own, i) != shape(&wanted, i)).map(|i| {
-            let name = wanted.get(i).map_or("nothing".to_owned(), |variable| {
-                format!("{} {:?}", variable.name, variable.variable.shape)
-            });
-            let found = match (self.sources.get(i), own.get(i)) {
-                (Some(Source::Tensor { tensor, .. }), Some(variable)) => {
-                    let name = tensors.get(*tensor).map_or("", |tensor| &tensor.name);
-                    format!("{} {:?}", shown(name), variable.variable.shape)
-                }
-                (_, Some(variable)) => format!("zeros {:?}", variable.variable.shape),
-                _ => "nothing".to_owned(),
-            };
-            format!("expected {name}, found {found}")
-        });
-        let lines: Vec<String> = lines.collect();
-        if !lines.is_empty() {
-            return Err(Problem::Mismatch(lines));
-        }
-        let named = wanted.into_iter().zip(&self.sources).map(|(variable, source)| {
-            let shape = variable.variable.shape;
-            let values = source.values(shape.iter().product(), tensors)?;
-            Ok((variable.name, HostTensor::new(shape, values)))
-        });
-        named.collect()
-    }
-}
-
-impl Source {
-    /// Returns the values of the variable: `count` of them.
-    fn values(&self, count: usize, tensors: &[ImportedTensor]) -> Result<Vec<f32>, Problem> {
-        let stored = match self {
-            Self::Zeros => &[],
-            Self::Tensor { tensor, .. } => finite(tensors.get(*tensor).ok_or(Problem::Unknown)?)?,
-        };
-        let mut values = reserved(count).map_err(|bytes| Problem::Memory { bytes })?;
-        let Self::Tensor { layout, .. } = *self else {
-            values.resize(count, 0.0);
-            return Ok(values);
-        };
-        match layout {
-            Layout::AsStored => values.extend_from_slice(stored),
-            Layout::Repeated(times) => {
-                values.extend(std::iter::repeat_n(stored.first().unwrap_or(&0.0), times));
-            }
-            Layout::Transposed([rows, columns]) => values.extend(
-                (0..rows)
-                    .flat_map(|row| (0..columns).map(move |column| stored[column * rows + row])),
-            ),
-        }
-        Ok(values)
-    }
 }

@@ -23,6 +23,8 @@ mod dense_layers;
 mod dense_tensors;
 #[cfg(feature = "onnx")]
 mod described;
+#[cfg(feature = "onnx")]
+mod described_weights;
 mod detect_format;
 mod dtype;
 mod error;
