@@ -81,7 +81,7 @@ python3 "$ROOT/scripts/third_party_licenses.py" >"$doc/THIRD-PARTY-LICENSES.txt"
 
 if [[ -n $LIBTORCH ]]; then
     [[ -e $LIBTORCH/lib/libtorch_cpu.so ]] || die "there is no lib/libtorch_cpu.so in $LIBTORCH"
-    # What the program needs, and what that needs in turn, of the files beside it.
+    # The files beside the program that it needs, and that these need in turn.
     for file in libtorch_cpu.so libc10.so; do
         cp -L "$LIBTORCH/lib/$file" "$top/lib"
         ldd "$LIBTORCH/lib/$file" | awk '/=>/ { print $3 }' | while read -r needed; do

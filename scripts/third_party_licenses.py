@@ -19,7 +19,7 @@ metadata = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, 
 packages = {package["id"]: package for package in metadata["packages"]}
 nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
 
-# What is linked: dependencies of dependencies, without those for building and testing.
+# The linked crates: dependencies of dependencies, without those for building and testing.
 linked, waiting = set(), [metadata["resolve"]["root"]]
 while waiting:
     for dependency in nodes[waiting.pop()]["deps"]:

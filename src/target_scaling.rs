@@ -13,7 +13,7 @@ use crate::native::{LibtorchError, tensor_buffer};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetScaling {
-    /// What is subtracted from each number: the mean.
+    /// The mean, which is subtracted from each number.
     pub offset: Vec<f32>,
     /// What each difference is divided by: the standard deviation.
     pub scale: Vec<f32>,

@@ -2,7 +2,7 @@
 
 Parameters have the names and defaults of `sklearn.neural_network.MLPClassifier` and `MLPRegressor` where they mean
 the same, so that one can take the place of the other in a pipeline or a grid. What only seqfit has is named after
-its option of `seqfit train`. What is not the same has another name: `weight_decay` is decoupled from the gradient
+its option of `seqfit train`. A different meaning has another name: `weight_decay` is decoupled from the gradient
 (AdamW), and the `alpha` of scikit-learn is a penalty in the loss, which seqfit does not have.
 """
 
@@ -38,7 +38,7 @@ _SHARED_MEMORY = "/dev/shm"
 
 
 class _SeqfitEstimator(BaseEstimator):
-    """What the classifier and the regressor have in common: the settings, the training, the outputs."""
+    """The common parts of the classifier and the regressor: the settings, the training, the outputs."""
 
     _parameters_of_both = """
     Args:

@@ -52,7 +52,7 @@ enum Command {
         /// The names of the arrays in its files if they are others, as in train: x_train=images,y_train=labels
         #[arg(long, value_name = "KEY=NAME,…", requires = "what", value_parser = array_keys)]
         keys: Option<ArrayKeys>,
-        /// What the targets in arrays are, as in train: one class, several labels (0 or 1 each) or numbers
+        /// Kind of the targets in arrays, as in train: one class, several labels (0 or 1 each) or numbers
         /// [default: what their type and shape suggest]
         #[arg(long, value_name = "KIND", requires = "what", value_parser = one_of::<TargetKind>(TargetKind::NAMES))]
         task: Option<TargetKind>,

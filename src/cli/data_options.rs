@@ -27,7 +27,7 @@ pub struct DataOptions {
     /// weights of the training samples in the loss
     #[arg(long, value_name = "KEY=NAME,…", requires = "data", value_parser = array_keys)]
     pub keys: Option<ArrayKeys>,
-    /// What the targets in --data are: one class, several labels (0 or 1 each) or numbers [default: what their
+    /// Kind of the targets in --data: one class, several labels (0 or 1 each) or numbers [default: what their
     /// type and shape suggest]
     #[arg(long, value_name = "KIND", requires = "data", value_parser = one_of::<TargetKind>(TargetKind::NAMES))]
     pub task: Option<TargetKind>,

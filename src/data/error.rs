@@ -182,7 +182,7 @@ pub enum DataError {
     UnknownKind {
         /// The file.
         path: PathBuf,
-        /// What the kinds are.
+        /// The known kinds.
         known: Vec<&'static str>,
     },
     /// A file of arrays that does not hold a data set.

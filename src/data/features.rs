@@ -1,4 +1,4 @@
-//! What a network is given for each sample: pixels or numbers of any shape.
+//! The features of samples: pixels or numbers of any shape.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a network is to predict for each sample: a class, several labels, or numbers.
+//! The targets of samples: a class, several labels, or numbers.
 
 use std::fmt;
 
@@ -103,7 +103,7 @@ impl Targets {
         Self::Classes { classes: classes.into(), names: strings(names) }
     }
 
-    /// Returns targets of several labels: for each sample as many values as there are names, 0 or 1.
+    /// Returns targets of several labels: for each sample one value per name, 0 or 1.
     pub fn labels(
         values: impl Into<Vec<u8>>,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -111,7 +111,7 @@ impl Targets {
         Self::Labels { values: values.into(), names: strings(names) }
     }
 
-    /// Returns targets of numbers: for each sample as many as there are names.
+    /// Returns targets of numbers: for each sample one value per name.
     pub fn numbers(
         values: impl Into<Vec<f32>>,
         names: impl IntoIterator<Item = impl Into<String>>,

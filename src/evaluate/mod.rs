@@ -30,7 +30,7 @@ use crate::native::LibtorchError;
 use kept_predictions::{Kept, Predicted};
 use tally::Tally;
 
-/// What an evaluation computes. A `&FitConfig` converts into it.
+/// The settings of an evaluation. A `&FitConfig` converts into it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Measures<'a> {
     /// The loss; none for the usual one of the targets: the first in the list that takes them from the network.

@@ -1,5 +1,5 @@
 //! The scaling of the targets, made part of the last layer: other programs then compute the numbers themselves, in
-//! every format, without an operation of its own.
+//! every format, without an additional operation.
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@
 
 use super::convert_weights::Weight;
 
-/// What a pickle says about a tensor.
+/// The description of a tensor in a pickle.
 pub(super) struct Tensor<'a> {
     /// The type of its storage in PyTorch: "FloatStorage".
     pub storage: &'static str,

@@ -1,4 +1,4 @@
-//! Activation as a layer of its own.
+//! Activation as a layer.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;

@@ -1,4 +1,4 @@
-//! What a loss is: the trait that each loss of this folder implements, and a user's own loss too.
+//! The trait of losses: each loss of this folder implements it, and a user's own loss too.
 
 use std::any::Any;
 use std::collections::BTreeMap;

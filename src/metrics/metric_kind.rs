@@ -1,4 +1,4 @@
-//! What a metric is: the trait that each of them implements.
+//! The trait of metrics, which each of them implements.
 
 use std::fmt;
 

@@ -98,7 +98,7 @@ pub struct NamedVariable {
     pub layer: usize,
     /// Its name in the matching `torch.nn.Sequential`, and in every file that we write: "1.weight".
     pub name: String,
-    /// What the layer says about it.
+    /// Its description by the layer.
     pub variable: Variable,
 }
 

@@ -111,10 +111,10 @@ pub struct Versions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// What a sample's features are.
+    /// The kind of a sample's features.
     #[serde(default, skip_serializing_if = "data::FeatureKind::is_pixels")]
     pub features: data::FeatureKind,
-    /// What a sample's target is.
+    /// The kind of a sample's target.
     #[serde(default, skip_serializing_if = "data::TargetKind::is_class")]
     pub targets: data::TargetKind,
     /// The names of the classes, labels or numbers, in the order of the network's outputs.

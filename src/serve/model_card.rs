@@ -18,7 +18,7 @@ pub const THRESHOLD: f32 = Predictions::THRESHOLD;
 pub struct Card {
     /// A name for the network, such as its run folder.
     pub name: String,
-    /// What the network takes.
+    /// The network's input.
     pub features: FeatureKind,
     /// The names of the classes, labels or numbers that it predicts, in the order of its outputs.
     pub names: Vec<String>,

@@ -49,7 +49,7 @@ pub(super) struct Session<'a, 'c, 'm> {
     rollback_point: Option<Arc<Snapshot>>,
     /// Whether a snapshot of an interrupted training was refused because its numbers were not finite.
     diverged: bool,
-    /// The metrics without a value that callbacks have been told of.
+    /// The metrics without a value that callbacks have been notified of.
     noted: BTreeSet<String>,
 }
 

@@ -93,7 +93,7 @@ const TEXTS: &[(&str, &str, &str, &str)] = &[
     (WEIGHTS, "\"config\"", "\"other\"", "missing field"),
     (WEIGHTS, "{\"config\": {", "{\"config\": [{", "expected"),
     (WEIGHTS, "}}}}", "}}}", "EOF"),
-    // What the graph computes.
+    // The graph's computation.
     (MODEL, "aten.linear.default", "aten.bilinear.default", "bilinear.default"),
     (MODEL, "torch.ops.aten.linear.default", "os.system", "os.system"),
     (MODEL, "torch.ops.aten.relu.default", "builtins.eval", "builtins.eval"),

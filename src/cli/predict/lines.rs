@@ -7,7 +7,7 @@ use seqfit::data::{FeatureKind, TargetKind};
 use seqfit::metrics::Predictions;
 use serde::{Serialize, Serializer};
 
-/// What is printed of a prediction.
+/// The printed parts of a prediction.
 #[derive(Debug)]
 pub struct Lines<'a> {
     pub targets: TargetKind,

@@ -25,7 +25,7 @@ pub enum ArraysProblem {
         key: String,
         /// The arrays of the file, in words.
         found: String,
-        /// What it is: `x_train`, for example.
+        /// Its key: `x_train`, for example.
         option: &'static str,
     },
     /// An array without its partner.

@@ -1,4 +1,4 @@
-//! What is known of a data set.
+//! Facts about a known data set.
 
 use crate::data::dataset_name::DatasetName;
 use crate::data::idx::Digests;

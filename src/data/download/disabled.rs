@@ -1,4 +1,4 @@
-//! What a build without the cargo feature `download` has in place of mirrors: an error.
+//! The replacement of mirrors in a build without the cargo feature `download`: an error.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What a kind of data on disk is: how its paths are recognized, and how it is loaded.
+//! A kind of data on disk: how its paths are recognized, and how it is loaded.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::data::source::{Loaded, LoadedTest, PathRequest};
 
 /// A kind of files or folders that hold a data set. Each has its own file here, and one line in the list.
 pub(in crate::data) struct SourceKind {
-    /// What it is, for errors: "a file of NumPy arrays (.npz)".
+    /// Its description, for errors: "a file of NumPy arrays (.npz)".
     pub description: &'static str,
     /// Returns whether a path that exists is of this kind.
     pub recognizes: fn(&Path) -> bool,

@@ -8,7 +8,7 @@ use super::schema::{self, Dtype, Program};
 use crate::export::convert_weights::Weight;
 use crate::layers::{AtenArgument, Module};
 
-/// What a stored tensor is for the program.
+/// The role of a stored tensor in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Parameter,

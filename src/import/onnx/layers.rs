@@ -152,7 +152,7 @@ impl Variable {
 /// A network that is being read.
 struct Network<'s, 'a> {
     steps: &'s Steps<'a>,
-    /// What the arithmetic since the last layer does.
+    /// The arithmetic since the last layer.
     pending: Affine,
     /// The shape of a sample after the last layer.
     shape: Vec<usize>,

@@ -2,7 +2,7 @@
 
 use crate::layers::Activation;
 
-/// What a name in a graph stands for.
+/// The meaning of a name in a graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Item {
     /// A value that depends on the graph's input, by its index.

@@ -1,4 +1,4 @@
-//! What the nodes of a graph do to its input, step by step: the operators that a chain of layers can have.
+//! The steps that the nodes of a graph apply to its input: the operators that a chain of layers can have.
 //!
 //! Every value that depends on the input is a step applied to another such value. A residual block is found where two
 //! of them are added and one was computed from the other.

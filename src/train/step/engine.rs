@@ -1,4 +1,4 @@
-//! What an engine is: the trait that each implements, and what a step gives to it.
+//! The trait of engines, and the inputs of a step.
 
 use std::ops::Range;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What the steps minimize: the loss of a training, ready for the engines.
+//! The quantity that steps minimize: the loss of a training, ready for the engines.
 
 use std::sync::Arc;
 
