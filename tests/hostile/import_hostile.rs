@@ -48,7 +48,8 @@ fn import(bytes: &[u8]) -> End {
             assert!(values.iter().all(|value| value.is_finite()));
             End::Network(values)
         }
-        Err(problem) if problem.to_string().contains("cannot be imported") => End::Tensors,
+        // An ONNX file of tensors alone has no graph to make a network of.
+        Err(problem) if problem.to_string().contains("its graph is not a network") => End::Tensors,
         Err(problem) => End::Error(problem.to_string()),
     }
 }
