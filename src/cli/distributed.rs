@@ -10,7 +10,7 @@ use seqfit::group::{Group, SingleProcess};
 #[cfg(feature = "mpi")]
 use seqfit::group::{
     LocalRanks,
-    launcher::{self, Launched},
+    launcher_variables::{self, Launched},
 };
 
 use super::output::Usage;
@@ -51,7 +51,7 @@ impl RankOptions {
 impl Ranks {
     #[cfg(feature = "mpi")]
     fn by_mpi(timeout: Duration) -> anyhow::Result<Self> {
-        let Some(Launched { rank, ranks }) = launcher::from_env() else {
+        let Some(Launched { rank, ranks }) = launcher_variables::from_env() else {
             return Err(Usage(
                 "--distributed needs processes to work with, and no launcher has started this one: start them \
                  with 'mpirun -n 4 seqfit train --distributed …', or with srun"

@@ -196,7 +196,8 @@ fn differing((values, weights): &End, (others, other_weights): &End) -> Option<S
         return Some(format!("{a:?} and {b:?}"));
     }
     for ((name, value), (_, other)) in values.iter().zip(others) {
-        if !((value - other).abs() <= TOLERANCE * other.abs().max(1.0)) {
+        let close = (value - other).abs() <= TOLERANCE * other.abs().max(1.0);
+        if !close {
             return Some(format!("{name}: {value} and {other}"));
         }
     }
@@ -204,7 +205,8 @@ fn differing((values, weights): &End, (others, other_weights): &End) -> Option<S
     let largest = all.fold(0f32, |most, x| most.max(x.abs()));
     for ((name, a), b) in weights.iter().zip(other_weights.values()) {
         for (i, (x, y)) in a.values.iter().zip(b.values.iter()).enumerate() {
-            if !(f64::from((x - y).abs()) <= TOLERANCE * f64::from(largest)) {
+            let close = f64::from((x - y).abs()) <= TOLERANCE * f64::from(largest);
+            if !close {
                 return Some(format!("{name}[{i}]: {x} and {y} of {largest}"));
             }
         }
