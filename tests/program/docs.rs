@@ -220,7 +220,7 @@ fn readme_python_runs() {
     let blocks = texts.map(parse_doc_page::blocks).concat().into_iter();
     let blocks = blocks.filter(|block| block.language == "python");
     let blocks: Vec<String> = blocks.map(|block| block.lines.join("\n")).collect();
-    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks.len(), 8);
     let mut child = Command::new(python)
         .args(["-W", "ignore", "-c", PROGRAM])
         .current_dir(home.path())
