@@ -176,7 +176,8 @@ pub enum DataError {
     },
     /// A file that is of no kind that holds data sets.
     #[error(
-        "{path}: a data set is {known}, found a file that is neither", path = .path.display(),
+        "{path}: a data set is {known}, found another file: tables of text become arrays with numpy.savez in Python",
+        path = .path.display(),
         known = .known.join(", or ")
     )]
     UnknownKind {

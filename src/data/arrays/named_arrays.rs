@@ -135,7 +135,9 @@ fn read_parts(
         [] => "no arrays".to_owned(),
         names => names.join(", "),
     };
-    let needed = [(x_train, "x_train"), (y_train, "y_train")].into_iter();
+    // Of the test part alone the keys are in the place of the training keys: see `load_test`.
+    let [x, y] = if x_test.is_empty() { ["x_test", "y_test"] } else { ["x_train", "y_train"] };
+    let needed = [(x_train, x), (y_train, y)].into_iter();
     for (key, option) in needed.chain(w_train.iter().map(|key| (key, "w_train"))) {
         if !names.contains(key) {
             let (key, found) = (key.clone(), found());

@@ -235,6 +235,10 @@ fn hostile_files_are_refused_by_name() {
         "the array \"x_train\" is needed, and the file holds X, y_train: name yours with --keys x_train=NAME"
     );
     assert!(refused(&npz(&[])).contains("the file holds no arrays"));
+    let test_keys = ArrayKeys { x_test: String::new(), ..keys("x_test", "y_test") };
+    let others = npz(&[("X", y()), ("y_test", y())]);
+    let error = load_npz(&others, &test_keys, None).unwrap_err().to_string();
+    assert!(error.ends_with("name yours with --keys x_test=NAME"), "{error}");
     let alone = npz(&[("x_train", y()), ("y_train", y()), ("x_test", y())]);
     assert!(refused(&alone).contains("\"x_test\" needs \"y_test\" beside it"));
     assert!(refused(&file(&floats("(2,)", &[1.0; 2]))).contains("found a single array (.npy)"));
