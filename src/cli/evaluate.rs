@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::data_options::{DataOptions, StreamOptions};
 use super::device_options::DeviceOptions;
 use super::distributed::{RankOptions, Ranks};
-use super::output;
+use super::output::{self, Usage};
 use super::run_options::RunOptions;
 use super::{confusion_matrix, load_data};
 
@@ -127,8 +127,31 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Checks that the files of arrays to write are two, and end in .npy, so that none replaces data (.npz) by mistake.
+fn check_array_files(args: &Args) -> Result<(), Usage> {
+    let files = [("--logits", &args.logits), ("--predictions", &args.predictions)];
+    for (option, path) in files {
+        if let Some(path) =
+            path.as_ref().filter(|path| path.extension().is_none_or(|end| end != "npy"))
+        {
+            return Err(Usage(format!(
+                "{option} writes a NumPy file whose name ends in .npy, found {}",
+                path.display()
+            )));
+        }
+    }
+    match (&args.logits, &args.predictions) {
+        (Some(a), Some(b)) if a == b => Err(Usage(format!(
+            "--logits and --predictions write a file each, found {} for both: give two names",
+            a.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Runs the command on rank 0, which reads the run and prints the result.
 fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
+    check_array_files(args)?;
     let run = args.run.open()?;
     for path in [&args.logits, &args.predictions].into_iter().flatten() {
         run.check_output(path)?;

@@ -25,6 +25,13 @@ fn predicted_and_evaluated(home: &Path) -> (Vec<Value>, Vec<Vec<f64>>) {
     assert_eq!(output.code, 0, "{output:#?}");
     assert_eq!(output.stderr, "note: the samples are the array \"x_test\" of digits.npz\n");
     succeed(seqfit(home).args(["evaluate", "run", "--predictions", "all.npy"]));
+    // Data is not replaced by arrays, and neither array by the other.
+    for wrong in
+        [&["--predictions", "digits.npz"][..], &["--predictions", "a.npy", "--logits", "a.npy"]]
+    {
+        let refused = run(seqfit(home).args(["evaluate", "run"]).args(wrong));
+        assert!(refused.code == 2 && refused.stderr.contains("--predictions"), "{refused:?}");
+    }
     let bytes = std::fs::read(home.join("all.npy")).unwrap();
     let header = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let values: Vec<f64> = bytes[10 + header..]
