@@ -151,11 +151,11 @@ fn check_array_files(args: &Args) -> Result<(), Usage> {
 
 /// Runs the command on rank 0, which reads the run and prints the result.
 fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
-    check_array_files(args)?;
     let run = args.run.open()?;
     for path in [&args.logits, &args.predictions].into_iter().flatten() {
         run.check_output(path)?;
     }
+    check_array_files(args)?;
     let device = ready(args)?;
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
