@@ -13,12 +13,12 @@ extern "C" {
 
 void seqfit_free(char *message);
 
-// library.cpp: which libtorch this process has loaded.
+// loaded_libtorch.cpp: which libtorch this process has loaded.
 const char *seqfit_built_against(void);
 uint64_t seqfit_built_abi(void);
 char *seqfit_library_path(void);
 
-// optimizer.cpp: one step of libtorch's fused optimizers, in place over n parameters. The learning rate is
+// fused_optimizers.cpp: one step of libtorch's fused optimizers, in place over n parameters. The learning rate is
 // the value of `rate`, a tensor on the parameters' device, or the number if `rate` is null.
 char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
                   at::Tensor *const *first_moments, at::Tensor *const *second_moments, size_t n,
@@ -28,20 +28,20 @@ char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
                  at::Tensor *const *momenta, size_t n, const at::Tensor *rate,
                  double learning_rate, double momentum, bool nesterov, bool first_step);
 
-// buffer.cpp: copies a tensor from host memory to a GPU without waiting for the GPU.
+// tensor_buffer.cpp: copies a tensor from host memory to a GPU without waiting for the GPU.
 char *seqfit_to_cuda(const at::Tensor *tensor, int32_t device, at::Tensor **copy);
 
-// random.cpp: sets each element in place to 1 with the given probability, else to 0, from a separate
+// random_tensors.cpp: sets each element in place to 1 with the given probability, else to 0, from a separate
 // generator.
 char *seqfit_bernoulli(at::Tensor *tensor, double probability, uint64_t seed);
 // The same with the normal distribution of mean 0 and variance 1.
 char *seqfit_normal(at::Tensor *tensor, uint64_t seed);
 
-// precision.cpp: sets whether matrix products in f32 on a GPU may round their inputs to TF32, for the whole
+// matmul_precision.cpp: sets whether matrix products in f32 on a GPU may round their inputs to TF32, for the whole
 // process; `before` receives the previous setting.
 char *seqfit_allow_tf32(bool allow, bool *before);
 
-// graph.cpp: work queued on a CUDA stream between begin and end is captured, not executed; every replay
+// cuda_graph.cpp: work queued on a CUDA stream between begin and end is captured, not executed; every replay
 // executes it.
 struct SeqfitGraph;
 char *seqfit_graph_new(int32_t device, SeqfitGraph **graph);
@@ -61,7 +61,7 @@ char *seqfit_stream_handle(int32_t device, void **handle);
 // one in it.
 char *seqfit_stream_exchange(SeqfitStream *stream);
 
-// module.cpp: builds a torch.jit module piece by piece.
+// script_module.cpp: builds a torch.jit module piece by piece.
 struct SeqfitModule;
 char *seqfit_module_new(const char *name, SeqfitModule **module);
 char *seqfit_module_free(SeqfitModule *module);

@@ -27,7 +27,7 @@ record() {
 }
 # picture NAME COLUMNS LOG [UNTIL]
 picture() {
-  node tests/browser/terminal.mjs "$chromium" "$work/$3.log" "$2" "$docs/terminal-$1.png" "${@:4}"
+  node tests/browser/terminal_screenshot.mjs "$chromium" "$work/$3.log" "$2" "$docs/terminal-$1.png" "${@:4}"
   # 64 colors look the same at a third of the size.
   .venv/bin/python - "$docs/terminal-$1.png" <<'PYTHON'
 import sys

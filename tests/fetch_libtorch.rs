@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::http::{Answer, Server};
+use common::fake_http_server::{Answer, Server};
 use common::{listing, run, succeed};
 use tempfile::TempDir;
 use zip::ZipWriter;

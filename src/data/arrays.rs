@@ -6,15 +6,15 @@ mod named_arrays;
 mod npy_pair;
 mod problem;
 mod read;
+mod read_whole_file;
 mod samples;
 #[cfg(test)]
 mod tests;
-mod whole_file;
 
 pub use named_arrays::Arrays;
 pub(super) use named_arrays::{Failure, NamedArrays, load, load_test, read_all};
 pub use npy_pair::load_npy;
 pub use problem::ArraysProblem;
 pub(super) use read::{Array, array, decode};
+pub(super) use read_whole_file::whole;
 pub(super) use samples::{features_in, features_in_npy};
-pub(super) use whole_file::whole;

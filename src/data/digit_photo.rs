@@ -4,18 +4,18 @@
 //! of mass in the middle of 28x28, bright on black. A photograph has paper, shadows, noise and dust
 //! beside that, and those are taken away first: the sheet is found before the ink.
 
+mod add_margin;
 mod background;
 mod choose_sign;
 mod connected_components;
-mod convex_hull;
 mod find_sheets;
 mod float_picture;
-mod outline;
-mod outline_shape;
+mod hull_cells;
+mod hull_polygon;
+mod hull_shape;
 mod ruled_lines;
 mod sign_on_sheet;
 mod subtract_background;
-mod trimmed_picture;
 
 use super::images::{Gray, ImageProblem};
 use float_picture::Plane;

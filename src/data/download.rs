@@ -11,13 +11,13 @@ mod disabled;
 mod http;
 #[cfg(feature = "download")]
 mod http_via_proxy;
-mod leave_mirror;
 #[cfg(feature = "download")]
 mod no_proxy;
 mod problem;
 mod progress;
 #[cfg(feature = "download")]
 mod proxy;
+mod stop_reason;
 #[cfg(feature = "download")]
 mod transfer;
 
@@ -34,7 +34,7 @@ use checksum::check;
 use disabled::fetch;
 #[cfg(feature = "download")]
 use http::reach as ask;
-use leave_mirror::Stop;
+use stop_reason::Stop;
 #[cfg(feature = "download")]
 use transfer::fetch;
 

@@ -4,8 +4,6 @@
 #[cfg(feature = "images")]
 mod class_folders;
 #[cfg(feature = "images")]
-mod files_of_class;
-#[cfg(feature = "images")]
 mod folder_layout;
 #[cfg(feature = "images")]
 mod pack_folder;
@@ -13,6 +11,8 @@ mod picture_kind;
 mod problem;
 #[cfg(feature = "images")]
 mod suggest_preparation;
+#[cfg(feature = "images")]
+mod walk_class_folders;
 
 #[cfg(feature = "images")]
 pub use pack_folder::{PackConfig, Packed, from_pictures};

@@ -2,7 +2,7 @@
 //!
 //! The module has a real `forward` and real parameters with the names of the matching
 //! `torch.nn.Sequential`, so its `state_dict()` loads there and it can be trained further. Tracing provides
-//! neither (see `csrc/module.cpp`).
+//! neither (see `csrc/script_module.cpp`).
 
 use std::fmt::Write as _;
 

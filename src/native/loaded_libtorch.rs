@@ -8,7 +8,7 @@ use super::{LibtorchError, ffi, take_string};
 
 /// Returns the version of libtorch that this binary was compiled for, such as `2.13.0`.
 pub fn expected_version() -> &'static str {
-    // SAFETY: a string constant of csrc/library.cpp.
+    // SAFETY: a string constant of csrc/loaded_libtorch.cpp.
     let text = unsafe { CStr::from_ptr(ffi::seqfit_built_against()) };
     text.to_str().unwrap_or("unknown")
 }

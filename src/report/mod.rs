@@ -3,6 +3,7 @@
 //! A [`Report`] is made from what is available: the run's records, its network, its predictions on a test
 //! set. The page lists what is missing; only files that cannot be read or written are errors.
 
+mod assessment;
 mod calibration_verdict;
 pub mod compare;
 mod error;
@@ -13,15 +14,14 @@ mod plot;
 mod png;
 mod regression_summary;
 mod tensorboard;
-mod test_evaluation;
 
+pub use assessment::{Assessment, Mistake};
 pub use calibration_verdict::Verdict;
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use lr_find::{PlotFormat, lr_plot};
 pub use regression_summary::NumberFit;
 pub use tensorboard::TensorBoard;
-pub use test_evaluation::{Assessment, Mistake};
 
 pub use crate::metrics::{BINS, Bin, Calibration};
 

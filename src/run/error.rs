@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::changed_setting::Difference;
 use super::checkpoint_problem::Problem;
-use super::run_suggestion::NearRun;
-use super::setting_difference::Difference;
+use super::near_run::NearRun;
 use crate::atomic_files::WriteError;
 use crate::export::ExportError;
 use crate::message_text::quoted;

@@ -5,27 +5,27 @@
 //! `result.json` are written at the end, and `report.html` and `plots/` present the run to people. Only one
 //! process at a time writes to a run.
 
+mod changed_setting;
 mod check_output_dir;
 mod checkpoint_file;
 mod checkpoint_folder;
 mod checkpoint_problem;
 mod error;
 mod export_names;
+mod export_paths;
+mod find_near_run;
 mod folder_layout;
 mod folder_lock;
 mod load_network;
 mod model_card;
 mod model_checkpoint;
-mod output_paths;
+mod near_run;
 mod read_checkpoints;
 mod replace_run;
 mod run_config;
 mod run_identity;
 mod run_result;
-mod run_suggestion;
 mod save_results;
-mod setting_difference;
-mod suggest_run;
 mod weights_origin;
 
 /// A checkpoint: a snapshot of a training run as one safetensors file with a checksum inside.
@@ -47,10 +47,10 @@ pub use folder_layout::{
     CONFIG, EVENTS, HISTORY, PLOTS, REPORT, RESULT, RUNS, TORCHSCRIPT, WEIGHTS,
 };
 pub use model_checkpoint::{CheckpointFailure, ModelCheckpoint};
+pub use near_run::NearRun;
 pub use run_config::{CallbackConfig, CheckpointConfig, DataConfig, RunConfig, Versions};
 pub use run_identity::{Difference, Identity};
 pub use run_result::RunResult;
-pub use run_suggestion::NearRun;
 pub use weights_origin::Origin;
 
 use std::fs;
@@ -255,7 +255,7 @@ impl Run {
 
 /// Returns the error for a path that is not the folder of a run.
 fn no_run(path: &Path) -> RunError {
-    let (path, near) = (path.to_owned(), suggest_run::nearest(path));
+    let (path, near) = (path.to_owned(), find_near_run::nearest(path));
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => RunError::NotThere { path, near },
         Ok(found) if !found.is_dir() => RunError::NotARunFolder { path, why: "it is a file", near },

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use super::changed_setting::Difference;
 use super::run_config::RunConfig;
-pub use super::setting_difference::Difference;
 use crate::train::Engine;
 
 /// Settings, data, network and device of a run. The number of epochs, which may grow, is not part of it

@@ -1,9 +1,9 @@
 //! Serving of a trained network over HTTP: a page for people, and `POST /predict` for programs. The page takes drawings
 //! and pictures, or rows of numbers, as the network does.
 //!
-//! A request passes through the modules in this order: `connections` accepts it within limits, `api` routes
-//! it, `body` reads it, `request` decodes the samples, `predictor` runs the network. Every error of a client
-//! is a `Problem`, which is sent as JSON.
+//! A request passes through the modules in this order: `connections` accepts it within limits, `routes` finds its
+//! handler, `request_body` reads it, `predict_request` decodes the samples, `predictor` runs the network. Every error
+//! of a client is a `Problem`, which is sent as JSON.
 //!
 //! There is no encryption and no authentication: bind to the local host only, or put a proxy in front that
 //! does both.

@@ -9,7 +9,7 @@ mod early_stopping;
 mod reduce_lr;
 mod terminate_on_nan;
 #[cfg(test)]
-pub(super) mod test_metrics;
+pub(super) mod test_support;
 
 use std::sync::Arc;
 

@@ -7,18 +7,19 @@ mod callback_error;
 mod callback_list;
 mod class_weights;
 mod config;
+mod epoch_inputs;
 mod error;
 mod fit_data;
 mod history;
 mod lr_find;
 mod monitor;
 mod optimizer;
-mod rank_agreement;
 pub mod recipe;
 mod sample_order;
 mod schedule;
 mod session;
 mod snapshot;
+mod start_ranks;
 mod step;
 
 pub use class_weights::ClassWeights;
@@ -149,7 +150,7 @@ impl Sequential {
         snapshot: Option<&Snapshot>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
-        rank_agreement::verify_consistent_across_ranks(group, self, &data, config)?;
+        start_ranks::verify_consistent_across_ranks(group, self, &data, config)?;
         let is_first = group.rank() == 0;
         let snapshot = snapshot.filter(|_| is_first);
         let callbacks: &mut [&mut dyn Callback] = if is_first { callbacks } else { &mut [] };

@@ -21,7 +21,7 @@ use super::monitor::VALIDATION;
 use super::schedule::TrainingLength;
 use super::snapshot::{Snapshot, State};
 use super::step::{Objective, Step, StepOutcome};
-use super::{FitData, TrainError, rank_agreement, sample_order};
+use super::{FitData, TrainError, epoch_inputs, sample_order, start_ranks};
 use crate::data::TargetKind;
 use crate::data::batches::{DataLoader, Epoch};
 use crate::device::{self, Device};
@@ -158,7 +158,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         if let Some(snapshot) = snapshot {
             self.check(snapshot)?;
         }
-        let received = rank_agreement::from_rank_0(self.group, &mut self.step, snapshot)?;
+        let received = start_ranks::from_rank_0(self.group, &mut self.step, snapshot)?;
         let snapshot = received.as_ref().or(snapshot);
         if let Some(snapshot) = snapshot {
             self.restore(snapshot)?;
@@ -320,11 +320,11 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             true => {
                 let (seed, done) = (self.config.seed, self.state.batch);
                 let epoch = Epoch { seed, number: epoch, batch: size, done, share: shard };
-                sample_order::read(&train, self.step.input_kind(), self.config, epoch)?
+                epoch_inputs::read(&train, self.step.input_kind(), self.config, epoch)?
             }
             false => {
                 let left = &order[order.len().min(self.state.batch * size)..];
-                sample_order::held(&train, self.step.input_kind(), self.config, epoch, left, shard)?
+                epoch_inputs::held(&train, self.step.input_kind(), self.config, epoch, left, shard)?
             }
         };
         for input in samples {

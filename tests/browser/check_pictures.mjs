@@ -11,7 +11,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { measure, VIEWS } from "./layout.mjs";
+import { measure, VIEWS } from "./text_faults.mjs";
 
 const [url, executablePath, picture, refused, prefix, shots] = process.argv.slice(2);
 const browser = await chromium.launch({

@@ -11,7 +11,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { measure, VIEWS } from "./layout.mjs";
+import { measure, VIEWS } from "./text_faults.mjs";
 
 const [url, executablePath, rowsFile, expectedFile, kind, shots] = process.argv.slice(2);
 const rows = JSON.parse(await readFile(rowsFile, "utf8"));

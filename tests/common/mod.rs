@@ -3,16 +3,16 @@
 // Every test binary compiles this file and uses only a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-pub mod compare_output;
-pub mod exports;
-pub mod http;
+pub mod compare_doc_output;
+pub mod fake_http_server;
 pub mod numpy;
 pub mod parse_doc_page;
 pub mod preparation_pictures;
 pub mod python;
 pub mod random_network;
 pub mod run_doc_page;
-pub mod server;
+pub mod run_exports;
+pub mod seqfit_serve;
 
 use std::fs;
 use std::io::Write;

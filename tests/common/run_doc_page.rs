@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::compare_output::{Closeness, Metrics, agree, updated};
+use super::compare_doc_output::{Closeness, Metrics, agree, updated};
 use super::parse_doc_page::{blocks, example, in_an_example, steps};
 use super::python::Python;
 use super::{idx, not_here};

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::common;
-use crate::common::http::{self, Server};
+use crate::common::fake_http_server::{self, Server};
 use flate2::{Compression, write::GzEncoder};
 use seqfit::data::{
     self, DataError, Dataset, DatasetName, Loaded, Locations, Preparation, Request, Source,
@@ -54,12 +54,16 @@ fn contents(dataset: &Dataset) -> Vec<(Vec<u8>, u8)> {
 
 /// No data folder, an empty cache, and an unreachable mirror.
 fn offline(cache: &Path) -> Locations {
-    Locations { data: None, cache: Some(cache.to_owned()), mirrors: Some(vec![http::closed()]) }
+    Locations {
+        data: None,
+        cache: Some(cache.to_owned()),
+        mirrors: Some(vec![fake_http_server::closed()]),
+    }
 }
 
 /// No data folder, and no folder for downloads.
 fn nowhere() -> Locations {
-    Locations { data: None, cache: None, mirrors: Some(vec![http::closed()]) }
+    Locations { data: None, cache: None, mirrors: Some(vec![fake_http_server::closed()]) }
 }
 
 fn resolve(request: &Request, locations: &Locations) -> Result<Loaded, DataError> {
@@ -301,7 +305,7 @@ fn missing_data_folder_of_a_run_is_replaced_or_named() {
     let locations = Locations {
         data: Some(at("own")),
         cache: Some(at("cache")),
-        mirrors: Some(vec![http::closed()]),
+        mirrors: Some(vec![fake_http_server::closed()]),
     };
     let request = |name: &str| source(name).request(&locations);
     let text = |name: &str| request(name).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::common;
-use crate::common::http::{self, Answer, Server};
+use crate::common::fake_http_server::{self, Answer, Server};
 use seqfit::data::DataError;
 use seqfit::data::catalog::{Contents, RemoteFile};
 use seqfit::data::download::{Progress, fetch_file};
@@ -200,7 +200,7 @@ fn download_error_lists_every_mirror_and_leaves_no_file() {
     ];
     let mut mirrors: Vec<String> =
         servers.iter().map(|server| format!("{}/set/", server.address())).collect();
-    mirrors.push(format!("{}/", http::closed()));
+    mirrors.push(format!("{}/", fake_http_server::closed()));
     let error = case.fetch_from(&mirrors).unwrap_err();
     let text = error.to_string();
     for part in [
@@ -241,7 +241,7 @@ fn existing_file_is_checked_and_kept_until_it_is_replaced() {
     case.fetch(&[]).unwrap();
 
     case.leave("file.gz", b"wrong");
-    assert!(case.fetch_from(&[format!("{}/", http::closed())]).is_err());
+    assert!(case.fetch_from(&[format!("{}/", fake_http_server::closed())]).is_err());
     assert_eq!(fs::read(case.path()).unwrap(), b"wrong");
     case.fetch(&[&case.serving()]).unwrap();
 }
@@ -324,7 +324,7 @@ fn http_proxy_is_asked_for_a_tunnel_for_https() {
 fn socks_proxy_is_used_for_every_scheme() {
     let home = tempfile::tempdir().unwrap();
     for (scheme, port) in [("http", 80), ("https", 443)] {
-        let (address, served) = http::socks5();
+        let (address, served) = fake_http_server::socks5();
         let proxy = format!("socks5h://{address}");
         let mirror = format!("{scheme}://mirror.invalid");
         let output = fetch_through(home.path(), &mirror, &[("ALL_PROXY", &proxy)]);
@@ -336,7 +336,7 @@ fn socks_proxy_is_used_for_every_scheme() {
 #[test]
 fn unreachable_proxy_is_an_error_and_is_never_bypassed() {
     let home = tempfile::tempdir().unwrap();
-    let closed = http::closed();
+    let closed = fake_http_server::closed();
     for scheme in ["http", "https", "socks4", "socks4a", "socks5", "socks5h"] {
         let proxy = closed.replace("http", scheme);
         // An address that this machine could reach without the proxy.
@@ -366,7 +366,7 @@ fn malformed_proxy_error_names_its_variable() {
 fn local_mirror_is_reached_without_the_proxy() {
     let home = tempfile::tempdir().unwrap();
     let mirror = Server::start(|_, _| Answer::Status(404));
-    fetch_through(home.path(), mirror.address(), &[("ALL_PROXY", &http::closed())]);
+    fetch_through(home.path(), mirror.address(), &[("ALL_PROXY", &fake_http_server::closed())]);
     assert_eq!(mirror.asked().len(), 1);
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common;
-use crate::common::exports::{OPTIONS, expected};
+use crate::common::run_exports::{OPTIONS, expected};
 use seqfit::export::{self, Card, Format};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{Activation, Device, Sequential, data};

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::exports::{Case, OPTIONS, Outcome, able, expected, outcomes, python};
+use crate::common::run_exports::{Case, OPTIONS, Outcome, able, expected, outcomes, python};
 use crate::common::{self, run, seqfit, succeed};
 use seqfit::export::{self, Card, Format, Options, npy};
 use seqfit::layers::{Dense, Dropout, Flatten};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::layers::every_layer;
-use crate::common::{self, exports::OPTIONS, run};
+use crate::common::{self, run, run_exports::OPTIONS};
 use seqfit::export::{self, Card, Format, Options};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{Activation, Device, OutputActivation, Sequential, Spec, TargetScaling};

@@ -36,7 +36,7 @@ fn digits(folder: &Path) -> PathBuf {
 }
 
 fn partner(python: &Path, arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import_partner.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/train_for_import.py");
     let mut command = Command::new(python);
     // With more threads, several processes on a few processors wait for each other.
     command.arg(script).args(arguments).env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1");
@@ -153,7 +153,7 @@ fn network_trained_further_in_pytorch_can_be_imported_again() {
 /// Largest difference from PyTorch's or Keras's outputs, relative to the largest output or to 1.
 const EXACT: f64 = 1e-5;
 
-/// A file of `tests/fixtures/import_networks.py`.
+/// A file of `tests/fixtures/make_random_imports.py`.
 #[derive(serde::Deserialize)]
 struct Case {
     file: String,
@@ -194,7 +194,8 @@ fn outcome(folder: &Path, case: &Case) -> Result<f64, String> {
 fn cases(python: &Path, home: &Path) -> Vec<Case> {
     let chosen = std::env::var("SEQFIT_IMPORT_CASES").unwrap_or_else(|_| "1:240".to_owned());
     let (seed, count) = chosen.split_once(':').unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import_networks.py");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/make_random_imports.py");
     let mut command = Command::new(python);
     command.arg(script).arg(home).args([seed, count]);
     let output = run(command.env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1"));
@@ -204,7 +205,7 @@ fn cases(python: &Path, home: &Path) -> Vec<Case> {
 
 #[test]
 fn networks_are_imported_exactly_or_refused_by_name() {
-    let Some(python) = common::exports::python() else { return };
+    let Some(python) = common::run_exports::python() else { return };
     let home = tempfile::tempdir().unwrap();
     let cases = cases(&python, home.path());
     let (mut wrong, mut plain, mut strange) = (Vec::new(), [0, 0], [0, 0]);
@@ -261,7 +262,7 @@ fn networks_are_imported_exactly_or_refused_by_name() {
 fn pt2_programs_of_pytorch_are_imported_or_refused_by_the_node() {
     let Some(python) = common::python() else { return };
     let home = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/make_programs.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/make_pt2.py");
     let output = run(Command::new(&python).arg(script).arg(home.path()));
     assert_eq!(output.code, 0, "{output:#?}");
     let cases = fs::read_to_string(home.path().join("cases.json")).unwrap();

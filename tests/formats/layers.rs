@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::common;
-use crate::common::exports::{Case, OPTIONS, able, expected, outcomes, python};
+use crate::common::run_exports::{Case, OPTIONS, able, expected, outcomes, python};
 use seqfit::export::{self, Card, Format, npy};
 use seqfit::import::{ImportOptions, Imported};
 use seqfit::layers::{

@@ -6,7 +6,7 @@ mod common;
 mod export_cpp;
 mod export_formats;
 mod export_pt2;
-mod export_python;
+mod export_pytorch;
 mod import;
 mod import_python;
 mod layers;

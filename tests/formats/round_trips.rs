@@ -12,8 +12,8 @@ use seqfit::{Activation, Device, OutputActivation, Sequential, Spec, TargetScali
 use tch::{Kind, Tensor};
 
 use crate::common;
-use crate::common::exports::{Case, OPTIONS, able, outcomes, python, rounded};
 use crate::common::random_network::{self, cases};
+use crate::common::run_exports::{Case, OPTIONS, able, outcomes, python, rounded};
 
 /// Largest difference, relative to the sample's largest output or to 1.
 const TOLERANCE: f64 = 1e-5;

@@ -6,5 +6,5 @@ mod common;
 mod fuzz_corpus;
 mod idx_properties;
 mod import_hostile;
-mod onnx_graphs;
+mod onnx_hostile;
 mod pt2_hostile;

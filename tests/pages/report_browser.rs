@@ -29,7 +29,8 @@ fn report_pages_are_accessible() {
     let shot = std::env::var_os("SEQFIT_SCREENSHOTS").map(PathBuf::from);
 
     let mut command = Command::new("node");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report.mjs");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/check_accessibility.mjs");
     command.current_dir(home.path()).arg(script).arg(chromium);
     command.args(["a/report.html", "compare.html", "broken.html"]);
     let output = succeed(&mut command);
@@ -65,7 +66,8 @@ fn report_pages_are_accessible() {
     if let Some(folder) = shot {
         let file = folder.join("report.png");
         let mut command = Command::new("node");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report.mjs");
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/check_accessibility.mjs");
         command.current_dir(home.path()).arg(script).arg(browser().unwrap());
         succeed(command.args(["a/report.html", "--screenshot"]).arg(file));
     }
@@ -117,9 +119,9 @@ fn compare(home: &Path, out: &str, runs: usize, name: impl Fn(usize) -> String) 
     succeed(common::seqfit(home).arg("compare").args(&names).args(["--out", out]));
 }
 
-/// Returns the faults that tests/browser/measure.mjs finds in each page, view by view.
+/// Returns the faults that tests/browser/check_layout.mjs finds in each page, view by view.
 fn measured(home: &Path, chromium: &Path, pages: &[&str]) -> Vec<Value> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/measure.mjs");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/check_layout.mjs");
     let mut command = Command::new("node");
     command.current_dir(home).arg(script).arg(chromium).args(pages);
     if let Some(folder) = std::env::var_os("SEQFIT_SCREENSHOTS") {

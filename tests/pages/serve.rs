@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::preparation_pictures::{evaluated, fashion_mnist, save_images, write_marks};
-use crate::common::server::{Answer, Server, answer, request};
+use crate::common::seqfit_serve::{Answer, Server, answer, request};
 use crate::common::{self, seqfit, succeed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::numpy::{digits_options, npy_of, npz, write_digits};
-use crate::common::server::{Answer, Server};
+use crate::common::seqfit_serve::{Answer, Server};
 use crate::common::{self, run, seqfit, succeed};
 use seqfit::data;
 use serde_json::{Value, json};

@@ -1,13 +1,13 @@
 //! Tests the page of `seqfit serve` in a real browser. All ten digits drawn by pointer events are predicted
 //! correctly, mouse, touch and keyboard work, and axe-core finds no serious violation in light or dark mode.
 //! Refused pictures have the server's reason below them, and no text is cut or overlapped.
-//! tests/browser/check_page.mjs and check_pictures.mjs drive the browser.
+//! tests/browser/check_drawing.mjs and check_pictures.mjs drive the browser.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::server::Server;
+use crate::common::seqfit_serve::Server;
 use crate::common::{self, seqfit, succeed, write_stripes};
 use seqfit::data::{self, Dataset};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn serve_page_works_in_a_browser() {
     let shots = std::env::var_os("SEQFIT_SCREENSHOTS");
     let mut check = Command::new(node);
     check
-        .arg(scripts.join("check_page.mjs"))
+        .arg(scripts.join("check_drawing.mjs"))
         .arg(server.url())
         .arg(chromium)
         .arg(&file)

@@ -1,6 +1,6 @@
 //! Tests that the documentation is correct. Every command in the guide and its pages runs and prints the output
 //! shown below it; the Python in them and in the README runs, and their Rust is part of examples/.
-//! tests/common/parse_doc_page.rs documents the format, tests/common/compare_output.rs the tolerances.
+//! tests/common/parse_doc_page.rs documents the format, tests/common/compare_doc_output.rs the tolerances.
 //!
 //! `SEQFIT_DOCS=update SEQFIT_DATA=… cargo test --release --test program docs::` updates the outputs: review the diff
 //! before committing it.
@@ -20,13 +20,15 @@ fn page(name: &str) -> PathBuf {
 
 /// Tests a page that trains on MNIST; without the data set or Python the whole page is left out.
 fn follow_with_mnist(name: &str) {
-    let (Some(mnist), Some(python)) = (common::mnist(), common::exports::python()) else { return };
+    let (Some(mnist), Some(python)) = (common::mnist(), common::run_exports::python()) else {
+        return;
+    };
     Reader::new(Some(mnist), python).follow(&page(name));
 }
 
 /// Tests a page that needs no external data; without Python the whole page is left out.
 fn follow(name: &str) {
-    let Some(python) = common::exports::python() else { return };
+    let Some(python) = common::run_exports::python() else { return };
     Reader::new(None, python).follow(&page(name));
 }
 
@@ -37,7 +39,7 @@ fn guide_commands_print_the_documented_output() {
 
 #[test]
 fn custom_data_page_is_correct() {
-    let Some(python) = common::exports::python() else { return };
+    let Some(python) = common::run_exports::python() else { return };
     let mut reader = Reader::new(None, python);
     common::write_shapes(&reader.home().join("shapes"));
     reader.follow(&page("custom-data.md"));
@@ -95,7 +97,7 @@ fn command_line_page_has_the_help_of_every_command() {
 
 #[test]
 fn output_that_differs_from_the_page_is_detected() {
-    use crate::common::compare_output::{Closeness, Metrics, agree};
+    use crate::common::compare_doc_output::{Closeness, Metrics, agree};
     let lines = |text: &str| text.split('|').map(ToOwned::to_owned).collect::<Vec<_>>();
     let epoch = "epoch  1/10  loss 0.2450  accuracy 0.9274  246839 samples/s  2s left";
     let slower = "epoch  1/10  loss 0.2450  accuracy 0.9274  9 samples/s  1m left";
@@ -205,7 +207,7 @@ print(max(np.abs(answer - answers[0]).max() for answer in answers))
 
 #[test]
 fn readme_python_runs() {
-    let Some(python) = common::exports::python() else {
+    let Some(python) = common::run_exports::python() else {
         return;
     };
     let home = tempfile::tempdir().unwrap();

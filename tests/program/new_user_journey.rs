@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::python::Python;
-use crate::common::server::Server;
-use crate::common::{self, CommandOutput, exports, listing, run, signals_are_heard};
+use crate::common::seqfit_serve::Server;
+use crate::common::{self, CommandOutput, listing, run, run_exports, signals_are_heard};
 
 /// Returns a shell with `seqfit` on its path, as after `cargo install`.
 fn shell(home: &Path, line: &str) -> Command {
@@ -83,7 +83,7 @@ fn new_user_gets_a_served_and_exported_network_from_the_printed_next_commands() 
     let output = typed(home, &export);
     assert!(!output.stderr.contains("next: "), "{}", output.stderr);
     let lines = output.stdout;
-    let Some(python) = exports::python() else { return };
+    let Some(python) = run_exports::python() else { return };
     typed(home, &format!("seqfit evaluate {name} --logits logits.npy"));
     let mut command = Command::new(python);
     command.current_dir(home);

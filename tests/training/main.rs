@@ -5,7 +5,7 @@ mod common;
 
 mod combinations;
 mod cuda;
-mod cuda_graph;
+mod cuda_graph_symbols;
 mod distributed;
 mod fit;
 mod layers;

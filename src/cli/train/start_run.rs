@@ -10,7 +10,7 @@ use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 use super::super::load_data;
 use super::super::output::{Usage, print_status};
 use super::args::Args;
-use super::prepared_run::{Job, RunCallbacks};
+use super::job::{Job, RunCallbacks};
 use super::timing::Timing;
 
 /// Creates a new run. All possible errors are found before the first epoch, and before the folder is

@@ -6,7 +6,7 @@ use super::features_and_targets::{Part, check_counts};
 use super::name_targets::named;
 use super::named_arrays::inside;
 use super::read::array;
-use super::whole_file::whole;
+use super::read_whole_file::whole;
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
 use crate::data::targets::TargetKind;

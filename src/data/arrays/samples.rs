@@ -6,7 +6,7 @@ use super::features_and_targets::Part;
 use super::named_arrays::{Failure, NamedArrays};
 use super::problem::ArraysProblem;
 use super::read::array;
-use super::whole_file::whole;
+use super::read_whole_file::whole;
 use crate::data::error::DataError;
 use crate::data::features::Features;
 use crate::formats::MemoryBudget;

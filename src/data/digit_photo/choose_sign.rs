@@ -5,12 +5,12 @@
 //! halves show nothing.
 
 use super::super::images::ImageProblem;
+use super::add_margin;
 use super::connected_components::Extent;
 use super::find_sheets::{Sheet, sheets};
 use super::float_picture::Plane;
 use super::sign_on_sheet::{CUT_OFF, Ink, NOTHING, Sign};
 use super::subtract_background::Ground;
-use super::trimmed_picture;
 
 /// How often a plate is looked at for a sign on it: a sheet on a folder on a table.
 const DEPTH: usize = 2;
@@ -20,7 +20,7 @@ const DEPTH: usize = 2;
 /// # Errors
 /// A picture without anything that can be a sign.
 pub(super) fn sign(picture: &Plane) -> Result<Plane, ImageProblem> {
-    match trimmed_picture::with_margin(picture) {
+    match add_margin::with_margin(picture) {
         Some(picture) => found(&picture, DEPTH).map(|sign| sign.values),
         None => found(picture, DEPTH).map(|sign| sign.values),
     }

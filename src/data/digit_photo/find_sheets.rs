@@ -4,9 +4,9 @@
 //! found on an overview of the picture, without thin strokes and lines and with little noise.
 
 use super::connected_components::{Extent, dilated, neighbors};
-use super::convex_hull::{hull, without_rim};
 use super::float_picture::Plane;
-use super::outline::Outline;
+use super::hull_cells::{hull, without_rim};
+use super::hull_polygon::Outline;
 
 /// The longer side of the overview.
 const OVERVIEW: usize = 128;

@@ -2,7 +2,7 @@
 
 use super::connected_components::{Extent, dilated, parts};
 use super::float_picture::{Plane, quantile};
-use super::outline_shape::Shape;
+use super::hull_shape::Shape;
 use super::subtract_background::Ground;
 
 /// Reasons why there is no sign that the choice among signs treats specially.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::super::catalog::RemoteFile;
-use super::leave_mirror::Stop;
 use super::problem::MirrorProblem;
 use super::progress::Progress;
+use super::stop_reason::Stop;
 
 /// Returns [`MirrorProblem::Disabled`].
 pub(super) fn fetch(

@@ -9,9 +9,9 @@ use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
 
 use super::http_via_proxy;
-use super::leave_mirror::Stop;
 use super::problem::MirrorProblem;
 use super::proxy::Proxy;
+use super::stop_reason::Stop;
 
 /// Timeout for names, connections and each piece of a response; a whole download has no time limit.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,9 +11,9 @@ use super::super::catalog::RemoteFile;
 use super::super::error::DataError;
 use super::checksum::check;
 use super::http;
-use super::leave_mirror::Stop;
 use super::problem::MirrorProblem;
 use super::progress::Progress;
+use super::stop_reason::Stop;
 
 /// How often a mirror is asked to resume after the connection broke; a try that brought no new bytes
 /// is the last.

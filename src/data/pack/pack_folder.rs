@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::class_folders::Classes;
-use super::files_of_class::{Picture, Walk};
 use super::folder_layout::{self, Layout};
 use super::problem::PackProblem;
+use super::walk_class_folders::{Picture, Walk};
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
 use crate::data::{Preparation, images};

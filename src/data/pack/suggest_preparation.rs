@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::super::images::ImageProblem;
 use super::super::{DataError, Preparation, images};
-use super::files_of_class::Walk;
 use super::folder_layout;
 use super::pack_folder::{PackConfig, Packed, pack};
+use super::walk_class_folders::Walk;
 
 /// Maximum number of pictures inspected, evenly spaced: some 30 ms each.
 const LOOKED_AT: usize = 50;

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::{
     Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, text_width, title, units, write,
 };
-use crate::report::test_evaluation::Mistake;
+use crate::report::assessment::Mistake;
 
 /// Mistakes with their images.
 pub(in crate::report) struct Sheet<'a> {

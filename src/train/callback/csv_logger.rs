@@ -103,7 +103,7 @@ impl Callback for CsvLogger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_metrics::{plan, tell, with_training};
+    use super::super::test_support::{plan, tell, with_training};
     use super::*;
 
     #[test]

@@ -39,7 +39,7 @@ impl<F: FnMut(&EpochRecord)> Callback for EachEpoch<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_metrics::{record, with_training};
+    use super::super::test_support::{record, with_training};
     use super::*;
 
     #[test]

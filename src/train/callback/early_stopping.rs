@@ -146,7 +146,7 @@ impl Callback for EarlyStopping {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_metrics::{marked, plan, tell, with_training, with_training_after};
+    use super::super::test_support::{marked, plan, tell, with_training, with_training_after};
     use super::*;
 
     fn config(patience: usize, min_delta: f64) -> EarlyStoppingConfig {

@@ -145,7 +145,7 @@ impl Callback for ReduceLrOnPlateau {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_metrics::{plan, record, with_training, with_training_after};
+    use super::super::test_support::{plan, record, with_training, with_training_after};
     use super::*;
 
     fn rates(config: ReduceLrConfig, losses: &[f64]) -> Vec<f64> {

@@ -49,7 +49,7 @@ impl Callback for TerminateOnNan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_metrics::{tell, with_training};
+    use super::super::test_support::{tell, with_training};
     use super::*;
 
     #[test]

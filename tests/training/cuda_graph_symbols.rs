@@ -1,4 +1,4 @@
-//! Tests that the assumptions of `csrc/graph.cpp`, which uses libtorch's CUDA graphs without its CUDA headers,
+//! Tests that the assumptions of `csrc/cuda_graph.cpp`, which uses libtorch's CUDA graphs without its CUDA headers,
 //! agree with the headers.
 
 use crate::common;
@@ -33,12 +33,12 @@ fn cuda_graph_symbols_match_the_headers() {
     let object = home.path().join("cuda_graph.o");
     let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or("c++".into()));
     compiler.args(["-std=c++20", "-w", "-c", "-I"]).arg(libtorch.join("include"));
-    compiler.arg("-I").arg(cuda).arg(root.join("tests/fixtures/cuda_graph.cpp"));
+    compiler.arg("-I").arg(cuda).arg(root.join("tests/fixtures/cuda_graph_symbols.cpp"));
     output(compiler.arg("-o").arg(&object));
     let symbols = output(Command::new("nm").arg("-u").arg(&object));
     let graphs = |name: &&str| name.contains("CUDAGraph");
     let expected: BTreeSet<&str> = symbols.split_whitespace().filter(graphs).collect();
-    let source = fs::read_to_string(root.join("csrc/graph.cpp")).unwrap();
+    let source = fs::read_to_string(root.join("csrc/cuda_graph.cpp")).unwrap();
     let found: BTreeSet<&str> = source.split('"').filter(|part| part.starts_with("_Z")).collect();
     assert_eq!(found, expected);
     assert_eq!(expected.len(), 5);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::folder_layout::{CHECKPOINTS, CONFIG, HISTORY, RUNS, WEIGHTS};
-use super::run_suggestion::NearRun;
+use super::near_run::NearRun;
 use crate::message_text::similar;
 
 /// Returns the run that a path without one was probably meant for.

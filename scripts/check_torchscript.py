@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks a run's TorchScript file with PyTorch.
 
-    check_export.py RUN/model.pt --logits LOGITS.npy --images IMAGES [--labels LABELS]
+    check_torchscript.py RUN/model.pt --logits LOGITS.npy --images IMAGES [--labels LABELS]
 
 LOGITS.npy contains seqfit's outputs for the images (`seqfit evaluate RUN --logits LOGITS.npy`);
 IMAGES and LABELS are IDX files, gzipped or not. The checks, each printed on its own line:

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::outline::Outline;
+use super::hull_polygon::Outline;
 
 /// The area of an outline as a fraction of the smallest rectangle around it: a 0 has 0.79.
 const RECTANGULAR: f64 = 0.88;

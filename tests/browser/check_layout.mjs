@@ -1,11 +1,11 @@
 // Opens pages in a real Chromium at each width, light and dark, collapsed and expanded, and prints one JSON
-// object per page with the faults found by layout.mjs.
+// object per page with the faults found by text_faults.mjs.
 //
-//     node measure.mjs CHROMIUM PAGE… [--screenshots FOLDER]
+//     node check_layout.mjs CHROMIUM PAGE… [--screenshots FOLDER]
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
-import { measure, VIEWS } from "./layout.mjs";
+import { measure, VIEWS } from "./text_faults.mjs";
 
 const [executablePath, ...rest] = process.argv.slice(2);
 const at = rest.indexOf("--screenshots");

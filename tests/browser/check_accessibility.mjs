@@ -1,7 +1,7 @@
 // Opens pages in a real Chromium without network access, and prints one JSON object per page: axe's findings
 // in light and dark mode, the page's requests and console messages, and whether it fits a narrow screen.
 //
-//     node report.mjs CHROMIUM PAGE… [--screenshot FILE]
+//     node check_accessibility.mjs CHROMIUM PAGE… [--screenshot FILE]
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";

@@ -1,7 +1,7 @@
 // Uses the page of `seqfit serve` in a real browser like a person, and fails if it misbehaves. Prints its
 // findings as a JSON object.
 //
-//   node check_page.mjs URL CHROMIUM DIGITS.json [FOLDER FOR SCREENSHOTS]
+//   node check_drawing.mjs URL CHROMIUM DIGITS.json [FOLDER FOR SCREENSHOTS]
 //
 // DIGITS.json: [{"label": "7", "pixels": [[0, …], …]}, …]; with "right": true a digit must be predicted correctly.
 
@@ -10,7 +10,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { measure, VIEWS } from "./layout.mjs";
+import { measure, VIEWS } from "./text_faults.mjs";
 import { strokesOf } from "./digit_to_strokes.mjs";
 
 const [url, executablePath, digitsFile, shots] = process.argv.slice(2);

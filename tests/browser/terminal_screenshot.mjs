@@ -1,6 +1,6 @@
 // Takes a screenshot of a program's terminal output, rendered by xterm.js in Chromium.
 //
-//     node terminal.mjs CHROMIUM LOG COLUMNS PICTURE [UNTIL]
+//     node terminal_screenshot.mjs CHROMIUM LOG COLUMNS PICTURE [UNTIL]
 //
 // LOG is a recording by `script`. UNTIL is a regular expression: output after its first match is not shown, so
 // that a progress bar can be captured while it moves. Empty lines at the end are cut off.

@@ -16,7 +16,7 @@ fn check_export(
     images: &Path,
     labels: &Path,
 ) -> CommandOutput {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_export.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_torchscript.py");
     let mut check = Command::new(python);
     check.arg(script).arg(model).arg("--logits").arg(outputs);
     run(check.arg("--images").arg(images).arg("--labels").arg(labels))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Counts how often per epoch a training makes the host wait for the GPU:
 #
-#   scripts/bench/cuda_waits.sh PROGRAM DATA_DIR [OPTION...]
+#   scripts/bench/count_host_waits.sh PROGRAM DATA_DIR [OPTION...]
 #
 # A library between the program and the CUDA runtime counts the calls that wait. The count of a training of 3
 # epochs is subtracted from that of 13, which leaves the waits of 10 epochs without those of start and end. The
