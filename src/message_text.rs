@@ -22,25 +22,43 @@ pub fn quoted_word(word: &str) -> String {
     }
 }
 
-/// Returns the name that was probably meant by `found`: one that differs only in case, begins with it, or has one
-/// typing error in at least three characters, or more in a longer name: one in four. The earlier of two equally
-/// similar names wins.
+/// Returns the name that was probably meant by `found`: one that differs only in case; that has it as one of its words;
+/// that has one typing error in at least three characters, or more in a longer name: one in four; or that begins with
+/// it. Of two equally similar names the one that contains it wins, else the earlier one.
 pub fn similar<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let found: Vec<char> = found.to_lowercase().chars().collect();
-    // The beginning of a name is a guess only from three characters on.
-    let begins = |name: &[char]| found.len() >= 3 && name.starts_with(&found);
-    let errors = |name: &str| {
+    let text = found.to_lowercase();
+    let found: Vec<char> = text.chars().collect();
+    let difference = |name: &str| {
         let name: Vec<char> = name.to_lowercase().chars().collect();
+        let has_word = || name.split(|c| "_-".contains(*c)).any(|word| word == found);
+        // The beginning of a name is a guess only from three characters on.
+        let begins = || found.len() >= 3 && name.starts_with(&found);
         let errors = typing_errors(&found, &name);
         let most = (name.len().max(found.len()) / 4).max(usize::from(found.len() >= 3));
-        match errors <= most {
-            true => Some(errors),
-            // After all names with typing errors.
-            false => begins(&name).then_some(usize::MAX),
+        match errors {
+            0 => Some((0, 0)),
+            _ if found.len() >= 2 && has_word() => Some((1, 0)),
+            _ if errors <= most => Some((2, errors)),
+            _ => begins().then_some((3, 0)),
         }
     };
-    let alike = names.into_iter().filter_map(|name| Some((errors(name)?, name)));
-    alike.min_by_key(|(errors, _)| *errors).map(|(_, name)| name)
+    let alike = names.into_iter().filter_map(|name| Some((difference(name)?, name)));
+    let nearest = alike.min_by_key(|(difference, name)| (*difference, !name.contains(&text)));
+    nearest.map(|(_, name)| name)
+}
+
+/// Returns the cure for a name that is none of `names`: the name that was probably meant, of pairs of a name and the name
+/// to use for it.
+pub fn did_you_mean<'a>(
+    found: &str,
+    names: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let names: Vec<(&str, &str)> = names.into_iter().collect();
+    let meant = similar(found, names.iter().map(|(name, _)| *name));
+    match names.iter().find(|(name, _)| Some(*name) == meant) {
+        Some((_, name)) => format!("did you mean {name}?"),
+        None => "take one of these".to_owned(),
+    }
 }
 
 /// Returns the number of characters to insert, delete, replace or swap with a neighbor to turn `a` into `b`: the
@@ -134,6 +152,16 @@ mod tests {
             assert_eq!(similar(found, names), expected, "{found}");
         }
         assert_eq!((similar("rnu", ["run"]), similar("s", ["r"])), (Some("run"), None));
+        let metrics = ["acc", "mae", "rmse", "roc_auc", "f1_macro", "f1_weighted"];
+        for (found, expected) in [
+            ("mse", Some("rmse")),
+            ("auc", Some("roc_auc")),
+            ("f1", Some("f1_macro")),
+            ("macro", Some("f1_macro")),
+            ("f", None),
+        ] {
+            assert_eq!(similar(found, metrics), expected, "{found}");
+        }
     }
 
     #[test]

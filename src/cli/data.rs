@@ -17,7 +17,7 @@ use seqfit::data::{
 use super::data_options::{self, DataOptions, array_keys};
 use super::image_options::{pack_note, preparation};
 use super::output::Usage;
-use super::parse_values::{self, Numbers, one_of};
+use super::parse_values::{self, Names, Numbers};
 use super::{load_data, output, progress, train};
 
 /// Options of `seqfit data`.
@@ -54,8 +54,11 @@ enum Command {
         keys: Option<ArrayKeys>,
         /// Kind of the targets in arrays, as in train: one class, several labels (0 or 1 each) or numbers
         /// [default: what their type and shape suggest]
-        #[arg(long, value_name = "KIND", requires = "what", value_parser = one_of::<TargetKind>(TargetKind::NAMES))]
+        #[arg(long, value_name = "KIND", requires = "what", value_parser = parse_values::task())]
         task: Option<TargetKind>,
+        /// Names of the targets in arrays, as in train: of classes, labels or numbers
+        #[arg(long, value_name = "NAME,…", requires = "what", value_parser = parse_values::names)]
+        target_names: Option<Names>,
     },
 }
 
@@ -138,7 +141,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Preview(args) => preview(&args),
         Command::Pack(args) => pack(&args),
         Command::Shard(args) => shard(&args),
-        Command::Verify { what, keys, task } => verify(what.as_deref(), keys, task, &locations),
+        Command::Verify { what, keys, task, target_names } => {
+            verify(what.as_deref(), keys, task, target_names, &locations)
+        }
     }
 }
 
@@ -270,9 +275,10 @@ fn verify(
     what: Option<&Path>,
     keys: Option<ArrayKeys>,
     task: Option<TargetKind>,
+    names: Option<Names>,
     locations: &Locations,
 ) -> anyhow::Result<ExitCode> {
-    let is_described = keys.is_some() || task.is_some();
+    let is_described = keys.is_some() || task.is_some() || names.is_some();
     let request = match what {
         None => Request::Auto,
         Some(path) => match path.to_string_lossy().parse() {
@@ -283,12 +289,14 @@ fn verify(
             }
             Err(_) => {
                 let keys = keys.unwrap_or_default();
-                Request::Path(PathRequest { path: path.to_owned(), keys, targets: task })
+                let target_names = names.map(|Names(names)| names);
+                let path = path.to_owned();
+                Request::Path(PathRequest { path, keys, targets: task, target_names })
             }
         },
     };
     if is_described && !matches!(request, Request::Path(_)) {
-        let rule = "--keys and --task describe arrays, found a known data set: leave them out";
+        let rule = "--keys, --task and --target-names describe arrays, found a known data set: leave them out";
         return Err(Usage(rule.to_owned()).into());
     }
     let reports = data::verify(&request, locations)?;

@@ -6,7 +6,7 @@ use clap::Args;
 use seqfit::data::{ArrayKeys, DataError, DatasetName, PathRequest, StreamMemory, TargetKind};
 
 use super::output::quoted;
-use super::parse_values::one_of;
+use super::parse_values::{self, Names};
 
 /// Selects the data set.
 #[derive(Clone, Debug, Args)]
@@ -23,14 +23,18 @@ pub struct DataOptions {
     /// for --data-dir
     #[arg(long, value_name = "PATH", conflicts_with_all = ["dataset", "data_dir"])]
     pub data: Option<PathBuf>,
-    /// The names of the arrays in --data if they are others: x_train=images,y_train=labels; and w_train=NAME for
-    /// weights of the training samples in the loss
+    /// The names of the arrays in --data if they are others: x_train=images,y_train=labels; w_train=NAME for weights of
+    /// the training samples in the loss; target_names=NAME for an array of names, as for --target-names
     #[arg(long, value_name = "KEY=NAME,…", requires = "data", value_parser = array_keys)]
     pub keys: Option<ArrayKeys>,
     /// Kind of the targets in --data: one class, several labels (0 or 1 each) or numbers [default: what their
     /// type and shape suggest]
-    #[arg(long, value_name = "KIND", requires = "data", value_parser = one_of::<TargetKind>(TargetKind::NAMES))]
+    #[arg(long, value_name = "KIND", requires = "data", value_parser = parse_values::task())]
     pub task: Option<TargetKind>,
+    /// Names of the classes, labels or numbers that are the targets in --data, in their order [default: the text in
+    /// the array target_names or in classes.txt beside .npy files, else their numbers]
+    #[arg(long, value_name = "NAME,…", requires = "data", value_parser = parse_values::names)]
+    pub target_names: Option<Names>,
 }
 
 impl DataOptions {
@@ -39,7 +43,9 @@ impl DataOptions {
         use seqfit::data::Request;
         if let Some(path) = &self.data {
             let keys = self.keys.clone().unwrap_or_default();
-            return Request::Path(PathRequest { path: path.clone(), keys, targets: self.task });
+            let target_names = self.target_names.clone().map(|Names(names)| names);
+            let targets = self.task;
+            return Request::Path(PathRequest { path: path.clone(), keys, targets, target_names });
         }
         match (&self.dataset, &self.data_dir) {
             (_, Some(dir)) => Request::Dir(dir.clone()),
@@ -60,9 +66,10 @@ pub fn array_keys(text: &str) -> Result<ArrayKeys, String> {
             "x_test" => &mut keys.x_test,
             "y_test" => &mut keys.y_test,
             "w_train" => keys.w_train.get_or_insert_default(),
+            "target_names" => keys.target_names.get_or_insert_default(),
             _ => {
                 return Err(format!(
-                    "the keys are x_train, y_train, x_test, y_test and w_train, found {key:?}"
+                    "the keys are x_train, y_train, x_test, y_test, w_train and target_names, found {key:?}"
                 ));
             }
         };

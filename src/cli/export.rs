@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, TypedValueParser};
 use seqfit::export::{self, Format, Options};
 use seqfit::{Device, files};
 
 use super::output::{self, Usage, print_status};
+use super::parse_values::value_of;
 use super::run_options::RunOptions;
 
 /// Options of `seqfit export`.
@@ -58,9 +59,16 @@ fn format() -> impl TypedValueParser<Value = Format> {
         Format::Keras => "For load_weights of a Keras 3 model",
         _ => "",
     };
-    let values = Format::ALL.iter().map(|&f| PossibleValue::new(f.name()).help(help(f)));
-    PossibleValuesParser::new(values)
-        .try_map(|name| Format::ALL.iter().copied().find(|f| f.name() == name).ok_or("no format"))
+    // The names of what they are for, where that is one format.
+    let others: fn(Format) -> &'static [&'static str] = |format| match format {
+        Format::TorchScript => &["torch.jit", "torch.jit.script"],
+        Format::Pt2 => &["torch.export"],
+        Format::StateDict => &["state_dict"],
+        Format::Onnx => &["onnxruntime"],
+        _ => &[],
+    };
+    let value = |f: Format| PossibleValue::new(f.name()).help(help(f)).aliases(others(f));
+    value_of(Format::ALL.iter().map(|&format| (value(format), format)).collect())
 }
 
 /// Runs `seqfit export`.

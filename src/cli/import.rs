@@ -14,6 +14,7 @@ use seqfit::{Activation, Device, Sequential, Spec};
 use super::image_options::preparation;
 use super::network_options;
 use super::output::{self, Usage, print_status};
+use super::parse_values;
 
 /// Options of `seqfit import`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +29,7 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     /// Names of the classes, comma-separated [default: those in the file, or 0, 1, 2, …]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_values::trimmed)]
     classes: Option<Vec<String>>,
     /// The network: that of a run, or a TOML file with input_shape and layers as under [network] in a run's
     /// config.toml [default: the file's own, or inferred from the shapes of its tensors]

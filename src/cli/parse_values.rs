@@ -1,10 +1,13 @@
 //! Parsers of the values of options: whole numbers, fractions, sizes, times, names with settings.
 
+use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use seqfit::Loss;
+use seqfit::data::TargetKind;
 use serde::de::DeserializeOwned;
 use serde::de::value::{self, StringDeserializer};
 
@@ -15,6 +18,68 @@ where
 {
     PossibleValuesParser::new(names)
         .try_map(|name| T::deserialize(StringDeserializer::<value::Error>::new(name)))
+}
+
+/// Parses the name of one of these values, or another name that it has here.
+pub fn value_of<T>(values: Vec<(PossibleValue, T)>) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let names: Vec<PossibleValue> = values.iter().map(|(name, _)| name.clone()).collect();
+    Trimmed(PossibleValuesParser::new(names)).try_map(move |text| {
+        let found = values.iter().find(|(name, _)| name.matches(&text, false));
+        found.map(|(_, value)| value.clone()).ok_or("no such value")
+    })
+}
+
+/// Ignores spaces around a value: in a list, one may follow a comma.
+#[derive(Clone)]
+struct Trimmed<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        let trimmed = value.to_str().map_or(value, |text| OsStr::new(text.trim()));
+        self.0.parse_ref(command, argument, trimmed)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+/// Parses the kind of targets: seqfit's name, or scikit-learn's.
+pub fn task() -> impl TypedValueParser<Value = TargetKind> {
+    let others: [&[&str]; 3] =
+        [&["classification", "multiclass"], &["multilabel"], &["regression"]];
+    let kinds = [TargetKind::Class, TargetKind::Labels, TargetKind::Numbers];
+    let names = TargetKind::NAMES.into_iter().zip(others);
+    let names = names.map(|(name, others)| PossibleValue::new(name).aliases(others));
+    value_of(names.zip(kinds).collect())
+}
+
+/// Takes text without the spaces around it.
+pub fn trimmed(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
+}
+
+/// A list of names.
+#[derive(Clone, Debug)]
+pub struct Names(pub Vec<String>);
+
+/// Parses names that are separated by commas; spaces around them are not part of them.
+pub fn names(text: &str) -> Result<Names, String> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().any(String::is_empty) {
+        true => Err(format!("names are separated by single commas, found {text:?}")),
+        false => Ok(Names(names)),
+    }
 }
 
 /// Parses a whole number of at least 1.

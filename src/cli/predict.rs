@@ -1,6 +1,7 @@
 //! `seqfit predict`: predicts for pictures, or for samples in NumPy files.
 
 mod lines;
+mod predictions_file;
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -23,6 +24,7 @@ use super::output::{self, Usage, print_status};
 use super::parse_values::count;
 use super::run_options::RunOptions;
 use lines::Lines;
+use predictions_file::{Columns, PredictionsFile};
 
 /// Options of `seqfit predict`.
 #[derive(Debug, clap::Args)]
@@ -33,14 +35,18 @@ pub struct Args {
     /// them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The name of the array of samples in .npz files [default: x, else that of the run's test samples, x_test if it has
-    /// none, else the only one]
+    /// The name of the array of samples in .npz files [default: x, else that of the run's test samples (x_test) or of its
+    /// training samples (x_train), else the only one]
     #[arg(long, value_name = "x=NAME", value_parser = samples_key)]
     keys: Option<String>,
     /// Number of classes to print, the most probable first; of several labels those above 50 % are printed, and others
     /// up to this number [default: 3]
     #[arg(long, value_name = "N", value_parser = count)]
     top: Option<NonZeroUsize>,
+    /// Write all predictions to this file in place of printing them: .npy, [samples, outputs], probabilities or numbers
+    /// in their own units; or .csv, a row per sample with its file, its index there, its class and these values by name
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "top", "image"])]
+    out: Option<PathBuf>,
     #[command(flatten)]
     prepare: PrepareOptions,
     /// Skip files that cannot be used, and print the reason; exit code 0 if at least one can be used
@@ -102,6 +108,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let model = args.run.load(&run, args.device.require()?)?;
     let (preparation, mut note) = args.prepare.of(&run)?;
     let network = Network::new(&args, &run, model, preparation)?;
+    let mut file = match &args.out {
+        Some(path) => Some(network.output_file(path, &run)?),
+        None => None,
+    };
     let mut printed = 0;
     let mut bad = 0;
     for path in &args.files {
@@ -111,7 +121,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 if samples.is_picture {
                     note.take().iter().for_each(print_status);
                 }
-                network.print(path, &samples, &mut printed)?;
+                match &mut file {
+                    Some(file) => file.add(path, &samples.predictions),
+                    None => network.print(path, &samples, &mut printed)?,
+                }
             }
             Err(error) if args.skip_bad => {
                 bad += 1;
@@ -120,7 +133,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Err(error) => return Err(with_hint(error, args.files.len())),
         }
     }
-    closing(bad, args.files.len(), network.word())
+    let code = closing(bad, args.files.len(), network.word())?;
+    if let Some(file) = file {
+        print_status(file.write()?);
+    }
+    Ok(code)
 }
 
 /// Prints on standard error why a file is skipped, and with --json also on standard output, in its place.
@@ -193,10 +210,10 @@ impl<'a> Network<'a> {
             return Err(Usage(rule.to_owned()));
         }
         let arrays = data.source.as_ref().and_then(|source| source.arrays.as_ref());
-        let own = arrays.map(|arrays| arrays.keys.clone()).unwrap_or_default().x_test;
+        let own = arrays.map(|arrays| arrays.keys.clone()).unwrap_or_default();
         let keys = match &args.keys {
             Some(name) => vec![name.clone()],
-            None => vec!["x".to_owned(), own],
+            None => vec!["x".to_owned(), own.x_test, own.x_train],
         };
         let lines = Lines {
             targets: data.targets,
@@ -207,6 +224,19 @@ impl<'a> Network<'a> {
             json: args.json,
         };
         Ok(Self { args, model, features: data.features, preparation, keys, lines })
+    }
+
+    /// Returns the file of predictions to write, if its name is one for it.
+    fn output_file(&self, path: &Path, run: &Run) -> anyhow::Result<PredictionsFile<'a>> {
+        run.check_output(path)?;
+        let Lines { targets, output, names, .. } = self.lines;
+        let columns = Columns { targets, output, names };
+        let file = PredictionsFile::new(path, columns, &self.args.files)?;
+        if self.args.skip_bad && !file.names_samples() {
+            let rule = "with --skip-bad the rows of --out must name their files, which a .npy file cannot: write a .csv";
+            return Err(Usage(rule.to_owned()).into());
+        }
+        Ok(file)
     }
 
     /// Returns the word for a sample.

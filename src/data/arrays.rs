@@ -3,6 +3,7 @@
 mod features_and_targets;
 mod name_targets;
 mod named_arrays;
+mod named_classes;
 mod npy_pair;
 mod problem;
 mod read;
@@ -10,6 +11,7 @@ mod read_whole_file;
 mod samples;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use named_arrays::Arrays;
 pub(super) use named_arrays::{Failure, NamedArrays, load, load_test, read_all};

@@ -7,6 +7,7 @@ use super::class_problem::list;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::source::{Loaded, LoadedTest, Source};
+use super::targets::column_names;
 
 /// Names of classes, and whether they were chosen by a person.
 #[derive(Clone, Copy, Debug)]
@@ -140,18 +141,42 @@ fn position(names: &[String], name: &str) -> Option<usize> {
     exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
 }
 
+/// Checks that the labels or numbers of data are a network's, in its order. Where one of the two does not name them, they
+/// are matched by place, which the note says.
+fn same_columns(network: &[String], data: &Dataset) -> Result<Option<String>, ClassProblem> {
+    let (kind, names) = (data.target_kind(), data.target_names());
+    let named = |names: &[String]| {
+        let usual = ["label", "target"].map(|what| column_names(what, names.len()));
+        usual.iter().all(|usual| usual != names)
+    };
+    match (names == network, named(network), named(names)) {
+        (true, ..) | (_, false, _) => Ok(None),
+        (false, true, false) => Ok((names.len() == network.len()).then(|| {
+            let unnamed = kind.counted(names.len());
+            let places = list(network);
+            format!(
+                "this data does not name its {unnamed}: they are matched by their place, {places}"
+            )
+        })),
+        (false, true, true) => {
+            Err(ClassProblem::Columns { network: network.to_vec(), data: names.to_vec() })
+        }
+    }
+}
+
 impl Loaded {
     /// Returns the data with the classes of a network that will process it, and a note if they differ.
     ///
-    /// Other targets than classes stay as they are.
+    /// Labels and numbers stay as they are.
     ///
     /// # Errors
-    /// Images of classes that the network does not know.
+    /// Images of classes that the network does not know; labels or numbers of other names, or in another order.
     pub fn for_network(self, network: ClassNames<'_>) -> Result<Self, DataError> {
-        if !self.train.target_kind().is_class() {
-            return Ok(self);
-        }
         let Self { train, test, mut source, mut notes } = self;
+        if !train.target_kind().is_class() {
+            notes.extend(same_columns(network.names, &train)?);
+            return Ok(Self { train, test, source, notes });
+        }
         let mut counts = train.class_counts();
         counts.iter_mut().zip(test.class_counts()).for_each(|(sum, count)| *sum += count);
         let names = train.classes().to_vec();
@@ -196,10 +221,11 @@ impl LoadedTest {
     /// # Errors
     /// Like [`Loaded::for_network`].
     pub fn for_network(self, network: ClassNames<'_>) -> Result<Self, DataError> {
-        if !self.test.target_kind().is_class() {
-            return Ok(self);
-        }
         let Self { test, source, mut notes } = self;
+        if !test.target_kind().is_class() {
+            notes.extend(same_columns(network.names, &test)?);
+            return Ok(Self { test, source, notes });
+        }
         let data = ClassNames::new(test.classes(), Some(&source));
         let mapping = ClassMapping::new(network, data, &test.class_counts())?;
         notes.extend(mapping.note().map(ToOwned::to_owned));

@@ -26,11 +26,24 @@ pub enum ClassProblem {
         /// The data's classes.
         data: Vec<String>,
     },
+    /// Labels or numbers of other names than the network's, or in another order.
+    #[error(
+        "the labels or numbers of the data must be those of the network, in its order, found {data}: the network's are \
+         {network}; put the columns into this order, or correct the names",
+        data = list(.data),
+        network = list(.network)
+    )]
+    Columns {
+        /// The network's names.
+        network: Vec<String>,
+        /// The data's names.
+        data: Vec<String>,
+    },
     /// Labels without names on one side and names on the other, in different numbers.
     #[error(
         "classes without names are matched by their place, which needs the same number of them, found \
          {data_count} in the data ({data}) and {network_count} in the network ({network}): name the data's classes in \
-         classes.txt",
+         classes.txt, or with --target-names",
         data_count = .data.len(),
         data = list(.data),
         network_count = .network.len(),

@@ -34,16 +34,19 @@ pub struct PathRequest {
     pub keys: ArrayKeys,
     /// The kind of the targets; none: what their type and shape suggest.
     pub targets: Option<TargetKind>,
+    /// The names of the classes, labels or numbers that are its targets; none: those in the data, else their numbers.
+    pub target_names: Option<Vec<String>>,
 }
 
 impl PathRequest {
     /// Returns the request of this file or folder, with the usual names of arrays.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), keys: ArrayKeys::default(), targets: None }
+        Self { path: path.into(), keys: ArrayKeys::default(), targets: None, target_names: None }
     }
 
     pub(super) fn options(&self) -> ArrayOptions {
-        ArrayOptions { keys: self.keys.clone(), targets: self.targets }
+        let Self { keys, targets, target_names, .. } = self.clone();
+        ArrayOptions { keys, targets, target_names }
     }
 }
 
@@ -56,6 +59,9 @@ pub struct ArrayOptions {
     /// The kind of the targets, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets: Option<TargetKind>,
+    /// The names of the targets, if they are not in the arrays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_names: Option<Vec<String>>,
 }
 
 /// A data set, in memory or streamed.
@@ -135,13 +141,13 @@ impl Source {
     pub fn request(&self, locations: &Locations) -> Result<Request, DataError> {
         let known: Result<DatasetName, _> = self.name.parse();
         let Some(dir) = &self.dir else { return Ok(Request::Named(known?)) };
-        if let Some(ArrayOptions { keys, targets }) = self.arrays.clone() {
+        if let Some(ArrayOptions { keys, targets, target_names }) = self.arrays.clone() {
             let path = match &self.files[..] {
                 [file] => dir.join(&file.name),
                 _ => dir.clone(),
             };
             return match path.exists() {
-                true => Ok(Request::Path(PathRequest { path, keys, targets })),
+                true => Ok(Request::Path(PathRequest { path, keys, targets, target_names })),
                 false => Err(DataError::FileGone(path)),
             };
         }

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use super::network_modules::modules;
 use super::{Card, ExportError, Format};
 use crate::layers::Module;
+use crate::model::OutputActivation;
 
-/// Returns a comment such as `# images: NumPy, float32 [N, 28, 28], pixels divided by 255`.
+/// Returns the comments about input and output, such as `# images: NumPy, float32 [N, 28, 28], pixels divided by 255`
+/// and `# logits: float32 [N, 10], which softmax turns into probabilities`.
 pub(super) fn input(card: &Card) -> String {
     let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
     let is_u8 = card.input.as_ref().is_some_and(|input| input.dtype == "uint8");
@@ -18,7 +20,32 @@ pub(super) fn input(card: &Card) -> String {
         (false, true) => ("float32", format!(", pixels divided by {}", card.scale)),
         (false, false) => ("float32", String::new()),
     };
-    format!("# {}: NumPy, {dtype} [N, {}]{values}", card.input_name(), sizes.join(", "))
+    format!(
+        "# {}: NumPy, {dtype} [N, {}]{values}\n# {}: float32 [N, {}], {}",
+        card.input_name(),
+        sizes.join(", "),
+        card.output,
+        card.network.outputs(),
+        meaning(card)
+    )
+}
+
+/// Says how the outputs become predictions.
+fn meaning(card: &Card) -> &'static str {
+    let is_one_of_two = (card.network.outputs(), card.classes.len()) == (1, 2);
+    match (card.output.as_str(), card.network.output, is_one_of_two) {
+        ("logits", OutputActivation::Sigmoid, true) => {
+            "which sigmoid turns into the probability of the second class"
+        }
+        ("logits", OutputActivation::Sigmoid, false) => {
+            "which sigmoid turns into a probability for each label"
+        }
+        ("logits", ..) => "which softmax turns into the probabilities of the classes",
+        ("probabilities", _, true) => "of the second class",
+        ("probabilities", OutputActivation::Sigmoid, false) => "one for each label",
+        ("probabilities", ..) => "one for each class",
+        _ => "numbers in their own units",
+    }
 }
 
 /// Returns a Python string literal; JSON strings are valid ones.

@@ -1,5 +1,6 @@
 //! Losses: what training minimizes. One file per loss, and one line in the list at the end of this file.
 
+mod aliases;
 mod binary_crossentropy;
 mod categorical_crossentropy;
 mod count_correct;
@@ -21,7 +22,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::data::TargetKind;
 use crate::layers::Activation;
+use crate::message_text::did_you_mean;
 use crate::model::{OutputActivation, Spec};
+use aliases::ALIASES;
 use binary_crossentropy::BinaryCrossentropy;
 use categorical_crossentropy::CategoricalCrossentropy;
 pub(crate) use count_correct::Correct;
@@ -156,9 +159,10 @@ impl Loss {
         }
     }
 
-    /// Returns the loss of this name, with the defaults of its settings.
+    /// Returns the loss of this name, or of this name in Keras or PyTorch, with the defaults of its settings.
     fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|loss| loss.name() == name)
+        let own = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, own)| own);
+        Self::all().into_iter().find(|loss| loss.name() == own)
     }
 
     /// Returns the usual loss for targets of this kind, with which training begins unless another is chosen.
@@ -289,7 +293,9 @@ pub enum LossError {
 
 fn unknown(name: &str) -> String {
     let names: Vec<String> = Loss::all().iter().map(Loss::name).collect();
-    format!("a loss is one of {}, found {name:?}", names.join(", "))
+    let own = names.iter().map(|name| (name.as_str(), name.as_str()));
+    let cure = did_you_mean(name, ALIASES.into_iter().chain(own));
+    format!("a loss is one of {}, found {name:?}: {cure}", names.join(", "))
 }
 
 impl<'de> Deserialize<'de> for Loss {
@@ -379,6 +385,11 @@ mod tests {
             assert_eq!(serde_json::from_str::<Loss>(&saved).unwrap(), loss);
             assert_eq!(serde_json::from_str::<Loss>(&format!("{:?}", loss.name())).unwrap(), loss);
         }
+        for (alias, name) in ALIASES {
+            assert_eq!(Loss::named(alias).unwrap().name(), name);
+            let saved = serde_json::to_string(&Loss::named(alias).unwrap()).unwrap();
+            assert_eq!(saved, format!("{name:?}"));
+        }
         assert_eq!(serde_json::to_string(&Loss::Sparse).unwrap(), "\"sparse\"");
         assert_eq!(serde_json::to_string(&Loss::Categorical).unwrap(), "\"categorical\"");
     }
@@ -386,7 +397,9 @@ mod tests {
     #[test]
     fn wrong_losses_are_refused_by_name() {
         for (text, message) in [
-            ("\"hinge\"", "a loss is one of sparse, categorical"),
+            ("\"hinge\"", "found \"hinge\": take one of these"),
+            ("\"crossentropy\"", "found \"crossentropy\": did you mean sparse?"),
+            ("\"mean_square_error\"", "did you mean mean_squared_error?"),
             ("{\"hinge\":{}}", "a loss is one of sparse, categorical"),
             ("{\"sparse\":{}}", "the loss sparse has no settings"),
             ("{}", "the name of a loss, or a table of its settings"),

@@ -47,7 +47,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::data::TargetKind;
-use crate::message_text::similar;
+use crate::message_text::did_you_mean;
 
 /// Makes the list of metrics: a name, the metric, and its description.
 macro_rules! metrics {
@@ -109,6 +109,14 @@ metrics! {
     R2 = r2::R2, "`r2`: the fraction of the numbers' variance that is explained.";
 }
 
+/// Keras's and scikit-learn's names for the same definition, and the metric's name: a person may use either.
+const ALIASES: [(&str, &str); 4] = [
+    ("acc", "accuracy"),
+    ("mean_absolute_error", "mae"),
+    ("root_mean_squared_error", "rmse"),
+    ("r2_score", "r2"),
+];
+
 /// A metric that cannot be computed as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -153,10 +161,8 @@ fn names() -> String {
 
 fn cure(found: &str) -> String {
     let names: Vec<String> = Metric::ALL.iter().map(Metric::name).collect();
-    match similar(found, names.iter().map(String::as_str)) {
-        Some(name) => format!("did you mean {name}?"),
-        None => "take one of these".to_owned(),
-    }
+    let own = names.iter().map(|name| (name.as_str(), name.as_str()));
+    did_you_mean(found, own.chain(ALIASES))
 }
 
 fn of_all(kinds: &[TargetKind]) -> String {
@@ -190,7 +196,12 @@ impl Metric {
 
     /// Returns the metric of this name in a file, which may be one that only the program that wrote it has.
     pub(crate) fn named(name: &str) -> Self {
-        name.parse().unwrap_or_else(|_| Self::custom(Elsewhere(name.to_owned())))
+        Self::own(name).unwrap_or_else(|| Self::custom(Elsewhere(name.to_owned())))
+    }
+
+    /// Returns this crate's metric of this name.
+    fn own(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|metric| metric.name() == name).cloned()
     }
 
     /// Returns which of its values are better.
@@ -283,8 +294,10 @@ impl FromStr for Metric {
     type Err = MetricError;
 
     fn from_str(text: &str) -> Result<Self, MetricError> {
-        let known = Self::ALL.iter().find(|metric| metric.name() == text);
-        known.cloned().ok_or_else(|| MetricError::Unknown { found: text.to_owned() })
+        // In lists, a space may follow a comma.
+        let text = text.trim();
+        let own = ALIASES.iter().find(|(alias, _)| *alias == text).map_or(text, |(_, own)| own);
+        Self::own(own).ok_or_else(|| MetricError::Unknown { found: text.to_owned() })
     }
 }
 

@@ -94,7 +94,7 @@ impl Bodies {
             StatusCode::PAYLOAD_TOO_LARGE,
             "body",
             format!(
-                "a body may have at most {most} bytes, found {found}: send fewer or smaller images"
+                "a body may have at most {most} bytes, found {found}: send fewer samples at once, or smaller pictures"
             ),
         )
     }

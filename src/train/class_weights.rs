@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config_error::ConfigError;
 use crate::data::Dataset;
+use crate::message_text::did_you_mean;
 
 /// The weights of the classes in the training loss, which becomes Σ weight · loss / samples of a batch, as Keras's
 /// `class_weight`. Validation and test losses are measured without.
@@ -34,7 +35,8 @@ impl ClassWeights {
             None => Ok(()),
             Some((class, weight)) => {
                 let found = format!("{weight} for {class:?}");
-                ConfigError::unless(false, SETTING, "at least 0 and finite", found)
+                let rule = "finite and at least 0, which leaves a class out";
+                ConfigError::unless(false, SETTING, rule, found)
             }
         }
     }
@@ -48,7 +50,7 @@ impl ClassWeights {
         ConfigError::unless(
             kind.is_class(),
             SETTING,
-            "none for targets that are no classes",
+            "for targets that are classes (leave them out for others)",
             kind,
         )?;
         let (classes, counts) = (train.classes(), train.class_counts());
@@ -60,7 +62,9 @@ impl ClassWeights {
             Self::Balanced => Ok(counts.into_iter().map(|count| balanced(count) as f32).collect()),
             Self::Named(weights) => {
                 if let Some(unknown) = weights.keys().find(|name| !classes.contains(name)) {
-                    let rule = format!("of classes of the data, which are {}", classes.join(", "));
+                    let cure =
+                        did_you_mean(unknown, classes.iter().map(|name| (&name[..], &name[..])));
+                    let rule = format!("for classes of the data, {} ({cure})", classes.join(", "));
                     ConfigError::unless(false, SETTING, &rule, format!("{unknown:?}"))?;
                 }
                 let weight = |class| weights.get(class).copied().unwrap_or(1.0) as f32;
@@ -91,10 +95,10 @@ mod tests {
         let named = |name: &str, weight| ClassWeights::Named([(name.to_owned(), weight)].into());
         assert_eq!(named("b", 2.0).of(&data()).unwrap(), [1.0, 2.0, 1.0]);
         let error = named("d", 2.0).of(&data()).unwrap_err().to_string();
-        let expected =
-            "class weights must be of classes of the data, which are a, b, c, found \"d\"";
+        let expected = "class weights must be for classes of the data, a, b, c (take one of these), found \"d\"";
         assert_eq!(error, expected);
         let error = named("b", -2.0).check().unwrap_err().to_string();
-        assert_eq!(error, "class weights must be at least 0 and finite, found -2 for \"b\"");
+        let expected = "class weights must be finite and at least 0, which leaves a class out, found -2 for \"b\"";
+        assert_eq!(error, expected);
     }
 }

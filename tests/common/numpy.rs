@@ -20,6 +20,15 @@ pub fn npy_of(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
     b"\x93NUMPY\x01\x00".iter().chain(&length).chain(text.as_bytes()).chain(data).copied().collect()
 }
 
+/// Returns a `.npy` file of text \[strings\], as NumPy writes an array of `str`.
+pub fn npy_of_text(strings: &[&str]) -> Vec<u8> {
+    let width = strings.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
+    let padded =
+        strings.iter().flat_map(|text| text.chars().chain(['\0'].repeat(width)).take(width));
+    let data: Vec<u8> = padded.flat_map(|c| u32::from(c).to_le_bytes()).collect();
+    npy_of(&format!("<U{width}"), &[strings.len()], &data)
+}
+
 /// Writes a `.npz` file.
 pub fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
     let mut writer = zip::ZipWriter::new(fs::File::create(path).expect("a file"));

@@ -7,3 +7,4 @@ mod arrays;
 mod data_loading;
 mod download;
 mod stream;
+mod target_names;

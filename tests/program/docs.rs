@@ -56,6 +56,16 @@ fn callbacks_page_is_correct() {
 }
 
 #[test]
+fn library_page_is_correct() {
+    follow("library.md");
+}
+
+#[test]
+fn tables_page_is_correct() {
+    follow("tables.md");
+}
+
+#[test]
 fn cuda_page_is_correct() {
     follow("cuda.md");
 }

@@ -199,3 +199,88 @@ fn predict_names_what_is_wrong_with_a_file_of_samples() {
     let none = ask(home.path(), &["rows.csv", "--skip-bad"]);
     assert!(none.stderr.ends_with("no sample could be used: left out 1 of 1 file\n"), "{none:#?}");
 }
+
+/// Reads a table without quoted fields.
+fn table(path: &Path) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| line.split(',').map(ToOwned::to_owned).collect()).collect()
+}
+
+#[test]
+fn predict_writes_all_predictions_to_a_file() {
+    for (kind, head) in [
+        ("class", "file,index,class,probability_0,probability_1"),
+        ("labels", "file,index,probability_label_0,probability_label_1,probability_label_2"),
+        ("numbers", "file,index,target"),
+    ] {
+        let home = trained(kind);
+        let (lines, expected) = predicted_and_evaluated(home.path());
+        let written = ask(home.path(), &["digits.npz", "--out", "all.csv"]);
+        assert_eq!((written.code, written.stdout.as_str()), (0, ""), "{written:#?}");
+        assert!(written.stderr.ends_with("wrote all.csv: 360 predictions\n"), "{written:#?}");
+        let table = table(&home.path().join("all.csv"));
+        assert!(table[0].join(",").starts_with(head), "{:?}", table[0]);
+        let first = if kind == "class" { 3 } else { 2 };
+        for (i, ((row, line), expected)) in table[1..].iter().zip(&lines).zip(&expected).enumerate()
+        {
+            assert_eq!(row[..2], ["digits.npz".to_owned(), i.to_string()]);
+            assert_eq!(row.len() - first, expected.len());
+            for (value, expected) in row[first..].iter().zip(expected) {
+                assert!(close(&json!(value.parse::<f64>().unwrap()), *expected), "{row:?}");
+            }
+            if kind == "class" {
+                assert_eq!(line["class"], row[2].as_str());
+            }
+        }
+        // The same samples twice, as evaluate writes them once.
+        let twice = ["digits.npz", "digits.npz", "--out", "twice.npy"];
+        assert_eq!(ask(home.path(), &twice).code, 0);
+        let floats = |name: &str| {
+            let bytes = std::fs::read(home.path().join(name)).unwrap();
+            let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+            let shape = String::from_utf8_lossy(&bytes[..header]).into_owned();
+            let values = bytes[header..].chunks_exact(4);
+            let values = values.map(|four| f64::from(f32::from_le_bytes(four.try_into().unwrap())));
+            (shape, values.collect::<Vec<_>>())
+        };
+        let (shape, twice) = floats("twice.npy");
+        assert!(shape.contains(&format!("(720,{},)", expected[0].len())), "{shape}");
+        let flat = || expected.iter().flatten();
+        assert!(twice.iter().zip(flat().chain(flat())).all(|(a, b)| close(&json!(a), *b)));
+        assert_eq!(twice.len(), 2 * flat().count());
+    }
+}
+
+#[test]
+fn predict_refuses_files_that_it_should_not_write() {
+    let home = trained("class");
+    let x = npy(&[2, 64], &[0.5; 128]);
+    std::fs::write(home.path().join("x.npy"), &x).unwrap();
+    for (options, words) in [
+        (&["x.npy", "--out", "all.txt"][..], "ends in .npy or .csv, found all.txt"),
+        (&["x.npy", "--out", "./x.npy"], "--out would replace the samples in ./x.npy"),
+        (&["x.npy", "--out", "a.npy", "--skip-bad"], "write a .csv"),
+        (&["x.npy", "--out", "a.csv", "--json"], "cannot be used with"),
+        (&["x.npy", "--out", "a.csv", "--top", "1"], "cannot be used with"),
+        (&["x.npy", "missing.npy", "--out", "a.csv"], "missing.npy"),
+        (&["x.npy", "--out", "none/a.csv"], "none/a.csv"),
+        (&["missing.npy", "--skip-bad", "--out", "a.csv"], "left out 1 of 1 file"),
+    ] {
+        let output = ask(home.path(), options);
+        assert!(output.code != 0 && output.stderr.contains(words), "{words}: {output:#?}");
+        assert_eq!(output.stdout, "", "{output:#?}");
+    }
+    assert!(!home.path().join("a.csv").exists() && !home.path().join("a.npy").exists());
+    assert_eq!(std::fs::read(home.path().join("x.npy")).unwrap(), x);
+    // A file without the array of new samples or a test part has training samples.
+    let train = [("x_train", x), ("y_train", npy(&[2], &[0.0, 1.0]))];
+    npz(&home.path().join("train.npz"), &train);
+    let output = ask(home.path(), &["train.npz"]);
+    assert_eq!((output.code, output.stdout.lines().count()), (0, 2), "{output:#?}");
+    assert!(output.stderr.contains("the samples are the array \"x_train\" of train.npz"));
+    let table = ask(home.path(), &["x.npy", "missing.npy", "--skip-bad", "--out", "a.csv"]);
+    assert!(
+        table.code == 0 && table.stderr.ends_with("wrote a.csv: 2 predictions\n"),
+        "{table:#?}"
+    );
+}

@@ -258,7 +258,9 @@ fn losses_that_do_not_fit_are_refused_by_name_before_the_first_step() {
     let weighted = FitConfig { class_weights: Some(ClassWeights::Balanced), ..config() };
     let error = fails(&squared, weighted, &mut squared.network());
     assert!(
-        error.starts_with("class weights must be none for targets that are no classes"),
+        error.starts_with(
+            "class weights must be for targets that are classes (leave them out for others)"
+        ),
         "{error}"
     );
     let binary = find("binary_crossentropy", "class");

@@ -15,8 +15,9 @@ pub fn class_weights(given: &Path) -> anyhow::Result<ClassWeights> {
         return Ok(ClassWeights::Balanced);
     }
     let name = given.display();
-    let wrong =
-        || format!("{name} cannot be read as weights of classes, one class = weight per line");
+    let wrong = || {
+        format!("{name} cannot be read as weights of classes: write a line class = weight for each")
+    };
     // A line for each of 256 classes; a longer file is something else.
     let mut text = String::new();
     std::fs::File::open(given)

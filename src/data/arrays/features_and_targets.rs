@@ -1,5 +1,6 @@
 //! From an array to samples, or to targets.
 
+use super::named_classes::NamedClasses;
 use super::problem::ArraysProblem;
 use super::read::{self, Array, Numbers};
 use crate::data::features::Features;
@@ -15,6 +16,7 @@ pub(super) struct Part {
 /// Targets before their names are known.
 pub(super) enum Unnamed {
     Classes(Vec<u8>),
+    NamedClasses(NamedClasses),
     Labels(Vec<u8>, usize),
     Numbers(Vec<f32>, usize),
 }
@@ -22,7 +24,7 @@ pub(super) enum Unnamed {
 impl Unnamed {
     pub fn kind(&self) -> TargetKind {
         match self {
-            Self::Classes(_) => TargetKind::Class,
+            Self::Classes(_) | Self::NamedClasses(_) => TargetKind::Class,
             Self::Labels(..) => TargetKind::Labels,
             Self::Numbers(..) => TargetKind::Numbers,
         }
@@ -46,8 +48,19 @@ impl Part {
         ArraysProblem::Shape { key: self.key.clone(), rule, shape: self.array.shape.clone() }
     }
 
+    /// Checks that the array does not hold text.
+    pub fn check_numbers(&self) -> Result<(), ArraysProblem> {
+        match &self.array.numbers {
+            Numbers::Text(text) => {
+                Err(ArraysProblem::Type { key: self.key.clone(), found: text.descr.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the array as samples.
     pub fn features(self, budget: &mut MemoryBudget) -> Result<Features, ArraysProblem> {
+        self.check_numbers()?;
         let [samples, sample @ ..] = &self.array.shape[..] else {
             return Err(self.shape_error("[samples, …]"));
         };
@@ -75,6 +88,9 @@ impl Part {
             Some(kind) => kind,
             None => self.suggested()?,
         };
+        if !kind.is_class() {
+            self.check_numbers()?;
+        }
         let Self { key, array: Array { numbers, shape } } = self;
         let value = |rule| {
             let (key, shape) = (key.clone(), shape.clone());
@@ -85,6 +101,9 @@ impl Part {
         };
         match kind {
             TargetKind::Class if columns == 1 => {
+                if let Numbers::Text(text) = numbers {
+                    return Ok(Unnamed::NamedClasses(NamedClasses { key, text, shape }));
+                }
                 const RULE: &str = "classes are whole numbers from 0 to 255 (if these are for regression, add \
                                     --task numbers)";
                 Ok(Unnamed::Classes(numbers.into_bytes(u8::MAX).map_err(value(RULE))?))
@@ -107,6 +126,7 @@ impl Part {
     fn suggested(&self) -> Result<TargetKind, ArraysProblem> {
         let is_column = matches!(self.array.shape[..], [_] | [_, 1]);
         match &self.array.numbers {
+            Numbers::Text(_) => Ok(TargetKind::Class),
             Numbers::Bool(_) if self.array.shape.len() == 1 => Ok(TargetKind::Class),
             Numbers::U8(_) | Numbers::Ints(_) if is_column => Ok(TargetKind::Class),
             Numbers::U8(_) | Numbers::Ints(_) | Numbers::Bool(_) => Ok(TargetKind::Labels),

@@ -1,61 +1,141 @@
-//! The names of classes, labels and numbers, which arrays do not have.
+//! The names of classes, labels and numbers: those that were given, else their numbers.
 
 use super::features_and_targets::Unnamed;
 use super::problem::ArraysProblem;
+use crate::data::class_names::check_target_names;
 use crate::data::label_numbering::{self, Labels, PartLabels};
-use crate::data::targets::{Targets, column_names};
+use crate::data::targets::{TargetKind, Targets, column_names};
 
-/// Names the targets of both parts alike, and returns notes.
-#[expect(clippy::type_complexity, reason = "a pair and notes, used twice")]
+/// Names that were given for targets.
+pub(super) enum Names {
+    /// For targets of any kind.
+    Targets(Vec<String>),
+    /// Those in `classes.txt`, which say nothing about numbers.
+    Classes(Vec<String>),
+}
+
+/// The targets of the training and of the test part, and notes.
+pub(super) struct Named {
+    pub train: Targets,
+    pub test: Option<Targets>,
+    pub notes: Vec<String>,
+}
+
+/// Names the targets of both parts alike.
 pub(super) fn named(
     train: Unnamed,
     test: Option<Unnamed>,
-) -> Result<((Targets, Option<Targets>), Vec<String>), ArraysProblem> {
-    let (classes, notes) = match &train {
-        Unnamed::Classes(labels) => numbered(labels, test.as_ref()),
-        _ => Default::default(),
+    given: Option<Names>,
+) -> Result<Named, ArraysProblem> {
+    let mut notes = Vec::new();
+    let kind = train.kind();
+    let given = match given {
+        Some(Names::Classes(_)) if kind == TargetKind::Numbers => {
+            notes.push("classes.txt is not used: the targets are numbers".to_owned());
+            None
+        }
+        Some(Names::Targets(names) | Names::Classes(names)) => Some(checked(kind, names)?),
+        None => None,
     };
-    let name = |targets| match targets {
-        Unnamed::Classes(mut labels) => {
-            labels.iter_mut().for_each(|label| *label -= classes.first);
-            Targets::Classes { classes: labels, names: classes.names.clone() }
-        }
-        Unnamed::Labels(values, columns) => {
-            Targets::Labels { values, names: column_names("label", columns) }
-        }
-        Unnamed::Numbers(values, columns) => {
-            Targets::Numbers { values, names: column_names("target", columns) }
-        }
+    let columns = |what, width| match &given {
+        None => Ok(column_names(what, width)),
+        Some(names) if names.len() == width => Ok(names.clone()),
+        Some(names) => Err(ArraysProblem::NameCount { kind, columns: width, names: names.clone() }),
     };
-    Ok(((name(train), test.map(name)), notes))
+    let Classes { names, first } = match kind {
+        TargetKind::Class => Classes::of(&train, test.as_ref(), given.clone())?,
+        _ => Classes::default(),
+    };
+    if given.is_some() && first == 1 {
+        notes.extend(
+            names.first().map(|name| format!("classes are counted from 1, so 1 is {name}")),
+        );
+    }
+    let name = |targets| {
+        Ok::<_, ArraysProblem>(match targets {
+            Unnamed::Classes(mut classes) => {
+                classes.iter_mut().for_each(|class| *class -= first);
+                Targets::Classes { classes, names: names.clone() }
+            }
+            Unnamed::NamedClasses(named) => {
+                Targets::Classes { classes: named.classes(&names)?, names: names.clone() }
+            }
+            Unnamed::Labels(values, width) => {
+                Targets::Labels { values, names: columns("label", width)? }
+            }
+            Unnamed::Numbers(values, width) => {
+                Targets::Numbers { values, names: columns("target", width)? }
+            }
+        })
+    };
+    let (train, test) = (name(train)?, test.map(name).transpose()?);
+    notes.extend(unseen(&train));
+    Ok(Named { train, test, notes })
+}
+
+fn checked(kind: TargetKind, names: Vec<String>) -> Result<Vec<String>, ArraysProblem> {
+    check_target_names(kind, &names).map_err(ArraysProblem::TargetNames)?;
+    Ok(names)
 }
 
 #[derive(Default)]
 struct Classes {
     names: Vec<String>,
+    /// The number of the first, which is counted from 0 or 1.
     first: u8,
 }
 
-/// Returns the classes of these labels, which are counted from 0 or 1.
-fn numbered(train: &[u8], test: Option<&Unnamed>) -> (Classes, Vec<String>) {
-    let test_labels = match test {
-        Some(Unnamed::Classes(labels)) => &labels[..],
-        _ => &[],
-    };
-    let labels = PartLabels { train: Labels::of(train), test: Labels::of(test_labels) };
-    let numbering = label_numbering::number(&labels, None, None);
-    let (names, first) = (numbering.names, numbering.first);
-    let mut notes = Vec::new();
-    let unseen: Vec<&str> = (0usize..)
-        .zip(&names)
-        .filter(|(class, _)| !train.contains(&(*class as u8 + first)))
-        .map(|(_, name)| name.as_str())
-        .collect();
-    if !unseen.is_empty() {
-        notes.push(format!(
+impl Classes {
+    /// Returns the classes of both parts: those that are given, else those that occur.
+    fn of(
+        train: &Unnamed,
+        test: Option<&Unnamed>,
+        given: Option<Vec<String>>,
+    ) -> Result<Self, ArraysProblem> {
+        let differ = |train: &str, test: &str| ArraysProblem::Parts {
+            what: "targets",
+            train: train.to_owned(),
+            test: test.to_owned(),
+        };
+        match (train, test) {
+            (Unnamed::NamedClasses(_), Some(Unnamed::Classes(_))) => Err(differ("text", "numbers")),
+            (_, Some(Unnamed::NamedClasses(_))) if !matches!(train, Unnamed::NamedClasses(_)) => {
+                Err(differ("numbers", "text"))
+            }
+            (Unnamed::NamedClasses(train), test) => {
+                let names = match (given, test) {
+                    (Some(names), _) => names,
+                    (None, Some(Unnamed::NamedClasses(test))) => {
+                        train.names()?.union(&test.names()?).cloned().collect()
+                    }
+                    (None, _) => train.names()?.into_iter().collect(),
+                };
+                Ok(Self { names: checked(TargetKind::Class, names)?, first: 0 })
+            }
+            _ => {
+                let labels = |part: Option<&Unnamed>| match part {
+                    Some(Unnamed::Classes(labels)) => Labels::of(labels),
+                    _ => Labels::of(&[]),
+                };
+                let labels = PartLabels { train: labels(Some(train)), test: labels(test) };
+                let numbering = label_numbering::number(&labels, given, None);
+                Ok(Self { names: numbering.names, first: numbering.first })
+            }
+        }
+    }
+}
+
+/// Describes the classes without training samples.
+fn unseen(train: &Targets) -> Option<String> {
+    let Targets::Classes { classes, names } = train else { return None };
+    let mut seen = [false; 256];
+    classes.iter().for_each(|&class| seen[usize::from(class)] = true);
+    let unseen: Vec<&str> =
+        names.iter().zip(seen).filter(|(_, seen)| !seen).map(|(name, _)| name.as_str()).collect();
+    (!unseen.is_empty()).then(|| {
+        format!(
             "no training sample has class {}: a network cannot learn what it is not shown",
             unseen.join(", ")
-        ));
-    }
-    (Classes { names, first }, notes)
+        )
+    })
 }

@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::path::{self, Path};
 
 use super::features_and_targets::{Part, Unnamed, check_counts};
-use super::name_targets::named;
+use super::name_targets::{Named, Names, named};
 use super::problem::ArraysProblem;
-use super::read::Array;
+use super::read::{Array, Numbers};
 use crate::data::array_keys::ArrayKeys;
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
@@ -18,6 +18,9 @@ use crate::formats::MemoryBudget;
 /// The fraction of the samples that are the test part of data without one, and the seed that draws them.
 const TEST_FRACTION: f64 = 0.2;
 const TEST_SEED: u64 = 0;
+
+/// The array of the names of targets, as scikit-learn's data sets name it.
+const TARGET_NAMES: &str = "target_names";
 
 /// A file or a folder of named arrays.
 pub(in crate::data) trait NamedArrays: Sized {
@@ -38,6 +41,14 @@ pub(in crate::data) trait NamedArrays: Sized {
     /// # Errors
     /// An array that is damaged, or of another type than numbers.
     fn read(&mut self, name: &str, budget: &mut MemoryBudget) -> Result<Array, Failure>;
+
+    /// Returns the names of classes that are beside the arrays, in no array.
+    ///
+    /// # Errors
+    /// Names that cannot be read.
+    fn class_names(&self) -> Result<Option<Vec<String>>, DataError> {
+        Ok(None)
+    }
 
     /// Returns the files that were read so far, each once, with their names in the folder.
     fn files(&self) -> Vec<SourceFile>;
@@ -69,8 +80,7 @@ pub struct Arrays {
 /// Loads the data that was asked for; data without a test part is split.
 pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loaded, DataError> {
     let mut arrays = T::open(&request.path)?;
-    let read = read_all(&mut arrays, &request.path, &request.keys, request.targets);
-    let Arrays { train, test, mut notes } = read?;
+    let Arrays { train, test, mut notes } = requested(&mut arrays, request, &request.keys)?;
     let (train, test) = match test {
         Some(test) => (train, test),
         None => {
@@ -86,7 +96,8 @@ pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loa
             parts
         }
     };
-    Ok(Loaded { train, test, source: source(&arrays, request), notes })
+    let source = source(&arrays, request, train.target_names())?;
+    Ok(Loaded { train, test, source, notes })
 }
 
 /// Loads the test part alone, if there is no training part.
@@ -104,10 +115,20 @@ pub(in crate::data) fn load_test<T: NamedArrays>(
         x_test: String::new(),
         y_test: String::new(),
         w_train: None,
+        target_names: request.keys.target_names.clone(),
     };
-    let read = read_all(&mut arrays, &request.path, &keys, request.targets);
-    let Arrays { train: test, notes, .. } = read?;
-    Ok(LoadedTest { test, source: source(&arrays, request), notes })
+    let Arrays { train: test, notes, .. } = requested(&mut arrays, request, &keys)?;
+    let source = source(&arrays, request, test.target_names())?;
+    Ok(LoadedTest { test, source, notes })
+}
+
+/// Reads both parts of arrays with these names, as they were requested.
+fn requested(
+    arrays: &mut impl NamedArrays,
+    request: &PathRequest,
+    keys: &ArrayKeys,
+) -> Result<Arrays, DataError> {
+    read_all(arrays, &request.path, keys, request.targets, request.target_names.clone())
 }
 
 /// Reads both parts.
@@ -116,8 +137,9 @@ pub(in crate::data) fn read_all(
     path: &Path,
     keys: &ArrayKeys,
     kind: Option<TargetKind>,
+    target_names: Option<Vec<String>>,
 ) -> Result<Arrays, DataError> {
-    read_parts(arrays, path, keys, kind).map_err(|failure| match failure {
+    read_parts(arrays, path, keys, kind, target_names).map_err(|failure| match failure {
         Failure::Problem(problem) => DataError::Arrays { path: path.to_owned(), problem },
         Failure::Data(error) => error,
     })
@@ -128,8 +150,9 @@ fn read_parts(
     path: &Path,
     keys: &ArrayKeys,
     kind: Option<TargetKind>,
+    target_names: Option<Vec<String>>,
 ) -> Result<Arrays, Failure> {
-    let ArrayKeys { x_train, y_train, x_test, y_test, w_train } = keys;
+    let ArrayKeys { x_train, y_train, x_test, y_test, w_train, .. } = keys;
     let names = arrays.names().to_vec();
     let found = || match &names[..] {
         [] => "no arrays".to_owned(),
@@ -138,7 +161,9 @@ fn read_parts(
     // Of the test part alone the keys are in the place of the training keys: see `load_test`.
     let [x, y] = if x_test.is_empty() { ["x_test", "y_test"] } else { ["x_train", "y_train"] };
     let needed = [(x_train, x), (y_train, y)].into_iter();
-    for (key, option) in needed.chain(w_train.iter().map(|key| (key, "w_train"))) {
+    let optional = [(w_train, "w_train"), (&keys.target_names, "target_names")].into_iter();
+    let asked = optional.filter_map(|(key, option)| Some((key.as_ref()?, option)));
+    for (key, option) in needed.chain(asked) {
         if !names.contains(key) {
             let (key, found) = (key.clone(), found());
             return Err(ArraysProblem::Missing { key, found, option }.into());
@@ -160,7 +185,9 @@ fn read_parts(
         false => None,
     };
     let (test_x, test_y) = test.unzip();
-    let ((y, test_y), mut notes) = named(y, test_y)?;
+    let names_key = keys.target_names.as_deref().unwrap_or(TARGET_NAMES);
+    let given = names_of(arrays, &mut budget, names_key, target_names)?;
+    let Named { train: y, test: test_y, mut notes } = named(y, test_y, given)?;
     let of = |x: Features, y, keys: [&String; 2]| {
         let pair = keys.map(String::as_str).join(" and ");
         Dataset::from_arrays(x, y).map_err(|error| Failure::Data(inside(error, path, pair)))
@@ -179,8 +206,9 @@ fn read_parts(
     if let Some(test) = &test {
         check_alike(&train, test)?;
     }
-    let used = [Some(x_train), Some(y_train), Some(x_test), Some(y_test), w_train.as_ref()];
-    let others = names.iter().filter(|name| !used.contains(&Some(*name)));
+    let used =
+        [x_train, y_train, x_test, y_test, w_train.as_deref().unwrap_or_default(), names_key];
+    let others = names.iter().filter(|name| !used.contains(&name.as_str()));
     let others: Vec<&str> = others.map(String::as_str).collect();
     if !others.is_empty() {
         notes.push(format!("arrays that are not used: {}", others.join(", ")));
@@ -204,6 +232,31 @@ fn pair(
     Ok((x.features(budget)?, y.targets(kind, budget)?))
 }
 
+/// Returns the names of the targets: those requested, else those in the array `key`, else those beside the arrays.
+fn names_of(
+    arrays: &mut impl NamedArrays,
+    budget: &mut MemoryBudget,
+    key: &str,
+    requested: Option<Vec<String>>,
+) -> Result<Option<Names>, Failure> {
+    if let Some(names) = requested {
+        return Ok(Some(Names::Targets(names)));
+    }
+    if !arrays.names().iter().any(|name| name == key) {
+        return Ok(arrays.class_names().map_err(Failure::Data)?.map(Names::Classes));
+    }
+    let Array { numbers, shape } = arrays.read(key, budget)?;
+    let problem = |found| ArraysProblem::NoNames { key: key.to_owned(), found };
+    match (numbers, &shape[..]) {
+        (Numbers::Text(text), [_]) => {
+            let names = text.strings().map_err(|at| problem(format!("no Unicode at [{at}]")))?;
+            Ok(Some(Names::Targets(names)))
+        }
+        (Numbers::Text(_), _) => Err(problem(format!("shape {shape:?}")).into()),
+        _ => Err(problem("numbers".to_owned()).into()),
+    }
+}
+
 /// Reads the weights of samples, one number each.
 fn weights(
     arrays: &mut impl NamedArrays,
@@ -211,6 +264,7 @@ fn weights(
     key: &str,
 ) -> Result<Vec<f32>, Failure> {
     let part = Part { key: key.to_owned(), array: arrays.read(key, budget)? };
+    part.check_numbers()?;
     match part.array.shape[..] {
         [_] => Ok(part.array.numbers.into_floats(budget)?),
         _ => Err(part.shape_error("[samples] if it holds weights of samples").into()),
@@ -240,14 +294,23 @@ pub(super) fn inside(error: DataError, path: &Path, arrays: String) -> DataError
     }
 }
 
-/// Returns the record of arrays: of a file its folder, and of a folder the folder itself.
-fn source(arrays: &impl NamedArrays, request: &PathRequest) -> Source {
+/// Returns the record of arrays: of a file its folder, and of a folder the folder itself. Names beside the arrays are
+/// part of it, so that they stay as they are.
+fn source(
+    arrays: &impl NamedArrays,
+    request: &PathRequest,
+    target_names: &[String],
+) -> Result<Source, DataError> {
     let absolute = path::absolute(&request.path).unwrap_or_else(|_| request.path.clone());
     let name = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let (name, dir) = match absolute.is_dir() {
         true => (name(absolute.file_name()), Some(absolute.clone())),
         false => (name(absolute.file_stem()), absolute.parent().map(Path::to_owned)),
     };
-    let arrays_options = Some(request.options());
-    Source { name, dir, notice: None, classes: None, arrays: arrays_options, files: arrays.files() }
+    let mut options = request.options();
+    if options.target_names.is_none() {
+        options.target_names = arrays.class_names()?.filter(|names| *names == target_names);
+    }
+    let files = arrays.files();
+    Ok(Source { name, dir, notice: None, classes: None, arrays: Some(options), files })
 }

@@ -41,6 +41,6 @@ pub fn load_npy(
     let pair = format!("{} and {}", x.key, y.key);
     let x = x.features(&mut budget).map_err(at(features))?;
     let y = y.targets(kind, &mut y_budget).map_err(at(targets))?;
-    let (y, _) = named(y, None).map_err(at(targets))?;
-    Dataset::from_arrays(x, y.0).map_err(|error| inside(error, features, pair))
+    let y = named(y, None, None).map_err(at(targets))?;
+    Dataset::from_arrays(x, y.train).map_err(|error| inside(error, features, pair))
 }

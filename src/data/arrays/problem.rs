@@ -1,5 +1,6 @@
 //! Problems of files of arrays.
 
+use crate::data::dataset_problem::DatasetProblem;
 use crate::data::targets::TargetKind;
 use crate::formats::FormatProblem;
 
@@ -65,7 +66,7 @@ pub enum ArraysProblem {
     /// An array of something else than numbers.
     #[error(
         "array {key:?} must hold integers, floats or bool, found the type {found:?}: save numbers (seqfit reads \
-         no pickled objects and no text)"
+         no pickled objects), or as targets the names of classes, array.astype(str)"
     )]
     Type {
         /// The array.
@@ -94,6 +95,44 @@ pub enum ArraysProblem {
         found: String,
         /// Its index along each axis.
         place: Vec<usize>,
+    },
+    /// Text that is not the name of a class.
+    #[error("array {key:?}: {rule}, found {found} at {place:?}: correct it, or name all classes")]
+    Text {
+        /// The array.
+        key: String,
+        /// The rule.
+        rule: String,
+        /// The text.
+        found: String,
+        /// Its index along each axis.
+        place: Vec<usize>,
+    },
+    /// An array of names that is none.
+    #[error(
+        "array {key:?} must hold names, one for each target, found {found}: save it as numpy.array([\"a\", \"b\"])"
+    )]
+    NoNames {
+        /// The array.
+        key: String,
+        /// Its type or shape, in words.
+        found: String,
+    },
+    /// Names of targets that cannot be distinguished or printed.
+    #[error("names of targets: {0}")]
+    TargetNames(DatasetProblem),
+    /// Other than one name for each label or number.
+    #[error(
+        "one name is needed for each of {}, found {} ({}): name all of them",
+        .kind.counted(*.columns), .names.len(), .names.join(", ")
+    )]
+    NameCount {
+        /// Labels or numbers.
+        kind: TargetKind,
+        /// Their number.
+        columns: usize,
+        /// The names.
+        names: Vec<String>,
     },
     /// Samples and targets differ in number.
     #[error(

@@ -1,6 +1,7 @@
-//! NumPy's arrays as numbers of few types, in C order.
+//! NumPy's arrays as numbers of few types, in C order, or as text.
 
 use super::problem::ArraysProblem;
+use super::text::{self, Text};
 use crate::formats::npy::{Header, by_rows};
 use crate::formats::{FormatProblem, MemoryBudget, count, extend};
 
@@ -18,6 +19,8 @@ pub(in crate::data) enum Numbers {
     Bool(Vec<u8>),
     Ints(Vec<i64>),
     Floats(Vec<f32>),
+    /// No numbers, which only the names of classes may be.
+    Text(Text),
 }
 
 /// Reads the bytes of a `.npy` file or record: f64 are rounded to f32.
@@ -44,13 +47,17 @@ pub(in crate::data) fn decode(
     let own = || key.to_owned();
     let data = &bytes[start..];
     let kind = descr.strip_prefix(['<', '>', '|', '=']).unwrap_or_default();
-    let Some(size) = size(kind) else {
+    let Some(size) = size(kind).or_else(|| text::size(kind)) else {
         return Err(ArraysProblem::Type { key: own(), found: descr });
     };
     let numbers = count(&shape).unwrap_or(usize::MAX);
     if numbers.checked_mul(size) != Some(data.len()) {
         let found = data.len();
         return Err(ArraysProblem::Length { key: own(), numbers, size, found });
+    }
+    if text::size(kind).is_some() {
+        bytes.drain(..start);
+        return Ok(Array { numbers: Numbers::Text(Text::new(descr, bytes, size, order)), shape });
     }
     let value = |rule, at: usize, found: String| {
         let place = place(at, &shape, fortran);
@@ -149,6 +156,7 @@ impl Numbers {
             Self::U8(values) | Self::Bool(values) => values.len(),
             Self::Ints(values) => values.len(),
             Self::Floats(values) => values.len(),
+            Self::Text(text) => text.len(),
         }
     }
 
@@ -161,6 +169,10 @@ impl Numbers {
                 floats.extend(values.into_iter().map(f32::from));
             }
             Self::Ints(values) => floats.extend(values.into_iter().map(|int| int as f32)),
+            Self::Text(text) => {
+                let message = format!("text ({}) as numbers: save numbers", text.descr);
+                return Err(FormatProblem::Unsupported { format: "NumPy", message });
+            }
         }
         Ok(floats)
     }
@@ -178,6 +190,7 @@ impl Numbers {
                 .iter()
                 .map(|&value| Some(value as u8).filter(|&byte| f32::from(byte) == value))
                 .collect(),
+            Self::Text(text) => vec![None; text.len()],
         };
         match bytes.iter().position(|byte| byte.is_none_or(|byte| byte > most)) {
             None => Ok(bytes.into_iter().flatten().collect()),
@@ -190,6 +203,7 @@ impl Numbers {
             Self::U8(values) | Self::Bool(values) => values[at].to_string(),
             Self::Ints(values) => values[at].to_string(),
             Self::Floats(values) => values[at].to_string(),
+            Self::Text(text) => text.shown(at),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of files of arrays, most of them written here.
 
+mod names;
+
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
@@ -287,11 +289,8 @@ fn training_and_test_parts_must_be_alike() {
 fn a_file_without_a_test_part_is_split_and_its_source_loads_it_again() {
     let values: Vec<f32> = (0..50).map(|i| i as f32 + 0.5).collect();
     let path = npz(&[("a", floats("(50, 1)", &values)), ("b", floats("(50,)", &values))]);
-    let request = Request::Path(PathRequest {
-        path: path.to_path_buf(),
-        keys: keys("a", "b"),
-        targets: None,
-    });
+    let request =
+        Request::Path(PathRequest { keys: keys("a", "b"), ..PathRequest::new(path.to_path_buf()) });
     let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
     let loaded = resolve(&request, &nowhere, &mut |_| {}).unwrap();
     assert_eq!((loaded.train.len(), loaded.test.len()), (40, 10));
@@ -312,11 +311,7 @@ fn a_file_without_a_test_part_is_split_and_its_source_loads_it_again() {
 fn a_test_part_alone_is_enough_for_evaluation() {
     let x = floats("(2, 2)", &[1.0, 2.0, 3.0, 4.0]);
     let path = npz(&[("x_test", x), ("y_test", ints("(2,)", &[0, 1]))]);
-    let request = Request::Path(PathRequest {
-        path: path.to_path_buf(),
-        keys: ArrayKeys::default(),
-        targets: None,
-    });
+    let request = Request::Path(PathRequest::new(path.to_path_buf()));
     let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
     let test = resolve_test(&request, &nowhere, &mut |_| {}).unwrap().test;
     assert_eq!((test.len(), test.label(1)), (2, 1));

@@ -25,6 +25,9 @@ pub(in crate::data) fn checked(request: &PathRequest) -> Result<&Path, DataError
         _ if request.keys != ArrayKeys::default() => {
             "--keys is for arrays, and these are IDX files"
         }
+        _ if request.target_names.is_some() => {
+            "--target-names is for arrays, and these are IDX files: name their classes in classes.txt"
+        }
         Some(TargetKind::Labels | TargetKind::Numbers) => {
             "the targets of IDX files are classes, and others were asked for"
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::source_kind::SourceKind;
 use crate::data::arrays::{Array, Failure, NamedArrays, array, whole};
+use crate::data::class_names;
 use crate::data::error::DataError;
 use crate::data::find_files;
 use crate::data::sha256;
@@ -67,6 +68,10 @@ impl NamedArrays for NpyFolder {
             self.read.push(SourceFile { name: file, sha256 });
         }
         Ok(array(name, bytes, budget)?)
+    }
+
+    fn class_names(&self) -> Result<Option<Vec<String>>, DataError> {
+        class_names::read(&self.dir)
     }
 
     fn files(&self) -> Vec<SourceFile> {

@@ -39,7 +39,10 @@ fn is_npz(path: &Path) -> bool {
 ///
 /// **Targets**, unless `targets` says what they are: integers `[n]` or `[n, 1]` and bool `[n]` are classes, other
 /// integers and bool `[n, k]` are several labels and must be 0 or 1, floats `[n]` or `[n, k]` are numbers. Floats that
-/// are all 0 or 1 may be either, and are an error. Classes are named by their numbers.
+/// are all 0 or 1 may be either, and are an error. Text `[n]` or `[n, 1]` (`U` or `S`) is the name of each sample's class;
+/// the classes are sorted, as by scikit-learn's `LabelEncoder`.
+///
+/// **Names** of classes, labels and numbers are in an array of text, `target_names`. Without it they are numbered.
 ///
 /// The memory that a file takes is bounded by its own length: see
 /// [`MemoryBudget`](crate::import::MemoryBudget). Pickled objects are not read.
@@ -53,7 +56,7 @@ pub fn load_npz(
     targets: Option<TargetKind>,
 ) -> Result<Arrays, DataError> {
     let path = path.as_ref();
-    arrays::read_all(&mut Npz::open(path)?, path, keys, targets)
+    arrays::read_all(&mut Npz::open(path)?, path, keys, targets, None)
 }
 
 /// A `.npz` file in memory.

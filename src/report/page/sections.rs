@@ -99,7 +99,7 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
     let plots = curves.iter().map(|curves| {
         let caption = match (curves.name.as_str(), validated) {
             ("loss", true) => {
-                "Where validation rises while training falls, the network memorizes the training images \
+                "Where validation rises while training falls, the network memorizes the training data \
                  (overfitting)."
             }
             ("loss", false) => {
@@ -129,9 +129,24 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
     }))
 }
 
+/// Returns the unit of the losses, if it has a name.
+pub(super) fn loss_unit(report: &Report) -> Option<&'static str> {
+    let config = report.run.config();
+    match &config.network.target_scaling {
+        Some(_) => Some("of targets scaled to mean 0 and standard deviation 1"),
+        None => config.fit.loss.is_crossentropy().then_some("in nats"),
+    }
+}
+
 fn epochs(report: &Report, validated: bool) -> Markup {
     let history = &report.history;
-    let unit = if report.run.config().fit.loss.is_crossentropy() { " in nats" } else { "" };
+    let accuracies = history.epochs.iter().any(|epoch| epoch.accuracy.is_some());
+    let unit = match (loss_unit(report), accuracies) {
+        (Some(unit), true) => format!("Losses {unit}, accuracies as fractions"),
+        (Some(unit), false) => format!("Losses {unit}, metrics in the units of the data"),
+        (None, true) => "Accuracies as fractions".to_owned(),
+        (None, false) => "Losses and metrics in the units of the data".to_owned(),
+    };
     let optional =
         |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
     let validation: &[&str] =
@@ -140,7 +155,7 @@ fn epochs(report: &Report, validated: bool) -> Markup {
     let others: &[&str] = &["learning rate", "seconds", "samples/s"];
     html! {
         table {
-            caption { span { "Losses" (unit) ", accuracies as fractions" } }
+            caption { span { (unit) } }
             (head(&[&["epoch", "loss", "accuracy"], validation, &metrics, others].concat()))
             tbody {
                 @for e in &history.epochs {
