@@ -75,9 +75,7 @@ cp "$ROOT"/LICENSE-* "$stage"
 "$python" "$ROOT/scripts/third_party_licenses.py" >"$stage/THIRD-PARTY-LICENSES.txt"
 mkdir -p "$stage/seqfit/bin"
 binary=$stage/seqfit/bin/seqfit
-strip -o "$binary" "$PROGRAM"
-patchelf --set-rpath "$RUN_PATH" "$binary"
-chmod 755 "$binary"
+"$python" "$ROOT/scripts/relocatable_program.py" "$PROGRAM" "$binary" "$RUN_PATH"
 
 # The newest versioned functions decide which systems have all of them. libstdc++ is of the system, too.
 newest() { objdump -T "$binary" | grep -oE "\($1_[0-9.]+\)" | tr -d '()' | sed "s/$1_//" | sort -V | tail -1; }

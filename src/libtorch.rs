@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 pub use crate::native::LibtorchError;
 use crate::native::loaded_libtorch;
-pub use crate::native::loaded_libtorch::VersionError;
+pub use crate::native::loaded_libtorch::{MissingError, VersionError};
 pub use crate::native::nvidia_driver::{Driver, Gpu, query as query_driver};
+#[cfg(target_os = "linux")]
+pub use crate::native::process::{ProcessCopy, copy_process, skip_destructors};
 
 /// Returns the version that this crate was compiled for.
 pub fn expected_version() -> &'static str {
@@ -18,6 +20,15 @@ pub fn version() -> String {
         .unwrap_or_else(|| loaded_libtorch::expected_version().to_owned())
 }
 
+/// Makes sure that libtorch is loaded, in a program that starts without it (`scripts/relocatable_program.py`): the
+/// program is then started again. Call it before threads are started.
+///
+/// # Errors
+/// libtorch is not where the dynamic loader looks for it.
+pub fn ensure_loaded() -> Result<(), MissingError> {
+    loaded_libtorch::ensure_loaded()
+}
+
 /// Refuses a libtorch of another version than the one compiled for, before its first use ends in a crash.
 /// Called before every network is built.
 ///
@@ -27,7 +38,7 @@ pub fn check_version() -> Result<(), VersionError> {
     loaded_libtorch::check_version()
 }
 
-/// Returns the folder that libtorch was loaded from.
+/// Returns the folder that libtorch was loaded from, or `None` if it is not loaded.
 pub fn folder() -> Option<PathBuf> {
     loaded_libtorch::folder()
 }

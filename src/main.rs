@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    seqfit::libtorch::skip_destructors();
     let arguments = cli::Arguments::parse();
     cli::panic_report::guarded(|| match cli::run(arguments) {
         Ok(code) => code,

@@ -9,11 +9,13 @@ PyTorch is imported by `load`, and scikit-learn by the estimators, when they are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from seqfit._start import SeqfitError, SeqfitUsageError
 
-from seqfit._program import SeqfitError, SeqfitUsageError
-
+# As in `typing`, which takes longer to import than the program to start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from seqfit._estimators import SeqfitClassifier, SeqfitRegressor
     from seqfit._network import Network, load
 

@@ -1,5 +1,5 @@
 """`python -m seqfit`: the program `seqfit`."""
 
-from seqfit._program import main
+from seqfit._start import main
 
 main()

@@ -34,10 +34,13 @@ mod serve;
 mod signals;
 mod summary;
 mod train;
+#[cfg(target_os = "linux")]
+mod worker;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use seqfit::libtorch;
 
 use output::{StdoutError, Usage, chain, print_status};
 
@@ -87,15 +90,34 @@ enum Command {
     Completions(completions::Args),
     /// Print the manual page, or write one for each command
     Man(completions::ManArgs),
+    /// Run the commands that standard input has, for the Python package
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Worker,
+}
+
+impl Command {
+    /// Returns whether the command calls libtorch.
+    fn needs_libtorch(&self) -> bool {
+        match self {
+            Self::Completions(_)
+            | Self::Man(_)
+            | Self::Inspect(_)
+            | Self::Data(_)
+            | Self::Recipe(_) => false,
+            _ => true,
+        }
+    }
 }
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    // Before libtorch's first use, where a wrong version would crash. The doctor reports it itself.
-    let needs_none =
-        matches!(arguments.command, Command::Doctor(_) | Command::Completions(_) | Command::Man(_));
-    if !needs_none {
-        seqfit::libtorch::check_version()?;
+    if arguments.command.needs_libtorch() {
+        libtorch::ensure_loaded()?;
+        // Before libtorch's first use, where a wrong version would crash. The doctor reports it itself.
+        if !matches!(arguments.command, Command::Doctor(_)) {
+            libtorch::check_version()?;
+        }
     }
     match arguments.command {
         Command::Train(args) => train::run(&args),
@@ -116,6 +138,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => completions::run(&args, Arguments::command()),
         Command::Man(args) => completions::man(&args, Arguments::command()),
+        #[cfg(target_os = "linux")]
+        Command::Worker => match worker::next_command()? {
+            Some(arguments) => run(Arguments::parse_from(arguments)),
+            None => Ok(ExitCode::SUCCESS),
+        },
     }
 }
 

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+#[cfg(target_os = "linux")]
+use std::{env, io, os::unix::process::CommandExt, process::Command};
 
 use super::{LibtorchError, ffi, take_string};
 
@@ -64,11 +66,67 @@ fn loaded_abi() -> Option<u64> {
     Some(abi)
 }
 
+/// libtorch is needed, and was not found.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this command needs libtorch {}, and its {LIBRARY} was not found: put the folder of its libraries into \
+     LD_LIBRARY_PATH, or use an archive or a wheel that has it",
+    expected_version()
+)]
+pub struct MissingError;
+
+/// The library of libtorch's functions.
+const LIBRARY: &str = "libtorch_cpu.so";
+/// The environment variable that names libraries to load before the others.
+#[cfg(target_os = "linux")]
+const PRELOAD: &str = "LD_PRELOAD";
+
+/// Makes sure that libtorch is loaded. The program in an archive or a wheel is not linked against it
+/// (`scripts/relocatable_program.py`), so that what needs no libtorch starts at once. It is started again here with the
+/// same arguments, and with libtorch; in the new program this function returns. Opening libtorch in this process would
+/// not do: the references to its variables are resolved when the program is loaded.
+///
+/// # Errors
+/// libtorch is not where the dynamic loader looks for it.
+#[cfg(target_os = "linux")]
+pub fn ensure_loaded() -> Result<(), MissingError> {
+    let preload = env::var(PRELOAD).unwrap_or_default();
+    let of_user = preload.strip_prefix(LIBRARY);
+    if folder().is_none() {
+        let again = || -> io::Result<io::Error> {
+            let mut given = env::args_os();
+            let mut command = Command::new(env::current_exe()?);
+            command.arg0(given.next().unwrap_or_default()).args(given);
+            let libraries = format!("{LIBRARY}:{preload}");
+            Ok(command.env(PRELOAD, libraries.trim_end_matches(':')).exec())
+        };
+        if of_user.is_none() {
+            // Returns only if the program cannot be started.
+            let _ = again();
+        }
+        return Err(MissingError);
+    }
+    if let Some(rest) = of_user {
+        // SAFETY: called before other threads are started.
+        unsafe { env::set_var(PRELOAD, rest.trim_start_matches(':')) };
+    }
+    Ok(())
+}
+
+/// Makes sure that libtorch is loaded, which it is wherever programs are linked against it.
+///
+/// # Errors
+/// None here.
+#[cfg(not(target_os = "linux"))]
+pub fn ensure_loaded() -> Result<(), MissingError> {
+    Ok(())
+}
+
 fn describe_abi(abi: u64) -> String {
     format!("{}.{}.{}", abi >> 56, abi >> 48 & 0xff, abi >> 40 & 0xff)
 }
 
-/// Returns the folder that libtorch was loaded from.
+/// Returns the folder that libtorch was loaded from, or `None` if it is not loaded.
 pub fn folder() -> Option<PathBuf> {
     // SAFETY: returns null or a string whose ownership passes to us.
     let path = take_string(unsafe { ffi::seqfit_library_path() })?;

@@ -16,6 +16,8 @@ pub(crate) mod matmul_precision;
 pub(crate) mod mpi;
 pub(crate) mod nvidia_driver;
 pub(crate) mod nvrtc;
+#[cfg(target_os = "linux")]
+pub(crate) mod process;
 pub(crate) mod random_tensors;
 pub(crate) mod script_module;
 pub(crate) mod tensor_buffer;

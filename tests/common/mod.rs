@@ -26,8 +26,13 @@ use signal_hook::flag;
 /// Returns a command for the `seqfit` program that ignores the caller's settings and has no network
 /// access: its mirror is a closed port.
 pub fn seqfit(home: &Path) -> Command {
+    seqfit_at(Path::new(env!("CARGO_BIN_EXE_seqfit")), home)
+}
+
+/// Like [`seqfit`], for a program that was made from it.
+pub fn seqfit_at(program: &Path, home: &Path) -> Command {
     signals_are_heard();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seqfit"));
+    let mut command = Command::new(program);
     command
         .current_dir(home)
         .env_remove("SEQFIT_DATA")
@@ -79,6 +84,15 @@ pub fn succeed(command: &mut Command) -> CommandOutput {
     let output = run(command);
     assert_eq!(output.code, 0, "{command:?}: {output:#?}");
     output
+}
+
+/// Returns the command lines of the first block after `marker` in the README.
+pub fn readme_lines(marker: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = fs::read_to_string(path).expect("the README");
+    let (_, after) = text.split_once(marker).expect("the marker in the README");
+    let block = after.split("```\n").nth(1).expect("a block of commands");
+    block.lines().map(ToOwned::to_owned).collect()
 }
 
 /// Returns the folder of the real MNIST, or `None` after reporting the test as left out.

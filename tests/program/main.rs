@@ -14,3 +14,5 @@ mod new_user_journey;
 mod predict;
 mod predict_arrays;
 mod wheel;
+#[cfg(all(target_os = "linux", feature = "serve"))]
+mod without_libtorch;

@@ -2,11 +2,11 @@
 //! and that the package in it does what `python/tests` demands.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{self, succeed};
+use crate::common::{self, readme_lines, succeed};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -31,7 +31,20 @@ fn environment(python: &Path, folder: &Path) -> PathBuf {
             symlink(entry.path(), own.join(name)).unwrap();
         }
     }
+    // The pip of `python`, for the new environment.
+    let [own_python, pip] = ["python", "pip"].map(|name| programs.join(name));
+    let (from, into) = (python.display(), own_python.display());
+    let script = format!(
+        "#!/bin/sh\nexec '{from}' -m pip --disable-pip-version-check --python '{into}' \"$@\"\n"
+    );
+    fs::write(&pip, script).unwrap();
+    fs::set_permissions(&pip, fs::Permissions::from_mode(0o755)).unwrap();
     programs
+}
+
+/// Returns a `PATH` with these programs first.
+fn path(programs: &Path) -> String {
+    format!("{}:/usr/bin:/bin", programs.display())
 }
 
 /// Returns the wheel, built from the program under test.
@@ -47,16 +60,11 @@ fn wheel_installs_beside_pytorch_and_passes_its_tests() {
     let needed = ["torch", "sklearn", "pandas", "pytest", "mypy", "setuptools"];
     let Some(python) = common::python_with(&needed) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let wheel = build(folder.path());
+    let wheel = build(&folder.path().join("target/wheels"));
     let size = fs::metadata(&wheel).unwrap().len();
     assert!(size < 25_000_000, "{size} bytes");
     let programs = environment(&python, &folder.path().join("venv"));
     let own_python = programs.join("python");
-    // Without an index: what the wheel requires is there, in the versions that it requires.
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "--disable-pip-version-check", "--python"]).arg(&own_python);
-    succeed(install.args(["install", "--quiet", "--no-index"]).arg(&wheel));
-
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let command = |program: &Path| {
@@ -65,6 +73,13 @@ fn wheel_installs_beside_pytorch_and_passes_its_tests() {
         command.env_remove("PYTHONPATH").env("SEQFIT_CACHE", folder.path().join("cache"));
         command
     };
+    // Word for word what the README says, in the folder that has the wheel, and in an empty one.
+    let [install, train] = &readme_lines("**With Python**")[..] else { panic!("two lines") };
+    let mut typed = command(Path::new("bash"));
+    typed.args(["-c", install]).current_dir(folder.path()).env("PATH", path(&programs));
+    // Without an index: what the wheel requires is there, in the versions that it requires.
+    succeed(typed.env("PIP_NO_INDEX", "1"));
+    succeed(command(Path::new("bash")).args(["-c", train]).env("PATH", path(&programs)));
     let seqfit = programs.join("seqfit");
     let version = succeed(command(&seqfit).arg("--version")).stdout;
     assert_eq!(version.trim(), concat!("seqfit ", env!("CARGO_PKG_VERSION")));
@@ -75,9 +90,10 @@ fn wheel_installs_beside_pytorch_and_passes_its_tests() {
         let report = common::run(command(program).args(["doctor", "--json"]));
         assert!(report.stdout.contains(torch.to_str().unwrap()), "{report:#?}");
     }
-    succeed(command(&seqfit).args(["train", "--dataset", "digits", "--out", "runs/x", "--quiet"]));
-    let code = "import seqfit; print(seqfit.__version__, seqfit.load('runs/x').classes)";
-    let loaded = succeed(command(&own_python).args(["-c", code])).stdout;
+    let run = &common::listing(&empty.join("runs"))[0];
+    let code =
+        format!("import seqfit; print(seqfit.__version__, seqfit.load('runs/{run}').classes)");
+    let loaded = succeed(command(&own_python).args(["-c", &code])).stdout;
     let names: Vec<String> = (0..10).map(|digit| format!("'{digit}'")).collect();
     assert_eq!(loaded.trim(), format!("{} [{}]", env!("CARGO_PKG_VERSION"), names.join(", ")));
 
