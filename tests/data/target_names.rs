@@ -36,7 +36,13 @@ fn names_from_the_command_line_are_shown_wherever_targets_are() {
         shows(&of_run(home.path(), "evaluate", &[]).stdout);
         shows(&of_run(home.path(), "predict", &["digits.npz", "--json"]).stdout);
         of_run(home.path(), "report", &[]);
-        shows(&text("report.html"));
+        let report = text("report.html");
+        shows(&report);
+        // The page of a table says nothing about pictures, and how the loss of scaled numbers is to be read.
+        assert!(!report.contains("images"), "{kind}");
+        let scaled = "of targets scaled to mean 0 and standard deviation 1";
+        assert_eq!(report.contains(scaled), kind == "numbers", "{kind}");
+        assert_eq!(report.contains("accurac"), kind != "numbers", "{kind}");
         // The model card in an export.
         shows(&text("model.pt"));
         // What the arrays are called does not change what is learned.

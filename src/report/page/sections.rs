@@ -12,6 +12,9 @@ use crate::evaluate::Evaluation;
 use crate::message_text::quoted_word;
 use crate::model::grouped;
 
+/// What the losses of numbers are.
+const SCALED: &str = "of targets scaled to mean 0 and standard deviation 1";
+
 /// The number of most frequent confusions that are listed.
 const PAIRS: usize = 8;
 
@@ -110,7 +113,12 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
             ("speed", _) => "The time of validation is not counted.",
             _ => "",
         };
-        figure(curves, caption)
+        let scaled = report.run.config().network.target_scaling.is_some();
+        let unit = match (curves.name.as_str(), scaled) {
+            ("loss", true) => format!("{caption} The loss is that {SCALED}."),
+            _ => caption.to_owned(),
+        };
+        figure(curves, &unit)
     });
     let plots = plots.collect::<Result<Vec<_>, _>>()?;
     let result = report.result.as_ref();
@@ -130,10 +138,10 @@ pub(super) fn curves(report: &Report) -> Result<Option<Markup>, ReportError> {
 }
 
 /// Returns the unit of the losses, if it has a name.
-pub(super) fn loss_unit(report: &Report) -> Option<&'static str> {
+fn loss_unit(report: &Report) -> Option<&'static str> {
     let config = report.run.config();
     match &config.network.target_scaling {
-        Some(_) => Some("of targets scaled to mean 0 and standard deviation 1"),
+        Some(_) => Some(SCALED),
         None => config.fit.loss.is_crossentropy().then_some("in nats"),
     }
 }
@@ -149,23 +157,27 @@ fn epochs(report: &Report, validated: bool) -> Markup {
     };
     let optional =
         |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
-    let validation: &[&str] =
-        if validated { &["validation loss", "validation accuracy"] } else { &[] };
+    let own: &[&str] = if accuracies { &["epoch", "loss", "accuracy"] } else { &["epoch", "loss"] };
+    let validation: &[&str] = match (validated, accuracies) {
+        (true, true) => &["validation loss", "validation accuracy"],
+        (true, false) => &["validation loss"],
+        (false, _) => &[],
+    };
     let metrics: Vec<&str> = history.metrics().into_iter().collect();
     let others: &[&str] = &["learning rate", "seconds", "samples/s"];
     html! {
         table {
             caption { span { (unit) } }
-            (head(&[&["epoch", "loss", "accuracy"], validation, &metrics, others].concat()))
+            (head(&[own, validation, &metrics, others].concat()))
             tbody {
                 @for e in &history.epochs {
                     tr {
                         th scope="row" { (e.epoch) }
                         td { (format!("{:.4}", e.loss)) }
-                        td { (optional(e.accuracy)) }
+                        @if accuracies { td { (optional(e.accuracy)) } }
                         @if validated {
                             td { (optional(e.val_loss)) }
-                            td { (optional(e.val_accuracy)) }
+                            @if accuracies { td { (optional(e.val_accuracy)) } }
                         }
                         @for name in &metrics { td { (optional(e.metrics.get(*name).copied())) } }
                         td { (format!("{:.3e}", e.learning_rate)) }
