@@ -33,7 +33,7 @@ enum Command {
     List,
     /// Download a known data set into the cache folder
     Fetch {
-        /// mnist, fashion-mnist or kmnist (digits are built in)
+        /// mnist, fashion-mnist, kmnist, cifar10 or cifar100 (digits are built in)
         #[arg(value_parser = data_options::dataset_to_fetch)]
         name: DatasetName,
     },
@@ -153,7 +153,8 @@ fn list(locations: &Locations) -> anyhow::Result<ExitCode> {
         let place = place(entry, locations)?;
         let ([train, test], [height, width]) = (entry.samples, entry.image_shape);
         writeln!(out, "{}: {}", entry.name, entry.title)?;
-        writeln!(out, "    {train} training and {test} test images of {height}x{width}")?;
+        let color = if entry.color { " in color" } else { "" };
+        writeln!(out, "    {train} training and {test} test images of {height}x{width}{color}")?;
         writeln!(out, "    {}; {}", entry.licence, entry.attribution)?;
         writeln!(out, "    {place}")?;
     }
@@ -220,6 +221,7 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     }
     let config = PackConfig {
         shape: args.size.0,
+        color: false,
         test_share: args.test_share,
         seed: args.seed,
         preparation: chosen.unwrap_or_default(),
@@ -290,8 +292,8 @@ fn verify(
             Err(_) => {
                 let keys = keys.unwrap_or_default();
                 let target_names = names.map(|Names(names)| names);
-                let path = path.to_owned();
-                Request::Path(PathRequest { path, keys, targets: task, target_names })
+                let request = PathRequest::new(path);
+                Request::Path(PathRequest { keys, targets: task, target_names, ..request })
             }
         },
     };

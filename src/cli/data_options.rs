@@ -3,25 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use seqfit::data::{ArrayKeys, DataError, DatasetName, PathRequest, StreamMemory, TargetKind};
+use seqfit::data::{
+    ArrayKeys, DataError, DatasetName, PathRequest, PictureOptions, Preparation, Request,
+    StreamMemory, TargetKind,
+};
 
+use super::image_options::preparation;
 use super::output::quoted;
-use super::parse_values::{self, Names};
+use super::parse_values::{self, Names, Size, side_or_size};
 
 /// Selects the data set.
 #[derive(Clone, Debug, Args)]
 pub struct DataOptions {
-    /// A known data set: mnist, fashion-mnist, kmnist or digits (built in)
+    /// A known data set: mnist, fashion-mnist, kmnist, cifar10, cifar100 or digits (built in)
     #[arg(long, value_name = "NAME", conflicts_with = "data_dir", value_parser = dataset)]
     pub dataset: Option<DatasetName>,
-    /// A folder of IDX files: {train,t10k}-{images-idx3,labels-idx1}-ubyte, .gz or not, and
-    /// optionally classes.txt with one class name per line
-    #[arg(long, value_name = "DIR", value_parser = data_dir)]
+    /// A folder of pictures with a folder for each class, also in train and test; or of IDX files:
+    /// {train,t10k}-{images-idx3,labels-idx1}-ubyte, .gz or not, and optionally classes.txt with one class name per
+    /// line
+    #[arg(long, value_name = "DIR", value_parser = data_dir, group = "own_data")]
     pub data_dir: Option<PathBuf>,
     /// Your own data: a file of arrays, such as a NumPy .npz file of x_train and y_train, and optionally x_test and
     /// y_test (u8 pictures or numbers of any shape; classes, several labels or numbers as targets); or a folder, as
     /// for --data-dir
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["dataset", "data_dir"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["dataset", "data_dir"], group = "own_data")]
     pub data: Option<PathBuf>,
     /// The names of the arrays in --data if they are others: x_train=images,y_train=labels; w_train=NAME for weights of
     /// the training samples in the loss; target_names=NAME for an array of names, as for --target-names
@@ -35,19 +40,43 @@ pub struct DataOptions {
     /// the array target_names or in classes.txt beside .npy files, else their numbers]
     #[arg(long, value_name = "NAME,…", requires = "data", value_parser = parse_values::names)]
     pub target_names: Option<Names>,
+    /// Height and width of the images that pictures in folders become; one number for both [default: their own if all
+    /// have the same up to 96, else 64x64, or 32x32 for small ones; 28x28 for gray signs]
+    #[arg(long, value_name = "HxW", requires = "own_data", value_parser = side_or_size)]
+    pub image_size: Option<Size>,
+    /// How pictures in folders become images, which predict and serve follow later: raw (of this size, taken
+    /// unchanged), digit (one sign, found, cropped and centered, bright on black), resize (the whole picture, scaled),
+    /// crop (its middle, scaled) or letterbox (scaled in its proportions, on black) [default: raw, digit or resize,
+    /// by what the pictures are]
+    #[arg(long, value_name = "KIND", requires = "own_data", value_parser = preparation(), hide_possible_values = true)]
+    pub prepare: Option<Preparation>,
+    /// Turn pictures in folders gray, even if they are in color
+    #[arg(long, requires = "own_data")]
+    pub gray: bool,
+    /// Skip pictures in folders that cannot be used, and name them
+    #[arg(long, requires = "own_data")]
+    pub skip_bad: bool,
 }
 
 impl DataOptions {
     /// Returns the requested data, `Auto` by default.
-    pub fn request(&self) -> seqfit::data::Request {
-        use seqfit::data::Request;
+    pub fn request(&self) -> Request {
+        let pictures = PictureOptions {
+            size: self.image_size.map(|size| size.0),
+            preparation: self.prepare,
+            gray: self.gray.then_some(true),
+            skip_bad: self.skip_bad,
+        };
         if let Some(path) = &self.data {
             let keys = self.keys.clone().unwrap_or_default();
             let target_names = self.target_names.clone().map(|Names(names)| names);
-            let targets = self.task;
-            return Request::Path(PathRequest { path: path.clone(), keys, targets, target_names });
+            let (targets, request) = (self.task, PathRequest::new(path));
+            return Request::Path(PathRequest { keys, targets, target_names, pictures, ..request });
         }
         match (&self.dataset, &self.data_dir) {
+            (_, Some(dir)) if !pictures.is_default() => {
+                Request::Path(PathRequest { pictures, ..PathRequest::new(dir) })
+            }
             (_, Some(dir)) => Request::Dir(dir.clone()),
             (Some(name), None) => Request::Named(*name),
             (None, None) => Request::Auto,

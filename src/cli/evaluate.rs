@@ -120,7 +120,7 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let mut model = Sequential::from_spec(config.network.clone(), device, 0)?;
     model.load_safetensors(&weights)?;
     let request = if own_data { Request::Auto } else { args.data.request() };
-    let data = load_data::test_of(&config.data, request, args.stream.stream, true)?;
+    let data = load_data::test_of(&config, request, args.stream.stream, true)?;
     let metrics = metrics(args, &config.fit, &data.test);
     let measures = Measures { loss: config.loss(), metrics: &metrics };
     model.evaluate_distributed(group, &data.test, measures)?;

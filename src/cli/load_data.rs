@@ -1,10 +1,10 @@
 //! Loads data for the commands that need it, with progress bars during downloads and any notice that the data has.
 
 use seqfit::data::{
-    self, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, PathRequest, Request,
-    StreamMemory, TargetKind,
+    self, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, PathRequest, PictureOptions,
+    PictureShape, Request, StreamMemory,
 };
-use seqfit::run::{DataConfig, Run};
+use seqfit::run::{DataConfig, Run, RunConfig};
 
 use super::output::print_status;
 use super::progress;
@@ -53,20 +53,20 @@ pub fn of_run(
             run.path().display()
         );
     }
-    let loaded = test_of(&run.config().data, asked, stream, quiet)?;
+    let loaded = test_of(run.config(), asked, stream, quiet)?;
     note(&loaded.notes);
     Ok(loaded)
 }
 
-/// Like [`of_run`], but takes the run's data config, and does not print the notes.
+/// Like [`of_run`], but takes the run's config, and does not print the notes.
 pub fn test_of(
-    trained_on: &DataConfig,
+    run: &RunConfig,
     asked: Request,
     stream: Option<StreamMemory>,
     quiet: bool,
 ) -> anyhow::Result<LoadedTest> {
-    let locations = Locations::from_env()?;
-    let asked = of_kind(asked, trained_on.targets);
+    let (locations, trained_on) = (Locations::from_env()?, &run.data);
+    let asked = of_kind(as_images(asked, run), trained_on.targets);
     let Some(own) = trained_on.source.as_ref().filter(|_| asked == Request::Auto) else {
         let loaded = match stream {
             Some(memory) => data::stream_test(&asked, &locations, memory)?,
@@ -87,8 +87,28 @@ pub fn test_of(
     Ok(loaded.as_trained(&trained_on.classes, Some(own))?.into())
 }
 
+/// Returns the request, with pictures in folders made into images as those that a run was trained on where nothing else
+/// was asked for.
+fn as_images(asked: Request, run: &RunConfig) -> Request {
+    let named = match &asked {
+        Request::Dir(path) => PathRequest::new(path),
+        Request::Path(asked) => asked.clone(),
+        _ => return asked,
+    };
+    let shape =
+        PictureShape::of(&run.network.input_shape).filter(|_| run.data.features.is_pixels());
+    let Some(shape) = shape.filter(|_| data::is_picture_folder(&named.path)) else { return asked };
+    let own = PictureOptions {
+        size: Some(shape.size()),
+        preparation: run.data.preparation,
+        gray: Some(!shape.color),
+        skip_bad: false,
+    };
+    Request::Path(PathRequest { pictures: named.pictures.or(own), ..named })
+}
+
 /// Returns the request, with the kind of the network's targets if it names none.
-fn of_kind(asked: Request, kind: TargetKind) -> Request {
+fn of_kind(asked: Request, kind: data::TargetKind) -> Request {
     match asked {
         Request::Path(asked) => {
             Request::Path(PathRequest { targets: asked.targets.or(Some(kind)), ..asked })

@@ -88,8 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     device::require(device)?;
     let data = load_data::asked(&args.data.request(), args.stream.stream, args.json)?;
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
-    let mut network = args.network.of_data(&data.train, &fit.loss)?;
-    network.target_scaling = fit.target_scaling(&data.train)?;
+    let network = args.network.fitted(&data, &fit)?;
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let curve = model.lr_find(&data.train, &fit, &test)?;
     if let Some(path) = &args.csv {

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use clap::builder::TypedValueParser;
-use seqfit::data::Dataset;
-use seqfit::layers::{Dense, Dropout, Layer};
-use seqfit::{Activation, Loss, Spec};
+use seqfit::data::{Dataset, Loaded};
+use seqfit::layers::{Dense, Dropout, Layer, Normalization};
+use seqfit::{Activation, FitConfig, Loss, Spec};
+use serde::Deserialize;
 
 use super::output::Usage;
 use super::parse_values::{one_of, share};
@@ -21,6 +22,18 @@ pub struct NetworkOptions {
     /// Fraction of each hidden layer's outputs that is dropped in training [default: 0]
     #[arg(long, value_name = "RATE", value_parser = share)]
     dropout: Option<f64>,
+    /// What normalizes the input before the first layer: channels (the mean and standard deviation of each color over
+    /// the training pictures) or none [default: channels for folders of pictures in color and known ones, else none]
+    #[arg(long, value_name = "KIND", value_parser = one_of::<InputNormalization>(["channels", "none"]))]
+    normalize: Option<InputNormalization>,
+}
+
+/// What normalizes the input before the first layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum InputNormalization {
+    Channels,
+    None,
 }
 
 /// A network as the options describe it; the default is the tutorial's.
@@ -79,16 +92,44 @@ impl NetworkOptions {
         Ok(spec)
     }
 
+    /// Like [`of_data`](Self::of_data), with everything that is fitted on the part of the data that is trained on: the
+    /// normalization of the input, and the scaling of the targets.
+    pub fn fitted(&self, data: &Loaded, fit: &FitConfig) -> anyhow::Result<Spec> {
+        let mut network = self.of_data(&data.train, &fit.loss)?;
+        network.target_scaling = fit.target_scaling(&data.train)?;
+        // Arrays are taken as they are.
+        let is_color = data.train.picture_shape().is_some_and(|shape| shape.color);
+        let usual = is_color
+            && data.source.arrays.is_none()
+            && !network.layers.iter().any(is_normalization);
+        if self.normalize.map_or(usual, |chosen| chosen == InputNormalization::Channels) {
+            let Some(layer) = fit.channel_normalization(&data.train)? else {
+                let found = data.train.samples_in_words();
+                let rule = "--normalize channels is for pictures in color";
+                return Err(Usage(format!("{rule}, found {found}: leave it out")).into());
+            };
+            network.layers.insert(0, layer.into());
+        }
+        Ok(network)
+    }
+
     /// Like [`over`](Self::over), applied to an existing network, which is returned unchanged if no option
     /// was given.
     pub fn over_spec(&self, base: &Spec) -> Spec {
-        let Self { hidden: None, activation: None, dropout: None } = self else {
+        let Self { hidden: None, activation: None, dropout: None, normalize: _ } = self else {
             let network = self.over(Network::of(base));
-            let spec = network.spec(&base.input_shape, base.outputs());
+            let mut spec = network.spec(&base.input_shape, base.outputs());
+            if let Some(first) = base.layers.first().filter(|layer| is_normalization(layer)) {
+                spec.layers.insert(0, first.clone());
+            }
             return Spec { target_scaling: base.target_scaling.clone(), ..spec };
         };
         base.clone()
     }
+}
+
+fn is_normalization(layer: &Layer) -> bool {
+    layer.is::<Normalization>()
 }
 
 /// A list in one argument; clap would treat a bare Vec as repeated arguments.

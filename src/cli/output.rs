@@ -27,7 +27,7 @@ pub struct Usage(pub String);
 
 /// Returns the word for the samples of a data set.
 pub fn samples_word(data: &Dataset) -> &'static str {
-    if data.image_shape().is_ok() { "images" } else { "samples" }
+    if data.picture_shape().is_some() { "images" } else { "samples" }
 }
 
 /// Joins the causes, outermost first, without those whose text the previous ones already contain.

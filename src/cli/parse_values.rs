@@ -144,6 +144,14 @@ pub fn picture_size(text: &str) -> Result<Size, String> {
     }
 }
 
+/// Like [`picture_size`], or one number for both sides.
+pub fn side_or_size(text: &str) -> Result<Size, String> {
+    match text.parse::<u16>() {
+        Ok(_) => picture_size(&format!("{text}x{text}")),
+        Err(_) => picture_size(text),
+    }
+}
+
 /// Parses a number above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

@@ -205,7 +205,7 @@ impl<'a> Network<'a> {
                 "--top is for classes and labels, and the network predicts numbers: leave it out";
             return Err(Usage(rule.to_owned()));
         }
-        if args.image == Shown::Always && model.image_shape().is_err() {
+        if args.image == Shown::Always && model.picture_shape().is_err() {
             let rule = "--image always is for networks that take images, and this one takes other samples: leave it out";
             return Err(Usage(rule.to_owned()));
         }
@@ -268,10 +268,11 @@ impl<'a> Network<'a> {
 
     /// Reads the samples of a file, and returns whether it is a picture.
     fn read(&self, path: &Path) -> anyhow::Result<(Features, bool)> {
-        if let (FeatureKind::Pixels, Ok(shape)) = (self.features, self.model.image_shape())
+        if let (FeatureKind::Pixels, Ok(shape)) = (self.features, self.model.picture_shape())
             && !data::looks_like_arrays(path)?
         {
             let images = images::read(path, shape, self.preparation)?;
+            let shape = &self.model.spec().input_shape[..];
             return Ok((Features::pixels(images.pixels, shape), images.single));
         }
         let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
@@ -292,15 +293,15 @@ impl<'a> Network<'a> {
     /// Prints the predictions for the samples of one file; `shown` counts the images drawn so far.
     fn print(&self, path: &Path, samples: &Samples, shown: &mut usize) -> anyhow::Result<()> {
         let Samples { features, is_picture, predictions } = samples;
-        let image = self.model.image_shape().ok().zip(features.as_pixels());
+        let image = self.model.picture_shape().ok().zip(features.as_pixels());
         for (chunk, part) in predictions.chunks(CHUNK).enumerate() {
             let mut text = String::new();
             for (index, prediction) in (chunk * CHUNK..).zip(part) {
-                if let Some(([height, width], pixels)) = image
+                if let Some((shape, pixels)) = image
                     && self.args.image.shows(self.args.json, *shown)
                 {
-                    let pixels = &pixels[index * height * width..][..height * width];
-                    text += &half_blocks(pixels, width, console::colors_enabled());
+                    let pixels = &pixels[index * shape.values()..][..shape.values()];
+                    text += &half_blocks(pixels, shape, console::colors_enabled());
                     *shown += 1;
                 }
                 let place = (!is_picture).then_some(index);

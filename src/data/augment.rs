@@ -12,39 +12,22 @@
 //! over random control points 7 pixels apart (as in free-form deformation, Rueckert and others,
 //! 1999), whose kernel has the same σ = 7/√3, for a fraction of the work.
 
+mod color_changes;
 pub(crate) mod device;
+mod settings;
 mod spline;
 
 use multiversion::multiversion;
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::picture_shape::PictureShape;
 use super::pixel_scale::SCALE;
 use crate::rng::{self, Purpose};
+pub(crate) use color_changes::ColorDraw;
+pub use settings::Augment;
 use spline::Spline;
-
-/// How far images are deformed. Each number is the largest change of its kind, drawn uniformly from ±
-/// that number; zero disables it. Lengths are for images of 28 by 28 pixels, and scale with the longer
-/// side of other sizes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Augment {
-    /// Rotation in degrees.
-    pub rotation: f64,
-    /// Change of size, as a fraction: 0.1 for 90 to 110 %.
-    pub scale: f64,
-    /// Shift along each axis, in pixels of an image of 28 by 28.
-    pub shift: f64,
-    /// Shear: the shift of a row per row of distance from the center.
-    pub shear: f64,
-    /// Standard deviation of the elastic displacement along each axis, in pixels of an image of 28 by 28.
-    pub elastic: f64,
-    /// The last fraction of the epochs, over which all of it fades out: training ends on unmodified images.
-    #[serde(default)]
-    pub fade: f64,
-}
 
 /// Side of the images that lengths refer to.
 const SIDE: f64 = 28.0;
@@ -53,21 +36,11 @@ const BEFORE: usize = 2;
 const AFTER: usize = 3;
 
 impl Augment {
-    /// Returns whether this changes anything.
-    pub fn is_on(&self) -> bool {
-        *self != Self { fade: self.fade, ..Self::default() }
-    }
-
-    /// Returns whether this changes nothing.
-    pub fn is_off(&self) -> bool {
-        !self.is_on()
-    }
-
     /// Returns the samples of `order` as a training run with this seed sees them in `epoch` (from 1): f32 in
-    /// [0, 1], one image after the other, row by row. Fading is not applied.
+    /// [0, 1], one image after the other, row by row, those in color plane by plane. Fading is not applied.
     ///
     /// # Errors
-    /// Samples that are not gray pictures, or a file of a streamed data set that cannot be read.
+    /// Samples that are not pictures, or a file of a streamed data set that cannot be read.
     pub fn images(
         &self,
         dataset: &Dataset,
@@ -75,29 +48,16 @@ impl Augment {
         seed: u64,
         epoch: usize,
     ) -> Result<Vec<f32>, DataError> {
-        let [height, width] = dataset.pictures_for("augmentation")?;
+        let shape = dataset.any_pictures_for("augmentation")?;
         let lasting = Self { fade: 0.0, ..*self };
-        let augmenter = Augmenter::new(lasting, seed, epoch, [height, width]);
+        let augmenter = Augmenter::new(lasting, seed, epoch, shape);
         let mut scratch = Scratch::default();
-        let mut images = vec![0.0; order.len() * height * width];
-        for (&sample, out) in order.iter().zip(images.chunks_exact_mut(height * width)) {
+        let mut images = vec![0.0; order.len() * shape.values()];
+        for (&sample, out) in order.iter().zip(images.chunks_exact_mut(shape.values())) {
             let image = dataset.read_image(sample as usize)?;
             augmenter.apply(&augmenter.draw(epoch, sample), &image, out, &mut scratch);
         }
         Ok(images)
-    }
-
-    /// Returns the name and value of each setting, with its largest allowed value.
-    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 6] {
-        [
-            ("augment rotation", self.rotation, 180.0),
-            // Images of no size at all cannot be sampled.
-            ("augment scale", self.scale, 0.9),
-            ("augment shift", self.shift, 1000.0),
-            ("augment shear", self.shear, 10.0),
-            ("augment elastic", self.elastic, 100.0),
-            ("augment fade", self.fade, 1.0),
-        ]
     }
 }
 
@@ -110,17 +70,23 @@ pub(crate) struct Augmenter {
     epochs: usize,
     height: usize,
     width: usize,
+    /// Whether images have three planes.
+    color: bool,
+    /// Whether borders are reflected, and not black.
+    reflects: bool,
     rows: Spline,
     columns: Spline,
 }
 
 /// The random numbers of one image.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Draw {
     /// Input offset from the center = matrix × output offset + shift: [xx, xy, x, yx, yy, y].
     pub affine: [f32; 6],
     /// Displacements of the control points in pixels: all of x, then all of y, each row by row.
     pub control: Vec<f32>,
+    /// What changes besides; its flip and shift are in the matrix, too.
+    pub changes: ColorDraw,
 }
 
 /// Buffers for one image at a time.
@@ -165,9 +131,11 @@ struct Row<'a> {
 }
 
 impl Augmenter {
-    pub fn new(augment: Augment, seed: u64, epochs: usize, [height, width]: [usize; 2]) -> Self {
+    pub fn new(augment: Augment, seed: u64, epochs: usize, shape: impl Into<PictureShape>) -> Self {
+        let PictureShape { color, height, width } = shape.into();
         let (rows, columns) = (Spline::new(height), Spline::new(width));
-        Self { augment, seed, epochs, height, width, rows, columns }
+        let reflects = color || augment.crop > 0.0;
+        Self { augment, seed, epochs, height, width, color, reflects, rows, columns }
     }
 
     /// Returns the strength that remains of the deformations in `epoch`, which is counted from 1.
@@ -190,21 +158,55 @@ impl Augmenter {
         // Rotation × shear, and the inverse of the size: the map goes from output to input.
         let affine =
             [cos / size, (cos * shear - sin) / size, x, sin / size, (sin * shear + cos) / size, y];
+        let changes = self.draw_changes(epoch, sample, strength);
+        let affine = match changes.flip {
+            true => [-affine[0], -affine[1], -x, affine[3], affine[4], y],
+            false => affine,
+        };
+        let [right, down] = changes.shift.map(f64::from);
+        let affine =
+            [affine[0], affine[1], affine[2] + right, affine[3], affine[4], affine[5] + down];
         // With unit variance, a control point contributes (151/315)² to the field's variance on average:
         // the mean of Σ Bᵢ² along each axis. A uniform draw of variance 1 extends to √3.
         let amplitude = (strength * 3.0f64.sqrt() * elastic * 315.0 / 151.0) as f32;
         let points = if elastic > 0.0 { 2 * self.rows.points * self.columns.points } else { 0 };
         let control = (0..points).map(|_| amplitude * (2.0 * rng.random::<f32>() - 1.0)).collect();
-        Draw { affine: affine.map(|value| value as f32), control }
+        Draw { affine: affine.map(|value| value as f32), control, changes }
     }
 
-    /// Deforms `image` into `out`, f32 in [0, 1]; both row by row.
+    /// Draws from a stream of its own, so that the numbers of the other one stay.
+    fn draw_changes(&self, epoch: usize, sample: u32, strength: f64) -> ColorDraw {
+        if !self.augment.changes_pictures() {
+            return ColorDraw::default();
+        }
+        let position = [epoch as u64, u64::from(sample), 1];
+        let mut rng = rng::stream(self.seed, Purpose::Augment, &position);
+        ColorDraw::new(&self.augment, strength, [self.height, self.width], &mut rng)
+    }
+
+    /// Changes `image` into `out`, f32 in [0, 1]; both row by row, and in color plane by plane.
     pub fn apply(&self, draw: &Draw, image: &[u8], out: &mut [f32], scratch: &mut Scratch) {
+        let (plane, width) = (self.height * self.width, self.width);
+        let planes = image.chunks_exact(plane.max(1)).zip(out.chunks_exact_mut(plane.max(1)));
+        if self.augment.deforms() {
+            self.deform(draw, planes, scratch);
+        } else {
+            planes
+                .for_each(|(from, to)| color_changes::copy_shifted(&draw.changes, from, width, to));
+        }
+        draw.changes.apply(out, [self.height, self.width]);
+    }
+
+    fn deform<'a>(
+        &self,
+        draw: &Draw,
+        planes: impl Iterator<Item = (&'a [u8], &'a mut [f32])>,
+        scratch: &mut Scratch,
+    ) {
         let (height, width) = (self.height, self.width);
         let stride = width + BEFORE + AFTER;
         // The border is never written to.
         scratch.padded.resize(stride * (height + BEFORE + AFTER), 0.0);
-        widen(&mut scratch.padded[BEFORE * stride + BEFORE..], stride, image, width);
         self.spread(draw, scratch);
         let [xx, xy, x0, yx, yy, y0] = draw.affine;
         let (middle_x, middle_y) = ((width - 1) as f32 / 2.0, (height - 1) as f32 / 2.0);
@@ -230,9 +232,16 @@ impl Augmenter {
             };
             lead(x, y, &row);
         }
+        if self.reflects {
+            color_changes::reflect(&mut places.x, BEFORE as f32, width);
+            color_changes::reflect(&mut places.y, BEFORE as f32, height);
+        }
         place(places, [most_x, most_y], stride as u32);
-        gather(places, padded, stride);
-        blend(places, out);
+        for (image, out) in planes {
+            widen(&mut padded[BEFORE * stride + BEFORE..], stride, image, width);
+            gather(places, padded, stride);
+            blend(places, out);
+        }
     }
 
     /// Interpolates the control points' displacements at every column, for each control row.

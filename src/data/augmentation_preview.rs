@@ -3,7 +3,7 @@
 use super::augment::Augment;
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::images::Gray;
+use super::images::{Gray, Rgb};
 
 /// How much larger a pixel is drawn, and the gray between images.
 const ENLARGED: usize = 3;
@@ -14,19 +14,20 @@ const BETWEEN: u8 = 96;
 /// itself, then its augmented versions in `variants` epochs of a training run with this seed.
 ///
 /// # Errors
-/// Samples that are not gray pictures, or are not in memory.
+/// Samples that are not pictures, or are not in memory.
 pub fn preview(
     dataset: &Dataset,
     augment: Augment,
     seed: u64,
     samples: usize,
     variants: usize,
-) -> Result<Gray, DataError> {
-    let [rows, columns] = dataset.pictures_for("a preview")?;
+) -> Result<Rgb, DataError> {
+    let shape = dataset.any_pictures_for("a preview")?;
+    let [rows, columns] = shape.size();
     let samples = samples.min(dataset.len());
     let (cell_height, cell_width) = (ENLARGED * rows + GAP, ENLARGED * columns + GAP);
     let (height, width) = (samples * cell_height + GAP, (variants + 1) * cell_width + GAP);
-    let mut sheet = Gray { height, width, pixels: vec![BETWEEN; height * width] };
+    let mut sheet = Rgb { height, width, pixels: vec![BETWEEN; 3 * height * width] };
     for row in 0..samples {
         let sample = row * dataset.len() / samples;
         let image = dataset.read_image(sample)?;
@@ -38,11 +39,16 @@ pub fn preview(
                     deformed.iter().map(|value| (255.0 * value).round() as u8).collect()
                 }
             };
+            let shown = match shape.color {
+                true => Rgb::of_planes(&shown, [rows, columns]),
+                false => Rgb::from(&Gray { height: rows, width: columns, pixels: shown }),
+            };
             let corner = (GAP + row * cell_height) * width + GAP + column * cell_width;
             for y in 0..ENLARGED * rows {
                 for x in 0..ENLARGED * columns {
-                    let pixel = shown[y / ENLARGED * columns + x / ENLARGED];
-                    sheet.pixels[corner + y * width + x] = pixel;
+                    let from = 3 * (y / ENLARGED * columns + x / ENLARGED);
+                    let to = 3 * (corner + y * width + x);
+                    sheet.pixels[to..to + 3].copy_from_slice(&shown.pixels[from..from + 3]);
                 }
             }
         }
@@ -62,7 +68,8 @@ mod tests {
         assert_eq!((sheet.height, sheet.width), (5 * 28 + 4, 4 * 28 + 4));
         let cell = |row: usize, column: usize| -> Vec<u8> {
             let at = |y: usize, x: usize| {
-                sheet.pixels[(GAP + row * 28 + 3 * y) * sheet.width + GAP + column * 28 + 3 * x]
+                let place = (GAP + row * 28 + 3 * y) * sheet.width + GAP + column * 28 + 3 * x;
+                sheet.pixels[3 * place + 1]
             };
             (0..64).map(|i| at(i / 8, i % 8)).collect()
         };

@@ -77,7 +77,7 @@ impl DataLoader {
     /// Returns the same samples, deformed again in every epoch by [`training_batches`](Self::training_batches).
     ///
     /// # Errors
-    /// Samples that are not gray pictures, if augmentation is on.
+    /// Samples that are not pictures, if augmentation is on.
     pub fn augmented(
         self,
         augment: Augment,
@@ -87,7 +87,7 @@ impl DataLoader {
         if augment.is_off() {
             return Ok(self);
         }
-        let shape = self.dataset.pictures_for("augmentation")?;
+        let shape = self.dataset.any_pictures_for("augmentation")?;
         let augmenter = Augmenter::new(augment, seed, epochs, shape);
         let map = match self.resident {
             None => None,

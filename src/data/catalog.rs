@@ -71,6 +71,8 @@ impl DatasetName {
             DatasetName::FashionMnist => &ENTRIES[1],
             DatasetName::Kmnist => &ENTRIES[2],
             DatasetName::Digits => &ENTRIES[3],
+            DatasetName::Cifar10 => &ENTRIES[4],
+            DatasetName::Cifar100 => &ENTRIES[5],
         }
     }
 }
@@ -101,17 +103,26 @@ mod tests {
             assert_eq!(entry.name.entry().name, entry.name);
         }
         let error = "mnits".parse::<DatasetName>().unwrap_err().to_string();
-        assert!(error.contains("mnist, fashion-mnist, kmnist, digits"), "{error}");
+        assert!(
+            error.contains("mnist, fashion-mnist, kmnist, digits, cifar10, cifar100"),
+            "{error}"
+        );
         assert!(error.ends_with("found \"mnits\": did you mean mnist?"), "{error}");
-        let error = find("cifar10").unwrap_err().to_string();
-        assert!(error.ends_with("found \"cifar10\": take one of these"), "{error}");
+        let error = find("imagenet").unwrap_err().to_string();
+        assert!(error.ends_with("found \"imagenet\": take one of these"), "{error}");
     }
 
     #[test]
     fn entries_are_complete() {
         for entry in all() {
-            assert_eq!(entry.classes.len(), 10);
-            assert_eq!(entry.files.len(), if entry.name == DatasetName::Digits { 0 } else { 4 });
+            let hundred = entry.name == DatasetName::Cifar100;
+            assert_eq!(entry.classes.len(), if hundred { 100 } else { 10 });
+            let files = match entry.name {
+                DatasetName::Digits => 0,
+                DatasetName::Cifar10 | DatasetName::Cifar100 => 1,
+                _ => 4,
+            };
+            assert_eq!(entry.files.len(), files);
             for file in entry.files {
                 let digests = [Some(file.sha256), file.contents.map(|contents| contents.sha256)];
                 for digest in digests.into_iter().flatten() {

@@ -13,6 +13,7 @@ use super::check_arrays;
 use super::error::{DataError, DatasetProblem};
 use super::features::{FeatureKind, Features, Sample, Values};
 use super::image_preparation::Preparation;
+use super::picture_shape::PictureShape;
 use super::stream::{Shards, StreamMemory};
 use super::targets::{Target, TargetKind, Targets};
 
@@ -163,6 +164,21 @@ impl Dataset {
         }
     }
 
+    /// Returns the shape of the samples as pictures, gray or in color; none if they are something else.
+    pub fn picture_shape(&self) -> Option<PictureShape> {
+        PictureShape::of(&self.store.shape).filter(|_| self.feature_kind().is_pixels())
+    }
+
+    /// Like [`picture_shape`](Self::picture_shape), for `user`, the subject of the error, who needs pictures.
+    ///
+    /// # Errors
+    /// The samples are something else.
+    pub fn any_pictures_for(&self, user: &'static str) -> Result<PictureShape, DataError> {
+        self.picture_shape().ok_or_else(|| {
+            DatasetProblem::NotPictures { user, found: self.samples_in_words() }.into()
+        })
+    }
+
     /// Describes the samples: `float features of shape [8]`.
     pub fn samples_in_words(&self) -> String {
         match (&*self.store.samples, &self.store.shape[..]) {
@@ -170,6 +186,7 @@ impl Dataset {
                 format!("float features of shape {shape:?}")
             }
             (_, [height, width]) => format!("images of {height}x{width}"),
+            (_, [3, height, width]) => format!("color images of {height}x{width}"),
             (_, shape) => format!("pixels of shape {shape:?}"),
         }
     }

@@ -13,10 +13,21 @@ pub enum DatasetName {
     Kmnist,
     /// `digits`: small handwritten digits, built in.
     Digits,
+    /// `cifar10`: small photographs in color of 10 classes.
+    Cifar10,
+    /// `cifar100`: small photographs in color of 100 classes.
+    Cifar100,
 }
 
 impl DatasetName {
-    const ALL: [Self; 4] = [Self::Mnist, Self::FashionMnist, Self::Kmnist, Self::Digits];
+    const ALL: [Self; 6] = [
+        Self::Mnist,
+        Self::FashionMnist,
+        Self::Kmnist,
+        Self::Digits,
+        Self::Cifar10,
+        Self::Cifar100,
+    ];
 
     /// Returns the name as it is typed.
     pub fn as_str(self) -> &'static str {
@@ -25,6 +36,8 @@ impl DatasetName {
             DatasetName::FashionMnist => "fashion-mnist",
             DatasetName::Kmnist => "kmnist",
             DatasetName::Digits => "digits",
+            DatasetName::Cifar10 => "cifar10",
+            DatasetName::Cifar100 => "cifar100",
         }
     }
 

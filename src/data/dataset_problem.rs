@@ -126,6 +126,16 @@ pub enum DatasetProblem {
         /// The samples, in words.
         found: String,
     },
+    /// Samples that are not pictures, where these are needed.
+    #[error(
+        "{user} needs pictures, gray ones of [height, width] or color of [3, height, width], found {found}"
+    )]
+    NotPictures {
+        /// What needs them.
+        user: &'static str,
+        /// The samples, in words.
+        found: String,
+    },
     /// Targets that are not classes, where these are needed.
     #[error("{user} needs targets that are classes, found {found}")]
     NoClasses {
@@ -151,8 +161,8 @@ pub enum DatasetProblem {
     TargetNames(String),
     /// A `dataset.toml` that contains anything but how pictures were prepared.
     #[error(
-        "dataset.toml holds one line, preparation = \"raw\", \"digit\" or \"resize\", found {0}: \
-         correct it, or delete the file if it belongs to something else"
+        "dataset.toml holds one line, preparation = \"raw\", \"digit\", \"resize\", \"crop\" or \"letterbox\", \
+         found {0}: correct it, or delete the file if it belongs to something else"
     )]
     Description(String),
     /// A label without a class.

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::arrays::ArraysProblem;
+use super::cifar_problem::CifarProblem;
 use super::class_problem::ClassProblem;
 use super::dataset_name::{DatasetName, names};
 pub use super::dataset_problem::DatasetProblem;
@@ -204,6 +205,14 @@ pub enum DataError {
         /// The problem.
         problem: DatasetProblem,
     },
+    /// Files that are not those of CIFAR-10 or CIFAR-100.
+    #[error("{path}: {problem}", path = .path.display())]
+    Cifar {
+        /// The file, or the place where it is expected.
+        path: PathBuf,
+        /// The problem.
+        problem: CifarProblem,
+    },
     /// A picture that cannot be used.
     #[error("{path}: {problem}", path = .path.display())]
     Image {
@@ -254,6 +263,7 @@ impl DataError {
             | DataError::Arrays { path, .. }
             | DataError::UnknownKind { path, .. }
             | DataError::InArrays { path, .. }
+            | DataError::Cifar { path, .. }
             | DataError::Image { path, .. } => path,
             _ => return (None, text),
         };

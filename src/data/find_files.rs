@@ -175,6 +175,30 @@ fn pictures(folder: &Path) -> Option<FolderProblem> {
     has_pictures(folder).then_some(FolderProblem::LoosePictures)
 }
 
+/// Returns whether a folder is one of pictures in folders: neither it nor a folder below it holds a data set of IDX
+/// files.
+#[cfg(feature = "images")]
+pub(super) fn holds_pictures(folder: &Path) -> bool {
+    let is_idx = |dir: &Path| has_some(dir) || has_shards(dir);
+    if !folder.is_dir() || is_idx(folder) || below(folder).iter().any(|dir| is_idx(dir)) {
+        return false;
+    }
+    let mut waiting = vec![folder.to_owned()];
+    for _ in 0..MOST_FOLDERS {
+        let Some(dir) = waiting.pop() else { return false };
+        for name in entries(&dir).unwrap_or_default() {
+            let path = dir.join(&name);
+            if dir != folder && is_picture(&path) && path.is_file() {
+                return true;
+            }
+            if !is_clutter(&name) && path.is_dir() {
+                waiting.push(path);
+            }
+        }
+    }
+    false
+}
+
 /// Returns `folder` if it holds `some` of the files, else the only folder below it that holds `all`, else
 /// `folder` again.
 ///

@@ -91,8 +91,8 @@ pub enum FolderProblem {
     Names(String),
     /// A `dataset.toml` that contains anything but how pictures were prepared.
     #[error(
-        "dataset.toml holds one line, preparation = \"raw\", \"digit\" or \"resize\", found {0}: \
-         correct it, or delete the file if it belongs to something else"
+        "dataset.toml holds one line, preparation = \"raw\", \"digit\", \"resize\", \"crop\" or \"letterbox\", \
+         found {0}: correct it, or delete the file if it belongs to something else"
     )]
     Description(String),
     /// The place for a new data set is taken.

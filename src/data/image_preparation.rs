@@ -20,21 +20,33 @@ const MAX_BYTES: u64 = 4096;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preparation {
-    /// `raw`: pictures have the network's size, and their gray pixels are taken unchanged.
+    /// `raw`: pictures have the network's size, and their pixels are taken unchanged.
     #[default]
     Raw,
     /// `digit`: a single sign is found, cropped, centered and made bright on black, by
     /// [`images::prepare`](super::images::prepare); for handwritten digits and the like.
     Digit,
-    /// `resize`: the whole picture in gray, scaled to the network's height and width like torchvision's
+    /// `resize`: the whole picture, scaled to the network's height and width like torchvision's
     /// `Resize((h, w))` and Keras's `image_dataset_from_directory`: nothing is cropped or
     /// padded, brightness is kept, and proportions are not.
     Resize,
+    /// `crop`: like `resize` for the largest part in the middle that has the network's proportions, as Keras's
+    /// `image_dataset_from_directory` with `crop_to_aspect_ratio`.
+    Crop,
+    /// `letterbox`: the whole picture in its own proportions, scaled to fit, in the middle of black, as with Keras's
+    /// `pad_to_aspect_ratio`.
+    Letterbox,
 }
 
 impl Preparation {
     /// All variants, in the order in which they are listed.
-    pub const ALL: [Preparation; 3] = [Preparation::Raw, Preparation::Digit, Preparation::Resize];
+    pub const ALL: [Preparation; 5] = [
+        Preparation::Raw,
+        Preparation::Digit,
+        Preparation::Resize,
+        Preparation::Crop,
+        Preparation::Letterbox,
+    ];
 
     /// Returns the name as it is typed and saved.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +54,19 @@ impl Preparation {
             Preparation::Raw => "raw",
             Preparation::Digit => "digit",
             Preparation::Resize => "resize",
+            Preparation::Crop => "crop",
+            Preparation::Letterbox => "letterbox",
+        }
+    }
+
+    /// Says what is done to pictures: "scaled as a whole".
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Preparation::Raw => "taken unchanged",
+            Preparation::Digit => "prepared as digits",
+            Preparation::Resize => "scaled as a whole",
+            Preparation::Crop => "scaled and cropped",
+            Preparation::Letterbox => "scaled with their proportions",
         }
     }
 
@@ -70,7 +95,9 @@ impl FromStr for Preparation {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|known| known.as_str() == name);
-        known.ok_or_else(|| format!("a preparation is raw, digit or resize, found {name:?}"))
+        known.ok_or_else(|| {
+            format!("a preparation is raw, digit, resize, crop or letterbox, found {name:?}")
+        })
     }
 }
 
@@ -125,8 +152,11 @@ mod tests {
             assert_eq!(preparation.to_string().parse(), Ok(preparation));
             assert_eq!(Preparation::from_toml(preparation.to_toml().as_bytes()), Ok(preparation));
         }
-        let error = "crop".parse::<Preparation>().unwrap_err();
-        assert_eq!(error, "a preparation is raw, digit or resize, found \"crop\"");
+        let error = "stretch".parse::<Preparation>().unwrap_err();
+        assert_eq!(
+            error,
+            "a preparation is raw, digit, resize, crop or letterbox, found \"stretch\""
+        );
     }
 
     #[test]
@@ -134,7 +164,7 @@ mod tests {
         let message = |bytes: &[u8]| Preparation::from_toml(bytes).unwrap_err().to_string();
         for (text, found) in [
             ("", "missing field `preparation`"),
-            ("preparation = \"crop\"", "unknown variant `crop`"),
+            ("preparation = \"stretch\"", "unknown variant `stretch`"),
             ("preparation = 3", "something else (wanted string or table)"),
             ("preparation = \"raw\"\nlicense = \"MIT\"", "unknown field `license`"),
             ("preparation = \"raw\"\npreparation = \"raw\"", "duplicate key"),

@@ -9,17 +9,19 @@ mod gray_image;
 mod problem;
 #[cfg(feature = "images")]
 mod read_files;
+mod rgb_image;
 
 #[cfg(feature = "images")]
 pub use super::digit_photo::prepare;
 pub use gray_image::{Gray, raw};
 pub use problem::ImageProblem;
 #[cfg(feature = "images")]
-pub(crate) use read_files::from_bytes_within;
+pub(crate) use read_files::picture_from_bytes;
 #[cfg(feature = "images")]
-pub(super) use read_files::read_picture;
+pub use read_files::{Prepared, from_bytes, load, load_rgb, read};
 #[cfg(feature = "images")]
-pub use read_files::{Prepared, from_bytes, load, read};
+pub(super) use read_files::{decoded_size, file_bytes, picture_in};
+pub use rgb_image::Rgb;
 
 #[cfg(all(test, feature = "images"))]
 mod tests;

@@ -5,13 +5,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::catalog::{self, Check, DatasetName};
+use super::cifar_files::Layout;
 use super::dataset::Dataset;
 use super::download::{self, Progress};
 use super::error::{DataError, FolderProblem, listed, told_missed};
 use super::find_files::{self, Role};
 use super::idx_folder::{self, Folder};
-use super::source::{Loaded, LoadedTest, Request, Source};
-use super::sources::{self, idx};
+use super::source::{Loaded, LoadedTest, PathRequest, Request, Source};
+use super::sources::{self, cifar, idx};
 use super::{Locations, digits};
 
 /// Loads the requested data set. A known data set is taken from the data folder, else from the cache,
@@ -27,8 +28,9 @@ pub fn resolve(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded, DataError> {
     match request {
+        Request::Dir(dir) if dir.is_dir() => sources::load(&PathRequest::new(dir), locations),
         Request::Dir(dir) => idx::load(dir),
-        Request::Path(request) => sources::load(request),
+        Request::Path(request) => sources::load(request, locations),
         Request::Named(name) => named(*name, locations, progress),
         Request::Auto => match named(DatasetName::Mnist, locations, progress) {
             Err(error) => {
@@ -53,8 +55,9 @@ pub fn resolve_test(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<LoadedTest, DataError> {
     match request {
+        Request::Dir(dir) if dir.is_dir() => sources::load_test(&PathRequest::new(dir), locations),
         Request::Dir(dir) => idx::load_test(dir),
-        Request::Path(request) => sources::load_test(request),
+        Request::Path(request) => sources::load_test(request, locations),
         _ => resolve(request, locations, progress).map(LoadedTest::from),
     }
 }
@@ -135,7 +138,7 @@ fn named(
     let fetched = fetch(name, locations, progress)
         .map_err(|error| error.with_missed(locations.missed(name)))?;
     match fetched {
-        Some(dir) => known(name, idx_folder::load(&dir, Some(name))?),
+        Some(dir) => in_folder(name, &dir),
         None => built_in(),
     }
 }
@@ -152,13 +155,27 @@ pub(super) fn on_disk(
         return built_in().map(Some);
     }
     if let Some(own) = locations.own(name) {
-        return known(name, idx_folder::load(&own, Some(name))?).map(Some);
+        return in_folder(name, &own).map(Some);
     }
     // Any name will do: a file may have been put there by hand.
-    let cached = locations.cached(name).filter(|dir| find_files::has_all(dir));
-    Ok(cached.and_then(|dir| {
-        idx_folder::load(&dir, Some(name)).and_then(|found| known(name, found)).ok()
-    }))
+    let cached = locations.cached(name).filter(|dir| has_files(name, dir));
+    Ok(cached.and_then(|dir| in_folder(name, &dir).ok()))
+}
+
+/// Returns whether a folder has the files of a known data set.
+fn has_files(name: DatasetName, dir: &Path) -> bool {
+    match Layout::of(name) {
+        Some(layout) => layout.is_in(dir),
+        None => find_files::has_all(dir),
+    }
+}
+
+/// Loads a known data set from a folder, if its files match.
+fn in_folder(name: DatasetName, dir: &Path) -> Result<Loaded, DataError> {
+    match Layout::of(name) {
+        Some(layout) => cifar::known(name, layout, dir),
+        None => known(name, idx_folder::load(dir, Some(name))?),
+    }
 }
 
 /// Accepts a folder as the known data set `name`, if its files match.
@@ -192,7 +209,15 @@ fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
 fn built_in() -> Result<Loaded, DataError> {
     let (train, test, files) = digits::load()?;
     let name = DatasetName::Digits.to_string();
-    let source = Source { name, dir: None, notice: None, classes: None, arrays: None, files };
+    let source = Source {
+        name,
+        dir: None,
+        notice: None,
+        classes: None,
+        arrays: None,
+        pictures: None,
+        files,
+    };
     Ok(Loaded { train, test, source, notes: Vec::new() })
 }
 

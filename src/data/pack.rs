@@ -2,18 +2,26 @@
 //! the feature `images`.
 
 #[cfg(feature = "images")]
+mod choose_options;
+#[cfg(feature = "images")]
 mod class_folders;
 #[cfg(feature = "images")]
 mod folder_layout;
+#[cfg(feature = "images")]
+mod image_cache;
 #[cfg(feature = "images")]
 mod pack_folder;
 mod picture_kind;
 mod problem;
 #[cfg(feature = "images")]
+mod read_pictures;
+#[cfg(feature = "images")]
 mod suggest_preparation;
 #[cfg(feature = "images")]
 mod walk_class_folders;
 
+#[cfg(feature = "images")]
+pub(super) use choose_options::{ReadFolder, read_folder};
 #[cfg(feature = "images")]
 pub use pack_folder::{PackConfig, Packed, from_pictures};
 pub(super) use picture_kind::is_picture;

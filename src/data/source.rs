@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::array_keys::ArrayKeys;
 use super::catalog::DatasetName;
+use super::cifar_files::Layout;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::find_files;
+use super::picture_options::PictureOptions;
 use super::storage_locations::Locations;
 use super::targets::TargetKind;
 
@@ -36,12 +38,15 @@ pub struct PathRequest {
     pub targets: Option<TargetKind>,
     /// The names of the classes, labels or numbers that are its targets; none: those in the data, else their numbers.
     pub target_names: Option<Vec<String>>,
+    /// How pictures are read, if it is a folder of pictures.
+    pub pictures: PictureOptions,
 }
 
 impl PathRequest {
     /// Returns the request of this file or folder, with the usual names of arrays.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), keys: ArrayKeys::default(), targets: None, target_names: None }
+        let (keys, pictures) = Default::default();
+        Self { path: path.into(), keys, targets: None, target_names: None, pictures }
     }
 
     pub(super) fn options(&self) -> ArrayOptions {
@@ -113,8 +118,12 @@ pub struct Source {
     /// How the arrays were read, if they are in a file of arrays in the folder, or each in its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrays: Option<ArrayOptions>,
+    /// How the pictures were read, if the folder is one of pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PictureOptions>,
     /// The files: training images and labels, test images and labels; or images and labels. Of shards
-    /// images and labels of each, training before test.
+    /// images and labels of each, training before test. Of pictures one entry for each part, with the digest of its
+    /// images.
     pub files: Vec<SourceFile>,
 }
 
@@ -147,17 +156,29 @@ impl Source {
                 _ => dir.clone(),
             };
             return match path.exists() {
-                true => Ok(Request::Path(PathRequest { path, keys, targets, target_names })),
+                true => Ok(Request::Path(PathRequest {
+                    keys,
+                    targets,
+                    target_names,
+                    ..PathRequest::new(path)
+                })),
                 false => Err(DataError::FileGone(path)),
             };
         }
         if dir.is_dir() {
+            if let Some(pictures) = self.pictures {
+                return Ok(Request::Path(PathRequest { pictures, ..PathRequest::new(dir) }));
+            }
             return Ok(Request::Dir(dir.clone()));
         }
         let known = known.ok();
+        let has_files = |dir: &PathBuf| match known.and_then(Layout::of) {
+            Some(layout) => layout.is_in(dir),
+            None => find_files::has_all(dir),
+        };
         let others =
             known.into_iter().flat_map(|name| [locations.own(name), locations.cached(name)]);
-        match others.flatten().find(|other| find_files::has_all(other)) {
+        match others.flatten().find(|other| has_files(other)) {
             Some(other) => Ok(Request::Dir(other)),
             None => Err(DataError::Gone { dir: dir.clone(), known }),
         }

@@ -1,8 +1,11 @@
 //! The kinds of data on disk, one file per kind, and their list, in which a path finds its kind.
 
+pub(super) mod cifar;
 pub(super) mod idx;
 mod npy_folder;
 mod npz;
+#[cfg(feature = "images")]
+mod picture_folder;
 mod safetensors_file;
 mod samples_file;
 mod source_kind;
@@ -10,33 +13,59 @@ mod source_kind;
 use std::fs;
 use std::path::Path;
 
+use super::Locations;
 use super::error::DataError;
 use super::source::{Loaded, LoadedTest, PathRequest};
+use cifar::CIFAR;
 use idx::IDX;
 use npy_folder::NPY_FOLDER;
 use npz::NPZ;
 pub use npz::load_npz;
+#[cfg(feature = "images")]
+use picture_folder::PICTURES;
 use safetensors_file::SAFETENSORS;
 pub use samples_file::{load_features, looks_like_arrays};
 use source_kind::SourceKind;
 
 /// All kinds. The first that recognizes a path loads it.
-const KINDS: [SourceKind; 4] = [NPZ, SAFETENSORS, NPY_FOLDER, IDX];
+const KINDS: &[SourceKind] = &[
+    NPZ,
+    SAFETENSORS,
+    NPY_FOLDER,
+    CIFAR,
+    #[cfg(feature = "images")]
+    PICTURES,
+    IDX,
+];
 
 /// Loads both parts of the data at a path.
 ///
 /// # Errors
 /// A path that does not exist or is of no known kind; the errors of its kind.
-pub(super) fn load(request: &PathRequest) -> Result<Loaded, DataError> {
-    (kind_of(&request.path)?.load)(request)
+pub(super) fn load(request: &PathRequest, locations: &Locations) -> Result<Loaded, DataError> {
+    (kind_of(&request.path)?.load)(request, locations)
 }
 
 /// Loads the test part of the data at a path, the only one that has to be there.
 ///
 /// # Errors
 /// Like [`load`].
-pub(super) fn load_test(request: &PathRequest) -> Result<LoadedTest, DataError> {
-    (kind_of(&request.path)?.load_test)(request)
+pub(super) fn load_test(
+    request: &PathRequest,
+    locations: &Locations,
+) -> Result<LoadedTest, DataError> {
+    (kind_of(&request.path)?.load_test)(request, locations)
+}
+
+/// Returns whether a path is a folder of pictures with a folder for each class; never without the feature `images`.
+pub fn is_picture_folder(path: impl AsRef<Path>) -> bool {
+    #[cfg(feature = "images")]
+    return kind_of(path.as_ref()).is_ok_and(|kind| kind.description == PICTURES.description);
+    #[cfg(not(feature = "images"))]
+    {
+        let _ = path;
+        false
+    }
 }
 
 /// Returns the folder that was asked for if it is one of IDX files, which can also be streamed.
@@ -49,11 +78,10 @@ pub(super) fn idx_folder(request: &PathRequest) -> Result<Option<&Path>, DataErr
 }
 
 fn kind_of(path: &Path) -> Result<&'static SourceKind, DataError> {
-    const ALL: &[SourceKind] = &KINDS;
     fs::metadata(path).map_err(|source| DataError::read(path, source))?;
-    let known = ALL.iter().find(|kind| (kind.recognizes)(path));
+    let known = KINDS.iter().find(|kind| (kind.recognizes)(path));
     known.ok_or_else(|| DataError::UnknownKind {
         path: path.to_owned(),
-        known: ALL.iter().map(|kind| kind.description).collect(),
+        known: KINDS.iter().map(|kind| kind.description).collect(),
     })
 }

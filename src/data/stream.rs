@@ -32,6 +32,7 @@ pub(super) use shard_names::{Part, has_shards};
 pub(super) use shards::Shards;
 
 use super::catalog::DatasetName;
+use super::cifar_files::Layout;
 use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
@@ -83,6 +84,10 @@ pub fn stream(
         Request::Named(name) => *name,
         Request::Auto => DatasetName::Mnist,
     };
+    if Layout::of(name).is_some() {
+        let path = PathBuf::from(name.as_str());
+        return Err(DataError::Stream { path, problem: StreamProblem::Color });
+    }
     let problem = match [locations.own(name), locations.cached(name).filter(|dir| dir.is_dir())] {
         _ if name.entry().files.is_empty() => StreamProblem::BuiltIn { name },
         [Some(dir), _] | [None, Some(dir)] => return from_dir(&dir, Some(name), memory),
@@ -174,6 +179,7 @@ fn source(
         notice: None,
         classes: None,
         arrays: None,
+        pictures: None,
         files: files.into_iter().map(file).collect(),
     }
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::Locations;
 use super::catalog::{self, Check, DatasetName, Entry};
+use super::cifar_files::Layout;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests};
 use super::idx_folder;
 use super::source::{Loaded, LoadedTest, PathRequest, Request, Source};
-use super::sources;
+use super::sources::{self, cifar};
 
 /// The result of checking one file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,18 +59,15 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
     Ok(match request {
         Request::Dir(dir) => {
             std::fs::read_dir(dir).map_err(|source| DataError::read(dir, source))?;
-            own_report(dir)?
+            path_report(&PathRequest::new(dir), locations)?
         }
-        Request::Path(request) => match sources::idx_folder(request)? {
-            Some(dir) => own_report(dir)?,
-            None => vec![arrays_report(request)],
-        },
+        Request::Path(request) => path_report(request, locations)?,
         Request::Named(name) if name.entry().files.is_empty() => Vec::new(),
         Request::Named(name) => {
             let folder = locations.own(*name).or_else(|| locations.cached(*name));
             let missed = || DataError::NoCache { missed: locations.missed(*name) };
             let folder = folder.ok_or_else(missed)?;
-            folder_report(&folder, Some(name.entry()))
+            known_report(&folder, name.entry())
         }
         Request::Auto => catalog::all()
             .iter()
@@ -77,9 +75,17 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
                 let own = locations.own(entry.name);
                 let cached = locations.cached(entry.name).filter(|dir| dir.is_dir());
                 let folders: Vec<PathBuf> = own.into_iter().chain(cached).collect();
-                folders.into_iter().flat_map(|dir| folder_report(&dir, Some(entry)))
+                folders.into_iter().flat_map(|dir| known_report(&dir, entry))
             })
             .collect(),
+    })
+}
+
+/// Reports on a file or folder of the user's data.
+fn path_report(request: &PathRequest, locations: &Locations) -> Result<Vec<FileReport>, DataError> {
+    Ok(match sources::idx_folder(request)? {
+        Some(dir) => own_report(dir)?,
+        None => vec![arrays_report(request, locations)],
     })
 }
 
@@ -90,22 +96,22 @@ fn described(data: &Dataset) -> String {
     format!("{}, targets: {targets}{each}", data.samples_in_words())
 }
 
-/// Reports on a file of arrays.
-fn arrays_report(request: &PathRequest) -> FileReport {
+/// Reports on a file of arrays, or on a folder of pictures.
+fn arrays_report(request: &PathRequest, locations: &Locations) -> FileReport {
     let report = |holds: String, source: &Source, verdict| FileReport {
         path: request.path.clone(),
         holds: Some(holds),
         sha256: source.files.first().map(|file| file.sha256.clone()),
         verdict,
     };
-    let error = match sources::load(request) {
+    let error = match sources::load(request, locations) {
         Ok(Loaded { train, test, source, .. }) => {
             let counts = format!("{} + {} samples", train.len(), test.len());
             return report(format!("{counts}, {}", described(&train)), &source, Verdict::Usable);
         }
         Err(error) => error,
     };
-    match sources::load_test(request) {
+    match sources::load_test(request, locations) {
         Ok(LoadedTest { test, source, .. }) => {
             let holds = format!("{} samples, {}", test.len(), described(&test));
             report(holds, &source, Verdict::TestOnly)
@@ -144,6 +150,34 @@ fn own_report(dir: &Path) -> Result<Vec<FileReport>, DataError> {
 
 fn is_absent(role: Role, dir: &Path) -> bool {
     matches!(role.find(dir), Ok(None))
+}
+
+/// Reports on the files of a known data set.
+fn known_report(dir: &Path, entry: &Entry) -> Vec<FileReport> {
+    let Some(layout) = Layout::of(entry.name) else { return folder_report(dir, Some(entry)) };
+    let missing = || {
+        vec![FileReport {
+            path: dir.to_owned(),
+            holds: None,
+            sha256: None,
+            verdict: Verdict::Missing,
+        }]
+    };
+    if !layout.is_in(dir) {
+        return missing();
+    }
+    let (holds, verdict) = match cifar::known(entry.name, layout, dir) {
+        Err(error) => (None, Verdict::Wrong(error.located().1)),
+        Ok(Loaded { train, test, source, .. }) => {
+            let counts = format!("{} + {} samples", train.len(), test.len());
+            let verdict = match source.notice {
+                None => Verdict::Known(entry.name),
+                Some(_) => Verdict::Usable,
+            };
+            (Some(format!("{counts}, {}", described(&train))), verdict)
+        }
+    };
+    vec![FileReport { path: dir.to_owned(), holds, sha256: None, verdict }]
 }
 
 /// Reports on each file of a known data set or of any other, and on the whole if that is wrong.

@@ -51,8 +51,8 @@ pub enum EvaluateError {
     },
     /// The network does not take images.
     #[error(
-        "images need a network that takes [height, width], found {0:?}: train one that begins with \
-         Flatten"
+        "images need a network that takes [height, width] or [3, height, width], found {0:?}: train one that \
+         begins with Flatten"
     )]
     NoImages(Vec<usize>),
     /// The pixels do not form whole images.

@@ -6,7 +6,7 @@ use super::batched_forward::BATCH;
 use super::check_fit::{check_fit, check_shape};
 use super::error::EvaluateError;
 use crate::data::batches::{self, DataLoader};
-use crate::data::{DataError, Dataset, Features};
+use crate::data::{DataError, Dataset, Features, PictureShape};
 use crate::model::Sequential;
 use crate::native::LibtorchError;
 
@@ -54,6 +54,15 @@ impl Sequential {
             [height, width] => Ok([height, width]),
             ref other => Err(EvaluateError::NoImages(other.to_vec())),
         }
+    }
+
+    /// Returns the shape of the pictures that the network takes, gray or in color.
+    ///
+    /// # Errors
+    /// A network that takes other samples.
+    pub fn picture_shape(&self) -> Result<PictureShape, EvaluateError> {
+        let shape = &self.spec().input_shape;
+        PictureShape::of(shape).ok_or_else(|| EvaluateError::NoImages(shape.clone()))
     }
 
     /// Returns the prediction for each sample, as [`predict`](Self::predict) returns it: the probability of each class

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::{LibtorchError, tensor_buffer};
 
-/// Computes (x - mean) / max(√variance, 1e-7) along the last axis, with fixed numbers: Keras's `Normalization`.
+/// Computes (x - mean) / max(√variance, 1e-7) along an axis, with fixed numbers: Keras's `Normalization`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalization {
@@ -15,12 +15,21 @@ pub struct Normalization {
     pub mean: Vec<f32>,
     /// The variance of each value.
     pub variance: Vec<f32>,
+    /// Whether the axis is the first one of a sample, the channels of a picture \[channels, height, width\] (Keras:
+    /// `axis=1`), and not the last (`axis=-1`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub channels: bool,
 }
 
 impl Normalization {
     /// Returns a layer with these means and variances.
     pub fn new(mean: impl Into<Vec<f32>>, variance: impl Into<Vec<f32>>) -> Self {
-        Self { mean: mean.into(), variance: variance.into() }
+        Self { mean: mean.into(), variance: variance.into(), channels: false }
+    }
+
+    /// Returns a layer with these means and variances of the channels of pictures.
+    pub fn of_channels(mean: impl Into<Vec<f32>>, variance: impl Into<Vec<f32>>) -> Self {
+        Self { channels: true, ..Self::new(mean, variance) }
     }
 
     /// Returns a layer with the means and variances of `rows`, like Keras's `adapt`: the values are given row by row,
@@ -40,15 +49,65 @@ impl Normalization {
         if rows.len() < size {
             squares.fill(1.0);
         }
-        let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
-        Self { mean: single(mean), variance: single(squares) }
+        let single =
+            |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<_>>();
+        Self::new(single(mean), single(squares))
     }
 
     /// Returns the divisors.
     fn deviations(&self) -> Vec<f32> {
         self.variance.iter().map(|variance| variance.sqrt().max(1e-7)).collect()
     }
+
+    /// Describes the layer along the channels. The formats have the operation: a batch normalization with fixed
+    /// numbers.
+    fn describe_channels(&self, input: &[usize]) -> Module {
+        let (mean, deviations) = (&self.mean, self.deviations());
+        let (ones, zeros) = (vec![1.0; mean.len()], vec![0.0; mean.len()]);
+        let squares: Vec<f32> = deviations.iter().map(|deviation| deviation.powi(2)).collect();
+        let axes = vec!["1"; input.len().saturating_sub(1)].join(", ");
+        let tensor = |values: &[f32]| {
+            format!("torch.tensor({values:?}, dtype=x.dtype, device=x.device).view(-1, {axes})")
+        };
+        let numbers = [&ones, &zeros, mean, &squares];
+        let inputs = numbers.map(|numbers| OnnxInput::Numbers(numbers.clone()));
+        let inputs = std::iter::once(OnnxInput::Last).chain(inputs).collect::<Vec<_>>();
+        let names = ["weight", "bias", "running_mean", "running_var"];
+        let arguments = names.into_iter().zip(numbers);
+        let arguments =
+            arguments.map(|(name, values)| (name, AtenArgument::Numbers(name, values.clone())));
+        let arguments = std::iter::once(("input", AtenArgument::Last)).chain(arguments).chain([
+            ("training", AtenArgument::Bool(false)),
+            ("momentum", AtenArgument::Float(0.0)),
+            ("eps", AtenArgument::Float(0.0)),
+            ("cudnn_enabled", AtenArgument::Bool(true)),
+        ]);
+        let node = OnnxNode::new("BatchNormalization", inputs);
+        Module {
+            torch: format!("ChannelNormalization({mean:?}, {deviations:?})"),
+            definition: Some(CHANNELS_DEFINITION),
+            script: format!("(x - {}) / {}", tensor(mean), tensor(&deviations)),
+            onnx: Some(vec![node.with("epsilon", OnnxAttribute::Float(0.0))]),
+            aten: Some(vec![AtenNode::new("batch_norm.default", arguments.collect::<Vec<_>>())]),
+            keras: Some(format!(
+                "layers.Normalization(axis=1, mean={mean:?}, variance={:?})",
+                self.variance
+            )),
+            ..Module::default()
+        }
+    }
 }
+
+/// Along the channels.
+const CHANNELS_DEFINITION: &str = "class ChannelNormalization(nn.Module):
+    def __init__(self, mean, deviation):
+        super().__init__()
+        self.mean, self.deviation = mean, deviation
+
+    def forward(self, x):
+        shape = (-1,) + (1,) * (x.dim() - 2)
+        return (x - x.new_tensor(self.mean).view(shape)) / x.new_tensor(self.deviation).view(shape)
+";
 
 /// PyTorch has no such module.
 const DEFINITION: &str = "class Normalization(nn.Module):
@@ -66,7 +125,8 @@ impl LayerKind for Normalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let size = input.last().copied().unwrap_or(0);
+        let axis = if self.channels { input.first() } else { input.last() };
+        let size = axis.copied().unwrap_or(0);
         let found = format!("{} and {}", self.mean.len(), self.variance.len());
         let holds = self.mean.len() == size && self.variance.len() == size;
         let rule = format!("it needs {size} means and variances, one for each value");
@@ -84,12 +144,23 @@ impl LayerKind for Normalization {
         _: &Variables<'_>,
         context: &Context<'_>,
     ) -> Result<Tensor, LibtorchError> {
-        let list = |values: &[f32]| tensor_buffer::on_device(values, x.device());
+        let list = |values: &[f32]| -> Result<Tensor, LibtorchError> {
+            let list = tensor_buffer::on_device(values, x.device())?;
+            if !self.channels {
+                return Ok(list);
+            }
+            let mut shape = vec![1; x.dim().saturating_sub(1)];
+            shape.iter_mut().take(1).for_each(|size| *size = values.len() as i64);
+            Ok(list.f_reshape(shape)?)
+        };
         let centered = x.f_sub(&list(&self.mean)?)?;
         Ok(centered.f_div(&list(&self.deviations())?)?.f_to_kind(context.kind)?)
     }
 
-    fn describe(&self, _: &[usize]) -> Option<Vec<Module>> {
+    fn describe(&self, input: &[usize]) -> Option<Vec<Module>> {
+        if self.channels {
+            return Some(vec![self.describe_channels(input)]);
+        }
         let (mean, deviations) = (&self.mean, self.deviations());
         let tensor =
             |values: &[f32]| format!("torch.tensor({values:?}, dtype=x.dtype, device=x.device)");

@@ -122,10 +122,10 @@ impl<'a> Report<'a> {
         let trained_on = self.run.config().data.source.as_ref();
         let own = trained_on.is_some_and(|own| own.has_test_files(source));
         let other = (!own).then(|| source.name.clone());
-        let most = match images.image_shape() {
-            Ok([height, width]) => MISTAKES.min(MISTAKE_PIXELS / (height * width).max(1)),
+        let most = match images.picture_shape() {
+            Some(shape) => MISTAKES.min(MISTAKE_PIXELS / (shape.height * shape.width).max(1)),
             // Other samples cannot be shown as pictures.
-            Err(_) => 0,
+            None => 0,
         };
         let config = self.run.config();
         let metrics = config.fit.test_metrics(images.target_kind());
@@ -294,7 +294,7 @@ impl<'a> Report<'a> {
 
     fn sheet(&self) -> Option<Sheet<'_>> {
         let Tested { images, found, .. } = self.tested.as_ref()?;
-        let shape = images.image_shape().ok()?;
+        let shape = images.picture_shape()?;
         let sheet = Sheet { mistakes: &found.mistakes, shape, classes: self.classes() };
         (!found.mistakes.is_empty()).then_some(sheet)
     }

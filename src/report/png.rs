@@ -6,6 +6,8 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::ReportError;
+use crate::data::PictureShape;
+use crate::data::images::Rgb;
 
 /// An RGB picture, row by row.
 #[derive(Clone, Debug)]
@@ -55,9 +57,16 @@ impl Picture {
     }
 }
 
-/// Returns a grayscale picture as a PNG file.
-pub(super) fn gray_png(pixels: &[u8], [height, width]: [usize; 2]) -> Result<Vec<u8>, ReportError> {
-    encode(pixels, width, height, ExtendedColorType::L8)
+/// Returns an image as a network takes it, gray or in color, as a PNG file.
+pub(super) fn image_png(pixels: &[u8], shape: PictureShape) -> Result<Vec<u8>, ReportError> {
+    let PictureShape { height, width, color } = shape;
+    match color {
+        true => {
+            let pixels = Rgb::of_planes(pixels, shape.size()).pixels;
+            encode(&pixels, width, height, ExtendedColorType::Rgb8)
+        }
+        false => encode(pixels, width, height, ExtendedColorType::L8),
+    }
 }
 
 fn encode(

@@ -145,7 +145,7 @@ impl DataConfig {
             train_samples: data.train.len(),
             test_samples: data.test.len(),
             stream: data.train.stream_memory(),
-            preparation: data.train.image_shape().is_ok().then(|| data.train.preparation()),
+            preparation: data.train.picture_shape().map(|_| data.train.preparation()),
             source: Some(data.source.clone()),
         }
     }

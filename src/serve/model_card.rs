@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::data::{FeatureKind, Preparation, TargetKind};
+use crate::data::{FeatureKind, PictureShape, Preparation, TargetKind};
 use crate::evaluate::Figures;
 use crate::losses;
 use crate::metrics::Predictions;
@@ -33,7 +33,7 @@ pub struct Card {
 pub struct Model {
     pub name: String,
     pub features: FeatureKind,
-    /// The shape of one sample: \[height, width\] of gray pictures.
+    /// The shape of one sample: \[height, width\] of gray pictures, \[3, height, width\] of those in color.
     pub input: Vec<usize>,
     #[serde(flatten)]
     pub names: Names,
@@ -68,7 +68,7 @@ pub enum Names {
 /// What requests hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Pictures to be prepared, or the pixels of gray images.
+    /// Pictures to be prepared, or the pixels of images.
     Pictures,
     /// Arrays of pixels.
     Pixels,
@@ -137,7 +137,7 @@ impl Input {
     pub fn of(features: FeatureKind, shape: &[usize]) -> Self {
         match (features, shape) {
             (FeatureKind::Floats, _) => Self::Numbers,
-            (FeatureKind::Pixels, [_, _]) => Self::Pictures,
+            (FeatureKind::Pixels, shape) if PictureShape::of(shape).is_some() => Self::Pictures,
             (FeatureKind::Pixels, _) => Self::Pixels,
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Limits;
 use super::model_card::{Input, Model, Names, THRESHOLD};
-use crate::data::Preparation;
+use crate::data::{PictureShape, Preparation};
 
 const THRESHOLD_MEANING: &str = "The probability above which a label counts as predicted";
 
@@ -81,12 +81,16 @@ fn parameters(model: &Model) -> Value {
             "schema": { "type": "string", "enum": ["0", "1", "false", "true"], "default": "0" },
         })
     };
-    let kinds = Preparation::ALL.map(Preparation::as_str);
+    let is_color = is_color(model);
+    let suits = |kind: &Preparation| !(is_color && *kind == Preparation::Digit);
+    let kinds: Vec<_> =
+        Preparation::ALL.into_iter().filter(suits).map(Preparation::as_str).collect();
     let prepare = json!({
         "name": "prepare", "in": "query",
         "description": "How pictures become images: raw (of the network's input size, used unchanged), \
                         digit (one handwritten sign is found, cropped and centered, bright on \
-                        black) or resize (the whole picture in gray, scaled)",
+                        black), resize (the whole picture, scaled), crop (its middle, scaled) or letterbox (scaled \
+                        in its proportions, on black)",
         "schema": { "type": "string", "enum": kinds, "default": usual },
     });
     json!([
@@ -96,11 +100,18 @@ fn parameters(model: &Model) -> Value {
     ])
 }
 
+/// Returns whether the network takes pictures in color.
+fn is_color(model: &Model) -> bool {
+    PictureShape::of(&model.input).is_some_and(|shape| shape.color)
+}
+
 /// Describes `POST /predict`: what a sample is, and the limits.
 fn description(model: &Model, limits: &Limits) -> String {
     let (body, most) = (limits.body, limits.batch_of(&model.input));
     let (input, samples) = (&model.input, model.takes().samples());
-    let size = input.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+    let in_color = if is_color(model) { "in color" } else { "in gray" };
+    let size = input.iter().skip(input.len().saturating_sub(2));
+    let size = size.map(ToString::to_string).collect::<Vec<_>>().join("x");
     let what = match (model.takes(), model.preparation.unwrap_or_default()) {
         (Input::Pixels, _) => format!("A sample has u8 pixels of shape {input:?}."),
         (Input::Numbers, _) => {
@@ -108,12 +119,16 @@ fn description(model: &Model, limits: &Limits) -> String {
         }
         (Input::Pictures, preparation) => {
             let how = match preparation {
-                Preparation::Raw => format!("must be of {size}, and is used unchanged, in gray"),
+                Preparation::Raw => format!("must be of {size}, and is used unchanged, {in_color}"),
                 Preparation::Digit => format!(
                     "is prepared as a digit: gray, bright on black, fitted into the middle of {size} and centered by \
                      mass"
                 ),
-                Preparation::Resize => format!("is scaled to {size} as a whole, in gray"),
+                Preparation::Resize => format!("is scaled to {size} as a whole, {in_color}"),
+                Preparation::Crop => format!("is cropped and scaled to {size}, {in_color}"),
+                Preparation::Letterbox => {
+                    format!("is scaled in its proportions to fit into black of {size}, {in_color}")
+                }
             };
             let picture = limits.picture;
             format!(
@@ -185,11 +200,17 @@ fn schemas(model: &Model, limits: &Limits) -> Value {
     let array = |key: &str, what: &str| {
         one(key, json!({ "description": what, "oneOf": [sample, up_to(sample.clone())] }))
     };
+    let pixels = match is_color(model) {
+        true => {
+            "The network's input itself, all rows of red, of green and of blue: one image or a list"
+        }
+        false => "The network's input itself, ink bright on dark: one image or a list",
+    };
     let request = match model.takes() {
         Input::Pictures => json!({ "oneOf": [
             one("image", base64.clone()),
             one("images", up_to(base64)),
-            array("pixels", "The network's input itself, ink bright on dark: one image or a list"),
+            array("pixels", pixels),
         ] }),
         Input::Pixels => array("pixels", "One sample of pixels or a list"),
         Input::Numbers => array("inputs", "One sample of numbers or a list"),

@@ -104,7 +104,8 @@ mod tests {
         for (html, [_, program]) in [
             (page(FeatureKind::Pixels, &[28, 28]), PICTURES),
             (page(FeatureKind::Floats, &[8]), ROWS),
-            (page(FeatureKind::Pixels, &[3, 32, 32]), ROWS),
+            (page(FeatureKind::Pixels, &[3, 32, 32]), PICTURES),
+            (page(FeatureKind::Pixels, &[2, 32, 32]), ROWS),
         ] {
             assert_eq!(html.matches("<script").count(), 2);
             assert!(html.contains(STYLE) && html.contains(program) && !html.contains("<b>"));

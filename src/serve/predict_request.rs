@@ -12,7 +12,7 @@ use super::error_response::Problem;
 use super::json_arrays::{ArrayOf, JsonArray};
 use super::model_card::Input;
 use crate::data::images::{self, ImageProblem};
-use crate::data::{FeatureKind, Features, Preparation};
+use crate::data::{FeatureKind, Features, PictureShape, Preparation};
 
 /// The type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Kind {
 pub struct PredictOptions {
     /// What requests hold.
     pub input: Input,
-    /// The shape of a sample: [height, width] of gray images.
+    /// The shape of a sample: [height, width] of gray images, [3, height, width] of those in color.
     pub shape: Vec<usize>,
     /// How pictures become such images.
     pub preparation: Preparation,
@@ -266,10 +266,9 @@ fn decoded(base64: &str) -> Result<Vec<u8>, Problem> {
 }
 
 fn prepared(bytes: &[u8], to: &PredictOptions, limits: &Limits) -> Result<Vec<u8>, Problem> {
-    // Only networks whose input has these two sizes take pictures.
-    let size = [to.shape.first(), to.shape.get(1)].map(|size| size.copied().unwrap_or(1));
-    let pixels = images::from_bytes_within(bytes, limits.picture)
-        .and_then(|gray| to.preparation.apply(&gray, size));
+    // Only networks of such a shape take pictures.
+    let shape = PictureShape::of(&to.shape).unwrap_or([1, 1].into());
+    let pixels = images::picture_from_bytes(bytes, shape, to.preparation, limits.picture);
     pixels.map_err(|problem| {
         let rule = match problem {
             ImageProblem::Blank => "blank",
@@ -280,8 +279,15 @@ fn prepared(bytes: &[u8], to: &PredictOptions, limits: &Limits) -> Result<Vec<u8
                 format!("a picture must be a PNG or JPEG file, found {found}: {cure}")
             }
             ImageProblem::Size { wanted, found, .. } => {
-                let cure = "send one of this size, or use ?prepare=resize (the whole picture) or \
-                            ?prepare=digit";
+                let cure = match shape.color {
+                    true => {
+                        "send one of this size, or use ?prepare=resize (the whole picture), crop or letterbox"
+                    }
+                    false => {
+                        "send one of this size, or use ?prepare=resize (the whole picture) or \
+                         ?prepare=digit"
+                    }
+                };
                 ImageProblem::Size { wanted, found, cure }.to_string()
             }
             other => other.to_string(),

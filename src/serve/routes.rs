@@ -97,7 +97,16 @@ struct Prediction<'a> {
     #[serde(flatten)]
     predicted: Predicted<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prepared: Option<Vec<&'a [u8]>>,
+    prepared: Option<Image<'a>>,
+}
+
+/// An image as the network sees it, row by row.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Image<'a> {
+    Gray(Vec<&'a [u8]>),
+    /// Red, green and blue.
+    Planes(Vec<Vec<&'a [u8]>>),
 }
 
 #[derive(Serialize)]
@@ -251,7 +260,7 @@ async fn predict(
         Problem::bad(
             "query",
             format!(
-                "the query parameters are prepared=1, prepare=raw|digit|resize and raw=1, found: {error}"
+                "the query parameters are prepared=1, prepare=raw|digit|resize|crop|letterbox and raw=1, found: {error}"
             ),
         )
     })?;
@@ -302,17 +311,27 @@ impl App {
     }
 
     fn answer(&self, predictions: &[Vec<f32>], shown: Option<&[u8]>, single: bool) -> Response {
-        let width = self.model.input.last().map_or(1, |&width| width);
         let image = self.model.input.iter().product();
         let mut shown = shown.map(|pixels| pixels.chunks_exact(image));
         let mut predictions = predictions.iter().map(|prediction| {
             let image = shown.as_mut().and_then(Iterator::next);
-            let prepared = image.map(|image| image.chunks_exact(width).collect());
+            let prepared = image.map(|image| self.rows(image));
             Prediction { predicted: self.predicted(prediction), prepared }
         });
         match single {
             true => json(&predictions.next()).into_response(),
             false => json(&Predictions { predictions: predictions.collect() }).into_response(),
+        }
+    }
+
+    fn rows<'a>(&self, pixels: &'a [u8]) -> Image<'a> {
+        let rows = |width: usize, plane: &'a [u8]| plane.chunks_exact(width).collect();
+        match self.model.input[..] {
+            [_, height, width] => {
+                let planes = pixels.chunks_exact(height * width);
+                Image::Planes(planes.map(|plane| rows(width, plane)).collect())
+            }
+            _ => Image::Gray(rows(self.model.input.last().map_or(1, |&width| width), pixels)),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::config_error::ConfigError;
 use crate::data::{Augment, DataError, Dataset, TargetKind};
 use crate::device::{self, Device};
 use crate::evaluate::Measures;
+use crate::layers::Normalization;
 use crate::losses::Loss;
 use crate::metrics::Metric;
 use crate::precision::Precision;
@@ -179,6 +180,22 @@ impl FitConfig {
             0.0 => Ok(train.target_scaling()),
             fraction => Ok(train.split(fraction, self.seed)?.0.target_scaling()),
         }
+    }
+
+    /// Returns the layer that gives each channel of pictures in color a mean of 0 and a standard deviation of 1 over the
+    /// part of `train` that is trained on, which is without the validation split; none for other samples.
+    ///
+    /// # Errors
+    /// A validation split that leaves no samples, or a file of a streamed data set that cannot be read.
+    pub fn channel_normalization(
+        &self,
+        train: &Dataset,
+    ) -> Result<Option<Normalization>, DataError> {
+        let moments = match self.validation_split {
+            0.0 => train.channel_moments(),
+            fraction => train.split(fraction, self.seed)?.0.channel_moments(),
+        };
+        Ok(moments?.map(|(mean, variance)| Normalization::of_channels(mean, variance)))
     }
 
     /// Returns the number of threads that a training step on the CPU uses, or may use.

@@ -3,6 +3,7 @@
 // Every test binary compiles this file and uses only a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod color_pictures;
 pub mod compare_doc_output;
 pub mod fake_http_server;
 pub mod numpy;

@@ -59,7 +59,7 @@ fn numbers_are_predicted_in_their_own_units_and_a_run_resumes() {
     ]);
     augmented.args(["--keys", "y_train=numbers_train,y_test=numbers_test"]);
     let augmented = run(augmented.args(["--augment", "rotation=5"]));
-    assert!(augmented.stderr.contains("augmentation needs gray pictures"), "{augmented:?}");
+    assert!(augmented.stderr.contains("augmentation needs pictures"), "{augmented:?}");
     assert!(!home.path().join("none").exists());
     // The file is changed.
     digits_with_another_byte(&home.path().join("digits.npz"));

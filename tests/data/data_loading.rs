@@ -189,7 +189,7 @@ fn preparation_comes_from_the_folder_or_the_known_set_or_is_raw() {
 
 #[test]
 fn invalid_dataset_toml_is_refused_with_its_path() {
-    for bytes in [&b"preparation = \"crop\""[..], b"name = \"cats\"", b"\xff", &[b' '; 5000]] {
+    for bytes in [&b"preparation = \"stretch\""[..], b"name = \"cats\"", b"\xff", &[b' '; 5000]] {
         let error = error_with("dataset.toml", bytes);
         assert!(error.contains("dataset.toml: dataset.toml holds one line"), "{error}");
         assert!(error.contains("delete the file if it belongs to something else"), "{error}");
@@ -295,6 +295,7 @@ fn missing_data_folder_of_a_run_is_replaced_or_named() {
     let gone = root.path().join("gone");
     let source = |name: &str| Source {
         arrays: None,
+        pictures: None,
         name: name.to_owned(),
         dir: Some(gone.clone()),
         notice: None,

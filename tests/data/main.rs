@@ -4,7 +4,9 @@
 mod common;
 
 mod arrays;
+mod cifar;
 mod data_loading;
 mod download;
+mod picture_folders;
 mod stream;
 mod target_names;

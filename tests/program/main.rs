@@ -5,6 +5,7 @@ mod common;
 
 mod archive;
 mod cli;
+mod color_pictures;
 mod convenience_features;
 mod dependent_crate;
 #[cfg(feature = "serve")]

@@ -47,6 +47,7 @@ fn config(optimizer: Optimizer) -> FitConfig {
             shear: 0.1,
             elastic: 0.2,
             fade: 0.0,
+            ..Augment::OFF
         },
         threads: Some(1),
         ..FitConfig::default()

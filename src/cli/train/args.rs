@@ -59,11 +59,11 @@ pub struct Args {
     pub(super) force: bool,
     /// Resume the run in this folder where it was interrupted, or with more --epochs; its settings and
     /// data stay the same
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force", "normalize"])]
     pub(super) resume: Option<PathBuf>,
     /// Start with the weights and the network of this run, trained or imported; the rest is as in any
     /// new training
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout", "normalize"])]
     pub(super) init_from: Option<PathBuf>,
     /// Also write event files for TensorBoard, into this folder or the run's own: curves, histograms of the
     /// weights, the first layer as an image

@@ -39,12 +39,11 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         checked.map_err(|error| Usage(error.to_string()))?;
     }
     if fit.augment.is_on() {
-        data.train.pictures_for("augmentation")?;
+        data.train.any_pictures_for("augmentation")?;
     }
     let (network, model, origin) = match other {
         None => {
-            let mut network = args.network.of_data(&data.train, &fit.loss)?;
-            network.target_scaling = fit.target_scaling(&data.train)?;
+            let network = args.network.fitted(&data, &fit)?;
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }

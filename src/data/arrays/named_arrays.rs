@@ -312,5 +312,13 @@ fn source(
         options.target_names = arrays.class_names()?.filter(|names| *names == target_names);
     }
     let files = arrays.files();
-    Ok(Source { name, dir, notice: None, classes: None, arrays: Some(options), files })
+    Ok(Source {
+        name,
+        dir,
+        notice: None,
+        classes: None,
+        arrays: Some(options),
+        pictures: None,
+        files,
+    })
 }

@@ -2,6 +2,7 @@
 
 use tch::{Device, Tensor};
 
+use super::color_changes::LUMA;
 use super::spline::Spline;
 use super::{Augmenter, Draw};
 use crate::native::{LibtorchError, tensor_buffer};
@@ -17,6 +18,10 @@ pub(crate) struct DeviceMap {
     u: Tensor,
     /// f32 [2]: factors that convert x and y positions in pixels to [-1, 1].
     sides: Tensor,
+    /// Rows and columns.
+    size: [usize; 2],
+    color: bool,
+    reflects: bool,
     device: Device,
 }
 
@@ -39,8 +44,11 @@ fn offsets(pixels: usize) -> Result<Tensor, LibtorchError> {
 impl DeviceMap {
     /// Prepares the map for the images of `augmenter`.
     pub fn new(augmenter: &Augmenter, device: Device) -> Result<Self, LibtorchError> {
-        let &Augmenter { height, width, ref rows, ref columns, .. } = augmenter;
+        let &Augmenter { height, width, color, reflects, ref rows, ref columns, .. } = augmenter;
         Ok(Self {
+            size: [height, width],
+            color,
+            reflects,
             rows: matrix(rows)?.f_to_device(device)?,
             columns: matrix(columns)?.f_tr()?.f_to_device(device)?,
             v: offsets(height)?.f_reshape([height as i64, 1])?.f_to_device(device)?,
@@ -50,7 +58,8 @@ impl DeviceMap {
         })
     }
 
-    /// Deforms f32 images [n, height, width], each by its own draw; there is one draw per image.
+    /// Changes f32 images [n, height, width] or [n, 3, height, width], each by its own draw; there is one draw per
+    /// image.
     pub fn apply(&self, draws: &[Draw], images: &Tensor) -> Result<Tensor, LibtorchError> {
         let n = draws.len() as i64;
         let affine: Vec<f32> = draws.iter().flat_map(|draw| draw.affine).collect();
@@ -66,24 +75,94 @@ impl DeviceMap {
             let control = tensor_buffer::on_device(&control, self.device)?.f_reshape(shape)?;
             places = places.f_add(&self.rows.f_matmul(&control)?.f_matmul(&self.columns)?)?;
         }
+        if self.reflects {
+            places = self.reflected(&places)?;
+        }
         // From -1, the outer edge of the first pixel, to 1, that of the last; [n, height, width, 2].
         let grid = places.f_permute([0, 2, 3, 1])?.f_mul(&self.sides)?;
         const BILINEAR: i64 = 0;
         const ZEROS: i64 = 0;
-        let images = images.f_unsqueeze(1)?;
-        Ok(images.f_grid_sampler(&grid, BILINEAR, ZEROS, false)?.f_squeeze_dim(1)?)
+        let planes = if self.color { images.shallow_clone() } else { images.f_unsqueeze(1)? };
+        let sampled = planes.f_grid_sampler(&grid, BILINEAR, ZEROS, false)?;
+        let changed = self.with_holes(draws, &self.in_other_colors(draws, sampled)?)?;
+        Ok(if self.color { changed } else { changed.f_squeeze_dim(1)? })
+    }
+
+    /// Reflects positions from the center [n, 2, height, width] about the middle of the outer pixels.
+    fn reflected(&self, places: &Tensor) -> Result<Tensor, LibtorchError> {
+        let [height, width] = self.size.map(|size| (size - 1) as f32);
+        let last = tensor_buffer::on_device(&[width, height], self.device)?.f_reshape([2, 1, 1])?;
+        let middle = last.f_mul_scalar(0.5)?;
+        // A single pixel reflects everything onto itself.
+        let period = last.f_mul_scalar(2.0)?.f_clamp_min(1e-6)?;
+        let turned = places.f_add(&middle)?.f_abs()?.f_remainder_tensor(&period)?;
+        Ok(last.f_sub(&turned.f_sub(&last)?.f_abs()?)?.f_sub(&middle)?)
+    }
+
+    /// Changes brightness, contrast and saturation of images [n, channels, height, width].
+    fn in_other_colors(&self, draws: &[Draw], images: Tensor) -> Result<Tensor, LibtorchError> {
+        if !draws.iter().any(|draw| draw.changes.changes_colors()) {
+            return Ok(images);
+        }
+        let factor = |which: usize| {
+            let factors: Vec<f32> = draws.iter().map(|draw| draw.changes.factors[which]).collect();
+            let factors = tensor_buffer::on_device(&factors, self.device)?;
+            Ok::<_, LibtorchError>(factors.f_reshape([draws.len() as i64, 1, 1, 1])?)
+        };
+        let blend = |x: &Tensor, rest: &Tensor, factor: &Tensor| {
+            let rest = rest.f_sub(&rest.f_mul(factor)?)?;
+            Ok::<_, LibtorchError>(x.f_mul(factor)?.f_add(&rest)?.f_clamp(0.0, 1.0)?)
+        };
+        let luma = tensor_buffer::on_device(&LUMA, self.device)?.f_reshape([3, 1, 1])?;
+        let gray = |x: &Tensor| match self.color {
+            true => Ok::<_, LibtorchError>(x.f_mul(&luma)?.f_sum_dim_intlist(1, true, None)?),
+            false => Ok(x.shallow_clone()),
+        };
+        let x = images.f_mul(&factor(0)?)?.f_clamp(0.0, 1.0)?;
+        let middle = gray(&x)?.f_mean_dim(&[1i64, 2, 3][..], true, None)?;
+        let x = blend(&x, &middle, &factor(1)?)?;
+        if self.color { blend(&x, &gray(&x)?, &factor(2)?) } else { Ok(x) }
+    }
+
+    /// Leaves a square out of images [n, channels, height, width].
+    fn with_holes(&self, draws: &[Draw], images: &Tensor) -> Result<Tensor, LibtorchError> {
+        if !draws.iter().any(|draw| draw.changes.has_hole()) {
+            return Ok(images.shallow_clone());
+        }
+        let inside = |axis: usize, shape: [i64; 4]| {
+            let ends = draws.iter().flat_map(|draw| draw.changes.hole[axis]);
+            let ends: Vec<f32> = ends.map(|end| end as f32).collect();
+            let ends = tensor_buffer::on_device(&ends, self.device)?;
+            let ends = ends.f_reshape([draws.len() as i64, 2, 1, 1])?;
+            let places: Vec<f32> = (0..self.size[axis]).map(|place| place as f32).collect();
+            let places = tensor_buffer::on_device(&places, self.device)?.f_reshape(shape)?;
+            let [first, end] = [ends.f_narrow(1, 0, 1)?, ends.f_narrow(1, 1, 1)?];
+            Ok::<_, LibtorchError>(
+                places.f_ge_tensor(&first)?.f_logical_and(&places.f_lt_tensor(&end)?)?,
+            )
+        };
+        let hole = inside(0, [1, 1, -1, 1])?.f_logical_and(&inside(1, [1, 1, 1, -1])?)?;
+        let mean = images.f_mean_dim(&[2i64, 3][..], true, None)?;
+        Ok(mean.f_where_self(&hole, images)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::PictureShape;
     use crate::data::augment::{Augment, Scratch};
 
     #[test]
     fn tensor_operations_match_the_fused_pass() -> Result<(), LibtorchError> {
-        let strong =
-            Augment { rotation: 90.0, scale: 0.5, shift: 5.0, shear: 0.5, elastic: 1.5, fade: 0.0 };
+        let strong = Augment {
+            rotation: 90.0,
+            scale: 0.5,
+            shift: 5.0,
+            shear: 0.5,
+            elastic: 1.5,
+            ..Augment::OFF
+        };
         for augment in [strong, Augment { elastic: 0.0, ..strong }] {
             for [height, width] in [[28, 28], [9, 17], [1, 5]] {
                 let augmenter = Augmenter::new(augment, 7, 9, [height, width]);
@@ -106,6 +185,46 @@ mod tests {
                     for (got, expected) in got.iter().zip(&expected) {
                         // Positions in f32 are accurate to some millionths of a pixel.
                         assert!((got - expected).abs() < 1e-4, "{got} for {expected}");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn photographs_change_alike_on_both() -> Result<(), LibtorchError> {
+        let photographs = Augment {
+            flip: 0.5,
+            crop: 3.0,
+            cutout: 4.0,
+            brightness: 0.4,
+            contrast: 0.4,
+            saturation: 0.4,
+            ..Augment::OFF
+        };
+        for augment in [photographs, Augment { rotation: 40.0, shift: 6.0, ..photographs }] {
+            for (color, [height, width]) in [(true, [12, 9]), (true, [1, 7]), (false, [8, 8])] {
+                let shape = PictureShape { color, height, width };
+                let augmenter = Augmenter::new(augment, 7, 9, shape);
+                let draws: Vec<Draw> = (0..6).map(|sample| augmenter.draw(2, sample)).collect();
+                let values = shape.values();
+                let images: Vec<u8> = (0..6 * values).map(|i| (i * 7919 % 251) as u8).collect();
+                let floats: Vec<f32> = images.iter().map(|&p| f32::from(p) / 255.0).collect();
+                let sizes: Vec<i64> =
+                    [6].into_iter().chain(shape.sample_shape().iter().map(|&s| s as i64)).collect();
+                let tensor = Tensor::f_from_slice(&floats)?.f_reshape(&sizes)?;
+                let map = DeviceMap::new(&augmenter, Device::Cpu)?;
+                let got = map.apply(&draws, &tensor)?.f_contiguous()?;
+                assert_eq!(got.size(), sizes);
+                let mut found = vec![0f32; floats.len()];
+                got.f_copy_data(&mut found, floats.len())?;
+                let mut expected = vec![0f32; values];
+                let each = found.chunks_exact(values).zip(images.chunks_exact(values));
+                for ((found, image), draw) in each.zip(&draws) {
+                    augmenter.apply(draw, image, &mut expected, &mut Scratch::default());
+                    for (found, expected) in found.iter().zip(&expected) {
+                        assert!((found - expected).abs() < 1e-4, "{found} for {expected}");
                     }
                 }
             }

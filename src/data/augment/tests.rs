@@ -57,7 +57,7 @@ fn apply(augmenter: &Augmenter, draw: &Draw, image: &[u8]) -> Vec<f32> {
 }
 
 const STRONG: Augment =
-    Augment { rotation: 30.0, scale: 0.3, shift: 3.0, shear: 0.3, elastic: 1.0, fade: 0.0 };
+    Augment { rotation: 30.0, scale: 0.3, shift: 3.0, shear: 0.3, elastic: 1.0, ..Augment::OFF };
 
 proptest! {
     #[test]
@@ -70,7 +70,7 @@ proptest! {
         scale in 0.0f64..1.0,
         pixels in prop::collection::vec(any::<u8>(), 1600),
     ) {
-        let Augment { rotation, scale: size, shift, shear, elastic, fade } = STRONG;
+        let Augment { rotation, scale: size, shift, shear, elastic, fade, .. } = STRONG;
         let augment = Augment {
             rotation: 6.0 * scale * rotation,
             scale: 2.5 * scale * size,
@@ -78,6 +78,7 @@ proptest! {
             shear: scale * shear,
             elastic: 4.0 * scale * elastic,
             fade,
+            ..Augment::OFF
         };
         let augmenter = Augmenter::new(augment, seed, 1000, [height, width]);
         let image = &pixels[..height * width];

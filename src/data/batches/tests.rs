@@ -64,7 +64,7 @@ fn numbers_are_taken_as_they_are_and_targets_by_kind() -> Result<(), Box<dyn std
         assert_eq!(Vec::<f32>::try_from(in_order.inputs.flatten(0, -1))?, values[2..6]);
         let augment = Augment { rotation: 5.0, ..Augment::default() };
         let error = host.augmented(augment, 0, 1).err().ok_or("augmented")?.to_string();
-        assert!(error.starts_with("augmentation needs gray pictures"), "{error}");
+        assert!(error.starts_with("augmentation needs pictures"), "{error}");
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub struct Entry {
     pub classes: &'static [&'static str],
     /// [height, width] of its images.
     pub image_shape: [usize; 2],
+    /// Whether they are in color, \[3, height, width\].
+    pub color: bool,
     /// How a picture is converted to an image like those of the data set.
     pub preparation: Preparation,
     /// Number of training and of test images.
@@ -26,7 +28,7 @@ pub struct Entry {
     /// Base URLs, to which a file's name is appended; they are tried in order.
     /// Empty for built-in data.
     pub mirrors: &'static [&'static str],
-    /// The files: training images and labels, test images and labels. Empty for built-in data.
+    /// The files: training images and labels, test images and labels; or one archive. Empty for built-in data.
     pub files: &'static [RemoteFile<'static>],
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::{Dataset, Store};
+use crate::data::error::DataError;
+use crate::data::pixel_scale::SCALE;
 use crate::data::targets::{Target, TargetKind, Targets};
 use crate::target_scaling::TargetScaling;
 
@@ -29,6 +31,32 @@ impl Dataset {
         });
         let is_numbers = self.target_kind() == TargetKind::Numbers;
         is_numbers.then(|| TargetScaling::fit(rows, self.target_names().len()))
+    }
+
+    /// Returns the mean and the variance of each channel of pictures in color, whose pixels are scaled to \[0, 1\]; none
+    /// for other samples. Fit them on the training part alone.
+    ///
+    /// # Errors
+    /// A streamed data set that cannot be read.
+    pub fn channel_moments(&self) -> Result<Option<(Vec<f32>, Vec<f32>)>, DataError> {
+        let Some(shape) = self.picture_shape().filter(|shape| shape.color) else { return Ok(None) };
+        let plane = shape.height * shape.width;
+        let mut sums = [(0u64, 0u64); 3];
+        for i in 0..self.len() {
+            let image = self.read_image(i)?;
+            for ((sum, squares), plane) in sums.iter_mut().zip(image.chunks_exact(plane)) {
+                // Of whole numbers, so that the order does not matter.
+                *sum += plane.iter().map(|&pixel| u64::from(pixel)).sum::<u64>();
+                *squares += plane.iter().map(|&pixel| u64::from(pixel).pow(2)).sum::<u64>();
+            }
+        }
+        let count = (self.len() * plane).max(1) as f64;
+        let mean = |sum: u64| sum as f64 / count / SCALE;
+        let variance = |(sum, squares): (u64, u64)| {
+            (squares as f64 / count / (SCALE * SCALE) - mean(sum).powi(2)).max(0.0) as f32
+        };
+        let means = sums.map(|(sum, _)| mean(sum) as f32);
+        Ok(Some((means.to_vec(), sums.map(variance).to_vec())))
     }
 
     /// Returns the same samples with scaled numbers as targets; other targets stay as they are.

@@ -6,6 +6,8 @@ use super::Dataset;
 use crate::data::error::DataError;
 use crate::data::features::Sample;
 use crate::data::sha256;
+#[cfg(feature = "images")]
+use crate::data::sha256::Sha256Hex;
 use crate::data::targets::Target;
 use crate::group::RankSetting;
 
@@ -19,20 +21,13 @@ impl Dataset {
     pub fn facts(&self, what: &str) -> Result<Vec<RankSetting>, DataError> {
         const SOME: usize = 256;
         let mut sha256 = Sha256::new();
-        (0..self.len()).for_each(|i| match self.target(i) {
-            Target::Class(label) => sha256.update([label]),
-            Target::Labels(values) => sha256.update(values),
-            Target::Numbers(values) => sha256.update(bytemuck::cast_slice(values)),
-        });
+        self.digest_targets(&mut sha256);
         if self.is_streamed() {
             for i in (0..self.len()).step_by(self.len().div_ceil(SOME).max(1)) {
                 sha256.update(self.read_image(i)?);
             }
         } else {
-            (0..self.len()).for_each(|i| match self.sample(i) {
-                Sample::Pixels(pixels) => sha256.update(pixels),
-                Sample::Floats(values) => sha256.update(bytemuck::cast_slice(values)),
-            });
+            self.digest_samples(&mut sha256);
         }
         (0..self.len())
             .filter_map(|i| self.sample_weight(i))
@@ -45,5 +40,30 @@ impl Dataset {
             (format!("{what} (names of the {kind})"), names),
             (format!("{what} (SHA-256)"), sha256::hex(&sha256.finalize())),
         ])
+    }
+
+    /// Returns the SHA-256 of the targets and samples, which are in memory, and of their shape.
+    #[cfg(feature = "images")]
+    pub(in crate::data) fn digest(&self) -> Sha256Hex {
+        let mut sha256 = Sha256::new();
+        self.sample_shape().iter().for_each(|&size| sha256.update((size as u64).to_le_bytes()));
+        self.digest_targets(&mut sha256);
+        self.digest_samples(&mut sha256);
+        sha256::hex(&sha256.finalize())
+    }
+
+    fn digest_targets(&self, sha256: &mut Sha256) {
+        (0..self.len()).for_each(|i| match self.target(i) {
+            Target::Class(label) => sha256.update([label]),
+            Target::Labels(values) => sha256.update(values),
+            Target::Numbers(values) => sha256.update(bytemuck::cast_slice(values)),
+        });
+    }
+
+    fn digest_samples(&self, sha256: &mut Sha256) {
+        (0..self.len()).for_each(|i| match self.sample(i) {
+            Sample::Pixels(pixels) => sha256.update(pixels),
+            Sample::Floats(values) => sha256.update(bytemuck::cast_slice(values)),
+        });
     }
 }

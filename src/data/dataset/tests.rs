@@ -110,7 +110,7 @@ fn code_for_pictures_refuses_other_samples_by_name() {
     let color = Features::pixels(vec![7; 2 * 3 * 4], [3, 2, 2]);
     let color = Dataset::from_arrays(color, Targets::classes([0, 1], ["a", "b"])).unwrap();
     let error = color.pictures_for("augmentation").unwrap_err().to_string();
-    assert!(error.ends_with("found pixels of shape [3, 2, 2]"), "{error}");
+    assert!(error.ends_with("found color images of 2x2"), "{error}");
     assert_eq!(color.read_image(1).unwrap(), [7; 12]);
     let folder = tempfile::tempdir().unwrap();
     let error = super::super::save_dir(&color, &color, &folder.path().join("x")).unwrap_err();

@@ -1,4 +1,4 @@
-//! Decoding PNG and JPEG files to gray pictures.
+//! Decoding PNG and JPEG files to pictures, gray or in color.
 
 use std::io::{self, Cursor};
 
@@ -6,6 +6,7 @@ use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, 
 
 use super::gray_image::Gray;
 use super::problem::{ImageProblem, MAX_SIDE};
+use super::rgb_image::Rgb;
 use crate::message_text::TextFile;
 
 /// Memory that any picture may take; beyond it a multiple of its file's length: a few bytes can claim
@@ -36,11 +37,33 @@ impl Format {
             Format::Jpeg => "JPEG",
         }
     }
+
+    fn kind(self) -> ImageFormat {
+        match self {
+            Format::Png => ImageFormat::Png,
+            Format::Jpeg => ImageFormat::Jpeg,
+        }
+    }
 }
 
-/// Returns the picture, rotated according to its EXIF data, on a background that [`gray`] chooses; decoded it
-/// takes at most `most` bytes.
+/// Returns the picture in gray, on a background that [`ground`] chooses; decoded it takes at most `most` bytes.
 pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, ImageProblem> {
+    Ok(gray(decoded(bytes, format, most)?))
+}
+
+/// Returns the picture in color, on the same background.
+pub(super) fn decode_rgb(bytes: &[u8], format: Format, most: u64) -> Result<Rgb, ImageProblem> {
+    Ok(rgb(decoded(bytes, format, most)?))
+}
+
+/// Returns about how many bytes a picture takes; 0 if its header is damaged.
+pub(super) fn decoded_size(bytes: &[u8], format: Format) -> u64 {
+    let reader = ImageReader::with_format(Cursor::new(bytes), format.kind());
+    reader.into_dimensions().map_or(0, |(width, height)| 3 * u64::from(width) * u64::from(height))
+}
+
+/// Returns the picture as it is in the file, rotated according to its EXIF data.
+fn decoded(bytes: &[u8], format: Format, most: u64) -> Result<DynamicImage, ImageProblem> {
     let damaged = |found| ImageProblem::Damaged { format: format.name(), found };
     const CUT: &str = "it ends too early";
     // The decoder would fill in the missing part.
@@ -58,11 +81,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, Im
         ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged(CUT),
         _ => damaged("its contents cannot be decoded"),
     };
-    let kind = match format {
-        Format::Png => ImageFormat::Png,
-        Format::Jpeg => ImageFormat::Jpeg,
-    };
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.kind());
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(most);
     reader.limits(limits);
@@ -80,7 +99,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, most: u64) -> Result<Gray, Im
     let orientation = decoder.orientation().map_err(problem)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(problem)?;
     image.apply_orientation(orientation);
-    Ok(gray(image))
+    Ok(image)
 }
 
 /// Returns the size of a picture that the decoder gave up on, in words: in a PNG it is at byte 16.
@@ -138,6 +157,22 @@ fn gray(image: DynamicImage) -> Gray {
         }
     };
     Gray { height, width, pixels }
+}
+
+/// Converts to 8 bits of red, green and blue; transparent parts show the background that the gray picture has.
+fn rgb(image: DynamicImage) -> Rgb {
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    if !image.color().has_alpha() {
+        return Rgb { height, width, pixels: image.into_rgb8().into_raw() };
+    }
+    let ground = ground(image.to_luma_alpha8().as_raw());
+    let laid = |pixel: &[u8]| {
+        let alpha = u32::from(pixel[3]);
+        [0, 1, 2]
+            .map(|i| ((u32::from(pixel[i]) * alpha + ground * (255 - alpha) + 127) / 255) as u8)
+    };
+    let pixels = image.into_rgba8().as_raw().chunks_exact(4).flat_map(laid).collect();
+    Rgb { height, width, pixels }
 }
 
 /// Returns the background for the transparent parts of a picture of alternating gray and alpha, 0 or 255. Ink

@@ -63,6 +63,16 @@ pub enum ImageProblem {
         /// The cure.
         cure: &'static str,
     },
+    /// A preparation that makes gray images, for a network that takes color.
+    #[error(
+        "the preparation digit makes gray images, and these are in color: choose raw, resize, crop or letterbox"
+    )]
+    DigitInColor,
+    /// A list of gray images for a network that takes color.
+    #[error(
+        "the network takes images in color, found an IDX file of gray ones: give PNG or JPEG files, or an array"
+    )]
+    GrayList,
     /// A picture that shows nothing.
     #[error(
         "a picture must show something that stands out from its background, found a uniform one: \

@@ -9,11 +9,13 @@ use ::image::{ExtendedColorType, ImageEncoder};
 use super::decode::{self, Format};
 use super::gray_image::{Gray, check_size};
 use super::problem::ImageProblem;
+use super::rgb_image::Rgb;
 use crate::atomic_files;
 use crate::data::error::DataError;
 use crate::data::idx::{self, Images};
 use crate::data::image_preparation::Preparation;
 use crate::data::open_file::ordinary;
+use crate::data::picture_shape::PictureShape;
 
 /// Maximum memory for a decoded picture, and maximum length of a file.
 const MAX_BYTES: u64 = 256 << 20;
@@ -21,22 +23,25 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Images that a network takes as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
-    /// One image after the other, each row by row, ink bright on dark.
+    /// One image after the other, each row by row, gray ones with ink bright on dark; of images in color all of red
+    /// first, then green and blue.
     pub pixels: Vec<u8>,
     /// Whether the file holds one picture; an IDX file holds a list, even if only of one.
     pub single: bool,
 }
 
-/// Reads the images in the file at `path` for a network that takes `shape` ([height, width]). A
-/// picture is converted by `preparation`; the images of an IDX file are always taken unchanged.
+/// Reads the images in the file at `path` for a network that takes `shape`: [height, width] of gray ones, or a
+/// [`PictureShape`] in color. A picture is converted by `preparation`; the images of an IDX file are always taken
+/// unchanged.
 ///
 /// # Errors
 /// A file that cannot be read or is not a picture, or a picture that [`Preparation::apply`] rejects.
 pub fn read(
     path: &Path,
-    shape: [usize; 2],
+    shape: impl Into<PictureShape>,
     preparation: Preparation,
 ) -> Result<Prepared, DataError> {
+    let shape = shape.into();
     let at = |problem| DataError::Image { path: path.to_owned(), problem };
     let mut start = Vec::new();
     ordinary(path)?
@@ -46,21 +51,43 @@ pub fn read(
         .map_err(|source| DataError::read(path, source))?;
     if idx::looks_like_idx(&start) {
         let Images { height, width, pixels, .. } = idx::read_images(path)?;
-        check_size([height, width], shape, "give an IDX file of images of this size")
+        if shape.color {
+            return Err(at(ImageProblem::GrayList));
+        }
+        check_size([height, width], shape.size(), "give an IDX file of images of this size")
             .map_err(at)?;
         return Ok(Prepared { pixels, single: false });
     }
-    Ok(Prepared { pixels: read_picture(path, shape, preparation)?, single: true })
+    let pixels = picture_in(&file_bytes(path)?, shape, preparation).map_err(at)?;
+    Ok(Prepared { pixels, single: true })
 }
 
-/// Like [`read`], but only for a picture.
-pub(in crate::data) fn read_picture(
-    path: &Path,
-    shape: [usize; 2],
+/// Converts the bytes of a PNG or JPEG file to an image of a network.
+pub(in crate::data) fn picture_in(
+    bytes: &[u8],
+    shape: PictureShape,
     preparation: Preparation,
-) -> Result<Vec<u8>, DataError> {
-    let at = |problem| DataError::Image { path: path.to_owned(), problem };
-    preparation.apply(&load(path)?, shape).map_err(at)
+) -> Result<Vec<u8>, ImageProblem> {
+    picture_from_bytes(bytes, shape, preparation, MAX_BYTES)
+}
+
+/// Returns about how many bytes a picture takes when it is decoded; 0 if its header is damaged.
+pub(in crate::data) fn decoded_size(bytes: &[u8]) -> u64 {
+    format(bytes).map_or(0, |format| decode::decoded_size(bytes, format))
+}
+
+/// Like [`picture_in`]; decoded it takes at most `most` bytes.
+pub(crate) fn picture_from_bytes(
+    bytes: &[u8],
+    shape: PictureShape,
+    preparation: Preparation,
+    most: u64,
+) -> Result<Vec<u8>, ImageProblem> {
+    let format = format(bytes)?;
+    match shape.color {
+        true => preparation.apply_rgb(&decode::decode_rgb(bytes, format, most)?, shape.size()),
+        false => preparation.apply(&decode::decode(bytes, format, most)?, shape.size()),
+    }
 }
 
 /// Reads a PNG or JPEG file, rotated according to its EXIF data. Transparent parts become white under
@@ -69,6 +96,22 @@ pub(in crate::data) fn read_picture(
 /// # Errors
 /// A file that cannot be read, is not a PNG or JPEG, is damaged or too large.
 pub fn load(path: &Path) -> Result<Gray, DataError> {
+    let at = |problem| DataError::Image { path: path.to_owned(), problem };
+    from_bytes(&file_bytes(path)?).map_err(at)
+}
+
+/// Like [`load`], in color.
+///
+/// # Errors
+/// Like [`load`].
+pub fn load_rgb(path: &Path) -> Result<Rgb, DataError> {
+    let at = |problem| DataError::Image { path: path.to_owned(), problem };
+    let bytes = file_bytes(path)?;
+    format(&bytes).and_then(|format| decode::decode_rgb(&bytes, format, MAX_BYTES)).map_err(at)
+}
+
+/// Returns the bytes of a file that begins like a picture.
+pub(in crate::data) fn file_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
     let at = |problem| DataError::Image { path: path.to_owned(), problem };
     let broken = |source| DataError::read(path, source);
     let (file, length) = ordinary(path)?;
@@ -80,7 +123,7 @@ pub fn load(path: &Path) -> Result<Gray, DataError> {
         return Err(at(ImageProblem::TooLarge { most: MAX_BYTES, found }));
     }
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(broken)?;
-    from_bytes(&bytes).map_err(at)
+    Ok(bytes)
 }
 
 /// Like [`load`], but from the file's bytes.
@@ -88,15 +131,7 @@ pub fn load(path: &Path) -> Result<Gray, DataError> {
 /// # Errors
 /// Like [`load`].
 pub fn from_bytes(bytes: &[u8]) -> Result<Gray, ImageProblem> {
-    from_bytes_within(bytes, MAX_BYTES)
-}
-
-/// Like [`from_bytes`], but the picture takes at most `most` bytes of memory.
-///
-/// # Errors
-/// Like [`load`].
-pub(crate) fn from_bytes_within(bytes: &[u8], most: u64) -> Result<Gray, ImageProblem> {
-    decode::decode(bytes, format(bytes)?, most)
+    decode::decode(bytes, format(bytes)?, MAX_BYTES)
 }
 
 fn format(bytes: &[u8]) -> Result<Format, ImageProblem> {
@@ -111,17 +146,36 @@ impl Gray {
     /// # Errors
     /// A picture without pixels, or a file that cannot be written.
     pub fn save_png(&self, path: &Path) -> Result<(), DataError> {
-        let at = |problem| DataError::Image { path: path.to_owned(), problem };
-        self.check().map_err(at)?;
-        let mut bytes = Vec::new();
-        let (width, height) = (self.width as u32, self.height as u32);
-        // In memory only the picture's size can be invalid.
-        PngEncoder::new(&mut bytes)
-            .write_image(&self.pixels, width, height, ExtendedColorType::L8)
-            .map_err(|_| {
-                at(ImageProblem::TooLarge { most: MAX_BYTES, found: format!("{height}x{width}") })
-            })?;
-        atomic_files::write(path, &bytes)
-            .map_err(|error| DataError::write(&error.path, error.source))
+        let checked = self.check();
+        save_png(&self.pixels, [self.height, self.width], ExtendedColorType::L8, checked, path)
     }
+}
+
+impl Rgb {
+    /// Writes the picture as a PNG file, whole or not at all.
+    ///
+    /// # Errors
+    /// A picture without pixels, or a file that cannot be written.
+    pub fn save_png(&self, path: &Path) -> Result<(), DataError> {
+        let checked = self.check();
+        save_png(&self.pixels, [self.height, self.width], ExtendedColorType::Rgb8, checked, path)
+    }
+}
+
+fn save_png(
+    pixels: &[u8],
+    size: [usize; 2],
+    color: ExtendedColorType,
+    checked: Result<(), ImageProblem>,
+    path: &Path,
+) -> Result<(), DataError> {
+    let at = |problem| DataError::Image { path: path.to_owned(), problem };
+    checked.map_err(at)?;
+    let mut bytes = Vec::new();
+    let [height, width] = size.map(|side| side as u32);
+    // In memory only the picture's size can be invalid.
+    PngEncoder::new(&mut bytes).write_image(pixels, width, height, color).map_err(|_| {
+        at(ImageProblem::TooLarge { most: MAX_BYTES, found: format!("{height}x{width}") })
+    })?;
+    atomic_files::write(path, &bytes).map_err(|error| DataError::write(&error.path, error.source))
 }

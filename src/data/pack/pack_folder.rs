@@ -1,22 +1,27 @@
 //! A folder of pictures made into a data set.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::class_folders::Classes;
 use super::folder_layout::{self, Layout};
+use super::image_cache::Entry;
 use super::problem::PackProblem;
-use super::walk_class_folders::{Picture, Walk};
+use super::read_pictures::{self, Images, Skips};
+use super::walk_class_folders::{LeftOut, Picture, Walk};
+use crate::data::Preparation;
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
-use crate::data::{Preparation, images};
+use crate::data::features::Features;
+use crate::data::picture_shape::PictureShape;
+use crate::data::targets::Targets;
 
 /// How pictures are converted to images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PackConfig {
     /// [height, width] of the images.
     pub shape: [usize; 2],
+    /// Whether images are in color, and not gray.
+    pub color: bool,
     /// The fraction of each class that is for testing, if the folder does not have its own `train` and
     /// `test`: above 0 and below 1.
     pub test_share: f64,
@@ -32,7 +37,13 @@ pub struct PackConfig {
 impl Default for PackConfig {
     fn default() -> Self {
         let preparation = Preparation::Digit;
-        Self { shape: [28, 28], test_share: 0.2, seed: 0, preparation, skip: false }
+        Self { shape: [28, 28], color: false, test_share: 0.2, seed: 0, preparation, skip: false }
+    }
+}
+
+impl PackConfig {
+    fn picture_shape(&self) -> PictureShape {
+        PictureShape { color: self.color, ..self.shape.into() }
     }
 }
 
@@ -70,42 +81,113 @@ pub fn from_pictures(
     config: &PackConfig,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed, DataError> {
-    pack(folder, config, &|_| config.skip, progress)
+    let found = FoundPictures::of(folder)?;
+    found.pack(config, &|_| config.skip, None, progress)
 }
 
-/// Decides whether a picture that cannot be used is skipped.
-type Skips<'a> = &'a (dyn Fn(&DataError) -> bool + Sync);
+/// The pictures in a folder, which are not read yet.
+pub(super) struct FoundPictures {
+    folder: PathBuf,
+    train: Vec<Classes>,
+    test: Option<Classes>,
+    /// Those of both parts.
+    pub pictures: [Vec<Picture>; 2],
+    notes: Vec<String>,
+    left_out: LeftOut,
+}
 
-pub(super) fn pack(
-    folder: &Path,
-    config: &PackConfig,
-    skips: Skips<'_>,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Packed, DataError> {
-    let layout = folder_layout::find(folder)?;
-    let mut walk = Walk::new(&layout)?;
-    let pictures = [walk.pictures(&layout.train)?, walk.pictures(layout.test.as_slice())?];
-    let Layout { train, test, mut notes, beside, .. } = layout;
-    walk.add_beside(beside);
-    let left_out = walk.left_out;
-    let names = train.first().map(Classes::names).unwrap_or_default();
-    let mut skipped = Vec::new();
-    let mut read = |parts: &[Classes], pictures: &[Picture], needed| {
-        let (dataset, bad) = load(pictures, &names, config, skips, progress)?;
-        skipped.extend(bad);
+impl FoundPictures {
+    /// Lists the pictures in a folder.
+    pub fn of(folder: &Path) -> Result<Self, DataError> {
+        let layout = folder_layout::find(folder)?;
+        let mut walk = Walk::new(&layout)?;
+        let pictures = [walk.pictures(&layout.train)?, walk.pictures(layout.test.as_slice())?];
+        let Layout { train, test, notes, beside, .. } = layout;
+        walk.add_beside(beside);
+        let (folder, left_out) = (folder.to_owned(), walk.left_out);
+        Ok(Self { folder, train, test, pictures, notes, left_out })
+    }
+
+    /// Returns whether the test images are to be drawn from the training images.
+    pub fn lacks_test(&self) -> bool {
+        self.test.is_none()
+    }
+
+    /// Reads both parts; images that are in the `cache` folder are taken from there.
+    pub fn pack(
+        &self,
+        config: &PackConfig,
+        skips: Skips<'_>,
+        cache: Option<&Path>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Packed, DataError> {
+        let [train_pictures, test_pictures] = &self.pictures;
+        let mut skipped = Vec::new();
+        let mut read = |parts: &[Classes], pictures: &[Picture], needed| {
+            let (dataset, bad) = self.load(pictures, config, skips, cache, progress)?;
+            skipped.extend(bad);
+            self.checked(parts, dataset, needed)
+        };
+        let (train, test) = match &self.test {
+            Some(test) => {
+                let train = read(&self.train, train_pictures, 1)?;
+                (train, read(std::slice::from_ref(test), test_pictures, 1)?)
+            }
+            // One to train on and one to test on.
+            None => read(&self.train, train_pictures, 2)?.split(config.test_share, config.seed)?,
+        };
+        let mut notes = self.notes.clone();
+        notes.extend(self.left_out.notes());
+        Ok(Packed { train, test, skipped, others: self.left_out.others, notes })
+    }
+
+    /// Returns the images of some pictures as a data set, none if there are none, and those that were skipped.
+    #[expect(clippy::type_complexity, reason = "two lists, used once")]
+    fn load(
+        &self,
+        pictures: &[Picture],
+        config: &PackConfig,
+        skips: Skips<'_>,
+        cache: Option<&Path>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Option<Dataset>, Vec<(PathBuf, String)>), DataError> {
+        let (shape, preparation) = (config.picture_shape(), config.preparation);
+        let entry =
+            cache.and_then(|cache| Entry::of(cache, pictures, shape, preparation, progress));
+        let kept = entry.as_ref().and_then(Entry::read);
+        let Images { pixels, labels, skipped } = match kept {
+            Some(pixels) => {
+                let labels = pictures.iter().map(|picture| picture.class).collect();
+                Images { pixels, labels, skipped: Vec::new() }
+            }
+            None => {
+                let images = read_pictures::read(pictures, shape, preparation, skips, progress)?;
+                entry.iter().for_each(|entry| entry.write(&images.pixels));
+                images
+            }
+        };
+        if labels.is_empty() {
+            return Ok((None, skipped));
+        }
+        let names = self.train.first().map(Classes::names).unwrap_or_default();
+        let features = Features::pixels(pixels, shape.sample_shape());
+        let dataset = Dataset::from_arrays(features, Targets::classes(labels, names))?;
+        Ok((Some(dataset.with_preparation(preparation)), skipped))
+    }
+
+    /// Returns the data set of a part, if each of its classes has enough pictures.
+    fn checked(
+        &self,
+        parts: &[Classes],
+        dataset: Option<Dataset>,
+        needed: usize,
+    ) -> Result<Dataset, DataError> {
         let counts = dataset.as_ref().map(Dataset::class_counts).unwrap_or_default();
-        check_counts(parts, &counts, needed, &left_out.notes())?;
-        let none = || PackProblem::TooFew { needed, found: 0, left_out: left_out.notes() };
-        dataset.ok_or_else(|| DataError::pack(folder, none()))
-    };
-    let [train_pictures, test_pictures] = pictures;
-    let (train, test) = match test {
-        Some(test) => (read(&train, &train_pictures, 1)?, read(&[test], &test_pictures, 1)?),
-        // One to train on and one to test on.
-        None => read(&train, &train_pictures, 2)?.split(config.test_share, config.seed)?,
-    };
-    notes.extend(left_out.notes());
-    Ok(Packed { train, test, skipped, others: left_out.others, notes })
+        check_counts(parts, &counts, needed, &self.left_out.notes())?;
+        let left_out = || self.left_out.notes();
+        let none = || PackProblem::TooFew { needed, found: 0, left_out: left_out() };
+        dataset.ok_or_else(|| DataError::pack(&self.folder, none()))
+    }
 }
 
 /// Checks that each class has enough pictures; the error names its folder.
@@ -123,64 +205,4 @@ fn check_counts(
         }
     }
     Ok(())
-}
-
-/// Returns the pictures as a data set, none if there are none, and those that were skipped.
-#[expect(clippy::type_complexity, reason = "two lists, used once")]
-fn load(
-    pictures: &[Picture],
-    names: &[String],
-    config: &PackConfig,
-    skips: Skips<'_>,
-    told: &mut dyn FnMut(usize, usize),
-) -> Result<(Option<Dataset>, Vec<(PathBuf, String)>), DataError> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(picture) = pictures.get(i) else { return done };
-            let read = images::read_picture(&picture.path, config.shape, config.preparation);
-            // The first one that is not skipped ends the loop.
-            if read.as_ref().is_err_and(|error| !skips(error)) {
-                next.store(pictures.len(), Ordering::Relaxed);
-            }
-            done.push((i, read));
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut read = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        while workers.iter().any(|worker| !worker.is_finished()) {
-            told(next.load(Ordering::Relaxed).min(pictures.len()), pictures.len());
-            thread::sleep(std::time::Duration::from_millis(20));
-        }
-        // A reader that panics is a bug: resume the panic.
-        let joined = workers.into_iter().map(|worker| match worker.join() {
-            Ok(read) => read,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        joined.flatten().collect::<Vec<_>>()
-    });
-    told(pictures.len(), pictures.len());
-    // Restore the order of the pictures, whichever thread read them.
-    read.sort_by_key(|(i, _)| *i);
-    let (mut pixels, mut labels, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, image) in read {
-        match image {
-            Ok(image) => {
-                pixels.extend(image);
-                labels.push(pictures[i].class);
-            }
-            Err(error) if skips(&error) => {
-                skipped.push((pictures[i].path.clone(), error.to_string()));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if labels.is_empty() {
-        return Ok((None, skipped));
-    }
-    let dataset = Dataset::new(pixels, config.shape, labels, names.to_vec())?;
-    Ok((Some(dataset.with_preparation(config.preparation)), skipped))
 }

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use super::super::images::ImageProblem;
 use super::super::{DataError, Preparation, images};
-use super::folder_layout;
-use super::pack_folder::{PackConfig, Packed, pack};
-use super::walk_class_folders::Walk;
+use super::pack_folder::{FoundPictures, PackConfig, Packed};
+use super::walk_class_folders::Picture;
 
 /// Maximum number of pictures inspected, evenly spaced: some 30 ms each.
 const LOOKED_AT: usize = 50;
@@ -19,23 +18,29 @@ const LOOKED_AT: usize = 50;
 /// # Errors
 /// A folder that is not laid out as classes of pictures.
 pub fn suggest(folder: &Path, shape: [usize; 2]) -> Result<Preparation, DataError> {
-    let layout = folder_layout::find(folder)?;
-    let mut walk = Walk::new(&layout)?;
-    let mut pictures = walk.pictures(&layout.train)?;
-    pictures.extend(walk.pictures(layout.test.as_slice())?);
-    let step = pictures.len().div_ceil(LOOKED_AT).max(1);
+    Ok(suggested(&FoundPictures::of(folder)?, shape))
+}
+
+/// Returns the pictures that are inspected.
+pub(super) fn sample(found: &FoundPictures) -> impl Iterator<Item = &Picture> {
+    let count: usize = found.pictures.iter().map(Vec::len).sum();
+    found.pictures.iter().flatten().step_by(count.div_ceil(LOOKED_AT).max(1))
+}
+
+/// Returns the preparation that suits gray images of `shape`.
+pub(super) fn suggested(found: &FoundPictures, shape: [usize; 2]) -> Preparation {
     let (mut sized, mut signs, mut readable) = (0, 0, 0);
-    for picture in pictures.iter().step_by(step) {
+    for picture in sample(found) {
         let Ok(gray) = images::load(&picture.path) else { continue };
         readable += 1;
         sized += usize::from([gray.height, gray.width] == shape);
         signs += usize::from(Preparation::Digit.apply(&gray, shape).is_ok());
     }
-    Ok(match readable {
+    match readable {
         1.. if sized == readable => Preparation::Raw,
         _ if 50 * signs >= 49 * readable => Preparation::Digit,
         _ => Preparation::Resize,
-    })
+    }
 }
 
 /// Like [`from_pictures`](super::from_pictures), with the preparation that [`suggest`] returns in place of the
@@ -49,13 +54,25 @@ pub fn from_pictures_suggested(
     config: &PackConfig,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed, DataError> {
-    let suggested = suggest(folder, config.shape)?;
-    let config = PackConfig { preparation: suggested, ..*config };
+    let found = FoundPictures::of(folder)?;
+    let config = PackConfig { preparation: suggested(&found, config.shape), ..*config };
+    or_resized(&found, &config, None, progress)
+}
+
+/// Packs pictures with a preparation that was chosen for a sample of them. If another picture cannot be used with it,
+/// all are scaled as a whole instead, and a note says so.
+pub(super) fn or_resized(
+    found: &FoundPictures,
+    config: &PackConfig,
+    cache: Option<&Path>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Packed, DataError> {
+    let suggested = config.preparation;
     let skips = |error: &DataError| config.skip && !is_of_preparation(error);
-    match pack(folder, &config, &skips, progress) {
+    match found.pack(config, &skips, cache, progress) {
         Err(error) if is_of_preparation(&error) && suggested != Preparation::Resize => {
-            let config = PackConfig { preparation: Preparation::Resize, ..config };
-            let mut packed = super::from_pictures(folder, &config, progress)?;
+            let config = PackConfig { preparation: Preparation::Resize, ..*config };
+            let mut packed = found.pack(&config, &|_| config.skip, cache, progress)?;
             packed.notes.insert(0, started_over(suggested, &error));
             Ok(packed)
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{self, Path, PathBuf};
 
-use super::source_kind::SourceKind;
+use super::source_kind::{SourceKind, no_pictures};
 use crate::data::array_keys::ArrayKeys;
 use crate::data::error::{DataError, FolderProblem};
 use crate::data::idx::Digests;
@@ -15,12 +15,13 @@ use crate::data::targets::TargetKind;
 pub(super) const IDX: SourceKind = SourceKind {
     description: "a folder of IDX files",
     recognizes: Path::is_dir,
-    load: |request| load(checked(request)?),
-    load_test: |request| load_test(checked(request)?),
+    load: |request, _| load(checked(request)?),
+    load_test: |request, _| load_test(checked(request)?),
 };
 
 /// Returns the folder, if nothing is asked of it that IDX files do not have.
 pub(in crate::data) fn checked(request: &PathRequest) -> Result<&Path, DataError> {
+    no_pictures(request)?;
     let problem = match request.targets {
         _ if request.keys != ArrayKeys::default() => {
             "--keys is for arrays, and these are IDX files"
@@ -70,7 +71,7 @@ fn source(
     };
     let files = files.into_iter().map(file).collect();
     let dir = Some(path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
-    Source { name, dir, notice, classes: None, arrays: None, files }
+    Source { name, dir, notice, classes: None, arrays: None, pictures: None, files }
 }
 
 /// Returns the name of a folder.

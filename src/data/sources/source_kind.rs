@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::data::Locations;
 use crate::data::arrays::{self, NamedArrays};
-use crate::data::error::DataError;
+use crate::data::error::{DataError, FolderProblem};
 use crate::data::source::{Loaded, LoadedTest, PathRequest};
 
 /// A kind of files or folders that hold a data set. Each has its own file here, and one line in the list.
@@ -12,11 +13,11 @@ pub(in crate::data) struct SourceKind {
     pub description: &'static str,
     /// Returns whether a path that exists is of this kind.
     pub recognizes: fn(&Path) -> bool,
-    /// Loads both parts. The [`Source`](crate::data::Source) that is recorded loads them again: its folder, and the
+    /// Loads both parts; the cache folder may keep what takes long to compute. The [`Source`](crate::data::Source) that is recorded loads them again: its folder, and the
     /// request's options in `arrays`.
-    pub load: fn(&PathRequest) -> Result<Loaded, DataError>,
+    pub load: fn(&PathRequest, &Locations) -> Result<Loaded, DataError>,
     /// Loads the test part, the only one that has to be there.
-    pub load_test: fn(&PathRequest) -> Result<LoadedTest, DataError>,
+    pub load_test: fn(&PathRequest, &Locations) -> Result<LoadedTest, DataError>,
 }
 
 impl SourceKind {
@@ -25,7 +26,25 @@ impl SourceKind {
         description: &'static str,
         recognizes: fn(&Path) -> bool,
     ) -> Self {
-        let (load, load_test) = (arrays::load::<T>, arrays::load_test::<T>);
-        Self { description, recognizes, load, load_test }
+        Self {
+            description,
+            recognizes,
+            load: |request, _| arrays::load::<T>(no_pictures(request)?),
+            load_test: |request, _| arrays::load_test::<T>(no_pictures(request)?),
+        }
+    }
+}
+
+/// Returns the request, if it has no options of pictures.
+///
+/// # Errors
+/// It has.
+pub(in crate::data) fn no_pictures(request: &PathRequest) -> Result<&PathRequest, DataError> {
+    match request.pictures.is_default() {
+        true => Ok(request),
+        false => {
+            const PROBLEM: &str = "--image-size, --prepare, --gray and --skip-bad are for folders of pictures, and this is other data";
+            Err(DataError::folder(&request.path, FolderProblem::Options(PROBLEM)))
+        }
     }
 }

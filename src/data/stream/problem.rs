@@ -28,9 +28,14 @@ pub enum StreamProblem {
     },
     /// A file of arrays.
     #[error(
-        "only folders of IDX files and shards are streamed, found a file of arrays: leave out --stream"
+        "only folders of IDX files and shards are streamed, found other data: leave out --stream"
     )]
     Arrays,
+    /// Pictures in color, or in files of their own.
+    #[error(
+        "only folders of IDX files and shards of gray images are streamed, found pictures in color: leave out --stream"
+    )]
+    Color,
     /// Images that differ in size from those of the first shard.
     #[error(
         "all images of a data set must have the same size, found {found:?} where the first are \

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::super::plot::{Confusion, Figure, shortened};
-use super::super::png::{data_uri, gray_png};
+use super::super::png::{data_uri, image_png};
 use super::super::{Report, ReportError, Tested};
 use super::page_frame::{figure, head, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
@@ -280,19 +280,19 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
     if found.evaluation.confusion.is_empty() {
         return Ok(None);
     }
-    let shape = images.image_shape();
-    let (false, Ok(shape)) = (found.mistakes.is_empty(), shape) else {
+    let shape = images.picture_shape();
+    let (false, Some(shape)) = (found.mistakes.is_empty(), shape) else {
         let is_wrong = found.evaluation.accuracy.is_some_and(|accuracy| accuracy < 1.0);
-        let none = match (is_wrong, images.image_shape()) {
-            (true, Ok(_)) => "There are some, but the images are too large to show here.",
-            (true, Err(_)) => "There are some, but only gray pictures are shown here.",
+        let none = match (is_wrong, shape) {
+            (true, Some(_)) => "There are some, but the images are too large to show here.",
+            (true, None) => "There are some, but only pictures are shown here.",
             (false, _) => "There are none: every prediction on the test set is correct.",
         };
         return Ok(Some(html! { p { (none) } }));
     };
     let name = |class: usize| report.classes()[class].as_str();
     let shown = found.mistakes.iter().map(|mistake| {
-        let image = data_uri(&gray_png(&mistake.image, shape)?);
+        let image = data_uri(&image_png(&mistake.image, shape)?);
         let probability = |class: usize| percent(mistake.probabilities[class], 1);
         let (said, is) = (name(mistake.said), name(mistake.class));
         let alt = format!(
@@ -303,7 +303,7 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
         );
         Ok(html! {
             li {
-                img src=(image) alt=(alt) width=(shape[1]) height=(shape[0]);
+                img src=(image) alt=(alt) width=(shape.width) height=(shape.height);
                 p { strong { "predicted " bdi { (said) } } " " (probability(mistake.said)) }
                 p { "true class " bdi { (is) } " " (probability(mistake.class)) }
                 p.small { "test image " (mistake.sample) }

@@ -6,13 +6,14 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::{
     Area, Drawn, Figure, INK, LABEL, Letters, PAPER, Style, text_width, title, units, write,
 };
+use crate::data::PictureShape;
+use crate::data::images::Rgb;
 use crate::report::assessment::Mistake;
 
 /// Mistakes with their images.
 pub(in crate::report) struct Sheet<'a> {
     pub mistakes: &'a [Mistake],
-    /// [height, width] of the images.
-    pub shape: [usize; 2],
+    pub shape: PictureShape,
     pub classes: &'a [String],
 }
 
@@ -46,17 +47,21 @@ impl Figure for Sheet<'_> {
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, letters: &Letters) -> Drawn<DB> {
         area.fill(&PAPER)?;
         title(area, "Worst mistakes", "wrong predictions in descending confidence")?;
-        let [height, width] = self.shape;
+        let PictureShape { height, width, color } = self.shape;
         let pixel = SIDE / height.max(width) as f64;
         for (i, mistake) in self.mistakes.iter().enumerate() {
             let (row, column) = (i / self.columns(), i % self.columns());
             let left = 14.0 + CELL.0 * column as f64;
             let top = TOP + CELL.1 * row as f64;
-            for (i, &value) in mistake.image.iter().enumerate() {
+            let picture = match color {
+                true => Rgb::of_planes(&mistake.image, [height, width]).pixels,
+                false => mistake.image.iter().flat_map(|&value| [value; 3]).collect(),
+            };
+            for (i, value) in picture.chunks_exact(3).enumerate() {
                 let edge = |start: f64, position: usize| units(start + pixel * position as f64);
                 let (x, y) = (i % width, i / width);
                 let ends = [(edge(left, x), edge(top, y)), (edge(left, x + 1), edge(top, y + 1))];
-                area.draw(&Rectangle::new(ends, RGBColor(value, value, value).filled()))?;
+                area.draw(&Rectangle::new(ends, RGBColor(value[0], value[1], value[2]).filled()))?;
             }
             let name = |word: &str, class: usize| {
                 let room = CELL.0 - 6.0 - text_width::width(word, LABEL.points);

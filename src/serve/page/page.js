@@ -3,7 +3,8 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const model = JSON.parse($("model").textContent);
-  const [height, width] = model.input;
+  const [height, width] = model.input.slice(-2);
+  const inColor = model.input.length === 3 && model.input[0] === 3;
   // What it predicts: classes with a probability each, labels with a probability each, or numbers.
   const classes = model.classes ?? model.labels ?? model.numbers;
   const { threshold } = model;
@@ -332,9 +333,12 @@
     if (seen.width !== width || seen.height !== height) [seen.width, seen.height] = [width, height];
     const context = seen.getContext("2d");
     const data = context.createImageData(width, height);
+    // A gray image has rows of pixels, one in color such rows for each of red, green and blue.
+    const planes = model.input.length === 3 ? image : [image];
     for (let i = 0; i < width * height; i++) {
-      const value = image ? image[Math.floor(i / width)][i % width] : 0;
-      data.data.set([value, value, value, 255], 4 * i);
+      const value = (plane) => (image ? plane[Math.floor(i / width)][i % width] : 0);
+      const [red, green, blue] = inColor && image ? planes.map(value) : Array(3).fill(value(planes?.[0]));
+      data.data.set([red, green, blue, 255], 4 * i);
     }
     context.putImageData(data, 0, 0);
   }
@@ -498,10 +502,13 @@
 
   const digits = classes.every((name) => /^\d$/.test(name));
   const size = `${width} × ${height}`;
+  const [colors, made] = inColor ? ["color", ""] : ["gray", "converted to gray and "];
   const WANTED = {
-    raw: `Pictures of ${size} pixels are used unchanged, in gray; others are scaled to that size.`,
+    raw: `Pictures of ${size} pixels are used unchanged, in ${colors}; others are scaled to that size.`,
     digit: "Or choose, paste or drop a picture.",
-    resize: `Any picture: it is converted to gray and scaled to ${size} pixels.`,
+    resize: `Any picture: it is ${made}scaled to ${size} pixels.`,
+    crop: `Any picture: its middle is ${made}scaled to ${size} pixels.`,
+    letterbox: `Any picture: it is ${made}scaled in its proportions to fit into ${size} pixels.`,
   };
   $("lead").textContent = WANTED[preparation];
   if (draws && model.classes && !digits) $("title").textContent = "Draw a character";

@@ -1,0 +1,150 @@
+//! Pictures decoded by several threads, in the order of the list.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::walk_class_folders::Picture;
+use crate::data::dataset_problem::DatasetProblem;
+use crate::data::error::DataError;
+use crate::data::picture_shape::PictureShape;
+use crate::data::{Preparation, images};
+
+/// Decoded pictures above this size, in bytes, are decoded one at a time: all processors together would take much
+/// memory.
+const LARGE: u64 = 32 << 20;
+
+/// Decides whether a picture that cannot be used is skipped.
+pub(super) type Skips<'a> = &'a (dyn Fn(&DataError) -> bool + Sync);
+
+/// Images, and the pictures that were skipped.
+pub(super) struct Images {
+    /// One image after the other.
+    pub pixels: Vec<u8>,
+    /// The class of each.
+    pub labels: Vec<u8>,
+    /// Pictures that could not be used, and why.
+    pub skipped: Vec<(PathBuf, String)>,
+}
+
+/// Reads all pictures. The first that cannot be used and is not skipped is the error.
+pub(super) fn read(
+    pictures: &[Picture],
+    shape: PictureShape,
+    preparation: Preparation,
+    skips: Skips<'_>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Images, DataError> {
+    let each = shape.values();
+    let mut pixels = zeros(pictures.len().saturating_mul(each))?;
+    let (stopped, large) = (AtomicBool::new(false), Mutex::new(()));
+    let items = pixels.chunks_exact_mut(each.max(1)).zip(pictures).enumerate();
+    let work = |(i, (place, picture)): (usize, (&mut [u8], &Picture))| {
+        if stopped.load(Ordering::Relaxed) {
+            return None;
+        }
+        let error = match image(&picture.path, shape, preparation, &large) {
+            Ok(image) => {
+                place.copy_from_slice(&image);
+                return None;
+            }
+            Err(error) => error,
+        };
+        stopped.fetch_or(!skips(&error), Ordering::Relaxed);
+        Some((i, error))
+    };
+    let mut bad = in_parallel(items, pictures.len(), work, progress);
+    bad.sort_by_key(|(i, _)| *i);
+    if let Some(first) = bad.iter().position(|(_, error)| !skips(error)) {
+        return Err(bad.swap_remove(first).1);
+    }
+    let mut used = vec![true; pictures.len()];
+    bad.iter().for_each(|(i, _)| used[*i] = false);
+    let mut end = 0;
+    for i in (0..pictures.len()).filter(|&i| used[i]) {
+        pixels.copy_within(i * each..(i + 1) * each, end);
+        end += each;
+    }
+    pixels.truncate(end);
+    let labels = pictures.iter().zip(&used).filter(|(_, used)| **used);
+    let labels = labels.map(|(picture, _)| picture.class).collect();
+    let skipped = bad.into_iter().map(|(i, error)| (pictures[i].path.clone(), error.to_string()));
+    Ok(Images { pixels, labels, skipped: skipped.collect() })
+}
+
+fn zeros(bytes: usize) -> Result<Vec<u8>, DataError> {
+    let mut pixels = Vec::new();
+    pixels.try_reserve_exact(bytes).map_err(|_| DatasetProblem::Memory { bytes })?;
+    pixels.resize(bytes, 0);
+    Ok(pixels)
+}
+
+fn image(
+    path: &Path,
+    shape: PictureShape,
+    preparation: Preparation,
+    large: &Mutex<()>,
+) -> Result<Vec<u8>, DataError> {
+    let bytes = images::file_bytes(path)?;
+    let _alone = (images::decoded_size(&bytes) > LARGE).then(|| lock(large));
+    images::picture_in(&bytes, shape, preparation)
+        .map_err(|problem| DataError::Image { path: path.to_owned(), problem })
+}
+
+/// Returns the SHA-256 of each picture's file; none if one cannot be read.
+pub(super) fn digests(
+    pictures: &[Picture],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Option<Vec<[u8; 32]>> {
+    let work = |(i, picture): (usize, &Picture)| {
+        let bytes = images::file_bytes(&picture.path).ok()?;
+        Some((i, <[u8; 32]>::from(Sha256::digest(&bytes))))
+    };
+    let mut found = in_parallel(pictures.iter().enumerate(), pictures.len(), work, progress);
+    found.sort_by_key(|(i, _)| *i);
+    (found.len() == pictures.len()).then(|| found.into_iter().map(|(_, digest)| digest).collect())
+}
+
+/// Does the work for each item on all processors, and returns what it has returned, in any order. The items are taken
+/// in their order. `progress` is called from this thread.
+fn in_parallel<I: Iterator + Send, T: Send>(
+    items: I,
+    count: usize,
+    work: impl Fn(I::Item) -> Option<T> + Sync,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Vec<T> {
+    let (items, done) = (Mutex::new(items), AtomicUsize::new(0));
+    let worker = || {
+        let mut found = Vec::new();
+        loop {
+            let Some(item) = lock(&items).next() else { return found };
+            found.extend(work(item));
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(count.max(1));
+    let found = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            progress(done.load(Ordering::Relaxed).min(count), count);
+            thread::sleep(Duration::from_millis(20));
+        }
+        // A reader that panics is a bug: resume the panic.
+        let joined = workers.into_iter().map(|worker| match worker.join() {
+            Ok(found) => found,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.flatten().collect()
+    });
+    progress(count, count);
+    found
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half done by a thread that panics: its panic is resumed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,59 @@
+//! Folders of pictures: one folder per class, or `train` and `test` with those.
+
+use std::path::Path;
+use std::path::absolute;
+
+use super::idx::own_name;
+use super::source_kind::SourceKind;
+use crate::data::Locations;
+use crate::data::array_keys::ArrayKeys;
+use crate::data::dataset::Dataset;
+use crate::data::error::{DataError, FolderProblem};
+use crate::data::find_files;
+use crate::data::pack::{self, ReadFolder};
+use crate::data::source::{Loaded, PathRequest, Source, SourceFile};
+use crate::data::targets::TargetKind;
+
+pub(super) const PICTURES: SourceKind = SourceKind {
+    description: "a folder of pictures with a folder for each class",
+    recognizes: find_files::holds_pictures,
+    load,
+    load_test: |request, locations| Ok(load(request, locations)?.into()),
+};
+
+fn load(request: &PathRequest, locations: &Locations) -> Result<Loaded, DataError> {
+    let dir = checked(request)?;
+    let ReadFolder { packed, options } =
+        pack::read_folder(dir, request.pictures, locations.cache.as_deref())?;
+    let (train, test) = (packed.train, packed.test);
+    // The pictures may be many, so the contents of each part are recorded as one file.
+    let file =
+        |name: &str, part: &Dataset| SourceFile { name: name.to_owned(), sha256: part.digest() };
+    let source = Source {
+        name: own_name(dir),
+        dir: Some(absolute(dir).unwrap_or_else(|_| dir.to_owned())),
+        notice: None,
+        classes: None,
+        arrays: None,
+        pictures: Some(options),
+        files: vec![file("train", &train), file("test", &test)],
+    };
+    Ok(Loaded { train, test, source, notes: packed.notes })
+}
+
+/// Returns the folder, if nothing is asked of it that pictures do not have.
+fn checked(request: &PathRequest) -> Result<&Path, DataError> {
+    let problem = match request.targets {
+        _ if request.keys != ArrayKeys::default() => {
+            "--keys is for arrays, and this is a folder of pictures"
+        }
+        _ if request.target_names.is_some() => {
+            "--target-names is for arrays, and this is a folder of pictures: rename the folders of the classes"
+        }
+        Some(TargetKind::Labels | TargetKind::Numbers) => {
+            "the targets of a folder of pictures are classes, and others were asked for"
+        }
+        _ => return Ok(&request.path),
+    };
+    Err(DataError::folder(&request.path, FolderProblem::Options(problem)))
+}

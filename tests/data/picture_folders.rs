@@ -1,0 +1,175 @@
+//! Tests folders of pictures that are loaded directly, in color and gray.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::color_pictures::{COLORS, disc, write_discs};
+use crate::common::write_shapes;
+use seqfit::data::{
+    self, Loaded, Locations, PathRequest, PictureOptions, PictureShape, Preparation, Request,
+};
+
+fn cache(folder: &Path) -> Locations {
+    Locations { data: None, cache: Some(folder.to_owned()), mirrors: None }
+}
+
+fn load(folder: &Path, pictures: PictureOptions, cache: &Locations) -> Result<Loaded, String> {
+    let request = Request::Path(PathRequest { pictures, ..PathRequest::new(folder) });
+    data::resolve(&request, cache, &mut |_| {}).map_err(|error| error.to_string())
+}
+
+#[test]
+fn pictures_in_color_are_kept_and_loaded_again_as_recorded() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("discs");
+    write_discs(&folder, 10);
+    let locations = cache(&home.path().join("cache"));
+    let loaded = data::resolve(&Request::Dir(folder.clone()), &locations, &mut |_| {}).unwrap();
+    let Loaded { train, test, source, notes } = &loaded;
+    let color = PictureShape { color: true, height: 32, width: 32 };
+    assert_eq!((train.picture_shape(), train.preparation()), (Some(color), Preparation::Resize));
+    assert_eq!((train.class_counts(), test.class_counts()), (vec![8; 3], vec![2; 3]));
+    assert!(notes[0].contains("32x32 in color, scaled as a whole (--image-size,"), "{notes:?}");
+    assert!(notes[1].contains("no test folder: 6 images"), "{notes:?}");
+    // The class is the color of the middle.
+    for i in 0..train.len() {
+        let middle = |plane: usize| train.image(i)[1024 * plane + 16 * 32 + 16];
+        let channels = [2, 1, 0].map(middle);
+        let brightest = (0..3).max_by_key(|&channel| channels[channel]).unwrap();
+        assert_eq!(brightest, usize::from(train.label(i)), "{channels:?}");
+    }
+    let options = PictureOptions {
+        size: Some([32, 32]),
+        preparation: Some(Preparation::Resize),
+        gray: Some(false),
+        skip_bad: false,
+    };
+    assert_eq!(source.pictures, Some(options));
+    let again = data::resolve(&source.request(&locations).unwrap(), &locations, &mut |_| {});
+    let again = again.unwrap();
+    assert!(source.check_same(&again.source).is_ok());
+    // Nothing was chosen this time.
+    assert_eq!(again.notes.len(), 1, "{:?}", again.notes);
+    // Another picture is other data.
+    disc([0, 0, 0], 1).save(folder.join("red/0.png")).unwrap();
+    let changed = load(&folder, options, &locations).unwrap();
+    assert!(source.check_same(&changed.source).is_err());
+}
+
+#[test]
+fn decoded_images_are_cached_by_the_contents_of_the_pictures() {
+    let home = tempfile::tempdir().unwrap();
+    let (folder, kept) = (home.path().join("discs"), home.path().join("cache/pictures"));
+    write_discs(&folder, 4);
+    let locations = cache(&home.path().join("cache"));
+    let read = |locations: &Locations| {
+        let loaded = load(&folder, PictureOptions::default(), locations).unwrap();
+        (0..loaded.train.len()).map(|i| loaded.train.image(i).to_vec()).collect::<Vec<_>>()
+    };
+    let first = read(&locations);
+    let files =
+        || fs::read_dir(&kept).unwrap().map(|file| file.unwrap().path()).collect::<Vec<_>>();
+    let [file] = &files()[..] else { panic!("one file") };
+    assert_eq!(fs::metadata(file).unwrap().len(), 12 * 3072 + 32);
+    // Both names are the same contents.
+    fs::rename(folder.join("red/0.png"), folder.join("red/0.jpeg")).unwrap();
+    assert_eq!(read(&locations), first);
+    assert_eq!(files().len(), 1);
+    // What is in the cache is used, unless it is damaged.
+    let whole = fs::read(file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[0] ^= 1;
+    fs::write(file, &damaged).unwrap();
+    assert_eq!(read(&locations), first);
+    assert_eq!(fs::read(file).unwrap(), whole);
+    // Without a cache folder, and with one that cannot be written, pictures are decoded.
+    let nowhere = Locations { data: None, cache: None, mirrors: None };
+    assert_eq!(read(&nowhere), first);
+    fs::write(home.path().join("file"), "").unwrap();
+    assert_eq!(read(&cache(&home.path().join("file"))), first);
+    let gray = PictureOptions { gray: Some(true), ..PictureOptions::default() };
+    let loaded = load(&folder, gray, &locations).unwrap();
+    assert_eq!(loaded.train.sample_shape(), [32, 32]);
+    assert!(loaded.notes[0].contains("32x32 turned gray"), "{:?}", loaded.notes);
+    assert_eq!(files().len(), 2);
+}
+
+#[test]
+fn gray_folders_are_the_images_that_data_pack_makes() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("shapes");
+    write_shapes(&folder);
+    let nowhere = Locations { data: None, cache: None, mirrors: None };
+    let loaded = load(&folder, PictureOptions::default(), &nowhere).unwrap();
+    let config = data::pack::PackConfig::default();
+    let packed = data::pack::from_pictures_suggested(&folder, &config, &mut |_, _| {}).unwrap();
+    assert_eq!(loaded.train.preparation(), Preparation::Digit);
+    for (direct, packed) in [(&loaded.train, &packed.train), (&loaded.test, &packed.test)] {
+        assert_eq!(direct.len(), packed.len());
+        for i in 0..direct.len() {
+            assert_eq!((direct.image(i), direct.label(i)), (packed.image(i), packed.label(i)));
+        }
+    }
+}
+
+#[test]
+fn each_unusual_picture_has_a_clear_outcome() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("discs");
+    write_discs(&folder, 6);
+    let nowhere = Locations { data: None, cache: None, mirrors: None };
+    let read = |options| load(&folder, options, &nowhere);
+    // Of the same color in each form: 16 bits, transparent corners, all of it gray.
+    let (_, red) = COLORS[2];
+    let wide = image::DynamicImage::ImageRgb8(disc(red, 1));
+    wide.to_rgb16().save(folder.join("red/deep.png")).unwrap();
+    wide.to_rgba8().save(folder.join("red/alpha.png")).unwrap();
+    wide.to_luma8().save(folder.join("red/gray.png")).unwrap();
+    let whole = read(PictureOptions::default()).unwrap();
+    assert_eq!(whole.train.len() + whole.test.len(), 21);
+    // A broken one in the middle.
+    let broken = folder.join("green/3.jpg");
+    let bytes = fs::read(&broken).unwrap();
+    fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+    let error = read(PictureOptions::default()).unwrap_err();
+    let begins = format!("{}: a picture must be a whole JPEG file", broken.display());
+    assert!(error.starts_with(&begins), "{error}");
+    let skips = PictureOptions { skip_bad: true, ..PictureOptions::default() };
+    let rest = read(skips).unwrap();
+    assert_eq!(rest.train.len() + rest.test.len(), 20);
+    assert!(rest.notes.iter().any(|note| note.starts_with("left out: ")), "{:?}", rest.notes);
+    // Options that exclude each other, and sizes that do not fit.
+    let raw = PictureOptions { preparation: Some(Preparation::Raw), ..skips };
+    let error = load(&folder, PictureOptions { skip_bad: false, ..raw }, &nowhere).unwrap_err();
+    assert!(error.contains("give one of this size, or choose --prepare resize"), "{error}");
+    let digit = PictureOptions {
+        preparation: Some(Preparation::Digit),
+        gray: Some(false),
+        size: Some([28, 28]),
+        skip_bad: false,
+    };
+    assert!(read(digit).unwrap_err().contains("the preparation digit makes gray images"));
+    // A class of one picture.
+    fs::create_dir(folder.join("white")).unwrap();
+    disc([250; 3], 1).save(folder.join("white/1.png")).unwrap();
+    let error = read(skips).unwrap_err();
+    assert!(error.contains("white: each class needs at least 2 usable"), "{error}");
+}
+
+#[test]
+fn parts_are_matched_and_other_data_refuses_the_options_of_pictures() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("parts");
+    write_discs(&folder.join("train"), 3);
+    write_discs(&folder.join("Valid"), 2);
+    write_discs(&folder.join("test"), 1);
+    let nowhere = Locations { data: None, cache: None, mirrors: None };
+    let loaded = load(&folder, PictureOptions::default(), &nowhere).unwrap();
+    assert_eq!((loaded.train.len(), loaded.test.len()), (15, 3));
+    assert!(loaded.notes.iter().any(|note| note.contains("\"Valid\" is trained on")));
+    let mine = home.path().join("mine");
+    crate::common::write_stripes(&mine, 8, 8, 3);
+    let gray = PictureOptions { gray: Some(true), ..PictureOptions::default() };
+    let error = load(&mine, gray, &nowhere).unwrap_err();
+    assert!(error.contains("--gray and --skip-bad are for folders of pictures"), "{error}");
+}

@@ -1,0 +1,98 @@
+//! Tests the way from a folder of photographs in color to a network in use.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::color_pictures::{COLORS, disc, write_discs};
+use crate::common::{run, seqfit, succeed};
+use serde_json::Value;
+
+fn json(home: &Path, arguments: &[&str]) -> Value {
+    let output = succeed(seqfit(home).args(arguments));
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_folder_of_photographs_becomes_a_network_that_knows_colors() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    write_discs(&home.join("discs"), 20);
+    let train = ["train", "--data-dir", "discs", "--epochs", "12", "--out", "run"];
+    let output = succeed(seqfit(home).args(train));
+    assert!(output.stderr.contains("note: pictures become images of 32x32 in color"), "{output:?}");
+    assert!(output.stderr.contains("discs: 48 training and 12 test images"), "{output:?}");
+    assert!(output.stdout.contains("accuracy 100.00 % of 12 images"), "{output:?}");
+    let config = fs::read_to_string(home.join("run/config.toml")).unwrap();
+    for line in ["type = \"normalization\"", "channels = true", "preparation = \"resize\""] {
+        assert!(config.contains(line), "{line}: {config}");
+    }
+    // The same data again, and the report with its pages.
+    let evaluated = json(home, &["evaluate", "run", "--json"]);
+    assert_eq!(evaluated["accuracy"], 1.0, "{evaluated}");
+    succeed(seqfit(home).args(["report", "run"]));
+    // New pictures of other sizes, of which one is mislabeled: a mistake that the report shows in color.
+    for (name, color) in COLORS {
+        fs::create_dir_all(home.join("new/test").join(name)).unwrap();
+        fs::create_dir_all(home.join("new/train").join(name)).unwrap();
+        for part in ["test", "train"] {
+            disc(color, 333).save(home.join("new").join(part).join(name).join("a.png")).unwrap();
+        }
+    }
+    disc(COLORS[0].1, 350).save(home.join("new/test/red/wrong.jpg")).unwrap();
+    let evaluated = json(home, &["evaluate", "run", "--data-dir", "new", "--json"]);
+    assert_eq!(evaluated["accuracy"], 0.75, "{evaluated}");
+    succeed(seqfit(home).args(["report", "run", "--data-dir", "new"]));
+    let page = fs::read_to_string(home.join("run/report.html")).unwrap();
+    assert!(page.contains("1: red predicted as blue") || page.contains("red predicted as blue"));
+    let sheet = image::open(home.join("run/plots/mistakes.png")).unwrap().to_rgb8();
+    assert!(sheet.pixels().any(|pixel| pixel.0[2] > 150 && pixel.0[0] < 80), "no blue pixel");
+
+    let of = |arguments: &[&str]| {
+        let output = succeed(seqfit(home).args(["predict", "run", "--json"]).args(arguments));
+        output
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect::<Vec<Value>>()
+    };
+    let predicted = of(&["new/test/red/a.png", "new/test/green/a.png", "new/test/red/wrong.jpg"]);
+    let classes: Vec<&str> = predicted.iter().map(|p| p["class"].as_str().unwrap()).collect();
+    assert_eq!(classes, ["red", "green", "blue"]);
+    let shown = ["predict", "run", "new/test/red/a.png", "--image", "always", "--prepare", "crop"];
+    let output = succeed(seqfit(home).args(shown));
+    assert!(output.stdout.lines().count() == 17, "{output:?}");
+    let digit = run(seqfit(home).args(["predict", "run", "a.png", "--prepare", "digit"]));
+    assert!(digit.code == 2 && digit.stderr.contains("these are in color"), "{digit:?}");
+    let preview = ["data", "preview", "--data-dir", "discs", "--out", "sheet.png", "--augment"];
+    succeed(seqfit(home).args(preview).args(["flip=0.5,crop=4,cutout=8,saturation=0.4"]));
+    let sheet = image::open(home.join("sheet.png")).unwrap().to_rgb8();
+    assert!(sheet.pixels().any(|pixel| pixel.0[0] > pixel.0[2].saturating_add(80)));
+}
+
+#[test]
+fn augmented_and_resumed_trainings_in_color_end_in_the_same_weights() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    write_discs(&home.join("discs"), 8);
+    let augment = "flip=0.5,crop=3,cutout=5,brightness=0.2,contrast=0.2,saturation=0.2,rotation=8";
+    let train = |out: &str, epochs: &str, threads: &str| {
+        let arguments = ["train", "-q", "--data-dir", "discs", "--image-size", "16", "--out", out];
+        let more = ["--augment", augment, "--epochs", epochs, "--threads", threads];
+        succeed(seqfit(home).args(arguments).args(more));
+    };
+    train("whole", "3", "2");
+    train("alone", "3", "1");
+    train("parts", "2", "1");
+    succeed(seqfit(home).args(["train", "-q", "--resume", "parts", "--epochs", "3"]));
+    let weights = |run: &str| fs::read(home.join(run).join("model.safetensors")).unwrap();
+    assert_eq!(weights("whole"), weights("alone"));
+    assert_eq!(weights("whole"), weights("parts"));
+    let gray = ["train", "-q", "--data-dir", "discs", "--gray", "--epochs", "1", "--out", "gray"];
+    succeed(seqfit(home).args(gray));
+    let config = fs::read_to_string(home.join("gray/config.toml")).unwrap();
+    assert!(config.contains("gray = true") && !config.contains("normalization"), "{config}");
+    let output = run(seqfit(home).args(["train", "--dataset", "digits", "--gray"]));
+    assert!(output.code == 2 && output.stderr.contains("--data-dir"), "{output:?}");
+    let output = run(seqfit(home).args(["train", "--data-dir", "discs", "--stream"]));
+    assert!(output.code == 1 && output.stderr.contains("data pack"), "{output:?}");
+}
