@@ -2,12 +2,14 @@
 //!
 //! Keras finds a layer's variables by the layer's class and its index among the layers of that class
 //! (`layers/dense_1/vars/0`), regardless of the layer's name. A Dense kernel is [inputs, units], the
-//! transpose of the weight here. The format is defined by `keras/src/saving/saving_lib.py`.
+//! transpose of the weight here, and the channels of pictures are last. The format is defined by
+//! `keras/src/saving/saving_lib.py`.
 
 use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout, GroupBuilder};
 use tch::Tensor;
 
 use super::convert_weights::Weight;
+use super::keras_axes::{KerasLayout, permuted};
 use super::keras_paths::groups;
 use super::network_modules::modules;
 use super::{CARD, Card, ExportError, Format, Options, python_snippet};
@@ -27,7 +29,8 @@ pub(super) fn encode(
     let mut file = FileBuilder::new();
     let mut layers = file.create_group("layers");
     let mut all = model.variables();
-    add_layers(&mut layers, &modules(model.spec(), Format::Keras)?, &mut all, options)?;
+    let modules = permuted(modules(model.spec(), Format::Keras)?);
+    add_layers(&mut layers, &modules, &mut all, options)?;
     file.add_group(layers.finish());
     let variables = file.create_group("vars");
     file.add_group(variables.finish());
@@ -54,11 +57,10 @@ fn add_layers<'a>(
         let own = if module.block.is_empty() { module.variables.len() } else { 0 };
         for i in 0..own {
             let Some((name, tensor)) = all.next() else { break };
-            let tensor = match tensor.dim() {
-                2 => tensor.f_tr().map_err(LibtorchError::from)?,
-                _ => tensor.shallow_clone(),
-            };
-            let weight = Weight::new(name, &tensor, options)?;
+            let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
+            let [sizes, order] = KerasLayout::of(&shape).axes();
+            let stored = tensor.f_view(&sizes[..]).and_then(|view| view.f_permute(&order[..]));
+            let weight = Weight::new(name, &stored.map_err(LibtorchError::from)?, options)?;
             let count = weight.count() as u64;
             let shape: Vec<u64> = weight.shape.iter().map(|&size| size as u64).collect();
             variables
@@ -122,7 +124,7 @@ fn sequential(card: &Card) -> Result<(String, String), ExportError> {
     // A Python tuple with one element needs a comma.
     let comma = if sizes.len() == 1 { "," } else { "" };
     let shape = sizes.join(", ");
-    let modules = modules(&card.network, Format::Keras)?;
+    let modules = permuted(modules(&card.network, Format::Keras)?);
     let layers = lines(&modules, 1);
     let network = format!("keras.Sequential([\n    keras.Input(({shape}{comma})),\n{layers}])");
     Ok((python_snippet::definitions(&modules, |module| module.keras_definition), network))

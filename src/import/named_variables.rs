@@ -5,7 +5,7 @@ use super::detect_format::Format;
 use super::error::Problem;
 use super::file_contents::{Imported, ImportedTensor};
 use super::tensor_roles;
-use crate::export::keras_paths;
+use crate::export::{KerasLayout, keras_paths};
 use crate::layers::{Dense, Layer};
 use crate::model::Spec;
 use crate::native::reserved;
@@ -55,9 +55,8 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
             lines.push(format!("expected {place} {shape:?}, found nothing"));
             continue;
         };
-        // A kernel of Keras is the transpose of the matrix.
-        let transposed = keras && shape.len() == 2;
-        let expected = if transposed { vec![shape[1], shape[0]] } else { shape.clone() };
+        let layout = keras.then(|| KerasLayout::of(&shape));
+        let expected = layout.as_ref().map_or(shape.clone(), KerasLayout::shape);
         if tensor.shape != expected {
             let found = &tensor.shape;
             lines.push(format!("expected {place} {expected:?}, found {place} {found:?}"));
@@ -65,11 +64,9 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
         }
         let stored = finite(tensor)?;
         let mut values = reserved(stored.len()).map_err(|bytes| Problem::Memory { bytes })?;
-        match (transposed, &shape[..]) {
-            (true, &[outputs, inputs]) => values.extend(
-                (0..outputs).flat_map(|o| (0..inputs).map(move |i| stored[i * outputs + o])),
-            ),
-            _ => values.extend_from_slice(stored),
+        match layout {
+            Some(layout) => values.extend(layout.places().map(|place| stored[place])),
+            None => values.extend_from_slice(stored),
         }
         weights.insert(name, HostTensor::new(shape, values));
     }

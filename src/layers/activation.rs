@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{
+    AtenArgument, AtenNode, KerasAxes, Module, OnnxAttribute, OnnxInput, OnnxNode,
+};
 use crate::native::LibtorchError;
 
 /// An activation function, by Keras's names.
@@ -120,8 +122,16 @@ impl Activation {
             onnx: Some(self.onnx()),
             aten: Some(self.aten()),
             keras: Some(format!("layers.Activation({:?})", self.name())),
+            keras_axes: if self == Self::Softmax { KerasAxes::Same } else { KerasAxes::Any },
             ..Module::default()
         }
+    }
+
+    /// Returns the module of a layer that ends in this activation, and that of the activation if it does anything:
+    /// Keras's layer does both.
+    pub(super) fn after(self, layer: Module) -> Vec<Module> {
+        let own = Module { keras: Some(String::new()), ..self.module() };
+        if self == Self::Linear { vec![layer] } else { vec![layer, own] }
     }
 
     fn aten(self) -> Vec<AtenNode> {

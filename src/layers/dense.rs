@@ -90,11 +90,7 @@ impl LayerKind for Dense {
             variables: variables.into(),
             ..Module::default()
         };
-        let mut modules = vec![linear];
-        if self.activation != Activation::Linear {
-            modules.push(Module { keras: Some(String::new()), ..self.activation.module() });
-        }
-        Some(modules)
+        Some(self.activation.after(linear))
     }
 
     fn last_activation(&self) -> Activation {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{AtenArgument, AtenNode, Module};
+use super::exported_module::{AtenArgument, AtenNode, KerasAxes, Module};
 use super::layer_kind::{Context, Distribution, LayerError, LayerKind, Noise, Variables};
 use crate::native::LibtorchError;
 
@@ -68,6 +68,7 @@ impl LayerKind for Dropout {
                 ],
             )]),
             keras: Some(format!("layers.Dropout({rate:?})")),
+            keras_axes: KerasAxes::Any,
             ..Module::default()
         }])
     }

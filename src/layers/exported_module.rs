@@ -22,10 +22,13 @@ pub struct Module {
     pub keras: Option<String>,
     /// Keras: the definition of its class, if Keras has none.
     pub keras_definition: Option<&'static str>,
+    /// Keras: the order of the axes of the pictures that the layer takes and returns.
+    pub keras_axes: KerasAxes,
     /// The modules of a residual block, whose output is added to their input. Then `script`, `onnx` and `aten` are
     /// not used, and `torch` and `keras` are the classes of stacks that do this.
     pub block: Vec<Module>,
-    /// The names of its variables, in the order of Keras. A kernel of Keras is the transpose of the matrix here.
+    /// The names of its variables, in the order of Keras. A kernel of Keras is the transpose of the matrix here,
+    /// and [height, width, channels, filters] for the weights [filters, channels, height, width] of a convolution.
     pub variables: Vec<String>,
 }
 
@@ -45,6 +48,20 @@ impl Module {
 
 fn class(call: &str) -> &str {
     call.split('(').next().unwrap_or(call)
+}
+
+/// The order of the axes of pictures in a layer of Keras, which keeps the channels last by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KerasAxes {
+    /// As here: a layer that depends on the order, and not on which axis the channels are.
+    #[default]
+    Same,
+    /// Channels last: the layer takes and returns pictures.
+    Last,
+    /// Channels last: the layer takes pictures and returns vectors.
+    LastToVector,
+    /// Any: the layer works on each value by itself.
+    Any,
 }
 
 /// A node of an ONNX graph.
@@ -89,12 +106,14 @@ pub enum OnnxInput {
 }
 
 /// The value of an attribute.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum OnnxAttribute {
     /// An integer.
     Int(i64),
     /// A number.
     Float(f32),
+    /// A list of integers.
+    Ints(Vec<i64>),
 }
 
 /// A call of an operator of PyTorch's library "aten", as in the graphs of `torch.export`.
@@ -142,4 +161,6 @@ pub enum AtenArgument {
     Bool(bool),
     /// Sizes, such as a shape.
     Sizes(Vec<i64>),
+    /// No value, where an argument is optional.
+    None,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::Module;
+use super::exported_module::{KerasAxes, Module};
 use super::layer_kind::{Context, Distribution, LayerError, LayerKind, Noise, Variables};
 use crate::native::LibtorchError;
 
@@ -68,6 +68,7 @@ impl LayerKind for GaussianNoise {
             onnx: Some(Vec::new()),
             aten: Some(Vec::new()),
             keras: Some(format!("layers.GaussianNoise({stddev:?})")),
+            keras_axes: KerasAxes::Any,
             ..Module::default()
         }])
     }

@@ -12,6 +12,14 @@ use crate::rng::{self, Purpose};
 pub enum Initializer {
     /// See `glorot_uniform`; for a matrix [units, inputs].
     GlorotUniform,
+    /// The same for the weights of a convolution, with the numbers of values that an output takes and that an input
+    /// is part of.
+    GlorotUniformOf {
+        /// The former.
+        fan_in: usize,
+        /// The latter.
+        fan_out: usize,
+    },
     /// All the same value.
     Constant(f64),
 }
@@ -32,7 +40,12 @@ impl Initializer {
         let sizes: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
         match (self, shape) {
             (Self::GlorotUniform, &[units, inputs]) => {
-                Ok(glorot_uniform(units, inputs, seed, position)?.f_to_device(device)?)
+                let values = glorot_uniform(&sizes, inputs + units, seed, position)?;
+                Ok(values.f_to_device(device)?)
+            }
+            (Self::GlorotUniformOf { fan_in, fan_out }, _) => {
+                let values = glorot_uniform(&sizes, fan_in + fan_out, seed, position)?;
+                Ok(values.f_to_device(device)?)
             }
             (Self::GlorotUniform, _) => {
                 let what = format!("Glorot's initializer needs a matrix, found shape {shape:?}");
@@ -43,22 +56,21 @@ impl Initializer {
     }
 }
 
-/// Returns a [units, inputs] matrix of f32 on the CPU drawn from the Glorot uniform distribution
-/// U(-√(6 / (inputs + units)), +√(6 / (inputs + units))), Keras's default for Dense (Glorot and
-/// Bengio, 2010). It is drawn on the host for each position from a separate stream, so that a seed gives the
-/// same weights on every device.
+/// Returns f32 values on the CPU drawn from the Glorot uniform distribution U(-√(6 / fans), +√(6 / fans)), Keras's
+/// default for Dense and convolutions (Glorot and Bengio, 2010); `fans` are the inputs and units of a matrix. They are
+/// drawn on the host for each position from a separate stream, so that a seed gives the same weights on every device.
 ///
 /// # Errors
 /// Too little memory.
 fn glorot_uniform(
-    units: usize,
-    inputs: usize,
+    sizes: &[i64],
+    fans: usize,
     seed: u64,
     position: &[u64],
 ) -> Result<Tensor, LibtorchError> {
-    let limit = (6.0 / (inputs + units) as f64).sqrt();
+    let limit = (6.0 / fans as f64).sqrt();
     let mut rng = rng::stream(seed, Purpose::Init, position);
-    tensor_buffer::filled_f32(&[units as i64, inputs as i64], |values| {
+    tensor_buffer::filled_f32(sizes, |values| {
         values.iter_mut().for_each(|value| *value = rng.random_range(-limit..limit) as f32);
     })
 }
@@ -68,7 +80,8 @@ mod tests {
     use super::*;
 
     fn draw(units: usize, inputs: usize, seed: u64, layer: u64) -> Vec<f32> {
-        let tensor = glorot_uniform(units, inputs, seed, &[layer]).unwrap();
+        let sizes = [units as i64, inputs as i64];
+        let tensor = glorot_uniform(&sizes, inputs + units, seed, &[layer]).unwrap();
         let mut values = vec![0.0; units * inputs];
         tensor.copy_data(&mut values, units * inputs);
         values

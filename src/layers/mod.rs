@@ -6,6 +6,8 @@
 mod activation;
 mod activation_layer;
 mod batch_normalization;
+mod conv2d;
+mod convolution;
 mod dense;
 mod dropout;
 mod exported_module;
@@ -21,14 +23,18 @@ mod reshape;
 mod residual;
 mod rms_normalization;
 mod undefined_layer;
+mod window;
 
 pub use crate::native::LibtorchError;
 pub use activation::Activation;
 pub use activation_layer::ActivationLayer;
 pub use batch_normalization::BatchNormalization;
+pub use conv2d::Conv2D;
 pub use dense::Dense;
 pub use dropout::Dropout;
-pub use exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
+pub use exported_module::{
+    AtenArgument, AtenNode, KerasAxes, Module, OnnxAttribute, OnnxInput, OnnxNode,
+};
 pub use flatten::Flatten;
 pub use gaussian_noise::GaussianNoise;
 pub use initializer::Initializer;
@@ -41,6 +47,7 @@ pub use reshape::Reshape;
 pub use residual::Residual;
 pub use rms_normalization::RMSNormalization;
 use undefined_layer::UndefinedLayer;
+pub use window::{Padding, Size2D};
 
 use std::any::Any;
 use std::sync::Arc;
@@ -131,6 +138,7 @@ layers! {
     Residual = "residual",
     PReLU = "prelu",
     RMSNormalization = "rms_normalization",
+    Conv2D = "conv2d",
 }
 
 impl From<Activation> for Layer {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
+use super::exported_module::{AtenArgument, AtenNode, KerasAxes, Module, OnnxInput, OnnxNode};
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use crate::native::LibtorchError;
 
@@ -73,6 +73,7 @@ impl LayerKind for Rescaling {
             ]),
             aten: Some(vec![aten("mul.Tensor", scale), aten("add.Tensor", offset)]),
             keras: Some(format!("layers.Rescaling({scale:?}, {offset:?})")),
+            keras_axes: KerasAxes::Any,
             ..Module::default()
         }])
     }

@@ -2,8 +2,8 @@
 
 use rand::{Rng, RngExt};
 use seqfit::layers::{
-    BatchNormalization, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerNormalization,
-    Normalization, PReLU, RMSNormalization, Rescaling, Reshape, Residual,
+    BatchNormalization, Conv2D, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerNormalization,
+    Normalization, PReLU, Padding, RMSNormalization, Rescaling, Reshape, Residual,
 };
 use seqfit::tensors::Tensors;
 use seqfit::{Activation, Sequential, Spec};
@@ -42,7 +42,7 @@ fn stack(rng: &mut impl Rng, shape: &mut Vec<usize>, count: usize, depth: usize)
     for _ in 0..count {
         let last = *shape.last().unwrap();
         let is_vector = shape.len() == 1;
-        let layer: Layer = match rng.random_range(0..14) {
+        let layer: Layer = match rng.random_range(0..17) {
             0 | 1 if is_vector => {
                 let dense = Dense::new(rng.random_range(1..9));
                 dense.activation(activation(rng)).into()
@@ -65,6 +65,7 @@ fn stack(rng: &mut impl Rng, shape: &mut Vec<usize>, count: usize, depth: usize)
             8 => Dropout::new(rng.random_range(0.0..0.9)).into(),
             9 => GaussianNoise::new(rng.random_range(0.0..1.0)).into(),
             10 => reshape(rng, shape),
+            13..16 if shape.len() == 3 => of_pictures(rng, shape),
             11 if depth < 3 => block(rng, shape, depth),
             _ => Flatten.into(),
         };
@@ -78,9 +79,30 @@ fn reshape(rng: &mut impl Rng, shape: &[usize]) -> Layer {
     let values: usize = shape.iter().product();
     let divisors: Vec<usize> = (1..=values).filter(|n| values.is_multiple_of(*n)).collect();
     let first = divisors[rng.random_range(0..divisors.len())];
-    match rng.random_bool(0.2) {
-        true => Reshape::new([values]).into(),
-        false => Reshape::new([first, values / first]).into(),
+    match rng.random_range(0..5) {
+        0 => Reshape::new([values]).into(),
+        1 | 2 => {
+            let rest = values / first;
+            let second = (1..=rest).rev().find(|n| rest.is_multiple_of(*n) && n * n <= rest);
+            let second = second.unwrap_or(1);
+            Reshape::new([first, rest / second, second]).into()
+        }
+        _ => Reshape::new([first, values / first]).into(),
+    }
+}
+
+/// Returns a random layer for pictures of this shape.
+fn of_pictures(rng: &mut impl Rng, shape: &[usize]) -> Layer {
+    let size = [rng.random_range(1..4), rng.random_range(1..4)];
+    let strides = [rng.random_range(1..3), rng.random_range(1..3)];
+    let fits = size[0] <= shape[1] && size[1] <= shape[2];
+    let padding = if fits && rng.random_bool(0.5) { Padding::Valid } else { Padding::Same };
+    let groups = if rng.random_bool(0.3) { shape[0] } else { 1 };
+    let layer = Conv2D::new(groups * rng.random_range(1..4), size).padding(padding).groups(groups);
+    let layer = layer.use_bias(rng.random_bool(0.7)).activation(activation(rng));
+    match rng.random_bool(0.2) && padding == Padding::Same {
+        true => layer.dilation_rate(2).into(),
+        false => layer.strides(strides).into(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::layers::every_layer;
+use super::layers::{every_layer, of_pictures};
 use crate::common::{self, run, run_exports::OPTIONS};
 use seqfit::export::{self, Card, Format, Options};
 use seqfit::layers::{Dense, Dropout, Flatten};
@@ -53,6 +53,7 @@ fn with_output(model: &Sequential, output: OutputActivation) -> Sequential {
 /// Networks of every layer, activation and output, in every combination of options.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut stems = write(folder, "layers", &every_layer(), &OPTIONS);
+    stems.extend(write(folder, "pictures", &of_pictures(), &OPTIONS));
     stems.extend(write(folder, "softmax", &ending_in(Activation::Softmax), &OPTIONS));
     stems.extend(write(folder, "sigmoid", &ending_in(Activation::Sigmoid), &OPTIONS[..1]));
     for output in [OutputActivation::Softmax, OutputActivation::Sigmoid, OutputActivation::Linear] {
@@ -93,7 +94,8 @@ fn pt2_is_read_by_the_oldest_supported_pytorch() {
 fn pt2_is_exported_to_onnx_by_pytorch() {
     let Some(python) = common::python_with(&["onnxscript", "onnxruntime"]) else { return };
     let home = tempfile::tempdir().unwrap();
-    let stems = write(home.path(), "layers", &every_layer(), &OPTIONS);
+    let mut stems = write(home.path(), "layers", &every_layer(), &OPTIONS);
+    stems.extend(write(home.path(), "pictures", &of_pictures(), &OPTIONS));
     check(&python, &stems, &["onnx"]);
 }
 
@@ -108,6 +110,7 @@ fn pt2_is_compiled_by_pytorch() {
     }
     let home = tempfile::tempdir().unwrap();
     let mut stems = write(home.path(), "layers", &every_layer(), &OPTIONS[..1]);
+    stems.extend(write(home.path(), "pictures", &of_pictures(), &OPTIONS[..1]));
     stems.extend(write(home.path(), "softmax", &ending_in(Activation::Softmax), &OPTIONS[3..]));
     check(&python, &stems, &["compile", "aotinductor"]);
 }

@@ -8,8 +8,8 @@ use crate::common::run_exports::{Case, OPTIONS, able, expected, outcomes, python
 use seqfit::export::{self, Card, Format, npy};
 use seqfit::import::{ImportOptions, Imported};
 use seqfit::layers::{
-    BatchNormalization, Context, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerError,
-    LayerKind, LayerNormalization, LibtorchError, Normalization, PReLU, RMSNormalization,
+    BatchNormalization, Context, Conv2D, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerError,
+    LayerKind, LayerNormalization, LibtorchError, Normalization, PReLU, Padding, RMSNormalization,
     Rescaling, Reshape, Residual, Variables,
 };
 use seqfit::{Activation, Device, FitConfig, Sequential, data};
@@ -47,6 +47,22 @@ pub(super) fn every_layer() -> Sequential {
     builder.add(Dense::new(3)).add(Activation::Linear).build(Device::Cpu, 1).unwrap()
 }
 
+/// A network with every layer for pictures, untrained.
+pub(super) fn of_pictures() -> Sequential {
+    let same = |filters, size| Conv2D::new(filters, size).padding(Padding::Same);
+    let block = Residual::new().add(Conv2D::new(6, 1)).add(Dropout::new(0.1)).add(same(6, 3));
+    let builder = Sequential::new([6, 5])
+        .add(Reshape::new([1, 6, 5]))
+        .add(same(4, 3).strides(2).activation(Activation::Relu))
+        .add(GaussianNoise::new(0.05))
+        .add(Conv2D::new(6, [2, 1]).groups(2).use_bias(false))
+        .add(block)
+        .add(LayerNormalization::default())
+        .add(same(4, 2).dilation_rate(2))
+        .add(Activation::Elu);
+    builder.add(Flatten).add(Dense::new(3)).build(Device::Cpu, 2).unwrap()
+}
+
 #[test]
 fn every_layer_goes_through_every_format_and_comes_back() {
     let Some(python) = python() else { return };
@@ -54,18 +70,21 @@ fn every_layer_goes_through_every_format_and_comes_back() {
     let stripes = home.path().join("stripes");
     common::write_stripes(&stripes, 6, 5, 3);
     let (train, test) = data::load_dir(&stripes).unwrap();
-    let mut model = every_layer();
-    model.fit(&train, &FitConfig { epochs: 3, ..FitConfig::default() }, &mut []).unwrap();
-    let card = Card::new(model.spec(), test.classes());
+    let mut models = [every_layer(), of_pictures()];
+    for model in &mut models {
+        model.fit(&train, &FitConfig { epochs: 3, ..FitConfig::default() }, &mut []).unwrap();
+    }
     let (mut cases, mut titles) = (Vec::new(), Vec::new());
-    for options in OPTIONS {
+    for (model, options) in models.iter().flat_map(|model| OPTIONS.map(|options| (model, options)))
+    {
+        let card = Card::new(model.spec(), test.classes());
         for format in Format::ALL.iter().copied().filter(|&format| able(format, options)) {
-            let title = format!("{} {options:?}", format.name());
+            let title = format!("{} {options:?} {}", format.name(), model.spec().layers.len());
             let file = home.path().join(format!("{}{}", titles.len(), format.ending()));
-            export::save(&model, format, &card, options, &file).unwrap();
+            export::save(model, format, &card, options, &file).unwrap();
             let snippet = export::python(format, &card, options, &file.display().to_string());
             let npy = home.path().join(format!("{}.npy", titles.len()));
-            npy::save(&expected(&model, &test, options), &npy).unwrap();
+            npy::save(&expected(model, &test, options), &npy).unwrap();
             if !options.half {
                 let network = Imported::from_bytes(fs::read(&file).unwrap()).unwrap();
                 let network = network.network(&ImportOptions::default()).unwrap();

@@ -127,10 +127,12 @@ fn the_program_imports_a_graph_and_exports_it_again() {
     assert_eq!(spec("a"), spec("b"));
     let weights = |run: &str| fs::read(home.path().join(run).join("model.safetensors")).unwrap();
     assert_eq!(weights("a").len(), weights("b").len());
-    let refused =
-        run(seqfit(home.path()).arg("import").arg(folder().join("conv.onnx")).args(["--out", "c"]));
+    let refused = run(seqfit(home.path())
+        .arg("import")
+        .arg(folder().join("conv1d.onnx"))
+        .args(["--out", "c"]));
     assert!(refused.code == 1 && refused.stderr.contains("(Conv)"), "{refused:#?}");
     assert!(!home.path().join("c").exists());
-    let inspected = run(seqfit(home.path()).arg("inspect").arg(folder().join("conv.onnx")));
+    let inspected = run(seqfit(home.path()).arg("inspect").arg(folder().join("conv1d.onnx")));
     assert_eq!(inspected.code, 0, "{inspected:#?}");
 }

@@ -39,6 +39,8 @@ struct Reference {
 struct Case {
     name: String,
     layers: Vec<Layer>,
+    /// Others than those of all cases.
+    images: Option<Vec<Vec<Vec<u8>>>>,
     initial: BTreeMap<String, Value>,
     gradients: BTreeMap<String, Value>,
     training_logits: Vec<Value>,
@@ -97,15 +99,16 @@ fn reference() -> Reference {
 #[test]
 fn every_layer_matches_pytorch() {
     let reference = reference();
-    let pixels = reference.images.concat().concat();
-    let x = Tensor::from_slice(&pixels).to_kind(Kind::Float) / 255.0;
-    let x = x.reshape([-1, 2, 2]);
     let labels = Tensor::from_slice(&reference.labels).to_kind(Kind::Int64);
     let classes = ["a", "b", "c"].map(String::from).to_vec();
-    let dataset = Dataset::new(pixels, [2, 2], reference.labels, classes).unwrap();
     for case in &reference.cases {
-        let name = &case.name;
-        let spec = Spec::new([2, 2], case.layers.clone());
+        let (name, images) = (&case.name, case.images.as_ref().unwrap_or(&reference.images));
+        let (pixels, shape) = (images.concat().concat(), [images[0].len(), images[0][0].len()]);
+        let x = Tensor::from_slice(&pixels).to_kind(Kind::Float) / 255.0;
+        let x = x.reshape([-1, shape[0] as i64, shape[1] as i64]);
+        let targets = reference.labels.clone();
+        let dataset = Dataset::new(pixels, shape, targets, classes.clone()).unwrap();
+        let spec = Spec::new(shape, case.layers.clone());
         let build = || {
             let mut model = Sequential::from_spec(spec.clone(), Device::Cpu, 0).unwrap();
             model.set_weights(&host(&case.initial)).unwrap();

@@ -90,12 +90,13 @@ impl GraphBuilder {
     fn node(&mut self, operator: &str, input: Vec<String>, attributes: &[(&str, OnnxAttribute)]) {
         let name = format!("{}_{operator}", self.graph.node.len()).to_lowercase();
         self.last = format!("{name}_out");
-        let attribute = attributes.iter().map(|&(name, value)| {
-            let (r#type, i, f) = match value {
-                OnnxAttribute::Int(i) => (AttributeType::Int, i, 0.0),
-                OnnxAttribute::Float(f) => (AttributeType::Float, 0, f),
+        let attribute = attributes.iter().map(|(name, value)| {
+            let (r#type, i, f, ints) = match value {
+                OnnxAttribute::Int(i) => (AttributeType::Int, *i, 0.0, Vec::new()),
+                OnnxAttribute::Float(f) => (AttributeType::Float, 0, *f, Vec::new()),
+                OnnxAttribute::Ints(ints) => (AttributeType::Ints, 0, 0.0, ints.clone()),
             };
-            Attribute { name: name.to_owned(), f, i, r#type: r#type.into() }
+            Attribute { name: (*name).to_owned(), f, i, ints, r#type: r#type.into() }
         });
         self.graph.node.push(Node {
             input,

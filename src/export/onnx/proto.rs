@@ -64,7 +64,7 @@ pub struct Node {
     pub attribute: Vec<Attribute>,
 }
 
-/// An attribute: an integer or a number; the operators used here need no others.
+/// An attribute: an integer, a number or a list of integers; the operators used here need no others.
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
     #[prost(string, tag = "1")]
@@ -73,6 +73,8 @@ pub struct Attribute {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(int64, repeated, tag = "8")]
+    pub ints: Vec<i64>,
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
 }
@@ -83,6 +85,7 @@ pub enum AttributeType {
     Undefined = 0,
     Float = 1,
     Int = 2,
+    Ints = 7,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -124,6 +124,7 @@ impl<'a> GraphBuilder<'a> {
                     AtenArgument::Float(value) => json!({"as_float": value}),
                     AtenArgument::Bool(value) => json!({"as_bool": value}),
                     AtenArgument::Sizes(sizes) => json!({"as_ints": sizes}),
+                    AtenArgument::None => json!({"as_none": true}),
                 };
                 (*name, value)
             });

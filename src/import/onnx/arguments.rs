@@ -72,6 +72,11 @@ impl<'n> Arguments<'n> {
         }
     }
 
+    /// Returns an attribute, if the node has it.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute<'n>> {
+        self.node.attribute(name)
+    }
+
     /// Returns a list of integers, if the node has it.
     pub fn ints(&self, name: &str) -> Result<Option<&[i64]>, String> {
         match self.node.attribute(name) {

@@ -7,9 +7,10 @@ use super::affine::Affine;
 use super::graph::Input;
 use super::step::{Constant, Part, Step, Value};
 use super::steps::Steps;
+use super::windows::Windows;
 use crate::layers::{
-    Activation, BatchNormalization, Dense, Dropout, Flatten, Layer, LayerNormalization, PReLU,
-    Rescaling, Reshape, Residual,
+    Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Layer, LayerNormalization,
+    PReLU, Padding, Rescaling, Reshape, Residual, Size2D,
 };
 use crate::model::{OutputActivation, Spec};
 
@@ -130,6 +131,8 @@ struct Variable {
 enum Shape {
     Matrix,
     Vector,
+    /// Of any number of sizes.
+    Whole,
 }
 
 impl Variable {
@@ -232,6 +235,24 @@ impl Network<'_, '_> {
                 }
                 Dense::new(units).into()
             }
+            Step::Convolution { weight, bias, groups, windows } => {
+                let shape = &steps.constants.tensor(*weight).tensor.shape;
+                let &[filters, _, height, width] = &shape[..] else {
+                    return Err("whose weights are not [filters, channels, height, width]".into());
+                };
+                let size = Size2D([height, width]);
+                let convolution = Conv2D::new(filters, size)
+                    .strides(windows.strides)
+                    .dilation_rate(windows.dilations)
+                    .padding(self.padding(windows, size)?)
+                    .groups(*groups)
+                    .use_bias(bias.is_some());
+                self.tensor(*weight, Shape::Whole)?;
+                if let Some(bias) = bias {
+                    self.vector(*bias, filters)?;
+                }
+                convolution.into()
+            }
             Step::Activation(activation) => match layers.last_mut() {
                 Some(Layer::Dense(dense)) if dense.activation == Activation::Linear => {
                     dense.activation = *activation;
@@ -275,6 +296,18 @@ impl Network<'_, '_> {
             Step::Part(Part::Input) | Step::Arithmetic(..) => return Ok(None),
             Step::Part(_) => return Err("which is no layer of seqfit".to_owned()),
         }))
+    }
+
+    /// Returns the padding of a window of this size.
+    fn padding(&self, windows: &Windows, size: Size2D) -> Result<Padding, String> {
+        let &[_, height, width] = &self.shape[..] else {
+            return Err(format!("which takes [channels, height, width], found {:?}", self.shape));
+        };
+        windows.padding(size, [height, width]).map_err(|[vertical, horizontal]| {
+            format!(
+                "which pads {vertical:?} rows and {horizontal:?} columns, which is neither \"valid\" nor \"same\""
+            )
+        })
     }
 
     fn reshaped(&self, sizes: &[i64]) -> Result<Layer, String> {

@@ -14,6 +14,7 @@ mod pattern;
 mod step;
 mod steps;
 mod tensor;
+mod windows;
 
 use std::collections::BTreeMap;
 

@@ -53,6 +53,9 @@ fn is_same(found: Option<&Attribute<'_>>, expected: &proto::Attribute) -> bool {
         Some(Attribute::Float(f)) => {
             expected.r#type == proto::AttributeType::Float as i32 && *f == expected.f
         }
+        Some(Attribute::Ints(ints)) => {
+            expected.r#type == proto::AttributeType::Ints as i32 && *ints == expected.ints
+        }
         _ => false,
     }
 }

@@ -1,5 +1,6 @@
 //! The values of a graph: constants, and functions of its input.
 
+use super::windows::Windows;
 use crate::layers::Activation;
 
 /// The meaning of a name in a graph.
@@ -34,6 +35,13 @@ pub(super) enum Step {
     Dense {
         weight: Constant,
         bias: Option<Constant>,
+    },
+    Convolution {
+        /// [filters, channels / groups, height, width]
+        weight: Constant,
+        bias: Option<Constant>,
+        groups: usize,
+        windows: Windows,
     },
     Arithmetic(Arithmetic, Constant),
     Activation(Activation),

@@ -11,6 +11,7 @@ use super::constants::Constants;
 use super::graph::{Graph, Input, Node};
 use super::pattern;
 use super::step::{Arithmetic, Item, Part, Step, Value};
+use super::windows::Windows;
 use crate::layers::Activation;
 
 /// Most values that depend on the input: the steps to a value are followed back for each sum of two.
@@ -85,6 +86,12 @@ impl<'a> Steps<'a> {
                 Step::Dense { weight: arguments.constant(1)?.turned(), bias: None }
             }
             "Gemm" => self.gemm(&arguments)?,
+            "Conv" => {
+                let windows = Windows::of(&arguments, &["group"])?;
+                let (weight, bias) = (arguments.constant(1)?, arguments.optional(2)?);
+                let groups = usize::try_from(arguments.int("group", 1)?).unwrap_or(0);
+                Step::Convolution { weight, bias, groups, windows }
+            }
             "BatchNormalization" => {
                 arguments.only(&["epsilon", "momentum", "training_mode", "spatial"])?;
                 arguments.int_is("training_mode", 0, 0)?;

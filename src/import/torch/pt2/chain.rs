@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::program::{Argument, Node, Program, TensorMeta};
+use super::windows;
 use crate::layers::{
     Activation, BatchNormalization, Dense, Dropout, Flatten, Layer, LayerNormalization, PReLU,
     RMSNormalization, Rescaling, Reshape, Residual,
@@ -199,6 +200,18 @@ impl Reader<'_> {
                 self.chain.steps.push(Step::Dense { weight, activation: Activation::Linear });
                 return Some(true);
             }
+            "conv2d" => {
+                let weight = arguments.get("weight")?.tensor()?;
+                let convolution = windows::convolution(
+                    &arguments.0.inputs,
+                    sizes,
+                    &self.metas.get(weight)?.sizes,
+                )?;
+                let names: &[&str] =
+                    if convolution.use_bias { &["weight", "bias"] } else { &["weight"] };
+                self.keep(arguments, names)?;
+                convolution.into()
+            }
             "batch_norm" => {
                 let training = arguments.get("training")?.as_bool?;
                 self.keep(arguments, &["weight", "bias", "running_mean", "running_var"])?;
@@ -253,9 +266,10 @@ impl Reader<'_> {
             }
             "unflatten" => {
                 is("dim", 1.0)?;
-                let sizes = arguments.get("sizes")?.as_ints.as_ref()?.iter();
-                let sizes = sizes.map(|&size| size.try_into().ok());
-                Reshape::new(sizes.collect::<Option<Vec<usize>>>()?).into()
+                let first = arguments.get("sizes")?.as_ints.as_ref()?.iter();
+                let first = first.map(|&size| size.try_into().ok());
+                let rest = sizes.iter().skip(2).map(|size| size.fixed());
+                Reshape::new(first.chain(rest).collect::<Option<Vec<usize>>>()?).into()
             }
             "mul" => {
                 only(&["self", "other"])?;

@@ -3,6 +3,7 @@
 
 mod chain;
 mod program;
+mod windows;
 
 use serde::de::DeserializeOwned;
 

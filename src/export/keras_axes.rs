@@ -1,0 +1,136 @@
+//! The order of axes in Keras, which keeps the channels of pictures last: layers between which pictures are exchanged,
+//! and the kernels of convolutions.
+
+use crate::layers::{KerasAxes, Module};
+
+/// Returns the modules with a `Permute` where the order of the axes of pictures changes.
+pub(super) fn permuted(modules: Vec<Module>) -> Vec<Module> {
+    with_permutes(modules, false)
+}
+
+/// The same for a block whose input has the channels last, or not; its output is like its input.
+fn with_permutes(modules: Vec<Module>, input: bool) -> Vec<Module> {
+    let (mut all, mut last) = (Vec::new(), input);
+    for mut module in modules {
+        if !module.block.is_empty() {
+            module.block = with_permutes(module.block, last);
+        } else if module.keras_class().is_some() {
+            let (before, after) = match module.keras_axes {
+                KerasAxes::Any => (last, last),
+                KerasAxes::Same => (false, false),
+                KerasAxes::Last => (true, true),
+                KerasAxes::LastToVector => (true, false),
+            };
+            all.extend(permute(last, before));
+            last = after;
+        }
+        all.push(module);
+    }
+    all.extend(permute(last, input));
+    all
+}
+
+/// Returns the layer that moves the channels, if they have to move.
+fn permute(from_last: bool, to_last: bool) -> Option<Module> {
+    let axes = match (from_last, to_last) {
+        (false, true) => "(2, 3, 1)",
+        (true, false) => "(3, 1, 2)",
+        _ => return None,
+    };
+    Some(Module { keras: Some(format!("layers.Permute({axes})")), ..Module::default() })
+}
+
+/// How Keras stores a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KerasLayout {
+    /// The sizes of its axes here.
+    sizes: Vec<usize>,
+    /// The axes in the order of Keras.
+    order: Vec<usize>,
+}
+
+impl KerasLayout {
+    /// Returns the layout of a variable of this shape here: a matrix is transposed, and the weights of a convolution,
+    /// [filters, channels, height, width], are [height, width, channels, filters].
+    pub fn of(shape: &[usize]) -> Self {
+        let order = match shape.len() {
+            2 => vec![1, 0],
+            4 => vec![2, 3, 1, 0],
+            axes => (0..axes).collect(),
+        };
+        Self { sizes: shape.to_vec(), order }
+    }
+
+    /// Returns the shape in Keras.
+    pub fn shape(&self) -> Vec<usize> {
+        self.order.iter().map(|&axis| self.sizes[axis]).collect()
+    }
+
+    /// Returns the sizes of its axes here, and their order in Keras.
+    #[cfg(feature = "keras")]
+    pub fn axes(&self) -> [Vec<i64>; 2] {
+        [&self.sizes, &self.order].map(|list| list.iter().map(|&number| number as i64).collect())
+    }
+
+    /// Returns where the values are that Keras stores, in the order here.
+    pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        let (shape, mut strides) = (self.shape(), vec![0; self.sizes.len()]);
+        for (place, &axis) in self.order.iter().enumerate() {
+            strides[axis] = shape[place + 1..].iter().product();
+        }
+        let sizes = self.sizes.clone();
+        let count: usize = sizes.iter().product();
+        (0..count).map(move |number| {
+            let (mut rest, mut place) = (number, 0);
+            for (size, stride) in sizes.iter().zip(&strides).rev() {
+                place += rest % size * stride;
+                rest /= size;
+            }
+            place
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_stored_with_their_filters_last() {
+        let layout = KerasLayout::of(&[2, 3]);
+        assert_eq!(
+            (layout.shape(), layout.places().collect()),
+            (vec![3, 2], vec![0, 2, 4, 1, 3, 5])
+        );
+        let layout = KerasLayout::of(&[2, 3, 1, 2]);
+        assert_eq!(layout.shape(), [1, 2, 3, 2]);
+        // [height 0, width, channel, filter]: 6 width + 2 channel + filter.
+        assert_eq!(layout.places().collect::<Vec<_>>(), [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11]);
+        assert_eq!(KerasLayout::of(&[3]).places().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn pictures_are_permuted_only_where_their_axes_change() {
+        let module = |name: &str, keras_axes| Module {
+            keras: Some(name.to_owned()),
+            keras_axes,
+            ..Module::default()
+        };
+        let calls = |modules: &[Module]| {
+            modules.iter().filter_map(|module| module.keras.clone()).collect::<Vec<_>>().join(" ")
+        };
+        let modules = vec![
+            module("a", KerasAxes::Any),
+            module("b", KerasAxes::Last),
+            module("", KerasAxes::Same),
+            module("c", KerasAxes::Any),
+            module("d", KerasAxes::Last),
+            module("e", KerasAxes::Same),
+            module("f", KerasAxes::LastToVector),
+            module("g", KerasAxes::Same),
+        ];
+        let expected = "a layers.Permute((2, 3, 1)) b  c d layers.Permute((3, 1, 2)) e \
+                        layers.Permute((2, 3, 1)) f g";
+        assert_eq!(calls(&permuted(modules)), expected);
+    }
+}
