@@ -48,17 +48,18 @@ fn add_layers<'a>(
 ) -> Result<(), ExportError> {
     for (name, module) in groups(modules) {
         let mut group = layers.create_group(&name);
-        if !module.block.is_empty() {
+        if module.residual {
             let mut block = group.create_group("layers");
             add_layers(&mut block, &module.block, all, options)?;
             group.add_group(block.finish());
         }
         let mut variables = group.create_group("vars");
-        let own = if module.block.is_empty() { module.variables.len() } else { 0 };
+        let own = if module.residual { 0 } else { module.variables.len() };
         for i in 0..own {
             let Some((name, tensor)) = all.next() else { break };
             let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
-            let [sizes, order] = KerasLayout::of(&shape).axes();
+            let filters = if i == 0 { module.depth_multiplier } else { 0 };
+            let [sizes, order] = KerasLayout::of(&shape, filters).axes();
             let stored = tensor.f_view(&sizes[..]).and_then(|view| view.f_permute(&order[..]));
             let weight = Weight::new(name, &stored.map_err(LibtorchError::from)?, options)?;
             let count = weight.count() as u64;
@@ -135,9 +136,9 @@ fn lines(modules: &[Module], depth: usize) -> String {
     let indent = "    ".repeat(depth);
     let line = |module: &Module| {
         let layer = module.keras.as_ref().filter(|layer| !layer.is_empty())?;
-        Some(match module.block.is_empty() {
-            true => format!("{indent}{layer},\n"),
-            false => {
+        Some(match module.residual {
+            false => format!("{indent}{layer},\n"),
+            true => {
                 let block = lines(&module.block, depth + 1);
                 format!("{indent}{layer}([\n{block}{indent}]),\n")
             }

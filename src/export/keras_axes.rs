@@ -12,7 +12,7 @@ pub(super) fn permuted(modules: Vec<Module>) -> Vec<Module> {
 fn with_permutes(modules: Vec<Module>, input: bool) -> Vec<Module> {
     let (mut all, mut last) = (Vec::new(), input);
     for mut module in modules {
-        if !module.block.is_empty() {
+        if module.residual {
             module.block = with_permutes(module.block, last);
         } else if module.keras_class().is_some() {
             let (before, after) = match module.keras_axes {
@@ -51,14 +51,18 @@ pub(crate) struct KerasLayout {
 
 impl KerasLayout {
     /// Returns the layout of a variable of this shape here: a matrix is transposed, and the weights of a convolution,
-    /// [filters, channels, height, width], are [height, width, channels, filters].
-    pub fn of(shape: &[usize]) -> Self {
-        let order = match shape.len() {
-            2 => vec![1, 0],
-            4 => vec![2, 3, 1, 0],
-            axes => (0..axes).collect(),
-        };
-        Self { sizes: shape.to_vec(), order }
+    /// [filters, channels, height, width], are [height, width, channels, filters]. For `filters` above 0 they are those
+    /// of this number of filters of each channel: [channels · filters, 1, height, width] here.
+    pub fn of(shape: &[usize], filters: usize) -> Self {
+        match *shape {
+            [all, 1, height, width] if filters > 0 => {
+                let sizes = vec![all / filters, filters, height, width];
+                Self { sizes, order: vec![2, 3, 0, 1] }
+            }
+            [_, _, _, _] => Self { sizes: shape.to_vec(), order: vec![2, 3, 1, 0] },
+            [_, _] => Self { sizes: shape.to_vec(), order: vec![1, 0] },
+            _ => Self { sizes: shape.to_vec(), order: (0..shape.len()).collect() },
+        }
     }
 
     /// Returns the shape in Keras.
@@ -97,16 +101,20 @@ mod tests {
 
     #[test]
     fn kernels_are_stored_with_their_filters_last() {
-        let layout = KerasLayout::of(&[2, 3]);
+        let layout = KerasLayout::of(&[2, 3], 0);
         assert_eq!(
             (layout.shape(), layout.places().collect()),
             (vec![3, 2], vec![0, 2, 4, 1, 3, 5])
         );
-        let layout = KerasLayout::of(&[2, 3, 1, 2]);
+        let layout = KerasLayout::of(&[2, 3, 1, 2], 0);
         assert_eq!(layout.shape(), [1, 2, 3, 2]);
         // [height 0, width, channel, filter]: 6 width + 2 channel + filter.
         assert_eq!(layout.places().collect::<Vec<_>>(), [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11]);
-        assert_eq!(KerasLayout::of(&[3]).places().collect::<Vec<_>>(), [0, 1, 2]);
+        // [height 0, width, channel, filter]: 6 width + 2 channel + filter.
+        let layout = KerasLayout::of(&[6, 1, 1, 2], 2);
+        assert_eq!(layout.shape(), [1, 2, 3, 2]);
+        assert_eq!(layout.places().collect::<Vec<_>>(), [0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]);
+        assert_eq!(KerasLayout::of(&[3], 0).places().collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use crate::layers::Module;
 use crate::model::snake_case;
 
-/// Returns the paths of a network's variables, in their order.
-pub(crate) fn keras_paths(modules: &[Module]) -> Vec<String> {
+/// Returns the paths of a network's variables in their order, each with the number of filters of each channel if it has
+/// such weights ([`Module::depth_multiplier`]).
+pub(crate) fn keras_paths(modules: &[Module]) -> Vec<(String, usize)> {
     let paths = groups(modules).into_iter().flat_map(|(name, module)| {
-        let own = match module.block.is_empty() {
-            true => (0..module.variables.len()).map(|i| format!("vars/{i}")).collect(),
-            false => keras_paths(&module.block),
+        let filters = |i| if i == 0 { module.depth_multiplier } else { 0 };
+        let variables = 0..module.variables.len();
+        let own = match module.residual {
+            false => variables.map(|i| (format!("vars/{i}"), filters(i))).collect(),
+            true => keras_paths(&module.block),
         };
-        own.into_iter().map(move |path| format!("layers/{name}/{path}"))
+        own.into_iter().map(move |(path, filters)| (format!("layers/{name}/{path}"), filters))
     });
     paths.collect()
 }

@@ -86,7 +86,10 @@ fn add_children<'a>(
             }
             false => {
                 let lines = add_children(&mut child, &described.block, all, options)?.concat();
-                format!("    input = x\n{lines}    return input + x\n")
+                match described.residual {
+                    true => format!("    input = x\n{lines}    return input + x\n"),
+                    false => format!("{lines}    return x\n"),
+                }
             }
         };
         child.define(&format!("def forward(self, x: Tensor) -> Tensor:\n{source}"))?;

@@ -29,21 +29,21 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
     let own = imported.variables.as_ref().filter(|own| own.len() == variables.len());
     let own = own
         .filter(|_| imported.card.as_ref().is_some_and(|card| card.network.as_ref() == Some(spec)));
-    let places: Vec<Option<String>> = match (own, keras) {
-        (Some(own), _) => own.clone(),
+    let places: Vec<Option<(String, usize)>> = match (own, keras) {
+        (Some(own), _) => own.iter().map(|name| Some((name.clone()?, 0))).collect(),
         (None, true) => {
             let layers = spec.layers_with_inputs()?;
             let own = layers.filter_map(|(layer, input)| layer.kind().describe(&input));
             let paths = keras_paths(&own.flatten().collect::<Vec<_>>());
             paths.into_iter().map(Some).collect()
         }
-        (None, false) => variables.iter().map(|variable| Some(variable.name.clone())).collect(),
+        (None, false) => variables.iter().map(|own| Some((own.name.clone(), 0))).collect(),
     };
     let mut rest: Vec<&ImportedTensor> = imported.tensors.iter().collect();
     let (mut lines, mut weights) = (Vec::new(), Tensors::new());
     for (variable, place) in variables.into_iter().zip(places) {
         let (name, shape) = (variable.name, variable.variable.shape);
-        let Some(place) = place else {
+        let Some((place, filters)) = place else {
             let count = shape.iter().product();
             let mut zeros = reserved(count).map_err(|bytes| Problem::Memory { bytes })?;
             zeros.resize(count, 0.0);
@@ -55,7 +55,7 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
             lines.push(format!("expected {place} {shape:?}, found nothing"));
             continue;
         };
-        let layout = keras.then(|| KerasLayout::of(&shape));
+        let layout = keras.then(|| KerasLayout::of(&shape, filters));
         let expected = layout.as_ref().map_or(shape.clone(), KerasLayout::shape);
         if tensor.shape != expected {
             let found = &tensor.shape;

@@ -3,18 +3,21 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
+use super::exported_module::{
+    AtenArgument, AtenNode, KerasAxes, Module, OnnxAttribute, OnnxInput, OnnxNode,
+};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
-/// Normalizes each value over the batch, then scales and shifts it (Ioffe and Szegedy, 2015); for vectors.
+/// Normalizes each value of vectors, or each channel of pictures of [channels, height, width], over the batch, then
+/// scales and shifts it (Ioffe and Szegedy, 2015).
 ///
 /// In training the mean and variance are those of the batch; otherwise those of the running statistics, which follow
 /// them: running = momentum · running + (1 - momentum) · batch. This momentum is Keras's: PyTorch's is 1 - momentum,
-/// 0.01 for the default. As in `torch.nn.BatchNorm1d` the batch is normalized by its own variance (divided by n), and
+/// 0.01 for the default. As in `torch.nn.BatchNorm1d` and `BatchNorm2d` the batch is normalized by its own variance (divided by n), and
 /// the running variance follows the unbiased one (divided by n - 1), where Keras takes the former. A batch of one
-/// sample has no unbiased variance and leaves the running statistics as they are.
+/// vector has no unbiased variance and leaves the running statistics as they are.
 ///
 /// With several ranks each microbatch has its own statistics, as in PyTorch's `DistributedDataParallel` without
 /// `SyncBatchNorm`, and the running statistics are the mean over the microbatches. bf16 training computes all of this
@@ -40,7 +43,9 @@ impl LayerKind for BatchNormalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        LayerError::unless_vector("BatchNormalization", input)?;
+        if input.len() != 3 {
+            LayerError::unless_vector("BatchNormalization", input)?;
+        }
         let holds = self.epsilon > 0.0 && self.epsilon.is_finite();
         LayerError::unless(holds, "epsilon must be above 0 and finite", self.epsilon, "")?;
         let holds = (0.0..=1.0).contains(&self.momentum);
@@ -49,11 +54,12 @@ impl LayerKind for BatchNormalization {
     }
 
     fn variables(&self, input: &[usize]) -> Vec<Variable> {
+        let size = &input[..input.len().min(1)];
         vec![
-            Variable::parameter("weight", input, Initializer::Constant(1.0)),
-            Variable::parameter("bias", input, Initializer::Constant(0.0)),
-            Variable::buffer("running_mean", input, Initializer::Constant(0.0)),
-            Variable::buffer("running_var", input, Initializer::Constant(1.0)),
+            Variable::parameter("weight", size, Initializer::Constant(1.0)),
+            Variable::parameter("bias", size, Initializer::Constant(0.0)),
+            Variable::buffer("running_mean", size, Initializer::Constant(0.0)),
+            Variable::buffer("running_var", size, Initializer::Constant(1.0)),
         ]
     }
 
@@ -66,8 +72,8 @@ impl LayerKind for BatchNormalization {
         let [weight, bias] = variables.parameters()?.map(Some);
         let [mean, variance] = variables.buffers()?;
         let x = x.f_to_kind(Kind::Float)?;
-        let samples = x.size().first().copied().unwrap_or(0);
-        let updated = !context.training || samples > 1;
+        let values = x.numel() / x.size().get(1).map_or(1, |&size| size.max(1) as usize);
+        let updated = !context.training || values > 1;
         let (mean, variance) = (updated.then_some(mean), updated.then_some(variance));
         let (training, follow) = (context.training, 1.0 - self.momentum);
         let y =
@@ -76,7 +82,9 @@ impl LayerKind for BatchNormalization {
     }
 
     fn describe(&self, input: &[usize]) -> Option<Vec<Module>> {
-        let (size, epsilon) = (input.iter().product::<usize>(), self.epsilon);
+        let (size, epsilon) = (input.first().copied().unwrap_or(0), self.epsilon);
+        let of_pictures = input.len() == 3;
+        let class = if of_pictures { "BatchNorm2d" } else { "BatchNorm1d" };
         let follow = 1.0 - self.momentum;
         let variables = ["weight", "bias", "running_mean", "running_var"].map(str::to_owned);
         let inputs = variables.iter().cloned().map(OnnxInput::Variable);
@@ -98,7 +106,7 @@ impl LayerKind for BatchNormalization {
             .collect::<Vec<_>>();
         let names = "{weight}, {bias}, {running_mean}, {running_var}";
         Some(vec![Module {
-            torch: format!("nn.BatchNorm1d({size}, eps={epsilon:?}, momentum={follow:?})"),
+            torch: format!("nn.{class}({size}, eps={epsilon:?}, momentum={follow:?})"),
             script: format!(
                 "torch.batch_norm(x, {names}, self.training, {follow:?}, {epsilon:?}, True)"
             ),
@@ -108,6 +116,7 @@ impl LayerKind for BatchNormalization {
                 "layers.BatchNormalization(momentum={:?}, epsilon={epsilon:?})",
                 self.momentum
             )),
+            keras_axes: if of_pictures { KerasAxes::Last } else { KerasAxes::Same },
             variables: variables.into(),
             ..Module::default()
         }])

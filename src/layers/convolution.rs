@@ -53,6 +53,18 @@ impl Convolution {
         Initializer::GlorotUniformOf { fan_in: inputs * window, fan_out: filters * window }
     }
 
+    /// Returns Keras's default for the weights of a convolution of each channel with its own filters.
+    pub fn depthwise_initializer(&self, filters: usize) -> Initializer {
+        let [_, _, height, width] = self.weight();
+        let window = height * width;
+        Initializer::GlorotUniformOf { fan_in: self.channels * window, fan_out: filters * window }
+    }
+
+    /// Returns the height and width of the output.
+    pub fn output(&self, picture: [usize; 2]) -> [usize; 2] {
+        self.window.output(picture)
+    }
+
     /// Computes the output of a batch.
     pub fn forward(
         &self,

@@ -24,9 +24,14 @@ pub struct Module {
     pub keras_definition: Option<&'static str>,
     /// Keras: the order of the axes of the pictures that the layer takes and returns.
     pub keras_axes: KerasAxes,
-    /// The modules of a residual block, whose output is added to their input. Then `script`, `onnx` and `aten` are
-    /// not used, and `torch` and `keras` are the classes of stacks that do this.
+    /// Keras: the number of filters of each channel, where the first variable has their weights [channels · filters, 1,
+    /// height, width]; 0 where it has not. Keras's kernel is then [height, width, channels, filters].
+    pub depth_multiplier: usize,
+    /// The modules of a stack. Then `script`, `onnx` and `aten` are not used, and `torch` is the class of the stack.
     pub block: Vec<Module>,
+    /// Whether the stack is a residual block: its output is added to its input. Then `keras` is a class of stacks, too,
+    /// and not a call of a layer that does what the stack does.
+    pub residual: bool,
     /// The names of its variables, in the order of Keras. A kernel of Keras is the transpose of the matrix here,
     /// and [height, width, channels, filters] for the weights [filters, channels, height, width] of a convolution.
     pub variables: Vec<String>,

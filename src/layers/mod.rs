@@ -5,49 +5,66 @@
 
 mod activation;
 mod activation_layer;
+mod average_pooling2d;
 mod batch_normalization;
 mod conv2d;
 mod convolution;
 mod dense;
+mod depthwise_conv2d;
 mod dropout;
 mod exported_module;
 mod flatten;
 mod gaussian_noise;
+mod global_average_pooling2d;
+mod global_max_pooling2d;
 mod initializer;
 mod layer_kind;
 mod layer_normalization;
+mod max_pooling2d;
 mod normalization;
+mod pooling;
 mod prelu;
 mod rescaling;
 mod reshape;
 mod residual;
 mod rms_normalization;
+mod separable_conv2d;
+mod spatial_dropout2d;
 mod undefined_layer;
 mod window;
+mod zero_padding2d;
 
 pub use crate::native::LibtorchError;
 pub use activation::Activation;
 pub use activation_layer::ActivationLayer;
+pub use average_pooling2d::AveragePooling2D;
 pub use batch_normalization::BatchNormalization;
 pub use conv2d::Conv2D;
 pub use dense::Dense;
+pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dropout::Dropout;
 pub use exported_module::{
     AtenArgument, AtenNode, KerasAxes, Module, OnnxAttribute, OnnxInput, OnnxNode,
 };
 pub use flatten::Flatten;
 pub use gaussian_noise::GaussianNoise;
+pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_max_pooling2d::GlobalMaxPooling2D;
 pub use initializer::Initializer;
 pub use layer_kind::{Context, Distribution, LayerError, LayerKind, Noise, Variable, Variables};
 pub use layer_normalization::LayerNormalization;
+pub use max_pooling2d::MaxPooling2D;
 pub use normalization::Normalization;
 pub use prelu::PReLU;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use residual::Residual;
 pub use rms_normalization::RMSNormalization;
+pub use separable_conv2d::SeparableConv2D;
+pub use spatial_dropout2d::SpatialDropout2D;
 use undefined_layer::UndefinedLayer;
 pub use window::{Padding, Size2D};
+pub use zero_padding2d::{Sides, ZeroPadding2D};
 
 use std::any::Any;
 use std::sync::Arc;
@@ -139,6 +156,14 @@ layers! {
     PReLU = "prelu",
     RMSNormalization = "rms_normalization",
     Conv2D = "conv2d",
+    MaxPooling2D = "max_pooling2d",
+    AveragePooling2D = "average_pooling2d",
+    GlobalAveragePooling2D = "global_average_pooling2d",
+    GlobalMaxPooling2D = "global_max_pooling2d",
+    ZeroPadding2D = "zero_padding2d",
+    DepthwiseConv2D = "depthwise_conv2d",
+    SeparableConv2D = "separable_conv2d",
+    SpatialDropout2D = "spatial_dropout2d",
 }
 
 impl From<Activation> for Layer {

@@ -140,6 +140,7 @@ impl LayerKind for Residual {
             keras_definition: Some(KERAS_DEFINITION),
             variables: variables.collect(),
             block,
+            residual: true,
             ..Module::default()
         }])
     }

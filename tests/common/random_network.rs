@@ -2,8 +2,10 @@
 
 use rand::{Rng, RngExt};
 use seqfit::layers::{
-    BatchNormalization, Conv2D, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerNormalization,
-    Normalization, PReLU, Padding, RMSNormalization, Rescaling, Reshape, Residual,
+    AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten,
+    GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, LayerNormalization,
+    MaxPooling2D, Normalization, PReLU, Padding, RMSNormalization, Rescaling, Reshape, Residual,
+    SeparableConv2D, SpatialDropout2D, ZeroPadding2D,
 };
 use seqfit::tensors::Tensors;
 use seqfit::{Activation, Sequential, Spec};
@@ -22,8 +24,9 @@ pub fn activation(rng: &mut impl Rng) -> Activation {
 /// Returns a random network for samples of this shape, whose last layer is Dense with `outputs` units.
 pub fn spec(rng: &mut impl Rng, input: &[usize], outputs: usize, last: Activation) -> Spec {
     let mut shape = input.to_vec();
+    let mut layers = if rng.random_bool(0.3) { pictures(rng, &mut shape) } else { Vec::new() };
     let count = rng.random_range(0..9);
-    let mut layers = stack(rng, &mut shape, count, 0);
+    layers.extend(stack(rng, &mut shape, count, 0));
     if shape.len() > 1 {
         layers.push(Flatten.into());
     }
@@ -42,7 +45,7 @@ fn stack(rng: &mut impl Rng, shape: &mut Vec<usize>, count: usize, depth: usize)
     for _ in 0..count {
         let last = *shape.last().unwrap();
         let is_vector = shape.len() == 1;
-        let layer: Layer = match rng.random_range(0..17) {
+        let layer: Layer = match rng.random_range(0..20) {
             0 | 1 if is_vector => {
                 let dense = Dense::new(rng.random_range(1..9));
                 dense.activation(activation(rng)).into()
@@ -55,7 +58,7 @@ fn stack(rng: &mut impl Rng, shape: &mut Vec<usize>, count: usize, depth: usize)
                 Normalization::new(mean, variance).into()
             }
             5 => LayerNormalization { epsilon: [1e-3, 1e-5, 0.02][rng.random_range(0..3)] }.into(),
-            6 if is_vector => BatchNormalization {
+            6 if is_vector || shape.len() == 3 => BatchNormalization {
                 momentum: rng.random_range(0.0..1.0),
                 epsilon: [1e-3, 1e-5][rng.random_range(0..2)],
             }
@@ -65,7 +68,7 @@ fn stack(rng: &mut impl Rng, shape: &mut Vec<usize>, count: usize, depth: usize)
             8 => Dropout::new(rng.random_range(0.0..0.9)).into(),
             9 => GaussianNoise::new(rng.random_range(0.0..1.0)).into(),
             10 => reshape(rng, shape),
-            13..16 if shape.len() == 3 => of_pictures(rng, shape),
+            13..19 if shape.len() == 3 => of_pictures(rng, shape),
             11 if depth < 3 => block(rng, shape, depth),
             _ => Flatten.into(),
         };
@@ -91,12 +94,53 @@ fn reshape(rng: &mut impl Rng, shape: &[usize]) -> Layer {
     }
 }
 
+/// Returns layers that make pictures of samples, and some for pictures.
+fn pictures(rng: &mut impl Rng, shape: &mut Vec<usize>) -> Vec<Layer> {
+    let values: usize = shape.iter().product();
+    let height = (1..=values).rev().find(|n| values.is_multiple_of(*n) && n * n <= values);
+    let height = height.unwrap_or(1);
+    *shape = vec![1, height, values / height];
+    let mut layers = vec![Reshape::new(shape.clone()).into()];
+    for _ in 0..rng.random_range(1..4) {
+        if shape.len() == 3 {
+            let layer = of_pictures(rng, shape);
+            *shape = layer.kind().output_shape(shape).unwrap();
+            layers.push(layer);
+        }
+    }
+    layers
+}
+
 /// Returns a random layer for pictures of this shape.
 fn of_pictures(rng: &mut impl Rng, shape: &[usize]) -> Layer {
     let size = [rng.random_range(1..4), rng.random_range(1..4)];
     let strides = [rng.random_range(1..3), rng.random_range(1..3)];
     let fits = size[0] <= shape[1] && size[1] <= shape[2];
     let padding = if fits && rng.random_bool(0.5) { Padding::Valid } else { Padding::Same };
+    let valid = if fits { Padding::Valid } else { Padding::Same };
+    match rng.random_range(0..12) {
+        0 => return MaxPooling2D::new(size).strides(strides).padding(padding).into(),
+        // Keras on PyTorch pads means in its own way.
+        1 if fits => return AveragePooling2D::new(size).strides(strides).padding(valid).into(),
+        2 => return GlobalAveragePooling2D.into(),
+        3 => return GlobalMaxPooling2D.into(),
+        4 => {
+            let mut side = || [rng.random_range(0..3), rng.random_range(0..3)];
+            return ZeroPadding2D::new([side(), side()]).into();
+        }
+        5 => return SpatialDropout2D::new(rng.random_range(0.0..0.9)).into(),
+        6 | 7 => {
+            let layer = DepthwiseConv2D::new(size).depth_multiplier(rng.random_range(1..3));
+            let layer = layer.padding(padding).use_bias(rng.random_bool(0.7));
+            return layer.activation(activation(rng)).into();
+        }
+        8 => {
+            let layer = SeparableConv2D::new(rng.random_range(1..5), size).padding(padding);
+            let layer = layer.depth_multiplier(rng.random_range(1..3));
+            return layer.use_bias(rng.random_bool(0.7)).activation(activation(rng)).into();
+        }
+        _ => {}
+    }
     let groups = if rng.random_bool(0.3) { shape[0] } else { 1 };
     let layer = Conv2D::new(groups * rng.random_range(1..4), size).padding(padding).groups(groups);
     let layer = layer.use_bias(rng.random_bool(0.7)).activation(activation(rng));

@@ -8,9 +8,11 @@ use crate::common::run_exports::{Case, OPTIONS, able, expected, outcomes, python
 use seqfit::export::{self, Card, Format, npy};
 use seqfit::import::{ImportOptions, Imported};
 use seqfit::layers::{
-    BatchNormalization, Context, Conv2D, Dense, Dropout, Flatten, GaussianNoise, Layer, LayerError,
-    LayerKind, LayerNormalization, LibtorchError, Normalization, PReLU, Padding, RMSNormalization,
-    Rescaling, Reshape, Residual, Variables,
+    AveragePooling2D, BatchNormalization, Context, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, LayerError,
+    LayerKind, LayerNormalization, LibtorchError, MaxPooling2D, Normalization, PReLU, Padding,
+    RMSNormalization, Rescaling, Reshape, Residual, SeparableConv2D, SpatialDropout2D, Variables,
+    ZeroPadding2D,
 };
 use seqfit::{Activation, Device, FitConfig, Sequential, data};
 use tch::Tensor;
@@ -51,6 +53,9 @@ pub(super) fn every_layer() -> Sequential {
 pub(super) fn of_pictures() -> Sequential {
     let same = |filters, size| Conv2D::new(filters, size).padding(Padding::Same);
     let block = Residual::new().add(Conv2D::new(6, 1)).add(Dropout::new(0.1)).add(same(6, 3));
+    // Of [5, 2, 1], to a vector and back.
+    let pooled =
+        |layer: Layer| Residual::new().add(layer).add(Dense::new(10)).add(Reshape::new([5, 2, 1]));
     let builder = Sequential::new([6, 5])
         .add(Reshape::new([1, 6, 5]))
         .add(same(4, 3).strides(2).activation(Activation::Relu))
@@ -59,7 +64,17 @@ pub(super) fn of_pictures() -> Sequential {
         .add(block)
         .add(LayerNormalization::default())
         .add(same(4, 2).dilation_rate(2))
-        .add(Activation::Elu);
+        .add(ZeroPadding2D::new([[1, 2], [3, 0]]))
+        .add(DepthwiseConv2D::new(2).depth_multiplier(2).activation(Activation::Silu))
+        .add(BatchNormalization::default())
+        .add(MaxPooling2D::new(2).strides(1).padding(Padding::Same))
+        .add(SeparableConv2D::new(5, [3, 2]).depth_multiplier(2).padding(Padding::Same))
+        .add(SpatialDropout2D::new(0.2))
+        .add(MaxPooling2D::new([3, 2]).strides(2).padding(Padding::Same))
+        .add(AveragePooling2D::new([1, 2]).strides([1, 3]))
+        .add(Activation::Elu)
+        .add(pooled(GlobalAveragePooling2D.into()))
+        .add(pooled(GlobalMaxPooling2D.into()));
     builder.add(Flatten).add(Dense::new(3)).build(Device::Cpu, 2).unwrap()
 }
 

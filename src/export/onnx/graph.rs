@@ -39,7 +39,9 @@ impl GraphBuilder {
         let x = self.last.clone();
         if !module.block.is_empty() {
             module.block.iter().for_each(|inner| self.module(inner, all));
-            self.then("Add", &[&x], &[]);
+            if module.residual {
+                self.then("Add", &[&x], &[]);
+            }
             return;
         }
         let mut weights: Vec<_> = module.variables.iter().zip(all).collect();

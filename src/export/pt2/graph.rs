@@ -87,8 +87,10 @@ impl<'a> GraphBuilder<'a> {
             }
             let input = schema::named(&self.last);
             self.modules(&module.block, &path, all);
-            let output = schema::named(&self.last);
-            self.batch_node("add.Tensor", vec![("self", input), ("other", output)]);
+            if module.residual {
+                let output = schema::named(&self.last);
+                self.batch_node("add.Tensor", vec![("self", input), ("other", output)]);
+            }
         }
     }
 

@@ -5,12 +5,13 @@ use super::super::dtype::Dtype;
 use super::super::tensor_roles::shown;
 use super::affine::Affine;
 use super::graph::Input;
+use super::pooling_function::PoolingFunction;
 use super::step::{Constant, Part, Step, Value};
 use super::steps::Steps;
-use super::windows::Windows;
 use crate::layers::{
-    Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Layer, LayerNormalization,
-    PReLU, Padding, Rescaling, Reshape, Residual, Size2D,
+    Activation, BatchNormalization, Dense, Dropout, Flatten, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, Layer, LayerNormalization, PReLU, Rescaling, Reshape, Residual,
+    ZeroPadding2D,
 };
 use crate::model::{OutputActivation, Spec};
 
@@ -152,6 +153,11 @@ impl Variable {
     }
 }
 
+/// Returns whether the layer makes vectors of pictures.
+fn is_global(layer: &Layer) -> bool {
+    layer.is::<GlobalAveragePooling2D>() || layer.is::<GlobalMaxPooling2D>()
+}
+
 /// A network that is being read.
 struct Network<'s, 'a> {
     steps: &'s Steps<'a>,
@@ -218,7 +224,7 @@ impl Network<'_, '_> {
         &mut self,
         value: usize,
         depth: usize,
-        layers: &mut [Layer],
+        layers: &mut Vec<Layer>,
     ) -> Result<Option<Layer>, String> {
         let (steps, size) = (self.steps, self.shape.last().copied().unwrap_or(0));
         Ok(Some(match &steps.values[value].step {
@@ -237,21 +243,23 @@ impl Network<'_, '_> {
             }
             Step::Convolution { weight, bias, groups, windows } => {
                 let shape = &steps.constants.tensor(*weight).tensor.shape;
-                let &[filters, _, height, width] = &shape[..] else {
-                    return Err("whose weights are not [filters, channels, height, width]".into());
-                };
-                let size = Size2D([height, width]);
-                let convolution = Conv2D::new(filters, size)
-                    .strides(windows.strides)
-                    .dilation_rate(windows.dilations)
-                    .padding(self.padding(windows, size)?)
-                    .groups(*groups)
-                    .use_bias(bias.is_some());
+                let own = windows.convolution(shape, *groups, bias.is_some(), &self.shape)?;
                 self.tensor(*weight, Shape::Whole)?;
                 if let Some(bias) = bias {
-                    self.vector(*bias, filters)?;
+                    self.vector(*bias, shape[0])?;
                 }
-                convolution.into()
+                self.last_of(own, layers)?
+            }
+            Step::Pooling { function, windows, counts_padding } => {
+                let own = windows.pooling(*function, *counts_padding, &self.shape)?;
+                self.last_of(own, layers)?
+            }
+            Step::GlobalPooling(PoolingFunction::Average) => GlobalAveragePooling2D.into(),
+            Step::GlobalPooling(PoolingFunction::Max) => GlobalMaxPooling2D.into(),
+            Step::ZeroPadding(sides) => ZeroPadding2D::new(*sides).into(),
+            // Which is a vector here already.
+            Step::Flatten | Step::Reshape(_) if layers.last().is_some_and(is_global) => {
+                return Ok(None);
             }
             Step::Activation(activation) => match layers.last_mut() {
                 Some(Layer::Dense(dense)) if dense.activation == Activation::Linear => {
@@ -261,6 +269,7 @@ impl Network<'_, '_> {
                 _ => (*activation).into(),
             },
             Step::BatchNormalization { variables, epsilon, momentum } => {
+                let size = if self.shape.len() == 3 { self.shape[0] } else { size };
                 for variable in variables {
                     self.vector(*variable, size)?;
                 }
@@ -298,16 +307,16 @@ impl Network<'_, '_> {
         }))
     }
 
-    /// Returns the padding of a window of this size.
-    fn padding(&self, windows: &Windows, size: Size2D) -> Result<Padding, String> {
-        let &[_, height, width] = &self.shape[..] else {
-            return Err(format!("which takes [channels, height, width], found {:?}", self.shape));
-        };
-        windows.padding(size, [height, width]).map_err(|[vertical, horizontal]| {
-            format!(
-                "which pads {vertical:?} rows and {horizontal:?} columns, which is neither \"valid\" nor \"same\""
-            )
-        })
+    /// Returns the last of one or two layers, before which the other is added.
+    fn last_of(
+        &mut self,
+        (before, last): (Option<Layer>, Layer),
+        layers: &mut Vec<Layer>,
+    ) -> Result<Layer, String> {
+        if let Some(before) = before {
+            self.push(before, layers)?;
+        }
+        Ok(last)
     }
 
     fn reshaped(&self, sizes: &[i64]) -> Result<Layer, String> {

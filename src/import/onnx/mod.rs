@@ -11,6 +11,8 @@ mod graph;
 mod layers;
 mod own_graph;
 mod pattern;
+mod pooling_function;
+mod read_windows;
 mod step;
 mod steps;
 mod tensor;

@@ -1,5 +1,6 @@
 //! The values of a graph: constants, and functions of its input.
 
+use super::pooling_function::PoolingFunction;
 use super::windows::Windows;
 use crate::layers::Activation;
 
@@ -43,6 +44,16 @@ pub(super) enum Step {
         groups: usize,
         windows: Windows,
     },
+    Pooling {
+        function: PoolingFunction,
+        windows: Windows,
+        /// Whether the padding counts in a mean.
+        counts_padding: bool,
+    },
+    /// Over the whole picture.
+    GlobalPooling(PoolingFunction),
+    /// Zeros around a picture: [[top, bottom], [left, right]].
+    ZeroPadding([[usize; 2]; 2]),
     Arithmetic(Arithmetic, Constant),
     Activation(Activation),
     BatchNormalization {

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use super::super::tensor_roles::shown;
 use super::arguments::Arguments;
 use super::constants::Constants;
-use super::graph::{Graph, Input, Node};
+use super::graph::{Attribute, Graph, Input, Node};
 use super::pattern;
+use super::pooling_function::PoolingFunction;
+use super::read_windows;
 use super::step::{Arithmetic, Item, Part, Step, Value};
-use super::windows::Windows;
 use crate::layers::Activation;
 
 /// Most values that depend on the input: the steps to a value are followed back for each sum of two.
@@ -87,11 +88,22 @@ impl<'a> Steps<'a> {
             }
             "Gemm" => self.gemm(&arguments)?,
             "Conv" => {
-                let windows = Windows::of(&arguments, &["group"])?;
+                let windows = read_windows::windows(&arguments, &["group"])?;
                 let (weight, bias) = (arguments.constant(1)?, arguments.optional(2)?);
                 let groups = usize::try_from(arguments.int("group", 1)?).unwrap_or(0);
                 Step::Convolution { weight, bias, groups, windows }
             }
+            "MaxPool" => self.pooling(PoolingFunction::Max, &arguments)?,
+            "AveragePool" => self.pooling(PoolingFunction::Average, &arguments)?,
+            "GlobalMaxPool" | "GlobalAveragePool" => {
+                arguments.only(&[])?;
+                let is_max = node.operator == "GlobalMaxPool";
+                let (max, average) = (PoolingFunction::Max, PoolingFunction::Average);
+                Step::GlobalPooling(if is_max { max } else { average })
+            }
+            "ReduceMean" => self.whole_picture(PoolingFunction::Average, &arguments)?,
+            "ReduceMax" => self.whole_picture(PoolingFunction::Max, &arguments)?,
+            "Pad" => self.zero_padding(&arguments)?,
             "BatchNormalization" => {
                 arguments.only(&["epsilon", "momentum", "training_mode", "spatial"])?;
                 arguments.int_is("training_mode", 0, 0)?;
@@ -152,6 +164,53 @@ impl<'a> Steps<'a> {
         let weight = arguments.constant(1)?;
         let weight = if arguments.int("transB", 0)? == 0 { weight.turned() } else { weight };
         Ok(Step::Dense { weight, bias })
+    }
+
+    fn pooling(
+        &self,
+        function: PoolingFunction,
+        arguments: &Arguments<'_>,
+    ) -> Result<Step, String> {
+        let further = ["ceil_mode", "count_include_pad", "storage_order"];
+        let windows = read_windows::windows(arguments, &further)?;
+        arguments.int_is("ceil_mode", 0, 0)?;
+        arguments.int_is("storage_order", 0, 0)?;
+        let counts_padding = arguments.int("count_include_pad", 0)? != 0;
+        Ok(Step::Pooling { function, windows, counts_padding })
+    }
+
+    /// A mean or maximum over height and width.
+    fn whole_picture(
+        &self,
+        function: PoolingFunction,
+        arguments: &Arguments<'_>,
+    ) -> Result<Step, String> {
+        arguments.only(&["axes", "keepdims", "noop_with_empty_axes"])?;
+        let given = arguments.optional(1)?.and_then(|axes| self.constants.integers(axes));
+        match arguments.ints("axes")?.or(given) {
+            Some([2, 3] | [-2, -1]) => Ok(Step::GlobalPooling(function)),
+            axes => Err(format!("whose axes are {axes:?}, only height and width are read")),
+        }
+    }
+
+    fn zero_padding(&self, arguments: &Arguments<'_>) -> Result<Step, String> {
+        arguments.only(&["mode"])?;
+        if !matches!(arguments.attribute("mode"), None | Some(Attribute::Text(b"constant"))) {
+            return Err("which pads with something else than zeros".to_owned());
+        }
+        let zero = arguments.optional(2)?.is_none_or(|it| self.constants.scalar(it) == Some(0.0));
+        let sides = self.constants.integers(arguments.constant(1)?);
+        match (zero, sides, arguments.optional(3)?) {
+            (true, Some(&[0, 0, top, left, 0, 0, bottom, right]), None) => {
+                let sides = [[top, bottom], [left, right]];
+                let sides = sides.map(|axis| axis.map(|size| usize::try_from(size).ok()));
+                let [[Some(a), Some(b)], [Some(c), Some(d)]] = sides else {
+                    return Err("whose pads are below 0".to_owned());
+                };
+                Ok(Step::ZeroPadding([[a, b], [c, d]]))
+            }
+            _ => Err("which pads something else than height and width with zeros".to_owned()),
+        }
     }
 
     fn dropout(&self, arguments: &Arguments<'_>) -> Result<Step, String> {

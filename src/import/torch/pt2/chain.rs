@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::program::{Argument, Node, Program, TensorMeta};
 use super::windows;
 use crate::layers::{
-    Activation, BatchNormalization, Dense, Dropout, Flatten, Layer, LayerNormalization, PReLU,
-    RMSNormalization, Rescaling, Reshape, Residual,
+    Activation, BatchNormalization, Dense, Dropout, Flatten, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, Layer, LayerNormalization, PReLU, RMSNormalization, Rescaling, Reshape,
+    Residual, SpatialDropout2D,
 };
 
 /// The number of f32 in the schema.
@@ -212,6 +213,27 @@ impl Reader<'_> {
                 self.keep(arguments, names)?;
                 convolution.into()
             }
+            "max_pool2d" => windows::max_pooling(&arguments.0.inputs, sizes)?.into(),
+            "avg_pool2d" => windows::average_pooling(&arguments.0.inputs, sizes)?.into(),
+            "adaptive_avg_pool2d" => {
+                only(&["self", "output_size"])?;
+                matches!(arguments.get("output_size")?.as_ints.as_deref()?, [1] | [1, 1])
+                    .then_some(GlobalAveragePooling2D)?
+                    .into()
+            }
+            "mean" | "amax" => {
+                only(&["self", "dim", "keepdim"])?;
+                let axes = arguments.get("dim")?.as_ints.as_deref()?;
+                let is_whole = sizes.len() == 4 && matches!(axes, [2, 3] | [-2, -1] | [-1, -2]);
+                is_whole.then_some(())?;
+                if base == "mean" {
+                    GlobalAveragePooling2D.into()
+                } else {
+                    GlobalMaxPooling2D.into()
+                }
+            }
+            "constant_pad_nd" | "pad" => windows::zero_padding(&arguments.0.inputs)?.into(),
+            "feature_dropout" => SpatialDropout2D::new(number("p", 0.5)?).into(),
             "batch_norm" => {
                 let training = arguments.get("training")?.as_bool?;
                 self.keep(arguments, &["weight", "bias", "running_mean", "running_var"])?;
@@ -242,6 +264,10 @@ impl Reader<'_> {
                 only(&["self", "start_dim", "end_dim"])?;
                 (number("start_dim", 0.0)? == 1.0).then_some(())?;
                 is("end_dim", -1.0)?;
+                if matches!(self.chain.steps.last(), Some(Step::Layer(last)) if windows::is_global(last))
+                {
+                    return Some(false);
+                }
                 Flatten.into()
             }
             "view" | "reshape" => {
