@@ -13,10 +13,13 @@ use sha2::{Digest, Sha256};
 use super::model_card::{Input, Model};
 
 const STYLE: &str = include_str!("page/page.css");
-/// The page for pictures: its HTML and its program.
-const PICTURES: [&str; 2] = [include_str!("page/page.html"), include_str!("page/page.js")];
+/// What the pages have in common, around the main part of each.
+const FRAME: &str = include_str!("page/frame.html");
+/// The page for pictures: the class of its body, its main part and its program.
+const PICTURES: [&str; 3] = ["", include_str!("page/page.html"), include_str!("page/page.js")];
 /// The page for rows of numbers.
-const ROWS: [&str; 2] = [include_str!("page/rows.html"), include_str!("page/rows.js")];
+const ROWS: [&str; 3] =
+    [" class=\"rows\"", include_str!("page/rows.html"), include_str!("page/rows.js")];
 
 /// The data of the page.
 #[derive(Serialize)]
@@ -40,7 +43,7 @@ impl Page {
     /// # Errors
     /// A model that cannot be serialized, which does not occur.
     pub fn new(model: &Model, most: usize) -> io::Result<Self> {
-        let [html, program] = match model.takes() {
+        let [class, main, program] = match model.takes() {
             Input::Pictures => PICTURES,
             Input::Pixels | Input::Numbers => ROWS,
         };
@@ -48,9 +51,14 @@ impl Page {
         let data = serde_json::to_string(&Data { model, most })?.replace('<', "\\u003c");
         let fill = |html: String, (slot, text): (&str, &str)| html.replacen(slot, text, 1);
         // The data comes last, so that nothing in it is replaced as a placeholder.
-        let html = [("/* style */", STYLE), ("/* program */", program), ("/* model */", &data)]
-            .into_iter()
-            .fold(html.to_owned(), fill);
+        let html = [
+            ("/* class */", class),
+            ("/* main */\n", main),
+            ("/* style */", STYLE),
+            ("/* program */", program),
+            ("/* model */", &data),
+        ];
+        let html = html.into_iter().fold(FRAME.to_owned(), fill);
         let policy = format!(
             "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data: blob:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn names_are_escaped() {
-        for (html, [_, program]) in [
+        for (html, [class, main, program]) in [
             (page(FeatureKind::Pixels, &[28, 28]), PICTURES),
             (page(FeatureKind::Floats, &[8]), ROWS),
             (page(FeatureKind::Pixels, &[3, 32, 32]), PICTURES),
@@ -109,6 +117,7 @@ mod tests {
         ] {
             assert_eq!(html.matches("<script").count(), 2);
             assert!(html.contains(STYLE) && html.contains(program) && !html.contains("<b>"));
+            assert!(html.contains(&format!("<body{class}>")) && html.contains(main));
             assert!(html.contains("\\u003c/script>") && html.contains("/* style */"));
         }
     }
