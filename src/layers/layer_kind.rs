@@ -1,6 +1,7 @@
 //! What every layer says about itself: shapes, variables, random numbers, the forward pass and its description.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use tch::{Kind, Tensor};
@@ -16,6 +17,12 @@ use crate::native::LibtorchError;
 pub trait LayerKind: Any + fmt::Debug + Send + Sync {
     /// Returns Keras's name of the layer's class: "Dense".
     fn name(&self) -> &str;
+
+    /// Returns the settings that files keep beside the name of a layer of another crate: a rate, for example. By default
+    /// none.
+    fn settings(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
 
     /// Returns the shape of the output for an input of this shape, whose sizes are at least 1.
     ///

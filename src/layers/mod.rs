@@ -81,7 +81,7 @@ macro_rules! layers {
         #[non_exhaustive]
         pub enum Layer {
             $(#[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind),)*
-            /// A layer of another crate. Files keep only its name: see [`Layer::custom`].
+            /// A layer of another crate. Files keep its name and settings: see [`Layer::custom`].
             Custom(Arc<dyn LayerKind>),
         }
 
@@ -123,8 +123,12 @@ macro_rules! layers {
                 match self {
                     $(Self::$kind(layer) => Saved::$kind(layer).serialize(serializer),)*
                     Self::Custom(layer) => {
-                        let mut map = serializer.serialize_map(Some(1))?;
+                        let settings = layer.settings();
+                        let mut map = serializer.serialize_map(None)?;
                         map.serialize_entry("type", layer.name())?;
+                        if !settings.is_empty() {
+                            map.serialize_entry("settings", &settings)?;
+                        }
                         map.end()
                     }
                 }
@@ -175,8 +179,9 @@ impl From<Activation> for Layer {
 impl Layer {
     /// Returns a layer of another crate.
     ///
-    /// It is trained, and snapshots and checkpoints hold its variables. Files say only its
-    /// [`name`](LayerKind::name): a run can be read, and its network is built by code and not loaded from the run.
+    /// It is trained, and snapshots and checkpoints hold its variables. Files keep its
+    /// [`name`](LayerKind::name) and [`settings`](LayerKind::settings): a run can be read, and its network is built by code
+    /// and not loaded from the run.
     pub fn custom(layer: impl LayerKind) -> Self {
         Self::Custom(Arc::new(layer))
     }
@@ -213,9 +218,9 @@ impl<'de> Deserialize<'de> for Layer {
         let value = serde_json::Value::deserialize(deserializer)?;
         let name = value.get("type").and_then(serde_json::Value::as_str);
         if let Some(name) = name.filter(|name| !Self::TYPES.contains(name)) {
-            // Of a custom layer files keep only the name.
-            if value.as_object().is_some_and(|entries| entries.len() == 1) {
-                return Ok(Self::custom(UndefinedLayer(name.to_owned())));
+            // Of a custom layer files keep the name and the settings.
+            if let Ok(layer) = UndefinedLayer::deserialize(&value) {
+                return Ok(Self::custom(layer));
             }
             return Err(D::Error::custom(format!(
                 "layer type {:?} must be one of {}: it is a layer of another crate, whose network code has to \
@@ -243,6 +248,18 @@ mod tests {
         let expected = r#"[{"type":"flatten"},{"type":"dense","units":3,"activation":"relu"},{"type":"dropout","rate":0.25}]"#;
         assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<Vec<Layer>>(&text)?, layers);
+        Ok(())
+    }
+
+    #[test]
+    fn a_layer_of_another_crate_keeps_its_name_and_settings() -> Result<(), serde_json::Error> {
+        for text in [r#"{"type":"Gain"}"#, r#"{"type":"Gain","settings":{"by":2.5,"from":-1.0}}"#] {
+            let layer = serde_json::from_str::<Layer>(text)?;
+            assert_eq!(serde_json::to_string(&layer)?, text);
+            assert!(!layer.is_defined());
+        }
+        let unknown = r#"{"type":"Gain","settings":{"by":"much"}}"#;
+        assert!(serde_json::from_str::<Layer>(unknown).is_err());
         Ok(())
     }
 
