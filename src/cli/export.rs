@@ -44,7 +44,8 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Extra {
-    /// The model takes raw pixels, u8 from 0 to 255, and returns probabilities
+    /// The model takes raw pixels, u8 from 0 to 255, or numbers as they are, and returns what `seqfit predict` does:
+    /// probabilities, or the numbers of a regression
     Preprocessing,
 }
 

@@ -54,12 +54,6 @@ pub enum ExportError {
         format = .0.name()
     )]
     NoPreprocessing(Format),
-    /// The network takes no pixels.
-    #[error(
-        "preprocessing makes a model take u8 pixels, and this network takes numbers of shape {0:?} as they are: leave \
-         preprocessing out"
-    )]
-    NoPixels(Vec<usize>),
     /// The file name lacks the extension that its reader needs.
     #[error("the names of {} files must end in {ending:?}, found {found:?}: rename it", .format.name())]
     FileName {

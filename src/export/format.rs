@@ -68,9 +68,9 @@ impl Format {
 /// Options of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// Whether the scaling before the network and a softmax after it become part of the model, which then
-    /// takes raw pixels (u8, 0 to 255) and returns probabilities. For [`Format::TorchScript`],
-    /// [`Format::Pt2`] and [`Format::Onnx`].
+    /// Whether the scaling before the network and the softmax or sigmoid after it become part of the model, which then
+    /// takes raw pixels (u8, 0 to 255) and returns predictions: probabilities, or the numbers of a regression. A network
+    /// of numbers takes them as they are. For [`Format::TorchScript`], [`Format::Pt2`] and [`Format::Onnx`].
     pub preprocessing: bool,
     /// Whether the weights are stored as f16: half the size, with about three decimal digits. They are used
     /// in the precision of the input.

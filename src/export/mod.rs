@@ -104,7 +104,7 @@ pub fn encode(
         Format::Safetensors => safetensors::encode(model, card, options),
         #[cfg(feature = "keras")]
         Format::Keras => keras::encode(model, card, options),
-        #[allow(unreachable_patterns, reason = "with all features there is no other")]
+        #[cfg(not(all(feature = "keras", feature = "onnx")))]
         _ => Err(ExportError::Disabled(format)),
     }
 }
@@ -145,7 +145,7 @@ pub fn python(
         Format::Onnx => onnx::python(&card, path),
         #[cfg(feature = "keras")]
         Format::Keras => keras::python(&card, path)?,
-        #[allow(unreachable_patterns, reason = "with all features there is no other")]
+        #[cfg(not(all(feature = "keras", feature = "onnx")))]
         _ => return Err(ExportError::Disabled(format)),
     })
 }
@@ -157,9 +157,6 @@ fn prepared(model: &Sequential, card: &Card, options: Options) -> Result<Card, E
     }
     if card.network != *model.spec() {
         return Err(ExportError::OtherCard);
-    }
-    if options.preprocessing && !card.takes_pixels() {
-        return Err(ExportError::NoPixels(model.spec().input_shape.clone()));
     }
     Ok(card.clone().with_options(options))
 }

@@ -136,6 +136,11 @@ impl Card {
         self.input.as_ref().is_none_or(|input| input.range.is_some())
     }
 
+    /// Returns whether the file takes raw pixels, which it scales itself.
+    pub(super) fn takes_bytes(&self) -> bool {
+        self.input.as_ref().is_some_and(|input| input.dtype == "uint8")
+    }
+
     /// Returns what a file calls the input, and a snippet its variable.
     pub(super) fn input_name(&self) -> &'static str {
         if self.takes_pixels() { "images" } else { "features" }
@@ -161,9 +166,9 @@ impl Card {
         .to_owned();
         self.weights = if options.half { "float16" } else { "float32" }.to_owned();
         let (dtype, scale, range) = match (options.preprocessing, self.takes_pixels()) {
-            (true, _) => ("uint8", 1.0, Some([0.0, SCALE])),
+            (_, false) => ("float32", 1.0, None),
+            (true, true) => ("uint8", 1.0, Some([0.0, SCALE])),
             (false, true) => ("float32", SCALE, Some([0.0, 1.0])),
-            (false, false) => ("float32", 1.0, None),
         };
         self.scale = scale;
         self.input = Some(Input {
@@ -194,9 +199,8 @@ impl Card {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, encode, python};
+    use super::super::{Format, python};
     use super::*;
-    use crate::Sequential;
     #[test]
     fn card_describes_input_and_output() -> Result<(), serde_json::Error> {
         let spec = Spec::classifier(&[2, 3], &[4], Activation::Relu, 0.0, 2);
@@ -232,10 +236,11 @@ mod tests {
             assert!(text.starts_with("# features: NumPy, float32 [N, 3]\n"), "{text}");
             assert!(!text.contains("images"), "{text}");
         }
-        let model = Sequential::from_spec(spec, crate::Device::Cpu, 0)?;
+        // With preprocessing they stay as they are, and the file computes the predictions.
         let options = Options { preprocessing: true, ..Options::default() };
-        let error = encode(&model, Format::Onnx, &card, options).unwrap_err().to_string();
-        assert!(error.contains("takes numbers of shape [3]"), "{error}");
+        let text = card.with_options(options).to_json()?;
+        assert!(text.contains(r#""input":{"shape":[3],"dtype":"float32"}"#), "{text}");
+        assert!(text.contains(r#""scale":1.0,"output":"probabilities""#), "{text}");
         Ok(())
     }
 

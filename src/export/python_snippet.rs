@@ -14,8 +14,7 @@ use crate::model::OutputActivation;
 /// and `# logits: float32 [N, 10], which softmax turns into probabilities`.
 pub(super) fn input(card: &Card) -> String {
     let sizes: Vec<String> = card.network.input_shape.iter().map(usize::to_string).collect();
-    let is_u8 = card.input.as_ref().is_some_and(|input| input.dtype == "uint8");
-    let (dtype, values) = match (is_u8, card.takes_pixels()) {
+    let (dtype, values) = match (card.takes_bytes(), card.takes_pixels()) {
         (true, _) => ("uint8", ", pixels from 0 to 255".to_owned()),
         (false, true) => ("float32", format!(", pixels divided by {}", card.scale)),
         (false, false) => ("float32", String::new()),

@@ -17,8 +17,8 @@ use crate::native::LibtorchError;
 use crate::native::script_module::Module;
 
 /// Returns the bytes of `model`'s file. Its input is f32 [batch, …input shape] or [batch, values] in
-/// [0, 1], or with preprocessing u8 pixels. Its output is logits, or probabilities if the last layer is a
-/// softmax or with preprocessing.
+/// [0, 1], or with preprocessing u8 pixels; numbers are f32 in both cases. Its output is logits, or predictions if the
+/// last layer is a softmax or with preprocessing.
 ///
 /// Attributes: `class_names: List[str]`, `input_shape: List[int]`, `scale: float` (the divisor for raw
 /// pixels before they enter the model). The parameters are on the CPU.
@@ -36,7 +36,7 @@ pub(super) fn encode(
 
     let modules = modules(spec, Format::TorchScript)?;
     let lines = add_children(&mut module, &modules, &mut model.variables(), options)?;
-    module.define(&forward_source(spec, &lines, options))?;
+    module.define(&forward_source(spec, &lines, card, options))?;
     Ok(module.archive((CARD, &card.to_json()?))?)
 }
 
@@ -109,10 +109,10 @@ fn script(module: &layers::Module, options: Options) -> String {
 }
 
 /// Returns the Python source of `forward`, one line per module.
-fn forward_source(spec: &Spec, lines: &[String], options: Options) -> String {
+fn forward_source(spec: &Spec, lines: &[String], card: &Card, options: Options) -> String {
     let sizes: Vec<String> = spec.input_shape.iter().map(usize::to_string).collect();
     let mut source = String::from("def forward(self, x: Tensor) -> Tensor:\n");
-    if options.preprocessing {
+    if card.takes_bytes() {
         // 0 and 6 are TorchScript's names for torch.uint8 and torch.float32.
         source
             .push_str("    assert x.dtype == 0, \"this model takes uint8 pixels from 0 to 255\"\n");

@@ -70,9 +70,26 @@ pub fn outcomes<'a>(
     data: &Path,
     cases: impl IntoIterator<Item = &'a Case>,
 ) -> Vec<Outcome> {
-    let cases: Vec<&Case> = cases.into_iter().collect();
     let [images, labels] = test_files(data);
-    let task = serde_json::json!({ "images": images, "labels": labels, "cases": cases });
+    run_cases(python, serde_json::json!({ "images": images, "labels": labels }), cases)
+}
+
+/// Like [`outcomes`], on the rows of numbers in an `.npy` file.
+pub fn outcomes_for_rows<'a>(
+    python: &Path,
+    samples: &Path,
+    cases: impl IntoIterator<Item = &'a Case>,
+) -> Vec<Outcome> {
+    run_cases(python, serde_json::json!({ "samples": samples }), cases)
+}
+
+fn run_cases<'a>(
+    python: &Path,
+    mut task: serde_json::Value,
+    cases: impl IntoIterator<Item = &'a Case>,
+) -> Vec<Outcome> {
+    let cases: Vec<&Case> = cases.into_iter().collect();
+    task["cases"] = serde_json::to_value(&cases).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run_snippets.py");
     let mut child = Command::new(python)
         .arg(script)

@@ -12,6 +12,7 @@ use super::convert_weights::Weight;
 use super::network_modules::modules;
 use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::data::batches::SCALE;
+use crate::layers::Activation;
 use crate::model::{Sequential, Spec};
 use crate::native::{LibtorchError, reserved};
 
@@ -55,7 +56,8 @@ pub(super) fn encode(
 /// # Errors
 /// A network that cannot be built, or that the format cannot hold.
 pub(crate) fn graph_of(card: &Card) -> Result<proto::Graph, ExportError> {
-    let preprocessing = card.input.as_ref().is_some_and(|input| input.dtype == "uint8");
+    let is_complete = card.network.missing_activation() == Activation::Linear;
+    let preprocessing = card.takes_bytes() || card.output == "probabilities" && !is_complete;
     let half = card.weights == "float16";
     let variables = card.network.variables()?;
     let weights = variables.iter().map(|variable| {
@@ -74,7 +76,7 @@ fn graph(
     let modules = modules(spec, Format::Onnx)?;
     let mut weights = weights.into_iter();
     let mut graph = GraphBuilder::new(card.input_name());
-    if options.preprocessing {
+    if card.takes_bytes() {
         graph.pixels(SCALE);
     }
     for module in modules {

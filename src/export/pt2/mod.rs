@@ -35,8 +35,8 @@ const VERSION: &[u8] = b"6\n";
 /// The version of the container of the sample inputs, a file of `torch.save`.
 const SAMPLE_VERSION: &[u8] = b"3\n";
 
-/// Returns the bytes of `model`'s file. Its input is f32 [batch, …input shape], or with preprocessing u8 pixels; its
-/// output is that of [`torchscript`](super::torchscript).
+/// Returns the bytes of `model`'s file. Its input is f32 [batch, …input shape], or with preprocessing u8 pixels if
+/// the network takes pixels; its output is that of [`torchscript`](super::torchscript).
 pub(super) fn encode(
     model: &Sequential,
     card: &Card,
@@ -47,9 +47,9 @@ pub(super) fn encode(
     let weights = Weight::all(model, options)?;
     let trainable = model.variables().map(|(_, tensor)| tensor.requires_grad());
     let weights: Vec<_> = weights.into_iter().zip(trainable).collect();
-    let dtype = if options.preprocessing { Dtype::Byte } else { Dtype::Float };
+    let dtype = if card.takes_bytes() { Dtype::Byte } else { Dtype::Float };
     let mut graph = GraphBuilder::new(card.input_name(), dtype, &spec.input_shape);
-    if options.preprocessing {
+    if card.takes_bytes() {
         graph.pixels(SCALE);
     }
     let mut all = weights.into_iter();
