@@ -1,15 +1,37 @@
 //! The weights of a network that a file describes completely.
 
+use std::collections::HashSet;
+
 use super::check_finite::finite;
 use super::described::{Described, Layout, Source};
 use super::error::Problem;
 use super::file_contents::ImportedTensor;
 use super::tensor_roles::shown;
+use crate::formats::MemoryBudget;
 use crate::model::Spec;
 use crate::native::reserved;
 use crate::tensors::{HostTensor, Tensors};
 
 impl Described {
+    /// Counts the numbers of its weights that are not in the file against the memory that the file may take.
+    ///
+    /// # Errors
+    /// More memory than that.
+    pub fn count_memory(&self, budget: &mut MemoryBudget) -> Result<(), Problem> {
+        let mut seen = HashSet::new();
+        for (variable, source) in self.spec.variables()?.iter().zip(&self.sources) {
+            // A tensor that several layers share is copied for each.
+            let is_whole = match source {
+                Source::Filled(_) | Source::Tensor { layout: Layout::Repeated(_), .. } => false,
+                Source::Tensor { tensor, .. } => seen.insert(*tensor),
+            };
+            if !is_whole {
+                budget.take::<f32>(variable.variable.count().unwrap_or(usize::MAX))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the weights under the names of `spec`, a network with the same variables.
     ///
     /// # Errors
@@ -29,7 +51,9 @@ impl Described {
                     let name = tensors.get(*tensor).map_or("", |tensor| &tensor.name);
                     format!("{} {:?}", shown(name), variable.variable.shape)
                 }
-                (_, Some(variable)) => format!("zeros {:?}", variable.variable.shape),
+                (Some(Source::Filled(number)), Some(variable)) => {
+                    format!("only {number} {:?}", variable.variable.shape)
+                }
                 _ => "nothing".to_owned(),
             };
             format!("expected {name}, found {found}")
@@ -51,20 +75,18 @@ impl Source {
     /// Returns the values of the variable: `count` of them.
     fn values(&self, count: usize, tensors: &[ImportedTensor]) -> Result<Vec<f32>, Problem> {
         let stored = match self {
-            Self::Zeros => &[],
+            Self::Filled(_) => &[],
             Self::Tensor { tensor, .. } => finite(tensors.get(*tensor).ok_or(Problem::Unknown)?)?,
         };
         let mut values = reserved(count).map_err(|bytes| Problem::Memory { bytes })?;
-        let Self::Tensor { layout, .. } = *self else {
-            values.resize(count, 0.0);
-            return Ok(values);
-        };
-        match layout {
-            Layout::AsStored => values.extend_from_slice(stored),
-            Layout::Repeated(times) => {
+        match *self {
+            Self::Filled(number) => values.resize(count, number),
+            Self::Tensor { layout: Layout::AsStored, .. } => values.extend_from_slice(stored),
+            Self::Tensor { layout: Layout::Repeated(times), .. } => {
                 values.extend(std::iter::repeat_n(stored.first().unwrap_or(&0.0), times));
             }
-            Layout::Transposed([rows, columns]) => values.extend(
+            #[cfg(feature = "onnx")]
+            Self::Tensor { layout: Layout::Transposed([rows, columns]), .. } => values.extend(
                 (0..rows)
                     .flat_map(|row| (0..columns).map(move |column| stored[column * rows + row])),
             ),

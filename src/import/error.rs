@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::dtype::Dtype;
-use crate::data::DatasetProblem;
+use crate::data::{DatasetProblem, TargetKind};
 use crate::formats::FormatProblem;
 use crate::model::SpecError;
 
@@ -251,12 +251,29 @@ pub enum Problem {
         found: usize,
     },
     /// A number of names that differs from the number of classes.
-    #[error("the network has {outputs} classes, found {names} class names: give one for each")]
+    #[error(
+        "the network has {outputs} classes, found {names} class names: give one for each{}",
+        if (*outputs, *names) == (1, 2) {
+            ", or add --task class if its output decides between the two"
+        } else {
+            ""
+        }
+    )]
     ClassNames {
         /// The network's classes.
         outputs: usize,
         /// The names given.
         names: usize,
+    },
+    /// A task that the network's last activation does not fit.
+    #[error(
+        "the network cannot predict {task}: it has {found}: name another --task, or none, which takes what the file shows"
+    )]
+    Task {
+        /// The task.
+        task: TargetKind,
+        /// The end of the network, in words.
+        found: String,
     },
     /// Class names that break a rule.
     #[error("class names: {0}")]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-#[cfg(feature = "onnx")]
 use super::described::Described;
 use super::detect_format::Format;
 use super::dtype::Dtype;
@@ -25,11 +24,7 @@ pub struct Imported {
     pub metadata: BTreeMap<String, String>,
     /// The tensors of its Dense layers, first to last, if the file says which they are.
     pub(super) placed: Option<Vec<Placed>>,
-    /// The names in the file of the variables of its description, in the order of the network, if the file says which
-    /// they are; `None` for a bias of zeros.
-    pub(super) variables: Option<Vec<Option<String>>>,
-    #[cfg(feature = "onnx")]
-    /// Its network, if the format says all of it, or why seqfit has no such network.
+    /// Its network, if the format says all of it and seqfit did not write the file, or why seqfit has no such network.
     pub(super) described: Option<Result<Described, String>>,
 }
 
@@ -58,7 +53,7 @@ impl Imported {
     /// Creates a list of tensors without further information.
     pub(super) fn new(format: Format, tensors: Vec<ImportedTensor>) -> Self {
         let (card, metadata, missing_tensors) = (None, BTreeMap::new(), Vec::new());
-        let (unsupported_layer, placed, variables) = (None, None, None);
+        let (unsupported_layer, placed, described) = (None, None, None);
         Self {
             format,
             tensors,
@@ -67,9 +62,7 @@ impl Imported {
             missing_tensors,
             metadata,
             placed,
-            variables,
-            #[cfg(feature = "onnx")]
-            described: None,
+            described,
         }
     }
 }

@@ -18,16 +18,16 @@
 //! tensors, and rejects everything else by its name. The memory that a file takes is bounded by its own
 //! length: see [`MemoryBudget`].
 
+mod affine;
 mod check_finite;
 mod dense_layers;
 mod dense_tensors;
-#[cfg(feature = "onnx")]
 mod described;
-#[cfg(feature = "onnx")]
 mod described_weights;
 mod detect_format;
 mod dtype;
 mod error;
+mod features;
 mod file_contents;
 #[cfg(feature = "keras")]
 mod hdf5;
@@ -40,6 +40,7 @@ mod network_from_tensors;
 mod npy;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod output_activation;
 mod safetensors;
 mod sequential_indices;
 mod tensor_roles;
@@ -102,7 +103,7 @@ impl Imported {
             Format::Keras => keras::read(&bytes),
             #[cfg(feature = "onnx")]
             Format::Onnx => onnx::read(&bytes),
-            #[allow(unreachable_patterns, reason = "with all features there is no other")]
+            #[cfg(not(all(feature = "keras", feature = "onnx")))]
             format => Err(Problem::Disabled {
                 format: format.name(),
                 feature: format.feature().unwrap_or_default(),

@@ -32,13 +32,15 @@ impl Card {
         named.or_else(|| Preparation::of_name(self.text("/training/data/name")?))
     }
 
-    /// Returns what the network's samples are; pixels for a card that does not say.
-    pub fn features(&self) -> FeatureKind {
+    /// Returns what the network's samples are: pixels for a card of an older seqfit, which did not say it, and none for
+    /// a description by another program.
+    pub fn features(&self) -> Option<FeatureKind> {
         let input = self.rest.get("input").and_then(serde_json::Value::as_object);
-        match input.is_some_and(|input| input.contains_key("dtype") && !input.contains_key("range"))
-        {
-            true => FeatureKind::Floats,
-            false => FeatureKind::Pixels,
+        match input {
+            Some(input) if input.contains_key("dtype") && !input.contains_key("range") => {
+                Some(FeatureKind::Floats)
+            }
+            _ => (!self.rest.is_empty()).then_some(FeatureKind::Pixels),
         }
     }
 

@@ -25,31 +25,18 @@ pub(super) fn has_others(spec: &Spec) -> bool {
 pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Problem> {
     let variables = spec.variables()?;
     let keras = matches!(imported.format, Format::Keras | Format::KerasWeights);
-    // Names that the reader found are of the file's own description.
-    let own = imported.variables.as_ref().filter(|own| own.len() == variables.len());
-    let own = own
-        .filter(|_| imported.card.as_ref().is_some_and(|card| card.network.as_ref() == Some(spec)));
-    let places: Vec<Option<(String, usize)>> = match (own, keras) {
-        (Some(own), _) => own.iter().map(|name| Some((name.clone()?, 0))).collect(),
-        (None, true) => {
+    let places: Vec<(String, usize)> = match keras {
+        true => {
             let layers = spec.layers_with_inputs()?;
             let own = layers.filter_map(|(layer, input)| layer.kind().describe(&input));
-            let paths = keras_paths(&own.flatten().collect::<Vec<_>>());
-            paths.into_iter().map(Some).collect()
+            keras_paths(&own.flatten().collect::<Vec<_>>())
         }
-        (None, false) => variables.iter().map(|own| Some((own.name.clone(), 0))).collect(),
+        false => variables.iter().map(|own| (own.name.clone(), 0)).collect(),
     };
     let mut rest: Vec<&ImportedTensor> = imported.tensors.iter().collect();
     let (mut lines, mut weights) = (Vec::new(), Tensors::new());
-    for (variable, place) in variables.into_iter().zip(places) {
+    for (variable, (place, filters)) in variables.into_iter().zip(places) {
         let (name, shape) = (variable.name, variable.variable.shape);
-        let Some((place, filters)) = place else {
-            let count = shape.iter().product();
-            let mut zeros = reserved(count).map_err(|bytes| Problem::Memory { bytes })?;
-            zeros.resize(count, 0.0);
-            weights.insert(name, HostTensor::new(shape, zeros));
-            continue;
-        };
         let found = rest.iter().position(|tensor| tensor.name == place);
         let Some(tensor) = found.map(|at| rest.swap_remove(at)) else {
             lines.push(format!("expected {place} {shape:?}, found nothing"));

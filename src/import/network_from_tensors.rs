@@ -3,11 +3,13 @@
 use super::check_finite::finite;
 use super::dense_layers::{self, Dense, Known};
 use super::dense_tensors::DenseTensors;
-#[cfg(feature = "onnx")]
 use super::described::Described;
 use super::error::Problem;
-use super::{Imported, ImportedTensor, named_variables, sequential_indices, tensor_roles};
-use crate::data;
+use super::{
+    Card, Imported, ImportedTensor, features, named_variables, output_activation,
+    sequential_indices, tensor_roles,
+};
+use crate::data::{self, FeatureKind, TargetKind};
 use crate::layers::{self, Activation, Flatten, Layer};
 use crate::losses;
 use crate::model::Spec;
@@ -26,6 +28,9 @@ pub struct ImportOptions {
     pub input_shape: Option<Vec<usize>>,
     /// Names of the classes.
     pub classes: Option<Vec<String>>,
+    /// What the network predicts. If it is not given, a sigmoid at the end means labels, a single output without one a
+    /// number, and anything else classes.
+    pub task: Option<TargetKind>,
 }
 
 /// A network with complete weights: names, shapes and every number are valid.
@@ -37,6 +42,8 @@ pub struct Network {
     pub weights: Tensors,
     /// Names of its classes, in the order of its outputs.
     pub classes: Vec<String>,
+    /// What its samples are: as the file says, else pixels for the shape of an image and numbers for any other.
+    pub features: FeatureKind,
     /// Whether the activations were neither given nor in the file.
     pub guessed: bool,
 }
@@ -48,7 +55,6 @@ impl Imported {
     /// Tensors that are not of Dense layers, or not of this network (each is listed with the expected
     /// one), that hold NaN or infinities, or class names that do not match it.
     pub fn network(&self, options: &ImportOptions) -> Result<Network, Problem> {
-        #[cfg(feature = "onnx")]
         match (&self.described, &options.network) {
             (Some(Ok(described)), _) => return self.described_network(described, options),
             (Some(Err(reason)), None) => return Err(Problem::Graph(reason.clone())),
@@ -75,7 +81,9 @@ impl Imported {
         let layers = &dense.layers;
         let mut spec = match given {
             Some(spec) => with_input(spec.clone(), layers),
-            None => inferred(layers, options.input_shape.as_deref())?,
+            None => {
+                output_activation::by_last_layer(inferred(layers, options.input_shape.as_deref())?)
+            }
         };
         adjust(&mut spec, options);
         let weights = fitted(&spec, &dense)?;
@@ -84,7 +92,6 @@ impl Imported {
     }
 
     /// Returns the network of a file that describes all of it.
-    #[cfg(feature = "onnx")]
     fn described_network(
         &self,
         described: &Described,
@@ -107,17 +114,31 @@ impl Imported {
         guessed: bool,
         options: &ImportOptions,
     ) -> Result<Network, Problem> {
-        let card = self.card.as_ref();
+        let (card, task) = (self.card.as_ref(), options.task);
+        let spec = match task {
+            Some(task) => output_activation::for_task(spec, task)?,
+            None => spec,
+        };
         let from_card = || card.and_then(|card| card.classes.clone());
-        let numbers = || (0..spec.outputs()).map(|class| class.to_string()).collect();
+        let outputs = output_activation::names(spec.outputs(), task);
+        let numbers = || (0..outputs).map(|class| class.to_string()).collect();
         let classes = options.classes.clone().or_else(from_card).unwrap_or_else(numbers);
         let names = classes.len();
-        if !spec.is_named_by(names) {
-            return Err(Problem::ClassNames { outputs: spec.outputs(), names });
+        let kind = losses::target_kind(&spec, names);
+        if !spec.is_named_by(names) || task.is_some_and(|task| task != kind) {
+            return Err(Problem::ClassNames { outputs, names });
         }
-        data::check_target_names(losses::target_kind(&spec, names), &classes)
-            .map_err(Problem::Classes)?;
-        Ok(Network { spec, weights, classes, guessed })
+        data::check_target_names(kind, &classes).map_err(Problem::Classes)?;
+        let features = self.features(&spec.input_shape);
+        Ok(Network { spec, weights, classes, features, guessed })
+    }
+
+    /// Returns what samples of this shape are.
+    fn features(&self, shape: &[usize]) -> FeatureKind {
+        let of_input =
+            self.described.as_ref().and_then(|described| described.as_ref().ok()?.features);
+        let of_card = || self.card.as_ref().and_then(Card::features);
+        of_input.or_else(of_card).unwrap_or_else(|| features::of_shape(shape))
     }
 
     /// Returns the error for an unsupported layer, with the tensors that may belong to it.
@@ -290,7 +311,7 @@ fn copied(values: &[f32]) -> Result<Vec<f32>, Problem> {
 mod tests {
     use super::*;
     use crate::import::Dtype;
-    use crate::import::{Card, Format};
+    use crate::import::Format;
 
     fn file(format: Format, tensors: &[(&str, &[usize], &[f32])]) -> Imported {
         let tensors = tensors.iter().map(|&(name, shape, values)| ImportedTensor {

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::{self, run, seqfit, succeed};
 use seqfit::data::{self, Dataset, idx};
 use seqfit::import::{ImportOptions, Imported};
-use seqfit::{Activation, Device, Sequential};
+use seqfit::{Activation, Device, OutputActivation, Sequential};
 use serde_json::Value;
 use tch::Tensor;
 
@@ -175,11 +175,13 @@ fn outcome(folder: &Path, case: &Case) -> Result<f64, String> {
     let wanted = ImportOptions { activation: activation.flatten(), ..ImportOptions::default() };
     let imported = Imported::open(folder.join(&case.file)).map_err(|error| error.to_string())?;
     let network = imported.network(&wanted).map_err(|error| error.to_string())?;
-    let softmax = network.spec.ends_in_softmax();
+    // The file ends in the activation that gives probabilities.
+    let complete =
+        network.spec.ends_in_softmax() || network.spec.output == OutputActivation::Sigmoid;
     let mut model = Sequential::from_spec(network.spec, Device::Cpu, 0).unwrap();
     model.set_weights(&network.weights).unwrap();
     let x = Tensor::from_slice(&case.inputs).reshape([case.rows, case.width]);
-    let Ok(y) = (if softmax { model.predict(&x) } else { model.logits(&x) }) else {
+    let Ok(y) = (if complete { model.predict(&x) } else { model.logits(&x) }) else {
         return Ok(f64::INFINITY);
     };
     let expected = Tensor::from_slice(&case.outputs).reshape([case.rows, -1]);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::description::shown;
 use super::layer_chain::{Step, check_own, steps};
+use crate::import::output_activation;
 use crate::layers::{Activation, Dense, Dropout, Flatten, Layer};
 use crate::model::Spec;
 
@@ -61,7 +62,7 @@ fn network(config: &Value, steps: &[Step<'_>]) -> Result<Spec, String> {
     });
     let input_shape = first.or_else(|| shape(&config["config"]["build_input_shape"]));
     let input_shape = input_shape.or_else(|| shape(&config["build_config"]["input_shape"]));
-    Ok(Spec::new(input_shape.unwrap_or_default(), layers))
+    Ok(output_activation::by_last_layer(Spec::new(input_shape.unwrap_or_default(), layers)))
 }
 
 /// `[null, 28, 28]` or `[null, 28, 28, 1]` → [28, 28]

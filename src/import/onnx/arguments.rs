@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::affine::decimal;
 use super::super::tensor_roles::shown;
 use super::graph::{Attribute, Node};
 use super::step::{Constant, Item};
@@ -94,13 +95,11 @@ impl<'n> Arguments<'n> {
         }
     }
 
-    /// Returns a number as f64, by its shortest decimal form: 0.001 is stored as the nearest f32.
+    /// Returns a number as f64, by its shortest decimal form.
     pub fn number(&self, name: &str, default: f64) -> Result<f64, String> {
         match self.node.attribute(name) {
             None => Ok(default),
-            Some(Attribute::Float(number)) => {
-                Ok(number.to_string().parse().unwrap_or_else(|_| f64::from(*number)))
-            }
+            Some(Attribute::Float(number)) => Ok(decimal(*number)),
             Some(_) => Err(format!("whose attribute {name} is not a number")),
         }
     }

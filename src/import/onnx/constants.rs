@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::super::ImportedTensor;
+use super::super::affine::{Affine, decimal};
 use super::super::dtype::Dtype;
 use super::super::tensor_roles::shown;
 use super::arguments::Arguments;
@@ -103,8 +104,18 @@ impl<'a> Constants<'a> {
     /// Returns the only number of a tensor, by its shortest decimal form.
     pub fn scalar(&self, constant: Constant) -> Option<f64> {
         match self.values(constant)? {
-            [number] => number.to_string().parse().ok(),
+            [number] => Some(decimal(*number)),
             _ => None,
+        }
+    }
+
+    /// Returns the numbers of a constant beside a value: one, or one for each of the `size` values of its last axis.
+    pub fn numbers(&self, constant: Constant, size: usize) -> Result<Vec<f64>, String> {
+        self.check_inside(constant)?;
+        let tensor = &self.tensor(constant).tensor;
+        match constant.transposed {
+            true => Err(Affine::refused(&tensor.shape)),
+            false => Affine::numbers(tensor, size),
         }
     }
 

@@ -1,19 +1,21 @@
 //! From the steps of a graph to the layers of a network, with the tensors of their variables.
 
+use super::super::affine::{Affine, SCALES};
 use super::super::described::{Described, Layout, Source};
 use super::super::dtype::Dtype;
+use super::super::output_activation;
 use super::super::tensor_roles::shown;
-use super::affine::Affine;
 use super::graph::Input;
 use super::pooling_function::PoolingFunction;
 use super::step::{Constant, Part, Step, Value};
 use super::steps::Steps;
+use crate::data::FeatureKind;
 use crate::layers::{
     Activation, BatchNormalization, Dense, Dropout, Flatten, GlobalAveragePooling2D,
     GlobalMaxPooling2D, Layer, LayerNormalization, PReLU, Rescaling, Reshape, Residual,
     ZeroPadding2D,
 };
-use crate::model::{OutputActivation, Spec};
+use crate::model::Spec;
 
 /// Deepest nesting of residual blocks.
 const DEEPEST: usize = 32;
@@ -45,10 +47,8 @@ pub(super) fn network(
         batch,
         variables: Vec::new(),
     };
-    let mut layers = network.layers(&chain, 0)?;
-    let outputs = network.shape.iter().product::<usize>();
-    let output = output_activation(&mut layers, outputs);
-    let spec = Spec { output, ..Spec::new(shape, layers) };
+    let layers = network.layers(&chain, 0)?;
+    let spec = output_activation::by_last_layer(Spec::new(shape, layers));
     let expected = spec.variables().map_err(|problem| problem.to_string())?;
     let pairs = expected.iter().zip(&network.variables);
     for (variable, found) in pairs {
@@ -66,25 +66,8 @@ pub(super) fn network(
         return Err("its tensors are not those of its layers".to_owned());
     }
     let sources = network.variables.into_iter().map(|variable| variable.source);
-    Ok(Described { spec, sources: sources.collect() })
-}
-
-/// Removes a sigmoid at the end, from which losses are not computed, and returns what turns the outputs into
-/// predictions. A single number without a sigmoid is not a probability.
-fn output_activation(layers: &mut Vec<Layer>, outputs: usize) -> OutputActivation {
-    let last = layers.last().map(|layer| layer.kind().last_activation());
-    match (last, layers.pop()) {
-        (Some(Activation::Sigmoid), Some(Layer::Dense(dense))) => {
-            layers.push(dense.activation(Activation::Linear).into());
-            OutputActivation::Sigmoid
-        }
-        (Some(Activation::Sigmoid), _) => OutputActivation::Sigmoid,
-        (last, layer) => {
-            layers.extend(layer);
-            let is_number = outputs == 1 && last != Some(Activation::Softmax);
-            if is_number { OutputActivation::Linear } else { OutputActivation::Softmax }
-        }
-    }
+    let features = (input.kind == UINT8).then_some(FeatureKind::Pixels);
+    Ok(Described { spec, sources: sources.collect(), features })
 }
 
 /// Returns the values after `first` up to `last`, in their order.
@@ -180,9 +163,8 @@ impl Network<'_, '_> {
             let Value { step, node, .. } = &steps.values[value];
             let at = |reason: &dyn std::fmt::Display| format!("{node}, {reason}");
             if let Step::Arithmetic(operator, constant) = *step {
-                let constants = &steps.constants;
                 let size = self.shape.last().copied().unwrap_or(0);
-                let numbers = Affine::numbers(constants, constant, size);
+                let numbers = steps.constants.numbers(constant, size);
                 let numbers = numbers.map_err(|reason| at(&reason))?;
                 if !self.pending.continues_with(numbers.len()) {
                     self.settle(&mut layers).map_err(|reason| at(&reason))?;
@@ -206,9 +188,10 @@ impl Network<'_, '_> {
 
     /// Adds a layer for the arithmetic since the last one.
     fn settle(&mut self, layers: &mut Vec<Layer>) -> Result<(), String> {
-        match std::mem::take(&mut self.pending).layer()? {
-            Some(layer) => self.push(layer, layers),
-            None => Ok(()),
+        match std::mem::take(&mut self.pending).layer() {
+            Ok(Some(layer)) => self.push(layer, layers),
+            Ok(None) => Ok(()),
+            Err(scale) => Err(format!("before which values are scaled by {scale}: {SCALES}")),
         }
     }
 
@@ -237,7 +220,9 @@ impl Network<'_, '_> {
                 self.tensor(*weight, Shape::Matrix)?;
                 match bias {
                     Some(bias) => self.vector(*bias, units)?,
-                    None => self.variables.push(Variable { source: Source::Zeros, tensor: None }),
+                    None => {
+                        self.variables.push(Variable { source: Source::Filled(0.0), tensor: None })
+                    }
                 }
                 Dense::new(units).into()
             }
@@ -279,7 +264,9 @@ impl Network<'_, '_> {
                 self.vector(*weight, size)?;
                 match bias {
                     Some(bias) => self.vector(*bias, size)?,
-                    None => self.variables.push(Variable { source: Source::Zeros, tensor: None }),
+                    None => {
+                        self.variables.push(Variable { source: Source::Filled(0.0), tensor: None })
+                    }
                 }
                 LayerNormalization { epsilon: *epsilon }.into()
             }

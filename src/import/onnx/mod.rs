@@ -3,7 +3,6 @@
 //! Fields by <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. The graph is read as it is in the file
 //! ([`graph`]), as functions of its input ([`steps`]), and as layers ([`layers`]).
 
-mod affine;
 mod arguments;
 mod constants;
 mod fields;
@@ -21,7 +20,7 @@ mod windows;
 use std::collections::BTreeMap;
 
 use super::Imported;
-use super::described::{Described, Layout, Source};
+use super::described::{Described, Source};
 use super::detect_format::Format;
 use super::error::Problem;
 use super::file_contents::ImportedTensor;
@@ -110,15 +109,7 @@ fn described<'a>(
 ) -> Result<(Described, Vec<ImportedTensor>), Obstacle> {
     let (steps, input, output) = Steps::of(graph, opset)?;
     let mut described = layers::network(&steps, input, output)?;
-    // Numbers that are not in the file take memory, too.
-    for (variable, source) in
-        described.spec.variables().unwrap_or_default().iter().zip(&described.sources)
-    {
-        if matches!(source, Source::Zeros | Source::Tensor { layout: Layout::Repeated(_), .. }) {
-            let count = variable.variable.count().unwrap_or(usize::MAX);
-            budget.take::<f32>(count).map_err(|full| Obstacle::Memory(full.into()))?;
-        }
-    }
+    described.count_memory(budget).map_err(Obstacle::Memory)?;
     // These tensors follow the initializers.
     let (mut added, first) = (Vec::new(), graph.tensors.len());
     for source in &mut described.sources {

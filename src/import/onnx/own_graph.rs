@@ -42,7 +42,8 @@ pub(super) fn network(graph: &Graph<'_>, card: &str) -> Option<Described> {
         Some(Source::Tensor { tensor, layout: Layout::AsStored })
     };
     let sources = spec.variables().ok()?.iter().map(source).collect::<Option<_>>()?;
-    Some(Described { spec, sources })
+    // The card says what its samples are.
+    Some(Described { spec, sources, features: None })
 }
 
 fn is_same(found: Option<&Attribute<'_>>, expected: &proto::Attribute) -> bool {

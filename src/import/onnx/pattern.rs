@@ -1,7 +1,8 @@
 //! Activations that are products of two values: GELU, SiLU, Mish.
 
+use super::super::affine::Arithmetic;
 use super::constants::Constants;
-use super::step::{Arithmetic, Part, Step, Value};
+use super::step::{Part, Step, Value};
 use crate::layers::Activation;
 
 /// Longest of the two ways from the common value.

@@ -1,5 +1,6 @@
 //! The values of a graph: constants, and functions of its input.
 
+use super::super::affine::Arithmetic;
 use super::pooling_function::PoolingFunction;
 use super::windows::Windows;
 use crate::layers::Activation;
@@ -85,14 +86,6 @@ pub(super) enum Part {
     TwiceGelu,
     /// Whether x > 20: from there on softplus(x) = x in f32.
     Above20,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arithmetic {
-    Add,
-    Sub,
-    Mul,
-    Div,
 }
 
 /// A value that depends on the graph's input.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::super::affine::Arithmetic;
 use super::super::tensor_roles::shown;
 use super::arguments::Arguments;
 use super::constants::Constants;
@@ -12,7 +13,7 @@ use super::graph::{Attribute, Graph, Input, Node};
 use super::pattern;
 use super::pooling_function::PoolingFunction;
 use super::read_windows;
-use super::step::{Arithmetic, Item, Part, Step, Value};
+use super::step::{Item, Part, Step, Value};
 use crate::layers::Activation;
 
 /// Most values that depend on the input: the steps to a value are followed back for each sum of two.

@@ -17,6 +17,7 @@ use super::detect_format::Format;
 use super::error::Problem;
 use super::file_contents::Placed;
 use super::model_card::{CARD, Card};
+use super::output_activation;
 use super::{Imported, ImportedTensor};
 use crate::formats::Archive;
 use crate::formats::MemoryBudget;
@@ -93,7 +94,7 @@ fn placed(imported: &mut Imported, steps: &[script_layers::Step]) -> Result<Spec
         |name: &str| place(name).ok().and_then(|i| tensors[i].shape.first()).map_or(0, |n| *n);
     let layers = script_layers::layers(steps, units)?;
     imported.placed = Some(placed);
-    Ok(Spec::new([], layers))
+    Ok(output_activation::by_last_layer(Spec::new([], layers)))
 }
 
 fn load(

@@ -1,8 +1,11 @@
 //! PyTorch's exported programs, `torch.export.save`: a zip archive of JSON and of weights as they lie in memory. The
 //! graph is read as data: nothing is run, and nothing is unpickled.
 
+mod arguments;
 mod chain;
+mod operators;
 mod program;
+mod variables;
 mod windows;
 
 use serde::de::DeserializeOwned;
@@ -10,15 +13,13 @@ use serde::de::DeserializeOwned;
 use super::super::detect_format::{Format, exported_program};
 use super::super::dtype::Dtype;
 use super::super::error::Problem;
-use super::super::file_contents::Placed;
 use super::super::model_card::{CARD, Card};
 use super::super::{Imported, ImportedTensor};
 use super::tensor_view::{Storages, View};
-use crate::export::pt2::{ARCHIVE_FORMAT, MODELS, WEIGHTS, WEIGHTS_CONFIG};
+use crate::export::pt2::{
+    ARCHIVE_FORMAT, CONSTANTS, CONSTANTS_CONFIG, MODELS, WEIGHTS, WEIGHTS_CONFIG,
+};
 use crate::formats::{Archive, MemoryBudget, Order};
-use crate::layers::Layer;
-use crate::model::Spec;
-use chain::Chain;
 use program::{Entry, Program, WeightsConfig};
 
 /// The bytes of memory that a byte of JSON may take: `[],` as an empty list of four in a list.
@@ -59,12 +60,35 @@ pub(in crate::import) fn read(bytes: &[u8]) -> Result<Imported, Problem> {
     };
     let mut imported = Imported { card, ..Imported::new(Format::Pt2, tensors) };
     if imported.card.as_ref().is_none_or(|card| card.network.is_none()) {
-        match Chain::of(&program).and_then(|chain| network(&mut imported, chain)) {
-            Ok(network) => imported.card.get_or_insert_default().network = Some(network),
-            Err(node) => imported.unsupported_layer = Some(node),
+        let constants = constants(&mut archive, &folder, &model, order, &mut budget)?;
+        let described = chain::network(&program, &imported.tensors, &constants);
+        if let Ok(described) = &described {
+            described.count_memory(&mut budget)?;
+            imported.card.get_or_insert_default().network = Some(described.spec.clone());
         }
+        imported.described = Some(described);
     }
     Ok(imported)
+}
+
+/// Reads the tensors of a program that are no parameters or buffers of its module.
+fn constants(
+    archive: &mut Archive<'_>,
+    folder: &str,
+    model: &str,
+    order: Order,
+    budget: &mut MemoryBudget,
+) -> Result<Vec<ImportedTensor>, Problem> {
+    let place = format!("{folder}{CONSTANTS}{model}{CONSTANTS_CONFIG}");
+    if !archive.has(&place) {
+        return Ok(Vec::new());
+    }
+    let config: WeightsConfig = json(archive, &place, budget)?;
+    let mut storages = Storages::new(archive, format!("{folder}{CONSTANTS}"));
+    // Others are objects of any kind.
+    let is_tensor = |entry: &Entry| entry.tensor_meta.is_some() && !entry.use_pickle;
+    let entries = config.config.0.iter().filter(|(_, entry)| is_tensor(entry));
+    entries.map(|(name, entry)| tensor(name, entry, &mut storages, order, budget)).collect()
 }
 
 /// Returns the name of the only model.
@@ -118,32 +142,6 @@ fn tensor(
     let view = View::in_record(path, dtype, offset, [shape, strides], storages, budget)?;
     let values = view.load(storages, order, budget)?;
     Ok(ImportedTensor { name: name.to_owned(), dtype: view.dtype, shape: view.shape, values })
-}
-
-/// Converts a chain of layers to a network, with the names of its variables in the file.
-fn network(imported: &mut Imported, chain: Chain) -> Result<Spec, String> {
-    let layers = chain.layers(|name| {
-        let tensor = imported.tensors.iter().find(|tensor| tensor.name == name);
-        let units = tensor.and_then(|tensor| tensor.shape.first());
-        units.copied().ok_or_else(|| format!("a layer whose tensor {name:?} is missing"))
-    })?;
-    let spec = Spec::new(chain.input_shape, layers);
-    let variables: Vec<Option<String>> = chain.variables;
-    let place = |name: &Option<String>| {
-        imported.tensors.iter().position(|tensor| Some(&tensor.name) == name.as_ref())
-    };
-    let is_dense = |variable: &crate::model::NamedVariable| {
-        spec.layers.get(variable.layer).is_some_and(Layer::is::<crate::layers::Dense>)
-    };
-    if spec.variables().is_ok_and(|all| all.iter().all(is_dense)) {
-        let pairs = variables
-            .chunks_exact(2)
-            .filter_map(|pair| Some(Placed { weight: place(&pair[0])?, bias: place(&pair[1]) }));
-        imported.placed = Some(pairs.collect());
-    } else {
-        imported.variables = Some(variables);
-    }
-    Ok(spec)
 }
 
 /// Reads a record of JSON.

@@ -85,6 +85,7 @@ pub(super) struct Name {
 /// An argument: one of these, or of a kind that no known layer has.
 #[derive(Debug, Deserialize)]
 pub(super) struct Argument {
+    pub as_none: Option<bool>,
     pub as_tensor: Option<Name>,
     pub as_int: Option<i64>,
     pub as_float: Option<f64>,
@@ -104,6 +105,24 @@ impl Argument {
     pub fn number(&self) -> Option<f64> {
         self.as_float.or(self.as_int.map(|number| number as f64))
     }
+
+    /// Returns whether it is Python's `None`.
+    pub fn is_none(&self) -> bool {
+        self.as_none == Some(true)
+    }
+
+    /// Returns its value for a message.
+    pub fn shown(&self) -> String {
+        let cut = |text: &str| format!("{:?}", text.chars().take(60).collect::<String>());
+        match (self.number(), self.tensor(), self.as_string.as_deref(), &self.as_ints) {
+            (Some(number), ..) => number.to_string(),
+            (_, Some(tensor), ..) => format!("the tensor {}", cut(tensor)),
+            (_, _, Some(text), _) => cut(text),
+            (.., Some(list)) => format!("{:?}", &list[..list.len().min(10)]),
+            _ if self.is_none() => "None".to_owned(),
+            _ => self.as_bool.map_or("of another kind".to_owned(), |value| value.to_string()),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,6 +137,7 @@ pub(super) struct InputSpec {
     pub user_input: Option<UserValue>,
     pub parameter: Option<ParameterSpec>,
     pub buffer: Option<BufferSpec>,
+    pub tensor_constant: Option<ConstantSpec>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,6 +155,12 @@ pub(super) struct ParameterSpec {
 pub(super) struct BufferSpec {
     pub arg: Name,
     pub buffer_name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ConstantSpec {
+    pub arg: Name,
+    pub tensor_constant_name: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,9 @@ use crate::layers::{
     Padding, Size2D, ZeroPadding2D,
 };
 
+/// The reason for which a node is no layer.
+pub(super) const REFUSED: &str = "whose arguments no layer of seqfit has";
+
 /// The arguments of a node, by name.
 #[derive(Clone, Copy)]
 struct Arguments<'a>(&'a [NamedArgument]);
@@ -45,13 +48,13 @@ fn picture(sizes: &[Size]) -> Option<[usize; 2]> {
 pub(super) fn convolution(
     inputs: &[NamedArgument],
     sizes: &[Size],
-    weight: &[Size],
+    weight: &[usize],
 ) -> Option<Conv2D> {
     let arguments = Arguments(inputs);
     let names = ["input", "weight", "bias", "stride", "padding", "dilation", "groups"];
     arguments.only(&names).then_some(())?;
-    let [filters, _, height, width] = weight else { return None };
-    let size = Size2D([height.fixed()?, width.fixed()?]);
+    let &[filters, _, height, width] = weight else { return None };
+    let size = Size2D([height, width]);
     let strides = Size2D(arguments.two("stride", [1, 1])?);
     let dilation = Size2D(arguments.two("dilation", [1, 1])?);
     let padding = match arguments.get("padding").and_then(|padding| padding.as_string.as_deref()) {
@@ -67,7 +70,7 @@ pub(super) fn convolution(
     };
     let groups = arguments.get("groups").map_or(Some(1), |groups| groups.as_int)?;
     let bias = arguments.get("bias").and_then(Argument::tensor);
-    let layer = Conv2D::new(filters.fixed()?, size).strides(strides).dilation_rate(dilation);
+    let layer = Conv2D::new(filters, size).strides(strides).dilation_rate(dilation);
     let layer = layer.padding(padding).groups(groups.try_into().ok()?);
     Some(layer.use_bias(bias.is_some()))
 }

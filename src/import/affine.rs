@@ -1,10 +1,22 @@
 //! Arithmetic with constants between layers, as one function: a x + b.
 
-use super::constants::Constants;
-use super::step::{Arithmetic, Constant};
+use super::file_contents::ImportedTensor;
 use crate::layers::{Layer, Normalization, Rescaling};
 
+/// The rule that [`Affine::layer`] checks.
+pub(super) const SCALES: &str = "scales of several values must be above 0 and at most 1e7";
+
+/// An operator between a value and a constant on its right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
 /// a x + b, with one number for all values or one for each of the last axis.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Affine {
     scale: Vec<f64>,
     offset: Vec<f64>,
@@ -21,28 +33,25 @@ impl Affine {
         Self { scale: vec![scale], offset: vec![0.0] }
     }
 
-    /// Returns the numbers of a constant on the right of an operator: one, or one for each of the `size` values of the
-    /// last axis.
-    pub fn numbers(
-        constants: &Constants<'_>,
-        constant: Constant,
-        size: usize,
-    ) -> Result<Vec<f64>, String> {
-        constants.check_inside(constant)?;
-        let shape = &constants.tensor(constant).tensor.shape;
-        let others = shape.iter().rev().skip(1);
-        let fits =
-            [1, size].contains(shape.last().unwrap_or(&1)) && others.copied().all(|n| n == 1);
-        if !fits || constant.transposed {
-            return Err(format!(
-                "whose constant of shape {shape:?} is not one number for each value"
-            ));
+    /// Returns the numbers of a constant: one, or one for each of the `size` values of the last axis.
+    ///
+    /// # Errors
+    /// A tensor of another shape or of other values, in words.
+    pub fn numbers(tensor: &ImportedTensor, size: usize) -> Result<Vec<f64>, String> {
+        let (last, others) = tensor.shape.split_last().unwrap_or((&1, &[]));
+        if ![1, size].contains(last) || others.iter().any(|&size| size != 1) {
+            return Err(Self::refused(&tensor.shape));
         }
-        let values = constants.values(constant).ok_or("whose constant is not of numbers")?;
-        Ok(match constants.scalar(constant) {
-            Some(number) => vec![number],
-            None => values.iter().copied().map(f64::from).collect(),
-        })
+        match tensor.values.as_deref() {
+            Some([number]) => Ok(vec![decimal(*number)]),
+            Some(values) => Ok(values.iter().copied().map(f64::from).collect()),
+            None => Err("whose constant is not of numbers".to_owned()),
+        }
+    }
+
+    /// Returns the error for a constant of this shape.
+    pub fn refused(shape: &[usize]) -> String {
+        format!("whose constant of shape {shape:?} is not one number for each value")
     }
 
     /// Returns whether it can be continued with this many numbers: one layer has either one or several.
@@ -74,7 +83,10 @@ impl Affine {
     }
 
     /// Returns the layer that computes it: none if it changes nothing.
-    pub fn layer(self) -> Result<Option<Layer>, String> {
+    ///
+    /// # Errors
+    /// A scale that breaks the rule [`SCALES`].
+    pub fn layer(self) -> Result<Option<Layer>, f64> {
         match (&self.scale[..], &self.offset[..]) {
             ([1.0], [0.0]) => return Ok(None),
             (&[scale], &[offset]) => return Ok(Some(Rescaling::new(scale, offset).into())),
@@ -85,12 +97,15 @@ impl Affine {
         let pairs = || (0..size).map(|i| (at(&self.scale, i), at(&self.offset, i)));
         // The divisors of Normalization are at least 1e-7.
         if let Some((found, _)) = pairs().find(|(scale, _)| !(*scale > 0.0 && *scale <= 1e7)) {
-            return Err(format!(
-                "before which values are scaled by {found}: scales of several values must be above 0 and at most 1e7"
-            ));
+            return Err(found);
         }
         let mean: Vec<f32> = pairs().map(|(scale, offset)| (-offset / scale) as f32).collect();
         let variance: Vec<f32> = pairs().map(|(scale, _)| (1.0 / (scale * scale)) as f32).collect();
         Ok(Some(Normalization::new(mean, variance).into()))
     }
+}
+
+/// Returns a number by its shortest decimal form: 0.001 is stored as the nearest f32.
+pub(super) fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or_else(|_| f64::from(number))
 }
