@@ -168,12 +168,11 @@ fn check_file(
                 is_read = true;
             }
             // Operators that are parts of a layer are refused by name: RMS normalization is written with several, and
-            // `.pt2` programs convert pixels and weights of f16 by others.
+            // `.pt2` programs convert pixels and weights of f16, and pad pictures, by others.
             Err(error) => {
                 let text = serde_json::to_string(model.spec()).unwrap();
-                let converts = options.preprocessing || options.half;
-                let refused =
-                    text.contains("rms_normalization") || format == Format::Pt2 && converts;
+                let of_pt2 = options.preprocessing || options.half || text.contains("2d\"");
+                let refused = text.contains("rms_normalization") || format == Format::Pt2 && of_pt2;
                 let error = error.to_string();
                 let named = refused && error.contains("its graph is not a network");
                 assert!(named, "{title}, by its graph: {error}");
