@@ -99,14 +99,14 @@ enum Command {
 impl Command {
     /// Returns whether the command calls libtorch.
     fn needs_libtorch(&self) -> bool {
-        match self {
+        !matches!(
+            self,
             Self::Completions(_)
-            | Self::Man(_)
-            | Self::Inspect(_)
-            | Self::Data(_)
-            | Self::Recipe(_) => false,
-            _ => true,
-        }
+                | Self::Man(_)
+                | Self::Inspect(_)
+                | Self::Data(_)
+                | Self::Recipe(_)
+        )
     }
 }
 
