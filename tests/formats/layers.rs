@@ -58,10 +58,15 @@ pub(super) fn of_pictures() -> Sequential {
         |layer: Layer| Residual::new().add(layer).add(Dense::new(10)).add(Reshape::new([5, 2, 1]));
     let builder = Sequential::new([6, 5])
         .add(Reshape::new([1, 6, 5]))
+        .add(Normalization::of_channels([0.25f32], [0.5f32]))
         .add(same(4, 3).strides(2).activation(Activation::Relu))
         .add(GaussianNoise::new(0.05))
         .add(Conv2D::new(6, [2, 1]).groups(2).use_bias(false))
         .add(block)
+        .add(Normalization::of_channels(
+            [0.5f32, -0.25, 0.0, 1.0, 0.125, 2.0],
+            [0.5f32, 0.25, 1.0, 0.75, 2.0, 4.0],
+        ))
         .add(LayerNormalization::default())
         .add(same(4, 2).dilation_rate(2))
         .add(ZeroPadding2D::new([[1, 2], [3, 0]]))

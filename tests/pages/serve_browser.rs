@@ -105,3 +105,15 @@ fn serve_page_for_pictures_offers_only_pictures() {
     assert!(found["lead"].as_str().unwrap().contains("62 × 62"), "{found}");
     assert!(found["layouts"].as_u64() >= Some(16), "{found}");
 }
+
+#[test]
+fn serve_page_for_pictures_in_color_shows_colors() {
+    let home = tempfile::tempdir().unwrap();
+    common::color_pictures::write_discs(&home.path().join("discs"), 4);
+    let train = ["train", "-q", "--data-dir", "discs", "--epochs", "2", "--out", "run"];
+    succeed(seqfit(home.path()).args(train));
+    let Some(found) = shown_pictures(home.path(), "-", "serve-color") else { return };
+    assert_eq!((&found["draws"], &found["title"]), (&false.into(), &"Classify a picture".into()));
+    assert_eq!(found["lead"], "Any picture: it is scaled to 32 × 32 pixels.", "{found}");
+    assert!(found["layouts"].as_u64() >= Some(12), "{found}");
+}

@@ -116,10 +116,8 @@ fn choose(found: &FoundPictures, asked: PictureOptions) -> (PackConfig, Vec<Stri
     let signs = || !color && suggested(found, OF_SIGNS) == Preparation::Digit;
     let (size, preparation) = match (asked.size.or(kept), asked.preparation) {
         (Some(size), Some(preparation)) => (size, preparation),
-        (Some(size), None) if color => {
-            let fits = looks.common_size() == Some(size);
-            (size, if fits { Preparation::Raw } else { Preparation::Resize })
-        }
+        // Pictures of this size stay as they are, and later ones of any size can be predicted.
+        (Some(size), None) if color => (size, Preparation::Resize),
         (Some(size), None) => (size, suggested(found, size)),
         (None, Some(Preparation::Digit)) => (OF_SIGNS, Preparation::Digit),
         (None, Some(preparation)) => (looks.usual_size(), preparation),
