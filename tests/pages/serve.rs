@@ -356,7 +356,7 @@ fn serve_preparation_can_be_overridden() {
         assert_eq!(answer.json()["prepared"], by(kind), "{kind}");
     }
     assert_eq!(ask("&prepare=raw&raw=1", &own).status, 200);
-    for query in ["&prepare=crop", "&prepare=", "&prepare=digit&raw=1"] {
+    for query in ["&prepare=stretch", "&prepare=", "&prepare=digit&raw=1"] {
         assert_eq!(ask(query, &own).rule(), "query", "{query}");
     }
 }
