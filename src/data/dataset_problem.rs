@@ -145,7 +145,11 @@ pub enum DatasetProblem {
         found: TargetKind,
     },
     /// Too few or too many classes.
-    #[error("a data set has 2 to 256 classes, found {0}")]
+    #[error(
+        "a data set has 2 to 256 classes, found {found}: {cure}",
+        found = .0,
+        cure = if *.0 < 2 { "name all classes, also those without samples" } else { "merge some" }
+    )]
     Classes(usize),
     /// Names of classes that cannot be distinguished or printed.
     #[error(

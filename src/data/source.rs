@@ -16,6 +16,7 @@ use super::targets::TargetKind;
 
 /// The data set requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a request is made once")]
 pub enum Request {
     /// MNIST; or the built-in digits, with a notice, if it is neither on disk nor available for download.
     Auto,

@@ -249,6 +249,8 @@ fn names_of(
     let problem = |found| ArraysProblem::NoNames { key: key.to_owned(), found };
     match (numbers, &shape[..]) {
         (Numbers::Text(text), [_]) => {
+            // A short string takes more than its bytes in the file.
+            budget.take::<[u8; 64]>(text.len())?;
             let names = text.strings().map_err(|at| problem(format!("no Unicode at [{at}]")))?;
             Ok(Some(Names::Targets(names)))
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::problem::ArraysProblem;
 use super::read;
 use super::text::Text;
+use crate::data::class_problem::list;
 
 /// Text as targets: the name of each sample's class.
 pub(super) struct NamedClasses {
@@ -36,7 +37,7 @@ impl NamedClasses {
     /// # Errors
     /// A name that is not among them.
     pub fn classes(&self, names: &[String]) -> Result<Vec<u8>, ArraysProblem> {
-        let rule = || format!("the names of classes are {}", names.join(", "));
+        let rule = || format!("the names of classes are {}", list(names));
         self.text.indices(names).map_err(|at| self.wrong(rule(), at))
     }
 }

@@ -1,5 +1,6 @@
 //! Problems of files of arrays.
 
+use crate::data::class_problem::list;
 use crate::data::dataset_problem::DatasetProblem;
 use crate::data::targets::TargetKind;
 use crate::formats::FormatProblem;
@@ -119,12 +120,12 @@ pub enum ArraysProblem {
         found: String,
     },
     /// Names of targets that cannot be distinguished or printed.
-    #[error("names of targets: {0}")]
+    #[error("names of targets: {0}, or give all with --target-names")]
     TargetNames(DatasetProblem),
     /// Other than one name for each label or number.
     #[error(
         "one name is needed for each of {}, found {} ({}): name all of them",
-        .kind.counted(*.columns), .names.len(), .names.join(", ")
+        .kind.counted(*.columns), .names.len(), list(.names)
     )]
     NameCount {
         /// Labels or numbers.
