@@ -195,7 +195,7 @@ impl FitConfig {
             0.0 => train.channel_moments(),
             fraction => train.split(fraction, self.seed)?.0.channel_moments(),
         };
-        Ok(moments?.map(|(mean, variance)| Normalization::of_channels(mean, variance)))
+        Ok(moments?.map(|[mean, variance]| Normalization::of_channels(mean, variance)))
     }
 
     /// Returns the number of threads that a training step on the CPU uses, or may use.

@@ -33,12 +33,12 @@ impl Dataset {
         is_numbers.then(|| TargetScaling::fit(rows, self.target_names().len()))
     }
 
-    /// Returns the mean and the variance of each channel of pictures in color, whose pixels are scaled to \[0, 1\]; none
+    /// Returns the means and the variances of the channels of pictures in color, whose pixels are scaled to \[0, 1\]; none
     /// for other samples. Fit them on the training part alone.
     ///
     /// # Errors
     /// A streamed data set that cannot be read.
-    pub fn channel_moments(&self) -> Result<Option<(Vec<f32>, Vec<f32>)>, DataError> {
+    pub fn channel_moments(&self) -> Result<Option<[[f32; 3]; 2]>, DataError> {
         let Some(shape) = self.picture_shape().filter(|shape| shape.color) else { return Ok(None) };
         let plane = shape.height * shape.width;
         let mut sums = [(0u64, 0u64); 3];
@@ -56,7 +56,7 @@ impl Dataset {
             (squares as f64 / count / (SCALE * SCALE) - mean(sum).powi(2)).max(0.0) as f32
         };
         let means = sums.map(|(sum, _)| mean(sum) as f32);
-        Ok(Some((means.to_vec(), sums.map(variance).to_vec())))
+        Ok(Some([means, sums.map(variance)]))
     }
 
     /// Returns the same samples with scaled numbers as targets; other targets stay as they are.

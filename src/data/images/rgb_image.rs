@@ -1,6 +1,7 @@
 //! Pictures in color.
 
 use super::gray_image::Gray;
+#[cfg(any(test, feature = "images"))]
 use super::problem::ImageProblem;
 
 /// A picture in color.
@@ -15,6 +16,7 @@ pub struct Rgb {
 }
 
 impl Rgb {
+    #[cfg(any(test, feature = "images"))]
     pub(in crate::data) fn check(&self) -> Result<(), ImageProblem> {
         let &Rgb { height, width, ref pixels } = self;
         let values = height.checked_mul(width).and_then(|count| count.checked_mul(3));
