@@ -79,9 +79,11 @@ pub mod tensors;
 pub mod files {
     pub use crate::atomic_files::{WriteError, write};
 }
-/// Text for messages: paths and words quoted for a shell, and names similar to a misspelled one.
+/// Text for messages: paths and words quoted for a shell, numbers in few digits, and names similar to a misspelled one.
 pub mod text {
-    pub use crate::message_text::{quoted, quoted_word, similar};
+    pub use crate::message_text::{
+        four_decimals, number, quoted, quoted_word, significant, similar,
+    };
 }
 
 pub use atomic_files::WriteError;

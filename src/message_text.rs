@@ -1,6 +1,7 @@
-//! Text for messages: paths and words quoted for a shell, names similar to a misspelled one, and files of text
-//! that were given where a binary file is expected.
+//! Text for messages: paths and words quoted for a shell, numbers in few digits, names similar to a misspelled one, and
+//! files of text that were given where a binary file is expected.
 
+use std::fmt::{Display, LowerExp};
 use std::path::Path;
 
 /// Quotes a path for a shell. One that begins with "-" gets "./" before it, so that no command takes it for an option.
@@ -19,6 +20,42 @@ pub fn quoted_word(word: &str) -> String {
     match !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// The magnitude from which on numbers are written with an exponent.
+const LONG: f64 = 1e12;
+
+/// Returns a number with four digits after the point, such as "0.0812", and a huge one with an exponent.
+pub fn four_decimals(value: f64) -> String {
+    match value.abs() >= LONG && value.is_finite() {
+        true => format!("{value:.4e}"),
+        false => format!("{value:.4}"),
+    }
+}
+
+/// Returns a number with all its digits, and a huge or tiny one with an exponent.
+pub fn number<T: Copy + Display + LowerExp + Into<f64>>(value: T) -> String {
+    let magnitude = value.into().abs();
+    match magnitude.is_finite() && magnitude > 0.0 && !(1e-7..LONG).contains(&magnitude) {
+        true => format!("{value:e}"),
+        false => format!("{value}"),
+    }
+}
+
+/// Returns a number in four significant digits: "1425", "13.44", "3.161e28".
+pub fn significant(value: f64) -> String {
+    // The digits of the rounded number, and its exponent.
+    let scientific = format!("{value:.3e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let short = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    match exponent {
+        -4..=8 => short(&format!("{value:.*}", usize::try_from(3 - exponent).unwrap_or(0))),
+        _ => format!("{}e{exponent}", short(digits)),
     }
 }
 
@@ -130,6 +167,27 @@ mod tests {
         }
         assert_eq!(quoted_word("-x"), "-x");
         assert_eq!(quoted_word("rotation=9,scale=0.1"), "rotation=9,scale=0.1");
+    }
+
+    #[test]
+    fn numbers_of_any_size_have_few_digits() {
+        for (value, four, all, few) in [
+            (0.0, "0.0000", "0", "0"),
+            (-1425.476, "-1425.4760", "-1425.476", "-1425"),
+            (13.44123, "13.4412", "13.44123", "13.44"),
+            (0.00025, "0.0003", "0.00025", "0.00025"),
+            (2e6, "2000000.0000", "2000000", "2000000"),
+            (1e300, "1.0000e300", "1e300", "1e300"),
+            (-3.16078e28, "-3.1608e28", "-3.16078e28", "-3.161e28"),
+            (1e-20, "0.0000", "1e-20", "1e-20"),
+            (f64::NAN, "NaN", "NaN", "NaN"),
+            (f64::NEG_INFINITY, "-inf", "-inf", "-inf"),
+        ] {
+            assert_eq!(four_decimals(value), four);
+            assert_eq!(number(value), all);
+            assert_eq!(significant(value), few);
+        }
+        assert_eq!(number(1e30f32), "1e30");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use seqfit::report::Comparison;
 use seqfit::run::Run;
 
 use super::output::{self, print_status};
+use super::output_files::{self, FileKind, OutputFile};
 
 /// Options of `seqfit compare`.
 #[derive(Debug, clap::Args)]
@@ -27,8 +28,8 @@ pub struct Args {
 /// Runs `seqfit compare`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let runs = args.runs.iter().map(|path| Run::open(path)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(out) = &args.out {
-        runs.iter().try_for_each(|run| run.check_output(out))?;
+    if let Some(path) = &args.out {
+        output_files::check(&[OutputFile { option: "--out", path, kind: FileKind::Html }])?;
     }
     let comparison = Comparison::of(&runs)?;
     let text = match args.json {

@@ -7,6 +7,7 @@ use clap::Command;
 use clap_complete::Shell;
 
 use super::output;
+use super::output_files::{self, FileKind, OutputFile};
 
 /// Options of `seqfit completions`.
 #[derive(Debug, clap::Args)]
@@ -45,10 +46,17 @@ pub fn man(args: &ManArgs, mut command: Command) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let mut all = vec![command];
+    let mut pages = Vec::new();
     while let Some(command) = all.pop() {
         let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-        seqfit::files::write(&folder.join(format!("{name}.1")), page(&command)?.as_bytes())?;
+        pages.push((folder.join(format!("{name}.1")), page(&command)?));
         all.extend(command.get_subcommands().filter(|c| c.get_name() != "help").cloned());
+    }
+    let files =
+        pages.iter().map(|(path, _)| OutputFile { option: "--out", path, kind: FileKind::ManPage });
+    output_files::check(&files.collect::<Vec<_>>())?;
+    for (path, page) in pages {
+        seqfit::files::write(&path, page.as_bytes())?;
     }
     output::print_status(format_args!("wrote the pages into {}", folder.display()));
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ use seqfit::data::{
 use super::data_options::{self, DataOptions, array_keys};
 use super::image_options::{pack_note, preparation};
 use super::output::Usage;
+use super::output_files::{self, FileKind, OutputFile};
 use super::parse_values::{self, Names, Numbers};
 use super::{load_data, output, progress, train};
 
@@ -52,7 +53,7 @@ enum Command {
         /// The names of the arrays in its files if they are others, as in train: x_train=images,y_train=labels
         #[arg(long, value_name = "KEY=NAME,…", requires = "what", value_parser = array_keys)]
         keys: Option<ArrayKeys>,
-        /// Kind of the targets in arrays, as in train: one class, several labels (0 or 1 each) or numbers
+        /// Kind of the targets in arrays, as in train: one class (also as one-hot rows), several labels (0 or 1 each) or numbers
         /// [default: what their type and shape suggest]
         #[arg(long, value_name = "KIND", requires = "what", value_parser = parse_values::task())]
         task: Option<TargetKind>,
@@ -204,7 +205,10 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
         ..fit
     };
     fit.check().map_err(|error| Usage(error.to_string()))?;
+    let file = [OutputFile { option: "--out", path: &args.out, kind: FileKind::Png }];
+    output_files::check(&file)?;
     let data = load_data::asked(&args.data.request(), None, false)?;
+    output_files::check_not_read(&file, &data.source)?;
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
     data::preview(&data.train, fit.augment, args.seed, samples, epochs)?.save_png(&args.out)?;
     output::print_status(format_args!("wrote {}", args.out.display()));
@@ -322,6 +326,7 @@ fn verify(
             }
         };
         writeln!(out, "{}: {verdict}", report.path.display())?;
+        load_data::note(&report.notes);
     }
     output::print(&out)?;
     let right = reports.iter().all(data::FileReport::is_right);

@@ -26,13 +26,13 @@ pub struct DataOptions {
     /// Your own data: a file of arrays, such as a NumPy .npz file of x_train and y_train, and optionally x_test and
     /// y_test (u8 pictures or numbers of any shape; classes, several labels or numbers as targets); or a folder, as
     /// for --data-dir
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["dataset", "data_dir"], group = "own_data")]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["dataset", "data_dir"], group = "own_data", value_parser = data_path)]
     pub data: Option<PathBuf>,
     /// The names of the arrays in --data if they are others: x_train=images,y_train=labels; w_train=NAME for weights of
     /// the training samples in the loss; target_names=NAME for an array of names, as for --target-names
     #[arg(long, value_name = "KEY=NAME,…", requires = "data", value_parser = array_keys)]
     pub keys: Option<ArrayKeys>,
-    /// Kind of the targets in --data: one class, several labels (0 or 1 each) or numbers [default: what their
+    /// Kind of the targets in --data: one class (also as one-hot rows), several labels (0 or 1 each) or numbers [default: what their
     /// type and shape suggest]
     #[arg(long, value_name = "KIND", requires = "data", value_parser = parse_values::task())]
     pub task: Option<TargetKind>,
@@ -113,9 +113,9 @@ pub fn array_keys(text: &str) -> Result<ArrayKeys, String> {
 /// Parses the name of a known data set; the error for a folder names the option for folders.
 fn dataset(text: &str) -> Result<DatasetName, String> {
     text.parse().map_err(|error: DataError| match error {
-        _ if text.ends_with(".npz") => format!(
-            "the option takes the name of a known data set, found a file: use --data {}",
-            quoted(Path::new(text))
+        _ if is_array_file(Path::new(text)) => format!(
+            "the option takes the name of a known data set, found a file: {}",
+            cure_for_file(Path::new(text))
         ),
         _ if is_path(text) => format!(
             "the option takes the name of a known data set, found a path: use --data-dir {}",
@@ -135,7 +135,46 @@ fn data_dir(text: &str) -> Result<PathBuf, String> {
         Ok(name) if !path.exists() => Err(format!(
             "the option takes a folder, and {name} does not exist: use --dataset {name} for the known data set"
         )),
+        _ if path.is_file() || is_array_file(&path) && !path.is_dir() => {
+            Err(format!("the option takes a folder, found a file: {}", cure_for_file(&path)))
+        }
         _ => Ok(path),
+    }
+}
+
+/// Parses the path of the user's own data; the errors name what was probably meant.
+fn data_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match text.parse::<DatasetName>() {
+        Ok(name) if !path.exists() => Err(format!(
+            "the option takes a file or folder, and {name} does not exist: use --dataset {name} for the known data set"
+        )),
+        _ if is_npy(&path) && !path.is_dir() => Err(format!(
+            "the option takes a file of several arrays or a folder, found a single array: {}",
+            cure_for_file(&path)
+        )),
+        _ => Ok(path),
+    }
+}
+
+fn is_npy(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy"))
+}
+
+/// Returns whether a path ends as files of arrays do.
+fn is_array_file(path: &Path) -> bool {
+    let ends = ["npz", "npy", "safetensors"];
+    path.extension().is_some_and(|end| ends.iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+/// Returns the option for a file, or for the folder that it is in.
+fn cure_for_file(path: &Path) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = quoted(folder.unwrap_or(Path::new(".")));
+    match (is_npy(path), is_array_file(path)) {
+        (true, _) => format!("use --data {folder}, if it holds x_train.npy and y_train.npy"),
+        (false, true) => format!("use --data {}", quoted(path)),
+        (false, false) => format!("give the folder that holds it, {folder}"),
     }
 }
 

@@ -7,13 +7,15 @@ use std::process::ExitCode;
 use seqfit::data::{Dataset, Request};
 use seqfit::group::broadcast_object;
 use seqfit::run::{Figures, RunConfig};
+use seqfit::text::four_decimals;
 use seqfit::{ClassFigures, Device, FitConfig, Measures, Metric, Residuals, Sequential, device};
 use serde::{Deserialize, Serialize};
 
 use super::data_options::{DataOptions, StreamOptions};
 use super::device_options::DeviceOptions;
 use super::distributed::{RankOptions, Ranks};
-use super::output::{self, Usage};
+use super::output::{self, print_status};
+use super::output_files::{self, FileKind, OutputFile};
 use super::run_options::RunOptions;
 use super::{confusion_matrix, load_data};
 
@@ -127,39 +129,23 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Checks that the files of arrays to write are two, and end in .npy, so that none replaces data (.npz) by mistake.
-fn check_array_files(args: &Args) -> Result<(), Usage> {
+/// Returns the files of arrays to write.
+fn files(args: &Args) -> Vec<OutputFile<'_>> {
     let files = [("--logits", &args.logits), ("--predictions", &args.predictions)];
-    for (option, path) in files {
-        if let Some(path) =
-            path.as_ref().filter(|path| path.extension().is_none_or(|end| end != "npy"))
-        {
-            return Err(Usage(format!(
-                "{option} writes a NumPy file whose name ends in .npy, found {}",
-                path.display()
-            )));
-        }
-    }
-    match (&args.logits, &args.predictions) {
-        (Some(a), Some(b)) if a == b => Err(Usage(format!(
-            "--logits and --predictions write a file each, found {} for both: give two names",
-            a.display()
-        ))),
-        _ => Ok(()),
-    }
+    let files = files.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)));
+    files.map(|(option, path)| OutputFile { option, path, kind: FileKind::Npy }).collect()
 }
 
 /// Runs the command on rank 0, which reads the run and prints the result.
 fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
-    for path in [&args.logits, &args.predictions].into_iter().flatten() {
-        run.check_output(path)?;
-    }
-    check_array_files(args)?;
+    let files = files(args);
+    output_files::check(&files)?;
     let device = ready(args)?;
     let model = args.run.load(&run, device)?;
     let trained_on = &run.config().data;
     let loaded = load_data::of_run(&run, args.data.request(), args.stream.stream, args.json)?;
+    output_files::check_not_read(&files, &loaded.source)?;
     let group = ranks.group();
     if group.size() > 1 {
         let own_data = args.data.request() == Request::Auto;
@@ -198,6 +184,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         }
     };
     output::print(&format!("{text}\n"))?;
+    let scale = || loaded.test.unscaled_features().map(|unscaled| unscaled.advice());
+    load_data::note_on_r2(&report.figures, scale()).into_iter().for_each(print_status);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -226,9 +214,10 @@ fn table(report: &Report) -> String {
         lines.push(format!("{:<width$}  {columns}", "number"));
         lines.extend(report.residuals.iter().map(|Number { name, residuals }| {
             let Residuals { mean, standard_deviation, min, max, mae, rmse } = residuals;
+            let [mean, deviation, min, max, mae, rmse] =
+                [mean, standard_deviation, min, max, mae, rmse].map(|value| four_decimals(*value));
             format!(
-                "{name:<width$}  {mean:>10.4}  {standard_deviation:>9.4}  {min:>13.4}  {max:>13.4}  {mae:>10.4}  \
-                 {rmse:>10.4}"
+                "{name:<width$}  {mean:>10}  {deviation:>9}  {min:>13}  {max:>13}  {mae:>10}  {rmse:>10}"
             )
         }));
     }

@@ -9,6 +9,7 @@ use seqfit::export::{self, Format, Options};
 use seqfit::{Device, files};
 
 use super::output::{self, Usage, print_status};
+use super::output_files::{self, FileKind, OutputFile};
 use super::parse_values::value_of;
 use super::run_options::RunOptions;
 
@@ -95,8 +96,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Every error that can be detected is reported before the first file is written.
     for (format, path) in &places {
         format.check(options, path).map_err(|error| Usage(error.to_string()))?;
-        run.check_output(path)?;
     }
+    let files = places.iter().map(|(_, path)| OutputFile {
+        option: if args.out.is_some() { "--out" } else { "export" },
+        path,
+        kind: FileKind::Network,
+    });
+    output_files::check(&files.collect::<Vec<_>>())?;
     if let Some(folder) = args.out.as_ref().filter(|out| formats.len() > 1 && !out.is_dir()) {
         let folder = folder.display();
         let rule = "with several formats --out must name an existing folder";

@@ -1,10 +1,11 @@
 //! Loads data for the commands that need it, with progress bars during downloads and any notice that the data has.
 
+use seqfit::Metric;
 use seqfit::data::{
-    self, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, PathRequest, PictureOptions,
-    PictureShape, Request, StreamMemory,
+    self, ClassNames, Dataset, FeatureKind, Loaded, LoadedTest, Locations, PathRequest,
+    PictureOptions, PictureShape, Request, StreamMemory,
 };
-use seqfit::run::{DataConfig, Run, RunConfig};
+use seqfit::run::{DataConfig, Figures, Run, RunConfig};
 
 use super::output::print_status;
 use super::progress;
@@ -35,6 +36,21 @@ pub fn note(notes: &[String]) {
         let line = format!("note: {note}");
         print_status(line);
     }
+}
+
+/// Returns a note on features of the training data that are not scaled.
+pub fn note_on_scale(train: &Dataset) -> Option<String> {
+    train.unscaled_features().map(|unscaled| format!("note: {}", unscaled.advice()))
+}
+
+/// Returns a note on an R² below 0 with its cause, if that is known.
+pub fn note_on_r2(figures: &Figures, cause: Option<String>) -> Option<String> {
+    let name = Metric::R2.name();
+    figures.metrics.get(&name).filter(|&&r2| r2 < 0.0)?;
+    let cause = cause.map(|cause| format!("; {cause}")).unwrap_or_default();
+    Some(format!(
+        "note: {name} is below 0: predicting the mean of the targets would be better{cause}"
+    ))
 }
 
 /// Loads the test data for a run: the requested data, or by default the run's own.
@@ -82,7 +98,8 @@ pub fn test_of(
         );
         return Ok(loaded.for_network(names_of(trained_on))?);
     };
-    let loaded = resolve(&own.request(&locations)?, stream.or(trained_on.stream), quiet)?;
+    let request = of_kind(own.request(&locations)?, trained_on.targets);
+    let loaded = resolve(&request, stream.or(trained_on.stream), quiet)?;
     own.check_same(&loaded.source)?;
     Ok(loaded.as_trained(&trained_on.classes, Some(own))?.into())
 }
@@ -108,7 +125,7 @@ fn as_images(asked: Request, run: &RunConfig) -> Request {
 }
 
 /// Returns the request, with the kind of the network's targets if it names none.
-fn of_kind(asked: Request, kind: data::TargetKind) -> Request {
+pub fn of_kind(asked: Request, kind: data::TargetKind) -> Request {
     match asked {
         Request::Path(asked) => {
             Request::Path(PathRequest { targets: asked.targets.or(Some(kind)), ..asked })

@@ -14,6 +14,7 @@ use super::device_options::DeviceOptions;
 use super::load_data;
 use super::network_options::NetworkOptions;
 use super::output::{self, Usage, print_status};
+use super::output_files::{self, FileKind, OutputFile};
 use super::parse_values;
 use super::train::FitOptions;
 
@@ -84,9 +85,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let test = LrFind { start: args.start, end: args.end, steps: args.steps.get() };
     test.check().map_err(|error| Usage(error.to_string()))?;
+    let files = files(args);
+    output_files::check(&files)?;
     let device = args.device.chosen().unwrap_or(Device::Cpu);
     device::require(device)?;
     let data = load_data::asked(&args.data.request(), args.stream.stream, args.json)?;
+    output_files::check_not_read(&files, &data.source)?;
+    load_data::note_on_scale(&data.train).into_iter().for_each(print_status);
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let network = args.network.fitted(&data, &fit)?;
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
@@ -108,8 +113,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The first line of the table.
+const HEADER: &str = "learning_rate,loss,smoothed";
+
+/// Returns the files to write.
+fn files(args: &Args) -> Vec<OutputFile<'_>> {
+    let csv = args.csv.iter().map(|path| OutputFile {
+        option: "--csv",
+        path,
+        kind: FileKind::Table(HEADER),
+    });
+    let plot = args.plot.iter().map(|PlotFile { path, format }| OutputFile {
+        option: "--plot",
+        path,
+        kind: match format {
+            PlotFormat::Svg => FileKind::Svg,
+            PlotFormat::Png => FileKind::Png,
+        },
+    });
+    csv.chain(plot).collect()
+}
+
 fn csv(curve: &LrCurve) -> String {
-    let mut lines = "learning_rate,loss,smoothed\n".to_owned();
+    let mut lines = format!("{HEADER}\n");
     for point in &curve.points {
         lines += &format!("{},{},{}\n", point.learning_rate, point.loss, point.smoothed);
     }

@@ -21,6 +21,7 @@ mod load_data;
 mod lr_find;
 mod network_options;
 mod output;
+mod output_files;
 pub mod panic_report;
 mod parse_values;
 mod predict;

@@ -7,6 +7,7 @@ use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, Prog
 use seqfit::callback::{
     BatchInfo, Callback, CallbackError, Ending, Flow, Plan, Rollback, Training,
 };
+use seqfit::text::four_decimals;
 use seqfit::{EpochRecord, OnNan, data};
 use serde::Serialize;
 
@@ -176,7 +177,7 @@ fn line(plan: &Plan, record: &EpochRecord, left: f64) -> String {
     let width = plan.epochs.to_string().len();
     let mut line = format!("epoch {:>width$}/{}", record.epoch, plan.epochs);
     for (name, value) in record.values() {
-        line += &format!("  {name} {value:.4}");
+        line += &format!("  {name} {}", four_decimals(value));
     }
     line += &format!("  {:.0} samples/s", record.samples_per_second);
     if record.epoch < plan.epochs {

@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use super::confusion_matrix;
 use super::distributed::Ranks;
+use super::load_data;
 use super::output::{self, print_status, quoted, samples_word};
 use super::progress::{JsonLines, Progress};
 use super::report;
@@ -73,6 +74,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
             train.len(),
             test.len()
         ));
+        let targets = train.target_kind().counted(train.target_names().len());
+        print_status(format_args!("task: {targets}"));
         print_status(job.model.summary());
         if let size @ 2.. = ranks.group().size() {
             print_status(format_args!("{size} ranks train together"));
@@ -100,6 +103,7 @@ impl Job {
     ) -> anyhow::Result<ExitCode> {
         let config = self.run.config().clone();
         if let Some(csv) = &args.csv {
+            // Of the run that is replaced, too.
             self.run.check_output(csv)?;
             // Report a path that cannot be written before training starts.
             CsvLogger::check(csv)?;
@@ -156,6 +160,10 @@ impl Job {
         for (metric, why) in evaluation.undefined.iter().filter(|_| !args.quiet) {
             print_status(format_args!("note: {metric} has no value on the test set: {why}"));
         }
+        let scale = self.data.train.unscaled_features();
+        let scale = scale.map(|_| "its features are not scaled, as noted before".to_owned());
+        let note = load_data::note_on_r2(&test, scale);
+        note.into_iter().filter(|_| !args.quiet).for_each(print_status);
         mark("evaluation");
         let result = RunResult {
             test,
@@ -243,11 +251,15 @@ impl Job {
         let measures = Measures { loss: Some(&fit.loss), metrics: &metrics };
         let evaluation =
             self.model.evaluate_distributed(ranks.group(), &self.data.test, measures)?;
+        let cause = || match self.data.train.unscaled_features() {
+            Some(unscaled) => format!("{}, or use", unscaled.advice()),
+            None => "use".to_owned(),
+        };
         anyhow::ensure!(
             evaluation.loss.is_finite(),
-            "training diverged: the loss on the test set must be finite, found {}: use a lower \
-             learning rate",
-            evaluation.loss
+            "training diverged: the loss on the test set must be finite, found {}: {} a lower learning rate",
+            evaluation.loss,
+            cause()
         );
         Ok(evaluation)
     }

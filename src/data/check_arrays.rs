@@ -95,6 +95,12 @@ pub(super) fn first_outside(labels: &[u8], classes: usize) -> Option<usize> {
 /// Returns the first number that is NaN or infinite: its sample, its place in it, and the number.
 fn not_finite(values: &[f32], shape: &[usize]) -> Option<(usize, Vec<usize>, f32)> {
     let at = values.iter().position(|value| !value.is_finite())?;
+    let (sample, place) = place_of(at, shape);
+    Some((sample, place, values[at]))
+}
+
+/// Returns the sample that a value belongs to, and its index along each axis of the sample.
+pub(super) fn place_of(at: usize, shape: &[usize]) -> (usize, Vec<usize>) {
     let mut rest = at;
     let mut place: Vec<usize> = shape
         .iter()
@@ -106,5 +112,5 @@ fn not_finite(values: &[f32], shape: &[usize]) -> Option<(usize, Vec<usize>, f32
         })
         .collect();
     place.reverse();
-    Some((rest, place, values[at]))
+    (rest, place)
 }

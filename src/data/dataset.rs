@@ -69,7 +69,9 @@ impl Dataset {
     }
 
     /// Creates a data set from arrays: samples of pixels or numbers of any shape, and for each its target,
-    /// which is a class, several labels, or numbers.
+    /// which is a class, several labels, or numbers. One-hot targets, as of Keras's `to_categorical`, are classes: give
+    /// the index of the 1 in each row to [`Targets::classes`]. As [`Targets::labels`] each column would be a label by
+    /// itself, with a sigmoid.
     ///
     /// ```
     /// use seqfit::data::{Dataset, Features, Targets};
@@ -339,7 +341,8 @@ impl Dataset {
     /// Keras's `sample_weight`. Evaluation counts each sample once.
     ///
     /// # Errors
-    /// Other than one weight per sample, a weight that is negative or not finite, or data that is streamed.
+    /// Other than one weight per sample, a weight that is negative or not finite, weights that are all 0, or data that is
+    /// streamed.
     pub fn with_sample_weights(self, weights: &[f32]) -> Result<Self, DataError> {
         let (samples, found) = (self.len(), weights.len());
         if samples != found || self.is_streamed() {
@@ -350,6 +353,9 @@ impl Dataset {
             weights.iter().position(|weight| !(0.0..f32::INFINITY).contains(weight))
         {
             return Err(DatasetProblem::Weight { sample, found: weights[sample] }.into());
+        }
+        if weights.iter().all(|&weight| weight == 0.0) {
+            return Err(DatasetProblem::NoWeight { samples }.into());
         }
         let mut own = vec![1.0; self.store.targets.len()];
         weights.iter().enumerate().for_each(|(i, &weight)| own[self.position(i)] = weight);
@@ -364,6 +370,15 @@ impl Dataset {
     /// Returns the weight of sample `i` in the training loss; none if all have the same.
     pub(crate) fn sample_weight(&self, i: usize) -> Option<f32> {
         self.weights.as_ref().map(|weights| weights[self.position(i)])
+    }
+
+    /// Checks that some sample of this view has a weight, which a part of a data set may lack.
+    pub(crate) fn check_some_weight(&self) -> Result<(), DataError> {
+        let weighs = |i| self.sample_weight(i).is_none_or(|weight| weight > 0.0);
+        match self.is_empty() || (0..self.len()).any(weighs) {
+            true => Ok(()),
+            false => Err(DatasetProblem::NoWeight { samples: self.len() }.into()),
+        }
     }
 
     /// Returns the class of sample `i`.

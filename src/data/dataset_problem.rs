@@ -1,6 +1,7 @@
 //! Samples and targets that do not form a data set.
 
 use super::targets::TargetKind;
+use crate::message_text::number;
 
 /// Pixels and labels that do not form a data set, or an invalid part of one.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -33,12 +34,21 @@ pub enum DatasetProblem {
         streamed: bool,
     },
     /// A weight of a sample that is no weight.
-    #[error("weights must be finite and at least 0, found {found} at sample {sample}")]
+    #[error("weights must be finite and at least 0, found {} at sample {sample}", number(*.found))]
     Weight {
         /// The sample.
         sample: usize,
         /// Its weight.
         found: f32,
+    },
+    /// Samples without any weight.
+    #[error(
+        "a weight of the training samples must be above 0, found {samples} weights of 0: a network learns nothing from \
+         them"
+    )]
+    NoWeight {
+        /// Number of samples.
+        samples: usize,
     },
     /// Pixels that are not one image for each label.
     #[error(
@@ -57,11 +67,10 @@ pub enum DatasetProblem {
     },
     /// No samples, or samples without values.
     #[error(
-        "a data set needs at least one sample of at least one value, found {samples} targets and samples of \
-         shape {shape:?}"
+        "at least one sample of at least one value is needed, found {samples} of shape {shape:?}"
     )]
     NoValues {
-        /// Number of targets.
+        /// Number of samples, or of targets that need as many.
         samples: usize,
         /// The shape of a sample.
         shape: Vec<usize>,
@@ -223,7 +232,7 @@ pub enum DatasetProblem {
 }
 
 /// Returns a position in a sample: "3", or "[0, 5, 2]".
-fn place_in_words(place: &[usize]) -> String {
+pub(super) fn place_in_words(place: &[usize]) -> String {
     match place {
         [column] => column.to_string(),
         axes => format!("{axes:?}"),

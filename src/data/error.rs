@@ -177,9 +177,10 @@ pub enum DataError {
     },
     /// A file that is of no kind that holds data sets.
     #[error(
-        "{path}: a data set is {known}, found another file: tables of text become arrays with numpy.savez in Python",
+        "{path}: a data set is {known}, found {found}",
         path = .path.display(),
-        known = .known.join(", or ")
+        known = .known.join(", or "),
+        found = found_instead(.path),
     )]
     UnknownKind {
         /// The file.
@@ -280,6 +281,13 @@ fn read_cure(error: &io::Error) -> &'static str {
             ": give a file where a file is expected, and a folder where a folder is"
         }
         _ => "",
+    }
+}
+
+fn found_instead(path: &Path) -> &'static str {
+    match path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
+        true => "a single array: give the folder that holds x_train.npy and y_train.npy",
+        false => "another file: tables of text become arrays with numpy.savez in Python",
     }
 }
 

@@ -12,7 +12,8 @@ pub enum TargetKind {
     /// labels are the next kind. As a tensor: i64 \[batch\].
     #[default]
     Class,
-    /// Any number of labels at once for each sample, each with yes or no (scikit-learn: multilabel). As a tensor: 0 or 1, f32 \[batch, labels\].
+    /// Any number of labels at once for each sample, each with yes or no (scikit-learn: multilabel); not one-hot classes.
+    /// As a tensor: 0 or 1, f32 \[batch, labels\].
     Labels,
     /// Numbers, for regression. As a tensor: f32 \[batch, numbers\].
     Numbers,

@@ -24,6 +24,8 @@ pub struct FileReport {
     pub sha256: Option<String>,
     /// The assessment.
     pub verdict: Verdict,
+    /// Notes for the user, such as arrays that are not used, and features that are not scaled.
+    pub notes: Vec<String>,
 }
 
 /// The assessment of a file.
@@ -42,6 +44,10 @@ pub enum Verdict {
 }
 
 impl FileReport {
+    fn without_contents(path: PathBuf, verdict: Verdict) -> Self {
+        Self { path, holds: None, sha256: None, verdict, notes: Vec::new() }
+    }
+
     /// Returns whether the file can be used for its purpose.
     pub fn is_right(&self) -> bool {
         matches!(self.verdict, Verdict::Known(_) | Verdict::Usable | Verdict::TestOnly)
@@ -98,27 +104,28 @@ fn described(data: &Dataset) -> String {
 
 /// Reports on a file of arrays, or on a folder of pictures.
 fn arrays_report(request: &PathRequest, locations: &Locations) -> FileReport {
-    let report = |holds: String, source: &Source, verdict| FileReport {
+    let report = |holds: String, source: &Source, verdict, notes: Vec<String>| FileReport {
         path: request.path.clone(),
         holds: Some(holds),
         sha256: source.files.first().map(|file| file.sha256.clone()),
         verdict,
+        notes,
     };
     let error = match sources::load(request, locations) {
-        Ok(Loaded { train, test, source, .. }) => {
-            let counts = format!("{} + {} samples", train.len(), test.len());
-            return report(format!("{counts}, {}", described(&train)), &source, Verdict::Usable);
+        Ok(Loaded { train, test, source, mut notes }) => {
+            let holds = format!("{} + {} samples, {}", train.len(), test.len(), described(&train));
+            notes.extend(train.unscaled_features().map(|unscaled| unscaled.advice()));
+            return report(holds, &source, Verdict::Usable, notes);
         }
         Err(error) => error,
     };
     match sources::load_test(request, locations) {
-        Ok(LoadedTest { test, source, .. }) => {
+        Ok(LoadedTest { test, source, notes }) => {
             let holds = format!("{} samples, {}", test.len(), described(&test));
-            report(holds, &source, Verdict::TestOnly)
+            report(holds, &source, Verdict::TestOnly, notes)
         }
         Err(_) => {
-            let (path, verdict) = (request.path.clone(), Verdict::Wrong(error.located().1));
-            FileReport { path, holds: None, sha256: None, verdict }
+            FileReport::without_contents(request.path.clone(), Verdict::Wrong(error.located().1))
         }
     }
 }
@@ -137,8 +144,7 @@ fn own_report(dir: &Path) -> Result<Vec<FileReport>, DataError> {
             add_problem(&mut reports, &dir, idx_folder::load_test(&dir).err());
         }
         if reports.iter().all(FileReport::is_right) {
-            let verdict = Verdict::TestOnly;
-            reports.push(FileReport { path: dir, holds: None, sha256: None, verdict });
+            reports.push(FileReport::without_contents(dir, Verdict::TestOnly));
         }
         return Ok(reports);
     }
@@ -207,8 +213,7 @@ fn add_problem(reports: &mut Vec<FileReport>, dir: &Path, problem: Option<DataEr
         match reports.iter_mut().find(|report| report.path == path) {
             Some(report) => report.verdict = verdict,
             None => {
-                let path = path.to_owned();
-                reports.push(FileReport { path, holds: None, sha256: None, verdict });
+                reports.push(FileReport::without_contents(path.to_owned(), verdict));
             }
         }
     }
@@ -218,7 +223,7 @@ fn file_report(dir: &Path, i: usize, role: Role, expected: Option<&Entry>) -> Fi
     let usual = expected
         .and_then(|entry| entry.files.get(i))
         .map_or_else(|| role.names().swap_remove(0), |file| file.name.to_owned());
-    let missing = |path, verdict| FileReport { path, holds: None, sha256: None, verdict };
+    let missing = FileReport::without_contents;
     let path = match role.find(dir) {
         Ok(Some(path)) => path,
         Ok(None) => return missing(dir.join(usual), Verdict::Missing),
@@ -230,7 +235,8 @@ fn file_report(dir: &Path, i: usize, role: Role, expected: Option<&Entry>) -> Fi
     match read(role, &path) {
         Ok(Content { holds, samples, shape, digests }) => {
             let verdict = verdict(i, &digests, samples, shape, expected);
-            FileReport { path, holds: Some(holds), sha256: Some(digests.contents), verdict }
+            let sha256 = Some(digests.contents);
+            FileReport { path, holds: Some(holds), sha256, verdict, notes: Vec::new() }
         }
         Err(error) => missing(path, Verdict::Wrong(error.located().1)),
     }

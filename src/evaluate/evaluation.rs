@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::residuals::Residuals;
 use crate::data::TargetKind;
+use crate::message_text::four_decimals;
 use crate::metrics::{Counts, Metric, Predictions, Undefined};
 
 /// Loss and metrics over a whole dataset.
@@ -65,10 +66,10 @@ impl Figures {
     pub fn describe(&self, samples: &str) -> String {
         let Self { loss, accuracy, samples: count, metrics } = self;
         let accuracy = accuracy.map(|fraction| format!(", accuracy {:.2} %", 100.0 * fraction));
-        let mut text =
-            format!("loss {loss:.4}{} of {count} {samples}", accuracy.unwrap_or_default());
-        for (name, value) in metrics {
-            text += &format!(", {name} {value:.4}");
+        let (loss, accuracy) = (four_decimals(*loss), accuracy.unwrap_or_default());
+        let mut text = format!("loss {loss}{accuracy} of {count} {samples}");
+        for (name, &value) in metrics {
+            text += &format!(", {name} {}", four_decimals(value));
         }
         text
     }

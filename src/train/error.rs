@@ -2,8 +2,8 @@
 
 use super::callback_error::CallbackError;
 use crate::config_error::ConfigError;
-use crate::data::DataError;
 use crate::data::batches::DataLoaderError;
+use crate::data::{DataError, Dataset, UnscaledFeatures};
 use crate::evaluate::EvaluateError;
 use crate::group::GroupError;
 use crate::losses::LossError;
@@ -35,10 +35,11 @@ pub enum TrainError {
     Model(#[from] ModelError),
     /// The numbers are no longer finite.
     #[error(
-        "training diverged in epoch {epoch}{at}: the {what} must be finite, found {found}{after}: use \
+        "training diverged in epoch {epoch}{at}: the {what} must be finite, found {found}{after}: {scale}use \
          a lower learning rate than {learning_rate:?}",
         at = .batch.map(|batch| format!(", batch {batch}")).unwrap_or_default(),
         after = match .rollbacks { 0 => String::new(), n => format!(" after {n} rollbacks") },
+        scale = match .unscaled { None => String::new(), Some(why) => format!("{}, or ", why.advice()) },
     )]
     Diverged {
         /// The epoch, from 1.
@@ -53,6 +54,8 @@ pub enum TrainError {
         learning_rate: f64,
         /// The number of rollbacks that had halved it.
         rollbacks: u32,
+        /// The training data's features that are not scaled, the usual cause.
+        unscaled: Option<Box<UnscaledFeatures>>,
     },
     /// There is too little memory.
     #[error(
@@ -122,6 +125,14 @@ pub enum SnapshotError {
 }
 
 impl TrainError {
+    /// Adds the cause to an error of numbers that are no longer finite: features of the training data.
+    pub(super) fn with_scale_of(mut self, train: &Dataset) -> Self {
+        if let Self::Diverged { unscaled, .. } = &mut self {
+            *unscaled = train.unscaled_features().map(Box::new);
+        }
+        self
+    }
+
     /// Turns an out-of-memory error, wherever it occurred, into one that names what the user can change.
     pub(super) fn into_oom_error(self, batch_size: usize, device: String) -> Self {
         let shortage = match &self {

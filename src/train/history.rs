@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::message_text::four_decimals;
+
 /// The columns of every table.
 const COLUMNS: &str =
     "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,samples_per_second";
@@ -57,7 +59,7 @@ impl EpochRecord {
 impl fmt::Display for EpochRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "epoch {}", self.epoch)?;
-        self.values().try_for_each(|(name, value)| write!(f, "  {name} {value:.4}"))
+        self.values().try_for_each(|(name, value)| write!(f, "  {name} {}", four_decimals(value)))
     }
 }
 

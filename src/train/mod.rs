@@ -190,8 +190,9 @@ impl Sequential {
             }
         };
         let (batch_size, device) = (config.batch_size, device::name(self.device()));
+        let train = data.train;
         Session::new(group, self, data, config, callbacks)
             .and_then(work)
-            .map_err(|error| error.into_oom_error(batch_size, device))
+            .map_err(|error| error.into_oom_error(batch_size, device).with_scale_of(train))
     }
 }

@@ -127,17 +127,27 @@ impl Monitor {
         }
     }
 
+    /// Checks that it can be monitored in a training on targets of this kind.
+    ///
+    /// # Errors
+    /// [`MonitorError::Numbers`].
+    pub fn check_for(&self, targets: TargetKind) -> Result<(), MonitorError> {
+        match self {
+            Self::Accuracy | Self::ValAccuracy if targets == TargetKind::Numbers => {
+                Err(MonitorError::Numbers(self.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns it for a training with this plan, with the plan's own definition of a metric: one that was
     /// read from a file has only the name of a user's metric.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check); [`MonitorError::Numbers`].
+    /// Those of [`check`](Self::check) and [`check_for`](Self::check_for).
     pub(crate) fn in_plan(&self, plan: &Plan) -> Result<Self, MonitorError> {
         self.check(plan.validation_samples, &plan.metrics)?;
-        let is_accuracy = matches!(self, Self::Accuracy | Self::ValAccuracy);
-        if is_accuracy && plan.targets == TargetKind::Numbers {
-            return Err(MonitorError::Numbers(self.clone()));
-        }
+        self.check_for(plan.targets)?;
         Ok(match self {
             Self::Validation(named) => {
                 let own = plan.metrics.iter().find(|metric| *metric == named);

@@ -417,6 +417,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             found,
             learning_rate: self.step.learning_rate(),
             rollbacks: self.state.rollbacks,
+            unscaled: None,
         })
     }
 

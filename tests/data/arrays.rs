@@ -222,3 +222,107 @@ fn a_safetensors_file_is_a_data_set() {
     let known = "waits.csv: a data set is a file of NumPy arrays (.npz), or a safetensors file";
     assert!(unknown.code == 1 && unknown.stderr.contains(known), "{unknown:?}");
 }
+
+/// Features in their own units, such as a population, and numbers to predict.
+fn unscaled(path: &Path) {
+    let x = (0..200).flat_map(|i| [i as f32 / 100.0 - 1.0, 1400.0 + 1100.0 * (i as f32).sin()]);
+    let y: Vec<f32> = (0..200).map(|i| (i as f32 / 40.0).cos() + 0.5).collect();
+    npz(path, &[("x_train", npy(&[200, 2], &x.collect::<Vec<_>>())), ("y_train", npy(&[200], &y))]);
+}
+
+#[test]
+fn features_that_are_not_scaled_are_named_where_training_fails() {
+    let home = tempfile::tempdir().unwrap();
+    unscaled(&home.path().join("raw.npz"));
+    let words = "1 of 2 columns of the features is not scaled: column 1 (mean 1";
+    let cure = "(x - x_train.mean(0)) / x_train.std(0)";
+    let has_both = |text: &str| text.contains(words) && text.contains(cure);
+    let ask = |command: &str| run(seqfit(home.path()).args(command.split(' ')));
+    let trained = ask("train --data raw.npz --epochs 1 --out raw");
+    assert!(trained.code == 0 && has_both(&trained.stderr), "{trained:#?}");
+    assert!(trained.stderr.contains("raw: 160 training and 40 test samples\ntask: 1 number\n"));
+    let verified = ask("data verify raw.npz");
+    assert!(verified.code == 0 && has_both(&verified.stderr), "{verified:#?}");
+    // One value that no column has can make all of them NaN.
+    let diverged = ask("train -q --data raw.npz --optimizer sgd --learning-rate 1 --out nan");
+    let rate = "or use a lower learning rate than 1.0";
+    assert!(diverged.code == 1 && has_both(&diverged.stderr), "{diverged:#?}");
+    assert!(diverged.stderr.contains(rate), "{diverged:#?}");
+    let mut x = vec![0.5f32; 80];
+    x[33] = 1e30;
+    let arrays = [("x_train", npy(&[40, 2], &x)), ("y_train", npy(&[40], &x[..40]))];
+    npz(&home.path().join("huge.npz"), &arrays);
+    let verified = ask("data verify huge.npz");
+    assert!(verified.stderr.contains("largest 1e30)"), "{verified:#?}");
+}
+
+#[test]
+fn metrics_that_targets_do_not_have_are_refused_before_anything_is_made() {
+    let home = tempfile::tempdir().unwrap();
+    write_digits(&home.path().join("digits.npz"));
+    let ask = |options: &str| {
+        let data = "train --data digits.npz --out r --validation-split 0.2 --keys y_train=numbers_train,y_test=numbers_test";
+        run(seqfit(home.path()).args(data.split(' ')).args(options.split(' ')))
+    };
+    for options in [
+        "--monitor accuracy",
+        "--monitor val_accuracy --early-stopping 2",
+        "--monitor val_accuracy --reduce-lr 2",
+        "--metrics f1_macro",
+        "--metrics f1_macro --monitor val_f1_macro --early-stopping 2",
+        "--monitor val_accuracy --seeds 2",
+    ] {
+        let refused = ask(options);
+        assert_eq!(refused.code, 2, "{options}: {refused:#?}");
+        assert!(!refused.stderr.contains("callback"), "{options}: {}", refused.stderr);
+        assert!(refused.stderr.contains("numbers"), "{options}: {}", refused.stderr);
+        assert!(!home.path().join("r").exists(), "{options}");
+    }
+    // A run that is resumed keeps its monitor, and is checked as a new one.
+    assert_eq!(ask("--epochs 1").code, 0);
+    let mut resume = seqfit(home.path());
+    resume.args(["train", "--resume", "r", "--epochs", "2", "--monitor", "val_accuracy"]);
+    let resumed = run(&mut resume);
+    assert_eq!(resumed.code, 2, "{resumed:#?}");
+}
+
+#[test]
+fn a_few_samples_of_any_data_are_memorized() {
+    let home = tempfile::tempdir().unwrap();
+    let one = [("x_train", npy(&[1, 2], &[0.5, -1.0])), ("y_train", npy(&[1], &[3.5]))];
+    let test = [("x_test", one[0].1.clone()), ("y_test", one[1].1.clone())];
+    npz(&home.path().join("one.npz"), &[one, test].concat());
+    let ask = |options: &str| run(seqfit(home.path()).args(options.split(' ')));
+    let done = ask("train --data one.npz --overfit 4");
+    assert!(done.code == 0 && done.stdout.contains("1 sample is memorized"), "{done:#?}");
+    // One sample of each of three classes.
+    let x = npy(&[3, 2], &[0.5, -1.0, 1.0, 0.5, -0.5, 0.25]);
+    let y = npy(&[3], &[0.0, 1.0, 2.0]);
+    let arrays = ["x_train", "y_train", "x_test", "y_test"].into_iter();
+    let arrays: Vec<_> = arrays.zip([&x, &y, &x, &y].map(Clone::clone)).collect();
+    npz(&home.path().join("three.npz"), &arrays);
+    let done = ask("train --data three.npz --task class --overfit 2");
+    assert!(done.code == 0 && done.stdout.contains("all 2 samples are memorized"), "{done:#?}");
+    assert!(done.stderr.contains("task: 3 classes\n"), "{done:#?}");
+}
+
+#[test]
+fn a_file_or_folder_of_another_option_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    write_digits(&home.path().join("digits.npz"));
+    fs::write(home.path().join("x_train.npy"), npy(&[1], &[1.0])).unwrap();
+    for (options, words) in [
+        ("--data-dir digits.npz", "the option takes a folder, found a file: use --data digits.npz"),
+        ("--dataset digits.npz", "found a file: use --data digits.npz"),
+        (
+            "--data x_train.npy",
+            "found a single array: use --data ., if it holds x_train.npy and y_train.npy",
+        ),
+        ("--data mnist", "use --dataset mnist for the known data set"),
+    ] {
+        let refused = run(seqfit(home.path()).arg("train").args(options.split(' ')));
+        assert!(refused.code == 2 && refused.stderr.contains(words), "{options}: {refused:#?}");
+    }
+    let verified = run(seqfit(home.path()).args(["data", "verify", "./x_train.npy"]));
+    assert!(verified.stderr.contains("found a single array: give the folder"), "{verified:#?}");
+}

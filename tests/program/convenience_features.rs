@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::numpy::{digits_options, write_digits};
+use crate::common::numpy::{digits_options, npy, npz, write_digits};
 use crate::common::{self, run, seqfit, succeed};
 use seqfit::data::images::Gray;
 
@@ -61,7 +61,7 @@ fn overfit_memorizes_numbers_and_labels_even_of_a_single_sample() {
         }
     }
     for (kind, count, words) in [
-        ("numbers", "20", "of their variance (RMSE "),
+        ("numbers", "20", "on them, below 0.99 (RMSE "),
         (
             "labels",
             "20",
@@ -98,11 +98,17 @@ fn data_verify_describes_arrays_and_takes_their_keys() {
     let done = verify(&["digits.npz"]);
     assert_eq!(done.code, 1);
     assert!(done.stdout.contains("name yours with --keys y_train=NAME"), "{}", done.stdout);
+    // Arrays that are named must be there; without any of the training part only the test part is looked for.
     let keys = "x_train=x,y_train=y,x_test=x_test,y_test=numbers_test";
     let done = verify(&["digits.npz", "--keys", keys, "--task", "numbers"]);
-    assert_eq!(done.code, 0, "{done:#?}");
-    let words = "360 samples, float features of shape [64], targets: 1 number each, only test data";
+    assert_eq!(done.code, 1, "{done:#?}");
+    let words = "WRONG: the arrays \"x\" and \"y\" are needed";
     assert!(done.stdout.contains(words), "{}", done.stdout);
+    let test = [("x_test", npy(&[2, 1], &[0.5, 1.5])), ("y_test", npy(&[2], &[0.5, 2.5]))];
+    npz(&home.path().join("test.npz"), &test);
+    let done = verify(&["test.npz"]);
+    let words = "2 samples, float features of shape [1], targets: 1 number each, only test data";
+    assert!(done.code == 0 && done.stdout.contains(words), "{done:#?}");
     for options in
         [&["digits", "--task", "class"][..], &["--task", "class"], &["digits.npz", "--task", "x"]]
     {

@@ -12,6 +12,7 @@ mod dependent_crate;
 mod docs;
 #[cfg(feature = "serve")]
 mod new_user_journey;
+mod output_files;
 mod predict;
 mod predict_arrays;
 mod wheel;

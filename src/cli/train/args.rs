@@ -11,7 +11,10 @@ use seqfit::{Device, FitConfig, data, device};
 use super::super::data_options::{DataOptions, StreamOptions};
 use super::super::device_options::DeviceOptions;
 use super::super::distributed::RankOptions;
+use super::super::load_data;
 use super::super::network_options::NetworkOptions;
+use super::super::output::Usage;
+use super::super::output_files::{self, FileKind, OutputFile};
 use super::super::parse_values;
 use super::callback_options::CallbackOptions;
 use super::fit_options::FitOptions;
@@ -90,6 +93,24 @@ pub struct Args {
 
 // The base of each is the config of the run that is resumed, if it is one.
 impl Args {
+    /// Returns the files to write, outside of the run.
+    pub(super) fn files(&self) -> Vec<OutputFile<'_>> {
+        let file = |path| OutputFile { option: "--csv", path, kind: FileKind::History };
+        self.csv.as_deref().map(file).into_iter().collect()
+    }
+
+    /// Checks the files and folders to write outside of the run.
+    pub(super) fn check_files(&self) -> anyhow::Result<()> {
+        if let Some(Some(folder)) = &self.tensorboard
+            && folder.exists()
+            && !folder.is_dir()
+        {
+            let rule = "--tensorboard writes into a folder, found the file";
+            return Err(Usage(format!("{rule} {}: name a folder", folder.display())).into());
+        }
+        output_files::check(&self.files())
+    }
+
     /// Returns this rank's device.
     pub(super) fn device(&self, resumed: Option<&RunConfig>) -> anyhow::Result<Device> {
         let device = match (self.device.chosen(), resumed) {
@@ -124,7 +145,9 @@ impl Args {
     pub(super) fn request(&self, resumed: Option<&RunConfig>) -> anyhow::Result<data::Request> {
         match (self.data.request(), resumed.and_then(|began| began.data.source.as_ref())) {
             (data::Request::Auto, Some(source)) => {
-                Ok(source.request(&data::Locations::from_env()?)?)
+                let request = source.request(&data::Locations::from_env()?)?;
+                let kind = resumed.map(|began| began.data.targets).unwrap_or_default();
+                Ok(load_data::of_kind(request, kind))
             }
             (request, _) => Ok(request),
         }

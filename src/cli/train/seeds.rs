@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use seqfit::run::{Figures, Run};
+use seqfit::text::four_decimals;
 use seqfit::{Engine, FitConfig, WriteError, device};
 use serde::Serialize;
 
 use super::super::output::{self, Usage, print_status, quoted};
+use super::super::output_files::{self, FileKind, OutputFile};
 use super::args::Args;
 use super::interruption::Interruption;
 use super::start_run;
@@ -29,6 +31,9 @@ const OWN: [(&str, bool); 7] = [
     ("--json", false),
     ("--quiet", false),
 ];
+
+/// The file of the results, in the folder of the runs.
+const RESULTS: &str = "seeds.json";
 
 /// The results of several seeds.
 #[derive(Debug, Serialize)]
@@ -119,6 +124,8 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
         Some(out) => out.clone(),
         None => start_run::stamped("seeds"),
     };
+    let path = &out.join(RESULTS);
+    output_files::check(&[OutputFile { option: "--out", path, kind: FileKind::Json("seeds") }])?;
     std::fs::create_dir_all(&out).map_err(|source| WriteError::new(&out, 0, source))?;
     let side_by_side = match args.parallel {
         Some(n) => n.get(),
@@ -173,6 +180,8 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
             Some((_, name)) => format!("interrupted by {name}"),
             None => format!("seed {seed} did not finish"),
         };
+        // Nothing is left of seeds that could not begin.
+        let _ = std::fs::remove_dir(&out);
         print_status(format_args!("{what}; the same command with --out {} resumes", quoted(&out)));
         return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
@@ -247,7 +256,8 @@ fn print_seed(out: &Path, seed: u64) -> anyhow::Result<()> {
     let Seed { test: Figures { loss, accuracy, .. }, seconds, .. } = finished(out, seed)?;
     let accuracy = accuracy.map(|fraction| format!(", accuracy {:.2} %", 100.0 * fraction));
     let accuracy = accuracy.unwrap_or_default();
-    print_status(format_args!("seed {seed}: loss {loss:.4}{accuracy}, {seconds:.1} s"));
+    let loss = four_decimals(loss);
+    print_status(format_args!("seed {seed}: loss {loss}{accuracy}, {seconds:.1} s"));
     Ok(())
 }
 
@@ -264,14 +274,14 @@ fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::
     });
     let metrics = metrics.collect();
     let report = Report { seeds, accuracy, loss, metrics, seconds };
-    let path = out.join("seeds.json");
+    let path = out.join(RESULTS);
     let text = serde_json::to_string_pretty(&report)? + "\n";
     seqfit::files::write(&path, text.as_bytes())?;
     if args.json {
         output::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else if !args.quiet {
         let percent = |fraction: f64| format!("{:.2}", 100.0 * fraction);
-        let number = |value: f64| format!("{value:.4}");
+        let number = four_decimals;
         let n = report.seeds.len();
         let lines = match &report.accuracy {
             Some(accuracy) => accuracy.line("accuracy", n, " %", percent),

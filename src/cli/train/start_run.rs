@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use seqfit::run::{DataConfig, RUNS, Run, RunConfig, RunError};
+use seqfit::data::TargetKind;
+use seqfit::run::{CallbackConfig, CheckpointConfig, DataConfig, RUNS, Run, RunConfig, RunError};
 use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
 
 use super::super::load_data;
 use super::super::output::{Usage, print_status};
+use super::super::output_files;
 use super::args::Args;
 use super::job::{Job, RunCallbacks};
 use super::timing::Timing;
@@ -22,21 +24,27 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let base = (&Default::default(), &Default::default());
     let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
     device::require(device)?;
+    args.check_files()?;
     if let Some(out) = &args.out {
         Run::check_vacant(out, args.force)?;
     }
     let other = args.init_from.as_deref().map(Run::open).transpose()?;
     let data = resolve(args, None, timing)?;
+    output_files::check_not_read(&args.files(), &data.source)?;
     // With --seeds each run would repeat it, and none prints it: they are quiet.
     if let Some(note) = args.fit.note_on_recipe(&data.source)?.filter(|_| !args.quiet) {
         print_status(note);
     }
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
+    let fit = args.trial.for_targets(fit, data.train.target_kind(), args.fit.epochs);
     let mut data = args.trial.data(data, &fit)?;
     args.fit.check_class_weights(&fit, &data.train)?;
-    for metric in &fit.metrics {
-        let checked = metric.check_for(data.train.target_kind());
-        checked.map_err(|error| Usage(error.to_string()))?;
+    check_metrics(&fit, &callbacks, &checkpoints, data.train.target_kind())?;
+    if fit.validation_split > 0.0 {
+        data.train.split(fit.validation_split, fit.seed)?;
+    }
+    if !args.quiet {
+        load_data::note_on_scale(&data.train).into_iter().for_each(print_status);
     }
     if fit.augment.is_on() {
         data.train.any_pictures_for("augmentation")?;
@@ -68,6 +76,23 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         }
     };
     Ok(Job { run, data, model, snapshot: None, failures: Vec::new(), trial })
+}
+
+/// Checks, before anything is made, that all metrics that are computed or watched are for targets of this kind.
+fn check_metrics(
+    fit: &FitConfig,
+    callbacks: &CallbackConfig,
+    checkpoints: &CheckpointConfig,
+    targets: TargetKind,
+) -> Result<(), Usage> {
+    let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
+    let mut metrics = fit.metrics.iter();
+    metrics.try_for_each(|metric| metric.check_for(targets).map_err(|error| usage(&error)))?;
+    let CallbackConfig { early_stopping, reduce_lr } = callbacks;
+    let early_stopping = early_stopping.iter().map(|config| &config.monitor);
+    let reduce_lr = reduce_lr.iter().map(|config| &config.monitor);
+    let mut watched = early_stopping.chain(reduce_lr).chain(&checkpoints.monitor);
+    watched.try_for_each(|monitor| monitor.check_for(targets).map_err(|error| usage(&error)))
 }
 
 /// Returns the data as the network of another run takes it, its classes matched with the network's. A network
@@ -116,14 +141,13 @@ pub(super) fn resume(
     timing: Option<&mut Timing>,
 ) -> anyhow::Result<Option<Job>> {
     let mut run = Run::resume(path)?;
-    if let Some(csv) = &args.csv {
-        run.check_output(csv)?;
-    }
+    args.check_files()?;
     let began = run.config().clone();
     let device = args.device(Some(&began))?;
     let fit = args.fit.for_targets(args.fit(Some(&began), device)?, began.data.targets)?;
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
+    check_metrics(&fit, &callbacks, &checkpoints, began.data.targets)?;
     let network = fit.loss.with_output(args.network.over_spec(&began.network));
     let fit = fit.resolved(&network, device);
     let mut config = RunConfig {
@@ -137,9 +161,11 @@ pub(super) fn resume(
     };
     // Before the data is read: a wrong option is reported at once.
     run.check_config(&config)?;
-    let data = resolve(args, Some(&began), timing)?;
+    let mut data = resolve(args, Some(&began), timing)?;
+    output_files::check_not_read(&args.files(), &data.source)?;
     if let (data::Request::Auto, Some(source)) = (args.data.request(), &began.data.source) {
         source.check_same(&data.source)?;
+        data.source.arrays = source.arrays.clone();
     }
     let data = data.as_trained(&began.data.classes, began.data.source.as_ref())?;
     config.data = DataConfig::of(&data);

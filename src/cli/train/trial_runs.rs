@@ -6,12 +6,16 @@ use std::path::PathBuf;
 
 use seqfit::data::{DataError, Dataset, Loaded, Target, TargetKind};
 use seqfit::run::{Run, RunResult};
+use seqfit::text::significant;
 use seqfit::{Device, Evaluation, FitConfig};
 
 use super::super::{output, parse_values};
 
 /// Epochs of a training that should overfit a few samples.
 const EPOCHS: usize = 100;
+/// The same for numbers, of which more than the side of a boundary is to be learned: scaled California housing reaches
+/// [`MEMORIZED_R2`] with up to 64 samples.
+const EPOCHS_OF_NUMBERS: usize = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct TrialOptions {
@@ -19,8 +23,9 @@ pub struct TrialOptions {
     /// reading back; nothing is kept
     #[arg(long, conflicts_with_all = ["overfit", "out", "resume", "seeds", "epochs", "distributed"])]
     fast_dev_run: bool,
-    /// Try whether the network can overfit N training samples, without augmentation, in 100 epochs or
-    /// --epochs; if not, something between data and weights is wrong. Nothing is kept
+    /// Try whether the network can overfit N training samples, without augmentation, in 100 epochs (500 for
+    /// numbers, which count as memorized from an R² of 0.99 on) or --epochs; if not, something between data and
+    /// weights is wrong. Nothing is kept
     #[arg(long, value_name = "N", value_parser = parse_values::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split", "distributed"])]
     overfit: Option<NonZeroUsize>,
 }
@@ -65,6 +70,19 @@ impl TrialOptions {
         }
     }
 
+    /// Returns `fit` with the epochs that targets of this kind take to be memorized, unless --epochs says them.
+    pub fn for_targets(
+        &self,
+        fit: FitConfig,
+        targets: TargetKind,
+        epochs: Option<NonZeroUsize>,
+    ) -> FitConfig {
+        match (self.overfit, epochs, targets) {
+            (Some(_), None, TargetKind::Numbers) => FitConfig { epochs: EPOCHS_OF_NUMBERS, ..fit },
+            _ => fit,
+        }
+    }
+
     /// Returns the data of the trial: a few samples, from every class if there are enough of them.
     pub fn data(&self, data: Loaded, fit: &FitConfig) -> anyhow::Result<Loaded> {
         if let Some(samples) = self.overfit {
@@ -87,8 +105,10 @@ impl TrialOptions {
 fn few(dataset: &Dataset, n: usize, seed: u64) -> Result<Dataset, DataError> {
     // Draw more of each class than needed, so that other classes can make up for one that has too few.
     let share = (4.0 * (n + dataset.classes().len()) as f64 / dataset.len() as f64).min(0.9);
-    let (_, drawn) = dataset.split(share, seed)?;
-    let from = if drawn.len() < n { dataset } else { &drawn };
+    // Few samples cannot be split: then all are there to choose from.
+    let drawn = dataset.split(share, seed).map(|(_, drawn)| drawn);
+    let drawn = drawn.ok().filter(|drawn| drawn.len() >= n);
+    let from = drawn.as_ref().unwrap_or(dataset);
     let mut seen = vec![0; from.classes().len().max(1)];
     let mut ranked: Vec<(usize, u32)> = (0..from.len() as u32)
         .map(|i| {
@@ -126,11 +146,12 @@ fn memorized(test: &Dataset, found: &Evaluation) -> (bool, String) {
     let explained =
         squares.zip(variances).map(|(square, &scale)| 1.0 - square / f64::from(scale).powi(2));
     let r2 = explained.sum::<f64>() / found.residuals.len() as f64;
+    let rmse = significant(rmse);
     (
         r2 >= MEMORIZED_R2,
         match test.len() {
-            1 => format!("is {rmse:.4} off"),
-            _ => format!("explains {r2:.4} of their variance (RMSE {rmse:.4})"),
+            1 => format!("is {rmse} off"),
+            _ => format!("has an R² of {r2:.4} on them, below {MEMORIZED_R2} (RMSE {rmse})"),
         },
     )
 }
@@ -167,9 +188,11 @@ impl Trial {
                     1 => (format!("1 {}", word.trim_end_matches('s')), "is memorized"),
                     _ => (format!("{samples} {word}"), "are memorized"),
                 };
-                let look = match word {
-                    "images" => "look at the images (seqfit data preview)",
-                    _ => "look at the samples, whose features should be scaled to about -1 to 1",
+                let look = match (word, test.unscaled_features()) {
+                    (_, Some(unscaled)) => unscaled.advice(),
+                    ("images", None) => "look at the images (seqfit data preview)".to_owned(),
+                    _ => "look at the samples, whose features should be scaled to about -1 to 1"
+                        .to_owned(),
                 };
                 anyhow::ensure!(
                     is_memorized,

@@ -7,6 +7,9 @@ use crate::data::features::Features;
 use crate::data::targets::TargetKind;
 use crate::formats::{FormatProblem, MemoryBudget};
 
+/// The most classes of a data set.
+const MOST_CLASSES: usize = 256;
+
 /// An array with its name.
 pub(super) struct Part {
     pub key: String,
@@ -15,7 +18,8 @@ pub(super) struct Part {
 
 /// Targets before their names are known.
 pub(super) enum Unnamed {
-    Classes(Vec<u8>),
+    /// With the number of classes, if one-hot rows say it.
+    Classes(Vec<u8>, Option<usize>),
     NamedClasses(NamedClasses),
     Labels(Vec<u8>, usize),
     Numbers(Vec<f32>, usize),
@@ -24,7 +28,7 @@ pub(super) enum Unnamed {
 impl Unnamed {
     pub fn kind(&self) -> TargetKind {
         match self {
-            Self::Classes(_) | Self::NamedClasses(_) => TargetKind::Class,
+            Self::Classes(..) | Self::NamedClasses(_) => TargetKind::Class,
             Self::Labels(..) => TargetKind::Labels,
             Self::Numbers(..) => TargetKind::Numbers,
         }
@@ -106,13 +110,22 @@ impl Part {
                 }
                 const RULE: &str = "classes are whole numbers from 0 to 255 (if these are for regression, add \
                                     --task numbers)";
-                Ok(Unnamed::Classes(numbers.into_bytes(u8::MAX).map_err(value(RULE))?))
+                Ok(Unnamed::Classes(numbers.into_bytes(u8::MAX).map_err(value(RULE))?, None))
             }
-            TargetKind::Class => Err(ArraysProblem::Shape {
+            TargetKind::Class if columns > MOST_CLASSES => Err(ArraysProblem::Shape {
                 key,
-                rule: "[samples] or [samples, 1] if it holds classes (numpy.argmax(y, 1), if these are one-hot)",
+                rule: "[samples], or one-hot rows of at most 256 classes, if it holds classes",
                 shape,
             }),
+            TargetKind::Class => match numbers.one_hot(columns) {
+                Ok(classes) => Ok(Unnamed::Classes(classes, Some(columns))),
+                Err(row) => {
+                    const RULE: &str = "classes are [samples], or one-hot rows with a single 1 among zeros (if \
+                                        these are several labels, add --task labels)";
+                    let (found, place) = (numbers.row_text(row * columns, columns), vec![row]);
+                    Err(ArraysProblem::Value { key, rule: RULE, found, place })
+                }
+            },
             TargetKind::Labels => {
                 const RULE: &str = "several labels are 0 or 1 each (if these are for regression, add --task \
                                     numbers)";
@@ -125,6 +138,12 @@ impl Part {
     /// Returns the kind of target that the type and shape suggest.
     fn suggested(&self) -> Result<TargetKind, ArraysProblem> {
         let is_column = matches!(self.array.shape[..], [_] | [_, 1]);
+        if let [_, columns] = self.array.shape[..]
+            && columns > 1
+            && self.array.numbers.one_hot(columns).is_ok()
+        {
+            return Err(ArraysProblem::OneHot { key: self.key.clone(), columns });
+        }
         match &self.array.numbers {
             Numbers::Text(_) => Ok(TargetKind::Class),
             Numbers::Bool(_) if self.array.shape.len() == 1 => Ok(TargetKind::Class),
@@ -138,6 +157,19 @@ impl Part {
             }
         }
     }
+}
+
+/// Returns a note on floats that are taken for numbers, and could be classes.
+pub(super) fn note_on_floats(y: &Part) -> Option<String> {
+    let [low, high] = y.array.numbers.whole_range()?;
+    let is_column = matches!(y.array.shape[..], [_] | [_, 1]);
+    let key = &y.key;
+    (is_column && high > 1.0).then(|| {
+        format!(
+            "{key} holds floats, so they are numbers to predict, though all are whole, from {low} to {high}: --task \
+             class takes them as classes, and --task numbers omits this note"
+        )
+    })
 }
 
 /// Returns pixels as samples: channels that are last are moved to the front, and a single one is left out.

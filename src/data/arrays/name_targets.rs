@@ -53,7 +53,7 @@ pub(super) fn named(
     }
     let name = |targets| {
         Ok::<_, ArraysProblem>(match targets {
-            Unnamed::Classes(mut classes) => {
+            Unnamed::Classes(mut classes, _) => {
                 classes.iter_mut().for_each(|class| *class -= first);
                 Targets::Classes { classes, names: names.clone() }
             }
@@ -98,7 +98,7 @@ impl Classes {
             test: test.to_owned(),
         };
         match (train, test) {
-            (Unnamed::NamedClasses(_), Some(Unnamed::Classes(_))) => Err(differ("text", "numbers")),
+            (Unnamed::NamedClasses(_), Some(Unnamed::Classes(..))) => Err(differ("text", "numbers")),
             (_, Some(Unnamed::NamedClasses(_))) if !matches!(train, Unnamed::NamedClasses(_)) => {
                 Err(differ("numbers", "text"))
             }
@@ -112,9 +112,25 @@ impl Classes {
                 };
                 Ok(Self { names: checked(TargetKind::Class, names)?, first: 0 })
             }
+            (Unnamed::Classes(_, Some(count)), Some(Unnamed::Classes(_, Some(test)))) if count != test => {
+                let counted = |count: usize| TargetKind::Class.counted(count);
+                Err(differ(&counted(*count), &counted(*test)))
+            }
+            (Unnamed::Classes(_, Some(count)), _) => {
+                let (kind, columns) = (TargetKind::Class, *count);
+                match given {
+                    Some(names) if names.len() != columns => {
+                        Err(ArraysProblem::NameCount { kind, columns, names })
+                    }
+                    Some(names) => Ok(Self { names, first: 0 }),
+                    None => {
+                        Ok(Self { names: (0..columns).map(|class| class.to_string()).collect(), first: 0 })
+                    }
+                }
+            }
             _ => {
                 let labels = |part: Option<&Unnamed>| match part {
-                    Some(Unnamed::Classes(labels)) => Labels::of(labels),
+                    Some(Unnamed::Classes(labels, _)) => Labels::of(labels),
                     _ => Labels::of(&[]),
                 };
                 let labels = PartLabels { train: labels(Some(train)), test: labels(test) };

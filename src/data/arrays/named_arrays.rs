@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{self, Path};
 
-use super::features_and_targets::{Part, Unnamed, check_counts};
+use super::features_and_targets::{Part, Unnamed, check_counts, note_on_floats};
 use super::name_targets::{Named, Names, named};
 use super::problem::ArraysProblem;
 use super::read::{Array, Numbers};
@@ -21,6 +21,8 @@ const TEST_SEED: u64 = 0;
 
 /// The array of the names of targets, as scikit-learn's data sets name it.
 const TARGET_NAMES: &str = "target_names";
+/// The usual name of the weights of the training samples.
+const WEIGHTS: &str = "w_train";
 
 /// A file or a folder of named arrays.
 pub(in crate::data) trait NamedArrays: Sized {
@@ -85,6 +87,7 @@ pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loa
         Some(test) => (train, test),
         None => {
             let parts = train.split(TEST_FRACTION, TEST_SEED)?;
+            parts.0.check_some_weight()?;
             notes.push(format!(
                 "there is no test part ({} and {}): {} samples, drawn once and for all, are the test set, and {} \
                  are left to train on",
@@ -100,13 +103,15 @@ pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loa
     Ok(Loaded { train, test, source, notes })
 }
 
-/// Loads the test part alone, if there is no training part.
+/// Loads the test part alone, if there is no training part and no array of one was asked for.
 pub(in crate::data) fn load_test<T: NamedArrays>(
     request: &PathRequest,
 ) -> Result<LoadedTest, DataError> {
-    let ArrayKeys { x_train, x_test, y_test, .. } = &request.keys;
+    let ArrayKeys { x_train, y_train, x_test, y_test, w_train } = &request.keys;
     let mut arrays = T::open(&request.path)?;
-    if arrays.names().contains(x_train) {
+    let usual = ArrayKeys::default();
+    let is_asked = *x_train != usual.x_train || *y_train != usual.y_train || w_train.is_some();
+    if is_asked || arrays.names().contains(x_train) {
         return load::<T>(request).map(LoadedTest::from);
     }
     let keys = ArrayKeys {
@@ -163,11 +168,10 @@ fn read_parts(
     let needed = [(x_train, x), (y_train, y)].into_iter();
     let optional = [(w_train, "w_train"), (&keys.target_names, "target_names")].into_iter();
     let asked = optional.filter_map(|(key, option)| Some((key.as_ref()?, option)));
-    for (key, option) in needed.chain(asked) {
-        if !names.contains(key) {
-            let (key, found) = (key.clone(), found());
-            return Err(ArraysProblem::Missing { key, found, option }.into());
-        }
+    let missing = needed.chain(asked).filter(|(key, _)| !names.contains(key));
+    let missing: Vec<_> = missing.map(|(key, option)| (key.clone(), option)).collect();
+    if !missing.is_empty() {
+        return Err(ArraysProblem::Missing { missing, found: found() }.into());
     }
     let has_test = names.contains(x_test);
     if has_test != names.contains(y_test) {
@@ -176,11 +180,11 @@ fn read_parts(
         return Err(ArraysProblem::Alone { there, missing, found: found() }.into());
     }
     let mut budget = arrays.budget();
-    let (x, y) = pair(arrays, &mut budget, x_train, y_train, kind)?;
+    let (x, y, note) = pair(arrays, &mut budget, x_train, y_train, kind)?;
     let test = match has_test {
         true => {
-            let kind = Some(y.kind());
-            Some(pair(arrays, &mut budget, x_test, y_test, kind)?)
+            let (x, y, _) = pair(arrays, &mut budget, x_test, y_test, Some(y.kind()))?;
+            Some((x, y))
         }
         false => None,
     };
@@ -188,6 +192,7 @@ fn read_parts(
     let names_key = keys.target_names.as_deref().unwrap_or(TARGET_NAMES);
     let given = names_of(arrays, &mut budget, names_key, target_names)?;
     let Named { train: y, test: test_y, mut notes } = named(y, test_y, given)?;
+    notes.extend(note);
     let of = |x: Features, y, keys: [&String; 2]| {
         let pair = keys.map(String::as_str).join(" and ");
         Dataset::from_arrays(x, y).map_err(|error| Failure::Data(inside(error, path, pair)))
@@ -211,7 +216,12 @@ fn read_parts(
     let others = names.iter().filter(|name| !used.contains(&name.as_str()));
     let others: Vec<&str> = others.map(String::as_str).collect();
     if !others.is_empty() {
-        notes.push(format!("arrays that are not used: {}", others.join(", ")));
+        // The usual name is not enough, since weights change the training.
+        let weights = match others.contains(&WEIGHTS) {
+            true => format!(" (--keys {WEIGHTS}={WEIGHTS} weighs the training samples)"),
+            false => String::new(),
+        };
+        notes.push(format!("arrays that are not used: {}{weights}", others.join(", ")));
     }
     Ok(Arrays { train, test, notes })
 }
@@ -222,14 +232,15 @@ fn pair(
     x: &str,
     y: &str,
     kind: Option<TargetKind>,
-) -> Result<(Features, Unnamed), Failure> {
+) -> Result<(Features, Unnamed, Option<String>), Failure> {
     let mut part = |key: &str| {
         let array = arrays.read(key, budget)?;
         Ok::<_, Failure>(Part { key: key.to_owned(), array })
     };
     let (x, y) = (part(x)?, part(y)?);
     check_counts(&x, &y)?;
-    Ok((x.features(budget)?, y.targets(kind, budget)?))
+    let note = if kind.is_none() { note_on_floats(&y) } else { None };
+    Ok((x.features(budget)?, y.targets(kind, budget)?, note))
 }
 
 /// Returns the names of the targets: those requested, else those in the array `key`, else those beside the arrays.
@@ -281,7 +292,8 @@ fn check_alike(train: &Dataset, test: &Dataset) -> Result<(), ArraysProblem> {
     }
     let [a, b] = [train, test].map(|set| set.target_names().len());
     if a != b {
-        return Err(differ("targets", [a, b].map(|count| format!("{count} for each sample"))));
+        let counted = |count| format!("{} for each sample", train.target_kind().counted(count));
+        return Err(differ("targets", [a, b].map(counted)));
     }
     Ok(())
 }

@@ -18,17 +18,16 @@ pub enum ArraysProblem {
     /// A file that is none of NumPy's.
     #[error("samples are in a NumPy file, .npy or .npz, found {0}: save them with numpy.save")]
     NotNumpy(&'static str),
-    /// An array that is missing.
+    /// Arrays that are missing.
     #[error(
-        "the array {key:?} is needed, and the file holds {found}: name yours with --keys {option}=NAME"
+        "the {}, and the file holds {found}: name yours with --keys {}",
+        needed(.missing), options(.missing)
     )]
     Missing {
-        /// The array's name.
-        key: String,
+        /// The name of each, and its key: `x_train`, for example.
+        missing: Vec<(String, &'static str)>,
         /// The arrays of the file, in words.
         found: String,
-        /// Its key: `x_train`, for example.
-        option: &'static str,
     },
     /// An array without its partner.
     #[error(
@@ -158,6 +157,17 @@ pub enum ArraysProblem {
         /// The array.
         key: String,
     },
+    /// One-hot rows, which may be a class or several labels.
+    #[error(
+        "array {key:?} holds one-hot rows, a single 1 in each of {columns} columns, which may be one of {columns} \
+         classes or {columns} labels: say which with --task class or --task labels"
+    )]
+    OneHot {
+        /// The array.
+        key: String,
+        /// The length of a row.
+        columns: usize,
+    },
     /// Training and test arrays that differ.
     #[error(
         "training and test {what} must be alike, found {train} and {test}: take both from the same source"
@@ -170,4 +180,16 @@ pub enum ArraysProblem {
         /// Those of the test part.
         test: String,
     },
+}
+
+fn needed(missing: &[(String, &str)]) -> String {
+    let names: Vec<String> = missing.iter().map(|(name, _)| format!("{name:?}")).collect();
+    match &names[..] {
+        [name] => format!("array {name} is needed"),
+        names => format!("arrays {} are needed", names.join(" and ")),
+    }
+}
+
+fn options(missing: &[(String, &str)]) -> String {
+    missing.iter().map(|(_, key)| format!("{key}=NAME")).collect::<Vec<_>>().join(",")
 }

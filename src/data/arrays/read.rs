@@ -4,6 +4,7 @@ use super::problem::ArraysProblem;
 use super::text::{self, Text};
 use crate::formats::npy::{Header, by_rows};
 use crate::formats::{FormatProblem, MemoryBudget, count, extend};
+use crate::message_text::number;
 
 /// An array of numbers, in C order.
 #[derive(Debug, PartialEq)]
@@ -91,7 +92,7 @@ pub(in crate::data) fn decode(
                 exact.clear();
                 extend(&mut exact, &data[8 * at..][..8], order, f64::from_le_bytes);
                 if let Some(found) = exact.first().filter(|value| value.is_finite()) {
-                    return value("numbers must fit into f32", at, found.to_string());
+                    return value("numbers must fit into f32", at, number(*found));
                 }
             }
         }
@@ -198,11 +199,51 @@ impl Numbers {
         }
     }
 
+    /// Returns the class of each row of `columns` numbers that are one-hot, a single 1 among zeros: the place of the 1;
+    /// of the first other row its index.
+    pub fn one_hot(&self, columns: usize) -> Result<Vec<u8>, usize> {
+        let digit = |at: usize| match self {
+            Self::U8(values) | Self::Bool(values) => Some(i64::from(values[at])),
+            Self::Ints(values) => Some(values[at]),
+            Self::Floats(values) if values[at] == 0.0 => Some(0),
+            Self::Floats(values) => (values[at] == 1.0).then_some(1),
+            Self::Text(_) => None,
+        };
+        let class = |row: usize| {
+            let mut class = None;
+            for column in 0..columns {
+                match (digit(row * columns + column)?, class) {
+                    (0, _) => {}
+                    (1, None) => class = Some(column),
+                    _ => return None,
+                }
+            }
+            u8::try_from(class?).ok()
+        };
+        (0..self.len() / columns.max(1)).map(|row| class(row).ok_or(row)).collect()
+    }
+
+    /// Returns the lowest and the highest of floats that are all whole numbers from 0 to 255, as classes are.
+    pub fn whole_range(&self) -> Option<[f32; 2]> {
+        let Self::Floats(values) = self else { return None };
+        let is_class = |value: &f32| (0.0..=255.0).contains(value) && value.fract() == 0.0;
+        let [low, high] = [f32::min, f32::max].map(|of| values.iter().copied().reduce(of));
+        values.iter().all(is_class).then_some([low?, high?])
+    }
+
+    /// Returns some of the numbers as text: "[0, 2, 1]".
+    pub fn row_text(&self, from: usize, columns: usize) -> String {
+        const MOST: usize = 8;
+        let shown: Vec<String> = (from..).take(columns.min(MOST)).map(|at| self.text(at)).collect();
+        let more = if columns > MOST { ", …" } else { "" };
+        format!("[{}{more}]", shown.join(", "))
+    }
+
     fn text(&self, at: usize) -> String {
         match self {
             Self::U8(values) | Self::Bool(values) => values[at].to_string(),
             Self::Ints(values) => values[at].to_string(),
-            Self::Floats(values) => values[at].to_string(),
+            Self::Floats(values) => number(values[at]),
             Self::Text(text) => text.shown(at),
         }
     }

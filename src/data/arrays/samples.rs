@@ -26,7 +26,7 @@ pub(in crate::data) fn features_in<T: NamedArrays>(
         (None, _) => {
             let key = keys.first().copied().unwrap_or_default().to_owned();
             let found = if names.is_empty() { "no arrays".to_owned() } else { names.join(", ") };
-            return Err(at(ArraysProblem::Missing { key, found, option: "x" }));
+            return Err(at(ArraysProblem::Missing { missing: vec![(key, "x")], found }));
         }
     };
     let mut budget = arrays.budget();

@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::data::{
     ArrayKeys, Arrays, DataError, PathRequest, Request, Sample, Source, Target, TargetKind,
-    load_npy, load_npz, resolve, resolve_test,
+    load_npy, load_npz, resolve, resolve_test, verify,
 };
 
 /// Returns a `.npy` file.
@@ -98,6 +98,9 @@ fn weights_of_samples_are_read_if_they_are_named() {
         (floats("(2, 1)", &[0.5, 3.0]), "cost", "[samples] if it holds weights of samples"),
         (floats("(1,)", &[0.5]), "cost", "2 samples need 2 weights, found 1"),
         (floats("(2,)", &[0.5, -1.0]), "cost", "found -1"),
+        (floats("(2,)", &[0.5, f32::NAN]), "cost", "found NaN"),
+        (floats("(2,)", &[0.5, f32::INFINITY]), "cost", "found inf"),
+        (floats("(2,)", &[0.0, 0.0]), "cost", "must be above 0, found 2 weights of 0"),
     ] {
         let error = load_npz(parts(weights), &keys(name), None).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
@@ -170,14 +173,90 @@ fn the_type_of_the_targets_says_their_kind_unless_it_is_asked_for() {
     assert!(refused(ints("(3,)", &[0, -1, 1]), None).contains("found -1 at [1]"));
     let error = refused(ints("(3, 2)", &[0, 1, 1, 0, 7, 0]), None);
     assert!(error.contains("0 or 1 each") && error.contains("found 7 at [2, 0]"), "{error}");
-    let error = refused(ints("(3, 2)", &[0, 1, 1, 0, 1, 0]), Some(Class));
-    assert!(error.contains("numpy.argmax"), "{error}");
     let error = refused(floats("(3,)", &[0.0, 1.5, f32::NAN]), Some(Class));
     assert!(error.contains("found 1.5 at [1]"), "{error}");
     assert!(refused(ints("(3,)", &[0, 0, 0]), None).contains("2 to 256 classes, found 1"));
     assert!(refused(ints("(3, 1, 1)", &[0, 0, 0]), None).contains("found shape [3, 1, 1]"));
     let error = refused(floats("(3,)", &[0.5, f32::NAN, 1.0]), None);
     assert!(error.contains("targets must be finite numbers, found NaN at sample 1"), "{error}");
+}
+
+#[test]
+fn one_hot_rows_are_classes_if_asked_for_and_never_labels_in_silence() {
+    use TargetKind::{Class, Labels};
+    let x = || floats("(3, 1)", &[0.5, 1.5, 2.5]);
+    let of = |y: Vec<u8>, kind| load(&npz(&[("x_train", x()), ("y_train", y)]), kind);
+    let one_hot = [0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0];
+    let rows = || ints("(3, 4)", &one_hot);
+    let as_floats = || floats("(3, 4)", &one_hot.map(|digit| digit as f32));
+    let as_bool = || npy("|b1", "(3, 4)", &one_hot.map(|digit| digit as u8));
+    let third = |y: [i64; 4]| [&[0, 1, 0, 0, 1, 0, 0, 0][..], &y].concat();
+    for y in [
+        ints("(3, 4)", &third([0, 0, 1, 0])),
+        floats("(3, 4)", &third([0, 0, 1, 0]).iter().map(|&v| v as f32).collect::<Vec<_>>()),
+    ] {
+        let error = of(y.clone(), None).unwrap_err();
+        assert_eq!(
+            error,
+            "array \"y_train\" holds one-hot rows, a single 1 in each of 4 columns, which may be one of 4 classes or 4 \
+             labels: say which with --task class or --task labels"
+        );
+        let Arrays { train, notes, .. } = of(y.clone(), Some(Class)).unwrap();
+        assert_eq!(train.classes(), ["0", "1", "2", "3"]);
+        assert_eq!([0, 1, 2].map(|i| train.label(i)), [1, 0, 2]);
+        let note = "no training sample has class 3: a network cannot learn what it is not shown";
+        assert_eq!(notes, [note]);
+        let labels = of(y, Some(Labels)).unwrap().train;
+        assert_eq!(labels.target(0), Target::Labels(&[0, 1, 0, 0]));
+    }
+    // A row without a 1, or with two, is several labels.
+    for y in [rows(), as_bool()] {
+        assert_eq!(of(y.clone(), None).unwrap().train.target_kind(), Labels);
+        let error = of(y, Some(Class)).unwrap_err();
+        assert!(error.contains("one-hot rows with a single 1") && error.contains("--task labels"));
+        assert!(
+            error.ends_with("found [0, 0, 0, 0] at [2]") || error.contains("at [1]"),
+            "{error}"
+        );
+    }
+    assert!(of(as_floats(), None).unwrap_err().contains("floats that are all 0 or 1"));
+    let error = of(floats("(3, 257)", &[0.0; 771]), Some(Class)).unwrap_err();
+    assert!(error.contains("one-hot rows of at most 256 classes"), "{error}");
+}
+
+#[test]
+fn one_hot_parts_have_the_same_classes() {
+    let parts = |test: Vec<u8>| {
+        let train = ints("(2, 3)", &[0, 1, 0, 0, 0, 1]);
+        let x = floats("(2, 1)", &[0.5, 1.5]);
+        let arrays = [("x_train", x.clone()), ("y_train", train), ("x_test", x), ("y_test", test)];
+        load(&npz(&arrays), Some(TargetKind::Class))
+    };
+    let test = parts(ints("(2, 3)", &[1, 0, 0, 0, 1, 0])).unwrap().test.unwrap();
+    assert_eq!((test.classes().len(), [0, 1].map(|i| test.label(i))), (3, [0, 1]));
+    let test = parts(ints("(2,)", &[2, 0])).unwrap().test.unwrap();
+    assert_eq!((test.classes().len(), [0, 1].map(|i| test.label(i))), (3, [2, 0]));
+    let error = parts(ints("(2, 2)", &[1, 0, 0, 1])).unwrap_err();
+    assert!(error.contains("targets must be alike, found 3 classes and 2 classes"), "{error}");
+    assert!(parts(ints("(2,)", &[3, 0])).unwrap_err().contains("found 3 at sample 0"));
+}
+
+#[test]
+fn whole_floats_are_numbers_with_a_note() {
+    let notes = |y: Vec<u8>, kind| {
+        let x = floats("(3, 1)", &[0.5, 1.5, 2.5]);
+        load(&npz(&[("x_train", x), ("y_train", y)]), kind).unwrap().notes
+    };
+    let whole = || floats("(3,)", &[0.0, 2.0, 1.0]);
+    let found = notes(whole(), None);
+    assert!(found.len() == 1 && found[0].contains("all are whole, from 0 to 2"), "{found:?}");
+    assert!(found[0].contains("--task class"), "{found:?}");
+    let none: [&str; 0] = [];
+    assert_eq!(notes(whole(), Some(TargetKind::Numbers)), none);
+    assert_eq!(notes(whole(), Some(TargetKind::Class)), none);
+    assert_eq!(notes(floats("(3,)", &[0.0, 2.5, 1.0]), None), none);
+    assert_eq!(notes(floats("(3,)", &[0.0, 2000.0, 1.0]), None), none);
+    assert_eq!(notes(floats("(3, 2)", &[0.0, 2.0, 1.0, 3.0, 4.0, 5.0]), None), none);
 }
 
 #[test]
@@ -208,7 +287,10 @@ fn hostile_files_are_refused_by_name() {
         (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "it is cut"),
         (b"pickle".to_vec(), "it does not begin as an array does"),
         (floats("()", &[1.0]), "must be [samples, …], found shape []"),
-        (floats("(2, 0)", &[]), "x_train and y_train: a data set needs at least one sample"),
+        (
+            floats("(2, 0)", &[]),
+            "x_train and y_train: at least one sample of at least one value is needed, found 2 of shape [0]",
+        ),
         (floats("(3,)", &[1.0; 3]), "found 3 samples in \"x_train\" and 2 targets in \"y_train\""),
         (
             floats("(2, 2)", &[1.0, 2.0, 3.0, f32::NAN]),
@@ -216,7 +298,7 @@ fn hostile_files_are_refused_by_name() {
         ),
         (
             npy("<f8", "(2,)", bytemuck::cast_slice(&[1.0, 1e300])),
-            "numbers must fit into f32, found 1000000000",
+            "numbers must fit into f32, found 1e300 at [1]",
         ),
         (
             npy("<u8", "(2,)", bytemuck::cast_slice(&[1, u64::MAX])),
@@ -236,7 +318,11 @@ fn hostile_files_are_refused_by_name() {
         refused(&npz(&[("X", y()), ("y_train", y())])),
         "the array \"x_train\" is needed, and the file holds X, y_train: name yours with --keys x_train=NAME"
     );
-    assert!(refused(&npz(&[])).contains("the file holds no arrays"));
+    assert_eq!(
+        refused(&npz(&[])),
+        "the arrays \"x_train\" and \"y_train\" are needed, and the file holds no arrays: name yours with --keys \
+         x_train=NAME,y_train=NAME"
+    );
     let test_keys = ArrayKeys { x_test: String::new(), ..keys("x_test", "y_test") };
     let others = npz(&[("X", y()), ("y_test", y())]);
     let error = load_npz(&others, &test_keys, None).unwrap_err().to_string();
@@ -280,7 +366,7 @@ fn training_and_test_parts_must_be_alike() {
         "{error}"
     );
     let error = with(x.clone(), floats("(2,)", &[0.5; 2]));
-    assert!(error.contains("targets must be alike, found 2 for each sample and 1"), "{error}");
+    assert!(error.contains("found 2 numbers for each sample and 1 number for each"), "{error}");
     let error = with(npy("|u1", "(2, 1, 2)", &[0; 4]), y.clone());
     assert!(error.contains("images of 1x2"), "{error}");
 }
@@ -316,6 +402,48 @@ fn a_test_part_alone_is_enough_for_evaluation() {
     let test = resolve_test(&request, &nowhere, &mut |_| {}).unwrap().test;
     assert_eq!((test.len(), test.label(1)), (2, 1));
     assert!(resolve(&request, &nowhere, &mut |_| {}).is_err());
+    // Arrays of a training part that are asked for must be there.
+    let asked = [
+        ArrayKeys { x_train: "a".into(), ..ArrayKeys::default() },
+        ArrayKeys { y_train: "b".into(), ..ArrayKeys::default() },
+        ArrayKeys { w_train: Some("w".into()), ..ArrayKeys::default() },
+    ];
+    for keys in asked {
+        let request = PathRequest { keys, ..PathRequest::new(path.to_path_buf()) };
+        let request = Request::Path(request);
+        let error = resolve_test(&request, &nowhere, &mut |_| {}).unwrap_err().to_string();
+        assert!(error.contains("needed, and the file holds x_test, y_test"), "{error}");
+        let [report] = &verify(&request, &nowhere).unwrap()[..] else { panic!("one file") };
+        assert!(!report.is_right(), "{report:?}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_used_are_noted_and_a_part_without_any_is_refused() {
+    let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
+    let values: Vec<f32> = (0..50).map(|i| i as f32 / 40.0 + 0.5).collect();
+    let weighted = |weights: &[f32]| {
+        npz(&[
+            ("x_train", floats("(50, 1)", &values)),
+            ("y_train", floats("(50,)", &values)),
+            ("w_train", floats("(50,)", weights)),
+        ])
+    };
+    let path = weighted(&[1.0; 50]);
+    let request = Request::Path(PathRequest::new(path.to_path_buf()));
+    let [report] = &verify(&request, &nowhere).unwrap()[..] else { panic!("one file") };
+    let note =
+        "arrays that are not used: w_train (--keys w_train=w_train weighs the training samples)";
+    assert!(report.is_right() && report.notes.contains(&note.to_owned()), "{report:?}");
+    // All weights are those of the samples that become the test part.
+    let train = resolve(&request, &nowhere, &mut |_| {}).unwrap().train;
+    let kept = |value: &f32| (0..train.len()).any(|i| train.sample(i) == Sample::Floats(&[*value]));
+    let weights: Vec<f32> = values.iter().map(|value| f32::from(u8::from(!kept(value)))).collect();
+    let path = weighted(&weights);
+    let keys = ArrayKeys { w_train: Some("w_train".into()), ..ArrayKeys::default() };
+    let request = PathRequest { keys, ..PathRequest::new(path.to_path_buf()) };
+    let error = resolve(&Request::Path(request), &nowhere, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("found 40 weights of 0"), "{error}");
 }
 
 #[test]

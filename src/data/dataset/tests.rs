@@ -41,8 +41,8 @@ fn arrays_that_form_no_data_set_are_refused_by_place() {
     let (two, one) = (["a", "b"], ["y"]);
     let numbers = |n: usize| Targets::numbers(vec![0.5; n], one);
     let floats = |values: &[f32], shape: &[usize]| Features::floats(values, shape);
-    assert!(text(floats(&[], &[2]), numbers(0)).contains("found 0 targets"));
-    assert!(text(floats(&[1.0], &[]), numbers(1)).contains("samples of shape []"));
+    assert!(text(floats(&[], &[2]), numbers(0)).contains("found 0 of shape [2]"));
+    assert!(text(floats(&[1.0], &[]), numbers(1)).contains("found 1 of shape []"));
     assert!(text(floats(&[1.0], &[3, 0]), numbers(1)).contains("shape [3, 0]"));
     let error = text(floats(&[1.0; 5], &[2]), numbers(2));
     assert!(error.contains("2 samples of shape [2], found 5 values"), "{error}");

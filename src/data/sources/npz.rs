@@ -38,9 +38,10 @@ fn is_npz(path: &Path) -> bool {
 /// two axes, other integers, bool and floats; f64 and large integers are rounded to f32.
 ///
 /// **Targets**, unless `targets` says what they are: integers `[n]` or `[n, 1]` and bool `[n]` are classes, other
-/// integers and bool `[n, k]` are several labels and must be 0 or 1, floats `[n]` or `[n, k]` are numbers. Floats that
-/// are all 0 or 1 may be either, and are an error. Text `[n]` or `[n, 1]` (`U` or `S`) is the name of each sample's class;
-/// the classes are sorted, as by scikit-learn's `LabelEncoder`.
+/// integers and bool `[n, k]` are several labels and must be 0 or 1, floats `[n]` or `[n, k]` are numbers. One-hot rows
+/// (a single 1 in each of k columns) and floats that are all 0 or 1 may be either, and are an error. With
+/// [`TargetKind::Class`] one-hot rows are classes, the place of the 1. Text `[n]` or `[n, 1]` (`U` or `S`) is the name of
+/// each sample's class; the classes are sorted, as by scikit-learn's `LabelEncoder`.
 ///
 /// **Names** of classes, labels and numbers are in an array of text, `target_names`. Without it they are numbered.
 ///

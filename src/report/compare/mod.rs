@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::ReportError;
 use crate::data::Source;
 use crate::losses::Loss;
+use crate::message_text::four_decimals;
 use crate::metrics::{Direction, Metric};
 use crate::model::Summary;
 use crate::run::{Figures, Run, RunError};
@@ -126,7 +127,7 @@ impl Comparison {
         let tested = |better| if self.same_data { better } else { Neither };
         let loss = if self.loss().is_some() { tested(Lower) } else { Neither };
         let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
-        let short = |value: f64| format!("{value:.4}");
+        let short = four_decimals;
         let whole = |value: f64| crate::model::grouped(value.round() as usize);
         let seconds = |value: f64| format!("{value:.1}");
         let rows = [

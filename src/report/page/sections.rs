@@ -9,7 +9,7 @@ use super::super::png::{data_uri, image_png};
 use super::super::{Report, ReportError, Tested};
 use super::page_frame::{figure, head, percent, percentage, scrolled};
 use crate::evaluate::Evaluation;
-use crate::message_text::quoted_word;
+use crate::message_text::{four_decimals, quoted_word};
 use crate::model::grouped;
 
 /// What the losses of numbers are.
@@ -35,7 +35,7 @@ pub(super) fn headline(report: &Report) -> Option<String> {
     let metrics = metrics(report)?;
     let loss = || Some(("loss", report.assessment()?.evaluation.loss));
     let found = ["r2", "rmse"].iter().find_map(|&name| Some((name, *metrics.get(name)?)));
-    found.or_else(loss).map(|(name, value)| format!("{name} {value:.4}"))
+    found.or_else(loss).map(|(name, value)| format!("{name} {}", four_decimals(value)))
 }
 
 /// Returns the most important metrics.
@@ -48,9 +48,9 @@ pub(super) fn tiles(report: &Report) -> Markup {
     let result = report.result.as_ref();
     let loss = report.assessment().map(|found| found.evaluation.loss);
     let loss = loss.or_else(|| Some(result?.test.loss));
-    tile("test loss", loss.map(|loss| format!("{loss:.4}")));
-    for (name, value) in metrics(report).into_iter().flatten() {
-        tile(name, Some(format!("{value:.4}")));
+    tile("test loss", loss.map(four_decimals));
+    for (name, &value) in metrics(report).into_iter().flatten() {
+        tile(name, Some(four_decimals(value)));
     }
     let wrong = |found: &Evaluation| {
         if found.confusion.is_empty() {

@@ -28,15 +28,20 @@ impl Objective {
     /// Returns the objective of a training on this data, for a network of this many outputs.
     ///
     /// # Errors
-    /// Weights of classes that the data does not have.
+    /// Weights of classes that the data does not have, or weights that are 0 for all samples.
     pub fn new(config: &FitConfig, train: &Dataset, outputs: usize) -> Result<Self, ConfigError> {
         let class_weights = config.class_weights.as_ref().map(|weights| weights.of(train));
         let class_weights = class_weights.transpose()?;
-        Ok(Self {
+        let objective = Self {
             is_weighted: class_weights.is_some() || train.has_sample_weights(),
             class_weights,
             ..Self::unweighted(config, train.target_kind(), (outputs, train.target_names().len()))
-        })
+        };
+        let weighs = |i| objective.weight(train.sample_weight(i), train.target(i)) > 0.0;
+        let is_learned = !objective.is_weighted || (0..train.len()).any(weighs);
+        let setting = "weights of the training samples and their classes";
+        ConfigError::unless(is_learned, setting, "above 0 for one sample at least", "0 for all")?;
+        Ok(objective)
     }
 
     /// Returns the objective without weights.
