@@ -14,8 +14,8 @@ use super::super::{output, parse_values};
 /// Epochs of a training that should overfit a few samples.
 const EPOCHS: usize = 100;
 /// The same for numbers, of which more than the side of a boundary is to be learned: scaled California housing reaches
-/// [`MEMORIZED_R2`] with up to 64 samples.
-const EPOCHS_OF_NUMBERS: usize = 500;
+/// [`MEMORIZED_R2`] with up to 32 samples.
+const EPOCHS_OF_NUMBERS: usize = 300;
 
 #[derive(Debug, clap::Args)]
 pub struct TrialOptions {
@@ -23,7 +23,7 @@ pub struct TrialOptions {
     /// reading back; nothing is kept
     #[arg(long, conflicts_with_all = ["overfit", "out", "resume", "seeds", "epochs", "distributed"])]
     fast_dev_run: bool,
-    /// Try whether the network can overfit N training samples, without augmentation, in 100 epochs (500 for
+    /// Try whether the network can overfit N training samples, without augmentation, in 100 epochs (300 for
     /// numbers, which count as memorized from an R² of 0.99 on) or --epochs; if not, something between data and
     /// weights is wrong. Nothing is kept
     #[arg(long, value_name = "N", value_parser = parse_values::count, conflicts_with_all = ["out", "resume", "seeds", "validation_split", "distributed"])]
