@@ -17,7 +17,7 @@ use super::output::Usage;
 pub enum FileKind {
     /// The table of the epochs.
     History,
-    /// The table of a learning rate test, whose first line this is.
+    /// Another table, whose first line begins so.
     Table(&'static str),
     /// A page.
     Html,
@@ -132,7 +132,7 @@ impl FileKind {
     fn in_words(self) -> &'static str {
         match self {
             Self::History => "a CSV table of epochs",
-            Self::Table(_) => "a CSV table of its steps",
+            Self::Table(_) => "a CSV table of its own",
             Self::Html => "an HTML page",
             Self::Npy => "a NumPy array",
             Self::Png => "a PNG picture",

@@ -21,6 +21,7 @@ use super::image_as_text::half_blocks;
 use super::image_options::PrepareOptions;
 use super::load_data;
 use super::output::{self, Usage, print_status};
+use super::output_files::{self, OutputFile};
 use super::parse_values::count;
 use super::run_options::RunOptions;
 use lines::Lines;
@@ -109,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (preparation, mut note) = args.prepare.of(&run)?;
     let network = Network::new(&args, &run, model, preparation)?;
     let mut file = match &args.out {
-        Some(path) => Some(network.output_file(path, &run)?),
+        Some(path) => Some(network.output_file(path)?),
         None => None,
     };
     let mut printed = 0;
@@ -227,8 +228,7 @@ impl<'a> Network<'a> {
     }
 
     /// Returns the file of predictions to write, if its name is one for it.
-    fn output_file(&self, path: &Path, run: &Run) -> anyhow::Result<PredictionsFile<'a>> {
-        run.check_output(path)?;
+    fn output_file(&self, path: &Path) -> anyhow::Result<PredictionsFile<'a>> {
         let Lines { targets, output, names, .. } = self.lines;
         let columns = Columns { targets, output, names };
         let file = PredictionsFile::new(path, columns, &self.args.files)?;
@@ -236,6 +236,7 @@ impl<'a> Network<'a> {
             let rule = "with --skip-bad the rows of --out must name their files, which a .npy file cannot: write a .csv";
             return Err(Usage(rule.to_owned()).into());
         }
+        output_files::check(&[OutputFile { option: "--out", path, kind: file.kind() }])?;
         Ok(file)
     }
 

@@ -162,12 +162,7 @@ fn is_absent(role: Role, dir: &Path) -> bool {
 fn known_report(dir: &Path, entry: &Entry) -> Vec<FileReport> {
     let Some(layout) = Layout::of(entry.name) else { return folder_report(dir, Some(entry)) };
     let missing = || {
-        vec![FileReport {
-            path: dir.to_owned(),
-            holds: None,
-            sha256: None,
-            verdict: Verdict::Missing,
-        }]
+        vec![FileReport::without_contents(dir.to_owned(), Verdict::Missing)]
     };
     if !layout.is_in(dir) {
         return missing();
@@ -183,7 +178,7 @@ fn known_report(dir: &Path, entry: &Entry) -> Vec<FileReport> {
             (Some(format!("{counts}, {}", described(&train))), verdict)
         }
     };
-    vec![FileReport { path: dir.to_owned(), holds, sha256: None, verdict }]
+    vec![FileReport { holds, ..FileReport::without_contents(dir.to_owned(), verdict) }]
 }
 
 /// Reports on each file of a known data set or of any other, and on the whole if that is wrong.

@@ -9,6 +9,7 @@ use seqfit::tch::Tensor;
 use seqfit::{OutputActivation, export, files};
 
 use super::super::output::Usage;
+use super::super::output_files::FileKind;
 
 /// What the columns of predictions are.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,9 @@ pub struct PredictionsFile<'a> {
     /// The lines of a table.
     table: String,
 }
+
+/// The first columns of a table.
+const HEAD: &str = "file,index";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Format {
@@ -71,6 +75,14 @@ impl<'a> PredictionsFile<'a> {
         Ok(file)
     }
 
+    /// Returns the kind of file.
+    pub fn kind(&self) -> FileKind {
+        match self.format {
+            Format::Npy => FileKind::Npy,
+            Format::Csv => FileKind::Table(HEAD),
+        }
+    }
+
     /// Returns whether a row says which sample it is for.
     pub fn names_samples(&self) -> bool {
         self.format == Format::Csv
@@ -78,7 +90,7 @@ impl<'a> PredictionsFile<'a> {
 
     fn head(&self) -> String {
         let Columns { targets, names, .. } = self.columns;
-        let mut head = vec!["file".to_owned(), "index".to_owned()];
+        let mut head: Vec<String> = HEAD.split(',').map(ToOwned::to_owned).collect();
         match targets {
             TargetKind::Numbers => head.extend_from_slice(names),
             kind => {

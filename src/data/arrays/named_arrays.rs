@@ -107,7 +107,7 @@ pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loa
 pub(in crate::data) fn load_test<T: NamedArrays>(
     request: &PathRequest,
 ) -> Result<LoadedTest, DataError> {
-    let ArrayKeys { x_train, y_train, x_test, y_test, w_train } = &request.keys;
+    let ArrayKeys { x_train, y_train, x_test, y_test, w_train, .. } = &request.keys;
     let mut arrays = T::open(&request.path)?;
     let usual = ArrayKeys::default();
     let is_asked = *x_train != usual.x_train || *y_train != usual.y_train || w_train.is_some();
