@@ -161,9 +161,7 @@ fn is_absent(role: Role, dir: &Path) -> bool {
 /// Reports on the files of a known data set.
 fn known_report(dir: &Path, entry: &Entry) -> Vec<FileReport> {
     let Some(layout) = Layout::of(entry.name) else { return folder_report(dir, Some(entry)) };
-    let missing = || {
-        vec![FileReport::without_contents(dir.to_owned(), Verdict::Missing)]
-    };
+    let missing = || vec![FileReport::without_contents(dir.to_owned(), Verdict::Missing)];
     if !layout.is_in(dir) {
         return missing();
     }

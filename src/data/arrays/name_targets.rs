@@ -98,7 +98,9 @@ impl Classes {
             test: test.to_owned(),
         };
         match (train, test) {
-            (Unnamed::NamedClasses(_), Some(Unnamed::Classes(..))) => Err(differ("text", "numbers")),
+            (Unnamed::NamedClasses(_), Some(Unnamed::Classes(..))) => {
+                Err(differ("text", "numbers"))
+            }
             (_, Some(Unnamed::NamedClasses(_))) if !matches!(train, Unnamed::NamedClasses(_)) => {
                 Err(differ("numbers", "text"))
             }
@@ -112,7 +114,9 @@ impl Classes {
                 };
                 Ok(Self { names: checked(TargetKind::Class, names)?, first: 0 })
             }
-            (Unnamed::Classes(_, Some(count)), Some(Unnamed::Classes(_, Some(test)))) if count != test => {
+            (Unnamed::Classes(_, Some(count)), Some(Unnamed::Classes(_, Some(test))))
+                if count != test =>
+            {
                 let counted = |count: usize| TargetKind::Class.counted(count);
                 Err(differ(&counted(*count), &counted(*test)))
             }
@@ -123,9 +127,10 @@ impl Classes {
                         Err(ArraysProblem::NameCount { kind, columns, names })
                     }
                     Some(names) => Ok(Self { names, first: 0 }),
-                    None => {
-                        Ok(Self { names: (0..columns).map(|class| class.to_string()).collect(), first: 0 })
-                    }
+                    None => Ok(Self {
+                        names: (0..columns).map(|class| class.to_string()).collect(),
+                        first: 0,
+                    }),
                 }
             }
             _ => {
