@@ -112,11 +112,13 @@ impl Part {
                                     --task numbers)";
                 Ok(Unnamed::Classes(numbers.into_bytes(u8::MAX).map_err(value(RULE))?, None))
             }
-            TargetKind::Class if columns > MOST_CLASSES => Err(ArraysProblem::Shape {
-                key,
-                rule: "[samples], or one-hot rows of at most 256 classes, if it holds classes",
-                shape,
-            }),
+            TargetKind::Class if columns > MOST_CLASSES || matches!(numbers, Numbers::Text(_)) => {
+                Err(ArraysProblem::Shape {
+                    key,
+                    rule: "[samples], or one-hot rows of at most 256 classes, if it holds classes",
+                    shape,
+                })
+            }
             TargetKind::Class => match numbers.one_hot(columns) {
                 Ok(classes) => Ok(Unnamed::Classes(classes, Some(columns))),
                 Err(row) => {
