@@ -1,17 +1,16 @@
 //! `seqfit import`: imports weights from other programs as a run.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use seqfit::data::{FeatureKind, Preparation, TargetKind};
 use seqfit::import::{Card, ImportOptions, Imported};
 use seqfit::run::{Origin, Run, RunConfig};
-use seqfit::{Activation, Device, Sequential, Spec};
+use seqfit::{Activation, Device, Sequential};
 
 use super::image_options::preparation;
+use super::network_file::network;
 use super::network_options;
 use super::output::{self, Usage, print_status};
 use super::parse_values;
@@ -102,22 +101,4 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = run.settle()?;
     output::print(&format!("{}\nrun: {}\n", model.summary(), run.path().display()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the network of a run, or the one that a TOML file describes.
-fn network(path: &Path) -> anyhow::Result<Spec> {
-    if path.is_dir() {
-        return Ok(Run::open(path)?.config().network.clone());
-    }
-    let at = || path.display().to_string();
-    // A description has a few lines; a longer file is something else.
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(1 << 16).read_to_string(&mut text))
-        .with_context(|| format!("{} cannot be read as a network", path.display()))?;
-    let spec: Spec = toml::from_str(&text)
-        .map_err(|error| Usage(error.message().to_owned()))
-        .with_context(|| format!("{} does not describe a network", path.display()))?;
-    spec.check().with_context(at)?;
-    Ok(spec)
 }

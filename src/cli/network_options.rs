@@ -1,5 +1,7 @@
 //! The options that describe a network: hidden layers, their activation, dropout.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use clap::builder::TypedValueParser;
 use seqfit::data::{Dataset, Loaded};
@@ -7,6 +9,8 @@ use seqfit::layers::{Dense, Dropout, Layer, Normalization};
 use seqfit::{Activation, FitConfig, Loss, Spec};
 use serde::Deserialize;
 
+use super::layer_list::{LayerList, layer_list};
+use super::network_file::network_for;
 use super::output::Usage;
 use super::parse_values::{one_of, share};
 
@@ -22,6 +26,13 @@ pub struct NetworkOptions {
     /// Fraction of each hidden layer's outputs that is dropped in training [default: 0]
     #[arg(long, value_name = "RATE", value_parser = share)]
     dropout: Option<f64>,
+    /// All layers in one line, "conv 32 3 relu, maxpool 2, flatten, dense" for example; the last dense has the outputs that
+    /// the data needs
+    #[arg(long, value_name = "LIST", value_parser = layer_list, conflicts_with_all = ["hidden", "activation", "dropout"])]
+    layers: Option<LayerList>,
+    /// The layers of a run, or of a TOML file with layers as under [network] in a run's config.toml
+    #[arg(long = "network", value_name = "FILE", conflicts_with_all = ["hidden", "activation", "dropout", "layers"])]
+    file: Option<PathBuf>,
     /// What normalizes the input before the first layer: channels (the mean and standard deviation of each color over
     /// the training pictures) or none [default: channels for folders of pictures in color and known ones, else none]
     #[arg(long, value_name = "KIND", value_parser = one_of::<InputNormalization>(["channels", "none"]))]
@@ -81,12 +92,20 @@ impl NetworkOptions {
         }
     }
 
+    /// Returns the requested network for samples of this shape.
+    pub fn spec(&self, shape: &[usize], outputs: usize) -> anyhow::Result<Spec> {
+        match (&self.layers, &self.file) {
+            (Some(list), _) => Ok(list.spec(shape, outputs)),
+            (None, Some(path)) => network_for(path, shape),
+            (None, None) => Ok(self.over(Network::default()).spec(shape, outputs)),
+        }
+    }
+
     /// Returns the requested network for this data, with the outputs that the loss needs.
-    pub fn of_data(&self, data: &Dataset, loss: &Loss) -> Result<Spec, Usage> {
-        let network = self.over(Network::default());
+    pub fn of_data(&self, data: &Dataset, loss: &Loss) -> anyhow::Result<Spec> {
         let (kind, count) = (data.target_kind(), data.target_names().len());
         let outputs = loss.kind().outputs_for(kind, count).unwrap_or(count);
-        let spec = network.spec(data.sample_shape(), outputs);
+        let spec = self.spec(data.sample_shape(), outputs)?;
         spec.check().map_err(|error| Usage(error.to_string()))?;
         loss.check(&spec, kind, count).map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
@@ -115,16 +134,21 @@ impl NetworkOptions {
 
     /// Like [`over`](Self::over), applied to an existing network, which is returned unchanged if no option
     /// was given.
-    pub fn over_spec(&self, base: &Spec) -> Spec {
-        let Self { hidden: None, activation: None, dropout: None, normalize: _ } = self else {
-            let network = self.over(Network::of(base));
-            let mut spec = network.spec(&base.input_shape, base.outputs());
+    pub fn over_spec(&self, base: &Spec) -> anyhow::Result<Spec> {
+        let is_stack = self.layers.is_some() || self.file.is_some();
+        if is_stack || self.hidden.is_some() || self.activation.is_some() || self.dropout.is_some()
+        {
+            let (shape, outputs) = (&base.input_shape, base.outputs());
+            let mut spec = match is_stack {
+                true => self.spec(shape, outputs)?,
+                false => self.over(Network::of(base)).spec(shape, outputs),
+            };
             if let Some(first) = base.layers.first().filter(|layer| is_normalization(layer)) {
                 spec.layers.insert(0, first.clone());
             }
-            return Spec { target_scaling: base.target_scaling.clone(), ..spec };
-        };
-        base.clone()
+            return Ok(Spec { target_scaling: base.target_scaling.clone(), ..spec });
+        }
+        Ok(base.clone())
     }
 }
 

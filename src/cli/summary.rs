@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use seqfit::Summary;
 use seqfit::run::Run;
 
-use super::network_options::{Network, NetworkOptions};
+use super::network_options::NetworkOptions;
 use super::output::{self, Usage};
 use super::parse_values;
 
@@ -14,7 +14,7 @@ use super::parse_values;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run folder; without it the network that the options describe
-    #[arg(conflicts_with_all = ["hidden", "activation", "dropout", "image_size", "classes"])]
+    #[arg(conflicts_with_all = ["hidden", "activation", "dropout", "layers", "file", "image_size", "classes"])]
     run: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkOptions,
@@ -33,10 +33,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let spec = match &args.run {
         Some(path) => Run::open(path)?.config().network.clone(),
-        None => {
-            let network = args.network.over(Network::default());
-            network.spec(&args.image_size.0, args.classes.into())
-        }
+        None => args.network.spec(&args.image_size.0, args.classes.into())?,
     };
     let summary = Summary::new(&spec).map_err(|error| Usage(error.to_string()))?;
     let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };

@@ -148,7 +148,7 @@ pub(super) fn resume(
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
     check_metrics(&fit, &callbacks, &checkpoints, began.data.targets)?;
-    let network = fit.loss.with_output(args.network.over_spec(&began.network));
+    let network = fit.loss.with_output(args.network.over_spec(&began.network)?);
     let fit = fit.resolved(&network, device);
     let mut config = RunConfig {
         device: device::name(device),
