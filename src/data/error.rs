@@ -194,7 +194,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The problem.
-        problem: ArraysProblem,
+        problem: Box<ArraysProblem>,
     },
     /// Arrays of a file that do not form a data set.
     #[error("{path}: {arrays}: {problem}", path = .path.display())]

@@ -145,7 +145,9 @@ pub(in crate::data) fn read_all(
     target_names: Option<Vec<String>>,
 ) -> Result<Arrays, DataError> {
     read_parts(arrays, path, keys, kind, target_names).map_err(|failure| match failure {
-        Failure::Problem(problem) => DataError::Arrays { path: path.to_owned(), problem },
+        Failure::Problem(problem) => {
+            DataError::Arrays { path: path.to_owned(), problem: Box::new(problem) }
+        }
         Failure::Data(error) => error,
     })
 }

@@ -23,7 +23,7 @@ pub fn load_npy(
 ) -> Result<Dataset, DataError> {
     let (features, targets) = (features.as_ref(), targets.as_ref());
     let read = |path: &Path| {
-        let at = |problem| DataError::Arrays { path: path.to_owned(), problem };
+        let at = |problem| DataError::Arrays { path: path.to_owned(), problem: Box::new(problem) };
         let bytes = whole(path)?;
         // The file itself is its numbers.
         let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
@@ -35,7 +35,7 @@ pub fn load_npy(
     let (y, mut y_budget) = read(targets)?;
     let at = |path: &Path| {
         let path = path.to_owned();
-        move |problem| DataError::Arrays { path: path.clone(), problem }
+        move |problem| DataError::Arrays { path: path.clone(), problem: Box::new(problem) }
     };
     check_counts(&x, &y).map_err(at(features))?;
     let pair = format!("{} and {}", x.key, y.key);

@@ -17,7 +17,7 @@ pub(in crate::data) fn features_in<T: NamedArrays>(
     path: &Path,
     keys: &[&str],
 ) -> Result<(Features, Option<String>), DataError> {
-    let at = |problem| DataError::Arrays { path: path.to_owned(), problem };
+    let at = |problem| DataError::Arrays { path: path.to_owned(), problem: Box::new(problem) };
     let mut arrays = T::open(path)?;
     let names = arrays.names().to_vec();
     let key = match (keys.iter().find(|key| names.iter().any(|name| name == *key)), &names[..]) {
@@ -40,7 +40,7 @@ pub(in crate::data) fn features_in<T: NamedArrays>(
 
 /// Reads the samples in a `.npy` file.
 pub(in crate::data) fn features_in_npy(path: &Path) -> Result<Features, DataError> {
-    let at = |problem| DataError::Arrays { path: path.to_owned(), problem };
+    let at = |problem| DataError::Arrays { path: path.to_owned(), problem: Box::new(problem) };
     let bytes = whole(path)?;
     let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     let key = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -71,7 +71,7 @@ pub(super) struct Npz {
 impl NamedArrays for Npz {
     fn open(path: &Path) -> Result<Self, DataError> {
         let bytes = whole(path)?;
-        let at = |problem| DataError::Arrays { path: path.to_owned(), problem };
+        let at = |problem| DataError::Arrays { path: path.to_owned(), problem: Box::new(problem) };
         if bytes.starts_with(b"\x93NUMPY") {
             return Err(at(ArraysProblem::NotNpz("a single array (.npy)")));
         }

@@ -39,7 +39,7 @@ impl NamedArrays for File {
             parse(&bytes).map(|file| file.names().into_iter().map(ToOwned::to_owned).collect());
         let mut names: Vec<String> = names.map_err(|problem| DataError::Arrays {
             path: path.to_owned(),
-            problem: problem.into(),
+            problem: Box::new(problem.into()),
         })?;
         names.sort();
         let sha256 = sha256::sha256(&bytes[..]).map_err(|source| DataError::read(path, source))?;

@@ -42,7 +42,7 @@ pub fn load_features(
         return features_in::<Npz>(path, keys);
     }
     let problem = ArraysProblem::NotNumpy(kind_of(&start));
-    Err(DataError::Arrays { path: path.to_owned(), problem })
+    Err(DataError::Arrays { path: path.to_owned(), problem: Box::new(problem) })
 }
 
 fn start_of(path: &Path) -> Result<Vec<u8>, DataError> {
