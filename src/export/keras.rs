@@ -5,17 +5,20 @@
 //! transpose of the weight here, and the channels of pictures are last. The format is defined by
 //! `keras/src/saving/saving_lib.py`.
 
+mod permute_layers;
+
 use hdf5_pure::{Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout, GroupBuilder};
 use tch::Tensor;
 
 use super::convert_weights::Weight;
-use super::keras_axes::{KerasLayout, permuted};
+use super::keras_layout::KerasLayout;
 use super::keras_paths::groups;
 use super::network_modules::modules;
 use super::{CARD, Card, ExportError, Format, Options, python_snippet};
 use crate::layers::Module;
 use crate::model::Sequential;
 use crate::native::{LibtorchError, reserved};
+use permute_layers::permuted;
 
 pub(super) fn encode(
     model: &Sequential,

@@ -21,7 +21,7 @@ mod fold_target_scaling;
 mod format;
 #[cfg(feature = "keras")]
 pub(crate) mod keras;
-mod keras_axes;
+mod keras_layout;
 mod keras_paths;
 mod model_card;
 mod network_modules;
@@ -38,7 +38,7 @@ mod torchscript;
 
 pub use error::ExportError;
 pub use format::{Format, Options};
-pub(crate) use keras_axes::KerasLayout;
+pub(crate) use keras_layout::KerasLayout;
 pub(crate) use keras_paths::keras_paths;
 pub use model_card::{CARD, Card, Data, Input, Training};
 
