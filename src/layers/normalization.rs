@@ -61,15 +61,14 @@ impl Normalization {
 
     /// Describes the layer along the channels. The formats have the operation: a batch normalization with fixed
     /// numbers.
-    fn describe_channels(&self, input: &[usize]) -> Module {
+    fn describe_channels(&self) -> Module {
         let (mean, deviations) = (&self.mean, self.deviations());
         let (ones, zeros) = (vec![1.0; mean.len()], vec![0.0; mean.len()]);
         let squares: Vec<f32> = deviations.iter().map(|deviation| deviation.powi(2)).collect();
-        let axes = vec!["1"; input.len().saturating_sub(1)].join(", ");
-        let tensor = |values: &[f32]| {
-            format!("torch.tensor({values:?}, dtype=x.dtype, device=x.device).view(-1, {axes})")
-        };
         let numbers = [&ones, &zeros, mean, &squares];
+        let tensors = numbers
+            .map(|values| format!("torch.tensor({values:?}, dtype=x.dtype, device=x.device)"))
+            .join(", ");
         let inputs = numbers.map(|numbers| OnnxInput::Numbers(numbers.clone()));
         let inputs = std::iter::once(OnnxInput::Last).chain(inputs).collect::<Vec<_>>();
         let names = ["weight", "bias", "running_mean", "running_var"];
@@ -86,7 +85,7 @@ impl Normalization {
         Module {
             torch: format!("ChannelNormalization({mean:?}, {deviations:?})"),
             definition: Some(CHANNELS_DEFINITION),
-            script: format!("(x - {}) / {}", tensor(mean), tensor(&deviations)),
+            script: format!("torch.batch_norm(x, {tensors}, False, 0.0, 0.0, True)"),
             onnx: Some(vec![node.with("epsilon", OnnxAttribute::Float(0.0))]),
             aten: Some(vec![AtenNode::new("batch_norm.default", arguments.collect::<Vec<_>>())]),
             keras: Some(format!(
@@ -157,9 +156,9 @@ impl LayerKind for Normalization {
         Ok(centered.f_div(&list(&self.deviations())?)?.f_to_kind(context.kind)?)
     }
 
-    fn describe(&self, input: &[usize]) -> Option<Vec<Module>> {
+    fn describe(&self, _: &[usize]) -> Option<Vec<Module>> {
         if self.channels {
-            return Some(vec![self.describe_channels(input)]);
+            return Some(vec![self.describe_channels()]);
         }
         let (mean, deviations) = (&self.mean, self.deviations());
         let tensor =

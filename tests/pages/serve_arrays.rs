@@ -24,20 +24,20 @@ fn trained(kind: &str) -> tempfile::TempDir {
 }
 
 /// Trains a network on the pixels of the digits, in the shape \[channels, height, width\].
-fn trained_on_color() -> tempfile::TempDir {
+fn trained_on_two_channels() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let (train, test) = data::load("digits").unwrap();
     let mut arrays = Vec::new();
     for (part, set) in [("train", &train), ("test", &test)] {
         let n = set.len();
-        let pixels: Vec<u8> = (0..n).flat_map(|i| set.image(i).repeat(3)).collect();
+        let pixels: Vec<u8> = (0..n).flat_map(|i| set.image(i).repeat(2)).collect();
         let labels: Vec<u8> = (0..n).map(|i| set.label(i)).collect();
-        arrays.push((format!("x_{part}"), npy_of("|u1", &[n, 3, 8, 8], &pixels)));
+        arrays.push((format!("x_{part}"), npy_of("|u1", &[n, 2, 8, 8], &pixels)));
         arrays.push((format!("y_{part}"), npy_of("|u1", &[n], &labels)));
     }
     let arrays: Vec<_> = arrays.iter().map(|(name, bytes)| (&name[..], bytes.clone())).collect();
-    npz(&home.path().join("color.npz"), &arrays);
-    let train = ["train", "-q", "--epochs", "3", "--out", "run", "--data", "color.npz"];
+    npz(&home.path().join("channels.npz"), &arrays);
+    let train = ["train", "-q", "--epochs", "3", "--out", "run", "--data", "channels.npz"];
     succeed(seqfit(home.path()).args(train));
     home
 }
@@ -130,12 +130,12 @@ fn serve_predicts_like_predict_for_arrays_of_every_kind_of_target() {
 
 #[test]
 fn serve_takes_pixels_of_any_shape() {
-    let home = trained_on_color();
+    let home = trained_on_two_channels();
     let server = Server::start(home.path(), &[]);
     let (_, test) = data::load("digits").unwrap();
     let plane: Vec<&[u8]> = test.image(0).chunks(8).collect();
-    let one = ask(&server, &json!({ "pixels": [plane, plane, plane] })).json();
-    let list = ask(&server, &json!({ "pixels": [[plane, plane, plane]] })).json();
+    let one = ask(&server, &json!({ "pixels": [plane, plane] })).json();
+    let list = ask(&server, &json!({ "pixels": [[plane, plane]] })).json();
     assert_eq!(one["probabilities"].as_array().map(Vec::len), Some(10));
     assert_close(&one, &list["predictions"][0]);
     let page = String::from_utf8(server.ask("GET", "/", "", b"").body).unwrap();
