@@ -1,4 +1,4 @@
-//! A loss of one's own, the quantile loss, which learns what is exceeded in one case of ten; and a metric of one's own,
+//! A custom loss, the quantile loss, which learns what is exceeded in one case of ten; and a custom metric,
 //! which counts these cases: `cargo run --release --example own_loss`.
 
 use std::collections::BTreeMap;

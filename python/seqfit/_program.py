@@ -25,7 +25,7 @@ def run(arguments: Sequence[str], *, verbose: bool = False) -> list[dict[str, An
     # By default the threads of libtorch spin while they wait, which takes half of the processors' time of a short
     # training.
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Progress is printed by a process of its own, whose standard error is this one's.
+    # Progress is printed by a separate process, which shares this one's standard error.
     done = None if verbose else _worker.run(path, env, arguments)
     if done is None:
         done = subprocess.run(

@@ -16,7 +16,7 @@ class _Worker:
 
     def __init__(self, path: str, env: Mapping[str, str]) -> None:
         self.command = (path, env)
-        # In a session of its own, so that Ctrl-C reaches only this process, which then ends it.
+        # In a new session, so that Ctrl-C reaches only this process, which then ends it.
         self._process = subprocess.Popen(
             [path, "worker"],
             env=env,

@@ -71,7 +71,7 @@ def test_commands_run_in_copies_of_one_process(monkeypatch: pytest.MonkeyPatch, 
     assert train("third") and train("fourth")
     with _worker._lock:
         assert train("fifth")
-    # What the program is told by the environment is told again.
+    # A change of the environment starts another worker.
     worker = _worker._worker
     monkeypatch.setenv("SEQFIT_CACHE", str(tmp_path))
     assert train("sixth") and _worker._worker is not worker

@@ -76,7 +76,7 @@ pub fn check_not_read(files: &[OutputFile], source: &Source) -> Result<(), Usage
     }
 }
 
-/// Refuses a file that belongs to a run, of whatever command.
+/// Refuses a file that belongs to a run.
 fn of_no_run(path: &Path) -> Result<(), RunError> {
     // A link leads into the run of its target; a file that does not exist yet has only a folder.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -157,7 +157,7 @@ impl FileKind {
             Self::Npy => start.starts_with(b"\x93NUMPY"),
             Self::Png => start.starts_with(b"\x89PNG"),
             Self::Svg => text.starts_with("<svg") || text.starts_with("<?xml"),
-            // Files of data can have the same formats; the card tells them apart.
+            // Files of data can have the same formats; only the card differs.
             Self::Network => Imported::open(path).is_ok_and(|file| file.card.is_some()),
             Self::ManPage => text.starts_with('.'),
             Self::Json(key) => {

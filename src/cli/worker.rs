@@ -1,7 +1,7 @@
 //! `seqfit worker`: runs the commands that it reads, each in a copy of a process that has loaded libtorch already. The
 //! Python package trains with it, since many of its trainings are shorter than the time to load libtorch.
 //!
-//! A command is a line on standard input, a JSON array of arguments. What it prints on standard output follows, and
+//! A command is a line on standard input, a JSON array of arguments. Its standard output follows, and
 //! then a line that is an [`End`].
 
 use std::fs::File;

@@ -174,7 +174,7 @@ impl Augmenter {
         Draw { affine: affine.map(|value| value as f32), control, changes }
     }
 
-    /// Draws from a stream of its own, so that the numbers of the other one stay.
+    /// Draws from a separate stream, so that the numbers of the other one stay.
     fn draw_changes(&self, epoch: usize, sample: u32, strength: f64) -> ColorDraw {
         if !self.augment.changes_pictures() {
             return ColorDraw::default();

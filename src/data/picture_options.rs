@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image_preparation::Preparation;
 
-/// How a folder of pictures is read. What is not set is chosen by what the pictures are, and recorded.
+/// How a folder of pictures is read. Settings that are missing follow from the pictures, and are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PictureOptions {

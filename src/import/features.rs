@@ -1,4 +1,4 @@
-//! What the samples of an imported network are, where its file does not say: pixels or numbers.
+//! The kind of samples that an imported network takes, where its file does not say: pixels or numbers.
 
 use crate::data::FeatureKind;
 

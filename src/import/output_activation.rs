@@ -115,7 +115,7 @@ mod tests {
             let found = by_last_layer(unknown(network(outputs, last, O::Softmax)));
             assert_eq!(found, unknown(network(outputs, kept, expected)), "{outputs} {last:?}");
         }
-        // As a layer of its own.
+        // As a separate layer.
         let mut spec = network(2, A::Linear, O::Softmax);
         spec.layers.push(A::Sigmoid.into());
         assert_eq!(by_last_layer(spec), network(2, A::Linear, O::Sigmoid));

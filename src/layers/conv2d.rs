@@ -26,7 +26,7 @@ pub struct Conv2D {
     /// The steps by which the filters move down and right.
     #[serde(default = "Size2D::one")]
     pub strides: Size2D,
-    /// What is added around the picture.
+    /// The padding around the picture.
     #[serde(default)]
     pub padding: Padding,
     /// The distance of the values that a filter takes.

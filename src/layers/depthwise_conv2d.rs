@@ -12,7 +12,7 @@ use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use super::window::{Padding, Size2D, Window};
 use crate::native::LibtorchError;
 
-/// A convolution of each channel with `depth_multiplier` filters of its own, [batch, channels, height, width] →
+/// A convolution of each channel with `depth_multiplier` filters, [batch, channels, height, width] →
 /// [batch, channels · depth_multiplier, …]: Keras's `DepthwiseConv2D`, and `torch.nn.Conv2d` with as many groups as
 /// channels.
 ///
@@ -26,7 +26,7 @@ pub struct DepthwiseConv2D {
     /// The steps by which the filters move down and right.
     #[serde(default = "Size2D::one")]
     pub strides: Size2D,
-    /// What is added around the picture.
+    /// The padding around the picture.
     #[serde(default)]
     pub padding: Padding,
     /// The number of filters of each channel, at least 1.

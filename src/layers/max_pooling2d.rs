@@ -19,7 +19,7 @@ pub struct MaxPooling2D {
     /// The steps by which it moves down and right: by default its size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strides: Option<Size2D>,
-    /// What is added around the picture.
+    /// The padding around the picture.
     pub padding: Padding,
 }
 

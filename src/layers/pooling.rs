@@ -9,7 +9,7 @@ use super::layer_kind::LayerError;
 use super::window::{self, Padding, Size2D, Window};
 use crate::native::LibtorchError;
 
-/// What is computed of the values in a window.
+/// The function of the values in a window: mean or maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
     Max,

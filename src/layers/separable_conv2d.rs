@@ -12,7 +12,7 @@ use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
 use super::window::{Padding, Size2D, Window};
 use crate::native::LibtorchError;
 
-/// A convolution of each channel with `depth_multiplier` filters of its own, followed by one of all channels at each
+/// A convolution of each channel with `depth_multiplier` filters, followed by one of all channels at each
 /// place, [batch, channels, height, width] → [batch, filters, …]: Keras's `SeparableConv2D`, and the same as
 /// [`DepthwiseConv2D`](super::DepthwiseConv2D) without bias and [`Conv2D`](super::Conv2D) of size 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct SeparableConv2D {
     /// The steps by which these move down and right.
     #[serde(default = "Size2D::one")]
     pub strides: Size2D,
-    /// What is added around the picture.
+    /// The padding around the picture.
     #[serde(default)]
     pub padding: Padding,
     /// The distance of the values that a depthwise filter takes.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::model_card::{Input, Model};
 
 const STYLE: &str = include_str!("page/page.css");
-/// What the pages have in common, around the main part of each.
+/// The frame of all pages, around the main part of each.
 const FRAME: &str = include_str!("page/frame.html");
 /// The page for pictures: the class of its body, its main part and its program.
 const PICTURES: [&str; 3] = ["", include_str!("page/page.html"), include_str!("page/page.js")];

@@ -75,7 +75,7 @@ fn decoded_images_are_cached_by_the_contents_of_the_pictures() {
     fs::rename(folder.join("red/0.png"), folder.join("red/0.jpeg")).unwrap();
     assert_eq!(read(&locations), first);
     assert_eq!(files().len(), 1);
-    // What is in the cache is used, unless it is damaged.
+    // Cached images are used, unless they are damaged.
     let whole = fs::read(file).unwrap();
     let mut damaged = whole.clone();
     damaged[0] ^= 1;

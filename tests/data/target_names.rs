@@ -45,7 +45,7 @@ fn names_from_the_command_line_are_shown_wherever_targets_are() {
         assert_eq!(report.contains("accurac"), kind != "numbers", "{kind}");
         // The model card in an export.
         shows(&text("model.pt"));
-        // What the arrays are called does not change what is learned.
+        // The names of the arrays do not change the weights.
         succeed(seqfit(home.path()).args(["train", "-q", "--resume", "run", "--epochs", "4"]));
         shows(&of_run(home.path(), "evaluate", &["--json"]).stdout);
     }

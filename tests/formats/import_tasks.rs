@@ -78,7 +78,7 @@ fn every_format_gives_the_same_network_and_the_same_exports() {
             assert_eq!(found, (output, last), "{title}");
             assert_eq!(network.features, FeatureKind::Floats, "{title}");
             let model = model_of(&network);
-            // Classes are told from outputs before the softmax.
+            // Classes are recognized by outputs before the softmax.
             let computed = match end {
                 "numbers" => model.logits(&x).unwrap(),
                 _ => model.predict(&x).unwrap(),

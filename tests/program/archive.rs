@@ -110,7 +110,7 @@ fn archive_starts_where_it_was_moved_to() {
             command
         }
         None => {
-            common::not_here("an archive as another user in a root of its own (needs root)");
+            common::not_here("an archive as another user in a separate root (needs root)");
             let mut command = Command::new(moved.join("bin/seqfit"));
             command.current_dir(&work).env_clear().env("HOME", &home);
             command

@@ -11,7 +11,7 @@ use seqfit::{OutputActivation, export, files};
 use super::super::output::Usage;
 use super::super::output_files::FileKind;
 
-/// What the columns of predictions are.
+/// The columns of predictions.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
     pub targets: TargetKind,

@@ -1,6 +1,6 @@
 //! What pooling computes.
 
-/// What is computed of the values in a window.
+/// The function of the values in a window: mean or maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PoolingFunction {
     Max,

@@ -15,7 +15,7 @@ pub(super) struct Windows {
     pub pads: Pads,
 }
 
-/// What is added around a picture.
+/// The padding around a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Pads {
     /// As much as TensorFlow adds for "same".

@@ -12,7 +12,7 @@ use crate::evaluate::Evaluation;
 use crate::message_text::{four_decimals, quoted_word};
 use crate::model::grouped;
 
-/// What the losses of numbers are.
+/// The unit of the losses of numbers.
 const SCALED: &str = "of targets scaled to mean 0 and standard deviation 1";
 
 /// The number of most frequent confusions that are listed.

@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
             return Err(format!("which nests residual blocks deeper than {DEEPEST}"));
         }
         self.steps.push(Step::Block(block, depth));
-        // What is inside the block is of no use after it.
+        // Values inside the block cannot be used after it.
         self.values.retain(|_, value| *value <= from);
         Ok(())
     }
