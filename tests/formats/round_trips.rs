@@ -181,10 +181,7 @@ fn check_file(
     }
     let network = Imported::from_bytes(bytes).unwrap().network(&ImportOptions::default());
     let network = network.unwrap_or_else(|error| panic!("{title}: {error}"));
-    let mut back = Sequential::from_spec(network.spec.clone(), Device::Cpu, 1).unwrap();
-    back.set_weights(&network.weights).unwrap();
-    let apart = difference(&back.predict(x).unwrap(), &stored.predict(x).unwrap());
-    assert!(apart <= TOLERANCE, "{title}: {apart:e}");
+    // The same layers with the same bits of weights, and so the same outputs.
     assert_eq!(&network.spec, stored.spec(), "{title}");
     assert_eq!(network.weights, stored.weights().unwrap(), "{title}");
     is_read
@@ -275,8 +272,8 @@ fn random_networks_have_equal_outputs_in_other_programs() {
     }
 }
 
-/// Networks of every layer and output, on all test images of MNIST: each file is imported again, and those of a few
-/// networks are run by PyTorch, onnxruntime and Keras.
+/// Networks of every layer and output, on all test images of MNIST: each file is imported again, and those of the
+/// first network are run by PyTorch, onnxruntime and Keras.
 #[test]
 fn networks_of_every_kind_give_equal_outputs_on_all_of_mnist() {
     let Some(mnist) = common::mnist() else { return };
@@ -297,7 +294,7 @@ fn networks_of_every_kind_give_equal_outputs_on_all_of_mnist() {
         if missing.is_empty() {
             break;
         }
-        if !missing.iter().any(found) || model.summary().parameters() > 1_000_000 {
+        if !missing.iter().any(found) || model.summary().parameters() > 100_000 {
             continue;
         }
         let card = Card::new(model.spec(), test.classes());
@@ -314,7 +311,7 @@ fn networks_of_every_kind_give_equal_outputs_on_all_of_mnist() {
         missing.retain(|part| !found(part));
         for (format, bytes) in encoded {
             let (bytes, title) = (bytes.unwrap(), title(format));
-            if networks <= 3 {
+            if networks == 1 {
                 let file = home.path().join(format!("{}{}", titles.len(), format.ending()));
                 fs::write(&file, &bytes).unwrap();
                 let path = file.display().to_string();
