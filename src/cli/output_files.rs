@@ -60,20 +60,49 @@ pub fn check(files: &[OutputFile]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks that none of the files is one of those that the data was read from.
+/// Checks that none of the files is one of those that the data was read from, or would be read as one of them.
 ///
 /// # Errors
 /// The first that is.
 pub fn check_not_read(files: &[OutputFile], source: &Source) -> Result<(), Usage> {
     let Some(dir) = &source.dir else { return Ok(()) };
     let read: Vec<PathBuf> = source.files.iter().map(|file| dir.join(&file.name)).collect();
-    match files.iter().find(|file| read.iter().any(|read| same(read, file.path))) {
-        None => Ok(()),
-        Some(OutputFile { option, path, .. }) => Err(Usage(format!(
-            "{option} would replace {}, a file of the data that is read: choose another name",
-            path.display()
+    for OutputFile { option, path, .. } in files {
+        if read.iter().any(|read| same(read, path)) || is_read_with(source, path) {
+            return Err(Usage(format!(
+                "{option} would replace {}, a file of the data that is read, or be read with it: choose another name",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a folder to write is not inside a folder of pictures, where it would be read as a class.
+///
+/// # Errors
+/// It is inside.
+pub fn check_outside(option: &str, folder: &Path, source: &Source) -> Result<(), Usage> {
+    match source.pictures.is_some() && is_read_with(source, folder) {
+        false => Ok(()),
+        true => Err(Usage(format!(
+            "{option} must be outside the folder of pictures that is read, found {}: choose another folder",
+            folder.display()
         ))),
     }
+}
+
+/// Returns whether the folder of the data would be read with a file of this name: anything in a folder of pictures,
+/// and each array in a folder of `.npy` files.
+fn is_read_with(source: &Source, path: &Path) -> bool {
+    let is_array = |path: &Path| path.extension().is_some_and(|end| end == "npy");
+    let (Some(dir), Some(path)) = (source.dir.as_deref().and_then(place), place(path)) else {
+        return false;
+    };
+    let arrays =
+        source.arrays.is_some() && source.files.iter().all(|file| is_array(Path::new(&file.name)));
+    source.pictures.is_some() && path.starts_with(&dir)
+        || arrays && is_array(&path) && path.parent() == Some(&dir)
 }
 
 /// Refuses a file that belongs to a run.
@@ -92,8 +121,16 @@ fn of_no_run(path: &Path) -> Result<(), RunError> {
 
 /// Returns whether two paths are the same file, which need not exist.
 fn same(a: &Path, b: &Path) -> bool {
-    let place = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
     a == b || place(a).is_some_and(|a| place(b) == Some(a))
+}
+
+/// Returns the absolute path of a file that need not exist, with links followed as far as there are files.
+fn place(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let exists = path.ancestors().find_map(|folder| Some((folder, folder.canonicalize().ok()?)));
+    let (folder, target) = exists?;
+    let rest = path.strip_prefix(folder).ok()?;
+    Some(if rest.as_os_str().is_empty() { target } else { target.join(rest) })
 }
 
 impl OutputFile<'_> {

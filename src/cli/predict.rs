@@ -110,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (preparation, mut note) = args.prepare.of(&run)?;
     let network = Network::new(&args, &run, model, preparation)?;
     let mut file = match &args.out {
-        Some(path) => Some(network.output_file(path)?),
+        Some(path) => Some(network.output_file(path, &run)?),
         None => None,
     };
     let mut printed = 0;
@@ -228,7 +228,7 @@ impl<'a> Network<'a> {
     }
 
     /// Returns the file of predictions to write, if its name is one for it.
-    fn output_file(&self, path: &Path) -> anyhow::Result<PredictionsFile<'a>> {
+    fn output_file(&self, path: &Path, run: &Run) -> anyhow::Result<PredictionsFile<'a>> {
         let Lines { targets, output, names, .. } = self.lines;
         let columns = Columns { targets, output, names };
         let file = PredictionsFile::new(path, columns, &self.args.files)?;
@@ -236,7 +236,11 @@ impl<'a> Network<'a> {
             let rule = "with --skip-bad the rows of --out must name their files, which a .npy file cannot: write a .csv";
             return Err(Usage(rule.to_owned()).into());
         }
-        output_files::check(&[OutputFile { option: "--out", path, kind: file.kind() }])?;
+        let files = [OutputFile { option: "--out", path, kind: file.kind() }];
+        output_files::check(&files)?;
+        if let Some(source) = &run.config().data.source {
+            output_files::check_not_read(&files, source)?;
+        }
         Ok(file)
     }
 

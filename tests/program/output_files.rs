@@ -166,3 +166,48 @@ fn outputs_of_one_command_are_different_files_and_a_folder_for_events_is_one() {
     assert!(refused.code == 2 && refused.stderr.contains("seeds.json exists"), "{refused:#?}");
     assert!(!home.path().join("a.svg").exists() && !home.path().join("r").exists());
 }
+
+#[test]
+fn a_file_that_would_be_read_with_the_data_is_refused() {
+    let home = home();
+    let refused = |command: &str| {
+        let output = execute(home.path(), command);
+        let rule =
+            "would replace waits/x_new.npy, a file of the data that is read, or be read with it";
+        assert!(output.code == 2 && output.stderr.contains(rule), "{command}: {output:#?}");
+        assert!(!home.path().join("waits/x_new.npy").exists());
+    };
+    refused("evaluate run --logits waits/x_new.npy");
+    refused("predict run waits/x_test.npy --out waits/x_new.npy");
+    // The data of the run is protected from predictions for other samples.
+    let before = fs::read(home.path().join("waits/y_train.npy")).unwrap();
+    let output =
+        execute(home.path(), "predict run waits.npz --keys x=x_test --out waits/y_train.npy");
+    assert!(output.code == 2 && output.stderr.contains("waits/y_train.npy"), "{output:#?}");
+    assert_eq!(fs::read(home.path().join("waits/y_train.npy")).unwrap(), before);
+
+    // In a folder of pictures everything is read.
+    for class in ["cat", "dog"] {
+        fs::create_dir_all(home.path().join("pets").join(class)).unwrap();
+        for i in 0..6u8 {
+            let gray = |x: u32, y: u32| image::Luma([(x * 9 + y * 5) as u8 + i]);
+            let picture = image::GrayImage::from_fn(12, 12, gray);
+            picture.save(home.path().join(format!("pets/{class}/{i}.png"))).unwrap();
+        }
+    }
+    let picture = fs::read(home.path().join("pets/cat/0.png")).unwrap();
+    for command in [
+        "lr-find --data-dir pets --prepare resize --plot pets/cat/0.png",
+        "data preview --data-dir pets --out pets/cat/0.png",
+        "data preview --data-dir pets --out pets/sheet.png",
+        "train --data-dir pets --prepare resize --epochs 1 --out pets/run",
+    ] {
+        let output = execute(home.path(), command);
+        assert!(
+            output.code == 2 && output.stderr.contains("that is read"),
+            "{command}: {output:#?}"
+        );
+        assert_eq!(fs::read_dir(home.path().join("pets")).unwrap().count(), 2, "{command}");
+        assert_eq!(fs::read(home.path().join("pets/cat/0.png")).unwrap(), picture);
+    }
+}

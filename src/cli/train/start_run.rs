@@ -68,12 +68,14 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         origin,
         ..RunConfig::now(device, DataConfig::of(&data), fit, network)
     };
+    let default = default_path(&data.source.name, &config.created);
+    if trial.is_none() {
+        output_files::check_outside("--out", args.out.as_ref().unwrap_or(&default), &data.source)?;
+    }
     let run = match (&args.out, &trial) {
         (_, Some(trial)) => Run::create(&trial.path(), false, config)?,
         (Some(out), None) => Run::create(out, args.force, config)?,
-        (None, None) => {
-            Run::create_numbered(&default_path(&data.source.name, &config.created), config)?
-        }
+        (None, None) => Run::create_numbered(&default, config)?,
     };
     Ok(Job { run, data, model, snapshot: None, failures: Vec::new(), trial })
 }
