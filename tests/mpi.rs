@@ -344,7 +344,15 @@ impl Job {
         assert!(left.0.is_some() && left.1.is_empty(), "{left:?}");
         let run = self.run.to_str().unwrap();
         let deadline = ["train", "--resume", run, "--max-time", "1s", "--quiet"];
-        succeed(seqfit(self.run.parent().unwrap()).args(deadline));
+        // mpirun ends before the ranks that it killed, one of which may hold the run's lock for a moment.
+        let resume = || common::run(seqfit(self.run.parent().unwrap()).args(deadline));
+        let begun = Instant::now();
+        let mut resumed = resume();
+        while resumed.stderr.contains("one process at a time") && begun.elapsed() < limit {
+            std::thread::sleep(Duration::from_millis(100));
+            resumed = resume();
+        }
+        assert_eq!(resumed.code, 0, "{resumed:#?}");
         output
     }
 }
