@@ -38,11 +38,6 @@ pub fn note(notes: &[String]) {
     }
 }
 
-/// Returns a note on features of the training data that are not scaled.
-pub fn note_on_scale(train: &Dataset) -> Option<String> {
-    train.unscaled_features().map(|unscaled| format!("note: {}", unscaled.advice()))
-}
-
 /// Returns a note on an R² below 0 with its cause, if that is known.
 pub fn note_on_r2(figures: &Figures, cause: Option<String>) -> Option<String> {
     let name = Metric::R2.name();

@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     device::require(device)?;
     let data = load_data::asked(&args.data.request(), args.stream.stream, args.json)?;
     output_files::check_not_read(&files, &data.source)?;
-    load_data::note_on_scale(&data.train).into_iter().for_each(print_status);
+    load_data::note(&data.train.training_advice());
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let network = args.network.fitted(&data, &fit)?;
     let mut model = Sequential::from_spec(network, device, fit.seed)?;

@@ -70,6 +70,7 @@ mod storage_locations;
 pub(crate) mod stream;
 mod tar_entries;
 mod targets;
+mod training_advice;
 mod verify_files;
 
 pub use array_keys::ArrayKeys;

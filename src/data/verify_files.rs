@@ -114,7 +114,7 @@ fn arrays_report(request: &PathRequest, locations: &Locations) -> FileReport {
     let error = match sources::load(request, locations) {
         Ok(Loaded { train, test, source, mut notes }) => {
             let holds = format!("{} + {} samples, {}", train.len(), test.len(), described(&train));
-            notes.extend(train.unscaled_features().map(|unscaled| unscaled.advice()));
+            notes.extend(train.training_advice());
             return report(holds, &source, Verdict::Usable, notes);
         }
         Err(error) => error,

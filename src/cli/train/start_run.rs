@@ -44,7 +44,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         data.train.split(fit.validation_split, fit.seed)?;
     }
     if !args.quiet {
-        load_data::note_on_scale(&data.train).into_iter().for_each(print_status);
+        load_data::note(&data.train.training_advice());
     }
     if fit.augment.is_on() {
         data.train.any_pictures_for("augmentation")?;
