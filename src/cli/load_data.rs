@@ -2,8 +2,8 @@
 
 use seqfit::Metric;
 use seqfit::data::{
-    self, ClassNames, Dataset, FeatureKind, Loaded, LoadedTest, Locations, PathRequest,
-    PictureOptions, PictureShape, Request, StreamMemory,
+    self, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, PathRequest, PictureOptions,
+    PictureShape, Request, StreamMemory,
 };
 use seqfit::run::{DataConfig, Figures, Run, RunConfig};
 
