@@ -5,7 +5,7 @@ mod name_targets;
 mod named_arrays;
 mod named_classes;
 mod npy_pair;
-mod problem;
+pub(super) mod problem;
 mod read;
 mod read_whole_file;
 mod samples;

@@ -14,7 +14,8 @@ use super::error::{DataError, DatasetProblem};
 use super::features::{FeatureKind, Features, Sample, Values};
 use super::image_preparation::Preparation;
 use super::picture_shape::PictureShape;
-use super::stream::{Shards, StreamMemory};
+use super::stream::memory_limit::StreamMemory;
+use super::stream::shards::Shards;
 use super::targets::{Target, TargetKind, Targets};
 
 /// Samples and their targets; clones, selections and splits share them.

@@ -13,7 +13,7 @@ mod http;
 mod http_via_proxy;
 #[cfg(feature = "download")]
 mod no_proxy;
-mod problem;
+pub(super) mod problem;
 mod progress;
 #[cfg(feature = "download")]
 mod proxy;

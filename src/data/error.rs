@@ -6,17 +6,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::arrays::ArraysProblem;
+use super::arrays::problem::ArraysProblem;
 use super::cifar_problem::CifarProblem;
 use super::class_problem::ClassProblem;
 use super::dataset_name::{DatasetName, names};
 pub use super::dataset_problem::DatasetProblem;
-use super::download::Attempt;
+use super::download::problem::Attempt;
 pub use super::folder_problem::FolderProblem;
-use super::idx::IdxProblem;
-use super::images::ImageProblem;
-use super::pack::PackProblem;
-use super::stream::StreamProblem;
+use super::idx::problem::IdxProblem;
+use super::images::problem::ImageProblem;
+use super::pack::problem::PackProblem;
+use super::stream::problem::StreamProblem;
 
 /// An error of the data module.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::error::{DataError, FolderProblem};
 use super::open_file::ordinary;
 use super::pack::is_picture;
-use super::stream::has_shards;
+use super::stream::shard_names::has_shards;
 
 /// Maximum number of folders searched below the one that was named.
 const MOST_FOLDERS: usize = 200;

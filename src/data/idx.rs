@@ -14,7 +14,7 @@
 mod encode;
 mod gzip;
 mod header;
-mod problem;
+pub(super) mod problem;
 
 use std::io::{self, BufReader, Read};
 use std::path::Path;

@@ -6,7 +6,7 @@ mod decode;
 #[cfg(feature = "images")]
 mod fit_to_network;
 mod gray_image;
-mod problem;
+pub(super) mod problem;
 #[cfg(feature = "images")]
 mod read_files;
 mod rgb_image;

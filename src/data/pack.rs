@@ -12,7 +12,7 @@ mod image_cache;
 #[cfg(feature = "images")]
 mod pack_folder;
 mod picture_kind;
-mod problem;
+pub(super) mod problem;
 #[cfg(feature = "images")]
 mod read_pictures;
 #[cfg(feature = "images")]

@@ -17,10 +17,10 @@
 mod block_shuffle;
 mod epoch_reader;
 mod find_shards;
-mod memory_limit;
-mod problem;
-mod shard_names;
-mod shards;
+pub(super) mod memory_limit;
+pub(super) mod problem;
+pub(super) mod shard_names;
+pub(super) mod shards;
 
 use std::path::{self, Path, PathBuf};
 

@@ -30,8 +30,6 @@ mod error;
 mod features;
 mod file_contents;
 #[cfg(feature = "keras")]
-mod hdf5;
-#[cfg(feature = "keras")]
 mod keras;
 mod layer_order;
 mod model_card;
@@ -98,7 +96,7 @@ impl Imported {
             Format::Pt2 => torch::pt2::read(&bytes),
             Format::Npz => npy::read_npz(&bytes),
             #[cfg(feature = "keras")]
-            Format::KerasWeights => hdf5::read(bytes, None),
+            Format::KerasWeights => keras::hdf5::read(bytes, None),
             #[cfg(feature = "keras")]
             Format::Keras => keras::read(&bytes),
             #[cfg(feature = "onnx")]

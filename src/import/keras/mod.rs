@@ -3,18 +3,17 @@
 
 mod config;
 mod description;
+pub(super) mod hdf5;
 mod layer_chain;
 mod weights;
 
 use super::Imported;
 use super::detect_format::{Format, KERAS_WEIGHTS};
 use super::error::Problem;
-use super::hdf5;
 use crate::formats::Archive;
 use crate::formats::MemoryBudget;
 
 use description::parsed;
-pub(super) use weights::{Attributes, Layout, describe};
 
 /// The record of the description.
 const CONFIG: &str = "config.json";

@@ -3,22 +3,21 @@
 use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
 use serde_json::Value;
 
-use super::detect_format::Format;
-use super::dtype::Dtype;
-use super::error::Problem;
-use super::keras::{Attributes, Layout, describe};
-use super::model_card::{CARD, Card};
-use super::{Imported, ImportedTensor};
+use super::weights::{Attributes, Layout, describe};
 use crate::export::keras::datatype;
-use crate::formats::MemoryBudget;
-use crate::formats::{Order, count};
+use crate::formats::{MemoryBudget, Order, count};
+use crate::import::detect_format::Format;
+use crate::import::dtype::Dtype;
+use crate::import::error::Problem;
+use crate::import::model_card::{CARD, Card};
+use crate::import::{Imported, ImportedTensor};
 
 /// Maximum depth of groups, and maximum number of groups and tensors in total: Keras nests a handful.
 const DEEPEST: usize = 16;
 const MOST_OBJECTS: usize = 1 << 14;
 
 /// Reads a file, with the description of its network, if that is stored elsewhere.
-pub(super) fn read(bytes: Vec<u8>, config: Option<Value>) -> Result<Imported, Problem> {
+pub(in crate::import) fn read(bytes: Vec<u8>, config: Option<Value>) -> Result<Imported, Problem> {
     let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     check_whole(&bytes)?;
     // The bytes are copied once more for each tensor, and the file's own tables are read from them.
