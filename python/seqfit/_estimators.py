@@ -192,7 +192,7 @@ class _SeqfitEstimator(BaseEstimator):
             for name, text in files.items():
                 Path(folder, name).write_text(text, encoding="utf-8")
             given = [option.replace("{folder}", folder) for option in given]
-            command = ["train", f"--data={data}", f"--task={task}", f"--out={run}", "--json", "--keep=1", *given]
+            command = ["train", f"--data={data}", f"--task={task}", f"--out={run}", "--json", "--keep=0", *given]
             if not self.verbose:
                 command.append("--quiet")
             lines = _program.run(command, verbose=bool(self.verbose))

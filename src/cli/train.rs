@@ -20,7 +20,7 @@ use std::time::Instant;
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping};
 use seqfit::group::broadcast_object;
 use seqfit::report::TensorBoard;
-use seqfit::run::{self, Figures, RunResult};
+use seqfit::run::{self, Figures, ModelCheckpoint, RunResult};
 use seqfit::{Evaluation, History, Measures, TrainError, data};
 use serde::Serialize;
 
@@ -136,7 +136,9 @@ impl Job {
         let seconds = before + started.elapsed().as_secs_f64();
         let RunCallbacks { early_stopping, checkpoints, .. } = own;
         let mut failures = std::mem::take(&mut self.failures);
-        failures.extend(checkpoints.finish().iter().map(ToString::to_string));
+        failures.extend(
+            checkpoints.map(ModelCheckpoint::finish).iter().flatten().map(ToString::to_string),
+        );
         let mut mark = |phase| timing.iter_mut().for_each(|timing| timing.mark(phase));
         mark("checkpoints: waiting for the last");
         failures.extend(tables.iter().filter_map(|table| Some(table.failure()?.to_string())));
@@ -265,7 +267,10 @@ impl Job {
     }
 
     fn resume_hint(&self) -> String {
-        format!("resume with: seqfit train --resume {}", quoted(self.run.path()))
+        match self.run.config().checkpoints.keep {
+            0 => "it cannot be resumed, since --keep 0 wrote no checkpoints".to_owned(),
+            _ => format!("resume with: seqfit train --resume {}", quoted(self.run.path())),
+        }
     }
 
     /// Adds the last checkpoint to an error in training, which leaves earlier checkpoints in place.

@@ -28,8 +28,7 @@ pub use memory_limit::StreamMemory;
 pub use problem::StreamProblem;
 
 pub(crate) use epoch_reader::{BlockReader, Epoch, SampleBlock};
-pub(super) use shard_names::{Part, has_shards};
-pub(super) use shards::Shards;
+pub(super) use shard_names::Part;
 
 use super::catalog::DatasetName;
 use super::cifar_files::Layout;

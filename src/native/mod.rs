@@ -16,6 +16,7 @@ pub(crate) mod matmul_precision;
 pub(crate) mod mpi;
 pub(crate) mod nvidia_driver;
 pub(crate) mod nvrtc;
+pub(crate) mod prefetch;
 #[cfg(target_os = "linux")]
 pub(crate) mod process;
 pub(crate) mod random_tensors;

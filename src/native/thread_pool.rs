@@ -5,31 +5,83 @@
 //! Handing over a task through a channel or a general-purpose pool takes as long as the task itself, and
 //! OpenMP's threads wait for each other without end when another process has taken a processor. Here the
 //! calling thread works, too: it takes tasks from the front and the others take them from the back, and a
-//! thread that is not running leaves its tasks to the rest.
+//! thread that is not running leaves its tasks to the rest. A thread that is preempted within a task cannot leave it:
+//! where that happens again and again, since other processes are running, the owner works alone; see [`Backoff`].
 
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
 use std::io;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 /// The number of polls for work, or for its completion, before a thread sleeps: about 20 microseconds, which
 /// is longer than the time between two parallel regions of a training step.
 const LOOKS: usize = 1000;
 /// The maximum number of tasks in one region; more tasks are split into several regions.
 const MOST: usize = u16::MAX as usize;
+/// The wait for helpers after which the owner works alone for a while: longer than any that balancing causes, and much
+/// shorter than the milliseconds that the scheduler gives to another process.
+const STALL: Duration = Duration::from_micros(200);
+/// The number of regions that the owner computes alone after a stall, at first and at most: some 100 milliseconds.
+const ALONE: RangeInclusive<u32> = 16..=1024;
+/// The number of regions without a stall after which the processors count as free again.
+const FREE: u32 = 512;
 
 /// A pool of helper threads for the thread that owns it.
 pub struct Team {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
+    backoff: Backoff,
     /// The thread that created it is the one that is woken.
     _not_send: PhantomData<*const ()>,
+}
+
+/// The decision whether helpers take part: not for a number of regions after they kept the owner waiting, a number that
+/// doubles with each stall. The tasks of a region do not depend on who computes them, so neither do the results.
+/// A stall costs a time slice of the scheduler, some 3 milliseconds, where a step may take 0.3; with one process beside
+/// the training, on half of the processors there is one at almost any time.
+#[derive(Debug)]
+struct Backoff {
+    /// The regions that the owner still computes alone.
+    alone: u32,
+    /// The number of such regions after the next stall.
+    next: u32,
+    /// The regions with helpers since the last stall.
+    good: u32,
+}
+
+impl Backoff {
+    const fn new() -> Self {
+        Self { alone: 0, next: *ALONE.start(), good: 0 }
+    }
+
+    /// Returns whether the owner computes the next region alone.
+    fn is_alone(&mut self) -> bool {
+        let is_alone = self.alone > 0;
+        self.alone = self.alone.saturating_sub(1);
+        is_alone
+    }
+
+    /// Records a region in which the owner computed for `worked`, and then waited for the helpers for `waited`.
+    fn record(&mut self, worked: Duration, waited: Duration) {
+        if waited > STALL + 2 * worked {
+            self.alone = self.next;
+            self.next = (2 * self.next).min(*ALONE.end());
+            self.good = 0;
+            return;
+        }
+        self.good += 1;
+        if self.good >= FREE {
+            *self = Self::new();
+        }
+    }
 }
 
 struct Shared {
@@ -171,7 +223,8 @@ impl Team {
             owner: Sleeper::here(),
             helpers: Mutex::default(),
         });
-        let mut team = Self { shared, helpers: Vec::new(), _not_send: PhantomData };
+        let mut team =
+            Self { shared, helpers: Vec::new(), backoff: Backoff::new(), _not_send: PhantomData };
         let (started, wait_for) = channel();
         for _ in 1..threads {
             let started = started.clone();
@@ -199,7 +252,7 @@ impl Team {
     /// # Panics
     /// When `work` does; with several threads and tasks, only after all tasks are done.
     pub fn each<T: Send>(&mut self, tasks: &mut [T], work: impl Fn(&mut T) + Sync) {
-        if self.helpers.is_empty() || tasks.len() < 2 {
+        if self.helpers.is_empty() || tasks.len() < 2 || self.backoff.is_alone() {
             return tasks.iter_mut().for_each(work);
         }
         for tasks in tasks.chunks_mut(MOST) {
@@ -232,6 +285,7 @@ impl Team {
         unsafe { *shared.job.get() = job };
         let (region, _, _) = Shared::unpack(shared.open.load(SeqCst));
         shared.done.store(0, SeqCst);
+        let start = Instant::now();
         // The region's number makes every region distinct: a thread that was delayed between its load and its
         // claim fails and loads again.
         let next = (region + 1) & u64::from(u32::MAX);
@@ -242,7 +296,9 @@ impl Team {
         while let Some(task) = shared.take(true) {
             shared.run(task);
         }
+        let worked = start.elapsed();
         shared.owner.wait(|| shared.done.load(SeqCst) == count);
+        self.backoff.record(worked, start.elapsed() - worked);
         let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(payload) = panic {
             resume_unwind(payload);
@@ -302,6 +358,46 @@ mod tests {
             });
             assert!(tasks[0] != tasks[1]);
         }
+    }
+
+    #[test]
+    fn the_owner_works_alone_after_a_stall() {
+        let mut team = Team::new(2).unwrap();
+        let owner = thread::current().id();
+        let helped = |team: &mut Team, stall: Duration| {
+            let both = std::sync::Barrier::new(2);
+            let mut by = [owner; 2];
+            let is_alone = team.backoff.alone > 0;
+            team.each(&mut by, |by| {
+                *by = thread::current().id();
+                if !is_alone {
+                    both.wait();
+                }
+                if *by != owner {
+                    thread::sleep(stall);
+                }
+            });
+            by != [owner; 2]
+        };
+        for alone in [16, 32, 64] {
+            assert!(helped(&mut team, Duration::from_millis(50)));
+            assert_eq!(team.backoff.alone, alone);
+            assert!((0..alone).all(|_| !helped(&mut team, Duration::ZERO)));
+        }
+    }
+
+    #[test]
+    fn free_processors_are_used_again() {
+        let mut backoff = Backoff::new();
+        let short = Duration::from_micros(50);
+        (0..20).for_each(|_| backoff.record(short, Duration::from_millis(3)));
+        assert_eq!((backoff.alone, backoff.next), (1024, 1024));
+        assert!((0..1024).all(|_| backoff.is_alone()) && !backoff.is_alone());
+        (0..FREE).for_each(|_| backoff.record(short, short));
+        assert_eq!((backoff.is_alone(), backoff.next), (false, 16));
+        // A long task of the helpers is no stall if the owner's own are long.
+        backoff.record(Duration::from_millis(5), Duration::from_millis(5));
+        assert!(!backoff.is_alone());
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub struct CallbackConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// The number of the newest ones that are kept, at least 1.
+    /// The number of the newest ones that are kept; with 0, none is written, not even the best.
     pub keep: usize,
     /// The seconds between two checkpoints within an epoch; there is always one after every epoch.
     pub seconds: f64,
@@ -87,7 +87,6 @@ impl CheckpointConfig {
     /// # Errors
     /// The first setting that breaks its rule.
     pub fn check(&self) -> Result<(), ConfigError> {
-        ConfigError::unless(self.keep >= 1, "checkpoints to keep", "at least 1", self.keep)?;
         let holds = self.seconds > 0.0 && !self.seconds.is_nan();
         ConfigError::unless(holds, "checkpoint seconds", "above 0", self.seconds)
     }

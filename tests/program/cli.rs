@@ -80,7 +80,7 @@ fn wrong_usage() {
         &["train", "--restore-best"],
         &["train", "--reduce-lr", "2", "--reduce-lr-factor", "1"],
         &["train", "--reduce-lr", "2", "--reduce-lr-factor", "0"],
-        &["train", "--keep", "0"],
+        &["train", "--keep", "-1"],
         &["train", "--checkpoint-seconds", "0"],
         &["train", "--max-time", "soon"],
         &["train", "--on-nan", "hope"],

@@ -308,6 +308,28 @@ fn max_time_stops_training_cleanly_and_the_run_can_resume() {
 }
 
 #[test]
+fn keep_0_writes_no_checkpoints_and_says_that_the_run_cannot_be_resumed() {
+    let home = tempfile::tempdir().unwrap();
+    let options =
+        ["train", "-q", "--dataset", "digits", "--validation-split", "0.1", "--epochs", "3"];
+    succeed(seqfit(home.path()).args(options).args(["--keep", "0", "--out", "none"]));
+    succeed(seqfit(home.path()).args(options).args(["--out", "some"]));
+    let (none, some) = (home.path().join("none"), home.path().join("some"));
+    assert!(weights(&none) == weights(&some));
+    let mut files = listing(&some);
+    files.retain(|name| name != "checkpoints");
+    assert_eq!(listing(&none), files);
+    let more = run(seqfit(home.path()).args(["train", "--resume", "none", "--epochs", "4"]));
+    let why = "is finished and has no intact checkpoint to resume from";
+    assert!(more.code == 1 && more.stderr.contains(why), "{more:#?}");
+
+    let limit = ["--keep", "0", "--max-time", "1s", "--epochs", "100000", "--out", "limited"];
+    let output = succeed(seqfit(home.path()).args(["train", "--dataset", "digits"]).args(limit));
+    let hint = "it cannot be resumed, since --keep 0 wrote no checkpoints\n";
+    assert!(output.stdout.ends_with(hint), "{}", output.stdout);
+}
+
+#[test]
 fn finished_run_resumes_only_with_more_epochs() {
     let home = tempfile::tempdir().unwrap();
     let r = home.path().join("r");

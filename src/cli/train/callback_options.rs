@@ -1,7 +1,5 @@
 //! The options of the callbacks: early stopping, learning-rate reduction, checkpoints.
 
-use std::num::NonZeroUsize;
-
 use seqfit::callback::{EarlyStopping, EarlyStoppingConfig, ReduceLrConfig, ReduceLrOnPlateau};
 use seqfit::run::{CallbackConfig, CheckpointConfig};
 use seqfit::{FitConfig, Monitor};
@@ -34,10 +32,10 @@ pub struct CallbackOptions {
     /// Lower bound of the learning rate for --reduce-lr [default: 0]
     #[arg(long, value_name = "X", value_parser = parse_values::not_negative, requires = "reduce_lr")]
     min_learning_rate: Option<f64>,
-    /// Number of newest checkpoints to keep, in addition to the best by validation
-    /// [default: 3]
-    #[arg(long, value_name = "N", value_parser = parse_values::count)]
-    keep: Option<NonZeroUsize>,
+    /// Number of newest checkpoints to keep, in addition to the best by validation; 0 writes none, and the run cannot
+    /// be resumed [default: 3]
+    #[arg(long, value_name = "N", value_parser = parse_values::whole)]
+    keep: Option<usize>,
     /// Seconds between checkpoints within an epoch; there is one after every epoch anyway
     /// [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = parse_values::positive)]
@@ -81,7 +79,7 @@ impl CallbackOptions {
         }
         let usual = validates.then_some(Monitor::ValLoss);
         let checkpoints = CheckpointConfig {
-            keep: self.keep.map_or(checkpoints.keep, NonZeroUsize::get),
+            keep: self.keep.unwrap_or(checkpoints.keep),
             seconds: self.checkpoint_seconds.unwrap_or(checkpoints.seconds),
             monitor: self.monitor.clone().or_else(|| checkpoints.monitor.clone()).or(usual),
         };

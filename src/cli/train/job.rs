@@ -27,12 +27,14 @@ pub(super) struct Job {
 pub(super) struct RunCallbacks {
     pub(super) early_stopping: Option<EarlyStopping>,
     pub(super) reduce_lr: Option<ReduceLrOnPlateau>,
-    pub(super) checkpoints: ModelCheckpoint,
+    /// None if the run keeps none.
+    pub(super) checkpoints: Option<ModelCheckpoint>,
 }
 
 impl RunCallbacks {
     pub(super) fn new(run: &Run) -> anyhow::Result<Self> {
         let config = run.config();
+        let checkpoints = config.checkpoints.clone();
         let (folder, identity) = (run.checkpoints_path(), run.identity()?);
         Ok(Self {
             early_stopping: config
@@ -47,12 +49,9 @@ impl RunCallbacks {
                 .clone()
                 .map(ReduceLrOnPlateau::new)
                 .transpose()?,
-            checkpoints: ModelCheckpoint::new(
-                &folder,
-                identity,
-                config.checkpoints.clone(),
-                warn_once(),
-            )?,
+            checkpoints: (checkpoints.keep > 0)
+                .then(|| ModelCheckpoint::new(&folder, identity, checkpoints, warn_once()))
+                .transpose()?,
         })
     }
 
@@ -60,7 +59,7 @@ impl RunCallbacks {
         let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
         callbacks.extend(self.early_stopping.as_mut().map(|c| c as &mut dyn Callback));
         callbacks.extend(self.reduce_lr.as_mut().map(|c| c as &mut dyn Callback));
-        callbacks.push(&mut self.checkpoints);
+        callbacks.extend(self.checkpoints.as_mut().map(|c| c as &mut dyn Callback));
         callbacks
     }
 }

@@ -7,6 +7,7 @@ use crate::data::dataset::Dataset;
 use crate::data::features::Sample;
 use crate::data::stream::SampleBlock;
 use crate::data::targets::Target;
+use crate::native::prefetch::prefetch;
 use crate::native::{LibtorchError, tensor_buffer};
 
 /// Samples in the host's memory, one by one, as an epoch of training sees them.
@@ -85,6 +86,14 @@ impl HostBatches<'_> {
                 let draw = augmenter.draw(self.epoch, self.samples.sample(place));
                 augmenter.apply(&draw, image, out, scratch);
             }
+        }
+    }
+
+    /// Asks the processor for a sample that is [written](Self::write) soon.
+    pub fn prefetch(&self, place: u32) {
+        match self.samples.values(place) {
+            Sample::Floats(values) => prefetch(values),
+            Sample::Pixels(pixels) => prefetch(pixels),
         }
     }
 

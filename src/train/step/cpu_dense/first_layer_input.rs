@@ -9,6 +9,9 @@ use crate::native::{LibtorchError, random_tensors};
 use crate::rng::{self, Purpose};
 use crate::train::step::engine::{BatchPart, StepContext};
 
+/// The number of samples that are asked for before they are read.
+const AHEAD: usize = 4;
+
 impl CpuDense<'_> {
     /// Draws the masks of all Dropout layers for `samples` samples. They are libtorch's random numbers,
     /// so that both engines drop the same; and they are drawn for the whole batch, so that they do not
@@ -68,7 +71,10 @@ impl CpuDense<'_> {
             task.marks.fill(0);
             let mut masks = task.mask.chunks_exact(inputs);
             let rows = task.input.chunks_exact_mut(inputs);
+            let ask_for = |sample: &u32| host_batches.prefetch(*sample);
+            task.chosen.iter().take(AHEAD).for_each(ask_for);
             for (i, (&sample, row)) in task.chosen.iter().zip(rows).enumerate() {
+                task.chosen.get(i + AHEAD).into_iter().for_each(ask_for);
                 let target = host_batches.target(sample);
                 task.targets.set(i, target);
                 if objective.is_weighted {
