@@ -19,10 +19,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+use tempfile::TempDir;
 
 /// Returns a command for the `seqfit` program that ignores the caller's settings and has no network
 /// access: its mirror is a closed port.
@@ -72,7 +73,10 @@ pub struct CommandOutput {
 
 /// Runs a command until it exits.
 pub fn run(command: &mut Command) -> CommandOutput {
-    let output = command.output().expect("the program starts");
+    output_of(command.output().expect("the program starts"))
+}
+
+fn output_of(output: std::process::Output) -> CommandOutput {
     CommandOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
@@ -128,11 +132,12 @@ pub fn browser() -> Option<PathBuf> {
     program(&["chromium", "chromium-browser", "google-chrome"])
 }
 
-/// Like [`python`], but also requires these modules.
+/// Like [`python`], but also requires these modules, which are looked up and not imported: that can take 10 seconds.
 pub fn python_with(modules: &[&str]) -> Option<PathBuf> {
     let python = python()?;
-    let import = format!("import {}", modules.join(", "));
-    if run(Command::new(&python).args(["-c", &import])).code == 0 {
+    let find = "import sys; from importlib.util import find_spec\n\
+                sys.exit(not all(map(find_spec, sys.argv[1:])))";
+    if run(Command::new(&python).args(["-c", find]).args(modules)).code == 0 {
         return Some(python);
     }
     left_out(&format!(
@@ -175,6 +180,18 @@ pub fn not_here(what: &str) {
     let test = std::thread::current();
     let line = format!("LEFT OUT {}: {what}\n", test.name().unwrap_or("?"));
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Returns a copy of a folder that `fill` writes once for several tests, such as one with a trained run.
+pub fn copy_of(folder: &OnceLock<TempDir>, fill: impl FnOnce(&Path)) -> TempDir {
+    let filled = folder.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fill(folder.path());
+        folder
+    });
+    let copy = tempfile::tempdir().expect("a folder");
+    succeed(Command::new("cp").arg("-r").arg(filled.path().join(".")).arg(copy.path()));
+    copy
 }
 
 /// Returns the sorted names of all entries in a folder, including hidden ones.

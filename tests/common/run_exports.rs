@@ -1,9 +1,8 @@
 //! Runs exported files in the programs they are made for: Python with PyTorch, Keras, onnxruntime.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use super::python::run_script;
 use seqfit::Sequential;
 use seqfit::export::{Format, Options};
 use serde::{Deserialize, Serialize};
@@ -20,14 +19,7 @@ pub fn test_files(data: &Path) -> [PathBuf; 2] {
 /// Returns a Python with every library that exported files need, or `None` after reporting the test as
 /// left out.
 pub fn python() -> Option<PathBuf> {
-    let python = super::python()?;
-    let mut check = Command::new(&python);
-    check.args(["-c", "import h5py, keras, onnx, onnxruntime, safetensors"]);
-    if check.env("KERAS_BACKEND", "torch").output().is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    super::left_out("a test with Keras and onnxruntime (run scripts/fetch_libtorch.sh --python)");
-    None
+    super::python_with(&["h5py", "keras", "onnx", "onnxruntime", "safetensors"])
 }
 
 /// Returns whether the format supports these options.
@@ -90,18 +82,10 @@ fn run_cases<'a>(
 ) -> Vec<Outcome> {
     let cases: Vec<&Case> = cases.into_iter().collect();
     task["cases"] = serde_json::to_value(&cases).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run_snippets.py");
-    let mut child = Command::new(python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(task.to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let outcomes: Vec<Outcome> = serde_json::from_slice(&output.stdout).unwrap();
+    let script = "tests/fixtures/run_snippets.py";
+    let output = run_script(python, script, None::<&Path>, &task.to_string());
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    let outcomes: Vec<Outcome> = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(outcomes.len(), cases.len());
     outcomes
 }

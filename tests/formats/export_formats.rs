@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::common::run_exports::{Case, OPTIONS, Outcome, able, expected, outcomes, python};
 use crate::common::{self, run, seqfit, succeed};
@@ -44,10 +45,15 @@ fn save_expected(home: &Path, model: &Sequential, test: &data::Dataset) -> Vec<P
     OPTIONS.into_iter().enumerate().map(save).collect()
 }
 
-/// Trains the tutorial's run into the folder `run`.
-fn tutorial(home: &Path, mnist: &Path) -> Run {
-    succeed(seqfit(home).args(["train", "-q", "--out", "run", "--data-dir"]).arg(mnist));
-    Run::open(&home.join("run")).unwrap()
+/// Returns a folder with the tutorial's run in `run`.
+fn tutorial(mnist: &Path) -> (tempfile::TempDir, Run) {
+    static TRAINED: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let train = ["train", "-q", "--out", "run", "--data-dir"];
+    let home = common::copy_of(&TRAINED, |home| {
+        succeed(seqfit(home).args(train).arg(mnist));
+    });
+    let run = Run::open(&home.path().join("run")).unwrap();
+    (home, run)
 }
 
 /// Exports with every combination of options, and collects the output of `--python`.
@@ -89,8 +95,7 @@ fn export_formats_give_the_same_logits_on_mnist() {
     let (Some(mnist), Some(python)) = (common::mnist(), python()) else {
         return;
     };
-    let home = tempfile::tempdir().unwrap();
-    let run = tutorial(home.path(), &mnist);
+    let (home, run) = tutorial(&mnist);
     let model = run.load_model(Device::Cpu).unwrap();
     let (_, test) = data::load_dir(&mnist).unwrap();
     let npys = save_expected(home.path(), &model, &test);
@@ -122,8 +127,7 @@ fn tutorial_keras_model_loads_the_exported_weights() {
     let (Some(mnist), Some(python)) = (common::mnist(), python()) else {
         return;
     };
-    let home = tempfile::tempdir().unwrap();
-    let run = tutorial(home.path(), &mnist);
+    let (home, run) = tutorial(&mnist);
     let model = run.load_model(Device::Cpu).unwrap();
     let (_, test) = data::load_dir(&mnist).unwrap();
     let [_, expected, ..] = &save_expected(home.path(), &model, &test)[..] else { panic!() };
@@ -154,8 +158,7 @@ fn oldest_supported_pytorch_gives_the_same_outputs() {
         return;
     };
     let Some(mnist) = common::mnist() else { return };
-    let home = tempfile::tempdir().unwrap();
-    let run = tutorial(home.path(), &mnist);
+    let (home, run) = tutorial(&mnist);
     let model = run.load_model(Device::Cpu).unwrap();
     let (_, test) = data::load_dir(&mnist).unwrap();
     let npys = save_expected(home.path(), &model, &test);

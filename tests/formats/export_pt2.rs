@@ -2,10 +2,9 @@
 //! that its compilers and its ONNX exporter take them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::layers::{every_layer, of_pictures};
-use crate::common::{self, run, run_exports::OPTIONS};
+use crate::common::{self, python::run_script, run_exports, run_exports::OPTIONS};
 use seqfit::export::{self, Card, Format, Options};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{Activation, Device, OutputActivation, Sequential, Spec, TargetScaling};
@@ -29,10 +28,9 @@ fn write(folder: &Path, name: &str, model: &Sequential, all: &[Options]) -> Vec<
 
 /// Checks the files in Python; `checks` are the names of further ones.
 fn check(python: &Path, stems: &[PathBuf], checks: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/check_pt2.py");
-    let mut command = Command::new(python);
-    let checks = checks.iter().map(|check| format!("--{check}"));
-    let output = run(command.arg(script).args(checks).args(stems));
+    let checks = checks.iter().map(|check| PathBuf::from(format!("--{check}")));
+    let arguments = checks.chain(stems.iter().cloned());
+    let output = run_script(python, "tests/fixtures/check_pt2.py", arguments, "");
     let expected = format!("{} files agree\n", stems.len());
     assert!(output.code == 0 && output.stdout.ends_with(&expected), "{output:#?}");
 }
@@ -75,7 +73,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn pt2_computes_what_torchscript_computes() {
-    let Some(python) = common::python() else { return };
+    let Some(python) = run_exports::python() else { return };
     let home = tempfile::tempdir().unwrap();
     check(&python, &files(home.path()), &[]);
 }
@@ -92,7 +90,7 @@ fn pt2_is_read_by_the_oldest_supported_pytorch() {
 
 #[test]
 fn pt2_is_exported_to_onnx_by_pytorch() {
-    let Some(python) = common::python_with(&["onnxscript", "onnxruntime"]) else { return };
+    let Some(python) = common::python_with(&["keras", "onnxscript", "onnxruntime"]) else { return };
     let home = tempfile::tempdir().unwrap();
     let mut stems = write(home.path(), "layers", &every_layer(), &OPTIONS);
     stems.extend(write(home.path(), "pictures", &of_pictures(), &OPTIONS));
@@ -101,7 +99,7 @@ fn pt2_is_exported_to_onnx_by_pytorch() {
 
 #[test]
 fn pt2_is_compiled_by_pytorch() {
-    let Some(python) = common::python() else { return };
+    let Some(python) = run_exports::python() else { return };
     if common::program(&["g++"]).is_none() {
         return;
     }

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use crate::common::{self, CommandOutput, run, seqfit, succeed};
+use crate::common::python::run_script;
+use crate::common::{self, CommandOutput, run_exports, seqfit, succeed};
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{Activation, Device, FitConfig, Sequential, data};
 
@@ -16,10 +16,9 @@ fn check_export(
     images: &Path,
     labels: &Path,
 ) -> CommandOutput {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_torchscript.py");
-    let mut check = Command::new(python);
-    check.arg(script).arg(model).arg("--logits").arg(outputs);
-    run(check.arg("--images").arg(images).arg("--labels").arg(labels))
+    let options = ["--logits", "--images", "--labels"].map(Path::new);
+    let arguments = [model, options[0], outputs, options[1], images, options[2], labels];
+    run_script(python, "scripts/check_torchscript.py", arguments, "")
 }
 
 fn all_passed(output: &CommandOutput) {
@@ -28,7 +27,7 @@ fn all_passed(output: &CommandOutput) {
 
 #[test]
 fn pytorch_outputs_match_for_every_layer_and_activation() {
-    let Some(python) = common::python() else {
+    let Some(python) = run_exports::python() else {
         return;
     };
     let home = tempfile::tempdir().unwrap();
@@ -68,7 +67,7 @@ const TEST_FILES: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte
 
 #[test]
 fn pytorch_outputs_match_on_all_of_mnist() {
-    let (Some(data), Some(python)) = (common::mnist(), common::python()) else {
+    let (Some(data), Some(python)) = (common::mnist(), run_exports::python()) else {
         return;
     };
     let home = tempfile::tempdir().unwrap();
@@ -99,7 +98,7 @@ fn pytorch_outputs_match_on_all_of_mnist() {
 
 #[test]
 fn export_check_fails_on_a_wrong_model() {
-    let Some(python) = common::python() else {
+    let Some(python) = run_exports::python() else {
         return;
     };
     let home = tempfile::tempdir().unwrap();

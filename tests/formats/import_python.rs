@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use crate::common::python::run_script;
 use crate::common::{self, run, seqfit, succeed};
 use seqfit::data::{self, Dataset, idx};
 use seqfit::import::{ImportOptions, Imported};
@@ -36,11 +36,7 @@ fn digits(folder: &Path) -> PathBuf {
 }
 
 fn partner(python: &Path, arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/train_for_import.py");
-    let mut command = Command::new(python);
-    // With more threads, several processes on a few processors wait for each other.
-    command.arg(script).args(arguments).env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1");
-    let output = run(&mut command);
+    let output = run_script(python, "tests/fixtures/train_for_import.py", arguments, "");
     assert_eq!(output.code, 0, "{output:#?}");
 }
 
@@ -76,7 +72,7 @@ fn same_answers(home: &Path, data: &Path, file: &str, there: &str, options: &[&s
 
 /// Runs `test` with each data set in turn: the digits, and MNIST.
 fn with_data(what: impl Fn(&Path, &Path, &Path)) {
-    let Some(python) = common::python() else { return };
+    let Some(python) = common::run_exports::python() else { return };
     let home = tempfile::tempdir().unwrap();
     what(&python, home.path(), &digits(home.path()));
     if let Some(mnist) = common::mnist() {
@@ -196,11 +192,8 @@ fn outcome(folder: &Path, case: &Case) -> Result<f64, String> {
 fn cases(python: &Path, home: &Path) -> Vec<Case> {
     let chosen = std::env::var("SEQFIT_IMPORT_CASES").unwrap_or_else(|_| "1:240".to_owned());
     let (seed, count) = chosen.split_once(':').unwrap();
-    let script =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/make_random_imports.py");
-    let mut command = Command::new(python);
-    command.arg(script).arg(home).args([seed, count]);
-    let output = run(command.env("KERAS_BACKEND", "torch").env("OMP_NUM_THREADS", "1"));
+    let arguments = [home, Path::new(seed), Path::new(count)];
+    let output = run_script(python, "tests/fixtures/make_random_imports.py", arguments, "");
     assert_eq!(output.code, 0, "{output:#?}");
     serde_json::from_str(&fs::read_to_string(home.join("cases.json")).unwrap()).unwrap()
 }
@@ -262,10 +255,9 @@ fn networks_are_imported_exactly_or_refused_by_name() {
 
 #[test]
 fn pt2_programs_of_pytorch_are_imported_or_refused_by_the_node() {
-    let Some(python) = common::python() else { return };
+    let Some(python) = common::run_exports::python() else { return };
     let home = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/make_pt2.py");
-    let output = run(Command::new(&python).arg(script).arg(home.path()));
+    let output = run_script(&python, "tests/fixtures/make_pt2.py", [home.path()], "");
     assert_eq!(output.code, 0, "{output:#?}");
     let cases = fs::read_to_string(home.path().join("cases.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&cases).unwrap();

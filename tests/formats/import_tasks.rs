@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use seqfit::data::{FeatureKind, TargetKind};
@@ -13,6 +12,7 @@ use seqfit::{Activation, Device, OutputActivation, Sequential};
 use serde_json::Value;
 use tch::Tensor;
 
+use crate::common::python::run_script;
 use crate::common::{self, run, seqfit, succeed};
 
 /// Largest difference from the outputs of PyTorch and Keras.
@@ -26,8 +26,7 @@ fn files() -> Option<&'static Path> {
     let python = common::run_exports::python()?;
     let home = HOME.get_or_init(|| {
         let home = tempfile::tempdir().unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/make_ends.py");
-        let output = run(Command::new(&python).arg(script).arg(home.path()));
+        let output = run_script(&python, "tests/fixtures/make_ends.py", [home.path()], "");
         assert_eq!(output.code, 0, "{output:#?}");
         home
     });

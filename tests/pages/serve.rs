@@ -6,8 +6,8 @@ use std::io::{Cursor, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,10 +26,11 @@ use serde_json::{Value, json};
 const JSON: &str = "application/json";
 
 fn trained() -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
+    static TRAINED: OnceLock<tempfile::TempDir> = OnceLock::new();
     let train = ["train", "-q", "--dataset", "digits", "--epochs", "20", "--out", "run"];
-    succeed(seqfit(home.path()).args(train));
-    home
+    common::copy_of(&TRAINED, |home| {
+        succeed(seqfit(home).args(train));
+    })
 }
 
 fn file(picture: &GrayImage, format: ImageFormat) -> Vec<u8> {

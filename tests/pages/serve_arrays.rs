@@ -4,27 +4,30 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::common::numpy::{digits_options, npy_of, npz, write_digits};
 use crate::common::seqfit_serve::{Answer, Server};
 use crate::common::{self, run, seqfit, succeed};
 use seqfit::data;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const JSON: &str = "application/json";
 
-/// Trains a network on the digits as numbers.
-fn trained(kind: &str) -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
-    write_digits(&home.path().join("digits.npz"));
-    let mut train = seqfit(home.path());
-    train.args(["train", "-q", "--epochs", "10", "--out", "run"]).args(digits_options(kind));
-    succeed(&mut train);
-    home
+/// Returns a folder with a run on the digits as numbers.
+fn trained(kind: &str) -> TempDir {
+    static TRAINED: [OnceLock<TempDir>; 3] = [const { OnceLock::new() }; 3];
+    let place = ["numbers", "labels", "class"].iter().position(|name| *name == kind).unwrap();
+    common::copy_of(&TRAINED[place], |home| {
+        write_digits(&home.join("digits.npz"));
+        let train = ["train", "-q", "--epochs", "10", "--out", "run"];
+        succeed(seqfit(home).args(train).args(digits_options(kind)));
+    })
 }
 
 /// Trains a network on the pixels of the digits, in the shape \[channels, height, width\].
-fn trained_on_two_channels() -> tempfile::TempDir {
+fn trained_on_two_channels() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let (train, test) = data::load("digits").unwrap();
     let mut arrays = Vec::new();
