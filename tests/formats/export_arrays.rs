@@ -71,13 +71,12 @@ fn networks_of_numbers_are_exported_with_their_predictions() {
                 succeed(export.args(options.preprocessing.then_some(with).iter().flatten()));
             let mut snippet = snippet.stdout;
             if !is_able {
-                let refused = run(seqfit(home.path())
-                    .args(["export", data, "--format", format.name()])
-                    .args(with));
-                assert!(
-                    refused.code == 2 && refused.stderr.contains("no preprocessing"),
-                    "{refused:#?}"
-                );
+                if data == "classes" {
+                    let format = ["export", data, "--format", format.name()];
+                    let refused = run(seqfit(home.path()).args(format).args(with));
+                    let named = refused.stderr.contains("no preprocessing");
+                    assert!(refused.code == 2 && named, "{refused:#?}");
+                }
                 if let Some(activation) = activation {
                     snippet = with_activation(&snippet, format, activation);
                 }
