@@ -23,22 +23,9 @@ impl TargetScaling {
     /// Returns the scaling of `numbers` numbers by their mean and standard deviation (divided by n) over the rows. A
     /// number that is the same in all rows, up to the precision of f32, gets the scale 1.
     pub fn fit<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, numbers: usize) -> Self {
-        let mut samples = 0f64;
-        let mut mean = vec![0f64; numbers];
-        for row in rows.clone() {
-            samples += 1.0;
-            mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
-        }
-        mean.iter_mut().for_each(|sum| *sum /= samples.max(1.0));
-        // The second pass over the differences loses no digits, however far from 0 the mean is.
-        let mut squares = vec![0f64; numbers];
-        for row in rows {
-            for ((sum, &value), mean) in squares.iter_mut().zip(row).zip(&mean) {
-                *sum += (f64::from(value) - mean).powi(2);
-            }
-        }
-        let scale = squares.iter().zip(&mean).map(|(sum, mean)| {
-            let deviation = (sum / samples.max(1.0)).sqrt() as f32;
+        let [mean, deviation] = moments(rows, numbers);
+        let scale = deviation.iter().zip(&mean).map(|(&deviation, mean)| {
+            let deviation = deviation as f32;
             let least = (mean.abs() as f32 * f32::EPSILON).max(f32::MIN_POSITIVE);
             if deviation > least && deviation.is_finite() { deviation } else { 1.0 }
         });
@@ -82,6 +69,29 @@ impl TargetScaling {
             tensor_buffer::on_device(&self.scale, device)?,
         ])
     }
+}
+
+/// Returns the means and the standard deviations (divided by n) of `numbers` numbers over the rows.
+pub(crate) fn moments<'a>(
+    rows: impl Iterator<Item = &'a [f32]> + Clone,
+    numbers: usize,
+) -> [Vec<f64>; 2] {
+    let mut samples = 0f64;
+    let mut mean = vec![0f64; numbers];
+    for row in rows.clone() {
+        samples += 1.0;
+        mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    mean.iter_mut().for_each(|sum| *sum /= samples.max(1.0));
+    // The second pass over the differences loses no digits, however far from 0 the mean is.
+    let mut squares = vec![0f64; numbers];
+    for row in rows {
+        for ((sum, &value), mean) in squares.iter_mut().zip(row).zip(&mean) {
+            *sum += (f64::from(value) - mean).powi(2);
+        }
+    }
+    let deviation = squares.iter().map(|sum| (sum / samples.max(1.0)).sqrt()).collect();
+    [mean, deviation]
 }
 
 #[cfg(test)]

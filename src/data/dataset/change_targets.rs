@@ -25,12 +25,16 @@ impl Dataset {
     /// Returns the scaling that gives the targets, if they are numbers, a mean of 0 and a standard deviation of 1;
     /// none for other targets. Fit it on the training part alone.
     pub fn target_scaling(&self) -> Option<TargetScaling> {
-        let rows = (0..self.len()).filter_map(|i| match self.target(i) {
+        let is_numbers = self.target_kind() == TargetKind::Numbers;
+        is_numbers.then(|| TargetScaling::fit(self.number_rows(), self.target_names().len()))
+    }
+
+    /// Returns the numbers to predict of each sample; none of other targets.
+    pub(in crate::data) fn number_rows(&self) -> impl Iterator<Item = &[f32]> + Clone {
+        (0..self.len()).filter_map(|i| match self.target(i) {
             Target::Numbers(numbers) => Some(numbers),
             _ => None,
-        });
-        let is_numbers = self.target_kind() == TargetKind::Numbers;
-        is_numbers.then(|| TargetScaling::fit(rows, self.target_names().len()))
+        })
     }
 
     /// Returns the means and the variances of the channels of pictures in color, whose pixels are scaled to \[0, 1\]; none
