@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::TempPath;
+
 /// A file that could not be written; the previous file, if any, is unchanged.
 #[derive(Debug)]
 pub struct WriteError {
@@ -115,36 +117,59 @@ pub(crate) fn write_with<E: From<WriteError>>(
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let at = |source| E::from(WriteError::new(path, 0, source));
-    // Without the temporary file's own name, which tempfile adds.
-    let unmade = |error: io::Error| at(error.kind().into());
-    // Follows a link to its target. Only regular files are replaced, not pipes or devices.
-    let linked = path.canonicalize();
-    let path = linked.as_deref().unwrap_or(path);
-    if path.exists() && !path.is_file() {
-        let directory = io::ErrorKind::IsADirectory.into();
-        let special = io::Error::other("it is a pipe or a device, not a file");
-        return Err(at(if path.is_dir() { directory } else { special }));
-    }
-    // In the same folder, because a rename across file systems would be a copy.
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = path.file_name().ok_or_else(|| at(io::ErrorKind::IsADirectory.into()))?;
-    let mut prefix = OsString::from(".");
-    prefix.push(name);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(TEMPORARY);
-    // By default, temporary files are readable only by their owner; results follow the umask like any new
-    // file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder).map_err(unmade)?.into_temp_path();
+    let Begun { path, folder, temporary } = Begun::at(path)?;
     fill(&temporary)?;
     File::open(&temporary).and_then(|file| file.sync_all()).map_err(at)?;
     temporary.persist(path).map_err(|error| at(error.error))?;
     // The rename itself must survive a power failure.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)
+}
+
+/// Checks that a file could be written to `path`, as [`write()`] does it; nothing is left there.
+///
+/// # Errors
+/// The error that writing it would have.
+pub fn check(path: &Path) -> Result<(), WriteError> {
+    Begun::at(path).map(drop)
+}
+
+/// A file that is begun under a temporary name, which is removed when this is dropped.
+struct Begun {
+    /// The file to replace.
+    path: PathBuf,
+    folder: PathBuf,
+    temporary: TempPath,
+}
+
+impl Begun {
+    fn at(path: &Path) -> Result<Self, WriteError> {
+        let at = |source| WriteError::new(path, 0, source);
+        // Without the temporary file's own name, which tempfile adds.
+        let unmade = |error: io::Error| at(error.kind().into());
+        // Follows a link to its target. Only regular files are replaced, not pipes or devices.
+        let linked = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if linked.exists() && !linked.is_file() {
+            let directory = io::ErrorKind::IsADirectory.into();
+            let special = io::Error::other("it is a pipe or a device, not a file");
+            return Err(at(if linked.is_dir() { directory } else { special }));
+        }
+        // In the same folder, because a rename across file systems would be a copy.
+        let folder = match linked.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let name = linked.file_name().ok_or_else(|| at(io::ErrorKind::IsADirectory.into()))?;
+        let mut prefix = OsString::from(".");
+        prefix.push(name);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(TEMPORARY);
+        // By default, temporary files are readable only by their owner; results follow the umask like any new
+        // file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let temporary = builder.tempfile_in(&folder).map_err(unmade)?.into_temp_path();
+        Ok(Self { path: linked, folder, temporary })
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +214,13 @@ mod tests {
         assert!(write(folder.path(), b"x").is_err());
         assert!(write(Path::new("/dev/null"), b"x").is_err() && !Path::new("/dev/null").is_file());
         assert!(write(&folder.path().join("missing/file"), b"x").is_err());
+        for path in ["", "missing/file", "file"].map(|name| folder.path().join(name)) {
+            assert_eq!(
+                check(&path).is_ok(),
+                path.ends_with("file") && !path.starts_with(folder.path().join("missing"))
+            );
+        }
+        assert_eq!(fs::read_dir(folder.path())?.count(), 0);
         Ok(())
     }
 }

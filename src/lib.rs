@@ -77,12 +77,14 @@ pub mod tensors;
 
 /// Atomic file writes: a file is complete or not there.
 pub mod files {
-    pub use crate::atomic_files::{WriteError, write};
+    pub use crate::atomic_files::{WriteError, check, write};
 }
-/// Text for messages: paths and words quoted for a shell, numbers in few digits, and names similar to a misspelled one.
+/// Text for messages: paths and words quoted for a shell, numbers in few digits, names similar to a misspelled one, and
+/// messages of parsers in plain words.
 pub mod text {
     pub use crate::message_text::{
-        four_decimals, number, quoted, quoted_word, significant, similar,
+        did_you_mean, four_decimals, in_plain_words, number, quoted, quoted_word, significant,
+        similar, with_line,
     };
 }
 

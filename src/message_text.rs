@@ -98,6 +98,38 @@ pub fn did_you_mean<'a>(
     }
 }
 
+/// Returns serde's message about a value with its types in plain words: "expected a number" for "expected f64".
+pub fn in_plain_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 9] = [
+        ("usize", "a whole number of at least 0"),
+        ("u64", "a whole number of at least 0"),
+        ("u32", "a whole number of at least 0"),
+        ("u8", "a whole number from 0 to 255"),
+        ("f64", "a number"),
+        ("f32", "a number"),
+        ("a boolean", "true or false"),
+        ("a sequence", "a list"),
+        ("a map", "a table"),
+    ];
+    let plain = |text: String, (of_rust, plain): &(&str, &str)| {
+        text.replace(&format!("expected {of_rust}"), &format!("expected {plain}"))
+    };
+    WORDS.iter().fold(message.to_owned(), plain)
+}
+
+/// Returns the message of a TOML parser with the line of the text that it refers to.
+pub fn with_line(error: &toml::de::Error, text: &str) -> String {
+    let message = in_plain_words(error.message());
+    match error.span().and_then(|span| text.get(..span.start)) {
+        None => message,
+        Some(before) => {
+            let number = before.matches('\n').count();
+            let line = text.lines().nth(number).unwrap_or("").trim();
+            format!("line {} ({line}): {message}", number + 1)
+        }
+    }
+}
+
 /// Returns the number of characters to insert, delete, replace or swap with a neighbor to turn `a` into `b`: the
 /// optimal string alignment distance.
 fn typing_errors(a: &[char], b: &[char]) -> usize {

@@ -97,17 +97,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for (format, path) in &places {
         format.check(options, path).map_err(|error| Usage(error.to_string()))?;
     }
+    if let Some(folder) = args.out.as_ref().filter(|out| formats.len() > 1 && !out.is_dir()) {
+        let folder = folder.display();
+        let rule = "with several formats --out must name an existing folder";
+        return Err(Usage(format!("{rule}, found {folder}: create it, or omit --out")).into());
+    }
     let files = places.iter().map(|(_, path)| OutputFile {
         option: if args.out.is_some() { "--out" } else { "export" },
         path,
         kind: FileKind::Network,
     });
     output_files::check(&files.collect::<Vec<_>>())?;
-    if let Some(folder) = args.out.as_ref().filter(|out| formats.len() > 1 && !out.is_dir()) {
-        let folder = folder.display();
-        let rule = "with several formats --out must name an existing folder";
-        return Err(Usage(format!("{rule}, found {folder}: create it, or omit --out")).into());
-    }
     let model = args.run.load(&run, Device::Cpu)?;
     let card = match checkpoint {
         None => run.card()?,

@@ -41,11 +41,29 @@ pub struct OutputFile<'a> {
     pub kind: FileKind,
 }
 
-/// Checks that the files do not replace each other, files of runs, or existing files of other kinds.
+/// Checks that the files do not replace each other, files of runs, or existing files of other kinds, and that they can
+/// be written.
 ///
 /// # Errors
-/// The first that does; a name that does not end as its kind requires.
+/// The first that does, or cannot; a name that does not end as its kind requires.
 pub fn check(files: &[OutputFile]) -> anyhow::Result<()> {
+    check_beside(files, None)
+}
+
+/// Like [`check`], of files that may be in a folder that will be made.
+///
+/// # Errors
+/// Like [`check`].
+pub fn check_beside(files: &[OutputFile], made: Option<&Path>) -> anyhow::Result<()> {
+    check_names(files)?;
+    let made = made.and_then(place);
+    let is_made =
+        |path| made.as_ref().zip(place(path)).is_some_and(|(made, path)| path.starts_with(made));
+    let mut written = files.iter().map(|file| file.path).filter(|path| !is_made(path));
+    Ok(written.try_for_each(seqfit::files::check)?)
+}
+
+fn check_names(files: &[OutputFile]) -> anyhow::Result<()> {
     files.iter().try_for_each(|file| of_no_run(file.path))?;
     for (i, file) in files.iter().enumerate() {
         file.check()?;

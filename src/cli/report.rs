@@ -130,7 +130,8 @@ fn test_set(
         Err(error) if !own => Err(error),
         Err(error) => {
             missing.push(format!(
-                "The test set cannot be read, so there are no predictions: {error:#}."
+                "The test set cannot be read, so there are no predictions: {}.",
+                output::chain(&error)
             ));
             Ok(None)
         }

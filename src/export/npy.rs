@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 use super::ExportError;
-use crate::atomic_files;
+use crate::atomic_files::{self, WriteError};
 use crate::native::LibtorchError;
 
 /// Writes `tensor` to `path`.
@@ -14,6 +14,9 @@ use crate::native::LibtorchError;
 /// A file that cannot be written. No partial file remains.
 pub fn save(tensor: &Tensor, path: &Path) -> Result<(), ExportError> {
     atomic_files::write_with(path, |temporary| {
-        Ok(tensor.write_npy(temporary).map_err(LibtorchError::from)?)
+        tensor.write_npy(temporary).map_err(|error| match error {
+            TchError::Io(source) => WriteError::new(path, 0, source).into(),
+            other => LibtorchError::from(other).into(),
+        })
     })
 }

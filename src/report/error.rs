@@ -1,5 +1,7 @@
 //! Errors of reports.
 
+use std::path::PathBuf;
+
 use crate::evaluate::EvaluateError;
 use crate::native::LibtorchError;
 use crate::run::RunError;
@@ -30,6 +32,9 @@ pub enum ReportError {
     /// Too few runs to compare.
     #[error("a comparison needs at least 2 runs, found {0}")]
     TooFewRuns(usize),
+    /// The same run twice.
+    #[error("a comparison needs different runs, found {} twice: leave one out", .0.display())]
+    SameRun(PathBuf),
     /// An error of libtorch.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),

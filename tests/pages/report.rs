@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::common::numpy::{digits_options, write_digits};
 use crate::common::{CommandOutput, listing, run, seqfit, succeed, write_stripes};
@@ -231,7 +232,10 @@ fn report_escapes_all_names() {
     let shown: Vec<_> = svg.descendants().filter(|node| node.has_tag_name("text")).collect();
     let shown = |name: &str| shown.iter().any(|node| node.text().unwrap_or("").trim() == name);
     assert!(shown("\"#14181D\"") && shown("<script>alert(1)</script>") && shown("שלום עולם"));
-    succeed(seqfit(home.path()).args(["compare", "it's <b>", "it's <b>", "--out", "c.html"]));
+    let copied =
+        Command::new("cp").args(["-r", "it's <b>", "<b>2</b>"]).current_dir(home.path()).status();
+    assert!(copied.unwrap().success());
+    succeed(seqfit(home.path()).args(["compare", "it's <b>", "<b>2</b>", "--out", "c.html"]));
     let compared = self::page(&home.path().join("c.html"));
     assert!(all(&compared, "b").is_empty());
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::common::numpy::{npy, npz};
 use crate::common::{CommandOutput, idx, run, seqfit, succeed};
@@ -15,7 +16,7 @@ const OUTPUTS: [&str; 10] = [
     "evaluate run --logits FILE",
     "evaluate run --predictions FILE",
     "predict run waits.npz --keys x=x_test --out FILE",
-    "compare run run --out FILE",
+    "compare run copy --out FILE",
     "export run --out FILE",
     "data preview --dataset digits --out FILE",
 ];
@@ -41,6 +42,8 @@ fn home() -> tempfile::TempDir {
         fs::write(home.path().join(format!("waits/{name}.npy")), bytes).unwrap();
     }
     succeed(seqfit(home.path()).args(["train", "-q", "--data", "waits", "--out", "run"]));
+    let copied = Command::new("cp").args(["-r", "run", "copy"]).current_dir(home.path()).status();
+    assert!(copied.unwrap().success());
     home
 }
 
@@ -210,4 +213,36 @@ fn a_file_that_would_be_read_with_the_data_is_refused() {
         assert_eq!(fs::read_dir(home.path().join("pets")).unwrap().count(), 2, "{command}");
         assert_eq!(fs::read(home.path().join("pets/cat/0.png")).unwrap(), picture);
     }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_before_the_work() {
+    let home = home();
+    let before = fs::read_dir(home.path()).unwrap().count();
+    for command in OUTPUTS {
+        for (name, rule) in [
+            ("missing/", "its folder does not exist"),
+            ("waits.npz/", "part of its path is not a folder"),
+        ] {
+            let end = match command {
+                command if command.contains("--plot") => "a.svg",
+                _ => "a.npy",
+            };
+            let command = command.replace("FILE", &format!("{name}{end}"));
+            let refused = execute(home.path(), &command);
+            assert_eq!(refused.code, 1, "{command}: {refused:#?}");
+            let start = format!("error: {name}{end} cannot be written: {rule}");
+            assert!(refused.stderr.starts_with(&start), "{command}: {refused:#?}");
+        }
+    }
+    // The first output is not written if the second cannot be.
+    for command in [
+        "lr-find --data waits.npz --csv a.csv --plot missing/a.svg",
+        "evaluate run --predictions a.npy --logits missing/b.npy",
+        "man --out missing",
+    ] {
+        let refused = execute(home.path(), command);
+        assert!(refused.code == 1 && refused.stderr.starts_with("error: missing"), "{refused:#?}");
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), before, "nothing was made");
 }

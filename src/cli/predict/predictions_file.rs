@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use seqfit::data::TargetKind;
 use seqfit::tch::Tensor;
 use seqfit::{OutputActivation, export, files};
@@ -129,7 +128,7 @@ impl<'a> PredictionsFile<'a> {
             Format::Npy => {
                 let rows = i64::try_from(self.samples)?;
                 let values = Tensor::f_from_slice(&self.values)?.f_reshape([rows, -1])?;
-                export::npy::save(&values, path).with_context(|| path.display().to_string())?;
+                export::npy::save(&values, path)?;
             }
         }
         let plural = if self.samples == 1 { "" } else { "s" };

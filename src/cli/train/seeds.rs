@@ -125,7 +125,8 @@ pub fn run(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
         None => start_run::stamped("seeds"),
     };
     let path = &out.join(RESULTS);
-    output_files::check(&[OutputFile { option: "--out", path, kind: FileKind::Json("seeds") }])?;
+    let results = OutputFile { option: "--out", path, kind: FileKind::Json("seeds") };
+    output_files::check_beside(&[results], Some(&out))?;
     std::fs::create_dir_all(&out).map_err(|source| WriteError::new(&out, 0, source))?;
     let side_by_side = match args.parallel {
         Some(n) => n.get(),

@@ -97,10 +97,15 @@ impl Comparison {
     /// Compares `runs`.
     ///
     /// # Errors
-    /// Fewer than two runs, or a history that cannot be read.
+    /// Fewer than two runs or the same one twice, or a history that cannot be read.
     pub fn of(runs: &[Run]) -> Result<Self, ReportError> {
         if runs.len() < 2 {
             return Err(ReportError::TooFewRuns(runs.len()));
+        }
+        let mut seen = BTreeSet::new();
+        let again = |run: &&Run| !seen.insert(run.path().canonicalize().ok());
+        if let Some(run) = runs.iter().find(again) {
+            return Err(ReportError::SameRun(run.path().to_owned()));
         }
         let names = short_names(runs);
         let entries = runs.iter().zip(names).map(|(run, name)| Entry::of(run, name));
