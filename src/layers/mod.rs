@@ -216,8 +216,12 @@ impl PartialEq for Layer {
 impl<'de> Deserialize<'de> for Layer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
-        let name = value.get("type").and_then(serde_json::Value::as_str);
-        if let Some(name) = name.filter(|name| !Self::TYPES.contains(name)) {
+        let Some(name) = value.get("type").and_then(serde_json::Value::as_str) else {
+            return Err(D::Error::custom(
+                "a layer is a table with its type, such as type = \"dense\"",
+            ));
+        };
+        if !Self::TYPES.contains(&name) {
             // Of a custom layer files keep the name and the settings.
             if let Ok(layer) = UndefinedLayer::deserialize(&value) {
                 return Ok(Self::custom(layer));

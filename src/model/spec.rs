@@ -30,7 +30,7 @@ pub struct Spec {
 #[non_exhaustive]
 pub enum SpecError {
     /// No layers at all.
-    #[error("a network needs layers, found none: add(Dense::new(10)), for example")]
+    #[error("a network needs layers, found none: add a Dense layer")]
     NoLayers,
     /// Layers, but none that learns.
     #[error("a network needs a Dense layer, found none: without one it has nothing to learn")]
@@ -313,10 +313,7 @@ mod tests {
         let dense = |units| Layer::from(Dense::new(units));
         let softmax = Layer::from(Dense::new(3).activation(Activation::Softmax));
         let cases = [
-            (
-                spec(&[4], []),
-                "a network needs layers, found none: add(Dense::new(10)), for example",
-            ),
+            (spec(&[4], []), "a network needs layers, found none: add a Dense layer"),
             (
                 spec(&[4], [Flatten.into()]),
                 "a network needs a Dense layer, found none: without one it has nothing to learn",

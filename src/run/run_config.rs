@@ -13,6 +13,7 @@ use crate::data;
 use crate::device::{self, Device};
 use crate::libtorch;
 use crate::losses::{self, Loss};
+use crate::message_text::with_line;
 use crate::model::Spec;
 use crate::train::callback::{EarlyStoppingConfig, ReduceLrConfig};
 use crate::train::{ConfigError, Engine, FitConfig, Monitor};
@@ -266,7 +267,7 @@ impl RunConfig {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             format!("it must be UTF-8, found an invalid byte at offset {}", error.valid_up_to())
         })?;
-        let mut config: Self = toml::from_str(text).map_err(|error| describe(&error, text))?;
+        let mut config: Self = toml::from_str(text).map_err(|error| with_line(&error, text))?;
         // Only an imported network has neither.
         let has_fit =
             toml::from_str(text).is_ok_and(|table: toml::Table| table.contains_key("fit"));
@@ -297,19 +298,6 @@ impl RunConfig {
             ));
         }
         Ok(config)
-    }
-}
-
-/// Returns the parser's message with the line that it refers to.
-fn describe(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace("usize", "a whole number of at least 0");
-    match error.span().and_then(|span| text.get(..span.start)) {
-        None => message,
-        Some(before) => {
-            let number = before.matches('\n').count();
-            let line = text.lines().nth(number).unwrap_or("").trim();
-            format!("line {} ({line}): {message}", number + 1)
-        }
     }
 }
 

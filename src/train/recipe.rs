@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::config::{FitConfig, OnNan};
-use crate::message_text::similar;
+use crate::message_text::{in_plain_words, similar, with_line};
 
 /// A named set of training settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,11 +109,12 @@ impl Recipe {
     pub fn from_toml(name: &str, text: &str) -> Result<Self, RecipeError> {
         let wrong = |message: String| RecipeError::Text { name: name.to_owned(), message };
         let mut given: Table =
-            toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+            toml::from_str(text).map_err(|error| wrong(with_line(&error, text)))?;
         let about = ["description", "tuned_for"].into_iter();
         let about: Table = about.filter_map(|key| given.remove_entry(key)).collect();
-        let About { description, tuned_for } =
-            about.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+        let About { description, tuned_for } = about
+            .try_into()
+            .map_err(|error: toml::de::Error| wrong(in_plain_words(error.message())))?;
         let fit = overlay(&FitConfig::default(), given).map_err(wrong)?;
         fit.check().map_err(|error| wrong(error.to_string()))?;
         if fit.on_nan == OnNan::Ignore {
@@ -150,7 +151,7 @@ pub fn overlay<T: Serialize + for<'a> Deserialize<'a>>(
 ) -> Result<T, String> {
     let mut table = Table::try_from(base).map_err(|error| error.to_string())?;
     merge(&mut table, given);
-    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    table.try_into().map_err(|error: toml::de::Error| in_plain_words(error.message()))
 }
 
 fn merge(base: &mut Table, given: Table) {

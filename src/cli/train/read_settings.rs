@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use seqfit::ClassWeights;
 use seqfit::recipe::Recipe;
+use seqfit::text::with_line;
 
 use super::super::output::Usage;
 
@@ -28,7 +29,7 @@ pub fn class_weights(given: &Path) -> anyhow::Result<ClassWeights> {
             serde_json::from_str(&text).with_context(wrong)?
         }
         _ => toml::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}", error.message()))
+            .map_err(|error| anyhow::anyhow!("{}", with_line(&error, &text)))
             .with_context(wrong)?,
     };
     let weights = ClassWeights::Named(weights);
