@@ -95,7 +95,7 @@ impl NetworkOptions {
     /// Returns the requested network for samples of this shape.
     pub fn spec(&self, shape: &[usize], outputs: usize) -> anyhow::Result<Spec> {
         match (&self.layers, &self.file) {
-            (Some(list), _) => Ok(list.spec(shape, outputs)),
+            (Some(list), _) => list.spec(shape, outputs).map_err(|error| Usage(error).into()),
             (None, Some(path)) => network_for(path, shape),
             (None, None) => Ok(self.over(Network::default()).spec(shape, outputs)),
         }

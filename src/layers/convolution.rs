@@ -37,7 +37,7 @@ impl Convolution {
         let holds = down.max(right) == 1 || dilated_down.max(dilated_right) == 1;
         let rule = format!("{name} has either strides or a dilation_rate above 1");
         LayerError::unless(holds, &rule, "both", "")?;
-        window::sized(name, [self.filters, height, width])
+        window::sized(name, [self.filters, height, width], "use fewer filters")
     }
 
     /// Returns the shape of the weights: [filters, channels / groups, height, width].

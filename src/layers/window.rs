@@ -18,7 +18,7 @@ const MOST_VALUES: usize = 1 << 32;
 pub struct Size2D(pub [usize; 2]);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a size is a whole number, or two: [height, width]")]
 enum OneOrTwo {
     One(usize),
     Two([usize; 2]),
@@ -182,11 +182,11 @@ pub(super) fn picture(name: &str, input: &[usize]) -> Result<[usize; 3], LayerEr
 }
 
 /// Checks the size of an output.
-pub(super) fn sized(name: &str, shape: [usize; 3]) -> Result<Vec<usize>, LayerError> {
+pub(super) fn sized(name: &str, shape: [usize; 3], cure: &str) -> Result<Vec<usize>, LayerError> {
     let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
     let rule = format!("the output of {name} may hold at most {MOST_VALUES} values");
     let holds = count.is_some_and(|count| count <= MOST_VALUES);
-    LayerError::unless(holds, &rule, format!("shape {shape:?}"), "")?;
+    LayerError::unless(holds, &rule, format!("shape {shape:?}"), cure)?;
     Ok(shape.to_vec())
 }
 

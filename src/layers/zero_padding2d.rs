@@ -24,7 +24,10 @@ pub struct ZeroPadding2D {
 pub struct Sides(pub [[usize; 2]; 2]);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "padding is a whole number, two of them, or two pairs: [[top, bottom], [left, right]]"
+)]
 enum Written {
     All(usize),
     Axes([usize; 2]),
@@ -91,7 +94,7 @@ impl LayerKind for ZeroPadding2D {
             size.saturating_add(before).saturating_add(after)
         };
         let shape = [channels, padded(height, vertical), padded(width, horizontal)];
-        window::sized("ZeroPadding2D", shape)
+        window::sized("ZeroPadding2D", shape, "pad less")
     }
 
     fn forward(
