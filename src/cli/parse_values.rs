@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use seqfit::Loss;
 use seqfit::data::TargetKind;
+use seqfit::text::in_plain_words;
 use serde::de::DeserializeOwned;
 use serde::de::value::{self, StringDeserializer};
 
@@ -146,7 +147,7 @@ pub fn picture_size(text: &str) -> Result<Size, String> {
 
 /// Like [`picture_size`], or one number for both sides.
 pub fn side_or_size(text: &str) -> Result<Size, String> {
-    match text.parse::<u16>() {
+    match text.parse::<usize>() {
         Ok(_) => picture_size(&format!("{text}x{text}")),
         Err(_) => picture_size(text),
     }
@@ -180,9 +181,15 @@ pub fn numbers(text: &str) -> Result<Numbers, String> {
         let value = whole.or_else(|| value.parse::<f64>().ok().map(toml::Value::Float))?;
         Some((key.trim().to_owned(), value))
     };
-    let parts = text.split(',').map(|part| number(part.trim()).ok_or(part));
-    let table = parts.collect::<Result<toml::Table, _>>();
-    table.map(Numbers).map_err(|part| format!("numbers are written KEY=NUMBER, found {part:?}"))
+    let mut table = toml::Table::new();
+    for part in text.split(',') {
+        let rule = || format!("numbers are written KEY=NUMBER, found {part:?}");
+        let (key, value) = number(part.trim()).ok_or_else(rule)?;
+        if table.insert(key.clone(), value).is_some() {
+            return Err(format!("each number is given once, found {key} again: leave one out"));
+        }
+    }
+    Ok(Numbers(table))
 }
 
 /// Parses a name with optional numbers, such as `one-cycle` or `one-cycle:warm_up=0.15,start=0.04`.
@@ -192,8 +199,10 @@ pub fn named_numbers(text: &str) -> Result<Numbers, String> {
         Some((name, rest)) => (name, Some(rest)),
     };
     let mut table = rest.map(numbers).transpose()?.map(|Numbers(table)| table).unwrap_or_default();
-    table.insert("name".to_owned(), toml::Value::String(name.to_owned()));
-    Ok(Numbers(table))
+    match table.insert("name".to_owned(), toml::Value::String(name.to_owned())) {
+        None => Ok(Numbers(table)),
+        Some(_) => Err(format!("each number is given once, found name again in {text:?}")),
+    }
 }
 
 /// Parses the name of a loss with optional settings, such as `huber` or `huber:delta=0.5`.
@@ -207,7 +216,7 @@ pub fn loss(text: &str) -> Result<Loss, String> {
         _ => name,
     };
     let loss: Loss =
-        loss.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+        loss.try_into().map_err(|error: toml::de::Error| in_plain_words(error.message()))?;
     loss.kind().check().map_err(|error| error.to_string())?;
     Ok(loss)
 }
@@ -235,6 +244,24 @@ mod tests {
         }
         for text in ["", "0", "-5s", "10x", "ten minutes"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_given_twice_is_refused() {
+        assert!(numbers("flip=0.5,shift=2").is_ok());
+        let error = numbers("flip=0.5,flip=0.1").unwrap_err();
+        assert_eq!(error, "each number is given once, found flip again: leave one out");
+        let error = named_numbers("one-cycle:name=3").unwrap_err();
+        assert!(error.contains("found name again"), "{error}");
+    }
+
+    #[test]
+    fn a_size_of_pictures_has_a_limit() {
+        assert_eq!(side_or_size("64").map(|size| size.0), Ok([64, 64]));
+        for text in ["100000", "1025", "64x100000"] {
+            let error = side_or_size(text).unwrap_err();
+            assert!(error.starts_with("images have at most 1024 rows and columns here"), "{error}");
         }
     }
 

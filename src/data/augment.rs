@@ -48,7 +48,7 @@ impl Augment {
         seed: u64,
         epoch: usize,
     ) -> Result<Vec<f32>, DataError> {
-        let shape = dataset.any_pictures_for("augmentation")?;
+        let shape = self.check_for(dataset)?;
         let lasting = Self { fade: 0.0, ..*self };
         let augmenter = Augmenter::new(lasting, seed, epoch, shape);
         let mut scratch = Scratch::default();

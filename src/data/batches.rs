@@ -87,7 +87,7 @@ impl DataLoader {
         if augment.is_off() {
             return Ok(self);
         }
-        let shape = self.dataset.any_pictures_for("augmentation")?;
+        let shape = augment.check_for(&self.dataset)?;
         let augmenter = Augmenter::new(augment, seed, epochs, shape);
         let map = match self.resident {
             None => None,

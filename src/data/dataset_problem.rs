@@ -145,6 +145,18 @@ pub enum DatasetProblem {
         /// The samples, in words.
         found: String,
     },
+    /// An augmentation that would leave nothing of a picture.
+    #[error(
+        "augment {setting} must be at most the shorter side of the pictures, {side} pixels, found {found}: choose less"
+    )]
+    Augmentation {
+        /// "crop" or "cutout".
+        setting: &'static str,
+        /// Its value.
+        found: f64,
+        /// The shorter side of the pictures.
+        side: usize,
+    },
     /// Targets that are not classes, where these are needed.
     #[error("{user} needs targets that are classes, found {found}")]
     NoClasses {

@@ -32,7 +32,7 @@ pub enum DataError {
     },
     /// A folder, a pipe or a device where a file is expected.
     #[error(
-        "{path} must be an ordinary file, found a folder, a pipe or a device: give the file",
+        "{path} must be an ordinary file, found a folder, a pipe or a device: give the file, or the files in it",
         path = .path.display()
     )]
     NotAFile {
@@ -138,6 +138,18 @@ pub enum DataError {
         expected: String,
         /// The digest now.
         found: String,
+    },
+    /// The pictures in a folder are not those that a run was trained on.
+    #[error(
+        "the {part} pictures in {dir} are not those that were there at training, or there are more or fewer: restore \
+         them, or name the data explicitly to use others",
+        dir = .dir.display()
+    )]
+    PicturesChanged {
+        /// "train" or "test".
+        part: String,
+        /// The folder.
+        dir: PathBuf,
     },
     /// An environment variable with an invalid value.
     #[error("{variable} must be {rule}, found {found:?}: correct it or unset it")]

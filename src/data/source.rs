@@ -214,6 +214,12 @@ impl Source {
             let [expected, found] = [before, after].map(|file| file.map(|file| &file.sha256));
             if expected != found {
                 let name = after.or(before).map(|file| file.name.as_str()).unwrap_or_default();
+                if let (Some(_), Some(dir)) = (&now.pictures, &now.dir) {
+                    return Err(DataError::PicturesChanged {
+                        part: name.to_owned(),
+                        dir: dir.clone(),
+                    });
+                }
                 return Err(DataError::Changed {
                     file: match &now.dir {
                         Some(dir) => dir.join(name).display().to_string(),

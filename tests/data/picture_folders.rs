@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::common::color_pictures::{COLORS, disc, write_discs};
 use crate::common::write_shapes;
 use seqfit::data::{
-    self, Loaded, Locations, PathRequest, PictureOptions, PictureShape, Preparation, Request,
+    self, Augment, Loaded, Locations, PathRequest, PictureOptions, PictureShape, Preparation,
+    Request,
 };
 
 fn cache(folder: &Path) -> Locations {
@@ -53,7 +54,24 @@ fn pictures_in_color_are_kept_and_loaded_again_as_recorded() {
     // Another picture is other data.
     disc([0, 0, 0], 1).save(folder.join("red/0.png")).unwrap();
     let changed = load(&folder, options, &locations).unwrap();
-    assert!(source.check_same(&changed.source).is_err());
+    let error = source.check_same(&changed.source).unwrap_err().to_string();
+    let rule = format!(
+        "the train pictures in {} are not those that were there at training",
+        folder.display()
+    );
+    assert!(error.starts_with(&rule), "{error}");
+    // Nothing is left of pictures of this size.
+    for (setting, augment) in [
+        ("crop", Augment { crop: 33.0, ..Augment::OFF }),
+        ("cutout", Augment { cutout: 1000.0, ..Augment::OFF }),
+    ] {
+        let error = augment.check_for(train).unwrap_err().to_string();
+        let rule = format!(
+            "augment {setting} must be at most the shorter side of the pictures, 32 pixels"
+        );
+        assert!(error.starts_with(&rule), "{error}");
+    }
+    assert!(Augment { crop: 4.0, cutout: 8.0, ..Augment::OFF }.check_for(train).is_ok());
 }
 
 #[test]

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::dataset::Dataset;
+use crate::data::dataset_problem::DatasetProblem;
+use crate::data::error::DataError;
+use crate::data::picture_shape::PictureShape;
+
 /// How far images are deformed. Each number is the largest change of its kind, drawn uniformly from ±
 /// that number; zero disables it. Lengths are for images of 28 by 28 pixels, and scale with the longer
 /// side of other sizes.
@@ -86,9 +91,9 @@ impl Augment {
             ("augment rotation", self.rotation, 180.0),
             // Images of no size at all cannot be sampled.
             ("augment scale", self.scale, 0.9),
-            ("augment shift", self.shift, 1000.0),
+            ("augment shift", self.shift, 28.0),
             ("augment shear", self.shear, 10.0),
-            ("augment elastic", self.elastic, 100.0),
+            ("augment elastic", self.elastic, 28.0),
             ("augment fade", self.fade, 1.0),
             ("augment flip", self.flip, 1.0),
             ("augment crop", self.crop, 1000.0),
@@ -97,6 +102,21 @@ impl Augment {
             ("augment contrast", self.contrast, 1.0),
             ("augment saturation", self.saturation, 1.0),
         ]
+    }
+
+    /// Returns the shape of the pictures in a data set, if they can be augmented so.
+    ///
+    /// # Errors
+    /// Samples that are not pictures, or pictures smaller than what is to be left out or cropped.
+    pub fn check_for(&self, dataset: &Dataset) -> Result<PictureShape, DataError> {
+        let shape = dataset.any_pictures_for("augmentation")?;
+        let side = shape.height.min(shape.width);
+        for (setting, found) in [("crop", self.crop), ("cutout", self.cutout)] {
+            if found > side as f64 {
+                return Err(DatasetProblem::Augmentation { setting, found, side }.into());
+            }
+        }
+        Ok(shape)
     }
 
     /// Returns whether images are flipped, cropped or changed in their colors.
