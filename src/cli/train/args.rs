@@ -66,7 +66,7 @@ pub struct Args {
     pub(super) resume: Option<PathBuf>,
     /// Start with the weights and the network of this run, trained or imported; the rest is as in any
     /// new training
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout", "normalize"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout", "layers", "file", "normalize"])]
     pub(super) init_from: Option<PathBuf>,
     /// Also write event files for TensorBoard, into this folder or the run's own: curves, histograms of the
     /// weights, the first layer as an image
@@ -108,7 +108,7 @@ impl Args {
             let rule = "--tensorboard writes into a folder, found the file";
             return Err(Usage(format!("{rule} {}: name a folder", folder.display())).into());
         }
-        output_files::check(&self.files())
+        output_files::check_beside(&self.files(), self.out.as_deref())
     }
 
     /// Returns this rank's device.

@@ -40,14 +40,15 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let mut data = args.trial.data(data, &fit)?;
     args.fit.check_class_weights(&fit, &data.train)?;
     check_metrics(&fit, &callbacks, &checkpoints, data.train.target_kind())?;
-    if fit.validation_split > 0.0 {
-        data.train.split(fit.validation_split, fit.seed)?;
+    match fit.validation_split {
+        0.0 => fit.check_weights(&data.train)?,
+        fraction => fit.check_weights(&data.train.split(fraction, fit.seed)?.0)?,
     }
     if !args.quiet {
         load_data::note(&data.train.training_advice());
     }
     if fit.augment.is_on() {
-        data.train.any_pictures_for("augmentation")?;
+        fit.augment.check_for(&data.train)?;
     }
     let (network, model, origin) = match other {
         None => {
@@ -62,6 +63,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
             (model.spec().clone(), model, Some(origin))
         }
     };
+    fit.check_for(&network, device)?;
     let config = RunConfig {
         callbacks,
         checkpoints,

@@ -24,6 +24,17 @@ pub(in crate::train) struct Objective {
     pub is_weighted: bool,
 }
 
+impl FitConfig {
+    /// Checks that the weights of samples and classes leave something to learn in the part of the data that is trained
+    /// on.
+    ///
+    /// # Errors
+    /// Weights of classes that the data does not have, or weights that are 0 for all samples.
+    pub fn check_weights(&self, train: &Dataset) -> Result<(), ConfigError> {
+        Objective::new(self, train, train.target_names().len()).map(drop)
+    }
+}
+
 impl Objective {
     /// Returns the objective of a training on this data, for a network of this many outputs.
     ///
