@@ -1,4 +1,4 @@
-//! `seqfit predict`: predicts for pictures, or for samples in NumPy files.
+//! `seqfit predict`: predicts for pictures, or for samples in files of arrays.
 
 mod lines;
 mod predictions_file;
@@ -20,7 +20,7 @@ use super::device_options::DeviceOptions;
 use super::image_as_text::half_blocks;
 use super::image_options::PrepareOptions;
 use super::load_data;
-use super::output::{self, Usage, print_status};
+use super::output::{self, Usage, chain, print_status};
 use super::output_files::{self, OutputFile};
 use super::parse_values::count;
 use super::run_options::RunOptions;
@@ -32,11 +32,11 @@ use predictions_file::{Columns, PredictionsFile};
 pub struct Args {
     #[command(flatten)]
     run: RunOptions,
-    /// PNG or JPEG files, one image each; IDX files, all images in them; or NumPy files, .npy or .npz, all samples in
-    /// them
+    /// PNG or JPEG files, one image each; IDX files, all images in them; or files of arrays (.npy, .npz, .safetensors) or
+    /// folders of .npy files, all samples in them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The name of the array of samples in .npz files [default: x, else that of the run's test samples (x_test) or of its
+    /// The name of the array of samples where there are several [default: x, else that of the run's test samples (x_test) or of its
     /// training samples (x_train), else the only one]
     #[arg(long, value_name = "x=NAME", value_parser = samples_key)]
     keys: Option<String>,
@@ -143,10 +143,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Prints on standard error why a file is skipped, and with --json also on standard output, in its place.
 fn leave_out(network: &Network, path: &Path, error: &anyhow::Error) -> anyhow::Result<()> {
-    print_status(format_args!("left out: {error:#}"));
+    let why = chain(error);
+    print_status(format_args!("left out: {why}"));
     if network.args.json {
         let name = path.to_string_lossy();
-        let left_out = LeftOut { file: network.lines.file(&name), error: format!("{error:#}") };
+        let left_out = LeftOut { file: network.lines.file(&name), error: why };
         output::print(&(serde_json::to_string(&left_out)? + "\n"))?;
     }
     Ok(())
@@ -156,7 +157,7 @@ fn leave_out(network: &Network, path: &Path, error: &anyhow::Error) -> anyhow::R
 fn with_hint(error: anyhow::Error, files: usize) -> anyhow::Error {
     match files {
         1 => error,
-        _ => anyhow::anyhow!("{error:#}; --skip-bad leaves out files that cannot be used"),
+        _ => anyhow::anyhow!("{}; --skip-bad leaves out files that cannot be used", chain(&error)),
     }
 }
 

@@ -183,12 +183,14 @@ fn a_folder_of_npy_files_is_a_data_set() {
 }
 
 /// Writes f32 arrays in the format of <https://github.com/huggingface/safetensors>.
-fn safetensors(path: &Path, arrays: &[(&str, &[usize], Vec<f32>)]) {
+/// Writes arrays with names, shapes and values. Two bytes of each value are those of bfloat16.
+fn safetensors(path: &Path, arrays: &[(&str, &[usize], Vec<f32>)], dtype: &str) {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, shape, values) in arrays {
         let start = data.len();
-        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let entry = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+        let first = if dtype == "BF16" { 2 } else { 0 };
+        data.extend(values.iter().flat_map(|value| value.to_le_bytes().into_iter().skip(first)));
+        let entry = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [start, data.len()]});
         header.insert((*name).to_owned(), entry);
     }
     let header = serde_json::Value::Object(header).to_string();
@@ -203,7 +205,7 @@ fn a_safetensors_file_is_a_data_set() {
     let arrays: [(&str, &[usize], _); 2] =
         [("x_train", &[40, 2], values(80)), ("y_train", &[40], values(40))];
     let path = home.path().join("waits.safetensors");
-    safetensors(&path, &arrays);
+    safetensors(&path, &arrays, "F32");
     let as_npy = arrays.each_ref().map(|(name, shape, values)| (*name, npy(shape, values)));
     npz(&home.path().join("waits.npz"), &as_npy);
     let weights = |data: &str, out: &str| {
@@ -213,6 +215,22 @@ fn a_safetensors_file_is_a_data_set() {
     };
     assert!(weights("waits.safetensors", "a") == weights("waits.npz", "b"));
     succeed(seqfit(home.path()).args(["evaluate", "a"]));
+    // Samples to predict for are read from all kinds of arrays.
+    fs::create_dir(home.path().join("waits")).unwrap();
+    fs::write(home.path().join("waits/x_train.npy"), &as_npy[0].1).unwrap();
+    let predicted = ["waits.npz", "waits.safetensors", "waits"].map(|data| {
+        let output = succeed(seqfit(home.path()).args(["predict", "a", data, "--json"]));
+        assert_eq!(output.stdout.lines().count(), 40);
+        output.stdout.replace(data, "")
+    });
+    assert!(predicted.iter().all(|lines| *lines == predicted[0]), "{predicted:#?}");
+    safetensors(&home.path().join("half.safetensors"), &arrays, "BF16");
+    for command in ["train --data half.safetensors", "predict a half.safetensors"] {
+        let refused = run(seqfit(home.path()).args(command.split(' ')));
+        let rule = "\"x_train\" must hold integers, floats or bool, found the type \"BF16\": convert it to float32, as \
+                    tensor.float() does in PyTorch\n";
+        assert!(refused.code == 1 && refused.stderr.ends_with(rule), "{refused:#?}");
+    }
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     let cut = run(seqfit(home.path()).args(["train", "--data", "waits.safetensors"]));
@@ -284,6 +302,42 @@ fn metrics_that_targets_do_not_have_are_refused_before_anything_is_made() {
     resume.args(["train", "--resume", "r", "--epochs", "2", "--monitor", "val_accuracy"]);
     let resumed = run(&mut resume);
     assert_eq!(resumed.code, 2, "{resumed:#?}");
+}
+
+#[test]
+fn a_training_that_cannot_begin_makes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    write_digits(&home.path().join("digits.npz"));
+    fs::write(
+        home.path().join("none.toml"),
+        (0..10).map(|i| format!("{i} = 0\n")).collect::<String>(),
+    )
+    .unwrap();
+    let ask = |options: &str| {
+        let data = "train --data digits.npz --keys y_train=classes_train,y_test=classes_test --epochs 1 --out r";
+        run(seqfit(home.path()).args(data.split(' ')).args(options.split('|')))
+    };
+    for (options, rule) in [
+        ("--class-weights|none.toml", "must be above 0 for one sample at least, found 0 for all"),
+        (
+            "--engine|fused|--layers|batchnorm, dense",
+            "engine must be auto or autograd except for stacks",
+        ),
+    ] {
+        let refused = ask(options);
+        assert!(refused.code == 1 && refused.stderr.contains(rule), "{options}: {refused:#?}");
+        assert!(!home.path().join("r").exists(), "{options}");
+    }
+    assert_eq!(ask("-q").code, 0);
+    // The network is that of the run.
+    for option in [["--layers", "dense"], ["--network", "r"]] {
+        let arguments = ["train", "--data", "digits.npz", "--init-from", "r", "--out", "s"];
+        let refused = run(seqfit(home.path()).args(arguments).args(option));
+        assert!(
+            refused.code == 2 && refused.stderr.contains("cannot be used with"),
+            "{refused:#?}"
+        );
+    }
 }
 
 #[test]

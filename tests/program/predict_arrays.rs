@@ -172,7 +172,10 @@ fn predict_names_what_is_wrong_with_a_file_of_samples() {
         ("huge.npy", "a prediction must be finite, found"),
         ("nan.npy", "found NaN"),
         ("text.npy", "must hold integers, floats or bool, found the type \"<U1\""),
-        ("rows.csv", "samples are in a NumPy file, .npy or .npz, found text: save them"),
+        (
+            "rows.csv",
+            "samples are in a file of arrays (.npy, .npz or .safetensors), found text: save them",
+        ),
         ("picture.png", "found a picture"),
         ("empty.npy", "found an empty file"),
         ("others.npz", "the file holds a, b: name yours with --keys x=NAME"),

@@ -17,6 +17,7 @@ pub(super) const CIFAR: SourceKind = SourceKind {
     recognizes: |path| path.is_dir() && Layout::in_folder(path).is_some(),
     load: |request, _| load(request),
     load_test: |request, _| Ok(load(request)?.into()),
+    load_features: None,
 };
 
 fn load(request: &PathRequest) -> Result<Loaded, DataError> {

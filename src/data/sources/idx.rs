@@ -17,6 +17,7 @@ pub(super) const IDX: SourceKind = SourceKind {
     recognizes: Path::is_dir,
     load: |request, _| load(checked(request)?),
     load_test: |request, _| load_test(checked(request)?),
+    load_features: None,
 };
 
 /// Returns the folder, if nothing is asked of it that IDX files do not have.

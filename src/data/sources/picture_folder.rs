@@ -19,6 +19,7 @@ pub(super) const PICTURES: SourceKind = SourceKind {
     recognizes: find_files::holds_pictures,
     load,
     load_test: |request, locations| Ok(load(request, locations)?.into()),
+    load_features: None,
 };
 
 fn load(request: &PathRequest, locations: &Locations) -> Result<Loaded, DataError> {

@@ -1,29 +1,35 @@
-//! Samples without targets in NumPy's files, to predict for.
+//! Samples without targets in files of arrays, to predict for.
 
 use std::io::Read;
 use std::path::Path;
 
-use super::npz::Npz;
-use crate::data::arrays::{ArraysProblem, features_in, features_in_npy};
+use super::kind_of;
+use super::source_kind::LoadFeatures;
+use crate::data::arrays::{ArraysProblem, features_in_npy};
 use crate::data::error::DataError;
 use crate::data::features::Features;
 use crate::data::open_file::ordinary;
 
-/// The first bytes of a `.npy` file and of a zip archive.
+/// The first bytes of a `.npy` file.
 const NPY: &[u8] = b"\x93NUMPY";
-const ZIP: &[u8] = b"PK";
 
-/// Returns whether a file begins as `.npy` and `.npz` files do.
+/// Returns whether a file or a folder is one of arrays.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub fn looks_like_arrays(path: impl AsRef<Path>) -> Result<bool, DataError> {
-    let start = start_of(path.as_ref())?;
-    Ok(start.starts_with(NPY) || start.starts_with(ZIP))
+    let path = path.as_ref();
+    let is_npy = !path.is_dir() && start_of(path)?.starts_with(NPY);
+    Ok(is_npy || reader(path).is_some())
 }
 
-/// Reads the samples in a `.npy` file, or in one array of a `.npz` file: the first of `keys` that it has, else its only
-/// array. Of a file with several arrays the name of that array is returned as well.
+/// Returns how samples are read from a file or a folder of named arrays.
+fn reader(path: &Path) -> Option<LoadFeatures> {
+    kind_of(path).ok()?.load_features
+}
+
+/// Reads the samples in a `.npy` file, or in one array of any file or folder of named arrays: the first of `keys` that it
+/// has, else its only array. Of several arrays the name of that array is returned as well.
 ///
 /// The types are those of [`load_npz`](crate::data::load_npz): u8 arrays of three or more axes are pixels.
 ///
@@ -34,14 +40,14 @@ pub fn load_features(
     keys: &[&str],
 ) -> Result<(Features, Option<String>), DataError> {
     let path = path.as_ref();
+    if let Some(read) = reader(path) {
+        return read(path, keys);
+    }
     let start = start_of(path)?;
     if start.starts_with(NPY) {
         return Ok((features_in_npy(path)?, None));
     }
-    if start.starts_with(ZIP) {
-        return features_in::<Npz>(path, keys);
-    }
-    let problem = ArraysProblem::NotNumpy(kind_of(&start));
+    let problem = ArraysProblem::NotNumpy(described(&start));
     Err(DataError::Arrays { path: path.to_owned(), problem: Box::new(problem) })
 }
 
@@ -52,8 +58,8 @@ fn start_of(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(start)
 }
 
-/// Says what a file that is none of NumPy's seems to be.
-fn kind_of(start: &[u8]) -> &'static str {
+/// Says what a file that is none of arrays seems to be.
+fn described(start: &[u8]) -> &'static str {
     match start {
         [] => "an empty file",
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, ..] => "a picture",

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::data::Locations;
 use crate::data::arrays::{self, NamedArrays};
 use crate::data::error::{DataError, FolderProblem};
+use crate::data::features::Features;
 use crate::data::source::{Loaded, LoadedTest, PathRequest};
 
 /// A kind of files or folders that hold a data set. Each has its own file here, and one line in the list.
@@ -18,7 +19,13 @@ pub(in crate::data) struct SourceKind {
     pub load: fn(&PathRequest, &Locations) -> Result<Loaded, DataError>,
     /// Loads the test part, the only one that has to be there.
     pub load_test: fn(&PathRequest, &Locations) -> Result<LoadedTest, DataError>,
+    /// Reads the samples in the first array of these names; none for a kind that has no arrays.
+    pub load_features: Option<LoadFeatures>,
 }
+
+/// Reads the samples in one of several arrays. Of several arrays the name of that one is returned as well.
+pub(in crate::data) type LoadFeatures =
+    fn(&Path, &[&str]) -> Result<(Features, Option<String>), DataError>;
 
 impl SourceKind {
     /// Returns the kind of a file or a folder of named arrays.
@@ -31,6 +38,7 @@ impl SourceKind {
             recognizes,
             load: |request, _| arrays::load::<T>(no_pictures(request)?),
             load_test: |request, _| arrays::load_test::<T>(no_pictures(request)?),
+            load_features: Some(arrays::features_in::<T>),
         }
     }
 }
