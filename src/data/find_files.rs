@@ -155,9 +155,8 @@ pub(super) fn lacking(folder: &Path, wanted: String, all: &dyn Fn(&Path) -> bool
     if !below.is_empty() {
         let names = below.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>();
         holds = format!("{holds}; all of them are in {}: give that folder", names.join(" and in "));
-    } else if !has_some(folder)
-        && let Some(problem) = pictures(folder)
-    {
+    } else if !has_some(folder) {
+        let problem = pictures(folder).unwrap_or(FolderProblem::NoData(holds));
         return DataError::folder(folder, problem);
     }
     DataError::folder(folder, FolderProblem::Missing { wanted, holds })

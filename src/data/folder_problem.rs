@@ -13,13 +13,21 @@ pub enum FolderProblem {
     #[error("{0}: leave the option out")]
     Options(&'static str),
     /// One of the four files is missing.
-    #[error("a data set needs {wanted} (or with .gz, or test- for t10k-), and the folder {holds}")]
+    #[error(
+        "a data set of IDX files needs {wanted} (or with .gz, or test- for t10k-), and the folder {holds}"
+    )]
     Missing {
         /// The file's usual name.
         wanted: String,
         /// The contents of the folder.
         holds: String,
     },
+    /// Nothing that a data set is made of.
+    #[error(
+        "a folder of data holds IDX files such as train-images-idx3-ubyte, pictures in a folder for each class, or \
+         arrays such as x_train.npy, and this one {0}"
+    )]
+    NoData(String),
     /// Shards, which are not loaded into memory.
     #[error(
         "the folder holds shards, which are read while they are trained on: give it to seqfit train, lr-find or \
@@ -35,8 +43,8 @@ pub enum FolderProblem {
     Pictures(PathBuf),
     /// Pictures without folders that say which class they belong to.
     #[error(
-        "a data set is made of IDX files, and this folder holds pictures: put them into one folder per class, and \
-         make a data set of that with seqfit data pack"
+        "pictures belong in one folder per class, such as cats/1.png and dogs/1.png, and this folder holds pictures \
+         itself: move each into the folder of its class"
     )]
     LoosePictures,
     /// Numbers of images and labels differ.

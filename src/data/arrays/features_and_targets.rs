@@ -56,7 +56,8 @@ impl Part {
     pub fn check_numbers(&self) -> Result<(), ArraysProblem> {
         match &self.array.numbers {
             Numbers::Text(text) => {
-                Err(ArraysProblem::Type { key: self.key.clone(), found: text.descr.clone() })
+                let (key, found) = (self.key.clone(), text.descr.clone());
+                Err(ArraysProblem::Type { key, found, may_name: false })
             }
             _ => Ok(()),
         }
@@ -92,8 +93,8 @@ impl Part {
             Some(kind) => kind,
             None => self.suggested()?,
         };
-        if !kind.is_class() {
-            self.check_numbers()?;
+        if !kind.is_class() && matches!(self.array.numbers, Numbers::Text(_)) {
+            return Err(ArraysProblem::TextTargets { key: self.key, kind });
         }
         let Self { key, array: Array { numbers, shape } } = self;
         let value = |rule| {

@@ -62,6 +62,16 @@ pub(in crate::data) enum Failure {
     Data(DataError),
 }
 
+impl Failure {
+    /// Returns the failure to read an array that holds no names of classes.
+    pub fn of_numbers(self) -> Self {
+        match self {
+            Self::Problem(problem) => Self::Problem(problem.of_numbers()),
+            other => other,
+        }
+    }
+}
+
 impl<T: Into<ArraysProblem>> From<T> for Failure {
     fn from(problem: T) -> Self {
         Self::Problem(problem.into())
@@ -86,6 +96,10 @@ pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loa
     let (train, test) = match test {
         Some(test) => (train, test),
         None => {
+            if train.len() < 2 {
+                let problem = Box::new(ArraysProblem::TooFew(train.len()));
+                return Err(DataError::Arrays { path: request.path.clone(), problem });
+            }
             let parts = train.split(TEST_FRACTION, TEST_SEED)?;
             parts.0.check_some_weight()?;
             notes.push(format!(
@@ -239,7 +253,7 @@ fn pair(
         let array = arrays.read(key, budget)?;
         Ok::<_, Failure>(Part { key: key.to_owned(), array })
     };
-    let (x, y) = (part(x)?, part(y)?);
+    let (x, y) = (part(x).map_err(Failure::of_numbers)?, part(y)?);
     check_counts(&x, &y)?;
     let note = if kind.is_none() { note_on_floats(&y) } else { None };
     Ok((x.features(budget)?, y.targets(kind, budget)?, note))
@@ -278,7 +292,8 @@ fn weights(
     budget: &mut MemoryBudget,
     key: &str,
 ) -> Result<Vec<f32>, Failure> {
-    let part = Part { key: key.to_owned(), array: arrays.read(key, budget)? };
+    let array = arrays.read(key, budget).map_err(Failure::of_numbers)?;
+    let part = Part { key: key.to_owned(), array };
     part.check_numbers()?;
     match part.array.shape[..] {
         [_] => Ok(part.array.numbers.into_floats(budget)?),

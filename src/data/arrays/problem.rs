@@ -15,8 +15,10 @@ pub enum ArraysProblem {
     /// A file that is not an archive of arrays.
     #[error("a data set is a .npz file, as numpy.savez writes it, found {0}")]
     NotNpz(&'static str),
-    /// A file that is none of NumPy's.
-    #[error("samples are in a NumPy file, .npy or .npz, found {0}: save them with numpy.save")]
+    /// A file that is none of arrays.
+    #[error(
+        "samples are in a file of arrays (.npy, .npz or .safetensors), found {0}: save them with numpy.save"
+    )]
     NotNumpy(&'static str),
     /// Arrays that are missing.
     #[error(
@@ -65,15 +67,34 @@ pub enum ArraysProblem {
     },
     /// An array of something else than numbers.
     #[error(
-        "array {key:?} must hold integers, floats or bool, found the type {found:?}: save numbers (seqfit reads \
-         no pickled objects), or as targets the names of classes, array.astype(str)"
+        "array {key:?} must hold integers, floats or bool, found the type {found:?}: {}",
+        type_cure(.found, *.may_name)
     )]
     Type {
         /// The array.
         key: String,
-        /// NumPy's name of the type.
+        /// The name of the type, NumPy's or that of safetensors.
         found: String,
+        /// Whether it may also hold the names of classes.
+        may_name: bool,
     },
+    /// Names of classes where other targets were asked for.
+    #[error(
+        "array {key:?} holds text, the names of classes, and targets that are {kind} were asked for: save numbers, or \
+         add --task class"
+    )]
+    TextTargets {
+        /// The array.
+        key: String,
+        /// The kind that was asked for.
+        kind: TargetKind,
+    },
+    /// Too few samples for a test part.
+    #[error(
+        "a fifth of the samples becomes the test part where there is none, and both need at least one sample, found \
+         {0} in all: add samples, or a test part"
+    )]
+    TooFew(usize),
     /// An array of the wrong shape.
     #[error("array {key:?} must be {rule}, found shape {shape:?}")]
     Shape {
@@ -180,6 +201,33 @@ pub enum ArraysProblem {
         /// Those of the test part.
         test: String,
     },
+}
+
+impl ArraysProblem {
+    /// Returns the problem of an array that holds no names of classes.
+    pub(super) fn of_numbers(self) -> Self {
+        match self {
+            Self::Type { key, found, .. } => Self::Type { key, found, may_name: false },
+            other => other,
+        }
+    }
+}
+
+/// Returns the cure for an array of this type.
+fn type_cure(found: &str, may_name: bool) -> String {
+    let is_numpy = found.starts_with(['<', '>', '|', '=']);
+    let numbers = match found.trim_start_matches(['<', '>', '|', '=']) {
+        _ if !is_numpy => "convert it to float32, as tensor.float() does in PyTorch",
+        text if text.starts_with(['U', 'S']) => {
+            "turn the text into numbers, such as a column of 0 and 1 for each word"
+        }
+        "O" => "save array.astype(\"float32\") (seqfit reads no pickled objects)",
+        _ => "save array.astype(\"float32\")",
+    };
+    match may_name && is_numpy {
+        true => format!("{numbers}, or as names of classes array.astype(str)"),
+        false => numbers.to_owned(),
+    }
 }
 
 fn needed(missing: &[(String, &str)]) -> String {

@@ -49,7 +49,7 @@ pub(in crate::data) fn decode(
     let data = &bytes[start..];
     let kind = descr.strip_prefix(['<', '>', '|', '=']).unwrap_or_default();
     let Some(size) = size(kind).or_else(|| text::size(kind)) else {
-        return Err(ArraysProblem::Type { key: own(), found: descr });
+        return Err(ArraysProblem::Type { key: own(), found: descr, may_name: true });
     };
     let numbers = count(&shape).unwrap_or(usize::MAX);
     if numbers.checked_mul(size) != Some(data.len()) {

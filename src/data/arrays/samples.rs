@@ -30,7 +30,7 @@ pub(in crate::data) fn features_in<T: NamedArrays>(
         }
     };
     let mut budget = arrays.budget();
-    let array = arrays.read(&key, &mut budget).map_err(|failure| match failure {
+    let array = arrays.read(&key, &mut budget).map_err(|failure| match failure.of_numbers() {
         Failure::Problem(problem) => at(problem),
         Failure::Data(error) => error,
     })?;
@@ -44,6 +44,6 @@ pub(in crate::data) fn features_in_npy(path: &Path) -> Result<Features, DataErro
     let bytes = whole(path)?;
     let mut budget = MemoryBudget::new(bytes.len(), MemoryBudget::TIMES);
     let key = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let array = array(&key, bytes, &mut budget).map_err(at)?;
+    let array = array(&key, bytes, &mut budget).map_err(ArraysProblem::of_numbers).map_err(at)?;
     Part { key, array }.features(&mut budget).map_err(at)
 }

@@ -276,7 +276,7 @@ fn hostile_files_are_refused_by_name() {
     for (array, expected) in [
         (
             npy("|O", "(2,)", &[0; 16]),
-            "found the type \"|O\": save numbers (seqfit reads no pickled objects",
+            "found the type \"|O\": save array.astype(\"float32\") (seqfit reads no pickled objects)",
         ),
         (npy("<U1", "(2,)", &[0; 8]), "found the type \"<U1\""),
         (npy("<c8", "(2,)", &[0; 16]), "found the type \"<c8\""),
@@ -313,6 +313,34 @@ fn hostile_files_are_refused_by_name() {
     assert!(
         refused(&empty)
             .contains("\"y_train\" must be [samples] or [samples, targets], neither of them 0")
+    );
+    let weighted = |weights: Vec<u8>| {
+        let keys = ArrayKeys { w_train: Some("w_train".to_owned()), ..ArrayKeys::default() };
+        let path = npz(&[("x_train", y()), ("y_train", y()), ("w_train", weights)]);
+        load_npz(&path, &keys, None).unwrap_err().to_string()
+    };
+    // Names of classes are no cure for weights.
+    for array in [npy("|O", "(2,)", &[0; 16]), npy("<U1", "(2,)", &[0; 8])] {
+        let error = weighted(array);
+        assert!(error.contains("\"w_train\"") && !error.contains("names of classes"), "{error}");
+    }
+    let objects = npz(&[("x_train", y()), ("y_train", npy("|O", "(2,)", &[0; 16]))]);
+    assert!(refused(&objects).ends_with("or as names of classes array.astype(str)"));
+    let text = npz(&[("x_train", y()), ("y_train", npy("<U1", "(2,)", &[0; 8]))]);
+    let error = load(&text, Some(TargetKind::Numbers)).unwrap_err();
+    assert!(
+        error.contains(
+            "holds text, the names of classes, and targets that are numbers were asked for"
+        ),
+        "{error}"
+    );
+    let one = npz(&[("x_train", ints("(1,)", &[3])), ("y_train", ints("(1,)", &[1]))]);
+    let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
+    let request = Request::Path(PathRequest::new(one.to_path_buf()));
+    let problem = resolve(&request, &nowhere, &mut |_| {}).unwrap_err().to_string();
+    assert!(
+        problem.contains("a fifth of the samples becomes the test part where there is none"),
+        "{problem}"
     );
     assert_eq!(
         refused(&npz(&[("X", y()), ("y_train", y())])),
