@@ -1,5 +1,6 @@
 //! The options that select a data set, and whether it is streamed from its files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -87,8 +88,12 @@ impl DataOptions {
 /// Parses the names of arrays, such as `x_train=images,y_train=labels`; the others keep their usual names.
 pub fn array_keys(text: &str) -> Result<ArrayKeys, String> {
     let mut keys = ArrayKeys::default();
+    let mut seen = BTreeSet::new();
     for part in text.split(',') {
         let (key, name) = part.split_once('=').unwrap_or((part, ""));
+        if !seen.insert(key) {
+            return Err(format!("each key is given once, found {key} again: leave one out"));
+        }
         let place = match key {
             "x_train" => &mut keys.x_train,
             "y_train" => &mut keys.y_train,
@@ -203,4 +208,17 @@ pub struct StreamOptions {
     /// than memory, in shards (see seqfit data shard) or four plain IDX files [default MIB: 64]
     #[arg(long, value_name = "MIB", num_args = 0..=1, require_equals = true, default_missing_value = "64")]
     pub stream: Option<StreamMemory>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_given_twice_is_refused() {
+        let keys = array_keys("x_train=a,y_train=b").unwrap();
+        assert_eq!((keys.x_train.as_str(), keys.y_train.as_str()), ("a", "b"));
+        let error = array_keys("x_train=a,x_train=b").unwrap_err();
+        assert_eq!(error, "each key is given once, found x_train again: leave one out");
+    }
 }

@@ -19,6 +19,7 @@ pub struct Dense {
     /// Outputs, at least 1.
     pub units: usize,
     /// The activation applied to each output.
+    #[serde(default)]
     pub activation: Activation,
 }
 
