@@ -182,7 +182,8 @@ pub fn layer_list(text: &str) -> Result<LayerList, String> {
     for (i, part) in parts.iter().enumerate() {
         let at = |reason: String| format!("layer {}, {part:?}: {reason}", i + 1);
         let item = item(part).map_err(at)?;
-        if matches!(item, Item::Outputs(_)) && i + 1 < parts.len() {
+        let is_last = parts[i + 1..].iter().all(|part| part.is_empty());
+        if matches!(item, Item::Outputs(_)) && !is_last {
             return Err(
                 at("dense without units is the last layer: say how many it has".to_owned()),
             );
