@@ -4,8 +4,12 @@
 //! depends neither on the number of threads nor on earlier draws, and a run can be resumed at any point
 //! without storing a generator's state.
 
+mod bernoulli;
+
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
+
+pub use bernoulli::bernoulli;
 
 /// The purpose of a random stream. The discriminants are part of what makes a seed reproducible: never
 /// renumber them.

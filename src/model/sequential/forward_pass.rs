@@ -1,12 +1,12 @@
 //! The forward pass: from samples to logits and predictions, with the random numbers of a training step.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::Sequential;
 use crate::layers::{Context, Distribution, Variables};
 use crate::model::error::ModelError;
 use crate::model::output_activation::OutputActivation;
-use crate::native::{LibtorchError, random_tensors};
+use crate::native::{LibtorchError, random_tensors, tensor_buffer};
 use crate::precision::Precision;
 use crate::rng::{self, Purpose};
 
@@ -107,7 +107,7 @@ impl Sequential {
             let seed = |purpose| rng::derive(seed, purpose, position);
             match noise.distribution {
                 Distribution::Bernoulli(probability) => {
-                    random_tensors::bernoulli(tensor, probability, seed(Purpose::Dropout))?;
+                    draw_bernoulli(tensor, probability, seed(Purpose::Dropout))?;
                 }
                 Distribution::Normal => random_tensors::normal(tensor, seed(Purpose::Noise))?,
             }
@@ -176,6 +176,17 @@ impl Sequential {
             _ => Err(ModelError::Input { expected: self.spec.input_shape.clone(), found }),
         }
     }
+}
+
+/// Overwrites every element with 1 (with the given probability) or 0.
+fn draw_bernoulli(tensor: &mut Tensor, probability: f64, seed: u64) -> Result<(), LibtorchError> {
+    if tensor.device() != Device::Cpu {
+        return random_tensors::bernoulli(tensor, probability, seed);
+    }
+    let drawn = tensor_buffer::filled_f32(&tensor.size(), |out| {
+        rng::bernoulli(out, 0, probability, seed);
+    })?;
+    Ok(tensor.f_copy_(&drawn)?)
 }
 
 /// Takes the first elements off a list; all of them if it is shorter.
