@@ -8,7 +8,7 @@ use super::convolution::{self, Convolution};
 use super::exported_module::{KerasAxes, Module};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
-use super::window::{Padding, Size2D, Window};
+use super::window::{Padding, Size2D, Window, WindowPlaces};
 use crate::native::LibtorchError;
 
 /// A convolution: each filter moves over the picture, and y = activation(filters * x + b), [batch, channels, height,
@@ -96,13 +96,22 @@ impl Conv2D {
         Self { activation, ..self }
     }
 
-    fn convolution(&self, channels: usize) -> Convolution {
-        let window = Window {
+    fn window(&self) -> Window {
+        Window {
             size: self.kernel_size,
             strides: self.strides,
             dilation: self.dilation_rate,
             padding: self.padding,
-        };
+        }
+    }
+
+    /// Returns the windows over pictures of this height and width.
+    pub(crate) fn window_places(&self, picture: [usize; 2]) -> WindowPlaces {
+        self.window().places(picture)
+    }
+
+    fn convolution(&self, channels: usize) -> Convolution {
+        let window = self.window();
         Convolution { channels, filters: self.filters, groups: self.groups, window }
     }
 }

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::exported_module::Module;
 use super::layer_kind::{Context, LayerError, LayerKind, Variables};
 use super::pooling::{Function, Pooling};
-use super::window::{Padding, Size2D};
+use super::window::{Padding, Size2D, WindowPlaces};
 use crate::native::LibtorchError;
 
 /// Takes the largest value in each window, [batch, channels, height, width] → [batch, channels, …]: Keras's
@@ -43,6 +43,11 @@ impl MaxPooling2D {
     /// Returns the same layer with this padding.
     pub fn padding(self, padding: Padding) -> Self {
         Self { padding, ..self }
+    }
+
+    /// Returns the windows over pictures of this height and width.
+    pub(crate) fn window_places(&self, picture: [usize; 2]) -> WindowPlaces {
+        self.pooling().window.places(picture)
     }
 
     fn pooling(&self) -> Pooling {

@@ -63,6 +63,7 @@ pub use rms_normalization::RMSNormalization;
 pub use separable_conv2d::SeparableConv2D;
 pub use spatial_dropout2d::SpatialDropout2D;
 use undefined_layer::UndefinedLayer;
+pub(crate) use window::WindowPlaces;
 pub use window::{Padding, Size2D};
 pub use zero_padding2d::{Sides, ZeroPadding2D};
 

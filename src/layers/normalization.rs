@@ -55,7 +55,7 @@ impl Normalization {
     }
 
     /// Returns the divisors.
-    fn deviations(&self) -> Vec<f32> {
+    pub(crate) fn deviations(&self) -> Vec<f32> {
         self.variance.iter().map(|variance| variance.sqrt().max(1e-7)).collect()
     }
 

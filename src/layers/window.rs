@@ -111,7 +111,38 @@ pub(super) struct Window {
     pub padding: Padding,
 }
 
+/// The windows over pictures of one height and width, with everything that follows from these.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WindowPlaces {
+    pub size: [usize; 2],
+    pub strides: [usize; 2],
+    pub dilation: [usize; 2],
+    /// [[top, bottom], [left, right]]
+    pub pads: [[usize; 2]; 2],
+    /// The height and width of the output.
+    pub output: [usize; 2],
+}
+
+impl WindowPlaces {
+    /// Returns a single window over a whole picture.
+    pub fn whole(picture: [usize; 2]) -> Self {
+        let (one, pads) = ([1; 2], [[0; 2]; 2]);
+        Self { size: picture, strides: one, dilation: one, pads, output: one }
+    }
+}
+
 impl Window {
+    /// Returns the windows over a picture of this height and width.
+    pub fn places(&self, picture: [usize; 2]) -> WindowPlaces {
+        WindowPlaces {
+            size: self.size.0,
+            strides: self.strides.0,
+            dilation: self.dilation.0,
+            pads: self.pads(picture),
+            output: self.output(picture),
+        }
+    }
+
     /// Returns the channels of a picture, and the height and width of the output, for the layer called `name`.
     pub fn over(&self, name: &str, input: &[usize]) -> Result<(usize, [usize; 2]), LayerError> {
         let [channels, height, width] = picture(name, input)?;

@@ -4,6 +4,7 @@
 //! code that needs `unsafe`. It does not depend on layers, training or seqfit's own files.
 
 pub(crate) mod aligned_memory;
+pub(crate) mod convolution;
 pub(crate) mod cuda_graph;
 pub(crate) mod dense_kernels;
 mod error;

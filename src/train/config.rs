@@ -85,8 +85,8 @@ pub enum Engine {
     Auto,
     /// libtorch's autograd: every network, every device.
     Autograd,
-    /// A handwritten training step for stacks of Dense layers on the CPU: several times as fast for small
-    /// batches, and the number of threads changes no bit of the result.
+    /// A handwritten training step for Dense layers, and convolutions before them, on the CPU: several times as fast for
+    /// small batches, and the number of threads changes no bit of the result.
     Fused,
     /// The steps of [`Autograd`](Self::Autograd), recorded as a CUDA graph and replayed: every network,
     /// on a GPU, several times as fast for small batches. For small stacks of Dense layers two custom

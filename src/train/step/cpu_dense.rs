@@ -19,8 +19,10 @@
 mod dense_stack;
 mod first_layer_input;
 mod forward_backward;
+mod network;
 mod optimizers;
 mod pack_weights;
+mod pictures;
 mod targets;
 mod vector_loops;
 mod weight_update;
@@ -39,6 +41,8 @@ use crate::tensors::Tensors;
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 pub(super) use dense_stack::{Curve, Mlp};
+use network::Network;
+use pictures::Pictures;
 use targets::BatchTargets;
 use work_plan::{WorkPlan, useful_threads};
 
@@ -51,11 +55,11 @@ pub(super) fn accepts(
     config: &FitConfig,
     device: Device,
 ) -> Result<(), Unsupported> {
-    let rule = "auto or autograd except for stacks of Dense layers on the CPU";
+    let rule = "auto or autograd except for Dense layers, and convolutions before them, on the CPU";
     if device != Device::Cpu {
         return Err(Unsupported::engine(NAME, rule));
     }
-    if let Err(layer) = Mlp::of(network) {
+    if let Err(layer) = Network::of(network) {
         return ConfigError::unless(false, "engine", rule, format!("{NAME} with {layer}"));
     }
     if config.loss.kind().rows().is_none() {
@@ -67,12 +71,14 @@ pub(super) fn accepts(
     ConfigError::unless(config.precision.is_f32(), "precision", rule, config.precision.name())
 }
 
-/// Trains a stack of Dense layers on the CPU.
+/// Trains a stack of Dense layers, with or without layers on pictures before them, on the CPU.
 pub(super) struct CpuDense<'m> {
     model: &'m mut Sequential,
     /// Whether the model's tensors are older than the parameters.
     stale: bool,
     stack: Mlp,
+    /// The layers before the Dense layers, if there are any.
+    pictures: Option<Pictures>,
     parameters: AlignedFloats,
     /// Empty unless their norm is clipped.
     gradients: AlignedFloats,
@@ -94,6 +100,8 @@ struct Activations {
     /// [batch, inputs], after the first Dropout; before a wide layer only its active `columns`, packed at
     /// the front.
     input: AlignedFloats,
+    /// Its gradient, if there are layers before it.
+    input_gradient: AlignedFloats,
     /// The active columns of the input.
     columns: ActiveColumns,
     /// The columns that each task has found active.
@@ -127,12 +135,16 @@ impl<'m> CpuDense<'m> {
         objective: Objective,
         batch: usize,
     ) -> Result<Self, LibtorchError> {
-        let Ok(mlp) = Mlp::of(model.spec()) else {
+        let Ok(Network { pictures, dense: mlp }) = Network::of(model.spec()) else {
             unreachable!("this engine is chosen for networks that it accepts");
         };
-        let plan = WorkPlan::new(&mlp, batch);
+        let plan = WorkPlan::new(pictures.as_ref(), &mlp, batch);
+        let pictures = pictures.map(|stack| Pictures::new(stack, batch)).transpose()?;
         let threads = config.threads.unwrap_or_else(device::all_threads);
-        let threads = threads.min(useful_threads(&mlp, &plan, batch));
+        let useful = useful_threads(&mlp, &plan, batch);
+        // A sample of pictures is work enough for a thread.
+        let useful = if pictures.is_some() { batch.max(useful) } else { useful };
+        let threads = threads.min(useful);
         let team = Team::new(threads).map_err(|error| LibtorchError::thread(&error))?;
         let length = mlp.len();
         let [first, second] = config.optimizer.state_slots();
@@ -151,7 +163,8 @@ impl<'m> CpuDense<'m> {
         let tasks = batch.div_ceil(plan.samples);
         let mut scratch = Vec::new();
         scratch.resize_with(tasks, Scratch::default);
-        let wide = mlp.units.first().filter(|dense| dense.is_wide());
+        // Columns that are zero in all samples are those of the samples themselves.
+        let wide = mlp.units.first().filter(|dense| dense.is_wide() && pictures.is_none());
         let mut marks = reserved(tasks.saturating_mul(wide.map_or(0, |dense| dense.inputs)))
             .map_err(LibtorchError::memory)?;
         marks.resize(marks.capacity(), 0);
@@ -172,6 +185,10 @@ impl<'m> CpuDense<'m> {
             clip_norm: config.clip_norm,
             rows: Activations {
                 input: zeros(batch.saturating_mul(mlp.inputs))?,
+                input_gradient: zeros(match &pictures {
+                    Some(_) => batch.saturating_mul(mlp.inputs),
+                    None => 0,
+                })?,
                 columns: ActiveColumns::all(mlp.inputs),
                 marks,
                 weights: zeros(wide.map_or(0, |dense| dense.inputs * dense.units))?,
@@ -182,6 +199,7 @@ impl<'m> CpuDense<'m> {
             blank: zeros(
                 plan.parts.iter().map(|part| part.rows.1 * part.block.1).max().unwrap_or(0),
             )?,
+            pictures,
             cut: plan,
             team,
             totals: Sums::default(),
@@ -200,18 +218,19 @@ impl<'m> CpuDense<'m> {
         chosen: &[u32],
         part: BatchPart,
         context: StepContext,
-    ) -> Result<(), LibtorchError> {
+    ) {
         let samples = chosen.len();
-        self.draw_masks(context, part, samples)?;
+        self.draw_masks(context, part, samples);
         self.gather(host_batches, chosen);
+        self.pictures_forward(samples);
         for group in self.cut.groups.clone() {
             if self.stack.units[group.start].is_wide() {
                 self.products(group.start, samples);
             }
             self.rows(&group, samples, part.batch);
         }
+        self.pictures_backward(samples);
         self.totals.samples += samples;
-        Ok(())
     }
 }
 
@@ -249,7 +268,7 @@ impl Engine for CpuDense<'_> {
         };
         self.stale = true;
         let samples = chosen.len();
-        self.pass(host_batches, chosen, BatchPart { first: 0, batch: samples }, context)?;
+        self.pass(host_batches, chosen, BatchPart { first: 0, batch: samples }, context);
         self.apply_gradients(samples, context);
         Ok(())
     }
@@ -270,10 +289,18 @@ impl Engine for CpuDense<'_> {
             return Ok(Sums::default());
         }
         let earlier = std::mem::take(&mut self.totals);
-        let passed = self.pass(host_batches, chosen, part, context);
+        let buffers = self.pictures.as_ref().map(|pictures| pictures.buffers.clone());
+        self.pass(host_batches, chosen, part, context);
         let sums = std::mem::replace(&mut self.totals, earlier);
-        passed?;
+        let (gradients, own_buffers) = gradients.split_at_mut(self.stack.len());
         self.write_gradients(chosen.len(), gradients);
+        // Every part begins with the buffers before the step; those after it are the mean over the parts.
+        if let (Some(pictures), Some(buffers)) = (&mut self.pictures, buffers) {
+            let fraction = chosen.len() as f32 / part.batch as f32;
+            let own = own_buffers.iter_mut().zip(&pictures.buffers);
+            own.for_each(|(own, buffer)| *own = fraction * buffer);
+            pictures.buffers = buffers;
+        }
         Ok(sums)
     }
 
@@ -284,7 +311,11 @@ impl Engine for CpuDense<'_> {
         sums: Sums,
     ) -> Result<(), ModelError> {
         self.stale = true;
-        self.apply_reduced_gradients(on_host(gradients), context);
+        let (gradients, buffers) = on_host(gradients).split_at_mut(self.stack.len());
+        self.apply_reduced_gradients(gradients, context);
+        if let Some(pictures) = &mut self.pictures {
+            pictures.buffers.copy_from_slice(buffers);
+        }
         self.totals.loss += sums.loss;
         self.totals.correct += sums.correct;
         self.totals.samples += sums.samples;
@@ -297,7 +328,9 @@ impl Engine for CpuDense<'_> {
     }
 
     fn weights(&mut self) -> Result<Tensors, LibtorchError> {
-        self.unpack(&self.parameters)
+        let mut weights = self.unpack(&self.parameters)?;
+        weights.extend(self.buffers());
+        Ok(weights)
     }
 
     fn set_weights(&mut self, weights: &Tensors) -> Result<(), WeightsError> {
@@ -343,8 +376,10 @@ impl Engine for CpuDense<'_> {
     fn not_finite(&mut self) -> Result<Option<(&'static str, f64)>, LibtorchError> {
         let average = self.ema.as_ref().map_or(&[][..], |(_, average)| &average[..]);
         let [first, second] = &self.moments;
+        let buffers = self.pictures.as_ref().map_or(&[][..], |pictures| &pictures.buffers);
         let lists = [
             ("weights", &self.parameters[..]),
+            ("weights", buffers),
             ("weights' average", average),
             ("optimizer state", &first[..]),
             ("optimizer state", &second[..]),

@@ -5,7 +5,11 @@ use std::rc::Rc;
 use super::*;
 use crate::data::batches::{DataLoader, ResidentEpoch};
 use crate::data::{Augment, Dataset, Features, Targets};
-use crate::layers::{Activation, Dense, Dropout, Flatten};
+use crate::layers::{
+    Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, LayerKind, MaxPooling2D,
+    Normalization, Padding, Reshape, Residual, SpatialDropout2D,
+};
 use crate::losses::Loss;
 use crate::model::Spec;
 use crate::train::class_weights::ClassWeights;
@@ -183,6 +187,161 @@ fn close(a: &Tensors, b: &Tensors, fraction: f32) -> Result<(), TestCaseError> {
         }
     }
     Ok(())
+}
+
+/// Layers of networks on pictures, one after the other, of which those that do not fit are left out.
+fn picture_layers() -> impl Strategy<Value = Vec<Layer>> {
+    let activation = || prop::sample::select(Activation::ALL[..6].to_vec());
+    let padding = || prop::sample::select(vec![Padding::Valid, Padding::Same]);
+    let size = |most: usize| [1..=most, 1..=most];
+    let moves = prop_oneof![
+        3 => Just([1, 1, 1, 1]),
+        1 => size(2).prop_map(|[down, right]| [down, right, 1, 1]),
+        1 => size(2).prop_map(|[down, right]| [1, 1, down, right]),
+    ];
+    let convolution = (1usize..40, size(3), moves, padding(), any::<bool>(), activation());
+    let convolution =
+        convolution.prop_map(|(filters, kernel, moves, padding, bias, activation)| {
+            let [down, right, dilated_down, dilated_right] = moves;
+            let layer = Conv2D::new(filters, kernel).strides([down, right]).padding(padding);
+            let layer = layer.dilation_rate([dilated_down, dilated_right]).use_bias(bias);
+            Layer::from(layer.activation(activation))
+        });
+    let pooling = (size(3), prop::option::of(size(3)), padding(), any::<bool>());
+    let pooling = pooling.prop_map(|(size, strides, padding, is_max)| {
+        let strides = strides.unwrap_or(size);
+        match is_max {
+            true => MaxPooling2D::new(size).strides(strides).padding(padding).into(),
+            false => AveragePooling2D::new(size).strides(strides).padding(padding).into(),
+        }
+    });
+    let layer = prop_oneof![
+        4 => convolution,
+        3 => pooling,
+        2 => Just(BatchNormalization { momentum: 0.6, ..BatchNormalization::default() }.into()),
+        2 => activation().prop_map(Layer::from),
+        1 => dropout().prop_map(|rate| Dropout::new(rate).into()),
+        1 => dropout().prop_map(|rate| SpatialDropout2D::new(rate).into()),
+    ];
+    prop::collection::vec(layer, 1..8)
+}
+
+/// Networks with layers on pictures before the Dense layers.
+fn picture_networks() -> impl Strategy<Value = Spec> {
+    let shapes = prop::sample::select(vec![[1, 9, 9], [3, 9, 3], [9, 3, 3], [27, 3, 1]]);
+    let end = prop::sample::select(vec![
+        Layer::from(Flatten),
+        GlobalAveragePooling2D.into(),
+        GlobalMaxPooling2D.into(),
+    ]);
+    (shapes, picture_layers(), end, dropout(), 1usize..40, 2usize..12).prop_map(
+        |(shape, layers, end, rate, units, classes)| {
+            let mut spec = Spec::new([9, 9], vec![Reshape::new(shape).into()]);
+            if units % 2 == 0 {
+                let numbers = |first: f32| vec![first + units as f32 / 40.0; shape[0]];
+                spec.layers.push(Normalization::of_channels(numbers(0.1), numbers(1.0)).into());
+            }
+            let first = Conv2D::new(5, [2, 1]).activation(Activation::Silu);
+            let mut shape = first.output_shape(&shape).unwrap();
+            spec.layers.push(first.into());
+            for layer in layers {
+                if let Ok(output) = layer.kind().output_shape(&shape) {
+                    shape = output;
+                    spec.layers.push(layer);
+                }
+            }
+            spec.layers.extend([end, Dropout::new(rate).into()]);
+            spec.layers.push(Dense::new(units).activation(Activation::Tanh).into());
+            spec.layers.push(Dense::new(classes).into());
+            spec
+        },
+    )
+}
+
+/// Trainings of networks on pictures. Of few samples: a rounding error decides which of two values that are almost
+/// equal is the largest in a window, or on which side of relu's kink one lies.
+fn picture_cases() -> impl Strategy<Value = Case> {
+    (cases(), picture_networks(), 1usize..14).prop_map(|(case, spec, samples)| {
+        let config = FitConfig { batch_size: samples, ..case.config };
+        Case { spec, config, samples, ..case }
+    })
+}
+
+proptest! {
+    // The same cases every time: a sum may cancel out.
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::with_cases(48)
+    })]
+
+    /// Trains networks on pictures; with SGD's momentum the first step's moments are the gradients.
+    #[test]
+    fn pictures_train_alike_in_both_engines(case in picture_cases(), adam in any::<bool>()) {
+        // What BatchNormalization subtracts nearly cancels out, and all that is left is divided by the deviation.
+        let is_normalized = case.spec.layers.iter().any(Layer::is::<BatchNormalization>);
+        let most = if is_normalized { 1e-4 } else { 1e-5 };
+        let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
+        let (sums, (weights, average, [gradients, _])) = train(&case, Choice::Fused, sgd, 1);
+        let (other, (other_weights, other_average, [other_gradients, _])) =
+            train(&case, Choice::Autograd, sgd, 1);
+        prop_assert!((sums.loss - other.loss).abs() <= most * other.loss.abs(), "{sums:?} {other:?}");
+        close(&gradients, &other_gradients, most as f32)?;
+        close(&weights, &other_weights, most as f32)?;
+        close(&average, &other_average, most as f32)?;
+        let optimizer = match adam {
+            true => Optimizer::Adam(Adam { epsilon: 1e-2, ..Adam::default() }),
+            false => sgd,
+        };
+        let (_, (weights, average, _)) = train(&case, Choice::Fused, optimizer, 5);
+        let (_, (other, other_average, _)) = train(&case, Choice::Autograd, optimizer, 5);
+        close(&weights, &other, 5.0 * most as f32)?;
+        close(&average, &other_average, 5.0 * most as f32)?;
+    }
+
+    /// The number of threads changes no bit, and neither does the conversion to tensors and back.
+    #[test]
+    fn threads_and_snapshots_change_no_bit_of_pictures(case in picture_cases(), more in 0usize..60) {
+        let case = Case { samples: case.samples + more, ..case };
+        let config = FitConfig { batch_size: case.samples, ..case.config.clone() };
+        let case = Case { config, ..case };
+        let adam = Optimizer::default();
+        let end = train(&case, Choice::Fused, adam, 4);
+        for threads in [1, 2, 5] {
+            let config = FitConfig { threads: Some(threads), ..case.config.clone() };
+            let again = train(&Case { config, ..case.clone() }, Choice::Fused, adam, 4);
+            prop_assert!(again == end, "{} threads", threads);
+        }
+        let mut model =
+            Sequential::from_spec(case.spec.clone(), Device::Cpu, case.config.seed + 1).unwrap();
+        let length = TrainingLength { steps: 4, epoch_steps: 1 };
+        let config = FitConfig { engine: Choice::Fused, ..case.config.clone() };
+        let mut step = Step::new(&mut model, &config, length, 1000).unwrap();
+        let (weights, average, moments) = end.1.clone();
+        let state = State { step: 4, learning_rate: 1e-3, ..State::default() };
+        let snapshot = Snapshot { state, weights, average, moments, ..Snapshot::default() };
+        step.restore(&snapshot).unwrap();
+        prop_assert!(step.tensors().unwrap() == end.1);
+    }
+}
+
+#[test]
+fn the_fused_engine_names_a_layer_on_pictures_that_it_does_not_take() {
+    let block = Residual::new().add(Conv2D::new(4, 3).padding(Padding::Same));
+    let cases: [(Layer, &str); 3] = [
+        (Conv2D::new(4, 3).groups(2).into(), "layer 2 (conv2d_1)"),
+        (DepthwiseConv2D::new(3).into(), "layer 2 (depthwise_conv2d)"),
+        (block.into(), "layer 2 (residual)"),
+    ];
+    for (layer, named) in cases {
+        let first = Conv2D::new(4, 3).into();
+        let layers = vec![first, layer, Flatten.into(), Dense::new(3).into()];
+        let spec = Spec::new([1, 9, 9], layers);
+        let config = FitConfig { engine: Choice::Fused, ..FitConfig::default() };
+        let error = config.check_for(&spec, Device::Cpu).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+        let auto = FitConfig::default().engine_for(&spec, Device::Cpu);
+        assert_eq!(auto, Choice::Autograd);
+    }
 }
 
 proptest! {

@@ -23,7 +23,7 @@ pub enum Curve {
 }
 
 impl Curve {
-    fn of(activation: Activation) -> Option<Self> {
+    pub fn of(activation: Activation) -> Option<Self> {
         Some(match activation {
             Activation::Linear | Activation::Softmax => Self::Linear,
             Activation::Relu => Self::Relu,
@@ -89,28 +89,44 @@ pub struct Mlp {
     pub inputs: usize,
     /// The Dropout before the first Dense layer.
     pub dropout: Option<(usize, f64)>,
+    /// The offset of the first parameter.
+    pub start: usize,
     pub units: Vec<DenseLayer>,
 }
 
 impl Mlp {
-    /// Returns the network's layers.
+    /// Returns the network's layers, if it has no others.
     ///
     /// # Errors
     /// The first layer that a network of this kind does not have, or not in this place: "layer 2 (reshape)".
     pub fn of(spec: &Spec) -> Result<Self, String> {
-        let inputs = spec.input_shape.iter().product();
-        let mut mlp = Self { inputs, dropout: None, units: Vec::new() };
-        for (i, (layer, name)) in spec.layers.iter().zip(spec.layer_names()).enumerate() {
-            if mlp.add(i, layer).is_none() {
+        let mut mlp = Self::new(spec.input_shape.iter().product(), 0);
+        mlp.add_all(spec, 0)?;
+        Ok(mlp)
+    }
+
+    /// Adds the network's layers from this one on.
+    ///
+    /// # Errors
+    /// Those of [`of`](Self::of).
+    pub fn add_all(&mut self, spec: &Spec, first: usize) -> Result<(), String> {
+        for (i, (layer, name)) in spec.layers.iter().zip(spec.layer_names()).enumerate().skip(first)
+        {
+            if self.add(i, layer).is_none() {
                 return Err(format!("layer {} ({name})", i + 1));
             }
         }
         // The loss is computed on the last layer's outputs before any activation.
-        let plain = |last: &&DenseLayer| last.activation == Curve::Linear && last.dropout.is_none();
-        match mlp.units.last().filter(plain) {
-            Some(_) => Ok(mlp),
-            None => Err("an activation or Dropout after the last Dense layer".to_owned()),
+        let plain = |last: &DenseLayer| last.activation == Curve::Linear && last.dropout.is_none();
+        match self.units.last().is_some_and(plain) {
+            true => Ok(()),
+            false => Err("an activation or Dropout after the last Dense layer".to_owned()),
         }
+    }
+
+    /// Returns a stack without layers, whose samples have this number of values and whose parameters begin at `start`.
+    pub fn new(inputs: usize, start: usize) -> Self {
+        Self { inputs, dropout: None, start, units: Vec::new() }
     }
 
     /// Adds the network's layer of this index, if there is a place for it.
@@ -130,9 +146,9 @@ impl Mlp {
         layer.is::<Flatten>().then_some(())
     }
 
-    /// Returns the number of parameters of all layers.
+    /// Returns the number of parameters of all layers, and of those before it.
     pub fn len(&self) -> usize {
-        self.units.last().map_or(0, |dense| dense.start + dense.len())
+        self.units.last().map_or(self.start, |dense| dense.start + dense.len())
     }
 
     pub fn outputs(&self) -> usize {
@@ -146,6 +162,6 @@ impl Mlp {
 
     /// Returns the number of multiplications and additions of a step per sample.
     pub fn work(&self) -> usize {
-        6 * self.len()
+        6 * (self.len() - self.start)
     }
 }

@@ -1,11 +1,8 @@
 //! The input of the first layer, built from the chosen samples.
 
-use tch::{Device, Kind, Tensor};
-
 use super::targets::TargetsMut;
 use super::{Activations, CpuDense, split_off, vector_loops};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
-use crate::native::{LibtorchError, random_tensors};
 use crate::rng::{self, Purpose};
 use crate::train::step::engine::{BatchPart, StepContext};
 
@@ -13,27 +10,20 @@ use crate::train::step::engine::{BatchPart, StepContext};
 const AHEAD: usize = 4;
 
 impl CpuDense<'_> {
-    /// Draws the masks of all Dropout layers for `samples` samples. They are libtorch's random numbers,
-    /// so that both engines drop the same; and they are drawn for the whole batch, so that they do not
-    /// depend on how it is split.
-    pub(super) fn draw_masks(
-        &mut self,
-        context: StepContext,
-        part: BatchPart,
-        samples: usize,
-    ) -> Result<(), LibtorchError> {
+    /// Draws the masks of all Dropout layers for `samples` samples. They are parts of those of the whole batch, so that
+    /// they do not depend on how it is split.
+    pub(super) fn draw_masks(&mut self, context: StepContext, part: BatchPart, samples: usize) {
         let StepContext { seed, number: step, .. } = context;
         let layers = self.stack.units.iter().zip(self.stack.dropouts()).zip(&mut self.rows.layers);
-        for ((dense, dropout), rows) in layers {
-            let Some((layer, rate)) = dropout else { continue };
+        let dense = layers.filter_map(|((dense, dropout), rows)| {
+            let (layer, rate) = dropout?;
+            Some((layer, rate, dense.inputs, &mut rows.mask[..]))
+        });
+        let pictures = self.pictures.iter_mut().flat_map(|pictures| pictures.masks());
+        for (layer, rate, width, place) in pictures.chain(dense) {
             let seed = rng::derive(seed, Purpose::Dropout, &[step, layer as u64]);
-            let (all, count) = (part.batch * dense.inputs, samples * dense.inputs);
-            let mut mask = Tensor::f_empty([all as i64], (Kind::Float, Device::Cpu))?;
-            random_tensors::bernoulli(&mut mask, 1.0 - rate, seed)?;
-            let own = mask.f_narrow(0, (part.first * dense.inputs) as i64, count as i64)?;
-            own.f_copy_data(&mut rows.mask[..count], count)?;
+            rng::bernoulli(&mut place[..samples * width], part.first * width, 1.0 - rate, seed);
         }
-        Ok(())
     }
 
     /// Gathers the samples' values and targets; before a wide layer only the active columns, and the
@@ -47,9 +37,13 @@ impl CpuDense<'_> {
             marks: &'a mut [u8],
             scratch: &'a mut Scratch,
         }
-        let (inputs, at_once) = (self.stack.inputs, self.cut.samples);
+        let at_once = self.cut.samples;
         let Activations { input, targets, layers, scratch, marks, columns, .. } = &mut self.rows;
-        let mask = layers.first().map_or(&[][..], |layer| &layer.mask);
+        let dense_mask = layers.first().map_or(&[][..], |layer| &layer.mask);
+        let (inputs, input, mask) = match &mut self.pictures {
+            Some(pictures) => (pictures.stack.inputs(), &mut pictures.samples, &[][..]),
+            None => (self.stack.inputs, input, dense_mask),
+        };
         let objective = &self.objective;
         let rate = self.stack.dropout.map_or(0.0, |(_, rate)| rate);
         let looks = !marks.is_empty();

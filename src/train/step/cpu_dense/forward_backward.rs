@@ -12,6 +12,27 @@ use crate::losses::{Correct, RowLoss};
 use crate::native::gemm::{Matrix, multiply};
 
 impl CpuDense<'_> {
+    /// Takes the samples through the layers on pictures, if there are any, to the input of the first Dense layer.
+    pub(super) fn pictures_forward(&mut self, samples: usize) {
+        let Some(pictures) = &mut self.pictures else { return };
+        pictures.pack(&mut self.team, &self.parameters);
+        pictures.forward(&mut self.team, samples, &mut self.rows.input);
+        if let (Some((_, rate)), Some(layer)) = (self.stack.dropout, self.rows.layers.first()) {
+            let count = samples * self.stack.inputs;
+            vector_loops::drop_out(&mut self.rows.input[..count], &layer.mask, rate);
+        }
+    }
+
+    /// Takes the gradients of the first Dense layer's input back through the layers on pictures.
+    pub(super) fn pictures_backward(&mut self, samples: usize) {
+        let Some(pictures) = &mut self.pictures else { return };
+        if let (Some((_, rate)), Some(layer)) = (self.stack.dropout, self.rows.layers.first()) {
+            let count = samples * self.stack.inputs;
+            vector_loops::drop_out(&mut self.rows.input_gradient[..count], &layer.mask, rate);
+        }
+        pictures.backward(&mut self.team, samples, &mut self.rows.input_gradient);
+    }
+
     /// Computes the products of a wide layer, block by block.
     pub(super) fn products(&mut self, layer: usize, samples: usize) {
         struct Task<'a> {
@@ -62,15 +83,18 @@ impl CpuDense<'_> {
             first: usize,
             targets: TargetRows<'a>,
             layers: Vec<LayerTask<'a>>,
+            input_gradient: &'a mut [f32],
         }
-        let Activations { input, layers, targets, .. } = &mut self.rows;
+        let Activations { input, input_gradient, layers, targets, .. } = &mut self.rows;
         let (mlp, at_once) = (&self.stack, self.cut.samples);
+        let mut input_gradients = input_gradient.chunks_mut(at_once * mlp.inputs);
         let mut tasks: Vec<Task> = targets
             .chunks(samples, at_once)
             .enumerate()
             .map(|(i, targets)| {
                 let layers = Vec::with_capacity(mlp.units.len());
-                Task { first: i * at_once, targets, layers }
+                let input_gradient = input_gradients.next().unwrap_or_default();
+                Task { first: i * at_once, targets, layers, input_gradient }
             })
             .collect();
         for (dense, rows) in mlp.units.iter().zip(layers) {
@@ -97,6 +121,7 @@ impl CpuDense<'_> {
             forward(mlp, group, parameters, input, &mut task.layers, (task.first, samples));
             if is_last {
                 let sums = backward(mlp, parameters, &mut task.layers, task.targets, loss);
+                input_gradients_of(mlp, parameters, &task.layers, task.input_gradient);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.push((task.first, sums));
             }
@@ -109,6 +134,20 @@ impl CpuDense<'_> {
             self.totals.loss += loss;
             self.totals.correct += correct;
         }
+    }
+}
+
+/// Computes the gradients of rows of the input, if there is a place for them.
+fn input_gradients_of(mlp: &Mlp, parameters: &[f32], layers: &[LayerTask], gradients: &mut [f32]) {
+    let (Some(dense), Some(own)) = (mlp.units.first(), layers.first()) else { return };
+    let rows = own.gradients.len() / dense.units;
+    if gradients.is_empty() {
+        return;
+    }
+    for block @ (start, units) in dense.blocks() {
+        let outer = Matrix::new(&own.gradients[start..], rows, units, dense.units);
+        let (weights, _) = dense.block(parameters, block);
+        multiply(&mut gradients[..rows * mlp.inputs], outer, weights.transposed(), start > 0);
     }
 }
 

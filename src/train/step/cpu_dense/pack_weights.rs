@@ -1,6 +1,6 @@
 //! The weights between the network's tensors and this engine's lists.
 
-use super::CpuDense;
+use super::{CpuDense, split_off};
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
 
@@ -11,6 +11,11 @@ impl CpuDense<'_> {
         let mut parameters = std::mem::take(&mut self.parameters);
         self.pack(&weights, &mut parameters);
         self.parameters = parameters;
+        let names = self.model.buffers().filter_map(|(name, _)| weights.get(name));
+        let mut buffers = self.pictures.iter_mut().flat_map(|pictures| &mut pictures.buffers);
+        for tensor in names {
+            tensor.values.iter().zip(&mut buffers).for_each(|(&value, own)| *own = value);
+        }
         self.stale = false;
         Ok(())
     }
@@ -20,7 +25,8 @@ impl CpuDense<'_> {
         if !self.stale {
             return Ok(());
         }
-        let weights = self.unpack(&self.parameters)?;
+        let mut weights = self.unpack(&self.parameters)?;
+        weights.extend(self.buffers());
         for (name, tensor) in self.model.variables_mut() {
             if let Some(own) = weights.get(name) {
                 own.copy_into(tensor)?;
@@ -30,9 +36,26 @@ impl CpuDense<'_> {
         Ok(())
     }
 
-    /// Packs named tensors in `torch.nn.Linear`'s order into a list in this engine's order.
+    /// Returns copies of the buffers by their names.
+    pub(super) fn buffers(&self) -> Tensors {
+        let mut rest = self.pictures.as_ref().map_or(&[][..], |pictures| &pictures.buffers[..]);
+        let named = self.model.buffers().map(|(name, tensor)| {
+            let (own, others) = rest.split_at(tensor.numel().min(rest.len()));
+            rest = others;
+            (name.to_owned(), HostTensor::new(crate::tensors::shape(tensor), own.to_vec()))
+        });
+        named.collect()
+    }
+
+    /// Packs named tensors in PyTorch's order into a list in this engine's order. That of layers on pictures is the
+    /// same.
     pub(super) fn pack(&self, tensors: &Tensors, list: &mut [f32]) {
         let names: Vec<&str> = self.model.parameters().map(|(name, _)| name).collect();
+        let (before, names) = names.split_at(names.len() - 2 * self.stack.units.len());
+        let mut place = &mut *list;
+        for tensor in before.iter().filter_map(|&name| tensors.get(name)) {
+            split_off(&mut place, tensor.values.len()).copy_from_slice(&tensor.values);
+        }
         for (dense, names) in self.stack.units.iter().zip(names.chunks_exact(2)) {
             let (Some(weight), Some(bias)) = (tensors.get(names[0]), tensors.get(names[1])) else {
                 continue;
@@ -51,11 +74,20 @@ impl CpuDense<'_> {
 
     /// Unpacks such a list into named tensors.
     pub(super) fn unpack(&self, list: &[f32]) -> Result<Tensors, LibtorchError> {
-        let mut named = self.model.parameters().map(|(name, _)| name.to_owned());
+        let mut parameters = self.model.parameters();
         let mut tensors = Tensors::new();
         if list.is_empty() {
             return Ok(tensors);
         }
+        let before = parameters.len() - 2 * self.stack.units.len();
+        let mut rest = list;
+        for (name, tensor) in parameters.by_ref().take(before) {
+            let (own, others) = rest.split_at(tensor.numel());
+            rest = others;
+            let tensor = HostTensor::new(crate::tensors::shape(tensor), own.to_vec());
+            tensors.insert(name.to_owned(), tensor);
+        }
+        let mut named = parameters.map(|(name, _)| name.to_owned());
         for dense in &self.stack.units {
             let zeros = |count: usize| {
                 let mut list = reserved(count).map_err(LibtorchError::memory)?;

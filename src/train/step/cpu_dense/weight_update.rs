@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::dense_stack::Mlp;
 use super::optimizers::Update;
+use super::pictures::Pictures;
 use super::vector_loops;
-use super::work_plan::{WeightTile, WorkPlan};
+use super::work_plan::{PictureTile, WeightTile, WorkPlan};
 use super::{Activations, CpuDense, split_off};
 use crate::data::batches::ActiveColumns;
 use crate::native::aligned_memory::AlignedFloats;
@@ -21,13 +22,50 @@ thread_local! {
 
 /// A tile of the weights, and the state that belongs to it.
 struct Task<'a> {
-    part: WeightTile,
+    part: Tile,
     parameters: &'a mut [f32],
     /// Empty unless the gradients are read later.
     gradients: &'a mut [f32],
     moments: [&'a mut [f32]; 2],
     average: &'a mut [f32],
     squares: f64,
+}
+
+/// A tile of a Dense layer or of one on pictures.
+#[derive(Clone, Copy)]
+enum Tile {
+    Dense(WeightTile),
+    Picture(PictureTile),
+}
+
+impl Tile {
+    /// Returns the position of its task among all: sums of gradients that are there come first.
+    fn order(&self) -> usize {
+        match self {
+            Self::Dense(part) => part.order + 1,
+            Self::Picture(_) => 0,
+        }
+    }
+}
+
+/// What the gradients of weights are computed from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    mlp: &'a Mlp,
+    rows: &'a Activations,
+    pictures: Option<&'a Pictures>,
+    samples: usize,
+}
+
+impl Source<'_> {
+    /// Computes the gradient of a tile.
+    fn gradient(&self, part: &Tile, out: &mut [f32]) {
+        match (part, self.pictures) {
+            (Tile::Dense(part), _) => gradient(self.mlp, self.rows, self.samples, part, out),
+            (Tile::Picture(part), Some(pictures)) => pictures.gradient(part, self.samples, out),
+            (Tile::Picture(_), None) => {}
+        }
+    }
 }
 
 /// Returns the number of rows of a tile except for the bias.
@@ -79,10 +117,10 @@ struct WeightUpdate<'a> {
 
 impl WeightUpdate<'_> {
     fn apply_gradients(&self, task: &mut Task, gradients: &[f32], scale: f32) {
-        let WeightTile { layer, block: (_, units), rows: (row, _), .. } = task.part;
-        let weights = weights_of(self.stack, &task.part);
-        match self.columns.filter(|columns| layer == 0 && !columns.is_all()) {
-            Some(columns) => {
+        match (task.part, self.columns.filter(|columns| !columns.is_all())) {
+            (Tile::Dense(part @ WeightTile { layer: 0, .. }), Some(columns)) => {
+                let (row, units) = (part.rows.0, part.block.1);
+                let weights = weights_of(self.stack, &part);
                 let (mut next, mut used) = (0, 0);
                 for (piece, in_use) in columns.pieces(row..row + weights) {
                     let size = piece.len() * units;
@@ -94,7 +132,7 @@ impl WeightUpdate<'_> {
                 }
                 self.apply(task, next..gradients.len(), &gradients[next..], scale);
             }
-            None => self.apply(task, 0..gradients.len(), gradients, scale),
+            _ => self.apply(task, 0..gradients.len(), gradients, scale),
         }
         if !task.average.is_empty() {
             vector_loops::follow(task.average, task.parameters, (1.0 - self.decay) as f32);
@@ -118,9 +156,10 @@ fn tasks<'a>(
     [mut first, mut second]: [&'a mut [f32]; 2],
     mut average: &'a mut [f32],
 ) -> Vec<Task<'a>> {
-    let mut tasks: Vec<Task> = Vec::with_capacity(plan.parts.len());
-    for &part in &plan.parts {
-        let size = part.rows.1 * part.block.1;
+    let pictures = plan.picture_parts.iter().map(|&part| (Tile::Picture(part), part.values));
+    let dense = plan.parts.iter().map(|&part| (Tile::Dense(part), part.rows.1 * part.block.1));
+    let mut tasks: Vec<Task> = Vec::with_capacity(plan.picture_parts.len() + plan.parts.len());
+    for (part, size) in pictures.chain(dense) {
         tasks.push(Task {
             part,
             parameters: split_off(&mut parameters, size),
@@ -130,7 +169,8 @@ fn tasks<'a>(
             squares: 0.0,
         });
     }
-    tasks.sort_unstable_by_key(|task| task.part.order);
+    // Stable: tiles of pictures stay in their order.
+    tasks.sort_by_key(|task| task.part.order());
     tasks
 }
 
@@ -147,6 +187,7 @@ impl CpuDense<'_> {
     /// Computes the weights' gradients from those of the layers' outputs, and applies them.
     pub(super) fn apply_gradients(&mut self, samples: usize, context: StepContext) {
         let (mlp, rows) = (&self.stack, &self.rows);
+        let source = Source { mlp, rows, pictures: self.pictures.as_ref(), samples };
         let weight_update = WeightUpdate {
             stack: mlp,
             update: Update::new(context.optimizer, context.number),
@@ -166,13 +207,13 @@ impl CpuDense<'_> {
             None => self.team.each(&mut tasks, |task| {
                 GRADIENT.with_borrow_mut(|own| {
                     own.resize(task.parameters.len());
-                    gradient(mlp, rows, samples, &task.part, own);
+                    source.gradient(&task.part, own);
                     weight_update.apply_gradients(task, own, 1.0);
                 });
             }),
             Some(most) => {
                 self.team.each(&mut tasks, |task| {
-                    gradient(mlp, rows, samples, &task.part, task.gradients);
+                    source.gradient(&task.part, task.gradients);
                     task.squares = vector_loops::squares(task.gradients);
                 });
                 let scale = clipped(most, tasks.iter().map(|task| task.squares).sum());
@@ -188,13 +229,13 @@ impl CpuDense<'_> {
     /// Writes only the weights' gradients, each in the place of its weight.
     pub(super) fn write_gradients(&mut self, samples: usize, gradients: &mut [f32]) {
         let (mlp, rows) = (&self.stack, &self.rows);
+        let source = Source { mlp, rows, pictures: self.pictures.as_ref(), samples };
         let mut tasks = tasks(&self.cut, &mut [], gradients, [&mut [], &mut []], &mut []);
         self.team.each(&mut tasks, |task| {
-            let part = &task.part;
-            if part.layer > 0 || rows.columns.is_all() {
-                gradient(mlp, rows, samples, part, task.gradients);
-                return;
-            }
+            let part = match &task.part {
+                Tile::Dense(part) if part.layer == 0 && !rows.columns.is_all() => part,
+                part => return source.gradient(part, task.gradients),
+            };
             let (row, units) = (part.rows.0, part.block.1);
             let weights = weights_of(mlp, part);
             GRADIENT.with_borrow_mut(|own| {

@@ -4,6 +4,7 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::dense_stack::Mlp;
+use super::pictures::PictureStack;
 
 /// Weights of a task that updates them, at most and at least.
 const WEIGHTS_OF_A_TASK: RangeInclusive<usize> = 2 << 10..=12 << 10;
@@ -20,8 +21,23 @@ pub struct WorkPlan {
     pub samples: usize,
     /// The layers in groups: a wide layer begins a group, and the narrow ones after it belong to it.
     pub groups: Vec<Range<usize>>,
-    /// The tiles of the weights that are updated, one after the other.
+    /// The tiles of the weights of layers on pictures that are updated, one after the other.
+    pub picture_parts: Vec<PictureTile>,
+    /// The tiles of the other weights, after them.
     pub parts: Vec<WeightTile>,
+}
+
+/// Some rows of a parameter of a layer on pictures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PictureTile {
+    pub layer: usize,
+    /// The number of the layer's parameter.
+    pub parameter: usize,
+    /// The place of the first row's gradient.
+    pub gradient: usize,
+    pub rows: usize,
+    /// The number of values of the rows.
+    pub values: usize,
 }
 
 /// Some rows of a block's weights; the bias counts as the last row.
@@ -37,7 +53,7 @@ pub struct WeightTile {
 }
 
 impl WorkPlan {
-    pub fn new(mlp: &Mlp, batch: usize) -> Self {
+    pub fn new(pictures: Option<&PictureStack>, mlp: &Mlp, batch: usize) -> Self {
         // About eight tasks balance well; fewer than 16 samples per task cost speed, and more than 128 do
         // not gain any.
         let samples = batch.div_ceil(8).next_multiple_of(8).clamp(16, 128);
@@ -77,8 +93,32 @@ impl WorkPlan {
         // Blocks that read the same columns of the input come one after the other.
         order.sort_by_key(|part| (part.order, part.layer, part.rows.0));
         order.into_iter().enumerate().for_each(|(position, part)| part.order = position);
-        Self { samples, groups, parts }
+        let picture_parts = pictures.map(picture_tiles).unwrap_or_default();
+        Self { samples, groups, picture_parts, parts }
     }
+}
+
+/// Returns the tiles of the parameters of layers on pictures.
+fn picture_tiles(stack: &PictureStack) -> Vec<PictureTile> {
+    let mut tiles = Vec::new();
+    for (layer, placed) in stack.layers.iter().enumerate() {
+        let mut gradient = placed.gradients.start;
+        for (number, parameter) in placed.parameters.iter().enumerate() {
+            let at_once = WEIGHTS_OF_A_TASK.div_ceil(parameter.places.len().max(1));
+            for first in (0..parameter.rows).step_by(at_once) {
+                let rows = at_once.min(parameter.rows - first);
+                tiles.push(PictureTile {
+                    layer,
+                    parameter: number,
+                    gradient: gradient + first * parameter.stride,
+                    rows,
+                    values: rows * parameter.places.len(),
+                });
+            }
+            gradient += parameter.written;
+        }
+    }
+    tiles
 }
 
 /// Returns the number of threads that speed up a step of `batch` samples: as much as there is work for,
@@ -101,8 +141,8 @@ mod tests {
             let first =
                 DenseLayer { inputs, units, activation: Curve::Relu, dropout: None, start: 0 };
             let second = DenseLayer { inputs: units, units: 2, start: first.len(), ..first };
-            let mlp = Mlp { inputs, dropout: None, units: vec![first, second] };
-            let plan = WorkPlan::new(&mlp, 32);
+            let mlp = Mlp { units: vec![first, second], ..Mlp::new(inputs, 0) };
+            let plan = WorkPlan::new(None, &mlp, 32);
             let mut next = 0;
             for part in &plan.parts {
                 let dense = mlp.units[part.layer];
@@ -128,8 +168,9 @@ mod tests {
             start,
         };
         let mlp =
-            |inputs, units| Mlp { inputs, dropout: None, units: vec![dense(inputs, units, 0)] };
-        let threads = |mlp: &Mlp, batch| useful_threads(mlp, &WorkPlan::new(mlp, batch), batch);
+            |inputs, units| Mlp { units: vec![dense(inputs, units, 0)], ..Mlp::new(inputs, 0) };
+        let threads =
+            |mlp: &Mlp, batch| useful_threads(mlp, &WorkPlan::new(None, mlp, batch), batch);
         assert_eq!(threads(&mlp(64, 16), 32), 1);
         assert!((2..=16).contains(&threads(&mlp(784, 128), 32)));
         assert!(threads(&mlp(784, 128), 4096) <= 64);
