@@ -13,7 +13,7 @@ use seqfit::callback::{
 };
 use seqfit::data::{self, Augment, Dataset, StreamMemory};
 use seqfit::group::{self, Group, GroupError, Threads};
-use seqfit::layers::{Dense, Dropout, Flatten};
+use seqfit::layers::{BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Reshape};
 use seqfit::tensors::Tensors;
 use seqfit::{
     Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Measures, Monitor,
@@ -145,6 +145,41 @@ fn recipes() -> Vec<(&'static str, FitConfig, f64)> {
             0.0,
         ),
     ]
+}
+
+fn convolutional_network() -> Sequential {
+    let builder = Sequential::new([8, 8]).add(Reshape::new([1, 8, 8])).add(Conv2D::new(7, 3));
+    let builder = builder.add(BatchNormalization::default()).add(Activation::Relu);
+    let builder =
+        builder.add(Dropout::new(0.2)).add(Conv2D::new(5, 3).activation(Activation::Silu));
+    let builder = builder.add(MaxPooling2D::new(2)).add(Flatten).add(Dense::new(10));
+    builder.build(Device::Cpu, 5).unwrap()
+}
+
+#[test]
+fn ranks_reach_the_same_bits_with_convolutions() {
+    let train = |size, engine, threads| {
+        let config = FitConfig {
+            engine,
+            epochs: 2,
+            batch_size: 100,
+            clip_norm: Some(1.0),
+            ema: Some(0.8),
+            threads: Some(threads),
+            ..FitConfig::default()
+        };
+        same_on_all(on_each(size, |group| {
+            let mut model = convolutional_network();
+            let history = model.fit_distributed(&group, &samples(), &config, &mut []).unwrap();
+            (history, model.weights().unwrap())
+        }))
+    };
+    let (history, weights) = train(1, Engine::Fused, 1);
+    for (size, threads) in [(1, 3), (2, 1), (4, 2)] {
+        assert!(train(size, Engine::Fused, threads).1 == weights, "{size} ranks");
+    }
+    let difference = difference(&history, &train(2, Engine::Autograd, 1).0);
+    assert!(difference < 1e-3, "{difference}");
 }
 
 #[test]

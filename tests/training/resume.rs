@@ -9,7 +9,7 @@ use seqfit::callback::{
     ReduceLrOnPlateau, Rollback, SnapshotTrigger, TerminateOnNan, Training,
 };
 use seqfit::data::{self, Augment, Dataset};
-use seqfit::layers::{Dense, Dropout, Flatten};
+use seqfit::layers::{BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Reshape};
 use seqfit::run::{Checkpoint, Identity, RunConfig};
 use seqfit::{
     Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Monitor, OnNan,
@@ -156,6 +156,31 @@ fn resume_reproduces_the_uninterrupted_weights() {
                 .unwrap();
             assert!(end(&model, history) == expected, "{optimizer:?} {engine:?}, cut {after:?}");
         }
+    }
+}
+
+#[test]
+fn resume_reproduces_the_weights_of_a_convolutional_network() {
+    let network = |seed| {
+        let builder = Sequential::new([8, 8]).add(Reshape::new([1, 8, 8])).add(Conv2D::new(6, 3));
+        let builder = builder.add(BatchNormalization::default()).add(Activation::Relu);
+        let builder = builder.add(MaxPooling2D::new(2)).add(Dropout::new(0.3)).add(Flatten);
+        builder.add(Dense::new(10)).build(Device::Cpu, seed).unwrap()
+    };
+    let config = FitConfig { engine: Engine::Fused, epochs: 2, ..config(Optimizer::default()) };
+    let mut model = network(3);
+    let history = model.fit(&samples(), &config, &mut []).unwrap();
+    let expected = end(&model, history);
+    let cuts = (1..=config.epochs).flat_map(|epoch| (0..=BATCHES).map(move |b| (epoch, b)));
+    for after in cuts {
+        let mut cut = Cut { after, snapshot: None };
+        network(3).fit(&samples(), &config, &mut [&mut cut]).unwrap();
+        let snapshot = through_a_file(&cut.snapshot.unwrap());
+        let mut model = network(4);
+        // Another number of threads, too.
+        let config = FitConfig { threads: Some(2), ..config.clone() };
+        let history = model.resume(&snapshot, &samples(), &config, &mut []).unwrap();
+        assert!(end(&model, history) == expected, "cut {after:?}");
     }
 }
 
