@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use seqfit::OutputActivation;
 use seqfit::import::{Card, Imported, ImportedTensor, Statistics};
 use seqfit::run::Run;
+use seqfit::{OutputActivation, Summary};
 use serde::Serialize;
 
 use super::output;
@@ -42,11 +42,12 @@ struct Line<'a> {
 
 /// Runs `seqfit inspect`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (file, imported) = match args.path.is_file() {
+    let (file, mut imported) = match args.path.is_file() {
         true => (args.path.clone(), Imported::open(&args.path)?),
         // The error for a path where nothing is names a run near it.
         false => of_run(&Run::open(&args.path)?)?,
     };
+    imported.card.iter_mut().for_each(add_multiply_adds);
     let report = Report {
         file: &file,
         format: imported.format.name(),
@@ -74,6 +75,12 @@ fn of_run(run: &Run) -> anyhow::Result<(PathBuf, Imported)> {
     let input = serde_json::to_value(run.card()?.input)?;
     card.rest.entry("input").or_insert(input);
     Ok((file, imported))
+}
+
+/// Adds them to the card of a file that has a network and does not name them.
+fn add_multiply_adds(card: &mut Card) {
+    let Some(Ok(summary)) = card.network.as_ref().map(Summary::new) else { return };
+    card.rest.entry("multiply_adds").or_insert(summary.multiply_adds().into());
 }
 
 fn line(tensor: &ImportedTensor) -> Line<'_> {

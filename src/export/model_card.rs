@@ -11,7 +11,7 @@ use crate::data::batches::SCALE;
 use crate::data::{FeatureKind, Preparation};
 use crate::evaluate::Figures;
 use crate::layers::Activation;
-use crate::model::{OutputActivation, Spec};
+use crate::model::{OutputActivation, Spec, Summary};
 
 pub use crate::model::CARD;
 
@@ -38,6 +38,9 @@ pub struct Card {
     /// The type of the weights in the file: "float32" or "float16".
     #[serde(default = "float32")]
     pub weights: String,
+    /// The multiply-adds of a forward pass for one sample. Older cards lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiply_adds: Option<usize>,
     /// How the network was trained, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,
@@ -117,6 +120,7 @@ impl Card {
             output: String::new(),
             input: None,
             weights: float32(),
+            multiply_adds: Summary::new(network).ok().map(|summary| summary.multiply_adds()),
             training: None,
         };
         card.with_options(Options::default())
@@ -209,6 +213,7 @@ mod tests {
         let text = card.to_json()?;
         assert!(text.contains(&input(r#""dtype":"float32","range":[0.0,1.0]"#)), "{text}");
         assert!(text.contains(r#""scale":255.0,"output":"logits""#), "{text}");
+        assert!(text.contains(r#""multiply_adds":32"#), "{text}");
         assert_eq!(Card::from_json(&text)?, card);
         let text = card.with_options(Options { preprocessing: true, half: true }).to_json()?;
         assert!(text.contains(&input(r#""dtype":"uint8","range":[0.0,255.0]"#)), "{text}");

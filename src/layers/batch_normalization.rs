@@ -7,7 +7,7 @@ use super::exported_module::{
     AtenArgument, AtenNode, KerasAxes, Module, OnnxAttribute, OnnxInput, OnnxNode,
 };
 use super::initializer::Initializer;
-use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
+use super::layer_kind::{self, Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// Normalizes each value of vectors, or each channel of pictures of [channels, height, width], over the batch, then
@@ -61,6 +61,10 @@ impl LayerKind for BatchNormalization {
             Variable::buffer("running_mean", size, Initializer::Constant(0.0)),
             Variable::buffer("running_var", size, Initializer::Constant(1.0)),
         ]
+    }
+
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        layer_kind::one_per_value(input)
     }
 
     fn forward(

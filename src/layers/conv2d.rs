@@ -144,6 +144,11 @@ impl LayerKind for Conv2D {
         variables
     }
 
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        let channels = input.first().copied().unwrap_or(0);
+        self.convolution(channels).multiply_adds(input)
+    }
+
     fn forward(
         &self,
         x: &Tensor,

@@ -60,6 +60,13 @@ impl Convolution {
         Initializer::GlorotUniformOf { fan_in: self.channels * window, fan_out: filters * window }
     }
 
+    /// Returns the multiply-adds for a picture of this shape: all weights at each place of the output.
+    pub fn multiply_adds(&self, input: &[usize]) -> usize {
+        let &[_, height, width] = input else { return 0 };
+        let counts = self.weight().into_iter().chain(self.window.output([height, width]));
+        counts.fold(1usize, |product, count| product.saturating_mul(count))
+    }
+
     /// Returns the height and width of the output.
     pub fn output(&self, picture: [usize; 2]) -> [usize; 2] {
         self.window.output(picture)

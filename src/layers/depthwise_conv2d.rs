@@ -127,6 +127,11 @@ impl LayerKind for DepthwiseConv2D {
         variables
     }
 
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        let channels = input.first().copied().unwrap_or(0);
+        self.convolution(channels).multiply_adds(input)
+    }
+
     fn forward(
         &self,
         x: &Tensor,

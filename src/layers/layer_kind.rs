@@ -36,6 +36,15 @@ pub trait LayerKind: Any + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Returns the multiply-adds of a forward pass for one sample of this shape: the products of weights and values,
+    /// each with its addition. Biases, activations, pooling and other sums are not counted, as is usual. By default
+    /// every value of a weight with at least two axes is used once, as in a matrix product with one vector.
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        let variables = self.variables(input).into_iter();
+        let matrices = variables.filter(|variable| variable.trainable && variable.shape.len() > 1);
+        matrices.filter_map(|matrix| matrix.count()).sum()
+    }
+
     /// Returns the random numbers that the layer needs in each training step. By default none.
     fn noise(&self, input: &[usize]) -> Vec<Noise> {
         let _ = input;
@@ -67,6 +76,11 @@ pub trait LayerKind: Any + fmt::Debug + Send + Sync {
     fn last_activation(&self) -> Activation {
         Activation::Linear
     }
+}
+
+/// Returns the multiply-adds of a layer that scales and shifts each value of a sample of this shape.
+pub(super) fn one_per_value(input: &[usize]) -> usize {
+    input.iter().fold(1usize, |product, &size| product.saturating_mul(size))
 }
 
 /// A broken rule of a layer.

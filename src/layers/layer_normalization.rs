@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
 use super::initializer::Initializer;
-use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
+use super::layer_kind::{self, Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// Normalizes each sample along its last axis, then scales and shifts it: (x - mean) / √(variance + epsilon) ·
@@ -41,6 +41,10 @@ impl LayerKind for LayerNormalization {
             Variable::parameter("weight", &size, Initializer::Constant(1.0)),
             Variable::parameter("bias", &size, Initializer::Constant(0.0)),
         ]
+    }
+
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        layer_kind::one_per_value(input)
     }
 
     fn forward(

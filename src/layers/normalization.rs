@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::exported_module::{AtenArgument, AtenNode, Module, OnnxAttribute, OnnxInput, OnnxNode};
-use super::layer_kind::{Context, LayerError, LayerKind, Variables};
+use super::layer_kind::{self, Context, LayerError, LayerKind, Variables};
 use crate::native::{LibtorchError, tensor_buffer};
 
 /// Computes (x - mean) / max(√variance, 1e-7) along an axis, with fixed numbers: Keras's `Normalization`.
@@ -135,6 +135,10 @@ impl LayerKind for Normalization {
         let rule = "means must be finite, and variances at least 0";
         LayerError::unless(bad.is_none(), rule, bad.copied().unwrap_or_default(), "")?;
         Ok(input.to_vec())
+    }
+
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        layer_kind::one_per_value(input)
     }
 
     fn forward(

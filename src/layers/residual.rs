@@ -99,6 +99,11 @@ impl LayerKind for Residual {
         variables
     }
 
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        let inner = self.inner(input).into_iter();
+        inner.map(|(layer, input)| layer.multiply_adds(&input)).fold(0, usize::saturating_add)
+    }
+
     fn noise(&self, input: &[usize]) -> Vec<Noise> {
         self.inner(input).iter().flat_map(|(layer, input)| layer.noise(input)).collect()
     }

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::exported_module::{AtenArgument, AtenNode, Module, OnnxInput, OnnxNode};
 use super::initializer::Initializer;
-use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
+use super::layer_kind::{self, Context, LayerError, LayerKind, Variable, Variables};
 use crate::native::LibtorchError;
 
 /// Divides each sample by the root of its mean square along the last axis, and scales it: x / √(mean(x²) + epsilon) ·
@@ -38,6 +38,10 @@ impl LayerKind for RMSNormalization {
     fn variables(&self, input: &[usize]) -> Vec<Variable> {
         let size = [input.last().copied().unwrap_or(0)];
         vec![Variable::parameter("weight", &size, Initializer::Constant(1.0))]
+    }
+
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        layer_kind::one_per_value(input)
     }
 
     fn forward(

@@ -139,6 +139,14 @@ impl LayerKind for SeparableConv2D {
         variables
     }
 
+    fn multiply_adds(&self, input: &[usize]) -> usize {
+        let &[channels, height, width] = input else { return 0 };
+        let [depthwise, pointwise] = self.convolutions(channels);
+        let [rows, columns] = depthwise.output([height, width]);
+        let inner = [depthwise.filters, rows, columns];
+        depthwise.multiply_adds(input).saturating_add(pointwise.multiply_adds(&inner))
+    }
+
     fn forward(
         &self,
         x: &Tensor,

@@ -1,4 +1,4 @@
-//! Keras's `model.summary()`.
+//! Keras's `model.summary()`, with the multiply-adds of each layer.
 
 use std::fmt;
 
@@ -14,6 +14,8 @@ pub struct Summary {
     /// Those of them that are not trained.
     #[serde(skip_serializing_if = "is_zero")]
     non_trainable: usize,
+    /// Those of a forward pass for one sample.
+    multiply_adds: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +24,7 @@ struct Row {
     kind: String,
     output_shape: Vec<usize>,
     parameters: usize,
+    multiply_adds: usize,
 }
 
 impl Summary {
@@ -42,21 +45,30 @@ impl Summary {
                 parameters += count;
                 non_trainable += if variable.trainable { 0 } else { count };
             }
-            layers.push(Row { name, kind: kind.name().to_owned(), output_shape, parameters });
+            let (multiply_adds, kind) = (kind.multiply_adds(&input), kind.name().to_owned());
+            layers.push(Row { name, kind, output_shape, parameters, multiply_adds });
         }
         let parameters = layers.iter().map(|row| row.parameters).sum();
-        Ok(Self { layers, parameters, non_trainable })
+        let multiply_adds =
+            layers.iter().fold(0usize, |sum, row| sum.saturating_add(row.multiply_adds));
+        Ok(Self { layers, parameters, non_trainable, multiply_adds })
     }
 
     /// Returns the total number of parameters; as in Keras, running statistics count.
     pub fn parameters(&self) -> usize {
         self.parameters
     }
+
+    /// Returns the multiply-adds of a forward pass for one sample: see
+    /// [`LayerKind::multiply_adds`](crate::layers::LayerKind::multiply_adds).
+    pub fn multiply_adds(&self) -> usize {
+        self.multiply_adds
+    }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cells: Vec<[String; 3]> = self
+        let cells: Vec<[String; 4]> = self
             .layers
             .iter()
             .map(|row| {
@@ -65,33 +77,35 @@ impl fmt::Display for Summary {
                     format!("{} ({})", row.name, row.kind),
                     format!("(None, {})", sizes.join(", ")),
                     grouped(row.parameters),
+                    grouped(row.multiply_adds),
                 ]
             })
             .collect();
-        let titles = ["Layer (type)", "Output Shape", "Param #"];
+        let titles = ["Layer (type)", "Output Shape", "Param #", "Multiply-Adds"];
         let width = |column: usize| {
             let widest = cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
             widest.max(titles[column].len())
         };
-        let (a, b, c) = (width(0).max(26), width(1).max(20), width(2).max(13));
+        let (a, b, c, d) = (width(0).max(24), width(1).max(16), width(2).max(9), width(3));
         let bar = |n: usize| "─".repeat(n + 2);
         let thick = |n: usize| "━".repeat(n + 2);
-        writeln!(f, "┏{}┳{}┳{}┓", thick(a), thick(b), thick(c))?;
-        writeln!(f, "┃ {:<a$} ┃ {:<b$} ┃ {:>c$} ┃", titles[0], titles[1], titles[2])?;
-        writeln!(f, "┡{}╇{}╇{}┩", thick(a), thick(b), thick(c))?;
-        for (i, [name, shape, parameters]) in cells.iter().enumerate() {
+        let [name, shape, parameters, adds] = titles;
+        writeln!(f, "┏{}┳{}┳{}┳{}┓", thick(a), thick(b), thick(c), thick(d))?;
+        writeln!(f, "┃ {name:<a$} ┃ {shape:<b$} ┃ {parameters:>c$} ┃ {adds:>d$} ┃")?;
+        writeln!(f, "┡{}╇{}╇{}╇{}┩", thick(a), thick(b), thick(c), thick(d))?;
+        for (i, [name, shape, parameters, adds]) in cells.iter().enumerate() {
             if i > 0 {
-                writeln!(f, "├{}┼{}┼{}┤", bar(a), bar(b), bar(c))?;
+                writeln!(f, "├{}┼{}┼{}┼{}┤", bar(a), bar(b), bar(c), bar(d))?;
             }
-            writeln!(f, "│ {name:<a$} │ {shape:<b$} │ {parameters:>c$} │")?;
+            writeln!(f, "│ {name:<a$} │ {shape:<b$} │ {parameters:>c$} │ {adds:>d$} │")?;
         }
-        writeln!(f, "└{}┴{}┴{}┘", bar(a), bar(b), bar(c))?;
+        writeln!(f, "└{}┴{}┴{}┴{}┘", bar(a), bar(b), bar(c), bar(d))?;
         let kib = self.parameters as f64 * 4.0 / 1024.0;
         write!(f, " Total params: {} ({kib:.2} KiB)", grouped(self.parameters))?;
         if self.non_trainable > 0 {
             write!(f, "\n Non-trainable params: {}", grouped(self.non_trainable))?;
         }
-        Ok(())
+        write!(f, "\n Multiply-adds per sample: {}", grouped(self.multiply_adds))
     }
 }
 
@@ -125,7 +139,51 @@ mod tests {
         assert_eq!(each, [0, 100_480, 8_256, 650]);
         assert_eq!(summary.parameters(), 109_386);
         let text = summary.to_string();
-        assert!(text.contains("(None, 784)") && text.ends_with("109,386 (427.29 KiB)"), "{text}");
+        assert!(text.contains("(None, 784)") && text.contains("109,386 (427.29 KiB)\n"), "{text}");
+    }
+
+    /// The paper on MobileNet (Howard and others, 2017), table 1: a 3x3 layer of 512 filters for 14x14x512, and its
+    /// separable counterpart. The convnet of Keras's MNIST example: 26²·32·9 + 11²·64·288 + 1600·10.
+    #[test]
+    fn multiply_adds_are_those_of_the_literature() {
+        use crate::layers::{
+            BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Flatten, Layer, MaxPooling2D,
+            Padding, Reshape, Residual, SeparableConv2D,
+        };
+        let of = |shape: &[usize], layers: Vec<Layer>| {
+            let end = [Flatten.into(), Dense::new(1).into()];
+            let spec = Spec::new(shape, layers.into_iter().chain(end).collect());
+            Summary::new(&spec).unwrap().layers[0].multiply_adds
+        };
+        let picture = [512, 14, 14];
+        let full = Conv2D::new(512, 3).padding(Padding::Same);
+        assert_eq!(of(&picture, vec![full.into()]), 14 * 14 * 512 * 512 * 9);
+        let halves = full.groups(2).strides(2).use_bias(false);
+        assert_eq!(of(&picture, vec![halves.into()]), 7 * 7 * 512 * 256 * 9);
+        let depthwise = DepthwiseConv2D::new(3).padding(Padding::Same);
+        assert_eq!(of(&picture, vec![depthwise.into()]), 14 * 14 * 512 * 9);
+        let separable = SeparableConv2D::new(512, 3).padding(Padding::Same);
+        assert_eq!(of(&picture, vec![separable.into()]), 14 * 14 * 512 * (9 + 512));
+        let norm = BatchNormalization::default();
+        assert_eq!(of(&picture, vec![norm.into()]), 14 * 14 * 512);
+        let block = Residual::new().add(norm).add(Activation::Relu).add(depthwise);
+        assert_eq!(of(&picture, vec![block.into()]), 14 * 14 * 512 * (1 + 9));
+        let convnet = Spec::new(
+            [28, 28],
+            vec![
+                Reshape::new([1, 28, 28]).into(),
+                Conv2D::new(32, 3).activation(Activation::Relu).into(),
+                MaxPooling2D::new(2).into(),
+                Conv2D::new(64, 3).activation(Activation::Relu).into(),
+                MaxPooling2D::new(2).into(),
+                Flatten.into(),
+                Dense::new(10).into(),
+            ],
+        );
+        let summary = Summary::new(&convnet).unwrap();
+        let each: Vec<usize> = summary.layers.iter().map(|row| row.multiply_adds).collect();
+        assert_eq!(each, [0, 194_688, 0, 2_230_272, 0, 0, 16_000]);
+        assert!(summary.to_string().ends_with("\n Multiply-adds per sample: 2,440,960"));
     }
 
     #[test]

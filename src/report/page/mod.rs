@@ -87,7 +87,8 @@ fn report(report: &Report) -> Result<String, ReportError> {
 /// Returns a summary of the network, its training and its test.
 fn lead(report: &Report) -> String {
     let config = report.run.config();
-    let parameters = Summary::new(&config.network).map_or(0, |summary| summary.parameters());
+    let size = Summary::new(&config.network)
+        .map_or((0, 0), |summary| (summary.parameters(), summary.multiply_adds()));
     let epochs = report.history.epochs.len();
     let asked = config.fit.epochs;
     let trained = match epochs == asked {
@@ -117,10 +118,11 @@ fn lead(report: &Report) -> String {
         None => String::new(),
     };
     format!(
-        "A network of {} ({} parameters), trained for {trained} on {} {samples} of {}{held_out}. It \
+        "A network of {} ({} parameters, {} multiply-adds for each of the {samples}), trained for {trained} on {} {samples} of {}{held_out}. It \
          {tested}.{weights} Started {}.",
         widths(&config.network),
-        grouped(parameters),
+        grouped(size.0),
+        grouped(size.1),
         grouped(config.data.train_samples),
         config.data.name(),
         config.created.replace('T', " ").replace('Z', " UTC")
