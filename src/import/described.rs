@@ -32,6 +32,12 @@ pub(super) enum Layout {
     /// As the transpose of the matrix, which is [rows, columns].
     #[cfg(feature = "onnx")]
     Transposed([usize; 2]),
+    /// As Keras stores weights of this shape: see [`KerasLayout::of`](crate::export::KerasLayout::of).
+    #[cfg(feature = "keras")]
+    Keras {
+        shape: [usize; 4],
+        filters: usize,
+    },
     /// As one number that stands for this many.
     Repeated(usize),
 }

@@ -7,8 +7,10 @@ use super::described::{Described, Layout, Source};
 use super::error::Problem;
 use super::file_contents::ImportedTensor;
 use super::tensor_roles::shown;
+#[cfg(feature = "keras")]
+use crate::export::KerasLayout;
 use crate::formats::MemoryBudget;
-use crate::model::Spec;
+use crate::model::{NamedVariable, Spec};
 use crate::native::reserved;
 use crate::tensors::{HostTensor, Tensors};
 
@@ -37,23 +39,21 @@ impl Described {
     /// # Errors
     /// Variables of other shapes, each listed; numbers that are not finite, or too little memory.
     pub fn weights(&self, spec: &Spec, tensors: &[ImportedTensor]) -> Result<Tensors, Problem> {
-        let (own, wanted) = (self.spec.variables()?, spec.variables()?);
-        let shape = |list: &[crate::model::NamedVariable], i: usize| {
-            list.get(i).map(|variable| variable.variable.shape.clone())
-        };
+        let wanted = spec.variables()?;
+        let own = self.shapes(&wanted, tensors)?;
+        let is_same =
+            |i: &usize| own.get(*i) == wanted.get(*i).map(|variable| &variable.variable.shape);
         let count = own.len().max(wanted.len());
-        let lines = (0..count).filter(|&i| shape(&own, i) != shape(&wanted, i)).map(|i| {
+        let lines = (0..count).filter(|i| !is_same(i)).map(|i| {
             let name = wanted.get(i).map_or("nothing".to_owned(), |variable| {
                 format!("{} {:?}", variable.name, variable.variable.shape)
             });
             let found = match (self.sources.get(i), own.get(i)) {
-                (Some(Source::Tensor { tensor, .. }), Some(variable)) => {
+                (Some(Source::Tensor { tensor, .. }), Some(shape)) => {
                     let name = tensors.get(*tensor).map_or("", |tensor| &tensor.name);
-                    format!("{} {:?}", shown(name), variable.variable.shape)
+                    format!("{} {shape:?}", shown(name))
                 }
-                (Some(Source::Filled(number)), Some(variable)) => {
-                    format!("only {number} {:?}", variable.variable.shape)
-                }
+                (Some(Source::Filled(number)), Some(shape)) => format!("only {number} {shape:?}"),
                 _ => "nothing".to_owned(),
             };
             format!("expected {name}, found {found}")
@@ -71,6 +71,26 @@ impl Described {
     }
 }
 
+impl Described {
+    /// Returns the shapes of its variables: without the shape of a sample, those of their tensors.
+    fn shapes(
+        &self,
+        wanted: &[NamedVariable],
+        tensors: &[ImportedTensor],
+    ) -> Result<Vec<Vec<usize>>, Problem> {
+        if !self.spec.input_shape.is_empty() {
+            let own = self.spec.variables()?.into_iter();
+            return Ok(own.map(|variable| variable.variable.shape).collect());
+        }
+        let shape = |(i, source): (usize, &Source)| match source {
+            Source::Tensor { tensor, .. } => tensors.get(*tensor).map(|own| own.shape.clone()),
+            Source::Filled(_) => wanted.get(i).map(|variable| variable.variable.shape.clone()),
+        };
+        let shapes = self.sources.iter().enumerate().map(shape);
+        Ok(shapes.map(Option::unwrap_or_default).collect())
+    }
+}
+
 impl Source {
     /// Returns the values of the variable: `count` of them.
     fn values(&self, count: usize, tensors: &[ImportedTensor]) -> Result<Vec<f32>, Problem> {
@@ -84,6 +104,10 @@ impl Source {
             Self::Tensor { layout: Layout::AsStored, .. } => values.extend_from_slice(stored),
             Self::Tensor { layout: Layout::Repeated(times), .. } => {
                 values.extend(std::iter::repeat_n(stored.first().unwrap_or(&0.0), times));
+            }
+            #[cfg(feature = "keras")]
+            Self::Tensor { layout: Layout::Keras { shape, filters }, .. } => {
+                values.extend(KerasLayout::of(&shape, filters).places().map(|place| stored[place]));
             }
             #[cfg(feature = "onnx")]
             Self::Tensor { layout: Layout::Transposed([rows, columns]), .. } => values.extend(

@@ -227,8 +227,8 @@ pub enum Problem {
     Mismatch(Vec<String>),
     /// The network has an unsupported layer.
     #[error(
-        "its network has a layer that seqfit does not know, {layer}: known are Flatten, Dense, Dropout and \
-         activations, one after the other{}",
+        "its network has a layer that seqfit does not know, {layer}: known are Dense layers, convolutions, \
+         pooling, batch normalization, Flatten, Dropout and activations, one after the other{}",
         lines(.tensors)
     )]
     Layer {
@@ -240,6 +240,12 @@ pub enum Problem {
     /// A network breaks a rule.
     #[error("its network cannot be built: {0}")]
     Spec(#[from] SpecError),
+    /// A network for pictures of any size, for which the user gives one.
+    #[error(
+        "the file does not say the shape of its samples: give it with --input-shape, 3x32x32 for pictures in color or \
+         28x28 for gray ones"
+    )]
+    NoInputShape,
     /// An input shape that does not match the first layer.
     #[error(
         "the first layer takes {found} values, found input shape {shape:?}: its product must be that"

@@ -45,6 +45,7 @@ mod tensor_roles;
 mod tensor_statistics;
 mod tensor_to_f32;
 mod torch;
+mod variables_in_order;
 
 pub use crate::formats::MemoryBudget;
 pub use detect_format::Format;

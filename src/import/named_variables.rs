@@ -1,13 +1,14 @@
-//! The variables of a network that its card describes, by the names that we gave them.
+//! The variables of a network that its card or the user describes, by the names that we gave them or in their order.
 
 use super::check_finite::finite;
 use super::detect_format::Format;
 use super::error::Problem;
 use super::file_contents::{Imported, ImportedTensor};
 use super::tensor_roles;
+use super::variables_in_order::{self, counts_batches};
 use crate::export::{KerasLayout, keras_paths};
 use crate::layers::{Dense, Layer};
-use crate::model::Spec;
+use crate::model::{NamedVariable, Spec};
 use crate::native::reserved;
 use crate::tensors::{HostTensor, Tensors};
 
@@ -31,7 +32,16 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
             let own = layers.filter_map(|(layer, input)| layer.kind().describe(&input));
             keras_paths(&own.flatten().collect::<Vec<_>>())
         }
-        false => variables.iter().map(|own| (own.name.clone(), 0)).collect(),
+        false => {
+            let is_there =
+                |own: &NamedVariable| imported.tensors.iter().any(|t| t.name == own.name);
+            let own = || variables.iter().map(|own| own.name.clone()).collect();
+            let named = match variables.iter().all(is_there) {
+                true => own(),
+                false => variables_in_order::names(imported, &variables).unwrap_or_else(own),
+            };
+            named.into_iter().map(|name| (name, 0)).collect()
+        }
     };
     let mut rest: Vec<&ImportedTensor> = imported.tensors.iter().collect();
     let (mut lines, mut weights) = (Vec::new(), Tensors::new());
@@ -57,11 +67,7 @@ pub(super) fn weights(imported: &Imported, spec: &Spec) -> Result<Tensors, Probl
         }
         weights.insert(name, HostTensor::new(shape, values));
     }
-    // PyTorch counts the batches of a normalization in an integer, which we do not keep.
-    let counts = |tensor: &ImportedTensor| {
-        tensor.shape.is_empty() && tensor.name.ends_with(".num_batches_tracked")
-    };
-    rest.retain(|tensor| !counts(tensor));
+    rest.retain(|tensor| !counts_batches(tensor));
     for tensor in rest {
         lines.push(format!("expected nothing, found {}", tensor_roles::shown(&tensor.name)));
     }

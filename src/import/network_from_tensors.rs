@@ -10,7 +10,7 @@ use super::{
     sequential_indices, tensor_roles,
 };
 use crate::data::{self, FeatureKind, TargetKind};
-use crate::layers::{self, Activation, Flatten, Layer};
+use crate::layers::{self, Activation, Flatten, Layer, Reshape};
 use crate::losses;
 use crate::model::Spec;
 use crate::native::reserved;
@@ -102,6 +102,9 @@ impl Imported {
             spec.input_shape.clone_from(&described.spec.input_shape);
         }
         adjust(&mut spec, options);
+        if spec.input_shape.is_empty() {
+            return Err(Problem::NoInputShape);
+        }
         let weights = described.weights(&spec, &self.tensors)?;
         self.with_classes(spec, weights, false, options)
     }
@@ -171,10 +174,7 @@ fn check_guess(dense: &Dense<'_>, activation: bool) -> Result<(), Problem> {
 fn adjust(spec: &mut Spec, options: &ImportOptions) {
     if let Some(shape) = &options.input_shape {
         spec.input_shape = shape.clone();
-        // A network that took flat samples takes images.
-        if shape.len() > 1 && !spec.layers.first().is_some_and(Layer::is::<Flatten>) {
-            spec.layers.insert(0, Flatten.into());
-        }
+        take_images(spec);
     }
     if let Some(activation) = options.activation {
         let last = spec.layers.iter().rposition(Layer::is::<layers::Dense>);
@@ -183,6 +183,23 @@ fn adjust(spec: &mut Spec, options: &ImportOptions) {
                 *layer = dense.activation(activation).into();
             }
         }
+    }
+}
+
+/// Adds a layer before a network that took flat samples, or pictures with an axis of channels, if it takes images by
+/// that.
+fn take_images(spec: &mut Spec) {
+    let channel = match spec.input_shape[..] {
+        _ if spec.check().is_ok() => return,
+        [height, width] => vec![1, height, width],
+        _ => spec.input_shape.clone(),
+    };
+    for layer in [Flatten.into(), Reshape::new(channel).into()] {
+        spec.layers.insert(0, layer);
+        if spec.check().is_ok() {
+            return;
+        }
+        spec.layers.remove(0);
     }
 }
 

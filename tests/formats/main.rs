@@ -9,6 +9,7 @@ mod export_formats;
 mod export_pt2;
 mod export_pytorch;
 mod import;
+mod import_pictures;
 mod import_python;
 mod import_tasks;
 mod layers;

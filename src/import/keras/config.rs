@@ -56,13 +56,24 @@ fn network(config: &Value, steps: &[Step<'_>]) -> Result<Spec, String> {
         check_own(step.entry).map_err(at)?;
         add(step, &mut layers).map_err(at)?;
     }
-    let first = steps.first().map(Step::config);
-    let first = first.and_then(|config| {
-        shape(&config["batch_shape"]).or_else(|| shape(&config["batch_input_shape"]))
-    });
-    let input_shape = first.or_else(|| shape(&config["config"]["build_input_shape"]));
-    let input_shape = input_shape.or_else(|| shape(&config["build_config"]["input_shape"]));
+    let input_shape = input_shape(config, steps, shape);
     Ok(output_activation::by_last_layer(Spec::new(input_shape.unwrap_or_default(), layers)))
+}
+
+/// Returns the first shape that a description names for its input and that can be read.
+pub(super) fn input_shape(
+    config: &Value,
+    steps: &[Step<'_>],
+    read: impl Fn(&Value) -> Option<Vec<usize>>,
+) -> Option<Vec<usize>> {
+    let first = steps.first().map_or(&Value::Null, Step::config);
+    let places = [
+        &first["batch_shape"],
+        &first["batch_input_shape"],
+        &config["config"]["build_input_shape"],
+        &config["build_config"]["input_shape"],
+    ];
+    places.into_iter().find_map(read)
 }
 
 /// `[null, 28, 28]` or `[null, 28, 28, 1]` → [28, 28]
@@ -100,7 +111,7 @@ const TRAINING: [&str; 19] = [
 ];
 
 /// Checks that a layer has only settings for training and the `known` ones; null settings are ignored.
-fn only(config: &Value, known: &[&str]) -> Result<(), String> {
+pub(super) fn only(config: &Value, known: &[&str]) -> Result<(), String> {
     let empty = Map::new();
     let settings = config.as_object().unwrap_or(&empty);
     let other = settings.iter().find(|(key, value)| {
@@ -181,7 +192,7 @@ fn apply(activation: Activation, layers: &mut [Layer]) -> Result<(), String> {
 }
 
 /// Returns the activation that a layer applies: an object with its class and settings.
-fn activation(layer: &Value) -> Result<Activation, String> {
+pub(super) fn activation(layer: &Value) -> Result<Activation, String> {
     let config = &layer["config"];
     let class = shown(&layer["class_name"]);
     let only = |known: &[&str]| only(config, known).map_err(|setting| format!("{class}{setting}"));
@@ -213,7 +224,7 @@ fn activation(layer: &Value) -> Result<Activation, String> {
 }
 
 /// Returns the activation that a setting names: a text, or an object.
-fn named(value: &Value) -> Result<Activation, String> {
+pub(super) fn named(value: &Value) -> Result<Activation, String> {
     let name = match value {
         Value::Null => "linear",
         Value::String(name) => name,

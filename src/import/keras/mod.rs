@@ -5,6 +5,7 @@ mod config;
 mod description;
 pub(super) mod hdf5;
 mod layer_chain;
+mod pictures;
 mod weights;
 
 use super::Imported;

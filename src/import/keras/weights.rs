@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::config::{DenseLayer, Model, model};
 use super::description::parsed;
+use super::pictures;
 use crate::import::error::Problem;
 use crate::import::file_contents::Placed;
 use crate::import::tensor_roles::is_other;
@@ -70,6 +71,19 @@ pub(in crate::import) fn describe(
         None => by_groups(layout),
     };
     let places = Places::new(&imported, layout);
+    if let Some(found) =
+        config.as_ref().and_then(|it| pictures::model(it, &places, &imported.tensors))
+    {
+        match found {
+            Ok(described) => {
+                let network = Some(described.spec.clone());
+                imported.card = Some(Card { network, ..Card::default() });
+                imported.described = Some(Ok(described));
+            }
+            Err(layer) => imported.unsupported_layer = Some(layer),
+        }
+        return Ok(imported);
+    }
     let (placed, lost) = match &model.dense {
         Some(layers) => places.of(layers),
         None => (None, None),
@@ -90,7 +104,7 @@ pub(in crate::import) fn describe(
 }
 
 /// The tensors of a file by name.
-struct Places<'a> {
+pub(super) struct Places<'a> {
     layout: &'a Layout,
     tensors: HashMap<&'a str, usize>,
     /// The group that holds the layers in a `.h5` from before Keras 3.
@@ -111,12 +125,8 @@ impl<'a> Places<'a> {
     fn of(&self, layers: &[DenseLayer]) -> (Option<Vec<Placed>>, Option<Lost>) {
         let (mut placed, mut lost) = (Vec::new(), Lost::new());
         for layer in layers {
-            let (weight, bias) = match self.legacy {
-                Some(root) => self.legacy_names(root, layer),
-                None => self.paths(layer),
-            };
-            let find = |name: &Option<String>| self.tensors.get(name.as_deref()?).copied();
-            let (found, found_bias) = (find(&weight), find(&bias));
+            let find = |own| self.variable([&layer.path, &layer.top, &layer.name], own);
+            let (found, found_bias) = (find((0, "kernel")), find((1, "bias")));
             match found {
                 Some(weight) if found_bias.is_some() || !layer.bias => {
                     placed.push(Placed { weight, bias: found_bias.filter(|_| layer.bias) });
@@ -135,34 +145,42 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Returns "layers/dense_1/vars/0" and "…/1". The name that Keras 3.6 and later store next to them must be the
-    /// layer's.
-    fn paths(&self, layer: &DenseLayer) -> (Option<String>, Option<String>) {
-        let group = format!("{}/vars", layer.path);
-        let named = self.layout.text(&group, "name");
-        if named.is_some_and(|name| !layer.name.is_empty() && name != layer.name) {
-            return (None, None);
-        }
-        (Some(format!("{group}/0")), Some(format!("{group}/1")))
+    /// Returns the index of a variable of the layer with this path, outermost layer and name: by its number in Keras 3,
+    /// and by its name before.
+    pub(super) fn variable(
+        &self,
+        [path, top, name]: [&str; 3],
+        (number, leaf): (usize, &str),
+    ) -> Option<usize> {
+        let found = match self.legacy {
+            Some(root) => self.legacy_name(root, [top, name], leaf),
+            None => self.path([path, name], number),
+        };
+        self.tensors.get(found?.as_str()).copied()
     }
 
-    /// Returns the names that the group of the outermost layer lists for the layer in it.
-    fn legacy_names(&self, root: &str, layer: &DenseLayer) -> (Option<String>, Option<String>) {
-        let group = format!("{root}{}", layer.top);
+    /// Returns "layers/dense_1/vars/0". The name that Keras 3.6 and later store next to it must be the layer's.
+    fn path(&self, [path, name]: [&str; 2], number: usize) -> Option<String> {
+        let group = format!("{path}/vars");
+        let named = self.layout.text(&group, "name");
+        let is_own = named.is_none_or(|named| name.is_empty() || named == name);
+        is_own.then(|| format!("{group}/{number}"))
+    }
+
+    /// Returns the name that the group of the outermost layer lists for the layer in it.
+    fn legacy_name(&self, root: &str, [top, name]: [&str; 2], leaf: &str) -> Option<String> {
+        let group = format!("{root}{top}");
         let names = self.layout.list(&group, "weight_names").unwrap_or_default();
-        let own = |leaf: &str| {
-            let is_own = |name: &&String| {
-                let mut parts = plain(name).rsplit('/');
-                let fits = parts.next() == Some(leaf);
-                fits && (layer.top == layer.name || parts.next() == Some(&layer.name))
-            };
-            let mut found = names.iter().filter(is_own);
-            match (found.next(), found.next()) {
-                (Some(name), None) => Some(format!("{group}/{name}")),
-                _ => None,
-            }
+        let is_own = |own: &&String| {
+            let mut parts = plain(own).rsplit('/');
+            let fits = parts.next() == Some(leaf);
+            fits && (top == name || parts.next() == Some(name))
         };
-        (own("kernel"), own("bias"))
+        let mut found = names.iter().filter(is_own);
+        match (found.next(), found.next()) {
+            (Some(name), None) => Some(format!("{group}/{name}")),
+            _ => None,
+        }
     }
 }
 

@@ -5,7 +5,9 @@ mod find_state_dict;
 mod pickle;
 mod pickle_globals;
 pub(super) mod pt2;
+mod script_item;
 mod script_layers;
+mod script_pictures;
 mod script_statements;
 mod state_dict_names;
 mod tensor_view;
@@ -13,6 +15,9 @@ mod tensor_view;
 mod tests;
 mod training_state;
 
+use std::collections::HashSet;
+
+use super::described::{Described, Layout, Source};
 use super::detect_format::Format;
 use super::error::Problem;
 use super::file_contents::Placed;
@@ -24,6 +29,7 @@ use crate::formats::MemoryBudget;
 use crate::formats::Order;
 use crate::model::Spec;
 use pickle::{Pickle, damaged};
+use script_layers::Step;
 use tensor_view::{Storages, View};
 
 /// Reads an archive of either kind.
@@ -66,18 +72,48 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Imported, Problem> {
     let mut imported = Imported { card, ..Imported::new(format, tensors) };
     let described = imported.card.as_ref().is_some_and(|card| card.network.is_some());
     if format == Format::TorchScript && !described {
-        let steps = script_layers::steps(&pickle, &mut archive, &folder, &mut budget);
-        match steps.and_then(|steps| placed(&mut imported, &steps)) {
-            Ok(network) => imported.card.get_or_insert_default().network = Some(network),
+        let source = (&mut archive, &folder[..]);
+        let steps = script_layers::steps(&pickle, &imported.tensors, source, &mut budget);
+        let is_own = |step: &Step| matches!(step, Step::Own(_));
+        match steps {
+            Ok(steps) if steps.iter().any(is_own) => match pictures(&imported.tensors, steps) {
+                Ok(described) => imported.described = Some(Ok(described)),
+                Err(layer) => imported.unsupported_layer = Some(layer),
+            },
+            Ok(steps) => match placed(&mut imported, &steps) {
+                Ok(network) => imported.card.get_or_insert_default().network = Some(network),
+                Err(layer) => imported.unsupported_layer = Some(layer),
+            },
             Err(layer) => imported.unsupported_layer = Some(layer),
         }
     }
     Ok(imported)
 }
 
+/// Converts a TorchScript's layers for pictures to a network, whose input has no shape yet.
+fn pictures(tensors: &[ImportedTensor], steps: Vec<Step>) -> Result<Described, String> {
+    let place = |name: &str| tensors.iter().position(|tensor| tensor.name == name);
+    let units = |name: &str| place(name).and_then(|i| tensors[i].shape.first()).map_or(0, |n| *n);
+    let (layers, variables) = script_layers::pictures(steps, units);
+    let mut used = HashSet::new();
+    let source = |variable: Result<String, f32>| match variable {
+        Err(number) => Ok(Source::Filled(number)),
+        Ok(name) if !used.insert(name.clone()) => {
+            Err(format!("two layers with the same tensor {name:?}"))
+        }
+        Ok(name) => match place(&name) {
+            Some(tensor) => Ok(Source::Tensor { tensor, layout: Layout::AsStored }),
+            None => Err(format!("a layer whose tensor {name:?} is missing")),
+        },
+    };
+    let sources = variables.into_iter().map(source).collect::<Result<_, _>>()?;
+    let spec = output_activation::by_last_layer(Spec::new([], layers));
+    Ok(Described { spec, sources, features: None })
+}
+
 /// Converts a TorchScript's layers to a network, with the indices of their tensors in the file. Its input has
 /// no shape yet: the first layer determines the number of values.
-fn placed(imported: &mut Imported, steps: &[script_layers::Step]) -> Result<Spec, String> {
+fn placed(imported: &mut Imported, steps: &[Step]) -> Result<Spec, String> {
     let tensors = &imported.tensors;
     let place = |name: &str| {
         let found = tensors.iter().position(|tensor| tensor.name == name);
@@ -85,7 +121,7 @@ fn placed(imported: &mut Imported, steps: &[script_layers::Step]) -> Result<Spec
     };
     let mut placed = Vec::new();
     for step in steps {
-        if let script_layers::Step::Dense { weight, bias } = step {
+        if let Step::Dense { weight, bias } = step {
             let bias = bias.as_deref().map(place).transpose()?;
             placed.push(Placed { weight: place(weight)?, bias });
         }

@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 
 use super::pickle::{Id, Pickle, Value};
+use super::script_item::Item;
+use super::script_pictures::{self, Own};
 use super::script_statements::{Expr, Statement, arguments, method, statement};
 use super::tensor_view::View;
 use crate::formats::Archive;
 use crate::formats::MemoryBudget;
-use crate::layers::{Activation, Dense, Flatten, Layer};
+use crate::import::ImportedTensor;
+use crate::layers::{Activation, Dense, Flatten, GlobalAveragePooling2D, Layer};
 
 /// Maximum nesting of modules, and maximum number of lines read in total.
 const DEEPEST: usize = 32;
@@ -18,8 +21,13 @@ const MOST_LINES: usize = 1 << 14;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     Flatten,
-    Dense { weight: String, bias: Option<String> },
+    Dense {
+        weight: String,
+        bias: Option<String>,
+    },
     Activation(Activation),
+    /// A layer for pictures.
+    Own(Own),
 }
 
 /// Returns the chain of layers.
@@ -28,12 +36,12 @@ pub(super) enum Step {
 /// The module or the function that is not part of a chain, in words.
 pub(super) fn steps(
     pickle: &Pickle<'_>,
-    archive: &mut Archive<'_>,
-    folder: &str,
+    tensors: &[ImportedTensor],
+    (archive, folder): (&mut Archive<'_>, &str),
     budget: &mut MemoryBudget,
 ) -> Result<Vec<Step>, String> {
-    let files = HashMap::new();
-    let mut reader = Reader { pickle, archive, folder, budget, files, steps: Vec::new(), lines: 0 };
+    let (files, steps, lines) = (HashMap::new(), Vec::new(), 0);
+    let mut reader = Reader { pickle, tensors, archive, folder, budget, files, steps, lines };
     let input = Item::Value(0);
     match reader.forward(pickle.root, "", input, 0)? {
         Item::Value(last) if last == reader.steps.len() => Ok(reader.steps),
@@ -56,30 +64,47 @@ pub(super) fn layers(steps: &[Step], units: impl Fn(&str) -> usize) -> Result<Ve
                     None => return Err(format!("{} that follows no Linear", activation.name())),
                 }
             }
+            // A network with one is read by `pictures`.
+            Step::Own(own) => return Err(own.layer.kind().name().to_owned()),
         }
     }
     Ok(layers)
 }
 
-/// The meaning of a name in the code.
-#[derive(Clone, Debug, PartialEq)]
-enum Item {
-    /// The output of the first layers, by their number.
-    Value(usize),
-    /// A module with its path: "net.0".
-    Module(Id, String),
-    Tensor(String),
-    None,
-    Number(f64),
-    Text(String),
-    List(Vec<Item>),
-    Function(String),
-    /// A setting that does not affect any layer's output.
-    Other,
+/// Converts the steps of a network for pictures to its layers, with the names of their variables in order.
+pub(super) fn pictures(
+    steps: Vec<Step>,
+    units: impl Fn(&str) -> usize,
+) -> (Vec<Layer>, Vec<Result<String, f32>>) {
+    let (mut layers, mut variables): (Vec<Layer>, Vec<_>) = (Vec::new(), Vec::new());
+    for step in steps {
+        match step {
+            // The means over a picture are a vector already.
+            Step::Flatten if layers.last().is_some_and(Layer::is::<GlobalAveragePooling2D>) => {}
+            Step::Flatten => layers.push(Flatten.into()),
+            Step::Dense { weight, bias } => {
+                layers.push(Dense::new(units(&weight)).into());
+                variables.extend([Ok(weight), bias.ok_or(0.0)]);
+            }
+            Step::Activation(activation) => match layers.last_mut() {
+                Some(Layer::Dense(dense)) if dense.activation == Activation::Linear => {
+                    dense.activation = activation;
+                }
+                _ => layers.push(activation.into()),
+            },
+            Step::Own(own) => {
+                layers.extend(own.before);
+                layers.push(own.layer);
+                variables.extend(own.variables);
+            }
+        }
+    }
+    (layers, variables)
 }
 
 struct Reader<'a, 'b, 'c> {
     pickle: &'a Pickle<'b>,
+    tensors: &'a [ImportedTensor],
     archive: &'a mut Archive<'c>,
     folder: &'a str,
     budget: &'a mut MemoryBudget,
@@ -92,6 +117,17 @@ struct Reader<'a, 'b, 'c> {
 impl Reader<'_, '_, '_> {
     /// Returns the output of a module for an input.
     fn forward(&mut self, id: Id, path: &str, input: Item, depth: usize) -> Result<Item, String> {
+        self.method((id, path), "forward", vec![input], depth)
+    }
+
+    /// Returns what a method of a module returns.
+    fn method(
+        &mut self,
+        (id, path): (Id, &str),
+        called: &str,
+        inputs: Vec<Item>,
+        depth: usize,
+    ) -> Result<Item, String> {
         let Value::Call { of, .. } = *self.pickle.get(id) else {
             return Err(format!("{path:?}, which is not a module"));
         };
@@ -106,17 +142,16 @@ impl Reader<'_, '_, '_> {
             return Err(format!("{place}, nested too deep"));
         }
         let code = self.code(module).ok_or_else(|| format!("{place}, whose code is not there"))?;
-        let lines = method(&code, class, "forward");
-        let lines = lines.ok_or_else(|| format!("{place}, which has no forward"))?;
-        let names = arguments(&code, class, "forward");
-        let [own, argument] = &names[..] else {
+        let lines = method(&code, class, called);
+        let lines = lines.ok_or_else(|| format!("{place}, which has no {called}"))?;
+        let names = arguments(&code, class, called);
+        if names.len() != 1 + inputs.len() {
             return Err(format!("{place}, which takes {} inputs", names.len().saturating_sub(1)));
-        };
-        let mut names = HashMap::from([
-            (own.clone(), Item::Module(id, path.to_owned())),
-            (argument.clone(), input),
-        ]);
-        for line in lines {
+        }
+        let items = [Item::Module(id, path.to_owned())].into_iter().chain(inputs);
+        let mut names: HashMap<String, Item> = names.into_iter().zip(items).collect();
+        for line in outside_training(&lines) {
+            let line = &line[..];
             self.lines += 1;
             let at = || {
                 format!(
@@ -138,6 +173,11 @@ impl Reader<'_, '_, '_> {
             }
         }
         Err(format!("{place}, which returns nothing"))
+    }
+
+    fn sizes(&self, name: &str) -> Option<&[usize]> {
+        let tensor = self.tensors.iter().find(|tensor| tensor.name == name)?;
+        Some(&tensor.shape)
     }
 
     fn code(&mut self, module: &str) -> Option<String> {
@@ -169,6 +209,11 @@ impl Reader<'_, '_, '_> {
                 match (self.item(object, names, depth)?, &method[..], &arguments[..]) {
                     (Item::Module(id, path), "forward", [input]) => {
                         self.forward(id, &path, input.clone(), depth + 1).map_err(Some)
+                    }
+                    // It raises an error, or does nothing.
+                    (Item::Module(..), "_check_input_dim", [_]) => Ok(Item::Other),
+                    (Item::Module(id, path), "_conv_forward", inputs) => {
+                        self.method((id, &path), method, inputs.to_vec(), depth + 1).map_err(Some)
                     }
                     _ => Err(None),
                 }
@@ -202,7 +247,7 @@ impl Reader<'_, '_, '_> {
     fn named(&self, name: &str, names: &HashMap<String, Item>) -> Option<Item> {
         match name {
             "None" => return Some(Item::None),
-            "True" | "False" => return Some(Item::Other),
+            "True" | "False" => return Some(Item::Bool(name == "True")),
             _ => {}
         }
         if let Some(constant) = name.strip_prefix("CONSTANTS.") {
@@ -237,6 +282,7 @@ impl Reader<'_, '_, '_> {
 
     /// Applies a PyTorch function: adds its layer after the previous ones.
     fn call(&mut self, name: &str, arguments: &[Item]) -> Option<Item> {
+        let is_functional = name.starts_with(FUNCTIONAL);
         let name = function(name)?;
         // A layer takes the output of the one before it: an output used twice is not a chain.
         let [Item::Value(from), rest @ ..] = arguments else { return None };
@@ -267,20 +313,53 @@ impl Reader<'_, '_, '_> {
             ("gelu", [Item::Text(how)]) if how == "none" => Step::Activation(Activation::Gelu),
             ("gelu", []) => Step::Activation(Activation::Gelu),
             // With or without "inplace".
-            ("relu" | "relu_", [] | [Item::Other]) => Step::Activation(Activation::Relu),
-            ("silu" | "silu_", [] | [Item::Other]) => Step::Activation(Activation::Silu),
+            ("relu" | "relu_", [] | [Item::Bool(_)]) => Step::Activation(Activation::Relu),
+            ("silu" | "silu_", [] | [Item::Bool(_)]) => Step::Activation(Activation::Silu),
             ("tanh" | "tanh_", []) => Step::Activation(Activation::Tanh),
             ("sigmoid" | "sigmoid_", []) => Step::Activation(Activation::Sigmoid),
-            _ => return None,
+            // In torch.nn.functional the statistics come first.
+            ("batch_norm", [mean, variance, weight, bias, rest @ ..]) if is_functional => {
+                let rest = rest.iter().chain([&Item::Bool(true)]);
+                let all: Vec<Item> =
+                    [weight, bias, mean, variance].into_iter().chain(rest).cloned().collect();
+                Step::Own(script_pictures::layer(name, &all, |name| self.sizes(name))?)
+            }
+            _ => Step::Own(script_pictures::layer(name, rest, |name| self.sizes(name))?),
         };
         self.steps.push(step);
         Some(Item::Value(self.steps.len()))
     }
 }
 
+/// Returns the lines of a method without the parts that only training runs: those under `if` of a name that is set to
+/// `self.training`.
+fn outside_training(lines: &[&str]) -> Vec<String> {
+    let (mut kept, mut names): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
+    // Whether the lines of a block are those that training runs.
+    let mut block: Option<bool> = None;
+    for &line in lines {
+        names.extend(line.trim().strip_suffix(" = self.training"));
+        let condition = line.strip_prefix("    if ").and_then(|rest| rest.strip_suffix(':'));
+        match (block, line.strip_prefix("      ")) {
+            _ if condition.is_some_and(|name| names.contains(&name)) => block = Some(true),
+            (Some(true), None) if line == "    else:" => block = Some(false),
+            (Some(true), Some(_)) => {}
+            (Some(false), Some(inner)) if inner == "pass" => {}
+            (Some(false), Some(inner)) => kept.push(format!("    {inner}")),
+            _ => {
+                block = None;
+                kept.push(line.to_owned());
+            }
+        }
+    }
+    kept
+}
+
+/// Where the functions of torch.nn.functional are.
+const FUNCTIONAL: &str = "__torch__.torch.nn.functional.";
+
 /// Returns the name of a PyTorch function: "torch.relu", "__torch__.torch.nn.functional.relu".
 fn function(name: &str) -> Option<&str> {
-    let name =
-        name.strip_prefix("__torch__.torch.nn.functional.").or(name.strip_prefix("torch."))?;
+    let name = name.strip_prefix(FUNCTIONAL).or(name.strip_prefix("torch."))?;
     (!name.contains('.')).then_some(name)
 }

@@ -128,7 +128,12 @@ impl<'a> Parser<'a> {
         let negative = self.takes('-');
         let word = self.word();
         if word.starts_with(|c: char| c.is_ascii_digit()) {
-            let number: f64 = word.parse().ok()?;
+            let mut text = word.to_owned();
+            // An exponent may have a sign.
+            if word.ends_with('e') && self.takes('-') {
+                text = format!("{word}-{}", self.word());
+            }
+            let number: f64 = text.parse().ok()?;
             return Some(Expr::Number(if negative { -number } else { number }));
         }
         if word.is_empty() || negative {
@@ -185,6 +190,12 @@ mod tests {
         let gelu = statement("    a = torch.gelu(x, approximate=\"none\")");
         assert!(
             matches!(gelu, Some(Statement::Set(_, Expr::Call(_, _, named))) if named.len() == 1)
+        );
+        let number = statement("    a = f(1.5e-05, -2, )");
+        let numbers = vec![Expr::Number(1.5e-5), Expr::Number(-2.0)];
+        assert_eq!(
+            number,
+            Some(Statement::Set("a".into(), Expr::Call("f".into(), numbers, vec![])))
         );
         for other in
             ["    if x:", "      y = 3", "    a, b, = f(x)", "    a = x + 1", "    a = (x", ""]

@@ -199,9 +199,11 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let layer = match self.variables.layer(base, arguments, sizes)? {
-            Some((layer, sources)) => {
+            Some((mut layers, sources)) => {
                 self.sources.extend(sources);
-                layer
+                let last = layers.pop().ok_or("which is no layer")?;
+                self.steps.extend(layers.into_iter().map(Step::Layer));
+                last
             }
             None => {
                 let before = match self.steps.last() {

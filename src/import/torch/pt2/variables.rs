@@ -88,13 +88,15 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// Returns the layer of an operator that has variables, and where their values are; none for any other operator.
+    /// Returns the layer of an operator that has variables, after one that pads before it, and where their values are; none
+    /// for any other operator.
     pub fn layer(
         &self,
         name: &str,
         arguments: &Arguments<'_>,
         sizes: &[Size],
-    ) -> Result<Option<(Layer, Vec<Source>)>, String> {
+    ) -> Result<Option<(Vec<Layer>, Vec<Source>)>, String> {
+        let mut before = None;
         let number = |name, default| arguments.number(name, default);
         let (layer, variables): (Layer, &[(&str, Option<f32>)]) = match name {
             "linear" => {
@@ -112,7 +114,8 @@ impl<'a> Variables<'a> {
                     Source::Filled(_) => &[],
                 };
                 let layer = windows::convolution(&arguments.0.inputs, sizes, shape);
-                let layer = layer.ok_or(windows::REFUSED)?;
+                let (padding, layer) = layer.ok_or(windows::REFUSED)?;
+                before = padding.map(Layer::from);
                 let bias: &[(&str, Option<f32>)] = &[("weight", None), ("bias", None)];
                 let variables = if layer.use_bias { bias } else { &bias[..1] };
                 (layer.into(), variables)
@@ -149,7 +152,8 @@ impl<'a> Variables<'a> {
         };
         let sources =
             variables.iter().map(|&(name, default)| self.source(arguments, name, default));
-        Ok(Some((layer, sources.collect::<Result<_, _>>()?)))
+        let layers = before.into_iter().chain([layer]).collect();
+        Ok(Some((layers, sources.collect::<Result<_, _>>()?)))
     }
 
     /// Returns where the values of an argument are, which is a parameter or a buffer.

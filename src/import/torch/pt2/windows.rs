@@ -43,13 +43,13 @@ fn picture(sizes: &[Size]) -> Option<[usize; 2]> {
     }
 }
 
-/// Returns the convolution with these arguments, of pictures and with weights of these sizes; none if seqfit has no such
-/// layer.
+/// Returns the convolution with these arguments, of pictures and with weights of these sizes, and the layer that pads
+/// before it, if its padding has no name; none if seqfit has no such layer.
 pub(super) fn convolution(
     inputs: &[NamedArgument],
     sizes: &[Size],
     weight: &[usize],
-) -> Option<Conv2D> {
+) -> Option<(Option<ZeroPadding2D>, Conv2D)> {
     let arguments = Arguments(inputs);
     let names = ["input", "weight", "bias", "stride", "padding", "dilation", "groups"];
     arguments.only(&names).then_some(())?;
@@ -57,6 +57,7 @@ pub(super) fn convolution(
     let size = Size2D([height, width]);
     let strides = Size2D(arguments.two("stride", [1, 1])?);
     let dilation = Size2D(arguments.two("dilation", [1, 1])?);
+    let mut before = None;
     let padding = match arguments.get("padding").and_then(|padding| padding.as_string.as_deref()) {
         Some("valid") => Padding::Valid,
         // PyTorch has it for strides of 1 only, where it is Keras's.
@@ -65,14 +66,17 @@ pub(super) fn convolution(
         None => {
             let [vertical, horizontal] = arguments.two("padding", [0, 0])?;
             let sides = [[vertical; 2], [horizontal; 2]];
-            Padding::of(size, strides, dilation, picture(sizes)?, sides)?
+            Padding::of(size, strides, dilation, picture(sizes)?, sides).unwrap_or_else(|| {
+                before = Some(ZeroPadding2D::new(sides));
+                Padding::Valid
+            })
         }
     };
     let groups = arguments.get("groups").map_or(Some(1), |groups| groups.as_int)?;
     let bias = arguments.get("bias").and_then(Argument::tensor);
     let layer = Conv2D::new(filters, size).strides(strides).dilation_rate(dilation);
     let layer = layer.padding(padding).groups(groups.try_into().ok()?);
-    Some(layer.use_bias(bias.is_some()))
+    Some((before, layer.use_bias(bias.is_some())))
 }
 
 /// The size, strides and sides of a pooling layer, and its padding if that has a name.
