@@ -325,17 +325,26 @@ pub(super) fn first_layer(report: &Report) -> Result<Option<Markup>, ReportError
     let Some(layer) = &report.first_layer else { return Ok(None) };
     let sheet = layer.sheet(1);
     let image = data_uri(&sheet.png()?);
+    let (one, many) = if layer.is_convolution { ("filter", "filters") } else { ("unit", "units") };
     let which = match layer.shown == layer.units {
-        true => format!("all {} units", layer.units),
-        false => format!("the first {} of {} units", layer.shown, layer.units),
+        true => format!("all {} {many}", layer.units),
+        false => format!("the first {} of {} {many}", layer.shown, layer.units),
+    };
+    let colors = match layer.color {
+        false => format!(
+            "Blue: positive, a bright pixel there activates the {one}; orange: negative; pale: near 0."
+        ),
+        true => format!(
+            "A pixel has the color that activates the {one} there: more red, green or blue for a positive weight, less \
+             for a negative one, and gray for weights near 0."
+        ),
     };
     let alt = format!("The weights of {which} of the first layer, one picture each");
     Ok(Some(html! {
         figure.weights {
             img src=(image) alt=(alt) width=(sheet.width) height=(sheet.height);
             figcaption {
-                "The weights of " (which) ", one picture each. Blue: positive, a bright pixel there activates \
-                 the unit; orange: negative; pale: near 0. Full color: an absolute weight of "
+                "The weights of " (which) ", one picture each. " (colors) " Full color: an absolute weight of "
                 (format!("{:.3}", layer.full)) " or more."
             }
         }
