@@ -96,8 +96,8 @@ pub use layers::Activation;
 pub use losses::Loss;
 pub use metrics::Metric;
 pub use model::{
-    Builder, Mode, ModelError, ModelFileError, NamedVariable, OutputActivation, Sequential, Spec,
-    SpecError, Summary, WeightsError,
+    Architecture, ArchitectureError, Builder, Mode, ModelError, ModelFileError, NamedVariable,
+    OutputActivation, Sequential, Spec, SpecError, Summary, WeightsError,
 };
 pub use native::LibtorchError;
 pub use precision::Precision;

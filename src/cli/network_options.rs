@@ -1,12 +1,13 @@
-//! The options that describe a network: hidden layers, their activation, dropout.
+//! The options that describe a network: an architecture, hidden layers, their activation, dropout, or any layers.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::TypedValueParser;
 use seqfit::data::{Dataset, Loaded};
 use seqfit::layers::{Dense, Dropout, Layer, Normalization};
-use seqfit::{Activation, FitConfig, Loss, Spec};
+use seqfit::{Activation, Architecture, FitConfig, Loss, Spec};
 use serde::Deserialize;
 
 use super::layer_list::{LayerList, layer_list};
@@ -17,6 +18,10 @@ use super::parse_values::{one_of, share};
 /// Describes the network.
 #[derive(Clone, Debug, Args)]
 pub struct NetworkOptions {
+    /// The architecture: mlp (Dense layers, see --hidden), cnn, resnet or mobile, with sizes if the usual ones are not
+    /// wanted, as in "cnn width=32 depth=2" or "resnet width=16 depth=2 stages=3" [default: mlp]
+    #[arg(long, value_name = "NAME", value_parser = Architecture::from_str, conflicts_with_all = ["layers", "file"])]
+    model: Option<Architecture>,
     /// Widths of the hidden Dense layers, comma-separated; "" for none [default: 128,64]
     #[arg(long, value_name = "WIDTHS", value_parser = widths)]
     hidden: Option<Widths>,
@@ -97,8 +102,36 @@ impl NetworkOptions {
         match (&self.layers, &self.file) {
             (Some(list), _) => list.spec(shape, outputs).map_err(|error| Usage(error).into()),
             (None, Some(path)) => network_for(path, shape),
-            (None, None) => Ok(self.over(Network::default()).spec(shape, outputs)),
+            (None, None) => match self.sized_model()? {
+                Some(model) => self.of_model(model, shape, outputs),
+                None => Ok(self.over(Network::default()).spec(shape, outputs)),
+            },
         }
+    }
+
+    /// Returns the architecture, unless it is the one that --hidden describes.
+    fn sized_model(&self) -> anyhow::Result<Option<&Architecture>> {
+        let is_own = |model: &&Architecture| model.takes_pictures() || model.has_sizes();
+        let model = self.model.as_ref().filter(is_own);
+        match (model, &self.hidden) {
+            (Some(model), Some(_)) => {
+                let rule = "--hidden is the widths of --model mlp without sizes";
+                let cure = "leave one of the two out";
+                Err(Usage(format!("{rule}, found --model {}: {cure}", model.name())).into())
+            }
+            (model, _) => Ok(model),
+        }
+    }
+
+    fn of_model(
+        &self,
+        model: &Architecture,
+        shape: &[usize],
+        outputs: usize,
+    ) -> anyhow::Result<Spec> {
+        let Network { activation, dropout, .. } = self.over(Network::default());
+        let spec = model.spec(shape, outputs, activation, dropout);
+        Ok(spec.map_err(|error| Usage(format!("--model: {error}")))?)
     }
 
     /// Returns the requested network for this data, with the outputs that the loss needs.
@@ -135,7 +168,7 @@ impl NetworkOptions {
     /// Like [`over`](Self::over), applied to an existing network, which is returned unchanged if no option
     /// was given.
     pub fn over_spec(&self, base: &Spec) -> anyhow::Result<Spec> {
-        let is_stack = self.layers.is_some() || self.file.is_some();
+        let is_stack = self.layers.is_some() || self.file.is_some() || self.model.is_some();
         if is_stack || self.hidden.is_some() || self.activation.is_some() || self.dropout.is_some()
         {
             let (shape, outputs) = (&base.input_shape, base.outputs());

@@ -14,13 +14,16 @@ use super::parse_values;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run folder; without it the network that the options describe
-    #[arg(conflicts_with_all = ["hidden", "activation", "dropout", "layers", "file", "image_size", "classes"])]
+    #[arg(conflicts_with_all = ["model", "hidden", "activation", "dropout", "layers", "file", "image_size", "classes"])]
     run: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkOptions,
     /// Height and width of the images
     #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = parse_values::size)]
     image_size: parse_values::Size,
+    /// Images in color: samples of 3 channels
+    #[arg(long, conflicts_with = "run")]
+    color: bool,
     /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
     classes: u16,
@@ -33,7 +36,11 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let spec = match &args.run {
         Some(path) => Run::open(path)?.config().network.clone(),
-        None => args.network.spec(&args.image_size.0, args.classes.into())?,
+        None => {
+            let channels = args.color.then_some(3);
+            let shape: Vec<usize> = channels.into_iter().chain(args.image_size.0).collect();
+            args.network.spec(&shape, args.classes.into())?
+        }
     };
     let summary = Summary::new(&spec).map_err(|error| Usage(error.to_string()))?;
     let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };

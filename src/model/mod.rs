@@ -2,6 +2,7 @@
 //!
 //! Nothing here depends on data sets, training or the files of runs.
 
+mod architecture;
 mod error;
 mod model_file;
 mod output_activation;
@@ -10,6 +11,7 @@ mod spec;
 mod summary;
 mod weights;
 
+pub use architecture::{Architecture, ArchitectureError};
 pub use error::ModelError;
 pub use model_file::{CARD, ModelFileError};
 pub use output_activation::OutputActivation;

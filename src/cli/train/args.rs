@@ -66,7 +66,7 @@ pub struct Args {
     pub(super) resume: Option<PathBuf>,
     /// Start with the weights and the network of this run, trained or imported; the rest is as in any
     /// new training
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "hidden", "activation", "dropout", "layers", "file", "normalize"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "model", "hidden", "activation", "dropout", "layers", "file", "normalize"])]
     pub(super) init_from: Option<PathBuf>,
     /// Also write event files for TensorBoard, into this folder or the run's own: curves, histograms of the
     /// weights, the first layer as an image
