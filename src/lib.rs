@@ -97,7 +97,7 @@ pub use losses::Loss;
 pub use metrics::Metric;
 pub use model::{
     Architecture, ArchitectureError, Builder, Mode, ModelError, ModelFileError, NamedVariable,
-    OutputActivation, Sequential, Spec, SpecError, Summary, WeightsError,
+    OutputActivation, Sequential, Spec, SpecError, Summary, Views, WeightsError,
 };
 pub use native::LibtorchError;
 pub use precision::Precision;

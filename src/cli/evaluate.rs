@@ -17,6 +17,7 @@ use super::distributed::{RankOptions, Ranks};
 use super::output::{self, print_status};
 use super::output_files::{self, FileKind, OutputFile};
 use super::run_options::RunOptions;
+use super::view_options::ViewOptions;
 use super::{confusion_matrix, load_data};
 
 /// Options of `seqfit evaluate`.
@@ -44,6 +45,8 @@ pub struct Args {
     /// numbers in their own units
     #[arg(long, value_name = "FILE", conflicts_with = "distributed")]
     predictions: Option<PathBuf>,
+    #[command(flatten)]
+    views: ViewOptions,
     #[command(flatten)]
     ranks: RankOptions,
     /// Print one JSON object
@@ -121,6 +124,7 @@ fn run_worker(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     group.broadcast(&mut weights)?;
     let mut model = Sequential::from_spec(config.network.clone(), device, 0)?;
     model.load_safetensors(&weights)?;
+    args.views.set(&mut model)?;
     let request = if own_data { Request::Auto } else { args.data.request() };
     let data = load_data::test_of(&config, request, args.stream.stream, true)?;
     let metrics = metrics(args, &config.fit, &data.test);
@@ -142,7 +146,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let files = files(args);
     output_files::check(&files)?;
     let device = ready(args)?;
-    let model = args.run.load(&run, device)?;
+    let mut model = args.run.load(&run, device)?;
+    args.views.set(&mut model)?;
     let trained_on = &run.config().data;
     let loaded = load_data::of_run(&run, args.data.request(), args.stream.stream, args.json)?;
     output_files::check_not_read(&files, &loaded.source)?;

@@ -38,6 +38,7 @@ mod signals;
 mod summary;
 mod train;
 #[cfg(target_os = "linux")]
+mod view_options;
 mod worker;
 
 use std::process::ExitCode;

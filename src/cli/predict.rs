@@ -24,6 +24,7 @@ use super::output::{self, Usage, chain, print_status};
 use super::output_files::{self, OutputFile};
 use super::parse_values::count;
 use super::run_options::RunOptions;
+use super::view_options::ViewOptions;
 use lines::Lines;
 use predictions_file::{Columns, PredictionsFile};
 
@@ -50,6 +51,8 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     prepare: PrepareOptions,
+    #[command(flatten)]
+    views: ViewOptions,
     /// Skip files that cannot be used, and print the reason; exit code 0 if at least one can be used
     #[arg(long)]
     skip_bad: bool,
@@ -106,7 +109,8 @@ const TOP: usize = 3;
 /// Runs `seqfit predict`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = args.run.open()?;
-    let model = args.run.load(&run, args.device.require()?)?;
+    let mut model = args.run.load(&run, args.device.require()?)?;
+    args.views.set(&mut model)?;
     let (preparation, mut note) = args.prepare.of(&run)?;
     let network = Network::new(&args, &run, model, preparation)?;
     let mut file = match &args.out {

@@ -29,6 +29,11 @@ pub enum ModelError {
         /// The whole tensor's shape.
         found: Vec<i64>,
     },
+    /// Views are for pictures.
+    #[error(
+        "test-time augmentation is for pictures of at least 2 x 2 pixels, found samples of shape {0:?}: leave it out"
+    )]
+    NoPictures(Vec<usize>),
     /// libtorch reported an error.
     #[error(transparent)]
     Libtorch(#[from] LibtorchError),

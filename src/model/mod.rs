@@ -15,7 +15,7 @@ pub use architecture::{Architecture, ArchitectureError};
 pub use error::ModelError;
 pub use model_file::{CARD, ModelFileError};
 pub use output_activation::OutputActivation;
-pub use sequential::{Builder, Mode, Sequential};
+pub use sequential::{Builder, Mode, Sequential, Views};
 pub(crate) use spec::snake_case;
 pub use spec::{NamedVariable, Spec, SpecError};
 pub use summary::Summary;

@@ -1,6 +1,7 @@
 //! The network itself: a sequence of layers with their parameters on a device.
 
 mod forward_pass;
+mod views;
 
 use tch::{Device, Tensor};
 
@@ -14,6 +15,7 @@ use crate::native::{LibtorchError, loaded_libtorch};
 use crate::target_scaling::TargetScaling;
 
 pub use forward_pass::Mode;
+pub use views::Views;
 
 /// A stack of layers, each applied to the output of the one before, like Keras's `Sequential`.
 ///
@@ -43,6 +45,8 @@ pub struct Sequential {
     layers: Vec<LayerState>,
     device: Device,
     summary: Summary,
+    /// The views that inference averages.
+    views: Views,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -141,7 +145,19 @@ impl Sequential {
                 }
             }
         }
-        Ok(Self { spec, names, tensors, buffer_names, buffers, trainable, layers, device, summary })
+        let views = Views::default();
+        Ok(Self {
+            spec,
+            names,
+            tensors,
+            buffer_names,
+            buffers,
+            trainable,
+            layers,
+            device,
+            summary,
+            views,
+        })
     }
 
     /// Returns the description.
@@ -152,6 +168,19 @@ impl Sequential {
     /// Sets what turns outputs into predictions.
     pub(crate) fn set_output(&mut self, output: OutputActivation) {
         self.spec.output = output;
+    }
+
+    /// Sets the views of each picture whose outputs [`logits`](Self::logits), [`predict`](Self::predict) and evaluations
+    /// average: test-time augmentation. Training and exports do not use them.
+    ///
+    /// # Errors
+    /// Views, and a network that does not take pictures of at least 2 by 2 pixels.
+    pub fn set_views(&mut self, views: Views) -> Result<(), ModelError> {
+        if !views.fit(&self.spec.input_shape) {
+            return Err(ModelError::NoPictures(self.spec.input_shape.clone()));
+        }
+        self.views = views;
+        Ok(())
     }
 
     /// Returns the device of the parameters.
@@ -226,6 +255,7 @@ impl Clone for Sequential {
             layers: self.layers.clone(),
             device: self.device,
             summary: self.summary.clone(),
+            views: self.views,
         }
     }
 }

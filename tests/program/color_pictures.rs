@@ -30,6 +30,10 @@ fn a_folder_of_photographs_becomes_a_network_that_knows_colors() {
     let evaluated = json(home, &["evaluate", "run", "--json"]);
     assert_eq!(evaluated["accuracy"], 1.0, "{evaluated}");
     succeed(seqfit(home).args(["report", "run"]));
+    // The same for the mean over mirrored and shifted pictures, which is another number for each.
+    let views = json(home, &["evaluate", "run", "--json", "--tta", "flip,shift"]);
+    assert_eq!(views["accuracy"], 1.0, "{views}");
+    assert_ne!(views["loss"], evaluated["loss"]);
     // New pictures of other sizes, of which one is mislabeled: a mistake that the report shows in color.
     for (name, color) in COLORS {
         fs::create_dir_all(home.join("new/test").join(name)).unwrap();
@@ -67,6 +71,56 @@ fn a_folder_of_photographs_becomes_a_network_that_knows_colors() {
     succeed(seqfit(home).args(preview).args(["flip=0.5,crop=4,cutout=8,saturation=0.4"]));
     let sheet = image::open(home.join("sheet.png")).unwrap().to_rgb8();
     assert!(sheet.pixels().any(|pixel| pixel.0[0] > pixel.0[2].saturating_add(80)));
+}
+
+#[test]
+fn every_model_trains_on_gray_and_color_pictures_and_is_kept_in_its_run() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    write_discs(&home.join("discs"), 4);
+    for (model, kind) in [
+        ("cnn width=4", "conv2d"),
+        ("resnet width=4", "residual"),
+        ("mobile width=4", "depthwise_conv2d"),
+    ] {
+        for data in [["--data-dir", "discs"], ["--dataset", "digits"]] {
+            let train =
+                ["train", "-q", "--force", "--out", "run", "--epochs", "1", "--model", model];
+            let few = ["--batch-size", "512"];
+            succeed(seqfit(home).args(train).args(data).args(few));
+            let config = fs::read_to_string(home.join("run/config.toml")).unwrap();
+            assert!(config.contains(&format!("type = \"{kind}\"")), "{model}: {config}");
+            let summary = json(home, &["summary", "run", "--json"]);
+            assert!(summary["multiply_adds"].as_u64().unwrap() > 10_000, "{summary}");
+        }
+    }
+    // The card and the run are listed with the same number.
+    let summary = json(home, &["summary", "run", "--json"]);
+    let card = json(home, &["inspect", "run", "--json"]);
+    assert_eq!(card["card"]["multiply_adds"], summary["multiply_adds"]);
+    // The library's default, and --hidden under its name.
+    let mlp = json(home, &["summary", "--json", "--model", "mlp", "--hidden", "128,64"]);
+    assert_eq!(mlp, json(home, &["summary", "--json"]));
+    let color = json(
+        home,
+        &["summary", "--json", "--color", "--image-size", "32x32", "--model", "resnet depth=1"],
+    );
+    assert_eq!(color["layers"][0]["output_shape"], serde_json::json!([16, 32, 32]));
+    for (options, message) in [
+        (&["--model", "resnt"][..], "did you mean resnet?"),
+        (
+            &["--model", "cnn depth=9"],
+            "--model: cnn with depth=9 needs pictures of at least 512 x 512 pixels, found 28 x 28",
+        ),
+        (
+            &["--model", "cnn", "--hidden", "9"],
+            "--hidden is the widths of --model mlp without sizes, found --model cnn",
+        ),
+        (&["--model", "cnn", "--layers", "flatten, dense"], "cannot be used with"),
+    ] {
+        let output = run(seqfit(home).arg("summary").args(options));
+        assert!(output.code == 2 && output.stderr.contains(message), "{output:?}");
+    }
 }
 
 #[test]

@@ -115,13 +115,21 @@ impl Sequential {
         Ok(())
     }
 
-    /// Returns the logits [batch, outputs] of `x` (like for [`forward`](Self::forward)), without autograd.
+    /// Returns the logits [batch, outputs] of `x` (like for [`forward`](Self::forward)), without autograd: the mean over
+    /// its views, if there are any ([`set_views`](Self::set_views)).
     ///
     /// # Errors
     /// Like [`forward`](Self::forward).
     pub fn logits(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         let _no_grad = tch::no_grad_guard();
-        self.forward(x, Mode::Inference)
+        if self.views.is_plain() {
+            return self.forward(x, Mode::Inference);
+        }
+        let views = self.views.of(&self.as_batch(x)?)?;
+        let outputs = views.iter().map(|view| self.forward(view, Mode::Inference));
+        let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+        let mean = Tensor::f_stack(&outputs, 0).and_then(|all| all.f_mean_dim(0, false, None));
+        Ok(mean.map_err(LibtorchError::from)?)
     }
 
     /// Returns the predictions [batch, outputs] of `x` (like for [`forward`](Self::forward)): by default the
