@@ -3,7 +3,8 @@
 use hdf5_pure::{AttrValue, DType, Dataset, File, Group, Layout as Storage};
 use serde_json::Value;
 
-use super::weights::{Attributes, Layout, describe};
+use super::places::{Attributes, Layout};
+use super::weights::describe;
 use crate::export::keras::datatype;
 use crate::formats::{MemoryBudget, Order, count};
 use crate::import::detect_format::Format;

@@ -6,6 +6,7 @@ mod description;
 pub(super) mod hdf5;
 mod layer_chain;
 mod pictures;
+mod places;
 mod weights;
 
 use super::Imported;

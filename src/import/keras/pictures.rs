@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::config::{activation, input_shape, named, only};
 use super::description::shown;
 use super::layer_chain::{Step, check_own, steps};
-use super::weights::Places;
+use super::places::Places;
 use crate::data::FeatureKind;
 use crate::export::KerasLayout;
 use crate::import::described::{Described, Layout, Source};
@@ -318,8 +318,10 @@ impl Reader<'_> {
     ) -> Result<usize, String> {
         let filters = self.channels()?.saturating_mul(times);
         let [height, width] = window.size.0;
-        let kernel =
-            self.kernel(step, 0, "depthwise_kernel", [filters, 1, height, width], times)?;
+        // Keras 3 calls that of a DepthwiseConv2D as those of other layers.
+        let is_old = self.tensor(step, 0, "depthwise_kernel").is_ok();
+        let leaf = if is_old { "depthwise_kernel" } else { "kernel" };
+        let kernel = self.kernel(step, 0, leaf, [filters, 1, height, width], times)?;
         self.sources.push(kernel);
         Ok(filters)
     }
