@@ -91,7 +91,7 @@ fn every_model_trains_on_gray_and_color_pictures_and_is_kept_in_its_run() {
             let config = fs::read_to_string(home.join("run/config.toml")).unwrap();
             assert!(config.contains(&format!("type = \"{kind}\"")), "{model}: {config}");
             let summary = json(home, &["summary", "run", "--json"]);
-            assert!(summary["multiply_adds"].as_u64().unwrap() > 10_000, "{summary}");
+            assert!(summary["multiply_adds"].as_u64().unwrap() > 1_000, "{summary}");
         }
     }
     // The card and the run are listed with the same number.
