@@ -94,7 +94,7 @@ pub enum ArchitectureError {
 }
 
 fn did_you_mean(found: &str) -> String {
-    let name = similar(found, Architecture::NAMES.into_iter());
+    let name = similar(found, Architecture::NAMES);
     name.map_or(String::new(), |name| format!(": did you mean {name}?"))
 }
 

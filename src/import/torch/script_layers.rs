@@ -344,7 +344,7 @@ fn outside_training(lines: &[&str]) -> Vec<String> {
             _ if condition.is_some_and(|name| names.contains(&name)) => block = Some(true),
             (Some(true), None) if line == "    else:" => block = Some(false),
             (Some(true), Some(_)) => {}
-            (Some(false), Some(inner)) if inner == "pass" => {}
+            (Some(false), Some("pass")) => {}
             (Some(false), Some(inner)) => kept.push(format!("    {inner}")),
             _ => {
                 block = None;

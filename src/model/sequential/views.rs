@@ -45,12 +45,11 @@ impl Views {
 
 /// Returns the pictures from this row and column on of the padded ones, which begin at -1.
 fn shifted(x: &Tensor, first: i64) -> Result<Tensor, LibtorchError> {
-    let size = x.size();
-    let mut padded = x.f_reflection_pad2d([1, 1, 1, 1])?;
-    for axis in size.len() - 2..size.len() {
-        padded = padded.f_narrow(axis as i64, first, size[axis])?;
-    }
-    Ok(padded)
+    let [.., height, width] = x.size()[..] else {
+        return Err(LibtorchError::other("views need pictures"));
+    };
+    let padded = x.f_reflection_pad2d([1, 1, 1, 1])?;
+    Ok(padded.f_narrow(-2, first, height)?.f_narrow(-1, first, width)?)
 }
 
 #[cfg(test)]

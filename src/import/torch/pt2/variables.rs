@@ -16,6 +16,9 @@ use crate::layers::{
 const ONE: Option<f32> = Some(1.0);
 const ZERO: Option<f32> = Some(0.0);
 
+/// Layers, and where the values of their variables are.
+type Layers = (Vec<Layer>, Vec<Source>);
+
 pub(super) struct Variables<'a> {
     /// The tensors of the state_dict.
     pub tensors: &'a [ImportedTensor],
@@ -95,7 +98,7 @@ impl<'a> Variables<'a> {
         name: &str,
         arguments: &Arguments<'_>,
         sizes: &[Size],
-    ) -> Result<Option<(Vec<Layer>, Vec<Source>)>, String> {
+    ) -> Result<Option<Layers>, String> {
         let mut before = None;
         let number = |name, default| arguments.number(name, default);
         let (layer, variables): (Layer, &[(&str, Option<f32>)]) = match name {
