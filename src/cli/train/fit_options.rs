@@ -43,8 +43,8 @@ pub struct FitOptions {
     #[arg(long, value_name = "N", value_parser = parse_values::seed)]
     seed: Option<u64>,
     /// Engine that computes the training steps: autograd (libtorch's) for every network and device; fused for
-    /// stacks of Dense layers on the CPU or graph on a GPU, several times as fast; auto uses these where it can
-    /// [default: auto]
+    /// Dense layers and convolutions on the CPU or graph on a GPU, several times as fast; auto uses these where it
+    /// can [default: auto]
     #[arg(long, value_parser = parse_values::one_of::<Engine>(["auto", "autograd", "fused", "graph"]))]
     engine: Option<Engine>,
     /// Precision of the matrix products: f32; tf32 on a GPU; or bf16, from f32 weights. Wide layers are faster with
