@@ -104,7 +104,7 @@ fn picture_tiles(stack: &PictureStack) -> Vec<PictureTile> {
     for (layer, placed) in stack.layers.iter().enumerate() {
         let mut gradient = placed.gradients.start;
         for (number, parameter) in placed.parameters.iter().enumerate() {
-            let at_once = WEIGHTS_OF_A_TASK.div_ceil(parameter.places.len().max(1));
+            let at_once = WEIGHTS_OF_A_TASK.end().div_ceil(parameter.places.len().max(1));
             for first in (0..parameter.rows).step_by(at_once) {
                 let rows = at_once.min(parameter.rows - first);
                 tiles.push(PictureTile {
