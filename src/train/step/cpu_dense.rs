@@ -19,6 +19,7 @@
 mod dense_stack;
 mod first_layer_input;
 mod forward_backward;
+mod lists;
 mod network;
 mod optimizers;
 mod pack_weights;
@@ -41,6 +42,7 @@ use crate::tensors::Tensors;
 use crate::train::config::FitConfig;
 use crate::train::snapshot::{Snapshot, Sums};
 pub(super) use dense_stack::{Curve, Mlp};
+use lists::zeros;
 use network::Network;
 use pictures::Pictures;
 use targets::BatchTargets;
@@ -234,27 +236,12 @@ impl<'m> CpuDense<'m> {
     }
 }
 
-/// Takes the first elements off a list; all of them if it is shorter.
-fn split_off<'a>(list: &mut &'a mut [f32], size: usize) -> &'a mut [f32] {
-    let all = std::mem::take(list);
-    let (taken, rest) = all.split_at_mut(size.min(all.len()));
-    *list = rest;
-    taken
-}
-
 /// Returns the list in host memory, since this engine runs on the CPU.
 fn on_host(gradients: Gradients<'_>) -> &mut [f32] {
     match gradients {
         Gradients::Host(list) => list,
         Gradients::Device(_) => unreachable!("a list on a device is for engines that take batches"),
     }
-}
-
-/// Returns `count` zeros, or an error if there is no memory for them.
-fn zeros(count: usize) -> Result<AlignedFloats, LibtorchError> {
-    let mut list = AlignedFloats::with_capacity(count).map_err(LibtorchError::memory)?;
-    list.resize(count);
-    Ok(list)
 }
 
 impl Engine for CpuDense<'_> {

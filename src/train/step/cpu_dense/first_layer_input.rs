@@ -1,7 +1,8 @@
 //! The input of the first layer, built from the chosen samples.
 
+use super::lists::split_off;
 use super::targets::TargetsMut;
-use super::{Activations, CpuDense, split_off, vector_loops};
+use super::{Activations, CpuDense, vector_loops};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
 use crate::rng::{self, Purpose};
 use crate::train::step::engine::{BatchPart, StepContext};

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::dense_stack::Mlp;
+use super::lists::split_off;
 use super::targets::TargetRows;
 use super::vector_loops;
-use super::{Activations, CpuDense, split_off};
+use super::{Activations, CpuDense};
 use crate::losses::{Correct, RowLoss};
 use crate::native::gemm::{Matrix, multiply};
 

@@ -1,6 +1,7 @@
 //! The weights between the network's tensors and this engine's lists.
 
-use super::{CpuDense, split_off};
+use super::CpuDense;
+use super::lists::split_off;
 use crate::native::{LibtorchError, reserved};
 use crate::tensors::{HostTensor, Tensors};
 

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::dense_stack::Mlp;
+use super::lists::split_off;
 use super::optimizers::Update;
 use super::pictures::Pictures;
 use super::vector_loops;
 use super::work_plan::{PictureTile, WeightTile, WorkPlan};
-use super::{Activations, CpuDense, split_off};
+use super::{Activations, CpuDense};
 use crate::data::batches::ActiveColumns;
 use crate::native::aligned_memory::AlignedFloats;
 use crate::native::gemm::{Matrix, multiply};

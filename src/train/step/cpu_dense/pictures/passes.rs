@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::super::lists::{split_off, zeros};
 use super::super::work_plan::PictureTile;
-use super::super::zeros;
 use super::elementwise::{by_channel, interleave};
 use super::picture_layer::{Backward, Forward, Scratch, Shared};
 use super::picture_loops;
@@ -138,7 +138,7 @@ impl Pictures {
         let mut rest = &mut self.packed[..];
         let mut tasks: Vec<(&PlacedLayer, &mut [f32])> = Vec::new();
         for placed in &self.stack.layers {
-            let place = super::super::split_off(&mut rest, placed.packed.len());
+            let place = split_off(&mut rest, placed.packed.len());
             if !place.is_empty() {
                 tasks.push((placed, place));
             }
