@@ -1,4 +1,4 @@
-//! Trains a network with a layer of one's own, and exports it: `cargo run --release --example own_layer`.
+//! Trains a network with your own layer, and exports it: `cargo run --release --example own_layer`.
 
 use std::error::Error;
 

@@ -9,7 +9,7 @@ use crate::target_scaling::moments;
 /// a tenth limits R² to 1 − 0.1² / 12 = 0.999.
 const COARSE: f64 = 0.1;
 
-/// What a note says of the numbers to predict.
+/// The note on the numbers to predict.
 const CURE: &str = "save (y - y.mean()) / y.std()";
 
 impl Dataset {

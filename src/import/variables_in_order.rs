@@ -1,4 +1,4 @@
-//! The tensors of a state_dict in the order of a network's variables, whatever their modules are called.
+//! The tensors of a state_dict in the order of a network's variables, under any names of modules.
 
 use std::collections::HashMap;
 

@@ -14,7 +14,7 @@ pub fn prefetch<T>(values: &[T]) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let a_line = (LINE / size_of::<T>().max(1)).max(1);
         for line in values.chunks(a_line).take(MOST_LINES) {
-            // SAFETY: a hint reads nothing, whatever the address.
+            // SAFETY: a hint reads nothing, at any address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::CommandOutput;
@@ -38,7 +38,8 @@ pub fn run_script(
 /// A process of tests/fixtures/python_server.py, which ends with this one.
 struct Server {
     port: u16,
-    _stdin: ChildStdin,
+    /// Its standard input stays open as long as this process.
+    _child: Child,
 }
 
 fn server(python: &Path) -> &'static Server {
@@ -53,7 +54,7 @@ fn server(python: &Path) -> &'static Server {
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
         let port = port.trim().parse().expect("the port of tests/fixtures/python_server.py");
-        Server { port, _stdin: child.stdin.take().unwrap() }
+        Server { port, _child: child }
     })
 }
 

@@ -1,5 +1,5 @@
 //! Tests that convolutional networks of real PyTorch and Keras give the same outputs after import, or are refused by the
-//! name of what seqfit has not. tests/fixtures/make_pictures.py writes them in one process.
+//! name of the layer that seqfit lacks. tests/fixtures/make_pictures.py writes them in one process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ struct Case {
     network: Option<String>,
     /// The shape of a sample that the user gives.
     given: Option<Vec<usize>>,
-    /// What the error names.
+    /// The name in the error.
     refused: Option<String>,
 }
 

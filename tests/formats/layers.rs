@@ -117,7 +117,8 @@ fn every_layer_goes_through_every_format_and_comes_back() {
     }
     for (outcome, title) in outcomes(&python, &stripes, &cases).iter().zip(titles) {
         println!("{title}: {:.1e}", outcome.difference);
-        assert!(outcome.relative <= 1e-5, "{title}: {outcome:?}");
+        // Of images whose outputs nearly cancel out, through 25 layers: Keras's sums on AVX2 differ by 1.3e-5.
+        assert!(outcome.relative <= 2e-5, "{title}: {outcome:?}");
     }
 }
 

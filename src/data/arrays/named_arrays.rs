@@ -9,7 +9,7 @@ use super::problem::ArraysProblem;
 use super::read::{Array, Numbers};
 use crate::data::array_keys::ArrayKeys;
 use crate::data::dataset::Dataset;
-use crate::data::error::DataError;
+use crate::data::error::{DataError, DatasetProblem};
 use crate::data::features::Features;
 use crate::data::source::{Loaded, LoadedTest, PathRequest, Source, SourceFile};
 use crate::data::targets::TargetKind;
@@ -96,11 +96,13 @@ pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loa
     let (train, test) = match test {
         Some(test) => (train, test),
         None => {
-            if train.len() < 2 {
-                let problem = Box::new(ArraysProblem::TooFew(train.len()));
-                return Err(DataError::Arrays { path: request.path.clone(), problem });
-            }
-            let parts = train.split(TEST_FRACTION, TEST_SEED)?;
+            let parts = match train.split(TEST_FRACTION, TEST_SEED) {
+                Err(DataError::Dataset(DatasetProblem::Split { samples, .. })) => {
+                    let problem = Box::new(ArraysProblem::TooFew(samples));
+                    return Err(DataError::Arrays { path: request.path.clone(), problem });
+                }
+                parts => parts?,
+            };
             parts.0.check_some_weight()?;
             notes.push(format!(
                 "there is no test part ({} and {}): {} samples, drawn once and for all, are the test set, and {} \

@@ -334,14 +334,17 @@ fn hostile_files_are_refused_by_name() {
         ),
         "{error}"
     );
-    let one = npz(&[("x_train", ints("(1,)", &[3])), ("y_train", ints("(1,)", &[1]))]);
     let nowhere = crate::data::Locations { data: None, cache: None, mirrors: None };
-    let request = Request::Path(PathRequest::new(one.to_path_buf()));
-    let problem = resolve(&request, &nowhere, &mut |_| {}).unwrap_err().to_string();
-    assert!(
-        problem.contains("a fifth of the samples becomes the test part where there is none"),
-        "{problem}"
-    );
+    for (x, y) in [
+        (floats("(1,)", &[3.0]), floats("(1,)", &[0.5])),
+        (floats("(2,)", &[3.0, 4.0]), ints("(2,)", &[0, 1])),
+    ] {
+        let few = npz(&[("x_train", x), ("y_train", y)]);
+        let request = Request::Path(PathRequest::new(few.to_path_buf()));
+        let problem = resolve(&request, &nowhere, &mut |_| {}).unwrap_err().to_string();
+        let rule = "a fifth of the samples becomes the test part where there is none";
+        assert!(problem.contains(rule), "{problem}");
+    }
     assert_eq!(
         refused(&npz(&[("X", y()), ("y_train", y())])),
         "the array \"x_train\" is needed, and the file holds X, y_train: name yours with --keys x_train=NAME"

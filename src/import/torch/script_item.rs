@@ -1,4 +1,4 @@
-//! What the names in TorchScript's code mean.
+//! The meanings of names in TorchScript's code.
 
 use super::pickle::Id;
 

@@ -1,4 +1,4 @@
-//! What the architectures have in common: their sizes, and parts of their layers.
+//! The sizes and parts that the architectures have in common.
 
 use crate::layers::{
     Activation, BatchNormalization, Conv2D, GlobalAveragePooling2D, Layer, Padding,

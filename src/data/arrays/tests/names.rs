@@ -160,8 +160,8 @@ fn wrong_names_are_refused_with_the_cure() {
         (y("y_train", text("(2,)", &["a", ""])), None, "an empty name 1"),
         (y("y_train", text("(1, 2)", &["a", "b"])), None, "each sample needs a target"),
         (y("y_train", text("(2, 2)", &["a", "b", "c", "d"])), None, "if it holds classes"),
-        (y("y_train", two()), Some(TargetKind::Numbers), "found the type \"<U1\""),
-        (y("y_train", two()), Some(TargetKind::Labels), "found the type \"<U1\""),
+        (y("y_train", two()), Some(TargetKind::Numbers), "holds text, the names of classes"),
+        (y("y_train", two()), Some(TargetKind::Labels), "holds text, the names of classes"),
         (y("y_train", npy("|O", "(2,)", b"pickle")), None, "array.astype(str)"),
         (y("y_train", npy("<U0", "(2,)", b"")), None, "found the type \"<U0\""),
         (

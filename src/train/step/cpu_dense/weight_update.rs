@@ -49,7 +49,7 @@ impl Tile {
     }
 }
 
-/// What the gradients of weights are computed from.
+/// The data that the gradients of weights are computed from.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     mlp: &'a Mlp,

@@ -15,7 +15,7 @@ use crate::native::aligned_memory::AlignedFloats;
 use crate::native::thread_pool::Team;
 
 thread_local! {
-    /// What a thread needs for a sample: the layers' own buffers, and the gradients of an output and an input.
+    /// The buffers that a thread needs for a sample: the layers' own buffers, and the gradients of an output and an input.
     static SUMS: RefCell<AlignedFloats> = const { RefCell::new(AlignedFloats::new()) };
     static SCRATCH: RefCell<(Scratch, [AlignedFloats; 2])> = RefCell::default();
 }

@@ -1,4 +1,4 @@
-//! What a layer on pictures computes, one sample at a time.
+//! The computation of a layer on pictures, one sample at a time.
 //!
 //! Pictures are [height, width, channels] here, with the channels rounded up to whole vectors; the channels that this
 //! adds hold zeros.
@@ -70,7 +70,7 @@ pub struct Scratch {
     pub sparse: SparseGradients,
 }
 
-/// What a layer reads of the whole batch.
+/// The data of the whole batch that a layer reads.
 #[derive(Clone, Copy, Default)]
 pub struct Shared<'a> {
     /// Its parameters, as [`PictureLayer::pack`] has written them.
