@@ -314,14 +314,14 @@ fn a_training_that_cannot_begin_makes_nothing() {
     )
     .unwrap();
     let ask = |options: &str| {
-        let data = "train --data digits.npz --keys y_train=classes_train,y_test=classes_test --epochs 1 --out r";
+        let data = "train --data digits.npz --keys y_train=classes_train,y_test=classes_test --task class --epochs 1 --out r";
         run(seqfit(home.path()).args(data.split(' ')).args(options.split('|')))
     };
     for (options, rule) in [
         ("--class-weights|none.toml", "must be above 0 for one sample at least, found 0 for all"),
         (
             "--engine|fused|--layers|batchnorm, dense",
-            "engine must be auto or autograd except for stacks",
+            "engine must be auto or autograd except for Dense layers",
         ),
     ] {
         let refused = ask(options);

@@ -110,7 +110,7 @@ fn missing_file_error_lists_the_existing_files() {
     assert!(error.contains("the folder holds t10k-images-idx3-ubyte, train-images"), "{error}");
     let empty = tempfile::tempdir().unwrap();
     let error = data::load_dir(empty.path()).unwrap_err().to_string();
-    assert!(error.contains("the folder is empty"), "{error}");
+    assert!(error.contains("this one is empty"), "{error}");
     let error = data::load_dir(empty.path().join("none")).unwrap_err().to_string();
     assert!(error.contains("none cannot be read"), "{error}");
 }

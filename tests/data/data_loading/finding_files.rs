@@ -66,7 +66,7 @@ fn folder_with_test_files_only_is_reported_as_such() {
         fs::remove_file(folder.path().join(file)).unwrap();
     }
     let error = data::verify(&Request::Dir(folder.path().to_owned()), &nowhere()).unwrap_err();
-    assert!(error.to_string().contains("the folder is empty"), "{error}");
+    assert!(error.to_string().contains("this one is empty"), "{error}");
 }
 
 #[test]
