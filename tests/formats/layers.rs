@@ -117,8 +117,10 @@ fn every_layer_goes_through_every_format_and_comes_back() {
     }
     for (outcome, title) in outcomes(&python, &stripes, &cases).iter().zip(titles) {
         println!("{title}: {:.1e}", outcome.difference);
-        // Of images whose outputs nearly cancel out, through 25 layers: Keras's sums on AVX2 differ by 1.3e-5.
-        assert!(outcome.relative <= 2e-5, "{title}: {outcome:?}");
+        // Other sums than libtorch's, through 53 layers: on AVX2 Keras's differ by 1.3e-5, onnxruntime's by 1.8e-5.
+        let has_own_sums = ["keras", "onnx"].iter().any(|name| title.starts_with(name));
+        let bound = if has_own_sums { 2e-5 } else { 1e-5 };
+        assert!(outcome.relative <= bound, "{title}: {outcome:?}");
     }
 }
 
