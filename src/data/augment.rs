@@ -11,9 +11,14 @@
 //! over a few pixels. There it is noise smoothed by a Gaussian of σ = 4; here it is a cubic B-spline
 //! over random control points 7 pixels apart (as in free-form deformation, Rueckert and others,
 //! 1999), whose kernel has the same σ = 7/√3, for a fraction of the work.
+//!
+//! The operations of [RandAugment](randaugment) that move pixels are part of the affine map, too.
 
 mod color_changes;
+mod color_operations;
 pub(crate) mod device;
+mod device_operations;
+mod randaugment;
 mod settings;
 mod spline;
 
@@ -26,6 +31,7 @@ use super::picture_shape::PictureShape;
 use super::pixel_scale::SCALE;
 use crate::rng::{self, Purpose};
 pub(crate) use color_changes::ColorDraw;
+use randaugment::{OPERATIONS, Operation, compose};
 pub use settings::Augment;
 use spline::Spline;
 
@@ -87,6 +93,8 @@ pub(crate) struct Draw {
     pub control: Vec<f32>,
     /// What changes besides; its flip and shift are in the matrix, too.
     pub changes: ColorDraw,
+    /// The operations of RandAugment; those that move pixels are in the matrix, too.
+    pub operations: [Operation; OPERATIONS],
 }
 
 /// Buffers for one image at a time.
@@ -97,6 +105,8 @@ pub(crate) struct Scratch {
     /// The control points, spread along the rows: x and y for each control row and pixel column.
     spread: Vec<f32>,
     places: Places,
+    /// A copy of a plane.
+    plane: Vec<f32>,
 }
 
 /// Input positions of the output pixels, row by row.
@@ -166,12 +176,16 @@ impl Augmenter {
         let [right, down] = changes.shift.map(f64::from);
         let affine =
             [affine[0], affine[1], affine[2] + right, affine[3], affine[4], affine[5] + down];
+        let operations = self.draw_operations(epoch, sample, strength);
+        let size = [self.height, self.width];
+        let moving = operations.iter().filter(|operation| operation.moves());
+        let affine = moving.fold(affine, |affine, operation| compose(affine, operation.map(size)));
         // With unit variance, a control point contributes (151/315)² to the field's variance on average:
         // the mean of Σ Bᵢ² along each axis. A uniform draw of variance 1 extends to √3.
         let amplitude = (strength * 3.0f64.sqrt() * elastic * 315.0 / 151.0) as f32;
         let points = if elastic > 0.0 { 2 * self.rows.points * self.columns.points } else { 0 };
         let control = (0..points).map(|_| amplitude * (2.0 * rng.random::<f32>() - 1.0)).collect();
-        Draw { affine: affine.map(|value| value as f32), control, changes }
+        Draw { affine: affine.map(|value| value as f32), control, changes, operations }
     }
 
     /// Draws from a separate stream, so that the numbers of the other one stay.
@@ -184,17 +198,31 @@ impl Augmenter {
         ColorDraw::new(&self.augment, strength, [self.height, self.width], &mut rng)
     }
 
+    /// Draws the operations of RandAugment, also from a stream of their own.
+    fn draw_operations(&self, epoch: usize, sample: u32, strength: f64) -> [Operation; OPERATIONS] {
+        if self.augment.randaugment == 0.0 {
+            return Default::default();
+        }
+        let position = [epoch as u64, u64::from(sample), 2];
+        let mut rng = rng::stream(self.seed, Purpose::Augment, &position);
+        Operation::draw(self.augment.randaugment, strength, &mut rng)
+    }
+
     /// Changes `image` into `out`, f32 in [0, 1]; both row by row, and in color plane by plane.
     pub fn apply(&self, draw: &Draw, image: &[u8], out: &mut [f32], scratch: &mut Scratch) {
         let (plane, width) = (self.height * self.width, self.width);
         let planes = image.chunks_exact(plane.max(1)).zip(out.chunks_exact_mut(plane.max(1)));
-        if self.augment.deforms() {
+        if self.augment.deforms() || draw.operations.iter().any(|operation| operation.moves()) {
             self.deform(draw, planes, scratch);
         } else {
             planes
                 .for_each(|(from, to)| color_changes::copy_shifted(&draw.changes, from, width, to));
         }
-        draw.changes.apply(out, [self.height, self.width]);
+        let size = [self.height, self.width];
+        for operation in draw.operations {
+            operation.apply(out, size, &mut scratch.plane);
+        }
+        draw.changes.apply(out, size);
     }
 
     fn deform<'a>(
@@ -211,7 +239,7 @@ impl Augmenter {
         let [xx, xy, x0, yx, yy, y0] = draw.affine;
         let (middle_x, middle_y) = ((width - 1) as f32 / 2.0, (height - 1) as f32 / 2.0);
         let (most_x, most_y) = ((width + BEFORE) as f32, (height + BEFORE) as f32);
-        let Scratch { padded, spread, places } = scratch;
+        let Scratch { padded, spread, places, .. } = scratch;
         places.resize(height * width);
         let lines = places.x.chunks_exact_mut(width).zip(places.y.chunks_exact_mut(width));
         for (row, (x, y)) in lines.enumerate() {

@@ -229,6 +229,7 @@ mod tests {
             ("[optimizer]\nname = \"lion\"", "unknown variant `lion`"),
             ("on_nan = \"ignore\"", "on_nan must be stop or rollback, found ignore"),
             ("[augment]\nscale = 1.5", "augment scale must be from 0 to 0.9, found 1.5"),
+            ("[augment]\nrandaugment = 31", "augment randaugment must be from 0 to 30, found 31"),
         ] {
             let error = Recipe::from_toml("mine.toml", text).unwrap_err().to_string();
             assert!(error.contains(message), "{error} for {message}");

@@ -68,7 +68,9 @@ fn a_folder_of_photographs_becomes_a_network_that_knows_colors() {
     let digit = run(seqfit(home).args(["predict", "run", "a.png", "--prepare", "digit"]));
     assert!(digit.code == 2 && digit.stderr.contains("these are in color"), "{digit:?}");
     let preview = ["data", "preview", "--data-dir", "discs", "--out", "sheet.png", "--augment"];
-    succeed(seqfit(home).args(preview).args(["flip=0.5,crop=4,cutout=8,saturation=0.4"]));
+    succeed(
+        seqfit(home).args(preview).args(["flip=0.5,crop=4,cutout=8,saturation=0.4,randaugment=9"]),
+    );
     let sheet = image::open(home.join("sheet.png")).unwrap().to_rgb8();
     assert!(sheet.pixels().any(|pixel| pixel.0[0] > pixel.0[2].saturating_add(80)));
 }
@@ -128,7 +130,8 @@ fn augmented_and_resumed_trainings_in_color_end_in_the_same_weights() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     write_discs(&home.join("discs"), 8);
-    let augment = "flip=0.5,crop=3,cutout=5,brightness=0.2,contrast=0.2,saturation=0.2,rotation=8";
+    let augment = "flip=0.5,crop=3,cutout=5,brightness=0.2,contrast=0.2,saturation=0.2,rotation=8,\
+                   randaugment=9";
     let train = |out: &str, epochs: &str, threads: &str| {
         let arguments = ["train", "-q", "--data-dir", "discs", "--image-size", "16", "--out", out];
         let more = ["--augment", augment, "--epochs", epochs, "--threads", threads];

@@ -4,6 +4,7 @@
 use multiversion::multiversion;
 use rand::{Rng, RngExt};
 
+use super::color_operations::{adjust_brightness, adjust_contrast, adjust_saturation};
 use super::settings::Augment;
 use crate::data::pixel_scale::SCALE;
 
@@ -19,9 +20,6 @@ pub(crate) struct ColorDraw {
     /// The rows and columns left out: first and end of each.
     pub hole: [[usize; 2]; 2],
 }
-
-/// Red, green and blue in a shade of gray, as in torchvision.
-pub(super) const LUMA: [f32; 3] = [0.2989, 0.587, 0.114];
 
 impl Default for ColorDraw {
     /// Changes nothing.
@@ -86,23 +84,10 @@ impl ColorDraw {
 
     fn change_colors(&self, out: &mut [f32], plane: usize) {
         let [brightness, contrast, saturation] = self.factors;
-        out.iter_mut().for_each(|value| *value = (*value * brightness).clamp(0.0, 1.0));
-        let is_color = out.len() == 3 * plane;
-        let gray = |out: &[f32], i: usize| match is_color {
-            true => LUMA[0] * out[i] + LUMA[1] * out[plane + i] + LUMA[2] * out[2 * plane + i],
-            false => out[i],
-        };
-        let middle = (0..plane).map(|i| f64::from(gray(out, i))).sum::<f64>() / plane as f64;
-        let rest = (1.0 - contrast) * middle as f32;
-        out.iter_mut().for_each(|value| *value = (*value * contrast + rest).clamp(0.0, 1.0));
-        if !is_color || saturation == 1.0 {
-            return;
-        }
-        for i in 0..plane {
-            let rest = (1.0 - saturation) * gray(out, i);
-            for place in [i, plane + i, 2 * plane + i] {
-                out[place] = (out[place] * saturation + rest).clamp(0.0, 1.0);
-            }
+        adjust_brightness(out, brightness);
+        adjust_contrast(out, plane, contrast);
+        if saturation != 1.0 {
+            adjust_saturation(out, plane, saturation);
         }
     }
 }

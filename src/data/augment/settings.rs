@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::randaugment;
 use crate::data::dataset::Dataset;
 use crate::data::dataset_problem::DatasetProblem;
 use crate::data::error::DataError;
@@ -45,6 +46,10 @@ pub struct Augment {
     /// Change of the saturation of pictures in color, as a fraction.
     #[serde(skip_serializing_if = "is_zero")]
     pub saturation: f64,
+    /// Magnitude, up to 30, of the two operations that are drawn for each image from torchvision's list: RandAugment
+    /// (Cubuk and others, 2020). They move pixels or change colors.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub randaugment: f64,
 }
 
 /// Settings that are off are left out of records, which older ones do not have.
@@ -73,6 +78,7 @@ impl Augment {
         brightness: 0.0,
         contrast: 0.0,
         saturation: 0.0,
+        randaugment: 0.0,
     };
 
     /// Returns whether this changes anything.
@@ -86,7 +92,7 @@ impl Augment {
     }
 
     /// Returns the name and value of each setting, with its largest allowed value.
-    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 12] {
+    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 13] {
         [
             ("augment rotation", self.rotation, 180.0),
             // Images of no size at all cannot be sampled.
@@ -101,6 +107,7 @@ impl Augment {
             ("augment brightness", self.brightness, 1.0),
             ("augment contrast", self.contrast, 1.0),
             ("augment saturation", self.saturation, 1.0),
+            ("augment randaugment", self.randaugment, randaugment::LARGEST),
         ]
     }
 
