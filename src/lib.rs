@@ -96,8 +96,9 @@ pub use layers::Activation;
 pub use losses::Loss;
 pub use metrics::Metric;
 pub use model::{
-    Architecture, ArchitectureError, Builder, Mode, ModelError, ModelFileError, NamedVariable,
-    OutputActivation, Sequential, Spec, SpecError, Summary, Views, WeightsError,
+    Architecture, ArchitectureError, Builder, LayerList, LayerListError, Mode, ModelError,
+    ModelFileError, NamedVariable, OutputActivation, Sequential, Spec, SpecError, Summary, Views,
+    WeightsError,
 };
 pub use native::LibtorchError;
 pub use precision::Precision;

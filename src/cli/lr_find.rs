@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     output_files::check_not_read(&files, &data.source)?;
     load_data::note(&data.train.training_advice());
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
-    let network = args.network.fitted(&data, &fit)?;
+    let network = args.network.or_layers(args.fit.recipe_layers()?)?.fitted(&data, &fit)?;
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let curve = model.lr_find(&data.train, &fit, &test)?;
     if let Some(path) = &args.csv {

@@ -17,7 +17,6 @@ mod image_as_text;
 mod image_options;
 mod import;
 mod inspect;
-mod layer_list;
 mod load_data;
 mod lr_find;
 mod network_file;

@@ -7,10 +7,9 @@ use clap::Args;
 use clap::builder::TypedValueParser;
 use seqfit::data::{Dataset, Loaded};
 use seqfit::layers::{Dense, Dropout, Layer, Normalization};
-use seqfit::{Activation, Architecture, FitConfig, Loss, Spec};
+use seqfit::{Activation, Architecture, FitConfig, LayerList, Loss, Spec};
 use serde::Deserialize;
 
-use super::layer_list::{LayerList, layer_list};
 use super::network_file::network_for;
 use super::output::Usage;
 use super::parse_values::{one_of, share};
@@ -33,7 +32,7 @@ pub struct NetworkOptions {
     dropout: Option<f64>,
     /// All layers in one line, "conv 32 3 relu, maxpool 2, flatten, dense" for example; the last dense has the outputs that
     /// the data needs
-    #[arg(long, value_name = "LIST", value_parser = layer_list, conflicts_with_all = ["hidden", "activation", "dropout"])]
+    #[arg(long, value_name = "LIST", value_parser = LayerList::from_str, conflicts_with_all = ["hidden", "activation", "dropout"])]
     layers: Option<LayerList>,
     /// The layers of a run, or of a TOML file with layers as under [network] in a run's config.toml
     #[arg(long = "network", value_name = "FILE", conflicts_with_all = ["hidden", "activation", "dropout", "layers"])]
@@ -97,10 +96,29 @@ impl NetworkOptions {
         }
     }
 
+    /// Returns these options with the layers of a recipe, unless they describe a network themselves.
+    pub fn or_layers(&self, recipe: Option<LayerList>) -> anyhow::Result<Self> {
+        let is_own = self.layers.is_some() || self.file.is_some() || self.model.is_some();
+        let Some(layers) = recipe.filter(|_| !is_own && self.hidden.is_none()) else {
+            return Ok(self.clone());
+        };
+        let given =
+            [("--activation", self.activation.is_some()), ("--dropout", self.dropout.is_some())];
+        if let Some((option, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+            let rule =
+                "is for a network by --model or --hidden, and the recipe has layers of its own";
+            let cure = "leave it out, or add --layers, which the recipe's are the default of";
+            return Err(Usage(format!("{option} {rule}: {cure}")).into());
+        }
+        Ok(Self { layers: Some(layers), ..self.clone() })
+    }
+
     /// Returns the requested network for samples of this shape.
     pub fn spec(&self, shape: &[usize], outputs: usize) -> anyhow::Result<Spec> {
         match (&self.layers, &self.file) {
-            (Some(list), _) => list.spec(shape, outputs).map_err(|error| Usage(error).into()),
+            (Some(list), _) => {
+                list.spec(shape, outputs).map_err(|error| Usage(error.to_string()).into())
+            }
             (None, Some(path)) => network_for(path, shape),
             (None, None) => match self.sized_model()? {
                 Some(model) => self.of_model(model, shape, outputs),

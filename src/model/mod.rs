@@ -4,6 +4,7 @@
 
 mod architecture;
 mod error;
+mod layer_list;
 mod model_file;
 mod output_activation;
 mod sequential;
@@ -13,6 +14,7 @@ mod weights;
 
 pub use architecture::{Architecture, ArchitectureError};
 pub use error::ModelError;
+pub use layer_list::{LayerList, LayerListError};
 pub use model_file::{CARD, ModelFileError};
 pub use output_activation::OutputActivation;
 pub use sequential::{Builder, Mode, Sequential, Views};

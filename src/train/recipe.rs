@@ -5,6 +5,7 @@ use toml::{Table, Value};
 
 use super::config::{FitConfig, OnNan};
 use crate::message_text::{in_plain_words, similar, with_line};
+use crate::model::LayerList;
 
 /// A named set of training settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub struct Recipe {
     pub description: Option<String>,
     /// The images that its settings were chosen on, if it is not for all.
     pub tuned_for: Option<Pictures>,
+    /// The layers of the network that it trains, unless another is asked for.
+    pub layers: Option<LayerList>,
     /// The settings; seed and threads are the defaults, unless a file says otherwise.
     pub fit: FitConfig,
 }
@@ -44,6 +47,8 @@ struct About {
     description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tuned_for: Option<Pictures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<LayerList>,
 }
 
 /// The reason a text is not a recipe.
@@ -100,7 +105,7 @@ impl Recipe {
 
     /// Reads a recipe from TOML.
     ///
-    /// `description` and `tuned_for` are optional. The settings of [`FitConfig`] have the names that they
+    /// `description`, `tuned_for` and `layers` are optional. The settings of [`FitConfig`] have the names that they
     /// have in `config.toml`'s `[fit]`; omitted ones are the tutorial's. A `[schedule]` or an
     /// `[optimizer]` with another name than the tutorial's begins with that name's defaults.
     ///
@@ -110,9 +115,9 @@ impl Recipe {
         let wrong = |message: String| RecipeError::Text { name: name.to_owned(), message };
         let mut given: Table =
             toml::from_str(text).map_err(|error| wrong(with_line(&error, text)))?;
-        let about = ["description", "tuned_for"].into_iter();
+        let about = ["description", "tuned_for", "layers"].into_iter();
         let about: Table = about.filter_map(|key| given.remove_entry(key)).collect();
-        let About { description, tuned_for } = about
+        let About { description, tuned_for, layers } = about
             .try_into()
             .map_err(|error: toml::de::Error| wrong(in_plain_words(error.message())))?;
         let fit = overlay(&FitConfig::default(), given).map_err(wrong)?;
@@ -122,7 +127,7 @@ impl Recipe {
                         own, such as TerminateOnNan";
             return Err(wrong(rule.to_owned()));
         }
-        Ok(Self { name: name.to_owned(), description, tuned_for, fit })
+        Ok(Self { name: name.to_owned(), description, tuned_for, layers, fit })
     }
 
     /// Returns all settings and the description as TOML.
@@ -130,7 +135,8 @@ impl Recipe {
     /// # Errors
     /// Settings that TOML cannot hold; no valid setting is one.
     pub fn to_toml(&self) -> Result<String, RecipeError> {
-        let about = About { description: self.description.clone(), tuned_for: self.tuned_for };
+        let (description, layers) = (self.description.clone(), self.layers.clone());
+        let about = About { description, tuned_for: self.tuned_for, layers };
         let wrong = |error: toml::ser::Error| RecipeError::Text {
             name: self.name.clone(),
             message: error.to_string(),

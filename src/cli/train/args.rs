@@ -141,6 +141,11 @@ impl Args {
         Ok(FitConfig { epochs, ..fit })
     }
 
+    /// Returns the options that describe the network.
+    pub(super) fn network(&self) -> anyhow::Result<NetworkOptions> {
+        self.network.or_layers(self.fit.recipe_layers()?)
+    }
+
     /// Returns the data to load.
     pub(super) fn request(&self, resumed: Option<&RunConfig>) -> anyhow::Result<data::Request> {
         match (self.data.request(), resumed.and_then(|began| began.data.source.as_ref())) {

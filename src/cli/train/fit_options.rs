@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use seqfit::data::{Dataset, DatasetName, Source, TargetKind};
 use seqfit::recipe::{Pictures, Recipe, overlay};
-use seqfit::{Engine, FitConfig, Loss, Metric, OnNan, Precision};
+use seqfit::{Engine, FitConfig, LayerList, Loss, Metric, OnNan, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::super::output::{Usage, quoted};
@@ -140,6 +140,12 @@ impl FitOptions {
                  them, --augment changes them)"
             )
         }))
+    }
+
+    /// Returns the layers of the recipe, if it has some.
+    pub fn recipe_layers(&self) -> anyhow::Result<Option<LayerList>> {
+        let recipe = self.recipe.as_deref().map(load_recipe).transpose()?;
+        Ok(recipe.and_then(|recipe| recipe.layers))
     }
 
     /// Returns `base` with the recipe and the given options applied.

@@ -45,7 +45,7 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let network = match args.resume.is_some() || args.init_from.is_some() {
         true => plan.network,
-        false => args.network.fitted(&data, &fit)?,
+        false => args.network()?.fitted(&data, &fit)?,
     };
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let fit = args.for_this_machine(fit);

@@ -52,7 +52,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     }
     let (network, model, origin) = match other {
         None => {
-            let network = args.network.fitted(&data, &fit)?;
+            let network = args.network()?.fitted(&data, &fit)?;
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }
@@ -152,7 +152,7 @@ pub(super) fn resume(
     let base = (&began.callbacks, &began.checkpoints);
     let (callbacks, checkpoints) = args.callbacks.over(base, &fit)?;
     check_metrics(&fit, &callbacks, &checkpoints, began.data.targets)?;
-    let network = fit.loss.with_output(args.network.over_spec(&began.network)?);
+    let network = fit.loss.with_output(args.network()?.over_spec(&began.network)?);
     let fit = fit.resolved(&network, device);
     let mut config = RunConfig {
         device: device::name(device),

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use seqfit::layers::{
-    AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten,
-    GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, LayerNormalization, MaxPooling2D, Padding,
-    RMSNormalization, Reshape, SeparableConv2D, Size2D, SpatialDropout2D, ZeroPadding2D,
+use serde::{Deserialize, Serialize};
+
+use super::spec::Spec;
+use crate::layers::{
+    Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, LayerNormalization, MaxPooling2D,
+    Padding, RMSNormalization, Reshape, SeparableConv2D, Size2D, SpatialDropout2D, ZeroPadding2D,
 };
-use seqfit::text::{did_you_mean, similar};
-use seqfit::{Activation, Spec};
+use crate::message_text::{did_you_mean, similar};
 
 /// How a layer is written.
 struct Form {
@@ -123,11 +125,21 @@ impl fmt::Display for Form {
     }
 }
 
-/// The layers of a line with their texts.
-#[derive(Clone, Debug)]
+/// Layers in one line, from first to last: `conv 32 3 relu, maxpool 2, flatten, dropout 0.5, dense`.
+///
+/// A last `dense` without a number has the outputs that the data needs. `seqfit train --layers` takes such a line, and a
+/// recipe may have one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct LayerList(Vec<(String, Item)>);
 
-#[derive(Clone, Debug)]
+/// The reason a line is not a list of layers, or does not fit the samples: the layer by its number and text, the rule,
+/// and the cure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LayerListError(String);
+
+#[derive(Clone, Debug, PartialEq)]
 enum Item {
     Layer(Layer),
     /// The last Dense layer, which has the outputs that the data needs.
@@ -147,7 +159,7 @@ impl LayerList {
     ///
     /// # Errors
     /// The first layer that does not fit, by its number and text.
-    pub fn spec(&self, shape: &[usize], outputs: usize) -> Result<Spec, String> {
+    pub fn spec(&self, shape: &[usize], outputs: usize) -> Result<Spec, LayerListError> {
         let (mut layers, mut now): (Vec<Layer>, _) = (Vec::new(), shape.to_vec());
         for (i, (text, item)) in self.0.iter().enumerate() {
             let layer: Layer = match item {
@@ -165,32 +177,47 @@ impl LayerList {
                     next = as_picture;
                 }
             }
-            now = next.map_err(|error| format!("layer {}, {text:?}: {error}", i + 1))?;
+            let wrong = |error| LayerListError(format!("layer {}, {text:?}: {error}", i + 1));
+            now = next.map_err(wrong)?;
             layers.push(layer);
         }
         Ok(Spec::new(shape, layers))
     }
 }
 
-/// Reads a line.
-///
-/// # Errors
-/// The layer that is not one, by its number and text.
-pub fn layer_list(text: &str) -> Result<LayerList, String> {
-    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
-    let mut items = Vec::new();
-    for (i, part) in parts.iter().enumerate() {
-        let at = |reason: String| format!("layer {}, {part:?}: {reason}", i + 1);
-        let item = item(part).map_err(at)?;
-        let is_last = parts[i + 1..].iter().all(|part| part.is_empty());
-        if matches!(item, Item::Outputs(_)) && !is_last {
-            return Err(
-                at("dense without units is the last layer: say how many it has".to_owned()),
-            );
+impl FromStr for LayerList {
+    type Err = LayerListError;
+
+    fn from_str(text: &str) -> Result<Self, LayerListError> {
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let mut items = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            let at =
+                |reason: String| LayerListError(format!("layer {}, {part:?}: {reason}", i + 1));
+            let item = item(part).map_err(at)?;
+            let is_last = parts[i + 1..].iter().all(|part| part.is_empty());
+            if matches!(item, Item::Outputs(_)) && !is_last {
+                let rule = "dense without units is the last layer: say how many it has";
+                return Err(at(rule.to_owned()));
+            }
+            items.push(((*part).to_owned(), item));
         }
-        items.push(((*part).to_owned(), item));
+        Ok(Self(items))
     }
-    Ok(LayerList(items))
+}
+
+impl TryFrom<String> for LayerList {
+    type Error = LayerListError;
+
+    fn try_from(text: String) -> Result<Self, LayerListError> {
+        text.parse()
+    }
+}
+
+impl From<LayerList> for String {
+    fn from(list: LayerList) -> Self {
+        list.0.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// The words after a layer's name.
@@ -308,13 +335,18 @@ fn unknown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Summary;
+
+    fn layer_list(line: &str) -> Result<LayerList, LayerListError> {
+        line.parse()
+    }
 
     #[test]
     fn the_convnet_of_keras_in_one_line_has_its_parameters() {
         let line =
             "conv 32 3 relu, maxpool 2, conv 64 3 relu, maxpool 2, flatten, dropout 0.5, dense";
         let spec = layer_list(line).unwrap().spec(&[28, 28], 10).unwrap();
-        assert_eq!(seqfit::Summary::new(&spec).unwrap().parameters(), 34_826);
+        assert_eq!(Summary::new(&spec).unwrap().parameters(), 34_826);
         assert_eq!(spec.layers.len(), 8);
         let color = layer_list(line).unwrap().spec(&[3, 28, 28], 10).unwrap();
         assert_eq!((color.layers.len(), color.outputs()), (7, 10));
@@ -366,7 +398,7 @@ mod tests {
             ("dropout x", "\"x\" is not understood here: write dropout RATE"),
             ("reshape 3xy", "a shape is whole numbers, as in 1x28x28, found \"3xy\""),
         ] {
-            let error = layer_list(line).unwrap_err();
+            let error = layer_list(line).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
     }
@@ -392,7 +424,7 @@ mod tests {
                 "layer 1, \"reshape 2x2\": the target shape must have the input's 784 values",
             ),
         ] {
-            let error = layer_list(line).unwrap().spec(&[28, 28], 10).unwrap_err();
+            let error = layer_list(line).unwrap().spec(&[28, 28], 10).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
         let again = layer_list("flatten, reshape 1x28x28, conv 8 3, flatten, dense").unwrap();
