@@ -21,6 +21,7 @@ const FLOORS: &[&[&str]] = &[
         "precision",
         "target_scaling",
         "config_error",
+        "free_memory",
     ],
     &["group"],
     &["data", "model"],

@@ -1,6 +1,5 @@
 //! `seqfit doctor`: tries what `train` does on a small scale, and prints how to fix what fails.
 
-mod available_memory;
 mod trial_training;
 
 use std::fmt::Write;
@@ -8,11 +7,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use seqfit::libtorch::{self, Driver, Gpu};
-use seqfit::{Device, data, device};
+use seqfit::{Device, FreeMemory, MemoryOwner, data, device};
 use serde::Serialize;
 
 use super::{output, progress};
-use available_memory::Memory;
 
 /// Options of `seqfit doctor`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +30,7 @@ struct Report {
     libtorch: Libtorch,
     cuda: Cuda,
     threads: usize,
-    memory: Memory,
+    memory: FreeMemory,
     /// Where `train` without options takes its data from.
     data: Option<String>,
     cache: Option<Folder>,
@@ -92,8 +90,8 @@ fn examine() -> Report {
     let locations = findings.take("", data::Locations::from_env().map_err(Into::into));
     let data = locations.as_ref().and_then(|locations| findings.data(locations));
     findings.take("", trial_training::write_run(Path::new(seqfit::run::RUNS), trained.as_ref()));
-    let memory = Memory::read();
-    findings.problems.extend(memory.problem());
+    let memory = FreeMemory::read();
+    findings.problems.extend(too_little(&memory));
     Report {
         ok: findings.problems.is_empty(),
         problems: findings.problems,
@@ -209,8 +207,24 @@ fn print(report: &Report, out: &mut String) -> std::fmt::Result {
     }
 }
 
-fn print_memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
-    let Memory { available_bytes, limit_bytes, address_space_bytes } = memory;
+/// Peak of the tutorial on MNIST in bytes (docs/speed.md, "The whole command").
+const NEEDED: u64 = 200 << 20;
+
+/// Returns the problem and its fix if the memory is too little for training on MNIST.
+fn too_little(memory: &FreeMemory) -> Option<String> {
+    let (left, owner) = memory.left().filter(|(left, _)| *left < NEEDED)?;
+    let cure = match owner {
+        MemoryOwner::ControlGroup => "raise its limit",
+        _ => "end other programs",
+    };
+    let (needed, left) = (NEEDED >> 20, left >> 20);
+    Some(format!(
+        "training on MNIST takes {needed} MiB of memory, and {owner} has {left} MiB left: {cure}"
+    ))
+}
+
+fn print_memory(memory: &FreeMemory, out: &mut String) -> std::fmt::Result {
+    let FreeMemory { available_bytes, limit_bytes, address_space_bytes } = memory;
     let available = available_bytes.map_or_else(|| "unknown".to_owned(), progress::bytes);
     write!(out, "memory     {available} available")?;
     for (limit, whose) in [(limit_bytes, "its control group"), (address_space_bytes, "ulimit -v")] {

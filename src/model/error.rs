@@ -2,6 +2,7 @@
 
 use super::spec::SpecError;
 use crate::device::DeviceError;
+use crate::free_memory::TooLittleMemory;
 use crate::native::LibtorchError;
 use crate::native::loaded_libtorch::VersionError;
 
@@ -15,6 +16,9 @@ pub enum ModelError {
     /// The libtorch in use is not the one that this crate was built for.
     #[error(transparent)]
     Version(#[from] VersionError),
+    /// The weights do not fit in memory.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -10,6 +10,7 @@ use super::output_activation::OutputActivation;
 use super::spec::Spec;
 use super::summary::Summary;
 use crate::device;
+use crate::free_memory::check_left;
 use crate::layers::{Layer, Noise};
 use crate::native::{LibtorchError, loaded_libtorch};
 use crate::target_scaling::TargetScaling;
@@ -117,6 +118,11 @@ impl Sequential {
         loaded_libtorch::check_version()?;
         device::require(device)?;
         let summary = Summary::new(&spec)?;
+        if device == Device::Cpu {
+            let weights = summary.parameters();
+            let bytes = weights as u64 * size_of::<f32>() as u64;
+            check_left(bytes, || format!("the network's {weights} weights"))?;
+        }
         let mut layers: Vec<LayerState> = Vec::new();
         for (layer, input) in spec.layers_with_inputs()? {
             layers.push(LayerState { noise: layer.kind().noise(&input), ..LayerState::default() });

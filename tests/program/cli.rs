@@ -487,3 +487,15 @@ fn closed_output_pipe_is_not_an_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+#[test]
+fn a_network_that_memory_cannot_hold_is_refused_before_its_weights_are_drawn() {
+    let home = tempfile::tempdir().unwrap();
+    let done =
+        run(seqfit(home.path()).args(["train", "--dataset", "digits", "--hidden", "1000000000"]));
+    assert_eq!(done.code, 1, "{done:#?}");
+    let found = "GB, 4 numbers for each weight (itself, its gradient, moments): use fewer units or features";
+    assert!(done.stderr.contains("the network must be small enough for the "), "{}", done.stderr);
+    assert!(done.stderr.contains(found), "{}", done.stderr);
+    assert!(!home.path().join("runs").exists());
+}

@@ -242,3 +242,27 @@ fn completions_and_manual_pages_cover_every_command() {
     assert!(execute(home.path(), "help recipes").stdout.contains("seqfit recipe"));
     assert!(execute(home.path(), "recipes list").stdout.contains("best"));
 }
+
+#[test]
+fn a_recipe_may_have_the_layers_of_its_network() {
+    let home = tempfile::tempdir().unwrap();
+    let mine = "epochs = 1\nlayers = \"conv 4 3 relu, maxpool 2, flatten, dense\"\n";
+    fs::write(home.path().join("mine.toml"), mine).unwrap();
+    let shown = execute(home.path(), "recipe show mine.toml").stdout;
+    assert!(
+        shown.starts_with("layers = \"conv 4 3 relu, maxpool 2, flatten, dense\"\n"),
+        "{shown}"
+    );
+    let train = "train -q --dataset digits --recipe mine.toml --out";
+    execute(home.path(), &format!("{train} conv"));
+    assert!(execute(home.path(), "summary conv").stdout.contains("conv2d"));
+    execute(home.path(), &format!("{train} dense --hidden 5"));
+    assert!(!execute(home.path(), "summary dense").stdout.contains("conv2d"));
+    let mut both = seqfit(home.path());
+    let done = run(both.args(train.split(' ')).args(["x", "--dropout", "0.5"]));
+    assert_eq!(done.code, 2, "{done:#?}");
+    assert!(done.stderr.contains("the recipe has layers of its own"), "{}", done.stderr);
+    fs::write(home.path().join("wrong.toml"), "layers = \"conv 4 3 relo\"\n").unwrap();
+    let done = run(seqfit(home.path()).args(["recipe", "show", "wrong.toml"]));
+    assert!(done.code != 0 && done.stderr.contains("did you mean relu?"), "{}", done.stderr);
+}

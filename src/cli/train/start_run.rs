@@ -53,6 +53,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let (network, model, origin) = match other {
         None => {
             let network = args.network()?.fitted(&data, &fit)?;
+            fit.check_for(&network, device)?;
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }
@@ -60,10 +61,10 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
             let (model, origin) = (other.load_model(device)?, other.origin()?);
             let path = other.path().display();
             data = for_network(&path.to_string(), other.config(), data)?;
+            fit.check_for(model.spec(), device)?;
             (model.spec().clone(), model, Some(origin))
         }
     };
-    fit.check_for(&network, device)?;
     let config = RunConfig {
         callbacks,
         checkpoints,

@@ -3,7 +3,8 @@
 use super::{cpu_dense, cuda_graph};
 use crate::config_error::{ConfigError, Unsupported};
 use crate::device::Device;
-use crate::model::Spec;
+use crate::free_memory::{TooLittleMemory, check_left, gigabytes};
+use crate::model::{Spec, Summary};
 use crate::precision::Precision;
 use crate::train::config::{Engine, FitConfig};
 
@@ -33,13 +34,35 @@ impl FitConfig {
     /// Checks the settings against the network and the device.
     ///
     /// # Errors
-    /// An engine that does not take the network, the loss or the precision there; a precision that the device lacks.
+    /// An engine that does not take the network, the loss or the precision there; a precision that the device lacks; on
+    /// the CPU weights, gradients and moments that do not fit in memory.
     pub fn check_for(&self, network: &Spec, device: Device) -> Result<(), ConfigError> {
         accepts(self.engine, network, self, device)?;
         let on_cpu = device == Device::Cpu;
         let rule = "f32 or bf16 on the CPU, which has no TF32";
         let holds = self.precision != Precision::Tf32 || !on_cpu;
-        ConfigError::unless(holds, "precision", rule, self.precision.name())
+        ConfigError::unless(holds, "precision", rule, self.precision.name())?;
+        if on_cpu { self.check_memory(network) } else { Ok(()) }
+    }
+
+    /// Checks that there is memory for the weights, the gradients and what the optimizer keeps for each.
+    fn check_memory(&self, network: &Spec) -> Result<(), ConfigError> {
+        let Ok(summary) = Summary::new(network) else { return Ok(()) };
+        let moments = self.optimizer.state_slots().into_iter().filter(|kept| *kept).count();
+        let averages = usize::from(self.ema.is_some());
+        let copies = 2 + moments + averages;
+        let values = summary.parameters() as u64 * copies as u64;
+        let what = || format!("{copies} numbers for each weight (itself, its gradient, moments)");
+        check_left(values * size_of::<f32>() as u64, what).map_err(
+            |TooLittleMemory { what, needed, left, owner }| {
+                let (needed, left) = (gigabytes(needed), gigabytes(left));
+                ConfigError {
+                    setting: "the network",
+                    rule: format!("small enough for the {left} of memory that {owner} has left"),
+                    found: format!("{needed}, {what}: use fewer units or features"),
+                }
+            },
+        )
     }
 }
 
