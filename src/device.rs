@@ -2,6 +2,7 @@
 //!
 //! Requesting CUDA on a machine without it is an error that gives the reason, never a silent fallback.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub use tch::Device;
@@ -127,10 +128,12 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 /// The number of processes that share this one's processors.
 static SHARERS: AtomicUsize = AtomicUsize::new(1);
 
-/// Returns the number of processors that this process may use.
+/// Returns the number of processors that this process may use, as they were when it was first asked for: finding out
+/// reads four files of the control group, which took longer than some steps.
 pub fn all_threads() -> usize {
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    (all / SHARERS.load(Ordering::Relaxed)).max(1)
+    static ALL: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    (*ALL / SHARERS.load(Ordering::Relaxed)).max(1)
 }
 
 /// Divides this machine among `processes` processes, of which this is number `number`, from 0. Each gets a

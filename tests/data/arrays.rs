@@ -321,7 +321,7 @@ fn a_training_that_cannot_begin_makes_nothing() {
         ("--class-weights|none.toml", "must be above 0 for one sample at least, found 0 for all"),
         (
             "--engine|fused|--layers|batchnorm, dense",
-            "engine must be auto or autograd except for Dense layers",
+            "engine must be auto or autograd here (fused takes Dense layers",
         ),
     ] {
         let refused = ask(options);

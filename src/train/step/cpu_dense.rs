@@ -57,7 +57,7 @@ pub(super) fn accepts(
     config: &FitConfig,
     device: Device,
 ) -> Result<(), Unsupported> {
-    let rule = "auto or autograd except for Dense layers, and convolutions before them, on the CPU";
+    let rule = "auto or autograd here (fused takes Dense layers, and convolutions before them, on the CPU)";
     if device != Device::Cpu {
         return Err(Unsupported::engine(NAME, rule));
     }

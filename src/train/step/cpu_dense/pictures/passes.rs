@@ -166,9 +166,13 @@ impl Pictures {
     /// Returns the end of the layers from `first` on that a sample passes at once: the next layer that needs the whole
     /// batch.
     fn end(&self, first: usize) -> usize {
-        let is_end = |&layer: &usize| self.stack.layers[layer].layer.statistics() > 0;
         let count = self.stack.layers.len();
-        (first + 1..count).find(is_end).unwrap_or(count)
+        (first + 1..count).find(|&layer| self.needs_batch(layer)).unwrap_or(count)
+    }
+
+    /// Returns whether a layer has statistics of the whole batch.
+    fn needs_batch(&self, layer: usize) -> bool {
+        self.stack.layers[layer].layer.statistics() > 0
     }
 
     fn forward_part(
@@ -201,10 +205,10 @@ impl Pictures {
         let mut end = self.stack.layers.len();
         let mut is_first = true;
         while end > 0 {
-            let is_end = |&layer: &usize| self.stack.layers[layer].layer.statistics() > 0;
             // A layer that needs the whole batch begins the part after the one that measures its gradient.
             let last = if is_first { end } else { end - 1 };
-            let first = (0..last).rev().find(is_end).map_or(0, |layer| layer + 1);
+            let first =
+                (0..last).rev().find(|&layer| self.needs_batch(layer)).map_or(0, |layer| layer + 1);
             self.backward_part(team, first..end, samples, features, is_first);
             if first > 0 {
                 let own = &self.stack.layers[first - 1].layer;
