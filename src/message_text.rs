@@ -26,11 +26,14 @@ pub fn quoted_word(word: &str) -> String {
 /// The magnitude from which on numbers are written with an exponent.
 const LONG: f64 = 1e12;
 
-/// Returns a number with four digits after the point, such as "0.0812", and a huge one with an exponent.
+/// Returns a number with four digits after the point, such as "0.0812", and a huge one, or one of which these digits
+/// would say nothing, with an exponent: "5.12e-7".
 pub fn four_decimals(value: f64) -> String {
-    match value.abs() >= LONG && value.is_finite() {
-        true => format!("{value:.4e}"),
-        false => format!("{value:.4}"),
+    match value.abs() {
+        magnitude if magnitude >= LONG && value.is_finite() => format!("{value:.4e}"),
+        magnitude if magnitude > 0.0 && magnitude < 1e-4 => format!("{value:.2e}"),
+        // Without the sign of -0.
+        _ => format!("{:.4}", value + 0.0),
     }
 }
 
@@ -211,7 +214,9 @@ mod tests {
             (2e6, "2000000.0000", "2000000", "2000000"),
             (1e300, "1.0000e300", "1e300", "1e300"),
             (-3.16078e28, "-3.1608e28", "-3.16078e28", "-3.161e28"),
-            (1e-20, "0.0000", "1e-20", "1e-20"),
+            (1e-20, "1.00e-20", "1e-20", "1e-20"),
+            (-5.123e-7, "-5.12e-7", "-0.0000005123", "-5.123e-7"),
+            (-0.0, "0.0000", "-0", "0"),
             (f64::NAN, "NaN", "NaN", "NaN"),
             (f64::NEG_INFINITY, "-inf", "-inf", "-inf"),
         ] {

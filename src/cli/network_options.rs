@@ -158,7 +158,9 @@ impl NetworkOptions {
         let outputs = loss.kind().outputs_for(kind, count).unwrap_or(count);
         let spec = self.spec(data.sample_shape(), outputs)?;
         spec.check().map_err(|error| Usage(error.to_string()))?;
-        loss.check(&spec, kind, count).map_err(|error| Usage(error.to_string()))?;
+        loss.check(&spec, kind, count)
+            .and_then(|()| loss.check_for_training(&spec))
+            .map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
     }
 
@@ -166,7 +168,9 @@ impl NetworkOptions {
     /// normalization of the input, and the scaling of the targets.
     pub fn fitted(&self, data: &Loaded, fit: &FitConfig) -> anyhow::Result<Spec> {
         let mut network = self.of_data(&data.train, &fit.loss)?;
-        network.target_scaling = fit.target_scaling(&data.train)?;
+        if network.takes_target_scaling() {
+            network.target_scaling = fit.target_scaling(&data.train)?;
+        }
         // Arrays are taken as they are.
         let is_color = data.train.picture_shape().is_some_and(|shape| shape.color);
         let usual = is_color

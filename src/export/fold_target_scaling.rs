@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::ExportError;
-use crate::layers::{Activation, Dense};
 use crate::model::{Sequential, Spec};
 use crate::target_scaling::TargetScaling;
 
@@ -18,8 +17,7 @@ pub(super) fn folded(model: &Sequential) -> Result<Option<Sequential>, ExportErr
     let Some(TargetScaling { offset, scale }) = &model.spec().target_scaling else {
         return Ok(None);
     };
-    let last = model.spec().layers.last().and_then(|layer| layer.get::<Dense>());
-    let is_linear = last.is_some_and(|dense| dense.activation == Activation::Linear);
+    let is_linear = model.spec().takes_target_scaling();
     let names: Vec<&str> = model.parameters().map(|(name, _)| name).collect();
     let (true, [.., weight, bias]) = (is_linear, &names[..]) else {
         return Err(ExportError::TargetScaling);
@@ -46,6 +44,7 @@ pub(super) fn folded(model: &Sequential) -> Result<Option<Sequential>, ExportErr
 mod tests {
     use super::*;
     use crate::Device;
+    use crate::layers::{Activation, Dense};
     use crate::model::OutputActivation;
     use tch::Tensor;
 

@@ -16,8 +16,8 @@ use crate::native::LibtorchError;
 /// In training the mean and variance are those of the batch; otherwise those of the running statistics, which follow
 /// them: running = momentum · running + (1 - momentum) · batch. This momentum is Keras's: PyTorch's is 1 - momentum,
 /// 0.01 for the default. As in `torch.nn.BatchNorm1d` and `BatchNorm2d` the batch is normalized by its own variance (divided by n), and
-/// the running variance follows the unbiased one (divided by n - 1), where Keras takes the former. A batch of one
-/// vector has no unbiased variance and leaves the running statistics as they are.
+/// the running variance follows the unbiased one (divided by n - 1), where Keras takes the former. A batch size of
+/// one vector is refused, and a last batch of one, which has no unbiased variance, leaves the running statistics as they are.
 ///
 /// With several ranks each microbatch has its own statistics, as in PyTorch's `DistributedDataParallel` without
 /// `SyncBatchNorm`, and the running statistics are the mean over the microbatches. bf16 training computes all of this
@@ -61,6 +61,11 @@ impl LayerKind for BatchNormalization {
             Variable::buffer("running_mean", size, Initializer::Constant(0.0)),
             Variable::buffer("running_var", size, Initializer::Constant(1.0)),
         ]
+    }
+
+    /// One value has a mean, and no variance.
+    fn smallest_batch(&self, input: &[usize]) -> usize {
+        if input.iter().skip(1).product::<usize>() == 1 { 2 } else { 1 }
     }
 
     fn multiply_adds(&self, input: &[usize]) -> usize {

@@ -51,6 +51,12 @@ pub trait LayerKind: Any + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Returns the fewest samples that a batch must have for the layer to learn from it. By default 1.
+    fn smallest_batch(&self, input: &[usize]) -> usize {
+        let _ = input;
+        1
+    }
+
     /// Computes the output for a batch, [batch, …input shape], in the kind of `x`.
     ///
     /// In training, a layer with buffers overwrites them in place, without autograd.

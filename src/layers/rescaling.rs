@@ -44,6 +44,8 @@ impl LayerKind for Rescaling {
         let holds = self.scale.is_finite() && self.offset.is_finite();
         let found = format!("{} and {}", self.scale, self.offset);
         LayerError::unless(holds, "scale and offset must be finite", found, "")?;
+        let cure = "a network of equal inputs learns nothing";
+        LayerError::unless(self.scale as f32 != 0.0, "scale must not be 0", self.scale, cure)?;
         Ok(input.to_vec())
     }
 

@@ -104,6 +104,11 @@ impl LayerKind for Residual {
         inner.map(|(layer, input)| layer.multiply_adds(&input)).fold(0, usize::saturating_add)
     }
 
+    fn smallest_batch(&self, input: &[usize]) -> usize {
+        let inner = self.inner(input).into_iter();
+        inner.map(|(layer, input)| layer.smallest_batch(&input)).max().unwrap_or(1)
+    }
+
     fn noise(&self, input: &[usize]) -> Vec<Noise> {
         self.inner(input).iter().flat_map(|(layer, input)| layer.noise(input)).collect()
     }

@@ -43,8 +43,9 @@ impl LossKind for Huber {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let holds = self.delta > 0.0 && self.delta.is_finite();
-        ConfigError::unless(holds, "delta of huber", "above 0 and finite", self.delta)
+        // The gradient is at most delta: a smaller one vanishes beside an optimizer's epsilon.
+        let holds = self.delta >= 1e-6 && self.delta.is_finite();
+        ConfigError::unless(holds, "delta of huber", "at least 0.000001 and finite", self.delta)
     }
 
     fn metrics(&self) -> &'static [&'static str] {

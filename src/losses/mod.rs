@@ -219,6 +219,23 @@ impl Loss {
             _ => Ok(()),
         }
     }
+
+    /// Checks that a network can learn with this loss: its outputs are not limited before the loss's own activation.
+    ///
+    /// # Errors
+    /// [`LossError::Activation`]. A network that was trained elsewhere may have such a last layer, and can be evaluated.
+    pub fn check_for_training(&self, network: &Spec) -> Result<(), LossError> {
+        let output = self.kind().output_activation();
+        match (network.last_activation(), output) {
+            (Activation::Linear, _) | (Activation::Softmax, OutputActivation::Softmax) => Ok(()),
+            // Numbers may be of one sign, or between bounds.
+            (_, OutputActivation::Linear) => Ok(()),
+            (last, output) => {
+                let name = self.name();
+                Err(LossError::Activation { name, last: last.name(), output: output.name() })
+            }
+        }
+    }
 }
 
 /// Returns what a network's outputs predict if they have this many names.
@@ -376,6 +393,27 @@ mod tests {
             assert!(a.allclose(&b, 1e-5, 1e-7, false));
         }
         Ok(())
+    }
+
+    #[test]
+    fn a_last_layer_that_limits_the_logits_is_refused_in_training() {
+        use crate::layers::Dense;
+        let check = |loss: Loss, last: Activation| {
+            let spec = Spec::new([4], vec![Dense::new(3).activation(last).into()]);
+            loss.check_for_training(&spec).map_err(|error| error.to_string())
+        };
+        for last in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+            let error = check(Loss::Sparse, last).unwrap_err();
+            let words = format!(
+                "takes the outputs before its softmax activation, and the last layer applies {}",
+                last.name()
+            );
+            assert!(error.contains(&words), "{error}");
+            assert!(check(Loss::BinaryCrossentropy, last).is_err());
+            assert_eq!(check(Loss::MeanSquaredError, last), Ok(()));
+        }
+        assert_eq!(check(Loss::Sparse, Activation::Softmax), Ok(()));
+        assert_eq!(check(Loss::BinaryCrossentropy, Activation::Linear), Ok(()));
     }
 
     #[test]

@@ -230,6 +230,20 @@ impl Spec {
         Ok(variables)
     }
 
+    /// Returns the layer, with its name, that needs the largest batch to learn from, and how many samples that has.
+    pub(crate) fn smallest_batch(&self) -> Option<(String, usize)> {
+        let needed = self.layers_with_inputs().ok()?;
+        let needed = needed.map(|(layer, input)| layer.kind().smallest_batch(&input));
+        self.layer_names().into_iter().zip(needed).max_by_key(|(_, needed)| *needed)
+    }
+
+    /// Returns whether the scaling of targets can become part of the last layer, so that exported files do not need it: a
+    /// linear Dense layer.
+    pub fn takes_target_scaling(&self) -> bool {
+        let last = self.layers.last().and_then(|layer| layer.get::<Dense>());
+        last.is_some_and(|dense| dense.activation == Activation::Linear)
+    }
+
     /// Returns the number of outputs per sample; 0 for an invalid description.
     pub fn outputs(&self) -> usize {
         let shapes = self.check().unwrap_or_default();

@@ -102,6 +102,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             evaluate::check_samples(model, dataset)?;
             let (kind, count) = (dataset.target_kind(), dataset.target_names().len());
             config.loss.check(model.spec(), kind, count)?;
+            config.loss.check_for_training(model.spec())?;
         }
         check_metrics(&config.metrics, data.train.target_kind(), data.validation.is_some())?;
         let device = model.device();
@@ -169,6 +170,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         if let Some(snapshot) = snapshot {
             self.restore_callbacks(snapshot)?;
         }
+        self.note_small_batch()?;
         self.rollback_point = match (self.config.on_nan, snapshot) {
             (OnNan::Rollback, Some(snapshot)) if snapshot.state.batch > 0 => {
                 // A snapshot that was taken without rollbacks is itself the rollback point.
@@ -293,11 +295,28 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
         Ok(if end.interrupt { EpochEnd::Interrupted } else { EpochEnd::Finished })
     }
 
+    /// Says that a layer learns nothing from the last batch of each epoch.
+    fn note_small_batch(&mut self) -> Result<(), TrainError> {
+        let last = self.plan.samples % self.config.batch_size;
+        let small = self.step.model()?.spec().smallest_batch();
+        match small.filter(|(_, needed)| last > 0 && last < *needed) {
+            None => Ok(()),
+            Some((layer, needed)) => {
+                let notice = format!(
+                    "note: samples in the last batch of each epoch: {last}, and {layer} learns from {needed} or more: \
+                     take another batch size"
+                );
+                self.callbacks.each(|callback| callback.on_notice(&notice))
+            }
+        }
+    }
+
     /// Says why a metric has no value, the first time.
     fn note_undefined(&mut self, validated: &Evaluation) -> Result<(), TrainError> {
         for (metric, why) in &validated.undefined {
             if self.noted.insert(metric.clone()) {
-                let notice = format!("note: {VALIDATION}{metric} has no value: {why}");
+                let skipped = "epochs without one do not count for what monitors it";
+                let notice = format!("note: {VALIDATION}{metric} has no value: {why} ({skipped})");
                 self.callbacks.each(|callback| callback.on_notice(&notice))?;
             }
         }

@@ -10,6 +10,23 @@ use seqfit::layers::Dense;
 use seqfit::{Activation, Device, Engine, FitConfig, Loss, Sequential, tch};
 
 #[test]
+fn numbers_after_a_last_layer_that_is_not_linear_are_compared_as_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    write_digits(&home.path().join("digits.npz"));
+    let layers =
+        "layers = [{ type = \"flatten\" }, { type = \"dense\", units = 1, activation = \"relu\" }]";
+    fs::write(home.path().join("relu.toml"), layers).unwrap();
+    let mut command = seqfit(home.path());
+    command.args(["train", "--data", "digits.npz", "--task", "numbers", "--network", "relu.toml"]);
+    command.args(["--keys", "y_train=numbers_train,y_test=numbers_test", "--epochs", "1"]);
+    let done = succeed(command.args(["--out", "run"]));
+    assert!(done.stderr.contains("as they are, without scaling"), "{}", done.stderr);
+    assert!(home.path().join("run/model.pt").exists());
+    let export = ["export", "run", "--format", "onnx", "--out", "x.onnx"];
+    succeed(seqfit(home.path()).args(export));
+}
+
+#[test]
 fn numbers_are_predicted_in_their_own_units_and_a_run_resumes() {
     let home = tempfile::tempdir().unwrap();
     write_digits(&home.path().join("digits.npz"));

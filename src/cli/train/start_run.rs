@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use seqfit::data::TargetKind;
 use seqfit::run::{CallbackConfig, CheckpointConfig, DataConfig, RUNS, Run, RunConfig, RunError};
-use seqfit::{Device, FitConfig, Sequential, Snapshot, TrainError, data, device};
+use seqfit::{Device, FitConfig, Sequential, Snapshot, Spec, TrainError, data, device};
 
 use super::super::load_data;
 use super::super::output::{Usage, print_status};
@@ -54,6 +54,9 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         None => {
             let network = args.network()?.fitted(&data, &fit)?;
             fit.check_for(&network, device)?;
+            if !args.quiet {
+                load_data::note(&note_on_scaling(&network, data.train.target_kind()));
+            }
             let model = Sequential::from_spec(network.clone(), device, fit.seed)?;
             (network, model, None)
         }
@@ -81,6 +84,14 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         (None, None) => Run::create_numbered(&default, config)?,
     };
     Ok(Job { run, data, model, snapshot: None, failures: Vec::new(), trial })
+}
+
+/// Returns a note on targets that are compared with the outputs as they are, where they usually are scaled.
+fn note_on_scaling(network: &Spec, targets: TargetKind) -> Vec<String> {
+    let is_scaled = targets != TargetKind::Numbers || network.takes_target_scaling();
+    let what = "the network does not end in a linear Dense layer, so that its outputs are compared with the targets as \
+                they are, without scaling";
+    if is_scaled { Vec::new() } else { vec![what.to_owned()] }
 }
 
 /// Checks, before anything is made, that all metrics that are computed or watched are for targets of this kind.

@@ -90,7 +90,8 @@ impl Callback for EarlyStopping {
     ) -> Result<Flow, CallbackError> {
         let EarlyStoppingConfig { ref monitor, patience, min_delta, restore_best } = self.config;
         let seen = &mut self.seen;
-        let value = monitor.of(record).unwrap_or(f64::NAN);
+        // An epoch in which the metric has no value says nothing about the others.
+        let Some(value) = monitor.of(record) else { return Ok(Flow::Continue) };
         if monitor.improves(value, seen.best, min_delta) {
             *seen = Seen { best: Some(value), best_epoch: record.epoch, ..Seen::default() };
             if restore_best {

@@ -100,7 +100,8 @@ impl Callback for ReduceLrOnPlateau {
             min_learning_rate,
         } = self.config;
         let seen = &mut self.seen;
-        let value = monitor.of(record).unwrap_or(f64::NAN);
+        // An epoch in which the metric has no value says nothing about the others.
+        let Some(value) = monitor.of(record) else { return Ok(Flow::Continue) };
         if seen.cooldown > 0 {
             seen.cooldown -= 1;
             seen.wait = 0;
@@ -189,6 +190,19 @@ mod tests {
             let close = got.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-6);
             assert!(close && got.len() == expected.len(), "{config:?}: {got:?} for {expected:?}");
         }
+    }
+
+    #[test]
+    fn epochs_without_a_value_do_not_count() {
+        let config = ReduceLrConfig { patience: 1, ..ReduceLrConfig::new(Monitor::ValLoss) };
+        let mut callback = ReduceLrOnPlateau::new(config).unwrap();
+        with_training(|training| {
+            for epoch in 1..9 {
+                let without = EpochRecord { val_loss: None, ..record(epoch, 1.0) };
+                callback.on_epoch_end(training, &without).unwrap();
+            }
+            assert_eq!(training.learning_rate(), 1e-3);
+        });
     }
 
     #[test]

@@ -34,15 +34,24 @@ impl FitConfig {
     /// Checks the settings against the network and the device.
     ///
     /// # Errors
-    /// An engine that does not take the network, the loss or the precision there; a precision that the device lacks; on
-    /// the CPU weights, gradients and moments that do not fit in memory.
+    /// An engine that does not take the network, the loss or the precision there; a precision that the device lacks; a
+    /// batch size that a layer cannot learn from; on the CPU weights, gradients and moments that do not fit in memory.
     pub fn check_for(&self, network: &Spec, device: Device) -> Result<(), ConfigError> {
         accepts(self.engine, network, self, device)?;
         let on_cpu = device == Device::Cpu;
         let rule = "f32 or bf16 on the CPU, which has no TF32";
         let holds = self.precision != Precision::Tf32 || !on_cpu;
         ConfigError::unless(holds, "precision", rule, self.precision.name())?;
+        self.check_batch(network)?;
         if on_cpu { self.check_memory(network) } else { Ok(()) }
+    }
+
+    /// Checks that the network can learn from a batch.
+    fn check_batch(&self, network: &Spec) -> Result<(), ConfigError> {
+        let Some((layer, needed)) = network.smallest_batch() else { return Ok(()) };
+        let rule =
+            format!("at least {needed} for {layer}, which learns from differences between samples");
+        ConfigError::unless(self.batch_size >= needed, "batch size", &rule, self.batch_size)
     }
 
     /// Checks that there is memory for the weights, the gradients and what the optimizer keeps for each.

@@ -267,6 +267,28 @@ fn picture_cases() -> impl Strategy<Value = Case> {
     })
 }
 
+#[test]
+fn a_batch_of_one_is_refused_where_a_layer_learns_from_differences() {
+    let normalization: Layer = BatchNormalization::default().into();
+    let alone = Spec::new([4], vec![normalization.clone(), Dense::new(3).into()]);
+    let inside = Residual::new().add(normalization.clone());
+    let inside = Spec::new([4], vec![inside.into(), Dense::new(3).into()]);
+    let pictures = Spec::new([2, 3, 3], vec![normalization, Flatten.into(), Dense::new(3).into()]);
+    let check = |batch_size, spec: &Spec| {
+        let config = FitConfig { batch_size, ..FitConfig::default() };
+        config.check_for(spec, Device::Cpu).map_err(|error| error.to_string())
+    };
+    for (spec, layer) in [(&alone, "batch_normalization"), (&inside, "residual")] {
+        let rule = "which learns from differences between samples, found 1";
+        assert_eq!(
+            check(1, spec),
+            Err(format!("batch size must be at least 2 for {layer}, {rule}"))
+        );
+        assert_eq!(check(2, spec), Ok(()));
+    }
+    assert_eq!(check(1, &pictures), Ok(()));
+}
+
 proptest! {
     // The same cases every time: a sum may cancel out.
     #![proptest_config(ProptestConfig {
