@@ -22,7 +22,7 @@ enum Command {
     List,
     /// Print all settings of a recipe as TOML, which --recipe FILE.toml takes
     Show {
-        /// tutorial, ten, fast99, best or a .toml file
+        /// tutorial, ten, fast99, best, cnn or a .toml file
         #[arg(value_name = "NAME|FILE")]
         recipe: PathBuf,
     },

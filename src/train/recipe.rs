@@ -68,11 +68,12 @@ pub enum RecipeError {
     },
 }
 
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("tutorial", include_str!("recipes/tutorial.toml")),
     ("ten", include_str!("recipes/ten.toml")),
     ("fast99", include_str!("recipes/fast99.toml")),
     ("best", include_str!("recipes/best.toml")),
+    ("cnn", include_str!("recipes/cnn.toml")),
 ];
 
 fn names() -> String {
@@ -241,7 +242,7 @@ mod tests {
             assert!(error.contains(message), "{error} for {message}");
         }
         let error = Recipe::named("fast").unwrap_err().to_string();
-        let end = "tutorial, ten, fast99, best, found \"fast\": did you mean fast99?";
+        let end = "tutorial, ten, fast99, best, cnn, found \"fast\": did you mean fast99?";
         assert!(error.ends_with(end), "{error}");
     }
 }

@@ -16,7 +16,7 @@ use super::read_settings::{class_weights, load_recipe};
 
 #[derive(Debug, clap::Args)]
 pub struct FitOptions {
-    /// Settings to start with, which other options override: tutorial, ten, fast99, best or a .toml file (see
+    /// Settings to start with, which other options override: tutorial, ten, fast99, best, cnn or a .toml file (see
     /// seqfit recipe) [default: tutorial]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<PathBuf>,
