@@ -16,7 +16,6 @@ use maud::{Markup, html};
 
 use super::plot::number;
 use super::{Report, ReportError, Tested};
-use crate::layers::Dense;
 use crate::model::{Spec, Summary, grouped};
 
 impl Report<'_> {
@@ -129,12 +128,25 @@ fn lead(report: &Report) -> String {
     )
 }
 
-/// Returns the widths of the layers, such as "784-128-64-10".
+/// Returns the widths of the layers with matrices or filters, such as "784-128-64-10", after the size of the pictures if
+/// the first of them takes these: "28x28-32-64-10".
 pub(super) fn widths(spec: &Spec) -> String {
-    let inputs: usize = spec.input_shape.iter().product();
-    let dense = spec.layers.iter().filter_map(|layer| Some(layer.get::<Dense>()?.units));
-    let widths: Vec<String> =
-        std::iter::once(inputs).chain(dense).map(|width| width.to_string()).collect();
+    let layers = spec.layers_with_inputs().into_iter().flatten();
+    let mut widths: Vec<String> = Vec::new();
+    for (layer, input) in layers {
+        let variables = layer.kind().variables(&input);
+        if !variables.iter().any(|variable| variable.trainable && variable.shape.len() > 1) {
+            continue;
+        }
+        if widths.is_empty() {
+            widths.push(match input[..] {
+                [_, height, width] => format!("{height}x{width}"),
+                _ => spec.input_shape.iter().product::<usize>().to_string(),
+            });
+        }
+        let output = layer.kind().output_shape(&input).unwrap_or_default();
+        widths.extend(output.first().map(usize::to_string));
+    }
     widths.join("-")
 }
 
@@ -149,5 +161,21 @@ fn missing(missing: &[String]) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Architecture;
+    use crate::layers::{Activation, Dense, Flatten, Layer};
+
+    #[test]
+    fn widths_are_those_of_layers_with_matrices_or_filters() {
+        let layers: Vec<Layer> = vec![Flatten.into(), Dense::new(7).into(), Dense::new(3).into()];
+        assert_eq!(widths(&Spec::new([4, 5], layers)), "20-7-3");
+        let cnn: Architecture = "cnn width=8 depth=2".parse().unwrap();
+        let spec = cnn.spec(&[28, 28], 10, Activation::Relu, 0.0).unwrap();
+        assert_eq!(widths(&spec), "28x28-8-16-10");
     }
 }
