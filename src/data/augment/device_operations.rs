@@ -52,7 +52,7 @@ fn changed(
             let middle = gray(images, device)?.f_mean_dim(&[1i64, 2, 3][..], true, None)?;
             blended(images, &middle, amounts)
         }
-        Kind::Sharpness => sharpened(images, amounts, device),
+        Kind::Sharpness => sharpened(images, amounts),
         Kind::Posterize => {
             let step = amounts.f_neg()?.f_exp2()?.f_mul_scalar(LEVELS as f64)?;
             let levels = levels(images)?.f_div(&step)?.f_floor()?.f_mul(&step)?;
@@ -88,20 +88,17 @@ fn levels(images: &Tensor) -> Result<Tensor, LibtorchError> {
     Ok(images.f_mul_scalar(SCALE)?.f_add_scalar(f64::from(HALF))?.f_floor()?)
 }
 
-fn sharpened(images: &Tensor, factors: &Tensor, device: Device) -> Result<Tensor, LibtorchError> {
-    let [_, channels, height, width] = images.size()[..] else { return Ok(images.shallow_clone()) };
+fn sharpened(images: &Tensor, factors: &Tensor) -> Result<Tensor, LibtorchError> {
+    let [_, _, height, width] = images.size()[..] else { return Ok(images.shallow_clone()) };
     if height < 3 || width < 3 {
         return Ok(images.shallow_clone());
     }
-    let [middle, near] = BLUR;
-    let mut kernel = [near; 9];
-    kernel[4] = middle;
-    let kernel = tensor_buffer::on_device(&kernel, device)?.f_reshape([1, 1, 3, 3])?;
-    let planes = images.f_reshape([-1, 1, height, width])?;
-    let blurred = planes.f_conv2d(&kernel, None::<Tensor>, [1i64], [0i64], [1i64], 1)?;
-    let blurred = blurred.f_reshape([-1, channels, height - 2, width - 2])?;
+    // Not a convolution, which cuDNN may compute in TF32.
+    let [middle, near] = BLUR.map(f64::from);
+    let sums = images.f_avg_pool2d([3i64, 3], [1i64, 1], [0i64, 0], false, true, 1i64)?;
     let inner = |tensor: &Tensor| tensor.f_narrow(2, 1, height - 2)?.f_narrow(3, 1, width - 2);
     let sharpened = images.f_detach_copy()?;
+    let blurred = sums.f_mul_scalar(near)?.f_add(&inner(images)?.f_mul_scalar(middle - near)?)?;
     inner(&sharpened)?.f_copy_(&blended(&inner(images)?, &blurred, factors)?)?;
     Ok(sharpened)
 }
