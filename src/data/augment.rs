@@ -17,7 +17,9 @@
 mod color_changes;
 mod color_operations;
 pub(crate) mod device;
+mod device_mixing;
 mod device_operations;
+mod mixing;
 mod randaugment;
 mod settings;
 mod spline;
@@ -31,6 +33,7 @@ use super::picture_shape::PictureShape;
 use super::pixel_scale::SCALE;
 use crate::rng::{self, Purpose};
 pub(crate) use color_changes::ColorDraw;
+pub(crate) use mixing::Mix;
 use randaugment::{OPERATIONS, Operation, compose};
 pub use settings::Augment;
 use spline::Spline;
@@ -43,7 +46,8 @@ const AFTER: usize = 3;
 
 impl Augment {
     /// Returns the samples of `order` as a training run with this seed sees them in `epoch` (from 1): f32 in
-    /// [0, 1], one image after the other, row by row, those in color plane by plane. Fading is not applied.
+    /// [0, 1], one image after the other, row by row, those in color plane by plane; mixed with others of `dataset`, as if
+    /// there were no validation split. Fading is not applied.
     ///
     /// # Errors
     /// Samples that are not pictures, or a file of a streamed data set that cannot be read.
@@ -62,6 +66,10 @@ impl Augment {
         for (&sample, out) in order.iter().zip(images.chunks_exact_mut(shape.values())) {
             let image = dataset.read_image(sample as usize)?;
             augmenter.apply(&augmenter.draw(epoch, sample), &image, out, &mut scratch);
+            if let Some(mix) = augmenter.mix(epoch, sample, dataset.len()) {
+                let other = dataset.read_image(mix.partner as usize)?;
+                augmenter.mix_in(epoch, &mix, &other, out, &mut scratch);
+            }
         }
         Ok(images)
     }
@@ -107,6 +115,8 @@ pub(crate) struct Scratch {
     places: Places,
     /// A copy of a plane.
     plane: Vec<f32>,
+    /// The image that is mixed with another.
+    other: Vec<f32>,
 }
 
 /// Input positions of the output pixels, row by row.
@@ -206,6 +216,43 @@ impl Augmenter {
         let position = [epoch as u64, u64::from(sample), 2];
         let mut rng = rng::stream(self.seed, Purpose::Augment, &position);
         Operation::draw(self.augment.randaugment, strength, &mut rng)
+    }
+
+    /// Returns whether samples are mixed with others.
+    pub fn mixes(&self) -> bool {
+        self.augment.mixes()
+    }
+
+    /// Returns what is mixed into a sample of `samples` in an epoch, drawn from a stream of its own.
+    pub fn mix(&self, epoch: usize, sample: u32, samples: usize) -> Option<Mix> {
+        if !self.mixes() {
+            return None;
+        }
+        let position = [epoch as u64, u64::from(sample), 3];
+        let mut rng = rng::stream(self.seed, Purpose::Augment, &position);
+        let (strength, size) = (self.strength(epoch), [self.height, self.width]);
+        Mix::draw(&self.augment, strength, (sample, samples), size, &mut rng)
+    }
+
+    /// Returns the other sample's fraction of the loss.
+    pub fn fraction(&self, mix: &Mix) -> f32 {
+        mix.fraction([self.height, self.width])
+    }
+
+    /// Mixes `image`, that of the other sample, as it looks in this epoch into `out`.
+    pub fn mix_in(
+        &self,
+        epoch: usize,
+        mix: &Mix,
+        image: &[u8],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let mut other = std::mem::take(&mut scratch.other);
+        other.resize(out.len(), 0.0);
+        self.apply(&self.draw(epoch, mix.partner), image, &mut other, scratch);
+        mix.apply(out, &other, [self.height, self.width]);
+        scratch.other = other;
     }
 
     /// Changes `image` into `out`, f32 in [0, 1]; both row by row, and in color plane by plane.

@@ -157,6 +157,17 @@ pub enum DatasetProblem {
         /// The shorter side of the pictures.
         side: usize,
     },
+    /// MixUp or CutMix of pictures that are read in blocks.
+    #[error(
+        "augment {setting} needs all training pictures in memory, found {setting} {found} with streamed ones: leave it \
+         out, or do without --stream"
+    )]
+    StreamedMixing {
+        /// "mixup" or "cutmix".
+        setting: &'static str,
+        /// Its alpha.
+        found: f64,
+    },
     /// Targets that are not classes, where these are needed.
     #[error("{user} needs targets that are classes, found {found}")]
     NoClasses {

@@ -177,3 +177,19 @@ fn train_evaluate_and_report_accept_streamed_data() {
     let none = refused(&["train", "--stream=0", "--data-dir", "data"]);
     assert!(none.contains("at least 1"), "{none}");
 }
+
+#[test]
+fn streamed_pictures_are_not_mixed_and_the_error_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = streamed(&shards(folder.path(), 2));
+    for (setting, augment) in [
+        ("mixup", Augment { mixup: 0.2, ..Augment::OFF }),
+        ("cutmix", Augment { cutmix: 0.2, ..Augment::OFF }),
+    ] {
+        let config = FitConfig { augment, ..config(Engine::Auto) };
+        let error = network().fit(&dataset, &config, &mut []).unwrap_err().to_string();
+        let rule =
+            format!("augment {setting} needs all training pictures in memory, found {setting} 0.2");
+        assert!(error.contains(&rule), "{error}");
+    }
+}

@@ -131,7 +131,7 @@ fn augmented_and_resumed_trainings_in_color_end_in_the_same_weights() {
     let home = home.path();
     write_discs(&home.join("discs"), 8);
     let augment = "flip=0.5,crop=3,cutout=5,brightness=0.2,contrast=0.2,saturation=0.2,rotation=8,\
-                   randaugment=9";
+                   randaugment=9,mixup=0.4,cutmix=1";
     let train = |out: &str, epochs: &str, threads: &str| {
         let arguments = ["train", "-q", "--data-dir", "discs", "--image-size", "16", "--out", out];
         let more = ["--augment", augment, "--epochs", epochs, "--threads", threads];

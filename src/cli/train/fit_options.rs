@@ -73,8 +73,8 @@ pub struct FitOptions {
     ema: Option<f64>,
     /// Deform training images differently in every epoch, by up to rotation (degrees), scale and shear
     /// (fractions), shift and elastic (pixels of 28 by 28): rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3; and
-    /// photographs by flip (probability), crop and cutout (pixels), brightness, contrast and saturation (fractions) and
-    /// randaugment (magnitude up to 30): flip=0.5,crop=4,cutout=8
+    /// photographs by flip (probability), crop and cutout (pixels), brightness, contrast and saturation (fractions),
+    /// randaugment (magnitude up to 30), and mixup and cutmix (alpha): flip=0.5,crop=4,cutout=8
     #[arg(long, value_name = "KEY=X,…", value_parser = parse_values::numbers)]
     augment: Option<Numbers>,
     /// When the loss is NaN or infinite: stop with an error, or restart the epoch with half the learning

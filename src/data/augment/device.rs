@@ -3,9 +3,8 @@
 use tch::{Device, Tensor};
 
 use super::color_operations::LUMA;
-use super::device_operations;
 use super::spline::Spline;
-use super::{Augmenter, Draw};
+use super::{Augmenter, Draw, Mix, device_mixing, device_operations};
 use crate::native::{LibtorchError, tensor_buffer};
 
 /// Constants of every batch, on the device.
@@ -88,6 +87,19 @@ impl DeviceMap {
         let sampled = device_operations::apply(draws, sampled, self.device)?;
         let changed = self.with_holes(draws, &self.in_other_colors(draws, sampled)?)?;
         Ok(if self.color { changed } else { changed.f_squeeze_dim(1)? })
+    }
+
+    /// Mixes f32 images of the same shapes as in [`apply`](Self::apply) with others, each by its own parts.
+    pub fn mix(
+        &self,
+        mixes: &[Option<Mix>],
+        images: &Tensor,
+        others: &Tensor,
+    ) -> Result<Tensor, LibtorchError> {
+        let amounts = device_mixing::amounts(mixes, self.size, self.device)?;
+        let amounts = if self.color { amounts.f_unsqueeze(1)? } else { amounts };
+        let own = amounts.f_neg()?.f_add_scalar(1.0)?;
+        Ok(images.f_mul(&own)?.f_add(&others.f_mul(&amounts)?)?)
     }
 
     /// Reflects positions from the center [n, 2, height, width] about the middle of the outer pixels.

@@ -50,7 +50,18 @@ pub struct Augment {
     /// (Cubuk and others, 2020). They move pixels or change colors.
     #[serde(skip_serializing_if = "is_zero")]
     pub randaugment: f64,
+    /// Alpha of MixUp: each image and its target are mixed with those of another training sample, in parts drawn from
+    /// Beta(alpha, alpha) (Zhang and others, 2018).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mixup: f64,
+    /// Alpha of CutMix: a rectangle of each image is replaced by that of another training sample, and as large a part
+    /// of its target; drawn from Beta(alpha, alpha) (Yun and others, 2019). With MixUp, one of the two by a fair draw.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cutmix: f64,
 }
+
+/// The largest alpha, at which nearly all parts are halves.
+const LARGEST_ALPHA: f64 = 100.0;
 
 /// Settings that are off are left out of records, which older ones do not have.
 fn is_zero(value: &f64) -> bool {
@@ -79,6 +90,8 @@ impl Augment {
         contrast: 0.0,
         saturation: 0.0,
         randaugment: 0.0,
+        mixup: 0.0,
+        cutmix: 0.0,
     };
 
     /// Returns whether this changes anything.
@@ -92,7 +105,7 @@ impl Augment {
     }
 
     /// Returns the name and value of each setting, with its largest allowed value.
-    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 13] {
+    pub(crate) fn limits(&self) -> [(&'static str, f64, f64); 15] {
         [
             ("augment rotation", self.rotation, 180.0),
             // Images of no size at all cannot be sampled.
@@ -108,13 +121,16 @@ impl Augment {
             ("augment contrast", self.contrast, 1.0),
             ("augment saturation", self.saturation, 1.0),
             ("augment randaugment", self.randaugment, randaugment::LARGEST),
+            ("augment mixup", self.mixup, LARGEST_ALPHA),
+            ("augment cutmix", self.cutmix, LARGEST_ALPHA),
         ]
     }
 
     /// Returns the shape of the pictures in a data set, if they can be augmented so.
     ///
     /// # Errors
-    /// Samples that are not pictures, or pictures smaller than what is to be left out or cropped.
+    /// Samples that are not pictures, pictures smaller than what is to be left out or cropped, or streamed pictures that
+    /// are to be mixed.
     pub fn check_for(&self, dataset: &Dataset) -> Result<PictureShape, DataError> {
         let shape = dataset.any_pictures_for("augmentation")?;
         let side = shape.height.min(shape.width);
@@ -123,7 +139,17 @@ impl Augment {
                 return Err(DatasetProblem::Augmentation { setting, found, side }.into());
             }
         }
+        for (setting, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            if alpha > 0.0 && dataset.is_streamed() {
+                return Err(DatasetProblem::StreamedMixing { setting, found: alpha }.into());
+            }
+        }
         Ok(shape)
+    }
+
+    /// Returns whether samples are mixed with others.
+    pub(crate) fn mixes(&self) -> bool {
+        self.mixup > 0.0 || self.cutmix > 0.0
     }
 
     /// Returns whether images are flipped, cropped or changed in their colors.

@@ -14,6 +14,9 @@ pub struct Batch {
     pub targets: Tensor,
     /// The weight of each sample in the loss, f32 [batch]; none: all the same.
     pub weights: Option<Tensor>,
+    /// Where samples are mixed with others: the targets of the smaller parts, as `targets`, and their weights in the
+    /// loss, f32 [batch].
+    pub mixed: Option<(Tensor, Tensor)>,
 }
 
 impl Batch {
@@ -22,7 +25,11 @@ impl Batch {
         Ok(Self {
             inputs: map(&self.inputs)?,
             targets: map(&self.targets)?,
-            weights: self.weights.as_ref().map(map).transpose()?,
+            weights: self.weights.as_ref().map(&map).transpose()?,
+            mixed: match &self.mixed {
+                Some((targets, weights)) => Some((map(targets)?, map(weights)?)),
+                None => None,
+            },
         })
     }
 
@@ -32,6 +39,10 @@ impl Batch {
         self.targets.f_copy_(&other.targets)?;
         if let (Some(own), Some(weights)) = (&mut self.weights, &other.weights) {
             own.f_copy_(weights)?;
+        }
+        if let (Some(own), Some(mixed)) = (&mut self.mixed, &other.mixed) {
+            own.0.f_copy_(&mixed.0)?;
+            own.1.f_copy_(&mixed.1)?;
         }
         Ok(())
     }

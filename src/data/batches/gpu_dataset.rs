@@ -64,6 +64,7 @@ impl Resident {
                 Some(weights) => Some(weights.f_narrow(0, start, count)?),
                 None => None,
             },
+            mixed: None,
         })
     }
 
@@ -74,7 +75,7 @@ impl Resident {
             Some(weights) => Some(weights.f_index_select(0, chosen)?),
             None => None,
         };
-        Ok(Batch { inputs: self.scaled(samples)?, targets, weights })
+        Ok(Batch { inputs: self.scaled(samples)?, targets, weights, mixed: None })
     }
 
     /// Scales pixels to [0, 1].

@@ -1,8 +1,10 @@
 //! Samples in the host's memory, one by one, as an epoch of training sees them.
 
+use tch::Tensor;
+
 use super::batch::{Batch, targets, weights, with_batch};
 use super::scale_pixels::scale;
-use crate::data::augment::{Augmenter, Scratch};
+use crate::data::augment::{Augmenter, Mix, Scratch};
 use crate::data::dataset::Dataset;
 use crate::data::features::Sample;
 use crate::data::stream::SampleBlock;
@@ -71,6 +73,26 @@ impl HostBatches<'_> {
         self.samples.target(place)
     }
 
+    /// Returns the position of each of the two samples that the sample at a position is mixed from, and its fraction of
+    /// the loss; the larger first. Of a sample that is not mixed the second is 0.
+    pub fn parts(&self, place: u32) -> [(u32, f32); 2] {
+        let other = match (self.augmenter, self.mix(place)) {
+            (Some(augmenter), Some(mix)) => (mix.partner, augmenter.fraction(&mix)),
+            _ => (place, 0.0),
+        };
+        let own = (place, 1.0 - other.1);
+        if other.1 > 0.5 { [other, own] } else { [own, other] }
+    }
+
+    /// Returns what is mixed into the sample at a position. Others than its own are in memory: see
+    /// [`check_for`](crate::data::Augment::check_for).
+    fn mix(&self, place: u32) -> Option<Mix> {
+        match self.samples {
+            Samples::Set(dataset) => self.augmenter?.mix(self.epoch, place, dataset.len()),
+            Samples::SampleBlock(_) => None,
+        }
+    }
+
     /// Returns the weight in the loss of the sample at a position; none if all have the same.
     pub fn weight(&self, place: u32) -> Option<f32> {
         self.samples.weight(place)
@@ -85,7 +107,15 @@ impl HostBatches<'_> {
             (Sample::Pixels(image), Some(augmenter)) => {
                 let draw = augmenter.draw(self.epoch, self.samples.sample(place));
                 augmenter.apply(&draw, image, out, scratch);
+                self.mix_in(place, augmenter, out, scratch);
             }
+        }
+    }
+
+    fn mix_in(&self, place: u32, augmenter: &Augmenter, out: &mut [f32], scratch: &mut Scratch) {
+        let Some(mix) = self.mix(place) else { return };
+        if let Sample::Pixels(other) = self.samples.values(mix.partner) {
+            augmenter.mix_in(self.epoch, &mix, other, out, scratch);
         }
     }
 
@@ -116,8 +146,25 @@ impl HostBatches<'_> {
                 self.write(place, out, &mut scratch);
             }
         })?;
+        if self.augmenter.is_some_and(Augmenter::mixes) {
+            let [(targets, weights), mixed] = self.mixed_targets(chosen)?;
+            return Ok(Batch { inputs, targets, weights: Some(weights), mixed: Some(mixed) });
+        }
         let targets = targets(chosen.iter().map(|&place| self.target(place)))?;
         let weights = weights(chosen.iter().filter_map(|&place| self.weight(place)))?;
-        Ok(Batch { inputs, targets, weights })
+        Ok(Batch { inputs, targets, weights, mixed: None })
+    }
+
+    /// Returns the targets of the larger and of the smaller parts of some samples, and their weights.
+    fn mixed_targets(&self, chosen: &[u32]) -> Result<[(Tensor, Tensor); 2], LibtorchError> {
+        let parts: Vec<[(u32, f32); 2]> = chosen.iter().map(|&place| self.parts(place)).collect();
+        let of = |which: usize| {
+            let parts = parts.iter().map(move |parts| parts[which]);
+            let weight = |(place, part)| part * self.weight(place).unwrap_or(1.0);
+            let weights: Vec<f32> = parts.clone().map(weight).collect();
+            let targets = targets(parts.map(|(place, _)| self.target(place)))?;
+            Ok::<_, LibtorchError>((targets, Tensor::f_from_slice(&weights)?))
+        };
+        Ok([of(0)?, of(1)?])
     }
 }

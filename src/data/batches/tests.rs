@@ -86,10 +86,42 @@ fn pixels_in_color_keep_their_shape() -> Result<(), Box<dyn std::error::Error>> 
 }
 
 #[test]
+fn mixed_samples_are_the_same_on_the_host_and_on_a_device() -> Result<(), Box<dyn std::error::Error>>
+{
+    let weights: Vec<f32> = (0..200).map(|i| i as f32 / 100.0).collect();
+    let (train, _) = crate::data::load("digits")?;
+    let train = train.take(200).with_sample_weights(&weights)?;
+    let augment = Augment { mixup: 0.5, cutmix: 1.0, rotation: 5.0, ..Augment::default() };
+    let host = DataLoader::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
+    let device = DataLoader::resident(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
+    let order: Vec<u32> = (50..150).rev().collect();
+    let epoch = ResidentEpoch::new(&Rc::new(device), &order, 3)?.ok_or("it is resident")?;
+    let made = host.training_batches(&order, std::iter::once(0..100), 3, 0)?.next();
+    let (own, other) = (made.ok_or("one batch")??, epoch.batch(0, 100)?);
+    let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    assert!(difference(&own.inputs, &other.inputs) < 1e-4);
+    assert!(own.targets.equal(&other.targets));
+    let (own_mixed, other_mixed) = (own.mixed.ok_or("mixed")?, other.mixed.ok_or("mixed")?);
+    assert!(own_mixed.0.equal(&other_mixed.0) && !own_mixed.0.equal(&own.targets));
+    let (own_weights, other_weights) =
+        (own.weights.ok_or("weights")?, other.weights.ok_or("weights")?);
+    assert!(difference(&own_weights, &other_weights) < 1e-6);
+    assert!(difference(&own_mixed.1, &other_mixed.1) < 1e-6);
+    Ok(())
+}
+
+#[test]
 fn workers_and_batch_sizes_change_no_sample() -> Result<(), Box<dyn std::error::Error>> {
     let (train, _) = crate::data::load("digits")?;
     let train = train.take(100);
-    let augment = Augment { rotation: 20.0, elastic: 0.5, ..Augment::default() };
+    let augment = Augment {
+        rotation: 20.0,
+        elastic: 0.5,
+        randaugment: 9.0,
+        mixup: 0.2,
+        cutmix: 1.0,
+        ..Augment::default()
+    };
     let loader = DataLoader::new(&train, Device::Cpu)?.augmented(augment, 5, 9)?;
     let order: Vec<u32> = (0..100).rev().collect();
     let all = |size, workers, epoch| -> Result<Tensor, LibtorchError> {

@@ -83,7 +83,7 @@ fn accepts(
     device: Device,
 ) -> Result<(), Unsupported> {
     match engine {
-        Engine::Graph => cuda_graph::accepts(device),
+        Engine::Graph => cuda_graph::accepts(config, device),
         Engine::Fused => cpu_dense::accepts(network, config, device),
         Engine::Auto | Engine::Autograd => Ok(()),
     }

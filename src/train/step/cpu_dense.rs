@@ -170,7 +170,9 @@ impl<'m> CpuDense<'m> {
         let mut marks = reserved(tasks.saturating_mul(wide.map_or(0, |dense| dense.inputs)))
             .map_err(LibtorchError::memory)?;
         marks.resize(marks.capacity(), 0);
-        let targets = BatchTargets::new(batch, objective.values, objective.is_weighted);
+        let each = objective.targets_per_sample();
+        let is_weighted = objective.is_weighted || objective.is_mixed;
+        let targets = BatchTargets::new(batch, each, objective.values, is_weighted);
         let mut engine = Self {
             stale: false,
             parameters: zeros(length)?,

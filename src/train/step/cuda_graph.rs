@@ -39,10 +39,17 @@ const GROUP_STEPS: usize = 32;
 /// The largest number of values in a group's samples: 256 MiB in f32.
 const GROUP_VALUES: usize = 64 << 20;
 
-/// Checks that this engine can train on such a device.
-pub(super) fn accepts(device: Device) -> Result<(), Unsupported> {
-    let rule = "auto, autograd or fused on the CPU, which records no CUDA graphs";
-    if device.is_cuda() { Ok(()) } else { Err(Unsupported::engine("graph", rule)) }
+/// Checks that this engine can train with these settings on such a device.
+pub(super) fn accepts(config: &FitConfig, device: Device) -> Result<(), Unsupported> {
+    if !device.is_cuda() {
+        let rule = "auto, autograd or fused on the CPU, which records no CUDA graphs";
+        return Err(Unsupported::engine("graph", rule));
+    }
+    if config.augment.mixes() {
+        let rule = "auto or autograd with augment mixup or cutmix, whose samples have two targets";
+        return Err(Unsupported::engine("graph", rule));
+    }
+    Ok(())
 }
 
 /// Trains a network on a GPU by groups of recorded steps.

@@ -69,7 +69,13 @@ fn cases() -> impl Strategy<Value = Case> {
             label_smoothing,
             clip_norm,
             ema,
-            augment: Augment { elastic, ..Augment::default() },
+            // By the seed, so that the cases without it stay.
+            augment: Augment {
+                elastic,
+                mixup: if seed % 4 == 1 { 0.4 } else { 0.0 },
+                cutmix: if seed % 6 == 1 { 1.0 } else { 0.0 },
+                ..Augment::default()
+            },
             seed,
             threads: Some(threads),
             ..FitConfig::default()
@@ -691,4 +697,60 @@ fn auto_takes_the_fused_engine_where_it_can() {
     assert!(!engine(layers));
     assert!(!engine(vec![Dense::new(3).activation(Activation::Tanh).into()]));
     assert!(!engine(vec![Dense::new(3).into(), Dropout::new(0.5).into()]));
+}
+
+/// Soft targets, as in PyTorch's `cross_entropy` with probabilities: the gradient of one layer is Xᵀ (p − t) / n, with
+/// t = w · one_hot(target) + (1 − w) · one_hot(other).
+#[test]
+fn gradients_of_mixed_samples_are_those_of_soft_targets() {
+    let (n, classes, epoch) = (40, 3, 1);
+    let spec = Spec::new([9, 9], vec![Flatten.into(), Dense::new(classes).into()]);
+    let augment = Augment { mixup: 1.0, cutmix: 1.0, ..Augment::OFF };
+    let config = FitConfig { augment, seed: 3, batch_size: n, ..FitConfig::default() };
+    let case = Case { spec, config, samples: n, floats: false };
+    let dataset = samples(n, classes, 3);
+    let loader = DataLoader::new(&dataset, Device::Cpu).unwrap().augmented(augment, 3, 1).unwrap();
+    let order: Vec<u32> = (0..n as u32).rev().collect();
+    let host = loader.on_host(epoch).unwrap();
+    let mut soft = vec![0f64; n * classes];
+    for (row, &sample) in soft.chunks_exact_mut(classes).zip(&order) {
+        let parts = host.parts(sample);
+        assert!(parts[0].1 >= parts[1].1 && (parts[0].1 + parts[1].1 - 1.0).abs() < 1e-6);
+        for (place, part) in parts {
+            row[usize::from(dataset.label(place as usize))] += f64::from(part);
+        }
+    }
+    assert!(soft.iter().filter(|&&part| part > 0.0 && part < 1.0).count() > n / 2);
+    let batch = loader.training_batches(&order, std::iter::once(0..n), epoch, 0).unwrap().next();
+    let x = batch.unwrap().unwrap().inputs.reshape([n as i64, 81]).to_kind(tch::Kind::Double);
+    let model = Sequential::from_spec(case.spec.clone(), Device::Cpu, 3).unwrap();
+    let parameters: Vec<_> =
+        model.parameters().map(|(_, tensor)| tensor.to_kind(tch::Kind::Double)).collect();
+    let logits = x.linear(&parameters[0], Some(&parameters[1]));
+    let soft = tch::Tensor::from_slice(&soft).reshape([n as i64, classes as i64]);
+    let loss = -(logits.log_softmax(-1, tch::Kind::Double) * &soft).sum(tch::Kind::Double);
+    let errors = (logits.softmax(-1, tch::Kind::Double) - &soft) / n as f64;
+    let weights = errors.transpose(0, 1).matmul(&x).flatten(0, -1);
+    let expected = Vec::<f64>::try_from(weights).unwrap();
+    let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
+    for engine in [Choice::Fused, Choice::Autograd] {
+        let (sums, (_, _, [gradients, _])) = train(&case, engine, sgd, 1);
+        assert!((sums.loss - loss.double_value(&[])).abs() < 1e-4, "{sums:?}");
+        let (_, found) = gradients.iter().find(|(name, _)| name.ends_with("weight")).unwrap();
+        for (found, expected) in found.values.iter().zip(&expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn mixing_names_what_does_not_take_it() {
+    let spec = Spec::new([9, 9], vec![Flatten.into(), Dense::new(3).into()]);
+    let augment = Augment { cutmix: 1.0, ..Augment::OFF };
+    let config = FitConfig { engine: Choice::Graph, augment, ..FitConfig::default() };
+    let error = config.check_for(&spec, Device::Cuda(0)).unwrap_err().to_string();
+    assert!(error.contains("autograd with augment mixup or cutmix"), "{error}");
+    let auto = FitConfig { engine: Choice::Auto, ..config };
+    assert_eq!(auto.engine_for(&spec, Device::Cuda(0)), Choice::Autograd);
+    assert_eq!(auto.engine_for(&spec, Device::Cpu), Choice::Fused);
 }

@@ -22,6 +22,8 @@ pub(in crate::train) struct Objective {
     pub class_weights: Option<Vec<f32>>,
     /// Whether samples have weights, their own or those of their classes.
     pub is_weighted: bool,
+    /// Whether samples are mixed from two, each with its target.
+    pub is_mixed: bool,
 }
 
 impl FitConfig {
@@ -70,7 +72,19 @@ impl Objective {
         let correct = Correct::of(&*loss, targets, outputs);
         // A user's loss may take more outputs than numbers, such as a mean and a variance.
         let values = if targets.is_class() { 0 } else { names };
-        Self { loss, correct, values, class_weights: None, is_weighted: false }
+        Self {
+            loss,
+            correct,
+            values,
+            class_weights: None,
+            is_weighted: false,
+            is_mixed: config.augment.mixes(),
+        }
+    }
+
+    /// Returns the number of targets of a sample: those of both where samples are mixed.
+    pub fn targets_per_sample(&self) -> usize {
+        if self.is_mixed { 2 } else { 1 }
     }
 
     /// Returns the weight of a sample, by its own weight and its class.
@@ -82,22 +96,40 @@ impl Objective {
         own.unwrap_or(1.0) * of_class
     }
 
-    /// Returns the mean loss of a batch, recorded for autograd: with weights Σ weight · loss / samples, as in Keras.
-    /// `class_weights` are those of this objective on the batch's device.
+    /// Returns the mean loss of a batch, recorded for autograd: with weights Σ weight · loss / samples, as in Keras, where
+    /// a mixed sample has the losses of both its targets. `class_weights` are those of this objective on the batch's
+    /// device.
     pub fn mean(
         &self,
         outputs: &Tensor,
         batch: &Batch,
         class_weights: Option<&Tensor>,
     ) -> Result<Tensor, LibtorchError> {
-        let of_class = class_weights.map(|weights| weights.f_index_select(0, &batch.targets));
-        let weights = match (of_class.transpose()?, &batch.weights) {
-            (None, None) => return self.loss.mean(outputs, &batch.targets),
+        let mean = |targets: &Tensor, weights: Option<&Tensor>| {
+            self.weighted_mean(outputs, targets, weights, class_weights)
+        };
+        let first = mean(&batch.targets, batch.weights.as_ref())?;
+        match &batch.mixed {
+            Some((targets, weights)) => Ok(first.f_add(&mean(targets, Some(weights))?)?),
+            None => Ok(first),
+        }
+    }
+
+    fn weighted_mean(
+        &self,
+        outputs: &Tensor,
+        targets: &Tensor,
+        weights: Option<&Tensor>,
+        class_weights: Option<&Tensor>,
+    ) -> Result<Tensor, LibtorchError> {
+        let of_class = class_weights.map(|weights| weights.f_index_select(0, targets));
+        let weights = match (of_class.transpose()?, weights) {
+            (None, None) => return self.loss.mean(outputs, targets),
             (Some(of_class), Some(own)) => of_class.f_mul(own)?,
             (Some(of_class), None) => of_class,
             (None, Some(own)) => own.shallow_clone(),
         };
-        let values = self.loss.values(outputs, &batch.targets)?;
+        let values = self.loss.values(outputs, targets)?;
         Ok(values.f_mul(&weights)?.f_mean(Kind::Float)?)
     }
 }

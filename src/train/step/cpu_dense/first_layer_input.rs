@@ -6,9 +6,28 @@ use super::{Activations, CpuDense, vector_loops};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch, scale_columns};
 use crate::rng::{self, Purpose};
 use crate::train::step::engine::{BatchPart, StepContext};
+use crate::train::step::weighted_loss::Objective;
 
 /// The number of samples that are asked for before they are read.
 const AHEAD: usize = 4;
+
+/// Writes the targets of `sample`, which is in row `i` of its task.
+fn write_targets(
+    objective: &Objective,
+    host_batches: HostBatches,
+    (i, sample): (usize, u32),
+    targets: &mut TargetsMut,
+) {
+    let each = objective.targets_per_sample();
+    for (place, (sample, part)) in host_batches.parts(sample).into_iter().take(each).enumerate() {
+        let (place, target) = (each * i + place, host_batches.target(sample));
+        targets.set(place, target);
+        if objective.is_weighted || objective.is_mixed {
+            let weight = objective.weight(host_batches.weight(sample), target);
+            targets.set_weight(place, part * weight);
+        }
+    }
+}
 
 impl CpuDense<'_> {
     /// Draws the masks of all Dropout layers for `samples` samples. They are parts of those of the whole batch, so that
@@ -70,12 +89,7 @@ impl CpuDense<'_> {
             task.chosen.iter().take(AHEAD).for_each(ask_for);
             for (i, (&sample, row)) in task.chosen.iter().zip(rows).enumerate() {
                 task.chosen.get(i + AHEAD).into_iter().for_each(ask_for);
-                let target = host_batches.target(sample);
-                task.targets.set(i, target);
-                if objective.is_weighted {
-                    let weight = objective.weight(host_batches.weight(sample), target);
-                    task.targets.set_weight(i, weight);
-                }
+                write_targets(objective, host_batches, (i, sample), &mut task.targets);
                 if let Some(pixels) = plain(sample) {
                     vector_loops::mark_pixels(task.marks, pixels);
                     continue;

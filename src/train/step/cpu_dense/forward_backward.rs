@@ -9,7 +9,7 @@ use super::lists::split_off;
 use super::targets::TargetRows;
 use super::vector_loops;
 use super::{Activations, CpuDense};
-use crate::losses::{Correct, RowLoss};
+use crate::losses::{Correct, RowLoss, RowTarget};
 use crate::native::gemm::{Matrix, multiply};
 
 impl CpuDense<'_> {
@@ -163,7 +163,7 @@ struct BatchLoss<'a> {
 
 impl BatchLoss<'_> {
     /// Computes the loss of rows of `width` outputs; returns the sum of their values and the number of correct
-    /// predictions. `gradients` become those of the batch's mean loss.
+    /// predictions, by the first target of each. `gradients` become those of the batch's mean loss.
     fn of_rows(
         self,
         outputs: &[f32],
@@ -171,20 +171,40 @@ impl BatchLoss<'_> {
         gradients: &mut [f32],
         width: usize,
     ) -> (f64, i64) {
-        let scale = 1.0 / self.samples as f32;
         let (mut sum, mut correct) = (0.0, 0);
-        let rows = outputs.chunks_exact(width).zip(gradients.chunks_exact_mut(width));
-        for ((outputs, gradient), (target, weight)) in rows.zip(targets.rows()) {
-            let value = self.loss.row(outputs, target, gradient);
-            correct += self.correct.of_row(outputs, target);
-            let (value, scale) = match weight {
-                None => (value, scale),
-                Some(weight) => (value * f64::from(weight), scale * weight),
-            };
-            sum += value;
-            gradient.iter_mut().for_each(|gradient| *gradient *= scale);
+        let mut other = vec![0.0; if targets.each() > 1 { width } else { 0 }];
+        let mut parts = targets.rows();
+        for (outputs, gradient) in
+            outputs.chunks_exact(width).zip(gradients.chunks_exact_mut(width))
+        {
+            if let Some((target, weight)) = parts.next() {
+                sum += self.of_target(outputs, target, weight, gradient);
+                correct += self.correct.of_row(outputs, target);
+            }
+            for (target, weight) in parts.by_ref().take(targets.each() - 1) {
+                sum += self.of_target(outputs, target, weight, &mut other);
+                gradient.iter_mut().zip(&other).for_each(|(gradient, other)| *gradient += other);
+            }
         }
         (sum, correct)
+    }
+
+    /// Computes the loss of one row and one target, and its gradient in the batch's mean loss.
+    fn of_target(
+        self,
+        outputs: &[f32],
+        target: RowTarget,
+        weight: Option<f32>,
+        gradient: &mut [f32],
+    ) -> f64 {
+        let scale = 1.0 / self.samples as f32;
+        let value = self.loss.row(outputs, target, gradient);
+        let (value, scale) = match weight {
+            None => (value, scale),
+            Some(weight) => (value * f64::from(weight), scale * weight),
+        };
+        gradient.iter_mut().for_each(|gradient| *gradient *= scale);
+        value
     }
 }
 
