@@ -50,6 +50,7 @@ mod atomic_files;
 mod config_error;
 mod error;
 mod evaluate;
+mod f32_range;
 mod formats;
 mod message_text;
 mod model;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of `src/`, bottom to top. A module may use those of lower floors, and not those of its own.
 const FLOORS: &[&[&str]] = &[
-    &["native", "atomic_files", "rng", "message_text"],
+    &["native", "atomic_files", "rng", "message_text", "f32_range"],
     &[
         "device",
         "formats",

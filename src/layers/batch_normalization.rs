@@ -46,8 +46,7 @@ impl LayerKind for BatchNormalization {
         if input.len() != 3 {
             LayerError::unless_vector("BatchNormalization", input)?;
         }
-        let holds = self.epsilon > 0.0 && self.epsilon.is_finite();
-        LayerError::unless(holds, "epsilon must be above 0 and finite", self.epsilon, "")?;
+        LayerError::unless_fits(self.epsilon > 0.0, "epsilon must be above 0 and", self.epsilon)?;
         let holds = (0.0..=1.0).contains(&self.momentum);
         LayerError::unless(holds, "momentum must be from 0 to 1", self.momentum, "")?;
         Ok(input.to_vec())

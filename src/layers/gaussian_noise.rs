@@ -39,9 +39,8 @@ impl LayerKind for GaussianNoise {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let holds = self.stddev >= 0.0 && self.stddev.is_finite();
-        let rule = "the standard deviation must be at least 0 and finite";
-        LayerError::unless(holds, rule, self.stddev, "")?;
+        let rule = "the standard deviation must be at least 0 and";
+        LayerError::unless_fits(self.stddev >= 0.0, rule, self.stddev)?;
         Ok(input.to_vec())
     }
 

@@ -9,6 +9,8 @@ use tch::{Kind, Tensor};
 use super::activation::Activation;
 use super::exported_module::Module;
 use super::initializer::Initializer;
+use crate::f32_range;
+use crate::message_text::number;
 use crate::native::LibtorchError;
 
 /// A layer: its settings, and everything that depends on its kind. Its variables are in the network.
@@ -118,6 +120,15 @@ impl LayerError {
                 Err(Self { rule: rule.to_owned(), found: found.to_string(), cure: cure.to_owned() })
             }
         }
+    }
+
+    /// Returns an error unless a setting fits into f32, in which layers compute, and the rest of its rule holds.
+    ///
+    /// # Errors
+    /// The broken rule.
+    pub(super) fn unless_fits(holds: bool, rule: &str, value: f64) -> Result<(), Self> {
+        let rule = format!("{rule} {}", f32_range::RULE);
+        Self::unless(holds && f32_range::fits(value), &rule, number(value), "")
     }
 
     /// Returns the size of an input that must be a vector, for the layer called `name`.

@@ -41,9 +41,8 @@ impl LayerKind for Rescaling {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let holds = self.scale.is_finite() && self.offset.is_finite();
-        let found = format!("{} and {}", self.scale, self.offset);
-        LayerError::unless(holds, "scale and offset must be finite", found, "")?;
+        LayerError::unless_fits(true, "the scale must", self.scale)?;
+        LayerError::unless_fits(true, "the offset must", self.offset)?;
         let cure = "a network of equal inputs learns nothing";
         LayerError::unless(self.scale as f32 != 0.0, "scale must not be 0", self.scale, cure)?;
         Ok(input.to_vec())

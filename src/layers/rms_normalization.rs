@@ -30,8 +30,7 @@ impl LayerKind for RMSNormalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let holds = self.epsilon > 0.0 && self.epsilon.is_finite();
-        LayerError::unless(holds, "epsilon must be above 0 and finite", self.epsilon, "")?;
+        LayerError::unless_fits(self.epsilon > 0.0, "epsilon must be above 0 and", self.epsilon)?;
         Ok(input.to_vec())
     }
 

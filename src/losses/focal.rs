@@ -56,9 +56,7 @@ impl LossKind for Focal {
         // A larger power of a probability vanishes in f32.
         let holds = (0.0..=100.0).contains(&self.gamma);
         ConfigError::unless(holds, "gamma of focal", "from 0 to 100", self.gamma)?;
-        let alpha = self.alpha.unwrap_or(1.0);
-        let holds = alpha > 0.0 && alpha.is_finite();
-        ConfigError::unless(holds, "alpha of focal", "above 0 and finite", alpha)
+        ConfigError::above_0("alpha of focal", self.alpha.unwrap_or(1.0))
     }
 
     fn metrics(&self) -> &'static [&'static str] {

@@ -44,8 +44,8 @@ impl LossKind for Huber {
 
     fn check(&self) -> Result<(), ConfigError> {
         // The gradient is at most delta: a smaller one vanishes beside an optimizer's epsilon.
-        let holds = self.delta >= 1e-6 && self.delta.is_finite();
-        ConfigError::unless(holds, "delta of huber", "at least 0.000001 and finite", self.delta)
+        let holds = self.delta >= 1e-6;
+        ConfigError::unless_fits(holds, "delta of huber", "at least 0.000001", self.delta)
     }
 
     fn metrics(&self) -> &'static [&'static str] {

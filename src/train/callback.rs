@@ -140,12 +140,7 @@ impl<'a, 'm> Training<'a, 'm> {
     /// # Errors
     /// A rate that is not above 0 and finite.
     pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<(), ConfigError> {
-        ConfigError::unless(
-            learning_rate > 0.0 && learning_rate.is_finite(),
-            "learning rate",
-            "above 0 and finite",
-            learning_rate,
-        )?;
+        ConfigError::above_0("learning rate", learning_rate)?;
         self.step.set_learning_rate(learning_rate);
         Ok(())
     }

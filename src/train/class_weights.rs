@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config_error::ConfigError;
 use crate::data::Dataset;
-use crate::message_text::did_you_mean;
+use crate::f32_range;
+use crate::message_text::{did_you_mean, number};
 
 /// The weights of the classes in the training loss, which becomes Σ weight · loss / samples of a batch, as Keras's
 /// `class_weight`. Validation and test losses are measured without.
@@ -27,18 +28,12 @@ impl ClassWeights {
     /// Checks each weight.
     ///
     /// # Errors
-    /// The first that is negative or not finite.
+    /// The first that is negative, or that f32 does not hold; no weights at all.
     pub fn check(&self) -> Result<(), ConfigError> {
         let Self::Named(weights) = self else { return Ok(()) };
-        let wrong = weights.iter().find(|(_, weight)| !(0.0..f64::INFINITY).contains(*weight));
-        match wrong {
-            None => Ok(()),
-            Some((class, weight)) => {
-                let found = format!("{weight} for {class:?}");
-                let rule = "finite and at least 0, which leaves a class out";
-                ConfigError::unless(false, SETTING, rule, found)
-            }
-        }
+        let rule = "the weight of one class at least (leave them out if all count the same)";
+        ConfigError::unless(!weights.is_empty(), SETTING, rule, "none")?;
+        weights.iter().try_for_each(|(class, &weight)| check_weight(class, weight))
     }
 
     /// Returns the weight of each class of the training data.
@@ -74,6 +69,20 @@ impl ClassWeights {
     }
 }
 
+/// Checks the weight of one class.
+fn check_weight(class: &str, weight: f64) -> Result<(), ConfigError> {
+    let rules = [
+        (weight >= 0.0, "at least 0, which leaves a class out".to_owned()),
+        // Training would diverge, whatever the learning rate.
+        (f32_range::fits(weight), format!("such that they {}", f32_range::RULE)),
+        // The class would be left out without a word.
+        (!f32_range::vanishes(weight), "0 or at least 1.2e-38: smaller ones vanish in f32".into()),
+    ];
+    rules.into_iter().try_for_each(|(holds, rule)| {
+        ConfigError::unless(holds, SETTING, &rule, format!("{} for {class:?}", number(weight)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,8 +106,17 @@ mod tests {
         let error = named("d", 2.0).of(&data()).unwrap_err().to_string();
         let expected = "class weights must be for classes of the data, a, b, c (take one of these), found \"d\"";
         assert_eq!(error, expected);
-        let error = named("b", -2.0).check().unwrap_err().to_string();
-        let expected = "class weights must be finite and at least 0, which leaves a class out, found -2 for \"b\"";
-        assert_eq!(error, expected);
+        for (weight, rule) in [
+            (-2.0, "at least 0, which leaves a class out, found -2"),
+            (f64::NAN, "at least 0, which leaves a class out, found NaN"),
+            (1e39, "such that they fit into f32 (at most 3.4e38), found 1e39"),
+            (1e-300, "0 or at least 1.2e-38: smaller ones vanish in f32, found 1e-300"),
+        ] {
+            let error = named("b", weight).check().unwrap_err().to_string();
+            assert_eq!(error, format!("class weights must be {rule} for \"b\""));
+        }
+        assert!(named("b", 0.0).check().is_ok());
+        let error = ClassWeights::Named(BTreeMap::new()).check().unwrap_err().to_string();
+        assert!(error.ends_with("(leave them out if all count the same), found none"), "{error}");
     }
 }

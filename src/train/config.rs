@@ -253,8 +253,7 @@ impl FitConfig {
             fraction("decay of the weights' average", decay)?;
         }
         if let Some(norm) = self.clip_norm {
-            let holds = norm > 0.0 && norm.is_finite();
-            ConfigError::unless(holds, "largest norm", "above 0 and finite", norm)?;
+            ConfigError::above_0("largest norm", norm)?;
         }
         for (name, value, most) in self.augment.limits() {
             let holds = (0.0..=most).contains(&value);
@@ -308,6 +307,7 @@ fn default_threads(batch_size: usize, augments: bool, processors: usize) -> usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::losses::Focal;
     use crate::train::optimizer::{Adam, Sgd};
 
     #[test]
@@ -339,7 +339,18 @@ mod tests {
                     optimizer: adam(Adam { learning_rate: -1.0, ..Adam::default() }),
                     ..base()
                 },
-                "learning rate must be above 0 and finite, found -1",
+                "learning rate must be above 0 and fit into f32 (at most 3.4e38), found -1",
+            ),
+            (
+                FitConfig {
+                    loss: Loss::Focal(Focal { alpha: Some(1e300), ..Focal::default() }),
+                    ..base()
+                },
+                "alpha of focal must be above 0 and fit into f32 (at most 3.4e38), found 1e300",
+            ),
+            (
+                FitConfig { clip_norm: Some(1e39), ..base() },
+                "largest norm must be above 0 and fit into f32 (at most 3.4e38), found 1e39",
             ),
             (
                 FitConfig { optimizer: adam(Adam { beta2: 1.0, ..Adam::default() }), ..base() },

@@ -151,9 +151,7 @@ impl Optimizer {
     /// # Errors
     /// The first that breaks its rule.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let positive = |name, x: f64| {
-            ConfigError::unless(x > 0.0 && x.is_finite(), name, "above 0 and finite", x)
-        };
+        let positive = ConfigError::above_0;
         let fraction = |name, x: f64| {
             ConfigError::unless((0.0..1.0).contains(&x), name, "at least 0 and below 1", x)
         };
@@ -177,8 +175,7 @@ impl Optimizer {
             }
         }
         if let Self::AdamW(AdamW { weight_decay, .. }) = *self {
-            let holds = weight_decay >= 0.0 && weight_decay.is_finite();
-            ConfigError::unless(holds, "weight decay", "at least 0 and finite", weight_decay)?;
+            ConfigError::at_least_0("weight decay", weight_decay)?;
         }
         Ok(())
     }
