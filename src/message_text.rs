@@ -127,10 +127,25 @@ pub fn with_line(error: &toml::de::Error, text: &str) -> String {
         None => message,
         Some(before) => {
             let number = before.matches('\n').count();
-            let line = text.lines().nth(number).unwrap_or("").trim();
-            format!("line {} ({line}): {message}", number + 1)
+            let line = text.lines().nth(number).unwrap_or("");
+            let column = before.rsplit('\n').next().unwrap_or("").chars().count();
+            format!("line {} ({}): {message}", number + 1, around(line, column))
         }
     }
+}
+
+/// Returns a line of a file, or of a long one the characters around this column.
+fn around(line: &str, column: usize) -> String {
+    const MOST: usize = 120;
+    if line.trim().chars().count() <= MOST {
+        return line.trim().to_owned();
+    }
+    let from = column.saturating_sub(MOST / 2);
+    let mut rest = line.chars().skip(from);
+    let part: String = rest.by_ref().take(MOST).collect();
+    let start = if from > 0 { "…" } else { "" };
+    let end = if rest.next().is_some() { "…" } else { "" };
+    format!("{start}{}{end}", part.trim())
 }
 
 /// Returns the number of characters to insert, delete, replace or swap with a neighbor to turn `a` into `b`: the
@@ -257,6 +272,22 @@ mod tests {
         ] {
             assert_eq!(similar(found, metrics), expected, "{found}");
         }
+    }
+
+    #[test]
+    fn a_long_line_is_quoted_around_its_error() {
+        let message =
+            |text: &str| with_line(&toml::from_str::<toml::Table>(text).unwrap_err(), text);
+        assert!(message("a = 1\n b =").starts_with("line 2 (b =): "));
+        let (many, zeros) = ("1, ".repeat(100_000), "0".repeat(300));
+        let wrong = message(&format!("a = [{many}x, {many}]"));
+        let quoted = wrong.strip_prefix("line 1 (…").and_then(|rest| rest.split_once("…): "));
+        let (quoted, _) = quoted.unwrap_or_else(|| panic!("{wrong}"));
+        assert!(quoted.contains("x,") && quoted.chars().count() <= 120, "{wrong}");
+        let wrong = message(&format!("é = = {zeros}"));
+        assert!(wrong.starts_with("line 1 (é = = 000") && wrong.contains("0…): "), "{wrong}");
+        let wrong = message(&format!("é = \"{zeros}"));
+        assert!(wrong.chars().count() < 300, "{wrong}");
     }
 
     #[test]
