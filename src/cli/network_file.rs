@@ -95,10 +95,8 @@ fn check_layer(layer: &Value) -> Result<(), String> {
     let named = layer.get("type").and_then(Value::as_str);
     if let Some(found) = named.filter(|name| !Layer::TYPES.contains(name)) {
         let cure = did_you_mean(found, Layer::TYPES.iter().map(|name| (*name, *name)));
-        return Err(format!(
-            "{found:?} is not a type of layers ({}): {cure}",
-            Layer::TYPES.join(", ")
-        ));
+        let (shown, types) = (found.chars().take(60).collect::<String>(), Layer::TYPES.join(", "));
+        return Err(format!("{shown:?} is not a type of layers ({types}): {cure}"));
     }
     Layer::deserialize(layer.clone()).map_err(|error| in_plain_words(error.message()))?;
     Ok(())
@@ -145,6 +143,14 @@ mod tests {
             (
                 "layers = [{ type = \"danse\", units = 3 }]",
                 "layer 1: \"danse\" is not a type of layers (flatten, dense, ",
+            ),
+            (
+                "layers = [{ type = \"prelu\", foo = 1 }]",
+                "layer 1: prelu has no settings, found foo",
+            ),
+            (
+                "layers = [{ type = \"flatten\", a = 1, b = 2 }]",
+                "layer 1: flatten has no settings, found a, b",
             ),
             ("layers = [{ units = 3 }]", "layer 1: a layer is a table with its type, such as "),
             ("layers = [3]", "layer 1: a layer is a table with its type"),

@@ -96,6 +96,14 @@ macro_rules! layers {
             /// The types of layers in files, "batch_normalization" for example; not those of other crates.
             pub const TYPES: &[&str] = &[$($tag),*];
 
+            /// Returns the layer's type in files; `None` for a layer of another crate.
+            pub(crate) fn tag(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$kind(_) => Some($tag),)*
+                    Self::Custom(_) => None,
+                }
+            }
+
             /// Returns the layer as what every layer is.
             pub fn kind(&self) -> &dyn LayerKind {
                 match self {
@@ -234,8 +242,21 @@ impl<'de> Deserialize<'de> for Layer {
                 Self::TYPES.join(", ")
             )));
         }
+        if let Some(found) = settings_of_none(name, &value) {
+            return Err(D::Error::custom(format!("{name} has no settings, found {found}")));
+        }
         Ok(serde_json::from_value::<Loaded>(value).map_err(D::Error::custom)?.into())
     }
+}
+
+/// Returns the settings that a layer is given which has none, for which serde would name Rust's types.
+fn settings_of_none(name: &str, layer: &serde_json::Value) -> Option<String> {
+    let bare = serde_json::json!({ "type": name });
+    let loaded = serde_json::from_value::<Loaded>(bare.clone()).ok()?;
+    let has_none = serde_json::to_value(Layer::from(loaded)).is_ok_and(|saved| saved == bare);
+    let given = layer.as_object()?.keys().filter(|key| *key != "type");
+    let given: Vec<String> = given.map(|key| key.chars().take(60).collect()).collect();
+    (has_none && !given.is_empty()).then(|| given.join(", "))
 }
 
 #[cfg(test)]
