@@ -189,10 +189,14 @@ impl Spec {
         self.layers.iter().all(Layer::is_defined)
     }
 
-    /// Returns Keras's names: "flatten", "dense", "dense_1", "dropout", …
+    /// Returns the types of the layers in files, numbered from the second of each on: "flatten", "dense", "dense_1",
+    /// "dropout", … These are Keras's names except for "prelu", Keras's "p_re_lu".
     pub fn layer_names(&self) -> Vec<String> {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        let names = self.layers.iter().map(|layer| snake_case(layer.kind().name()));
+        let own = |layer: &Layer| layer.tag().map(str::to_owned);
+        let names = self.layers.iter();
+        let names =
+            names.map(|layer| own(layer).unwrap_or_else(|| snake_case(layer.kind().name())));
         let names = names.map(|name| {
             let before = seen.entry(name.clone()).or_default();
             *before += 1;
@@ -298,6 +302,7 @@ pub(crate) fn snake_case(class: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::{PReLU, RMSNormalization};
 
     fn spec(input_shape: &[usize], layers: impl IntoIterator<Item = Layer>) -> Spec {
         Spec::new(input_shape, layers.into_iter().collect())
@@ -312,6 +317,13 @@ mod tests {
         let weights: Vec<_> = variables.iter().step_by(2).map(|one| one.name.as_str()).collect();
         assert_eq!(weights, ["1.weight", "3.weight", "5.weight"]);
         Ok(())
+    }
+
+    #[test]
+    fn layers_are_named_after_their_types_in_files() {
+        let layers = [PReLU.into(), RMSNormalization::default().into(), PReLU.into()];
+        let names = spec(&[4], layers).layer_names();
+        assert_eq!(names, ["prelu", "rms_normalization", "prelu_1"]);
     }
 
     /// `keras.src.utils.naming.to_snake_case`, Keras 3.
