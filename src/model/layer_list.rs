@@ -155,12 +155,13 @@ impl Item {
 
 impl LayerList {
     /// Returns the network for samples of this shape. Gray pictures, [height, width], become [1, height, width] before
-    /// the first layer that needs that.
+    /// the first layer that needs that; what a layer of the list has made of a sample does not.
     ///
     /// # Errors
     /// The first layer that does not fit, by its number and text.
     pub fn spec(&self, shape: &[usize], outputs: usize) -> Result<Spec, LayerListError> {
         let (mut layers, mut now): (Vec<Layer>, _) = (Vec::new(), shape.to_vec());
+        let mut is_sample = true;
         for (i, (text, item)) in self.0.iter().enumerate() {
             let layer: Layer = match item {
                 Item::Layer(layer) => layer.clone(),
@@ -168,7 +169,7 @@ impl LayerList {
             };
             let output = |shape: &[usize]| layer.kind().output_shape(shape);
             let mut next = output(&now);
-            if let ([height, width], Err(error)) = (&now[..], &next) {
+            if let ([height, width], Err(error), true) = (&now[..], &next, is_sample) {
                 let one_channel = [1, *height, *width];
                 let as_picture = output(&one_channel);
                 // Another rule that is broken is not about the number of axes.
@@ -179,6 +180,8 @@ impl LayerList {
             }
             let wrong = |error| LayerListError(format!("layer {}, {text:?}: {error}", i + 1));
             now = next.map_err(wrong)?;
+            // An activation or Dropout leaves a picture a picture.
+            is_sample &= now == shape && !layer.is::<Reshape>();
             layers.push(layer);
         }
         Ok(Spec::new(shape, layers))
@@ -327,9 +330,17 @@ fn unknown(name: &str) -> String {
     let (own, in_files) =
         (names.clone().map(|name| (name, name)), FORMS.iter().map(|form| (form.tag, form.name)));
     let activations = Activation::ALL.into_iter().map(|one| (one.name(), one.name()));
-    let cure = did_you_mean(name, own.chain(in_files).chain(activations));
+    let only_in_files: Vec<(&str, String)> = Layer::TYPES
+        .iter()
+        // An activation is written as its name.
+        .filter(|tag| **tag != "activation" && FORMS.iter().all(|form| form.tag != **tag))
+        .map(|tag| (*tag, format!("{tag} by --network FILE")))
+        .collect();
+    let only_in_files = only_in_files.iter().map(|(tag, cure)| (*tag, &cure[..]));
+    let cure = did_you_mean(name, own.chain(in_files).chain(activations).chain(only_in_files));
     let names = names.collect::<Vec<_>>().join(", ");
-    format!("{name:?} is not a layer of {names}: {cure} (--network FILE takes all layers)")
+    let all = if cure.contains("--network") { "" } else { " (--network FILE takes all layers)" };
+    format!("{name:?} is not a layer of {names}: {cure}{all}")
 }
 
 #[cfg(test)]
@@ -374,6 +385,12 @@ mod tests {
             ("maxpol 2", ": did you mean maxpool?"),
             ("conv2d 8 3", ": did you mean conv?"),
             ("reluu", ": did you mean relu?"),
+            (
+                "dense 32, prelu",
+                "dropout, spatialdropout, dense: did you mean prelu by --network FILE?",
+            ),
+            ("residual", ": did you mean residual by --network FILE?"),
+            ("rescale", ": did you mean rescaling by --network FILE?"),
             ("warp", ": take one of these (--network FILE takes all layers)"),
             (
                 "conv 32",
@@ -420,6 +437,14 @@ mod tests {
                 "layer 2, \"conv 8 3\": Conv2D needs samples of [channels, height, width]",
             ),
             (
+                "reshape 14x56, conv 8 3",
+                "layer 2, \"conv 8 3\": Conv2D needs samples of [channels, height, width]",
+            ),
+            (
+                "reshape 28x28, batchnorm",
+                "layer 2, \"batchnorm\": BatchNormalization needs vectors, found samples of shape [28, 28]",
+            ),
+            (
                 "reshape 2x2, dense",
                 "layer 1, \"reshape 2x2\": the target shape must have the input's 784 values",
             ),
@@ -427,6 +452,8 @@ mod tests {
             let error = layer_list(line).unwrap().spec(&[28, 28], 10).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
+        let still_picture = layer_list("relu, dropout 0.1, conv 8 3, flatten, dense").unwrap();
+        assert_eq!(still_picture.spec(&[28, 28], 10).unwrap().layers.len(), 6);
         let again = layer_list("flatten, reshape 1x28x28, conv 8 3, flatten, dense").unwrap();
         assert_eq!(again.spec(&[28, 28], 10).unwrap().outputs(), 10);
     }
