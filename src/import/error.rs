@@ -173,10 +173,11 @@ pub enum Problem {
         /// NaN or an infinity.
         found: f32,
     },
-    /// Tensors that belong to no Dense layer.
+    /// Tensors that belong to no Dense layer, in a file that does not describe its network.
     #[error(
-        "seqfit's networks have Flatten, Dense and Dropout layers, each Dense with a matrix of weights \
-         and a vector of biases; these tensors belong to others:{}",
+        "tensors without a description of their network must be those of Dense layers, each with a matrix of weights \
+         and a vector of biases: describe it with --network FILE (a TOML file with input_shape and layers, or a run), \
+         since these belong to others:{}",
         lines(.0)
     )]
     NotDense(Vec<String>),

@@ -128,6 +128,7 @@ fn tensors_in_dictionaries_and_lists_beside_others_are_refused() {
         for pickle in [dict(&all), dict(&[("model", dict(&all))])] {
             let error = import(&pickle).unwrap_err();
             assert!(error.contains(&format!("belong to others:\n  {name}")), "{error}");
+            assert!(error.contains("describe it with --network FILE"), "{error}");
         }
     }
     // What training keeps is not of the network.
