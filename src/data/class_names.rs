@@ -164,15 +164,16 @@ fn check(names: &[String], place: &str) -> Result<(), String> {
 fn check_each(names: &[String], place: &str) -> Result<(), String> {
     let mut seen = HashSet::new();
     for (number, name) in (1..).zip(names) {
+        // Before an empty one: a line break alone is no empty name to who reads the array.
+        if let Some(c) = name.chars().find(|c| c.is_control()) {
+            return Err(format!("the control character {c:?} in {place} {number}"));
+        }
         if name.trim().is_empty() {
             return Err(format!("an empty {place} {number}"));
         }
         let chars = name.chars().count();
         if chars > MAX_CHARS {
             return Err(format!("{chars} characters in {place} {number}"));
-        }
-        if let Some(c) = name.chars().find(|c| c.is_control()) {
-            return Err(format!("the control character {c:?} in {place} {number}"));
         }
         if !seen.insert(name) {
             return Err(format!("{name:?} again in {place} {number}"));
@@ -212,6 +213,7 @@ mod tests {
             (&["cat"], "1 name"),
             (&["cat", " "], "an empty name 2"),
             (&["cat", "dog", "cat"], "\"cat\" again in name 3"),
+            (&["cat", "\n"], "the control character '\\n' in name 2"),
             (&["cat", "d\ng"], "the control character '\\n' in name 2"),
             (&["cat", &"x".repeat(101)], "101 characters in name 2"),
             (&[&"y"; 300].map(|_| "y"), "\"y\" again in name 2"),

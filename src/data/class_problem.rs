@@ -7,10 +7,11 @@ const SHOWN: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClassProblem {
-    /// The data has images of classes that the network does not know, or no class in common with it.
+    /// The data has samples of classes that the network does not know, or no class in common with it.
     #[error(
         "the classes of the data must be among those of the network, found {unknown}{common}: the \
-         network's are {network}, the data's {data}; use the same names in classes.txt, or leave these images out",
+         network's are {network}, the data's {data}; use the same names (in classes.txt, or by --target-names), or \
+         leave these samples out",
         unknown = list(.unknown),
         common = if *.common { "" } else { " (no class in common)" },
         network = list(.network),
@@ -59,8 +60,17 @@ pub enum ClassProblem {
 
 /// Lists names for a message.
 pub(super) fn list(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
+    first(names, SHOWN)
+}
+
+/// Lists names for a message that is understood with a few of them.
+pub(super) fn some(names: &[String]) -> String {
+    first(names, 10)
+}
+
+fn first(names: &[String], most: usize) -> String {
+    let shown = names.iter().take(most).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

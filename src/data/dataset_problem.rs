@@ -254,6 +254,13 @@ pub enum DatasetProblem {
     },
 }
 
+impl DatasetProblem {
+    /// Returns whether names of all classes are the cure.
+    pub(super) fn lacks_names(&self) -> bool {
+        matches!(self, Self::Label { .. } | Self::Classes(0 | 1))
+    }
+}
+
 /// Returns a position in a sample: "3", or "[0, 5, 2]".
 pub(super) fn place_in_words(place: &[usize]) -> String {
     match place {

@@ -209,7 +209,10 @@ pub enum DataError {
         problem: Box<ArraysProblem>,
     },
     /// Arrays of a file that do not form a data set.
-    #[error("{path}: {arrays}: {problem}", path = .path.display())]
+    #[error(
+        "{path}: {arrays}: {problem}{option}",
+        path = .path.display(), option = if .problem.lacks_names() { ", with --target-names" } else { "" }
+    )]
     InArrays {
         /// The file.
         path: PathBuf,

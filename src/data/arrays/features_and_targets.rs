@@ -7,6 +7,8 @@ use crate::data::features::Features;
 use crate::data::targets::TargetKind;
 use crate::formats::{FormatProblem, MemoryBudget};
 
+const FOR_REGRESSION: &str = "if these are for regression, add --task numbers";
+
 /// The most classes of a data set.
 const MOST_CLASSES: usize = 256;
 
@@ -48,8 +50,8 @@ pub(super) fn check_counts(x: &Part, y: &Part) -> Result<(), ArraysProblem> {
 }
 
 impl Part {
-    pub fn shape_error(&self, rule: &'static str) -> ArraysProblem {
-        ArraysProblem::Shape { key: self.key.clone(), rule, shape: self.array.shape.clone() }
+    pub fn shape_error(&self, rule: &'static str, cure: &'static str) -> ArraysProblem {
+        ArraysProblem::Shape { key: self.key.clone(), rule, shape: self.array.shape.clone(), cure }
     }
 
     /// Checks that the array does not hold text.
@@ -67,7 +69,9 @@ impl Part {
     pub fn features(self, budget: &mut MemoryBudget) -> Result<Features, ArraysProblem> {
         self.check_numbers()?;
         let [samples, sample @ ..] = &self.array.shape[..] else {
-            return Err(self.shape_error("[samples, …]"));
+            return Err(
+                self.shape_error("[samples, …]", "save an array with a row for each sample")
+            );
         };
         let shape = if sample.is_empty() { vec![1] } else { sample.to_vec() };
         match self.array.numbers {
@@ -76,6 +80,17 @@ impl Part {
             }
             numbers => Ok(Features::floats(numbers.into_floats(budget)?, shape)),
         }
+    }
+
+    /// Returns the error for an array that cannot be targets.
+    fn targets_shape_error(&self) -> ArraysProblem {
+        let cure = match &self.array.shape[..] {
+            [] => "save an array with a target for each sample",
+            [0, ..] => "give samples and their targets (a test part may be left out)",
+            shape if shape.contains(&0) => "save at least one target for each sample",
+            _ => "save array.reshape(len(array), -1)",
+        };
+        self.shape_error("[samples] or [samples, targets], neither of them 0", cure)
     }
 
     /// Returns the array as targets of this kind, or of the kind that its type and shape suggest.
@@ -87,8 +102,10 @@ impl Part {
         let columns = match self.array.shape[..] {
             [samples] if samples > 0 => 1,
             [samples, columns] if samples > 0 && columns > 0 => columns,
-            _ => return Err(self.shape_error("[samples] or [samples, targets], neither of them 0")),
+            _ => return Err(self.targets_shape_error()),
         };
+        // Who asked for a kind, as a network does, has chosen between the kinds.
+        let is_asked = kind.is_some();
         let kind = match kind {
             Some(kind) => kind,
             None => self.suggested()?,
@@ -97,11 +114,15 @@ impl Part {
             return Err(ArraysProblem::TextTargets { key: self.key, kind });
         }
         let Self { key, array: Array { numbers, shape } } = self;
-        let value = |rule| {
-            let (key, shape) = (key.clone(), shape.clone());
+        let cure = |suggested| match is_asked {
+            true => "correct it, or choose data with targets of this kind",
+            false => suggested,
+        };
+        let value = |rule, suggested| {
+            let (key, shape, cure) = (key.clone(), shape.clone(), cure(suggested));
             move |(at, found)| {
                 let place = read::place(at, &shape, false);
-                ArraysProblem::Value { key, rule, found, place }
+                ArraysProblem::Value { key, rule, found, place, cure }
             }
         };
         match kind {
@@ -109,30 +130,29 @@ impl Part {
                 if let Numbers::Text(text) = numbers {
                     return Ok(Unnamed::NamedClasses(NamedClasses { key, text, shape }));
                 }
-                const RULE: &str = "classes are whole numbers from 0 to 255 (if these are for regression, add \
-                                    --task numbers)";
-                Ok(Unnamed::Classes(numbers.into_bytes(u8::MAX).map_err(value(RULE))?, None))
+                let wrong = value("classes are whole numbers from 0 to 255", FOR_REGRESSION);
+                Ok(Unnamed::Classes(numbers.into_bytes(u8::MAX).map_err(wrong)?, None))
             }
             TargetKind::Class if columns > MOST_CLASSES || matches!(numbers, Numbers::Text(_)) => {
                 Err(ArraysProblem::Shape {
                     key,
                     rule: "[samples], or one-hot rows of at most 256 classes, if it holds classes",
                     shape,
+                    cure: "save one class for each sample",
                 })
             }
             TargetKind::Class => match numbers.one_hot(columns) {
                 Ok(classes) => Ok(Unnamed::Classes(classes, Some(columns))),
                 Err(row) => {
-                    const RULE: &str = "classes are [samples], or one-hot rows with a single 1 among zeros (if \
-                                        these are several labels, add --task labels)";
+                    let rule = "classes are [samples], or one-hot rows with a single 1 among zeros";
                     let (found, place) = (numbers.row_text(row * columns, columns), vec![row]);
-                    Err(ArraysProblem::Value { key, rule: RULE, found, place })
+                    let cure = cure("if these are several labels, add --task labels");
+                    Err(ArraysProblem::Value { key, rule, found, place, cure })
                 }
             },
             TargetKind::Labels => {
-                const RULE: &str = "several labels are 0 or 1 each (if these are for regression, add --task \
-                                    numbers)";
-                Ok(Unnamed::Labels(numbers.into_bytes(1).map_err(value(RULE))?, columns))
+                let wrong = value("several labels are 0 or 1 each", FOR_REGRESSION);
+                Ok(Unnamed::Labels(numbers.into_bytes(1).map_err(wrong)?, columns))
             }
             TargetKind::Numbers => Ok(Unnamed::Numbers(numbers.into_floats(budget)?, columns)),
         }
@@ -167,7 +187,8 @@ pub(super) fn note_on_floats(y: &Part) -> Option<String> {
     let [low, high] = y.array.numbers.whole_range()?;
     let is_column = matches!(y.array.shape[..], [_] | [_, 1]);
     let key = &y.key;
-    (is_column && high > 1.0).then(|| {
+    // A single value is no class of several.
+    (is_column && high > 1.0 && low < high).then(|| {
         format!(
             "{key} holds floats, so they are numbers to predict, though all are whole, from {low} to {high}: --task \
              class takes them as classes, and --task numbers omits this note"

@@ -3,6 +3,7 @@
 use super::features_and_targets::Unnamed;
 use super::problem::ArraysProblem;
 use crate::data::class_names::check_target_names;
+use crate::data::class_problem::some;
 use crate::data::label_numbering::{self, Labels, PartLabels};
 use crate::data::targets::{TargetKind, Targets, column_names};
 
@@ -105,14 +106,21 @@ impl Classes {
                 Err(differ("numbers", "text"))
             }
             (Unnamed::NamedClasses(train), test) => {
-                let names = match (given, test) {
-                    (Some(names), _) => names,
+                let names: Vec<String> = match (given, test) {
+                    // They were checked.
+                    (Some(names), _) => return Ok(Self { names, first: 0 }),
                     (None, Some(Unnamed::NamedClasses(test))) => {
                         train.names()?.union(&test.names()?).cloned().collect()
                     }
                     (None, _) => train.names()?.into_iter().collect(),
                 };
-                Ok(Self { names: checked(TargetKind::Class, names)?, first: 0 })
+                let wrong = |problem| match names.len() {
+                    // Those without samples are missing.
+                    0 | 1 => ArraysProblem::TargetNames(problem),
+                    _ => ArraysProblem::TextNames { key: train.key.clone(), problem },
+                };
+                check_target_names(TargetKind::Class, &names).map_err(wrong)?;
+                Ok(Self { names, first: 0 })
             }
             (Unnamed::Classes(_, Some(count)), Some(Unnamed::Classes(_, Some(test))))
                 if count != test =>
@@ -151,12 +159,12 @@ fn unseen(train: &Targets) -> Option<String> {
     let Targets::Classes { classes, names } = train else { return None };
     let mut seen = [false; 256];
     classes.iter().for_each(|&class| seen[usize::from(class)] = true);
-    let unseen: Vec<&str> =
-        names.iter().zip(seen).filter(|(_, seen)| !seen).map(|(name, _)| name.as_str()).collect();
+    let unseen: Vec<String> =
+        names.iter().zip(seen).filter(|(_, seen)| !seen).map(|(name, _)| name.clone()).collect();
     (!unseen.is_empty()).then(|| {
         format!(
             "no training sample has class {}: a network cannot learn what it is not shown",
-            unseen.join(", ")
+            some(&unseen)
         )
     })
 }

@@ -14,6 +14,7 @@ use crate::data::features::Features;
 use crate::data::source::{Loaded, LoadedTest, PathRequest, Source, SourceFile};
 use crate::data::targets::TargetKind;
 use crate::formats::MemoryBudget;
+use crate::message_text::drawn_test_part;
 
 /// The fraction of the samples that are the test part of data without one, and the seed that draws them.
 const TEST_FRACTION: f64 = 0.2;
@@ -105,12 +106,10 @@ pub(in crate::data) fn load<T: NamedArrays>(request: &PathRequest) -> Result<Loa
             };
             parts.0.check_some_weight()?;
             notes.push(format!(
-                "there is no test part ({} and {}): {} samples, drawn once and for all, are the test set, and {} \
-                 are left to train on",
+                "there is no test part ({} and {}): {} to train on",
                 request.keys.x_test,
                 request.keys.y_test,
-                parts.1.len(),
-                parts.0.len()
+                drawn_test_part("sample", parts.1.len(), parts.0.len())
             ));
             parts
         }
@@ -299,7 +298,10 @@ fn weights(
     part.check_numbers()?;
     match part.array.shape[..] {
         [_] => Ok(part.array.numbers.into_floats(budget)?),
-        _ => Err(part.shape_error("[samples] if it holds weights of samples").into()),
+        _ => {
+            let rule = "[samples] if it holds weights of samples";
+            Err(part.shape_error(rule, "save one weight for each sample").into())
+        }
     }
 }
 

@@ -96,7 +96,7 @@ pub enum ArraysProblem {
     )]
     TooFew(usize),
     /// An array of the wrong shape.
-    #[error("array {key:?} must be {rule}, found shape {shape:?}")]
+    #[error("array {key:?} must be {rule}, found shape {shape:?}: {cure}")]
     Shape {
         /// The array.
         key: String,
@@ -104,21 +104,27 @@ pub enum ArraysProblem {
         rule: &'static str,
         /// Its shape.
         shape: Vec<usize>,
+        /// The cure.
+        cure: &'static str,
     },
     /// A number that is not allowed.
-    #[error("array {key:?}: {rule}, found {found} at {place:?}")]
+    #[error("array {key:?}: {rule}, found {found} at {place:?}: {cure}")]
     Value {
         /// The array.
         key: String,
-        /// The rule, and the cure.
+        /// The rule.
         rule: &'static str,
         /// The number.
         found: String,
         /// Its index along each axis.
         place: Vec<usize>,
+        /// The cure.
+        cure: &'static str,
     },
     /// Text that is not the name of a class.
-    #[error("array {key:?}: {rule}, found {found} at {place:?}: correct it, or name all classes")]
+    #[error(
+        "array {key:?}: {rule}, found {found} at {place:?}: correct it, or name all classes with --target-names"
+    )]
     Text {
         /// The array.
         key: String,
@@ -142,6 +148,14 @@ pub enum ArraysProblem {
     /// Names of targets that cannot be distinguished or printed.
     #[error("names of targets: {0}, or give all with --target-names")]
     TargetNames(DatasetProblem),
+    /// Text as targets that holds no names of classes.
+    #[error("array {key:?}: {problem}")]
+    TextNames {
+        /// The array.
+        key: String,
+        /// The problem of its names.
+        problem: DatasetProblem,
+    },
     /// Other than one name for each label or number.
     #[error(
         "one name is needed for each of {}, found {} ({}): name all of them",
@@ -157,7 +171,8 @@ pub enum ArraysProblem {
     },
     /// Samples and targets differ in number.
     #[error(
-        "each sample needs a target, found {samples} samples in {x:?} and {targets} targets in {y:?}"
+        "each sample needs a target, found {samples} samples in {x:?} and {targets} targets in {y:?}: save \
+         both from the same rows, in the same order"
     )]
     Counts {
         /// The array of the samples.

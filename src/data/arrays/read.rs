@@ -60,9 +60,9 @@ pub(in crate::data) fn decode(
         bytes.drain(..start);
         return Ok(Array { numbers: Numbers::Text(Text::new(descr, bytes, size, order)), shape });
     }
-    let value = |rule, at: usize, found: String| {
+    let value = |rule, at: usize, found: String, cure| {
         let place = place(at, &shape, fortran);
-        Err(ArraysProblem::Value { key: own(), rule, found, place })
+        Err(ArraysProblem::Value { key: own(), rule, found, place, cure })
     };
     let (mut ints, mut floats) = (Vec::new(), Vec::new());
     match kind {
@@ -80,7 +80,8 @@ pub(in crate::data) fn decode(
         "u8" => {
             extend(&mut ints, data, order, i64::from_le_bytes);
             if let Some(at) = ints.iter().position(|&int| int < 0) {
-                return value("integers must be below 2^63", at, (ints[at] as u64).to_string());
+                let (rule, found) = ("integers must be below 2^63", (ints[at] as u64).to_string());
+                return value(rule, at, found, "correct it, or save array.astype(\"float32\")");
             }
         }
         "f2" => extend(&mut floats, data, order, |b| half::f16::from_le_bytes(b).to_f32()),
@@ -92,13 +93,15 @@ pub(in crate::data) fn decode(
                 exact.clear();
                 extend(&mut exact, &data[8 * at..][..8], order, f64::from_le_bytes);
                 if let Some(found) = exact.first().filter(|value| value.is_finite()) {
-                    return value("numbers must fit into f32", at, number(*found));
+                    let cure = "correct it, or save the array divided by a power of 10";
+                    return value("numbers must fit into f32", at, number(*found), cure);
                 }
             }
         }
         "b1" => {
             if let Some(at) = data.iter().position(|&byte| byte > 1) {
-                return value("bool is 0 or 1", at, data[at].to_string());
+                let cure = "save array.astype(bool)";
+                return value("bool is 0 or 1", at, data[at].to_string(), cure);
             }
         }
         _ => {}

@@ -174,7 +174,7 @@ fn the_type_of_the_targets_says_their_kind_unless_it_is_asked_for() {
     let error = refused(ints("(3, 2)", &[0, 1, 1, 0, 7, 0]), None);
     assert!(error.contains("0 or 1 each") && error.contains("found 7 at [2, 0]"), "{error}");
     let error = refused(floats("(3,)", &[0.0, 1.5, f32::NAN]), Some(Class));
-    assert!(error.contains("found 1.5 at [1]"), "{error}");
+    assert!(error.contains("found 1.5 at [1]: correct it, or choose data"), "{error}");
     assert!(refused(ints("(3,)", &[0, 0, 0]), None).contains("2 to 256 classes, found 1"));
     assert!(refused(ints("(3, 1, 1)", &[0, 0, 0]), None).contains("found shape [3, 1, 1]"));
     let error = refused(floats("(3,)", &[0.5, f32::NAN, 1.0]), None);
@@ -213,11 +213,10 @@ fn one_hot_rows_are_classes_if_asked_for_and_never_labels_in_silence() {
     for y in [rows(), as_bool()] {
         assert_eq!(of(y.clone(), None).unwrap().train.target_kind(), Labels);
         let error = of(y, Some(Class)).unwrap_err();
-        assert!(error.contains("one-hot rows with a single 1") && error.contains("--task labels"));
-        assert!(
-            error.ends_with("found [0, 0, 0, 0] at [2]") || error.contains("at [1]"),
-            "{error}"
-        );
+        assert!(error.contains("one-hot rows with a single 1"), "{error}");
+        let cure = ": correct it, or choose data with targets of this kind";
+        let places = ["found [0, 0, 0, 0] at [2]", "at [1]"].map(|place| place.to_owned() + cure);
+        assert!(places.iter().any(|place| error.ends_with(place)), "{error}");
     }
     assert!(of(as_floats(), None).unwrap_err().contains("floats that are all 0 or 1"));
     let error = of(floats("(3, 257)", &[0.0; 771]), Some(Class)).unwrap_err();
@@ -286,34 +285,56 @@ fn hostile_files_are_refused_by_name() {
         (npy("<f4", "(2, -1)", &[]), "shape is a tuple of whole numbers"),
         (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "it is cut"),
         (b"pickle".to_vec(), "it does not begin as an array does"),
-        (floats("()", &[1.0]), "must be [samples, …], found shape []"),
+        (
+            floats("()", &[1.0]),
+            "must be [samples, …], found shape []: save an array with a row for each sample",
+        ),
         (
             floats("(2, 0)", &[]),
             "x_train and y_train: at least one sample of at least one value is needed, found 2 of shape [0]",
         ),
-        (floats("(3,)", &[1.0; 3]), "found 3 samples in \"x_train\" and 2 targets in \"y_train\""),
+        (
+            floats("(3,)", &[1.0; 3]),
+            "found 3 samples in \"x_train\" and 2 targets in \"y_train\": save both from the same rows",
+        ),
         (
             floats("(2, 2)", &[1.0, 2.0, 3.0, f32::NAN]),
             "features must be finite numbers, found NaN at sample 1, column 1",
         ),
         (
             npy("<f8", "(2,)", bytemuck::cast_slice(&[1.0, 1e300])),
-            "numbers must fit into f32, found 1e300 at [1]",
+            "numbers must fit into f32, found 1e300 at [1]: correct it, or save the array divided",
         ),
         (
             npy("<u8", "(2,)", bytemuck::cast_slice(&[1, u64::MAX])),
-            "below 2^63, found 18446744073709551615 at [1]",
+            "below 2^63, found 18446744073709551615 at [1]: correct it, or save array.astype(\"float32\")",
         ),
-        (npy("|b1", "(2,)", &[1, 2]), "bool is 0 or 1, found 2 at [1]"),
+        (npy("|b1", "(2,)", &[1, 2]), "bool is 0 or 1, found 2 at [1]: save array.astype(bool)"),
     ] {
         let error = refused(&x(array));
         assert!(error.contains(expected), "{error}");
     }
-    let empty = npz(&[("x_train", floats("(0, 2)", &[])), ("y_train", ints("(0,)", &[]))]);
-    assert!(
-        refused(&empty)
-            .contains("\"y_train\" must be [samples] or [samples, targets], neither of them 0")
-    );
+    let none = || floats("(0, 2)", &[]);
+    for (x, shape, cure) in [
+        (
+            none(),
+            "(0,)",
+            "found shape [0]: give samples and their targets (a test part may be left out)",
+        ),
+        (none(), "(0, 2)", "found shape [0, 2]: give samples and their targets"),
+        (y(), "(2, 0)", "found shape [2, 0]: save at least one target for each sample"),
+    ] {
+        let error = refused(&npz(&[("x_train", x), ("y_train", ints(shape, &[]))]));
+        let rule = "\"y_train\" must be [samples] or [samples, targets], neither of them 0";
+        assert!(error.contains(rule) && error.contains(cure), "{error}");
+    }
+    for (targets, cure) in [
+        (ints("()", &[1]), "found shape []: save an array with a target for each sample"),
+        (ints("(2, 1, 1)", &[0, 1]), "save array.reshape(len(array), -1)"),
+    ] {
+        let error = refused(&npz(&[("x_train", y()), ("y_train", targets)]));
+        assert!(error.contains(cure), "{error}");
+    }
     let weighted = |weights: Vec<u8>| {
         let keys = ArrayKeys { w_train: Some("w_train".to_owned()), ..ArrayKeys::default() };
         let path = npz(&[("x_train", y()), ("y_train", y()), ("w_train", weights)]);

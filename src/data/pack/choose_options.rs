@@ -8,6 +8,7 @@ use super::suggest_preparation::{or_resized, sample, suggested};
 use crate::data::error::DataError;
 use crate::data::picture_options::PictureOptions;
 use crate::data::{Preparation, images};
+use crate::message_text::drawn_test_part;
 
 /// The size of gray images that show one sign, as MNIST has it.
 const OF_SIGNS: [usize; 2] = [28, 28];
@@ -40,9 +41,8 @@ pub(in crate::data) fn read_folder(
     };
     if lacks_test {
         notes.push(format!(
-            "there is no test folder: {} images, drawn once and for all, are the test set, and {} are left to train on",
-            packed.test.len(),
-            packed.train.len()
+            "there is no test folder: {} to train on",
+            drawn_test_part("image", packed.test.len(), packed.train.len())
         ));
     }
     notes.extend(packed.skipped.iter().map(|(_, why)| format!("left out: {why}")));
