@@ -85,8 +85,8 @@ pub mod files {
 /// messages of parsers in plain words.
 pub mod text {
     pub use crate::message_text::{
-        did_you_mean, four_decimals, in_plain_words, number, quoted, quoted_word, significant,
-        similar, with_line,
+        counted, did_you_mean, four_decimals, in_plain_words, number, quoted, quoted_word,
+        significant, similar, with_line,
     };
 }
 

@@ -62,6 +62,24 @@ pub fn significant(value: f64) -> String {
     }
 }
 
+/// Returns a number of things: "1 epoch", "2 epochs".
+pub fn counted(count: usize, one: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{plural}")
+}
+
+/// Returns that a test part was drawn from the samples, and how many are left: "20 images, drawn once and for all, are
+/// the test set, and 80 are left".
+pub(crate) fn drawn_test_part(one: &str, test: usize, train: usize) -> String {
+    let are = |count: usize| if count == 1 { "is" } else { "are" };
+    format!(
+        "{}, drawn once and for all, {} the test set, and {train} {} left",
+        counted(test, one),
+        are(test),
+        are(train)
+    )
+}
+
 /// Returns the name that was probably meant by `found`: one that differs only in case; that has it as one of its words;
 /// that has one typing error in at least three characters, or more in a longer name: one in four; or that begins with
 /// it. Of two equally similar names the one that contains it wins, else the earlier one.
@@ -240,6 +258,7 @@ mod tests {
         }
         assert_eq!(four_decimals(-0.0), "0.0000");
         assert_eq!(number(1e30f32), "1e30");
+        assert_eq!([0, 1, 2].map(|n| counted(n, "epoch")), ["0 epochs", "1 epoch", "2 epochs"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use seqfit::data::images;
 use seqfit::data::{self, DataError, FeatureKind, Features, Preparation, TargetKind};
 use seqfit::run::Run;
+use seqfit::text::counted;
 use seqfit::{EvaluateError, Sequential};
 use serde::Serialize;
 
@@ -167,13 +168,13 @@ fn with_hint(error: anyhow::Error, files: usize) -> anyhow::Error {
 
 /// Prints how many files were skipped. If no file could be used, that is an error.
 fn closing(bad: usize, files: usize, word: &str) -> anyhow::Result<ExitCode> {
-    let plural = if files == 1 { "" } else { "s" };
+    let all = counted(files, "file");
     match bad {
         0 => {}
         _ if bad == files => {
-            anyhow::bail!("no {word} could be used: left out {bad} of {files} file{plural}")
+            anyhow::bail!("no {word} could be used: left out {bad} of {all}")
         }
-        _ => print_status(format_args!("left out {bad} of {files} files")),
+        _ => print_status(format_args!("left out {bad} of {all}")),
     }
     Ok(ExitCode::SUCCESS)
 }

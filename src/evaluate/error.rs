@@ -3,6 +3,7 @@
 use crate::data::{DataError, TargetKind};
 use crate::group::GroupError;
 use crate::losses::LossError;
+use crate::message_text::counted;
 use crate::metrics::MetricError;
 use crate::model::ModelError;
 use crate::native::LibtorchError;
@@ -24,8 +25,9 @@ pub enum EvaluateError {
     },
     /// The network has another number of outputs than the dataset has labels or numbers.
     #[error(
-        "the network has {outputs} outputs, and each sample of the dataset has {targets} targets ({kind}): its \
-         last Dense layer needs {targets} units for this dataset"
+        "the network has {}, and each sample of the dataset has {} ({kind}): its last Dense layer needs {} for this \
+         dataset",
+        counted(*.outputs, "output"), counted(*.targets, "target"), counted(*.targets, "unit")
     )]
     Targets {
         /// The network's outputs.
@@ -40,8 +42,9 @@ pub enum EvaluateError {
     Scaling(TargetKind),
     /// The numbers of classes differ.
     #[error(
-        "the network has {outputs} outputs, and the dataset has {classes} classes: its last Dense layer needs \
-         {classes} units for this dataset"
+        "the network has {}, and the dataset has {classes} classes: its last Dense layer needs {classes} units for \
+         this dataset",
+        counted(*.outputs, "output")
     )]
     Classes {
         /// The network's outputs.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::residuals::Residuals;
 use crate::data::TargetKind;
-use crate::message_text::four_decimals;
+use crate::message_text::{counted, four_decimals};
 use crate::metrics::{Counts, Metric, Predictions, Undefined};
 
 /// Loss and metrics over a whole dataset.
@@ -67,7 +67,8 @@ impl Figures {
         let Self { loss, accuracy, samples: count, metrics } = self;
         let accuracy = accuracy.map(|fraction| format!(", accuracy {:.2} %", 100.0 * fraction));
         let (loss, accuracy) = (four_decimals(*loss), accuracy.unwrap_or_default());
-        let mut text = format!("loss {loss}{accuracy} of {count} {samples}");
+        let samples = counted(*count, samples.trim_end_matches('s'));
+        let mut text = format!("loss {loss}{accuracy} of {samples}");
         for (name, &value) in metrics {
             text += &format!(", {name} {}", four_decimals(value));
         }

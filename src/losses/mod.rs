@@ -22,7 +22,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::data::TargetKind;
 use crate::layers::Activation;
-use crate::message_text::did_you_mean;
+use crate::message_text::{counted, did_you_mean};
 use crate::model::{OutputActivation, Spec};
 use aliases::ALIASES;
 use binary_crossentropy::BinaryCrossentropy;
@@ -278,8 +278,9 @@ pub enum LossError {
     },
     /// The network has another number of outputs than the loss needs.
     #[error(
-        "the network has {outputs} outputs, and the dataset has {count} {targets}: its last Dense layer needs \
-         {needed} units for this dataset and the loss {name}"
+        "the network has {}, and the dataset has {}: its last Dense layer needs {} for this dataset and the loss \
+         {name}",
+        counted(*.outputs, "output"), .targets.counted(*.count), counted(*.needed, "unit")
     )]
     Outputs {
         /// The loss's name.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use seqfit::data::TargetKind;
 use seqfit::tch::Tensor;
+use seqfit::text::counted;
 use seqfit::{OutputActivation, export, files};
 
 use super::super::output::Usage;
@@ -131,8 +132,7 @@ impl<'a> PredictionsFile<'a> {
                 export::npy::save(&values, path)?;
             }
         }
-        let plural = if self.samples == 1 { "" } else { "s" };
-        Ok(format!("wrote {}: {} prediction{plural}", path.display(), self.samples))
+        Ok(format!("wrote {}: {}", path.display(), counted(self.samples, "prediction")))
     }
 }
 

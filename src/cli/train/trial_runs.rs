@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use seqfit::data::{DataError, Dataset, Loaded, Target, TargetKind};
 use seqfit::run::{Run, RunResult};
-use seqfit::text::significant;
+use seqfit::text::{counted, significant};
 use seqfit::{Device, Evaluation, FitConfig};
 
 use super::super::{output, parse_values};
@@ -184,10 +184,9 @@ impl Trial {
             Kind::Overfit => {
                 let (is_memorized, reached) = memorized(test, &again);
                 let word = output::samples_word(test);
-                let (one, all) = match samples {
-                    1 => (format!("1 {}", word.trim_end_matches('s')), "is memorized"),
-                    _ => (format!("{samples} {word}"), "are memorized"),
-                };
+                let one = counted(samples, word.trim_end_matches('s'));
+                let all = if samples == 1 { "is memorized" } else { "are memorized" };
+                let epochs = counted(epochs, "epoch");
                 let look = match (word, test.unscaled_features()) {
                     (_, Some(unscaled)) => unscaled.advice(),
                     ("images", None) => "look at the images (seqfit data preview)".to_owned(),
@@ -196,12 +195,12 @@ impl Trial {
                 };
                 anyhow::ensure!(
                     is_memorized,
-                    "a network should overfit {one}, and this one {reached} after {epochs} epochs: {look}, try another \
+                    "a network should overfit {one}, and this one {reached} after {epochs}: {look}, try another \
                      --learning-rate, more --hidden units or --epochs, and no dropout"
                 );
                 let every = if samples == 1 { "" } else { "all " };
                 Ok(format!(
-                    "{every}{one} {all}, loss {:.4} after {epochs} epochs; nothing was kept",
+                    "{every}{one} {all}, loss {:.4} after {epochs}; nothing was kept",
                     found.loss
                 ))
             }

@@ -16,6 +16,7 @@ use maud::{Markup, html};
 
 use super::plot::number;
 use super::{Report, ReportError, Tested};
+use crate::message_text::counted;
 use crate::model::{Spec, Summary, grouped};
 
 impl Report<'_> {
@@ -91,8 +92,8 @@ fn lead(report: &Report) -> String {
     let epochs = report.history.epochs.len();
     let asked = config.fit.epochs;
     let trained = match epochs == asked {
-        true => format!("{asked} epochs"),
-        false => format!("{epochs} of {asked} epochs"),
+        true => counted(asked, "epoch"),
+        false => format!("{epochs} of {}", counted(asked, "epoch")),
     };
     let held_out = match config.fit.validation_split {
         0.0 => String::new(),
