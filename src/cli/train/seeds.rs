@@ -10,9 +10,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use seqfit::metrics::Direction;
 use seqfit::run::{Figures, Run};
 use seqfit::text::four_decimals;
-use seqfit::{Engine, FitConfig, WriteError, device};
+use seqfit::{Engine, FitConfig, Metric, WriteError, device};
 use serde::Serialize;
 
 use super::super::output::{self, Usage, print_status, quoted};
@@ -66,7 +67,7 @@ struct Spread {
     standard_deviation: f64,
     min: f64,
     max: f64,
-    /// The 95 % confidence interval of the mean, by Student's t.
+    /// The 95 % confidence interval of the mean, by Student's t, cut to the values that the metric can have.
     interval: [f64; 2],
 }
 
@@ -82,8 +83,8 @@ impl Spread {
         )
     }
 
-    /// Returns the statistics of two or more values.
-    fn of(values: &[f64]) -> Self {
+    /// Returns the statistics of two or more values of a metric, which are in `range`.
+    fn of(values: &[f64], [least, most]: [f64; 2]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -94,8 +95,24 @@ impl Spread {
             standard_deviation,
             min: values.iter().copied().fold(f64::INFINITY, f64::min),
             max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            interval: [mean - half, mean + half],
+            interval: [(mean - half).max(least), (mean + half).min(most)],
         }
+    }
+}
+
+/// What an accuracy, and most metrics of which more is better, can be.
+const FRACTIONS: [f64; 2] = [0.0, 1.0];
+/// What a loss, and every metric of which less is better, can be.
+const FROM_0: [f64; 2] = [0.0, f64::INFINITY];
+
+/// Returns the least and the most that a metric can be.
+fn range(metric: &str) -> [f64; 2] {
+    match (metric, metric.parse().map(|metric: Metric| metric.direction())) {
+        ("r2", _) => [f64::NEG_INFINITY, 1.0],
+        ("matthews_corrcoef" | "cohen_kappa", _) => [-1.0, 1.0],
+        (_, Ok(Direction::Higher)) => FRACTIONS,
+        (_, Ok(Direction::Lower)) => FROM_0,
+        (_, Err(_)) => [f64::NEG_INFINITY, f64::INFINITY],
     }
 }
 
@@ -266,12 +283,14 @@ fn conclude(args: &Args, out: &Path, seeds: Vec<Seed>, seconds: f64) -> anyhow::
     let values = |of: &dyn Fn(&Figures) -> Option<f64>| -> Option<Vec<f64>> {
         seeds.iter().map(|seed| of(&seed.test)).collect()
     };
-    let accuracy = values(&|test| test.accuracy).map(|values| Spread::of(&values));
-    let loss = Spread::of(&seeds.iter().map(|seed| seed.test.loss).collect::<Vec<_>>());
+    let accuracy = values(&|test| test.accuracy).map(|values| Spread::of(&values, FRACTIONS));
+    let losses: Vec<f64> = seeds.iter().map(|seed| seed.test.loss).collect();
+    let loss = Spread::of(&losses, FROM_0);
     let names = seeds.first().map(|seed| seed.test.metrics.keys().cloned());
     let metrics = names.into_iter().flatten().filter_map(|name| {
         let values = values(&|test| test.metrics.get(&name).copied())?;
-        Some((name, Spread::of(&values)))
+        let spread = Spread::of(&values, range(&name));
+        Some((name, spread))
     });
     let metrics = metrics.collect();
     let report = Report { seeds, accuracy, loss, metrics, seconds };
@@ -303,13 +322,22 @@ mod tests {
     /// sd(x) gives 0.3511885.
     #[test]
     fn spread_matches_r() {
-        let spread = Spread::of(&[97.6, 97.2, 97.9]);
+        let spread = Spread::of(&[97.6, 97.2, 97.9], FROM_0);
         let close = |a: f64, b: f64| (a - b).abs() < 2e-4;
         assert!(close(spread.mean, 97.56667) && close(spread.standard_deviation, 0.3511885));
         assert!(close(spread.interval[0], 96.69430) && close(spread.interval[1], 98.43903));
         assert_eq!((spread.min, spread.max), (97.2, 97.9));
         // qt(0.975, 31) = 2.039513
         assert!((student(31) - 2.0395).abs() < 3e-3);
+    }
+
+    #[test]
+    fn an_interval_stays_within_what_a_metric_can_be() {
+        assert_eq!(Spread::of(&[0.9, 0.99], FRACTIONS).interval[1], 1.0);
+        assert_eq!(Spread::of(&[0.1, 0.5], FROM_0).interval[0], 0.0);
+        let ranges = ["f1_macro", "rmse", "r2", "cohen_kappa"].map(range);
+        let infinity = f64::INFINITY;
+        assert_eq!(ranges, [[0.0, 1.0], [0.0, infinity], [-infinity, 1.0], [-1.0, 1.0]]);
     }
 
     #[test]
