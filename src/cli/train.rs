@@ -13,14 +13,14 @@ mod start_run;
 mod timing;
 mod trial_runs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use seqfit::callback::{Callback, CsvLogger, EarlyStopping};
 use seqfit::group::broadcast_object;
 use seqfit::report::TensorBoard;
-use seqfit::run::{self, Figures, ModelCheckpoint, RunResult};
+use seqfit::run::{self, Figures, ModelCheckpoint, Run, RunResult};
 use seqfit::{Evaluation, History, Measures, TrainError, data};
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ use other_ranks::Plan;
 use timing::Timing;
 
 pub use args::Args;
-pub use fit_options::{FitOptions, over};
+pub use fit_options::{FitOptions, check_fits, over};
 pub use read_settings::load_recipe;
 
 /// Runs `seqfit train`.
@@ -84,13 +84,53 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     if let Some(snapshot) = job.snapshot.as_deref().filter(|_| !args.quiet) {
         print_status(format_args!("resuming at {}", snapshot.place()));
     }
-    let code = job.train(args, ranks, Interruption::watch(deadline)?, &mut timing)?;
+    let place = Place::of(&job, args.resume.is_none());
+    let code = Interruption::watch(deadline)
+        .map_err(anyhow::Error::from)
+        .and_then(|interruption| job.train(args, ranks, interruption, &mut timing))
+        .map_err(|error| place.after_failure(error))?;
     if let Some(mut timing) = timing {
         timing.mark("the rest");
         print_status(timing.table());
         ranks.exchanged().into_iter().for_each(print_status);
     }
     Ok(code)
+}
+
+/// Where a run is, for when its training fails.
+struct Place {
+    path: PathBuf,
+    /// The run that it was to replace.
+    replaced: Option<PathBuf>,
+    /// Whether this process made the folder.
+    is_new: bool,
+}
+
+impl Place {
+    fn of(job: &Job, is_new: bool) -> Self {
+        let replaced = job.run.replaced().map(Path::to_owned);
+        Self { path: job.run.path().to_owned(), replaced, is_new }
+    }
+
+    /// Leaves nothing of a run that has not begun. Says where the rest of another one is, which the next --force does
+    /// not replace: it may be continued.
+    fn after_failure(self, error: anyhow::Error) -> anyhow::Error {
+        let Self { path, replaced, is_new } = self;
+        let is_gone = is_new && Run::remove_unused(&path) || !path.exists();
+        match replaced {
+            Some(replaced) if !is_gone => {
+                let (old, new) = (replaced.display(), path.display());
+                let message = format!(
+                    "{}; {old} is as it was, and what was trained stays in {new}: delete that folder, or continue with \
+                     seqfit train --resume {}",
+                    output::chain(&error),
+                    quoted(&path)
+                );
+                error.context(message)
+            }
+            _ => error,
+        }
+    }
 }
 
 impl Job {

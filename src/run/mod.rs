@@ -90,6 +90,17 @@ impl Run {
                 (folder, Some(replaces))
             }
         };
+        // Nothing is left of a run that cannot begin.
+        Self::begin(folder.clone(), replaces, config)
+            .inspect_err(|_| _ = Self::remove_unused(&folder))
+    }
+
+    /// Makes the folder a run's that has not trained yet.
+    fn begin(
+        folder: PathBuf,
+        replaces: Option<Replacement>,
+        config: RunConfig,
+    ) -> Result<Self, RunError> {
         let prepare = |source| RunError::Prepare { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(prepare)?;
         let lock = Lock::take(&folder)?;
@@ -125,6 +136,25 @@ impl Run {
     /// Like [`create`](Self::create).
     pub fn check_vacant(path: &Path, force: bool) -> Result<OutputDirState, RunError> {
         check_output_dir::check_vacant(path, force)
+    }
+
+    /// Removes the folder of a run that never got beyond its config: a training that failed before its first
+    /// checkpoint. One with anything else in it, or to which another process writes, stays. Returns whether it is gone.
+    pub fn remove_unused(path: &Path) -> bool {
+        let is_unused = || matches!(Self::check_vacant(path, false), Ok(OutputDirState::Free));
+        if !path.is_dir() || !is_unused() {
+            return false;
+        }
+        let Ok(lock) = Lock::take(path) else { return false };
+        // Checked again now that no other process writes there.
+        let cleared = is_unused() && check_output_dir::clear(path).is_ok();
+        drop(lock);
+        cleared && fs::remove_dir(path).is_ok()
+    }
+
+    /// Returns the path of the run that this one replaces when it is finished.
+    pub fn replaced(&self) -> Option<&Path> {
+        self.replaces.as_ref().map(Replacement::place)
     }
 
     /// Opens an existing run.

@@ -148,6 +148,30 @@ fn force_never_touches_other_runs_and_a_killed_replacement_resumes() {
 
 /// If a process is killed between the steps of a replacement, the next one completes it.
 #[test]
+fn a_failed_replacement_leaves_nothing_or_says_where_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(train(home.path(), &["-q", "--out", "r"]).code, 0);
+    let huge = ["--optimizer", "sgd", "--learning-rate", "1e38"];
+    let train = |more: &[&str]| {
+        run(seqfit(home.path()).args(["train", "-q", "--dataset", "digits"]).args(huge).args(more))
+    };
+    // It diverges in the first epoch.
+    for more in [&["--out", "s"][..], &["--out", "r", "--force"]] {
+        let failed = train(more);
+        assert!(failed.code == 1 && failed.stderr.contains("diverged in epoch 1"), "{failed:#?}");
+        assert_eq!(listing(home.path()), ["r"]);
+    }
+    // Here after some.
+    let later = ["--hidden", "", "--batch-size", "1437", "--epochs", "50", "--out", "r", "--force"];
+    let failed = train(&later);
+    let end = "; r is as it was, and what was trained stays in ";
+    assert!(failed.code == 1 && failed.stderr.contains(end), "{failed:#?}");
+    assert!(failed.stderr.contains("the last good checkpoint is "), "{failed:#?}");
+    assert_eq!(listing(home.path()), ["r", "r.new"]);
+    assert_eq!(listing(&home.path().join("r")), FILES);
+}
+
+#[test]
 fn interrupted_replacement_is_completed_by_the_next_process() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
