@@ -290,6 +290,27 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_every_layer_and_its_fields() {
+        let page = include_str!("../../docs/networks.md");
+        let (_, page) = page.split_once("## In a file").unwrap();
+        for tag in Layer::TYPES {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{tag}` | ")));
+            let row = row.unwrap_or_else(|| panic!("docs/networks.md lacks {tag}"));
+            let example = row.rsplit('`').nth(1).unwrap();
+            let example: toml::Table = toml::from_str(&format!("layer = {example}")).unwrap();
+            let layer: Layer = example["layer"].clone().try_into().unwrap();
+            assert_eq!(layer.tag(), Some(*tag));
+            let serde_json::Value::Object(saved) = serde_json::to_value(&layer).unwrap() else {
+                panic!("{layer:?} is a table")
+            };
+            let fields = saved.keys().filter(|key| *key != "type");
+            for field in fields {
+                assert!(row.contains(&format!("`{field}`")), "{tag}: {field}");
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_layer_is_named() {
         let error = serde_json::from_str::<Layer>(r#"{"type":"warp","by":3}"#).unwrap_err();
         let error = error.to_string();

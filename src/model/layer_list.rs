@@ -376,6 +376,18 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_every_word() {
+        let page = include_str!("../../docs/networks.md");
+        for Form { name, words, example, .. } in &FORMS {
+            let row = format!("| `{}` | ", format!("{name} {words}").trim_end());
+            assert!(page.lines().any(|line| line.starts_with(&row)), "{row}");
+            assert!(layer_list(example).is_ok(), "{example}");
+        }
+        let named = |activation: &Activation| page.contains(&format!("`{}`", activation.name()));
+        assert!(Activation::ALL.iter().all(named));
+    }
+
+    #[test]
     fn a_wrong_word_is_named_with_its_layer() {
         for (line, message) in [
             (
@@ -390,7 +402,7 @@ mod tests {
                 "dropout, spatialdropout, dense: did you mean prelu by --network FILE?",
             ),
             ("residual", ": did you mean residual by --network FILE?"),
-            ("rescale", ": did you mean rescaling by --network FILE?"),
+            ("rescalling", ": did you mean rescaling by --network FILE?"),
             ("warp", ": take one of these (--network FILE takes all layers)"),
             (
                 "conv 32",

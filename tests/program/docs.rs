@@ -61,6 +61,11 @@ fn library_page_is_correct() {
 }
 
 #[test]
+fn networks_page_is_correct() {
+    Reader::new(None, PathBuf::new()).follow(&page("networks.md"));
+}
+
+#[test]
 fn tables_page_is_correct() {
     follow("tables.md");
 }
