@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::data_options::{DataOptions, StreamOptions};
 use super::device_options::DeviceOptions;
 use super::distributed::{RankOptions, Ranks};
-use super::output::{self, print_status};
+use super::output::{self, Usage, print_status};
 use super::output_files::{self, FileKind, OutputFile};
 use super::run_options::RunOptions;
 use super::view_options::ViewOptions;
@@ -158,6 +158,8 @@ fn run_rank0(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
         group.broadcast(&mut model.to_safetensors(Default::default())?)?;
     }
     let metrics = metrics(args, &run.config().fit, &loaded.test);
+    let kind = loaded.test.target_kind();
+    metrics.iter().try_for_each(|metric| metric.check_for(kind)).map_err(Usage::of)?;
     let measures = Measures { loss: run.config().loss(), metrics: &metrics };
     let evaluation = model.evaluate_distributed(group, &loaded.test, measures)?;
     if let Some(path) = &args.logits {

@@ -2,12 +2,12 @@
 
 use seqfit::Metric;
 use seqfit::data::{
-    self, ClassNames, FeatureKind, Loaded, LoadedTest, Locations, PathRequest, PictureOptions,
-    PictureShape, Request, StreamMemory,
+    self, ClassNames, DataError, FeatureKind, Loaded, LoadedTest, Locations, PathRequest,
+    PictureOptions, PictureShape, Request, StreamMemory, StreamProblem, TargetKind,
 };
 use seqfit::run::{DataConfig, Figures, Run, RunConfig};
 
-use super::output::print_status;
+use super::output::{Usage, print_status};
 use super::progress;
 
 /// Loads the requested data, into memory or streamed, and prints its notice and notes. There is a notice, for
@@ -77,20 +77,34 @@ pub fn test_of(
     quiet: bool,
 ) -> anyhow::Result<LoadedTest> {
     let (locations, trained_on) = (Locations::from_env()?, &run.data);
-    let asked = of_kind(as_images(asked, run), trained_on.targets);
+    if let Request::Path(PathRequest { targets: Some(kind), .. }) = &asked
+        && *kind != trained_on.targets
+    {
+        let network = trained_on.targets;
+        let rule = format!("the network predicts {network}, found --task for {kind}: leave it out");
+        return Err(Usage(rule).into());
+    }
+    let requested = as_images(asked, run);
+    let asked = of_kind(requested.clone(), trained_on.targets);
     let Some(own) = trained_on.source.as_ref().filter(|_| asked == Request::Auto) else {
-        let loaded = match stream {
-            Some(memory) => data::stream_test(&asked, &locations, memory)?,
-            None => progress::with_downloads(quiet, |bars| {
-                data::resolve_test(&asked, &locations, bars)
-            })?,
+        let load = |asked: &Request| match stream {
+            Some(memory) => data::stream_test(asked, &locations, memory),
+            None => {
+                progress::with_downloads(quiet, |bars| data::resolve_test(asked, &locations, bars))
+            }
         };
+        let network = trained_on.targets;
+        let loaded = load(&asked).or_else(|error| {
+            // Of another kind they may be what they should be.
+            if requested != asked
+                && let Ok(other) = load(&requested)
+            {
+                same_kind(network, other.test.target_kind())?;
+            }
+            Err(of_stream(error))
+        })?;
         same_features(trained_on.features, loaded.test.feature_kind())?;
-        let (network, found) = (trained_on.targets, loaded.test.target_kind());
-        anyhow::ensure!(
-            network == found,
-            "the network predicts {network}, found data whose targets are {found}: choose data of its kind",
-        );
+        same_kind(network, loaded.test.target_kind())?;
         return Ok(loaded.for_network(names_of(trained_on))?);
     };
     let request = of_kind(own.request(&locations)?, trained_on.targets);
@@ -129,6 +143,26 @@ pub fn of_kind(asked: Request, kind: data::TargetKind) -> Request {
     }
 }
 
+/// Checks that data has the kind of targets that a network predicts.
+fn same_kind(network: TargetKind, found: TargetKind) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        network == found,
+        "the network predicts {network}, found data whose targets are {found}: choose data of its kind",
+    );
+    Ok(())
+}
+
+/// Returns the error of data, a mistake on the command line if the data is of a kind that --stream is not for.
+fn of_stream(error: DataError) -> anyhow::Error {
+    match error {
+        DataError::Stream {
+            problem: StreamProblem::Arrays | StreamProblem::Color | StreamProblem::BuiltIn { .. },
+            ..
+        } => Usage::of(error).into(),
+        error => error.into(),
+    }
+}
+
 /// Checks that data has the kind of features that a network was trained on: pixels are scaled, and numbers are not.
 pub fn same_features(network: FeatureKind, found: FeatureKind) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -146,7 +180,7 @@ pub fn names_of(trained_on: &DataConfig) -> ClassNames<'_> {
 fn resolve(request: &Request, stream: Option<StreamMemory>, quiet: bool) -> anyhow::Result<Loaded> {
     let locations = Locations::from_env()?;
     if let Some(memory) = stream {
-        return Ok(data::stream(request, &locations, memory)?);
+        return data::stream(request, &locations, memory).map_err(of_stream);
     }
     Ok(progress::with_downloads(quiet, |bars| data::resolve(request, &locations, bars))?)
 }

@@ -16,7 +16,7 @@ use super::network_options::NetworkOptions;
 use super::output::{self, Usage, print_status};
 use super::output_files::{self, FileKind, OutputFile};
 use super::parse_values;
-use super::train::FitOptions;
+use super::train::{FitOptions, check_fits};
 
 /// Options of `seqfit lr-find`; the default is the tutorial's training.
 #[derive(Debug, clap::Args)]
@@ -94,6 +94,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     load_data::note(&data.train.training_advice());
     let fit = args.fit.for_targets(fit, data.train.target_kind())?;
     let network = args.network.or_layers(args.fit.recipe_layers()?)?.fitted(&data, &fit)?;
+    check_fits(&fit, &network, device)?;
+    if fit.augment.is_on() {
+        fit.augment.check_for(&data.train).map_err(Usage::of)?;
+    }
     let mut model = Sequential::from_spec(network, device, fit.seed)?;
     let curve = model.lr_find(&data.train, &fit, &test)?;
     if let Some(path) = &args.csv {

@@ -5,14 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
+use seqfit::Spec;
 use seqfit::layers::Layer;
 use seqfit::run::Run;
 use seqfit::text::{did_you_mean, in_plain_words, with_line};
-use seqfit::{Spec, SpecError};
 use serde::Deserialize;
 use toml::{Table, Value};
-
-use super::output::Usage;
 
 /// How a file lists its layers.
 const FORM: &str = "write layers = [{ type = \"flatten\" }, { type = \"dense\", units = 10 }], for example, or as \
@@ -43,17 +41,14 @@ pub fn network_for(path: &Path, shape: &[usize]) -> anyhow::Result<Spec> {
         true => Run::open(path)?.config().network.clone(),
         false => described(path, Some(shape))?,
     };
-    if input_shape != shape {
-        let rule = format!(
-            "{} describes a network for samples of shape {input_shape:?}, and these have shape {shape:?}: change \
-             input_shape or leave it out",
-            path.display()
-        );
-        return Err(Usage(rule).into());
-    }
+    anyhow::ensure!(
+        input_shape == shape,
+        "{} describes a network for samples of shape {input_shape:?}, and these have shape {shape:?}: change \
+         input_shape or leave it out",
+        path.display()
+    );
     let spec = Spec::new(shape, layers);
-    let at = |error: SpecError| Usage(format!("{}: {error}", path.display()));
-    spec.check().map_err(at)?;
+    spec.check().with_context(|| path.display().to_string())?;
     Ok(spec)
 }
 
@@ -63,11 +58,11 @@ fn described(path: &Path, shape: Option<&[usize]>) -> anyhow::Result<Spec> {
     File::open(path)
         .and_then(|file| file.take(MOST).read_to_string(&mut text))
         .map_err(|error| {
-            Usage(format!("{error}: give the folder of a run, or a TOML file of layers"))
+            anyhow::anyhow!("{error}: give the folder of a run, or a TOML file of layers")
         })
         .with_context(|| format!("{} cannot be read as a network", path.display()))?;
     spec_in(&text, shape)
-        .map_err(Usage)
+        .map_err(anyhow::Error::msg)
         .with_context(|| format!("{} does not describe a network", path.display()))
 }
 
@@ -114,6 +109,16 @@ mod tests {
         let config =
             format!("seqfit = 1\n[network]\ninput_shape = [2, 2]\n{LAYERS}\n[fit]\nepochs = 3");
         assert_eq!(spec_in(&config, None), Ok(spec));
+    }
+
+    #[test]
+    fn the_network_in_the_documentation_can_be_built() {
+        let page = include_str!("../../docs/networks.md");
+        let (_, rest) = page.split_once("```toml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let spec = spec_in(text, None).unwrap();
+        assert!(spec.check().is_ok());
+        assert_eq!(spec.outputs(), 10);
     }
 
     #[test]

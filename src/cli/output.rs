@@ -21,9 +21,19 @@ impl StdoutError {
 }
 
 /// A mistake on the command line that clap cannot detect; exit code 2, like clap's own errors.
+///
+/// It is what the command line says: an option that is wrong, or that does not fit another option, the data or the
+/// network. What is wrong in a file that an option names is none.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+impl Usage {
+    /// Takes the library's error for an option that does not fit the data or the network.
+    pub fn of(error: impl Display) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// Returns the word for the samples of a data set.
 pub fn samples_word(data: &Dataset) -> &'static str {

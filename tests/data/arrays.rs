@@ -334,18 +334,42 @@ fn a_training_that_cannot_begin_makes_nothing() {
         let data = "train --data digits.npz --keys y_train=classes_train,y_test=classes_test --task class --epochs 1 --out r";
         run(seqfit(home.path()).args(data.split(' ')).args(options.split('|')))
     };
-    for (options, rule) in [
-        ("--class-weights|none.toml", "must be above 0 for one sample at least, found 0 for all"),
+    fs::write(home.path().join("negative.toml"), "0 = -1").unwrap();
+    fs::write(home.path().join("no.toml"), "[network]\nlayers = [{ type = \"dense\" }]").unwrap();
+    for (options, code, rule) in [
+        // What a file holds is no mistake on the command line.
+        (
+            "--class-weights|none.toml",
+            1,
+            "must be above 0 for one sample at least, found 0 for all",
+        ),
+        ("--class-weights|negative.toml", 1, "negative.toml: class weights must be at least 0"),
+        ("--network|no.toml", 1, "no.toml does not describe a network"),
         (
             "--engine|fused|--layers|batchnorm, dense",
+            2,
             "engine must be auto or autograd here (fused takes Dense layers",
         ),
+        ("--augment|flip=0.5", 2, "augmentation needs pictures"),
+        ("--stream", 2, "only folders of IDX files and shards are streamed"),
     ] {
         let refused = ask(options);
-        assert!(refused.code == 1 && refused.stderr.contains(rule), "{options}: {refused:#?}");
+        assert!(refused.code == code && refused.stderr.contains(rule), "{options}: {refused:#?}");
         assert!(!home.path().join("r").exists(), "{options}");
     }
     assert_eq!(ask("-q").code, 0);
+    let metrics = run(seqfit(home.path()).args(["evaluate", "r", "--metrics", "rmse"]));
+    assert!(metrics.code == 2 && metrics.stderr.contains("rmse is for numbers"), "{metrics:#?}");
+    let of_numbers =
+        "evaluate r --data digits.npz --keys y_train=numbers_train,y_test=numbers_test";
+    for (more, code, rule) in [
+        ("", 1, "the network predicts classes, found data whose targets are numbers"),
+        (" --task numbers", 2, "the network predicts classes, found --task for numbers"),
+    ] {
+        let command = format!("{of_numbers}{more}");
+        let refused = run(seqfit(home.path()).args(command.split(' ')));
+        assert!(refused.code == code && refused.stderr.contains(rule), "{refused:#?}");
+    }
     // The network is that of the run.
     for option in [["--layers", "dense"], ["--network", "r"]] {
         let arguments = ["train", "--data", "digits.npz", "--init-from", "r", "--out", "s"];

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use seqfit::data::{Dataset, DatasetName, Source, TargetKind};
 use seqfit::recipe::{Pictures, Recipe, overlay};
-use seqfit::{Engine, FitConfig, LayerList, Loss, Metric, OnNan, Precision};
+use seqfit::{Device, Engine, FitConfig, LayerList, Loss, Metric, OnNan, Precision, Spec};
 use serde::{Deserialize, Serialize};
 
 use super::super::output::{Usage, quoted};
@@ -32,7 +32,7 @@ pub struct FitOptions {
     loss: Option<Loss>,
     /// Metrics to compute on the validation set after each epoch, besides loss and accuracy: f1_macro,
     /// balanced_accuracy, top_3_accuracy, precision_macro, recall_macro, roc_auc, average_precision, log_loss,
-    /// expected_calibration_error; mae, rmse, r2 of numbers; and others (see docs/cli.md) [default: none]
+    /// expected_calibration_error; mae, rmse, r2 of numbers; and others (see docs/metrics.md) [default: none]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     metrics: Option<Vec<Metric>>,
     /// Fraction of the training set, drawn by the seed from every class, to validate on after each
@@ -113,12 +113,12 @@ impl FitOptions {
     /// Checks that weights of classes are those of classes of the data, before a run folder is made.
     pub fn check_class_weights(&self, fit: &FitConfig, train: &Dataset) -> anyhow::Result<()> {
         let Some(weights) = &fit.class_weights else { return Ok(()) };
-        let checked = weights.of(train).map(drop).map_err(|error| Usage(error.to_string()));
+        let checked = weights.of(train).map(drop);
         match &self.class_weights {
-            Some(given) if given.as_os_str() != "balanced" => {
+            Some(given) if given.as_os_str() != "balanced" && train.target_kind().is_class() => {
                 checked.with_context(|| given.display().to_string())
             }
-            _ => Ok(checked?),
+            _ => Ok(checked.map_err(Usage::of)?),
         }
     }
 
@@ -224,6 +224,14 @@ impl FitOptions {
         fit.check().map_err(|error| Usage(error.to_string()))?;
         Ok(fit)
     }
+}
+
+/// Checks the settings against the network and the device. Too little memory is no mistake on the command line.
+pub fn check_fits(fit: &FitConfig, network: &Spec, device: Device) -> anyhow::Result<()> {
+    fit.check_for(network, device).map_err(|error| match error.setting {
+        "the network" => error.into(),
+        _ => Usage::of(error).into(),
+    })
 }
 
 /// Returns `base` with some of its numbers replaced; errors name `option`.

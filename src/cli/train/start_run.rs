@@ -6,12 +6,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use seqfit::data::TargetKind;
 use seqfit::run::{CallbackConfig, CheckpointConfig, DataConfig, RUNS, Run, RunConfig, RunError};
+use seqfit::text::counted;
 use seqfit::{Device, FitConfig, Sequential, Snapshot, Spec, TrainError, data, device};
 
 use super::super::load_data;
 use super::super::output::{Usage, print_status};
 use super::super::output_files;
 use super::args::Args;
+use super::fit_options::check_fits;
 use super::job::{Job, RunCallbacks};
 use super::timing::Timing;
 
@@ -48,12 +50,12 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
         load_data::note(&data.train.training_advice());
     }
     if fit.augment.is_on() {
-        fit.augment.check_for(&data.train)?;
+        fit.augment.check_for(&data.train).map_err(Usage::of)?;
     }
     let (network, model, origin) = match other {
         None => {
             let network = args.network()?.fitted(&data, &fit)?;
-            fit.check_for(&network, device)?;
+            check_fits(&fit, &network, device)?;
             if !args.quiet {
                 load_data::note(&note_on_scaling(&network, data.train.target_kind()));
             }
@@ -64,7 +66,7 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
             let (model, origin) = (other.load_model(device)?, other.origin()?);
             let path = other.path().display();
             data = for_network(&path.to_string(), other.config(), data)?;
-            fit.check_for(model.spec(), device)?;
+            check_fits(&fit, model.spec(), device)?;
             (model.spec().clone(), model, Some(origin))
         }
     };
@@ -210,8 +212,9 @@ pub(super) fn resume(
     if config.fit.epochs < state.epoch + usize::from(state.batch > 0) {
         let found = config.fit.epochs;
         let done = match state.batch {
-            0 => format!("{} epochs", state.epoch),
-            batch => format!("{} epochs and {batch} batches", state.epoch),
+            0 => counted(state.epoch, "epoch"),
+            1 => format!("{} and 1 batch", counted(state.epoch, "epoch")),
+            batch => format!("{} and {batch} batches", counted(state.epoch, "epoch")),
         };
         return Err(RunError::TooFewEpochs { path: path.to_owned(), done, found }.into());
     }
@@ -233,10 +236,8 @@ pub(super) fn resume(
                     )
                 }
                 None => {
-                    let plural = if epochs == 1 { "" } else { "s" };
-                    format!(
-                        "{path} is finished after {epochs} epoch{plural}: a higher --epochs continues it"
-                    )
+                    let epochs = counted(epochs, "epoch");
+                    format!("{path} is finished after {epochs}: a higher --epochs continues it")
                 }
             });
         }
