@@ -265,6 +265,13 @@ fn classes_without_samples_are_noted() {
     assert_eq!(found.train.classes().len(), 5);
     let note = "no training sample has class 1, 3: a network cannot learn what it is not shown";
     assert_eq!(found.notes, [note]);
+    let x = floats("(2, 1)", &[0.5, 1.5]);
+    let many = npz(&[("x_train", x.clone()), ("y_train", ints("(2,)", &[0, 40]))]);
+    let notes = load(&many, None).unwrap().notes;
+    assert!(notes[0].contains("class 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 29 more: "), "{notes:?}");
+    // A single value is no class: --task class would refuse it.
+    let constant = npz(&[("x_train", x), ("y_train", floats("(2,)", &[3.0, 3.0]))]);
+    assert!(load(&constant, None).unwrap().notes.iter().all(|note| !note.contains("--task")));
 }
 
 #[test]
