@@ -44,7 +44,7 @@ impl fmt::Display for MemoryOwner {
     gigabytes(*.left)
 )]
 pub struct TooLittleMemory {
-    /// What the memory is for.
+    /// The purpose of the memory.
     pub what: String,
     /// Bytes that it takes.
     pub needed: u64,

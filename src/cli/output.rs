@@ -23,7 +23,7 @@ impl StdoutError {
 /// A mistake on the command line that clap cannot detect; exit code 2, like clap's own errors.
 ///
 /// It is what the command line says: an option that is wrong, or that does not fit another option, the data or the
-/// network. What is wrong in a file that an option names is none.
+/// network. A fault in a file that an option names is none.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);

@@ -112,7 +112,7 @@ impl Place {
         Self { path: job.run.path().to_owned(), replaced, is_new }
     }
 
-    /// Leaves nothing of a run that has not begun. Says where the rest of another one is, which the next --force does
+    /// Leaves nothing of a run that did not begin. Says where the rest of another one is, which the next --force does
     /// not replace: it may be continued.
     fn after_failure(self, error: anyhow::Error) -> anyhow::Error {
         let Self { path, replaced, is_new } = self;

@@ -208,7 +208,7 @@ impl Augmenter {
         ColorDraw::new(&self.augment, strength, [self.height, self.width], &mut rng)
     }
 
-    /// Draws the operations of RandAugment, also from a stream of their own.
+    /// Draws the operations of RandAugment, also from a separate stream.
     fn draw_operations(&self, epoch: usize, sample: u32, strength: f64) -> [Operation; OPERATIONS] {
         if self.augment.randaugment == 0.0 {
             return Default::default();
@@ -223,7 +223,7 @@ impl Augmenter {
         self.augment.mixes()
     }
 
-    /// Returns what is mixed into a sample of `samples` in an epoch, drawn from a stream of its own.
+    /// Returns what is mixed into a sample of `samples` in an epoch, drawn from a separate stream.
     pub fn mix(&self, epoch: usize, sample: u32, samples: usize) -> Option<Mix> {
         if !self.mixes() {
             return None;

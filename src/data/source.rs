@@ -24,7 +24,7 @@ pub enum Request {
     Named(DatasetName),
     /// The IDX files in this folder.
     Dir(PathBuf),
-    /// The file or folder at a path, whatever its kind.
+    /// The file or folder at a path, of any kind.
     Path(PathRequest),
 }
 

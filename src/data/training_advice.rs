@@ -37,7 +37,7 @@ impl Dataset {
     }
 }
 
-/// Returns a note on numbers that f32 cannot tell apart, or rounds to coarse steps.
+/// Returns a note on numbers that are the same in f32, or that it rounds to coarse steps.
 fn note(name: &str, [low, high]: [f32; 2], deviation: f64) -> Option<String> {
     let largest = low.abs().max(high.abs());
     // Between the largest number and the next.

@@ -95,7 +95,7 @@ impl Run {
             .inspect_err(|_| _ = Self::remove_unused(&folder))
     }
 
-    /// Makes the folder a run's that has not trained yet.
+    /// Makes the folder a run's that did not train yet.
     fn begin(
         folder: PathBuf,
         replaces: Option<Replacement>,

@@ -73,7 +73,7 @@ impl ClassWeights {
 fn check_weight(class: &str, weight: f64) -> Result<(), ConfigError> {
     let rules = [
         (weight >= 0.0, "at least 0, which leaves a class out".to_owned()),
-        // Training would diverge, whatever the learning rate.
+        // Training would diverge with any learning rate.
         (f32_range::fits(weight), format!("such that they {}", f32_range::RULE)),
         // The class would be left out without a word.
         (!f32_range::vanishes(weight), "0 or at least 1.2e-38: smaller ones vanish in f32".into()),

@@ -100,9 +100,9 @@ impl Spread {
     }
 }
 
-/// What an accuracy, and most metrics of which more is better, can be.
+/// The range of an accuracy, and of most metrics of which more is better.
 const FRACTIONS: [f64; 2] = [0.0, 1.0];
-/// What a loss, and every metric of which less is better, can be.
+/// The range of a loss, and of every metric of which less is better.
 const FROM_0: [f64; 2] = [0.0, f64::INFINITY];
 
 /// Returns the least and the most that a metric can be.

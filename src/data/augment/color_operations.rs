@@ -9,7 +9,7 @@ pub(super) const LUMA: [f32; 3] = [0.2989, 0.587, 0.114];
 pub(super) const LEVELS: usize = 256;
 /// The weights of a pixel and of each of its eight neighbors in a blurred image, before division by their sum.
 pub(super) const BLUR: [f32; 2] = [5.0 / 13.0, 1.0 / 13.0];
-/// What is added to a value before it is rounded down to a level. A little more than a half: values in the middle between
+/// The number that is added to a value before it is rounded down to a level. A little more than a half: values in the middle between
 /// two levels are common, and become the same level on a GPU, where they differ in the last bit.
 pub(super) const HALF: f32 = 0.501;
 

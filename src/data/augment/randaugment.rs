@@ -35,7 +35,7 @@ pub(super) const KINDS: [Kind; 14] = [
     Kind::Equalize,
 ];
 
-/// What an operation does, by torchvision's name.
+/// The effect of an operation, by torchvision's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     #[default]

@@ -51,7 +51,7 @@ impl Paper {
         for pivot in 0..3 {
             let scale = system[pivot][pivot];
             if scale < 1e-9 {
-                return None; // a line of pixels tells nothing about the other direction
+                return None; // a line of pixels says nothing about the other direction
             }
             system[pivot].iter_mut().for_each(|value| *value /= scale);
             let pivot_row = system[pivot];

@@ -20,7 +20,7 @@ use crate::model::Sequential;
 use graph::{GraphBuilder, Role, Stored};
 use schema::{Dtype, SAMPLE_BATCH, ordered};
 
-/// The record that tells such an archive from others, and its content.
+/// The record that such an archive has and others do not, and its content.
 pub(crate) const ARCHIVE_FORMAT: (&str, &[u8]) = ("archive_format", b"pt2");
 /// The folder of the graphs: one record for each model, of which PyTorch calls a single one "model".
 pub(crate) const MODELS: &str = "models/";

@@ -48,7 +48,7 @@ pub fn batch(dtype: Dtype, sample: &[usize]) -> Value {
 }
 
 fn meta(dtype: Dtype, sizes: Vec<Value>, shape: &[usize], requires_grad: bool) -> Value {
-    // Row-major, whatever the size of the batch.
+    // Row-major, for every size of the batch.
     let strides = (1..=shape.len()).map(|from| int(shape[from..].iter().product()));
     json!({
         "dtype": dtype as u8,

@@ -31,7 +31,7 @@ fn a_name_that_is_no_utf_8_is_refused() {
     assert!(error.contains("must be UTF-8"), "{error}");
 }
 
-/// Whatever is saved without an error is loaded again with the same names.
+/// All that is saved without an error is loaded again with the same names.
 #[test]
 fn packed_data_loads_with_any_names() {
     use proptest::prelude::*;
