@@ -284,7 +284,7 @@ fn mismatched_networks_are_listed() {
             1,
             "\n  expected 1.weight [6, 16], found 1.weight [5, 16]\n",
         ),
-        (&["--out", "n", "--network", "missing.toml"], 2, "missing.toml"),
+        (&["--out", "n", "--network", "missing.toml"], 1, "missing.toml"),
         (&["--out", "n", "--classes", "a,b"], 1, "has 3 classes, found 2 class names"),
         (&["--out", "n", "--classes", "a,b,a"], 1, "class names"),
         (&["--out", "n", "--input-shape", "5x5"], 1, "takes 16 values, found input shape [5, 5]"),

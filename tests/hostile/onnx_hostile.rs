@@ -174,7 +174,7 @@ fn hostile_graphs_are_errors_that_name_the_node() {
                     weight(),
                 ],
             ),
-            "must be finite",
+            "must fit into f32",
         ),
     ];
     for (what, bytes, expected) in cases {
