@@ -182,19 +182,11 @@ impl Pictures {
         samples: usize,
         features: &mut [f32],
     ) {
-        let (stack, packed, combined) = (&self.stack, &self.packed[..], &self.combined[..]);
-        let mut groups = groups(
-            stack,
-            &self.samples,
-            &mut self.layers,
-            (self.group, samples),
-            features,
-            &mut self.gradients,
-        );
+        let (whole, mut groups) = self.groups(samples, features);
         team.each(&mut groups, |group| {
             SCRATCH.with_borrow_mut(|(scratch, _)| {
-                for sample in 0..group.samples.len() / stack.inputs() {
-                    group.forward(stack, part.clone(), sample, packed, combined, scratch);
+                for sample in 0..group.samples.len() / whole.stack.inputs() {
+                    group.forward(whole, part.clone(), sample, scratch);
                 }
             });
         });
@@ -228,86 +220,81 @@ impl Pictures {
         features: &mut [f32],
         is_first: bool,
     ) {
-        let (stack, packed, combined) = (&self.stack, &self.packed[..], &self.combined[..]);
-        let mut groups = groups(
-            stack,
-            &self.samples,
-            &mut self.layers,
-            (self.group, samples),
-            features,
-            &mut self.gradients,
-        );
+        let (whole, mut groups) = self.groups(samples, features);
         team.each(&mut groups, |group| {
             if is_first {
                 group.gradients.fill(0.0);
             }
             SCRATCH.with_borrow_mut(|scratch| {
+                let stack = whole.stack;
                 for sample in 0..group.samples.len() / stack.inputs() {
                     group.first_gradient(stack, part.end, sample, is_first, &mut scratch.1[0]);
-                    group.backward(stack, part.clone(), sample, packed, combined, scratch);
+                    group.backward(whole, part.clone(), sample, scratch);
                 }
             });
         });
     }
-}
 
-/// Divides the first `samples` rows of all values into groups.
-fn groups<'a>(
-    stack: &PictureStack,
-    samples: &'a [f32],
-    layers: &'a mut [LayerValues],
-    (group, count): (usize, usize),
-    features: &'a mut [f32],
-    gradients: &'a mut [f32],
-) -> Vec<Group<'a>> {
-    let chunk = |width: usize| (group * width).max(1);
-    let mut gradients = gradients.chunks_mut(stack.gradients().max(1));
-    let mut groups: Vec<Group> = (samples[..count * stack.inputs()].chunks(chunk(stack.inputs())))
-        .zip(features.chunks_mut(chunk(stack.features())))
-        .map(|(samples, features)| {
-            let layers = Vec::with_capacity(layers.len());
-            let gradients = gradients.next().unwrap_or_default();
-            Group { samples, layers, features, gradients }
-        })
-        .collect();
-    for (placed, values) in stack.layers.iter().zip(layers) {
-        let own = &placed.layer;
-        let mut outputs = values.outputs.chunks_mut(chunk(own.output().len()));
-        let mut kept = values.kept.chunks_mut(chunk(own.kept()));
-        let mut masks = values.mask.chunks(chunk(own.dropout().map_or(0, |(_, count)| count)));
-        let mut statistics = values.statistics.chunks_mut(chunk(own.statistics()));
-        for group in &mut groups {
-            group.layers.push(LayerGroup {
-                outputs: outputs.next().unwrap_or_default(),
-                kept: kept.next().unwrap_or_default(),
-                mask: masks.next().unwrap_or_default(),
-                statistics: statistics.next().unwrap_or_default(),
-            });
+    /// Divides the first `samples` rows of all values into groups, and returns what all of them read.
+    fn groups<'a>(
+        &'a mut self,
+        samples: usize,
+        features: &'a mut [f32],
+    ) -> (Whole<'a>, Vec<Group<'a>>) {
+        let (stack, packed, combined) = (&self.stack, &self.packed[..], &self.combined[..]);
+        let chunk = |width: usize| (self.group * width).max(1);
+        let inputs = stack.inputs();
+        let mut gradients = self.gradients.chunks_mut(stack.gradients().max(1));
+        let mut groups: Vec<Group> = (self.samples[..samples * inputs].chunks(chunk(inputs)))
+            .zip(features.chunks_mut(chunk(stack.features())))
+            .map(|(samples, features)| {
+                let layers = Vec::with_capacity(stack.layers.len());
+                let gradients = gradients.next().unwrap_or_default();
+                Group { samples, layers, features, gradients }
+            })
+            .collect();
+        for (placed, values) in stack.layers.iter().zip(&mut self.layers) {
+            let own = &placed.layer;
+            let mut outputs = values.outputs.chunks_mut(chunk(own.output().len()));
+            let mut kept = values.kept.chunks_mut(chunk(own.kept()));
+            let mut masks = values.mask.chunks(chunk(own.dropout().map_or(0, |(_, count)| count)));
+            let mut statistics = values.statistics.chunks_mut(chunk(own.statistics()));
+            for group in &mut groups {
+                group.layers.push(LayerGroup {
+                    outputs: outputs.next().unwrap_or_default(),
+                    kept: kept.next().unwrap_or_default(),
+                    mask: masks.next().unwrap_or_default(),
+                    statistics: statistics.next().unwrap_or_default(),
+                });
+            }
         }
+        (Whole { stack, packed, combined }, groups)
     }
-    groups
 }
 
-/// Returns what a layer reads of the whole batch.
-fn shared<'a>(placed: &PlacedLayer, packed: &'a [f32], combined: &'a Combined) -> Shared<'a> {
-    Shared {
-        packed: &packed[placed.packed.clone()],
-        statistics: &combined.statistics,
-        gradient_statistics: &combined.gradient_statistics,
+/// What all groups read.
+#[derive(Clone, Copy)]
+struct Whole<'a> {
+    stack: &'a PictureStack,
+    packed: &'a [f32],
+    combined: &'a [Combined],
+}
+
+impl<'a> Whole<'a> {
+    /// Returns what a layer reads of it.
+    fn of_layer(self, layer: usize) -> Shared<'a> {
+        Shared {
+            packed: &self.packed[self.stack.layers[layer].packed.clone()],
+            statistics: &self.combined[layer].statistics,
+            gradient_statistics: &self.combined[layer].gradient_statistics,
+        }
     }
 }
 
 impl Group<'_> {
     /// Takes a sample through some layers, and measures it for the next.
-    fn forward(
-        &mut self,
-        stack: &PictureStack,
-        part: Range<usize>,
-        sample: usize,
-        packed: &[f32],
-        combined: &[Combined],
-        scratch: &mut Scratch,
-    ) {
+    fn forward(&mut self, whole: Whole, part: Range<usize>, sample: usize, scratch: &mut Scratch) {
+        let stack = whole.stack;
         for layer in part.clone() {
             let placed = &stack.layers[layer];
             let own = &placed.layer;
@@ -319,7 +306,7 @@ impl Group<'_> {
                 y: row_mut(outputs, sample, own.output().len()),
                 kept: row_mut(kept, sample, own.kept()),
                 mask: row(mask, sample, own.dropout().map_or(0, |(_, count)| count)),
-                shared: shared(placed, packed, &combined[layer]),
+                shared: whole.of_layer(layer),
                 scratch,
             });
         }
@@ -356,13 +343,12 @@ impl Group<'_> {
     /// Takes the gradient of a sample back through some layers, and measures it for the layer before.
     fn backward(
         &mut self,
-        stack: &PictureStack,
+        whole: Whole,
         part: Range<usize>,
         sample: usize,
-        packed: &[f32],
-        combined: &[Combined],
         (scratch, [dy, dx]): &mut (Scratch, [AlignedFloats; 2]),
     ) {
+        let stack = whole.stack;
         for layer in part.clone().rev() {
             let placed = &stack.layers[layer];
             if !placed.passes_back && placed.parameters.is_empty() {
@@ -376,7 +362,7 @@ impl Group<'_> {
                 y: row(values.outputs, sample, placed.layer.output().len()),
                 kept: row(values.kept, sample, placed.layer.kept()),
                 mask: row(values.mask, sample, placed.layer.dropout().map_or(0, |(_, n)| n)),
-                shared: shared(placed, packed, &combined[layer]),
+                shared: whole.of_layer(layer),
                 dy,
                 dx: placed.passes_back.then_some(&mut dx[..]),
                 gradients: &mut self.gradients[placed.gradients.clone()],
@@ -395,7 +381,7 @@ impl Group<'_> {
             y,
             kept: &[],
             mask: &[],
-            shared: shared(placed, packed, &combined[layer]),
+            shared: whole.of_layer(layer),
             dy,
             dx: None,
             gradients: &mut self.gradients[placed.gradients.clone()],
