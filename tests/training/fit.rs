@@ -6,7 +6,7 @@ use seqfit::callback::{BatchInfo, Callback, CallbackError, Ending, Flow, Plan, T
 use seqfit::data::Dataset;
 use seqfit::layers::{Dense, Dropout, Flatten};
 use seqfit::{
-    Activation, Adam, Device, Engine, EpochRecord, FitConfig, History, Optimizer, Precision,
+    Activation, Adam, AdamW, Device, Engine, EpochRecord, FitConfig, History, Optimizer, Precision,
     Sequential, Sgd, data,
 };
 
@@ -314,7 +314,8 @@ fn nan_loss_ends_training() {
 #[test]
 fn non_finite_weights_after_the_last_step_are_detected() {
     let (train, _) = digits();
-    let optimizer = Optimizer::Sgd(Sgd { learning_rate: 1e39, ..Sgd::default() });
+    let weights = AdamW { learning_rate: 3e38, weight_decay: 100.0, ..AdamW::default() };
+    let optimizer = Optimizer::AdamW(weights);
     let config = FitConfig { optimizer, epochs: 1, batch_size: 2000, ..FitConfig::default() };
     let error = network(0, 0.0).fit(&train, &config, &mut []).map_err(|e| e.to_string());
     let error = error.unwrap_err();
