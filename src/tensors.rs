@@ -9,6 +9,7 @@ use safetensors::View;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
+use crate::f32_range::first_not_finite;
 use crate::native::{LibtorchError, reserved};
 
 /// Named tensors, sorted by name.
@@ -190,7 +191,7 @@ fn memory(bytes: usize) -> TensorsError {
 }
 
 fn finite(name: &str, values: &[f32]) -> Result<(), TensorsError> {
-    match values.iter().position(|value| !value.is_finite()) {
+    match first_not_finite(values) {
         None => Ok(()),
         Some(position) => Err(TensorsError::NotFinite {
             name: name.to_owned(),

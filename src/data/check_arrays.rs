@@ -3,6 +3,7 @@
 use super::error::DatasetProblem;
 use super::features::{Features, Values};
 use super::targets::Targets;
+use crate::f32_range::first_not_finite;
 
 impl Features {
     /// Checks that the values form whole samples, at least one, of finite numbers.
@@ -94,7 +95,7 @@ pub(super) fn first_outside(labels: &[u8], classes: usize) -> Option<usize> {
 
 /// Returns the first number that is NaN or infinite: its sample, its place in it, and the number.
 fn not_finite(values: &[f32], shape: &[usize]) -> Option<(usize, Vec<usize>, f32)> {
-    let at = values.iter().position(|value| !value.is_finite())?;
+    let at = first_not_finite(values)?;
     let (sample, place) = place_of(at, shape);
     Some((sample, place, values[at]))
 }

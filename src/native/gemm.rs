@@ -57,6 +57,12 @@ impl Matrix<'_> {
     }
 }
 
+/// Returns whether [`multiply`] sums up the terms of such a product in the same order for all strides of `a` and `b`.
+/// For products this small it chooses its kernel by the strides, too.
+pub fn is_order_fixed(rows: usize, inner: usize, columns: usize) -> bool {
+    rows > 1 && columns > 1 && inner > 2 && rows * columns > 16 * 16
+}
+
 /// Computes `out` = a · b, or `out` += a · b if `add`; `out` is row-major.
 ///
 /// # Panics
@@ -145,6 +151,29 @@ mod tests {
                     prop_assert_eq!(twice[i * n + j], 2.0 * expected);
                 }
             }
+        }
+    }
+
+    /// Numbers whose products and sums are rounded, by an operand as it is and by its transpose.
+    #[test]
+    fn strides_change_no_bit_of_a_product_whose_order_is_fixed() {
+        let numbers = |count: usize| -> Vec<f32> {
+            (0..count).map(|i| 1.0 / (1 + (i * 7919) % 1013) as f32 - 0.01).collect()
+        };
+        let sizes = [(2, 3, 129), (2, 32, 256), (7, 31, 40), (32, 32, 257), (300, 5, 17)];
+        for (rows, inner, columns) in sizes {
+            assert!(is_order_fixed(rows, inner, columns));
+            let (a, b) = (numbers(rows * inner), numbers(inner * columns));
+            let mirrored: Vec<f32> =
+                (0..b.len()).map(|i| b[i % inner * columns + i / inner]).collect();
+            let a = Matrix::new(&a, rows, inner, inner);
+            let of = |b| {
+                let mut out = vec![0.5; rows * columns];
+                multiply(&mut out, a, b, true);
+                out
+            };
+            let plain = of(Matrix::new(&b, inner, columns, columns));
+            assert_eq!(of(Matrix::new(&mirrored, columns, inner, inner).transposed()), plain);
         }
     }
 

@@ -21,9 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// The number of polls for work, or for its completion, before a thread sleeps: about 20 microseconds, which
-/// is longer than the time between two parallel regions of a training step.
-const LOOKS: usize = 1000;
+/// The number of polls for work, or for its completion, before a thread sleeps: about 40 microseconds, which is longer
+/// than the time between two parallel regions of a training step and than a task, whose end the others wait for. Waking a
+/// thread takes as long as several tasks.
+const LOOKS: usize = 2000;
 /// The maximum number of tasks in one region; more tasks are split into several regions.
 const MOST: usize = u16::MAX as usize;
 /// The wait for helpers after which the owner works alone for a while: longer than any that balancing causes, and much

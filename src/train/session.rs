@@ -37,6 +37,7 @@ pub(super) struct Session<'a, 'c, 'm> {
     group: &'a dyn Group,
     config: &'a FitConfig,
     plan: Plan,
+    on_cpu: bool,
     step: Step<'m>,
     train: Rc<DataLoader>,
     validation: Option<DataLoader>,
@@ -138,6 +139,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             group,
             config,
             plan,
+            on_cpu: device == Device::Cpu,
             train: Rc::new(DataLoader::new(train, device)?.augmented(
                 config.augment,
                 config.seed,
@@ -325,9 +327,8 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
 
     /// Trains the remaining batches of an epoch and returns what the callbacks requested.
     fn batches(&mut self, epoch: usize) -> Result<Flow, TrainError> {
-        let on_cpu = self.step.model()?.device() == Device::Cpu;
         // Whole data sets are evaluated outside of this scope, with all threads.
-        let _threads = on_cpu.then(|| device::Threads::set(self.config.step_threads()));
+        let _threads = self.on_cpu.then(|| device::Threads::set(self.config.step_threads()));
         let (begun, earlier) = (Instant::now(), self.state.epoch_seconds);
         let (train, size) = (Rc::clone(&self.train), self.config.batch_size);
         let shard = RankShard::of_rank(self.group);
@@ -364,7 +365,7 @@ impl<'a, 'c, 'm> Session<'a, 'c, 'm> {
             }
             self.state.batch = number;
             self.state.epoch_seconds = earlier + begun.elapsed().as_secs_f64();
-            if on_cpu && self.config.on_nan != OnNan::Ignore {
+            if self.on_cpu && self.config.on_nan != OnNan::Ignore {
                 let loss = self.step.sums()?.loss;
                 self.finite(loss, "loss", Some(number))?;
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Session;
+use crate::f32_range::first_not_finite;
 use crate::train::callback::{Rollback, SnapshotTrigger};
 use crate::train::config::OnNan;
 use crate::train::error::{SnapshotError, TrainError};
@@ -36,8 +37,10 @@ impl Session<'_, '_, '_> {
             ("optimizer state", &snapshot.moments[0]),
             ("optimizer state", &snapshot.moments[1]),
         ] {
-            let mut values = tensors.values().flat_map(|tensor| tensor.values.iter());
-            if let Some(&found) = values.find(|value| !value.is_finite()) {
+            let mut found = tensors.values().filter_map(|tensor| {
+                first_not_finite(&tensor.values).map(|position| tensor.values[position])
+            });
+            if let Some(found) = found.next() {
                 self.finite(f64::from(found), what, None)?;
                 finite = false;
             }

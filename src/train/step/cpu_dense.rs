@@ -34,6 +34,7 @@ use super::weighted_loss::Objective;
 use crate::config_error::{ConfigError, Unsupported};
 use crate::data::batches::{ActiveColumns, HostBatches, Scratch};
 use crate::device::{self, Device};
+use crate::f32_range::first_not_finite;
 use crate::model::{ModelError, Sequential, Spec, WeightsError};
 use crate::native::aligned_memory::AlignedFloats;
 use crate::native::thread_pool::Team;
@@ -127,6 +128,8 @@ struct LayerActivations {
     gradients: AlignedFloats,
     /// The masks of the Dropout before the layer, 0 or 1; empty without one.
     mask: AlignedFloats,
+    /// The weights of a wide layer as [units, inputs], for the gradients of its input; empty where these are not needed.
+    transposed: AlignedFloats,
 }
 
 impl<'m> CpuDense<'m> {
@@ -152,7 +155,8 @@ impl<'m> CpuDense<'m> {
         let [first, second] = config.optimizer.state_slots();
         let list = |needed: bool| zeros(if needed { length } else { 0 });
         let mut layers = Vec::new();
-        for (dense, dropout) in mlp.units.iter().zip(mlp.dropouts()) {
+        for (i, (dense, dropout)) in mlp.units.iter().zip(mlp.dropouts()).enumerate() {
+            let is_transposed = dense.is_wide() && (i > 0 || pictures.is_some());
             let outputs = batch.saturating_mul(dense.units);
             layers.push(LayerActivations {
                 products: zeros(if dense.is_wide() { outputs } else { 0 })?,
@@ -160,6 +164,7 @@ impl<'m> CpuDense<'m> {
                 slopes: zeros(outputs)?,
                 gradients: zeros(outputs)?,
                 mask: zeros(if dropout.is_some() { batch * dense.inputs } else { 0 })?,
+                transposed: zeros(if is_transposed { dense.inputs * dense.units } else { 0 })?,
             });
         }
         let tasks = batch.div_ceil(plan.samples);
@@ -374,8 +379,8 @@ impl Engine for CpuDense<'_> {
             ("optimizer state", &second[..]),
         ];
         Ok(lists.into_iter().find_map(|(what, list)| {
-            let found = list.iter().find(|value| !value.is_finite())?;
-            Some((what, f64::from(*found)))
+            let position = first_not_finite(list)?;
+            Some((what, f64::from(list[position])))
         }))
     }
 

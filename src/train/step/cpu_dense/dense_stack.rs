@@ -70,15 +70,24 @@ impl DenseLayer {
         self.start + (self.inputs + 1) * first
     }
 
+    /// Returns the weights [inputs, units] and the biases of a block.
+    pub fn block_values<'a>(
+        &self,
+        parameters: &'a [f32],
+        (first, units): (usize, usize),
+    ) -> (&'a [f32], &'a [f32]) {
+        let all = &parameters[self.block_start(first)..][..(self.inputs + 1) * units];
+        all.split_at(self.inputs * units)
+    }
+
     /// Returns the weights and the biases of a block.
     pub fn block<'a>(
         &self,
         parameters: &'a [f32],
-        (first, units): (usize, usize),
+        block: (usize, usize),
     ) -> (Matrix<'a>, &'a [f32]) {
-        let all = &parameters[self.block_start(first)..][..(self.inputs + 1) * units];
-        let (weights, biases) = all.split_at(self.inputs * units);
-        (Matrix::new(weights, self.inputs, units, units), biases)
+        let (weights, biases) = self.block_values(parameters, block);
+        (Matrix::new(weights, self.inputs, block.1, block.1), biases)
     }
 }
 

@@ -4,13 +4,13 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::dense_stack::Mlp;
+use super::dense_stack::{DenseLayer, Mlp};
 use super::lists::split_off;
 use super::targets::TargetRows;
 use super::vector_loops;
 use super::{Activations, CpuDense};
 use crate::losses::{Correct, RowLoss, RowTarget};
-use crate::native::gemm::{Matrix, multiply};
+use crate::native::gemm::{Matrix, is_order_fixed, multiply};
 
 impl CpuDense<'_> {
     /// Takes the samples through the layers on pictures, if there are any, to the input of the first Dense layer.
@@ -34,12 +34,14 @@ impl CpuDense<'_> {
         pictures.backward(&mut self.team, samples, &mut self.rows.input_gradient);
     }
 
-    /// Computes the products of a wide layer, block by block.
+    /// Computes the products of a wide layer, block by block, and its transposed weights.
     pub(super) fn products(&mut self, layer: usize, samples: usize) {
         struct Task<'a> {
             block: (usize, usize),
             first: usize,
             out: &'a mut [f32],
+            /// The place of the block's transposed weights, in one of its tasks; empty in the others.
+            transposed: &'a mut [f32],
         }
         let (before, rest) = self.rows.layers.split_at_mut(layer);
         let input = before.last().map_or(&self.rows.input, |layer| &layer.outputs);
@@ -47,13 +49,19 @@ impl CpuDense<'_> {
         let dense = self.stack.units[layer];
         // The number of rows of a block that is worth a task.
         let at_once = self.cut.samples.max(32);
-        let mut products = &mut rows.products[..];
+        let (mut products, mut transposed) = (&mut rows.products[..], &mut rows.transposed[..]);
         let mut tasks: Vec<Task> = Vec::new();
         for block in dense.blocks() {
             // The batch may be the last, partial one; the offsets are those of full batches.
             let own = split_off(&mut products, samples * block.1);
+            let mut weights = split_off(&mut transposed, dense.inputs * block.1);
             let parts = own.chunks_mut(at_once * block.1).enumerate();
-            tasks.extend(parts.map(|(i, out)| Task { block, first: i * at_once, out }));
+            tasks.extend(parts.map(|(i, out)| Task {
+                block,
+                first: i * at_once,
+                out,
+                transposed: std::mem::take(&mut weights),
+            }));
         }
         // The owner's blocks come first, and blocks that read the same rows come one after the other.
         tasks.sort_by_key(|task| (task.block.0 >= dense.units / 2, task.first));
@@ -73,6 +81,10 @@ impl CpuDense<'_> {
             let input = &input[task.first * dense.inputs..];
             let input = Matrix::new(input, samples, inputs, dense.inputs);
             multiply(task.out, input, weights, false);
+            if !task.transposed.is_empty() {
+                let (own, _) = dense.block_values(parameters, task.block);
+                vector_loops::transpose(task.transposed, own, units);
+            }
         });
     }
 
@@ -106,8 +118,15 @@ impl CpuDense<'_> {
             let mut masks = rows.mask.chunks(at_once * dense.inputs);
             for (task, ((outputs, slopes), gradients)) in tasks.iter_mut().zip(parts) {
                 let mask = masks.next().unwrap_or(&[]);
-                let products = &rows.products[..];
-                task.layers.push(LayerTask { products, outputs, slopes, gradients, mask });
+                let (products, transposed) = (&rows.products[..], &rows.transposed[..]);
+                task.layers.push(LayerTask {
+                    products,
+                    outputs,
+                    slopes,
+                    gradients,
+                    mask,
+                    transposed,
+                });
             }
         }
         let Some(loss) = self.objective.loss.rows() else {
@@ -122,7 +141,13 @@ impl CpuDense<'_> {
             forward(mlp, group, parameters, input, &mut task.layers, (task.first, samples));
             if is_last {
                 let sums = backward(mlp, parameters, &mut task.layers, task.targets, loss);
-                input_gradients_of(mlp, parameters, &task.layers, task.input_gradient);
+                if let (Some(dense), Some(own), false) =
+                    (mlp.units.first(), task.layers.first(), task.input_gradient.is_empty())
+                {
+                    let rows = task.targets.len();
+                    let gradients = &mut task.input_gradient[..rows * mlp.inputs];
+                    own.write_input_gradients(dense, parameters, gradients, rows);
+                }
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.push((task.first, sums));
             }
@@ -135,20 +160,6 @@ impl CpuDense<'_> {
             self.totals.loss += loss;
             self.totals.correct += correct;
         }
-    }
-}
-
-/// Computes the gradients of rows of the input, if there is a place for them.
-fn input_gradients_of(mlp: &Mlp, parameters: &[f32], layers: &[LayerTask], gradients: &mut [f32]) {
-    let (Some(dense), Some(own)) = (mlp.units.first(), layers.first()) else { return };
-    let rows = own.gradients.len() / dense.units;
-    if gradients.is_empty() {
-        return;
-    }
-    for block @ (start, units) in dense.blocks() {
-        let outer = Matrix::new(&own.gradients[start..], rows, units, dense.units);
-        let (weights, _) = dense.block(parameters, block);
-        multiply(&mut gradients[..rows * mlp.inputs], outer, weights.transposed(), start > 0);
     }
 }
 
@@ -216,6 +227,34 @@ struct LayerTask<'a> {
     slopes: &'a mut [f32],
     gradients: &'a mut [f32],
     mask: &'a [f32],
+    transposed: &'a [f32],
+}
+
+impl LayerTask<'_> {
+    /// Computes the gradients of the layer's input [rows, inputs] from those of its outputs.
+    fn write_input_gradients(
+        &self,
+        dense: &DenseLayer,
+        parameters: &[f32],
+        out: &mut [f32],
+        rows: usize,
+    ) {
+        for block @ (start, units) in dense.blocks() {
+            let outer = Matrix::new(&self.gradients[start..], rows, units, dense.units);
+            // Each task would have to copy the weights into the order of the product otherwise, half as long again as
+            // the product itself.
+            let is_transposed =
+                !self.transposed.is_empty() && is_order_fixed(rows, units, dense.inputs);
+            let weights = match is_transposed {
+                true => {
+                    let own = &self.transposed[start * dense.inputs..];
+                    Matrix::new(own, units, dense.inputs, dense.inputs)
+                }
+                false => dense.block(parameters, block).0.transposed(),
+            };
+            multiply(out, outer, weights, start > 0);
+        }
+    }
 }
 
 /// Takes rows through a group of layers; `first` is their position in the batch of `samples`.
@@ -269,11 +308,7 @@ fn backward(
     for (i, dense) in mlp.units.iter().enumerate().skip(1).rev() {
         let (before, rest) = layers.split_at_mut(i);
         let (Some(inner), Some(own)) = (before.last_mut(), rest.first()) else { break };
-        for block @ (start, units) in dense.blocks() {
-            let outer = Matrix::new(&own.gradients[start..], targets.len(), units, dense.units);
-            let (weights, _) = dense.block(parameters, block);
-            multiply(inner.gradients, outer, weights.transposed(), start > 0);
-        }
+        own.write_input_gradients(dense, parameters, inner.gradients, targets.len());
         vector_loops::scale_by(inner.gradients, inner.slopes);
     }
     sums

@@ -26,6 +26,19 @@ pub fn with_bias(rows: &mut [f32], width: usize, first: usize, products: &[f32],
     }
 }
 
+/// Writes the transpose of a matrix with this number of columns.
+pub fn transpose(out: &mut [f32], matrix: &[f32], columns: usize) {
+    /// Rows at a time: a line of the cache of each row of `out`.
+    const ROWS: usize = 16;
+    let rows = matrix.len() / columns;
+    for (first, block) in (0..).step_by(ROWS).zip(matrix.chunks(ROWS * columns)) {
+        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+            let values = block[column..].iter().step_by(columns);
+            out[first..].iter_mut().zip(values).for_each(|(out, &value)| *out = value);
+        }
+    }
+}
+
 /// Marks the active columns of a row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn mark(marks: &mut [u8], row: &[f32]) {
@@ -116,4 +129,21 @@ fn each(outputs: &mut [f32], slopes: &mut [f32], of: impl Fn(f32) -> (f32, f32))
 fn relu(outputs: &mut [f32], slopes: &mut [f32]) {
     // Written so that NaN stays NaN.
     each(outputs, slopes, |z| if z <= 0.0 { (0.0, 0.0) } else { (z, 1.0) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matrices_are_transposed() {
+        for (rows, columns) in [(1, 1), (5, 3), (16, 32), (33, 7), (1, 40), (40, 1)] {
+            let matrix: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let mut out = vec![f32::NAN; matrix.len()];
+            transpose(&mut out, &matrix, columns);
+            for (i, value) in out.iter().enumerate() {
+                assert_eq!(*value, matrix[i % rows * columns + i / rows], "{rows} x {columns}");
+            }
+        }
+    }
 }

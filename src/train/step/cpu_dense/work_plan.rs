@@ -78,7 +78,11 @@ impl WorkPlan {
                 };
                 let all = dense.inputs + 1;
                 let size = of_a_task.div_ceil(block.1).next_multiple_of(8);
-                let tasks = (all / size).max(1);
+                // Half a task more than whole ones is split, too: at batch 200 with 64 inputs and 100 units, one of two
+                // threads had all of the work. The smallest tasks are not:
+                // of batches above 512, their sizes change the order of sums in `gemm`.
+                let half = if of_a_task > least { size / 2 } else { 0 };
+                let tasks = ((all + half) / size).max(1);
                 let size = (all / tasks).next_multiple_of(8);
                 // After rounding up, fewer tasks may suffice.
                 let tasks = all.div_ceil(size).min(tasks);
