@@ -59,7 +59,9 @@ class Layers:
     def read(cls, run: Path) -> Layers:
         """Reads the layers of a run that the program has just written."""
         tensors = _safetensors(run / "model.safetensors")
-        network = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["network"]
+        config = (run / "config.toml").read_text(encoding="utf-8")
+        # Most networks have none, and parsing takes as long as the rest.
+        network = tomllib.loads(config)["network"] if "target_scaling" in config else {}
         dense = sorted({int(name.partition(".")[0]) for name in tensors})
         weights = [np.ascontiguousarray(tensors[f"{at}.weight"].T) for at in dense]
         biases = [tensors[f"{at}.bias"] for at in dense]
