@@ -101,7 +101,7 @@ pub fn test_of(
             {
                 same_kind(network, other.test.target_kind())?;
             }
-            Err(of_stream(error))
+            Err(with_hint(error, skips_bad(&asked)))
         })?;
         same_features(trained_on.features, loaded.test.feature_kind())?;
         same_kind(network, loaded.test.target_kind())?;
@@ -182,5 +182,26 @@ fn resolve(request: &Request, stream: Option<StreamMemory>, quiet: bool) -> anyh
     if let Some(memory) = stream {
         return data::stream(request, &locations, memory).map_err(of_stream);
     }
-    Ok(progress::with_downloads(quiet, |bars| data::resolve(request, &locations, bars))?)
+    progress::with_downloads(quiet, |bars| data::resolve(request, &locations, bars))
+        .map_err(|error| with_hint(error, is_recorded(request) || skips_bad(request)))
+}
+
+/// Returns whether a request says completely how pictures are read, as the record of a run does: it takes no options.
+fn is_recorded(request: &Request) -> bool {
+    let Request::Path(PathRequest { pictures, .. }) = request else { return false };
+    pictures.size.is_some() && pictures.preparation.is_some() && pictures.gray.is_some()
+}
+
+fn skips_bad(request: &Request) -> bool {
+    matches!(request, Request::Path(PathRequest { pictures, .. }) if pictures.skip_bad)
+}
+
+/// Adds the option that leaves out a picture that cannot be used, unless it would not help.
+fn with_hint(error: DataError, is_useless: bool) -> anyhow::Error {
+    match error {
+        DataError::Image { .. } if !is_useless => {
+            anyhow::anyhow!("{error} (--skip-bad leaves out pictures that cannot be used)")
+        }
+        error => of_stream(error),
+    }
 }

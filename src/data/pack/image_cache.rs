@@ -2,6 +2,7 @@
 //! them takes much longer than reading them.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::read_pictures;
 use super::walk_class_folders::Picture;
-use crate::atomic_files;
+use crate::atomic_files::{self, WriteError};
 use crate::data::picture_shape::PictureShape;
 use crate::data::{Preparation, sha256};
 
@@ -59,12 +60,18 @@ impl Entry {
     /// Keeps the images. They can always be decoded again, so a cache that cannot be written is no error.
     pub fn write(&self, pixels: &[u8]) {
         let (Some(folder), true) = (self.path.parent(), pixels.len() == self.bytes) else { return };
-        let bytes = [pixels, &Sha256::digest(pixels)].concat();
-        if bytes.len() as u64 > MOST || fs::create_dir_all(folder).is_err() {
+        let length = (pixels.len() + DIGEST) as u64;
+        if length > MOST || fs::create_dir_all(folder).is_err() {
             return;
         }
-        make_room(folder, MOST - bytes.len() as u64);
-        let _ = atomic_files::write(&self.path, &bytes);
+        make_room(folder, MOST - length);
+        // One after the other: a copy of both would take the memory of the images once more.
+        let _ = atomic_files::write_with(&self.path, |temporary| {
+            let at = |source| WriteError::new(&self.path, length, source);
+            let mut file = fs::File::create(temporary).map_err(at)?;
+            file.write_all(pixels).map_err(at)?;
+            file.write_all(&Sha256::digest(pixels)).map_err(at)
+        });
     }
 }
 

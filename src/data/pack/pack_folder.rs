@@ -14,6 +14,7 @@ use crate::data::error::DataError;
 use crate::data::features::Features;
 use crate::data::picture_shape::PictureShape;
 use crate::data::targets::Targets;
+use crate::free_memory::{TooLittleMemory, check_left};
 
 /// How pictures are converted to images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,6 +153,7 @@ impl FoundPictures {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<(Option<Dataset>, Vec<(PathBuf, String)>), DataError> {
         let (shape, preparation) = (config.picture_shape(), config.preparation);
+        self.check_memory(pictures.len(), shape)?;
         let entry =
             cache.and_then(|cache| Entry::of(cache, pictures, shape, preparation, progress));
         let kept = entry.as_ref().and_then(Entry::read);
@@ -173,6 +175,17 @@ impl FoundPictures {
         let features = Features::pixels(pixels, shape.sample_shape());
         let dataset = Dataset::from_arrays(features, Targets::classes(labels, names))?;
         Ok((Some(dataset.with_preparation(preparation)), skipped))
+    }
+
+    /// Checks that images of this shape fit into memory: Linux would grant it, and end the program when it is used.
+    fn check_memory(&self, pictures: usize, shape: PictureShape) -> Result<(), DataError> {
+        let needed = (pictures as u64).saturating_mul(shape.values() as u64);
+        check_left(needed, String::new).map_err(
+            |TooLittleMemory { needed, left, owner, .. }| {
+                let problem = PackProblem::Memory { pictures, needed, left, owner };
+                DataError::pack(&self.folder, problem)
+            },
+        )
     }
 
     /// Returns the data set of a part, if each of its classes has enough pictures.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::free_memory::{MemoryOwner, gigabytes};
+
 /// A folder that is not laid out as classes of pictures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +22,8 @@ pub enum PackProblem {
     Names(String),
     /// A class without pictures.
     #[error(
-        "each class needs at least {needed} usable .png, .jpg, .jpeg, .jpe or .jfif files, found {found}{}",
+        "each class needs at least {needed} usable .png, .jpg, .jpeg, .jpe or .jfif files, found {found}{}: add some, or move the folder \
+         away",
         left_out.iter().map(|note| format!("; {note}")).collect::<String>()
     )]
     TooFew {
@@ -30,6 +33,23 @@ pub enum PackProblem {
         found: usize,
         /// The files that were not recognized as pictures, in sentences.
         left_out: Vec<String>,
+    },
+    /// More images than fit into memory.
+    #[error(
+        "the images of {pictures} pictures take {} of memory, and {owner} has {} left: choose a smaller --image-size, \
+         --gray, or fewer pictures",
+        gigabytes(*.needed),
+        gigabytes(*.left)
+    )]
+    Memory {
+        /// The number of pictures.
+        pictures: usize,
+        /// Bytes that their images take.
+        needed: u64,
+        /// Bytes that are left.
+        left: u64,
+        /// Whose they are.
+        owner: MemoryOwner,
     },
     /// Parts with different classes.
     #[error(

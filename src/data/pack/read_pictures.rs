@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::data::error::DataError;
 use crate::data::picture_shape::PictureShape;
 use crate::data::{Preparation, images};
 
-/// Decoded pictures above this size, in bytes, are decoded one at a time: all processors together would take much
-/// memory.
-const LARGE: u64 = 32 << 20;
+/// The memory that decoded pictures take together, in bytes, on all processors. Seven photos of a phone fit, and a
+/// larger picture is decoded alone.
+const DECODED: u64 = 256 << 20;
 
 /// Decides whether a picture that cannot be used is skipped.
 pub(super) type Skips<'a> = &'a (dyn Fn(&DataError) -> bool + Sync);
@@ -41,13 +41,13 @@ pub(super) fn read(
 ) -> Result<Images, DataError> {
     let each = shape.values();
     let mut pixels = zeros(pictures.len().saturating_mul(each))?;
-    let (stopped, large) = (AtomicBool::new(false), Mutex::new(()));
+    let (stopped, room) = (AtomicBool::new(false), Room::of(DECODED));
     let items = pixels.chunks_exact_mut(each.max(1)).zip(pictures).enumerate();
     let work = |(i, (place, picture)): (usize, (&mut [u8], &Picture))| {
         if stopped.load(Ordering::Relaxed) {
             return None;
         }
-        let error = match image(&picture.path, shape, preparation, &large) {
+        let error = match image(&picture.path, shape, preparation, &room) {
             Ok(image) => {
                 place.copy_from_slice(&image);
                 return None;
@@ -87,12 +87,46 @@ fn image(
     path: &Path,
     shape: PictureShape,
     preparation: Preparation,
-    large: &Mutex<()>,
+    room: &Room,
 ) -> Result<Vec<u8>, DataError> {
     let bytes = images::file_bytes(path)?;
-    let _alone = (images::decoded_size(&bytes) > LARGE).then(|| lock(large));
+    let _taken = room.take(images::decoded_size(&bytes));
     images::picture_in(&bytes, shape, preparation)
         .map_err(|problem| DataError::Image { path: path.to_owned(), problem })
+}
+
+/// Memory that threads share.
+struct Room {
+    all: u64,
+    left: Mutex<u64>,
+    released: Condvar,
+}
+
+/// A part of it, until this is dropped.
+struct Taken<'a> {
+    room: &'a Room,
+    bytes: u64,
+}
+
+impl Room {
+    fn of(all: u64) -> Self {
+        Self { all, left: Mutex::new(all), released: Condvar::new() }
+    }
+
+    /// Waits until as many bytes are left, or all of it where more are asked for, and takes them.
+    fn take(&self, bytes: u64) -> Taken<'_> {
+        let bytes = bytes.min(self.all);
+        let left = self.released.wait_while(lock(&self.left), |left| *left < bytes);
+        *left.unwrap_or_else(PoisonError::into_inner) -= bytes;
+        Taken { room: self, bytes }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *lock(&self.room.left) += self.bytes;
+        self.room.released.notify_all();
+    }
 }
 
 /// Returns the SHA-256 of each picture's file; none if one cannot be read.
@@ -147,4 +181,32 @@ fn in_parallel<I: Iterator + Send, T: Send>(
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing is left half done by a thread that panics: its panic is resumed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_never_take_more_than_there_is_and_all_come_to_an_end() {
+        let (room, now, most) = (Room::of(100), AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for i in 0..8 {
+                let (room, now, most) = (&room, &now, &most);
+                scope.spawn(move || {
+                    for bytes in [10 * i, 40, 1_000_000, 0, 99] {
+                        let taken = room.take(bytes as u64);
+                        let bytes = taken.bytes as usize;
+                        most.fetch_max(
+                            now.fetch_add(bytes, Ordering::SeqCst) + bytes,
+                            Ordering::SeqCst,
+                        );
+                        thread::yield_now();
+                        now.fetch_sub(bytes, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!((*lock(&room.left), most.into_inner()), (100, 100));
+    }
 }
