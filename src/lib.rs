@@ -93,7 +93,7 @@ pub mod text {
 pub use atomic_files::WriteError;
 pub use device::Device;
 pub use error::Error;
-pub use evaluate::{ClassFigures, EvaluateError, Evaluation, Measures, Residuals};
+pub use evaluate::{ClassFigures, EvaluateError, Evaluation, Measures, OcclusionMap, Residuals};
 pub use free_memory::{FreeMemory, MemoryOwner, TooLittleMemory};
 pub use layers::Activation;
 pub use losses::Loss;

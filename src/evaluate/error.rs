@@ -69,6 +69,16 @@ pub enum EvaluateError {
         /// The images' shape.
         shape: [usize; 2],
     },
+    /// A class that the network does not have.
+    #[error(
+        "the network has {classes} classes, numbered from 0, found class {found}: choose one of them"
+    )]
+    NoClass {
+        /// The class.
+        found: usize,
+        /// The network's classes.
+        classes: usize,
+    },
     /// The loss does not take the targets, or not from this network.
     #[error(transparent)]
     Loss(#[from] LossError),

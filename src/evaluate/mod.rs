@@ -5,6 +5,7 @@ mod check_fit;
 mod error;
 mod evaluation;
 mod kept_predictions;
+mod occlusion;
 mod predict;
 mod residuals;
 mod tally;
@@ -12,6 +13,7 @@ mod tally;
 pub(crate) use check_fit::{check_fit, check_samples};
 pub use error::EvaluateError;
 pub use evaluation::{ClassFigures, Evaluation, Figures};
+pub use occlusion::OcclusionMap;
 pub use residuals::Residuals;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@ pub mod compare;
 mod error;
 mod first_layer_images;
 mod lr_find;
+mod occlusion_overlay;
 mod page;
 mod plot;
 mod png;
@@ -27,10 +28,10 @@ pub use crate::metrics::{BINS, Bin, Calibration};
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{Dataset, Source};
-use crate::evaluate::Measures;
+use crate::data::{Dataset, Features, Source};
+use crate::evaluate::{Measures, OcclusionMap};
 use crate::metrics::{Direction, Metric};
-use crate::model::Sequential;
+use crate::model::{Sequential, Spec, Summary};
 use crate::run::{self, Run, RunError, RunResult};
 use crate::train::{EpochRecord, History};
 use first_layer_images::FirstLayer;
@@ -39,6 +40,11 @@ use plot::{Confusion, Curves, Errors, Figure, Numbers, Predicted, Reliability, S
 /// The largest number of mistakes that are shown, and of pixels in all of them.
 const MISTAKES: usize = 24;
 const MISTAKE_PIXELS: usize = 1 << 20;
+
+/// The least and the most places of occlusion maps along a side; the larger the network, the fewer.
+const PLACES: [usize; 2] = [4, 8];
+/// The multiply-adds that all maps together may take, some seconds, if more places than the least are possible with them.
+const MAP_MULTIPLY_ADDS: f64 = 25e9;
 
 /// A report on a run.
 #[derive(Debug)]
@@ -60,6 +66,8 @@ struct Tested<'a> {
     /// The data set's name, if it is not the run's own.
     other: Option<String>,
     found: Assessment,
+    /// Where the network looks, for each of the mistakes; none for other samples than pictures.
+    maps: Vec<OcclusionMap>,
 }
 
 /// The written files.
@@ -69,6 +77,14 @@ pub struct Written {
     pub page: PathBuf,
     /// The plots.
     pub plots: Vec<PathBuf>,
+}
+
+/// Returns the places along a side of each of some occlusion maps.
+fn places(network: &Spec, maps: usize) -> usize {
+    let each = Summary::new(network).map_or(0, |summary| summary.multiply_adds());
+    let predictions = MAP_MULTIPLY_ADDS / (maps.max(1) as f64 * each.max(1) as f64);
+    let [least, most] = PLACES;
+    (predictions.sqrt() as usize).clamp(least, most)
 }
 
 impl<'a> Report<'a> {
@@ -131,7 +147,13 @@ impl<'a> Report<'a> {
         let metrics = config.fit.test_metrics(images.target_kind());
         let measures = Measures { loss: config.loss(), metrics: &metrics };
         let found = Assessment::of(model, images, most, measures)?;
-        self.tested = Some(Tested { images, other, found });
+        let places = places(model.spec(), found.mistakes.len());
+        let map = |mistake: &Mistake| {
+            let picture = Features::pixels(&mistake.image[..], images.sample_shape());
+            model.occlusion_map(&picture, mistake.said, places)
+        };
+        let maps = found.mistakes.iter().map(map).collect::<Result<_, _>>()?;
+        self.tested = Some(Tested { images, other, found, maps });
         Ok(())
     }
 
@@ -297,5 +319,22 @@ impl<'a> Report<'a> {
         let shape = images.picture_shape()?;
         let sheet = Sheet { mistakes: &found.mistakes, shape, classes: self.classes() };
         (!found.mistakes.is_empty()).then_some(sheet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Dense, Flatten};
+
+    #[test]
+    fn maps_of_large_networks_have_fewer_places() {
+        let network = |units: usize| {
+            Spec::new(
+                [28, 28],
+                vec![Flatten.into(), Dense::new(units).into(), Dense::new(10).into()],
+            )
+        };
+        assert_eq!([64, 30_000, 200_000].map(|units| places(&network(units), 24)), [8, 6, 4]);
     }
 }

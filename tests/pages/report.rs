@@ -177,6 +177,14 @@ fn report_of_a_run_has_every_section() {
         })
         .collect();
     assert!(sure.is_sorted_by(|a, b| a >= b), "{sure:?}");
+    // Beside each image is where the network looks, in the same size, if a single place matters.
+    let [images, maps] = ["img:first-child", "img:last-child"].map(|which| {
+        let images = all(&page, &format!(".gallery .pair {which}"));
+        images.iter().map(|image| image.attr("src").unwrap().to_owned()).collect::<HashSet<_>>()
+    });
+    let none = all(&page, ".gallery .none").len();
+    assert_eq!((images.len(), maps.len() + none), (shown.len(), shown.len()));
+    assert!(images.is_disjoint(&maps) && none < shown.len() / 2, "{none}");
     // The command and the config are shown as saved on disk.
     let config = read(&run.join("config.toml"));
     assert!(all(&page, "pre code").iter().any(|code| text(code) == config));

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use super::super::occlusion_overlay::overlay;
 use super::super::plot::{Confusion, Figure, shortened};
 use super::super::png::{data_uri, image_png};
 use super::super::{Report, ReportError, Tested};
 use super::page_frame::{figure, head, percent, percentage, scrolled};
-use crate::evaluate::Evaluation;
+use crate::data::PictureShape;
+use crate::evaluate::{Evaluation, OcclusionMap};
 use crate::message_text::{four_decimals, quoted_word};
 use crate::model::grouped;
 
@@ -276,7 +278,7 @@ fn pairs(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
 
 /// Returns the wrong predictions with the highest confidence.
 pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
-    let Some(Tested { images, found, .. }) = &report.tested else { return Ok(None) };
+    let Some(Tested { images, found, maps, .. }) = &report.tested else { return Ok(None) };
     if found.evaluation.confusion.is_empty() {
         return Ok(None);
     }
@@ -291,7 +293,7 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
         return Ok(Some(html! { p { (none) } }));
     };
     let name = |class: usize| report.classes()[class].as_str();
-    let shown = found.mistakes.iter().map(|mistake| {
+    let shown = found.mistakes.iter().zip(maps).map(|(mistake, map)| {
         let image = data_uri(&image_png(&mistake.image, shape)?);
         let probability = |class: usize| percent(mistake.probabilities[class], 1);
         let (said, is) = (name(mistake.said), name(mistake.class));
@@ -303,7 +305,10 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
         );
         Ok(html! {
             li {
-                img src=(image) alt=(alt) width=(shape.width) height=(shape.height);
+                div.pair {
+                    img src=(image) alt=(alt) width=(shape.width) height=(shape.height);
+                    (where_it_looks(&mistake.image, shape, map)?)
+                }
                 p { strong { "predicted " bdi { (said) } } " " (probability(mistake.said)) }
                 p { "true class " bdi { (is) } " " (probability(mistake.class)) }
                 p.small { "test image " (mistake.sample) }
@@ -316,8 +321,30 @@ pub(super) fn mistakes(report: &Report) -> Result<Option<Markup>, ReportError> {
             "The wrong predictions with the highest confidence, with the probability of the predicted class \
              and of the true class. Look here for wrong labels and for what the training data lacks."
         }
+        p {
+            "Beside each image is where the network looks: a patch of the image's mean color, of a quarter of its width and \
+             height, was moved over it. Orange is where covering the image lowers the probability of the predicted class, \
+             full orange where it falls most."
+        }
         ul.gallery { @for shown in shown { (shown) } }
     }))
+}
+
+/// Returns the image with the places in orange that its prediction rests on.
+fn where_it_looks(
+    image: &[u8],
+    shape: PictureShape,
+    map: &OcclusionMap,
+) -> Result<Markup, ReportError> {
+    let Some(drawn) = overlay(image, shape, map) else {
+        return Ok(html! { div.none { "no single place matters" } });
+    };
+    let covered = percentage(map.probability - map.largest_fall(), 1);
+    let alt = format!(
+        "Where the network looks: with the place that matters most covered, the probability is {covered}"
+    );
+    let drawn = data_uri(&drawn.png()?);
+    Ok(html! { img src=(drawn) alt=(alt) title=(alt) width=(shape.width) height=(shape.height); })
 }
 
 /// Returns the first layer's weights as pictures.
