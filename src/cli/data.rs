@@ -13,6 +13,7 @@ use seqfit::data::{
     self, ArrayKeys, DatasetName, Locations, PathRequest, Preparation, Request, TargetKind,
     Verdict, catalog,
 };
+use seqfit::recipe::Recipe;
 
 use super::data_options::{self, DataOptions, array_keys};
 use super::image_options::{pack_note, preparation};
@@ -68,9 +69,9 @@ enum Command {
 struct PreviewArgs {
     #[command(flatten)]
     data: DataOptions,
-    /// The recipe whose augmentation is shown
-    #[arg(long, value_name = "NAME|FILE", default_value = "best")]
-    recipe: PathBuf,
+    /// The recipe whose augmentation is shown [default: photos for folders of photographs, else best]
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<PathBuf>,
     /// Override the recipe's numbers: rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3
     #[arg(long, value_name = "KEY=X,…", value_parser = parse_values::numbers)]
     augment: Option<Numbers>,
@@ -199,18 +200,26 @@ fn fetch(name: DatasetName, locations: &Locations) -> anyhow::Result<ExitCode> {
 }
 
 fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
-    let fit = train::load_recipe(&args.recipe)?.fit;
-    let fit = FitConfig {
-        augment: train::over(&fit.augment, args.augment.as_ref(), "--augment")?,
-        ..fit
+    let changes = |Recipe { fit, .. }: Recipe| {
+        let augment = train::over(&fit.augment, args.augment.as_ref(), "--augment")?;
+        FitConfig { augment, ..fit }.check().map_err(|error| Usage(error.to_string()))?;
+        anyhow::Ok(augment)
     };
-    fit.check().map_err(|error| Usage(error.to_string()))?;
+    let mut augment = changes(match &args.recipe {
+        Some(recipe) => train::load_recipe(recipe)?,
+        None => Recipe::named("best")?,
+    })?;
     let file = [OutputFile { option: "--out", path: &args.out, kind: FileKind::Png }];
     output_files::check(&file)?;
     let data = load_data::asked(&args.data.request(), None, false)?;
     output_files::check_not_read(&file, &data.source)?;
+    if args.recipe.is_none()
+        && let Some(usual) = Recipe::usual_for(&data.source)?
+    {
+        augment = changes(usual)?;
+    }
     let (samples, epochs) = (args.samples.into(), args.epochs.into());
-    data::preview(&data.train, fit.augment, args.seed, samples, epochs)?.save_png(&args.out)?;
+    data::preview(&data.train, augment, args.seed, samples, epochs)?.save_png(&args.out)?;
     output::print_status(format_args!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -92,8 +92,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let data = load_data::asked(&args.data.request(), args.stream.stream, args.json)?;
     output_files::check_not_read(&files, &data.source)?;
     load_data::note(&data.train.training_advice());
-    let fit = args.fit.for_targets(fit, data.train.target_kind())?;
-    let network = args.network.or_layers(args.fit.recipe_layers()?)?.fitted(&data, &fit)?;
+    let usual = args.fit.with_usual_recipe(&args.network, &data.source)?;
+    let (options, fit) = match &usual {
+        Some((usual, note)) => {
+            print_status(note);
+            (usual, usual.over(&FitConfig::default(), args.device.is_cuda())?)
+        }
+        None => (&args.fit, fit),
+    };
+    let fit = options.for_targets(fit, data.train.target_kind())?;
+    let network = args.network.or_layers(options.recipe_layers()?)?.fitted(&data, &fit)?;
     check_fits(&fit, &network, device)?;
     if fit.augment.is_on() {
         fit.augment.check_for(&data.train).map_err(Usage::of)?;

@@ -113,6 +113,12 @@ impl NetworkOptions {
         Ok(Self { layers: Some(layers), ..self.clone() })
     }
 
+    /// Returns whether an option describes the network.
+    pub fn is_described(&self) -> bool {
+        let is_stack = self.layers.is_some() || self.file.is_some() || self.model.is_some();
+        is_stack || self.hidden.is_some() || self.activation.is_some() || self.dropout.is_some()
+    }
+
     /// Returns the requested network for samples of this shape.
     pub fn spec(&self, shape: &[usize], outputs: usize) -> anyhow::Result<Spec> {
         match (&self.layers, &self.file) {
@@ -190,9 +196,8 @@ impl NetworkOptions {
     /// Like [`over`](Self::over), applied to an existing network, which is returned unchanged if no option
     /// was given.
     pub fn over_spec(&self, base: &Spec) -> anyhow::Result<Spec> {
-        let is_stack = self.layers.is_some() || self.file.is_some() || self.model.is_some();
-        if is_stack || self.hidden.is_some() || self.activation.is_some() || self.dropout.is_some()
-        {
+        if self.is_described() {
+            let is_stack = self.layers.is_some() || self.file.is_some() || self.model.is_some();
             let (shape, outputs) = (&base.input_shape, base.outputs());
             let mut spec = match is_stack {
                 true => self.spec(shape, outputs)?,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::config::{FitConfig, OnNan};
+use crate::data::{Preparation, Source};
 use crate::message_text::{in_plain_words, similar, with_line};
 use crate::model::LayerList;
 
@@ -29,6 +30,8 @@ pub struct Recipe {
 pub enum Pictures {
     /// Handwritten digits, which stay what they are when they are rotated, sheared and bent a little.
     Digits,
+    /// Photographs of things that stay what they are when they are shifted and scaled a little.
+    Photos,
 }
 
 impl Pictures {
@@ -36,6 +39,7 @@ impl Pictures {
     pub fn as_str(self) -> &'static str {
         match self {
             Pictures::Digits => "digits",
+            Pictures::Photos => "photos",
         }
     }
 }
@@ -68,12 +72,16 @@ pub enum RecipeError {
     },
 }
 
-const BUILT_IN: [(&str, &str); 5] = [
+/// The recipe of folders of photographs for which no other is asked for.
+const PHOTOS: &str = "photos";
+
+const BUILT_IN: [(&str, &str); 6] = [
     ("tutorial", include_str!("recipes/tutorial.toml")),
     ("ten", include_str!("recipes/ten.toml")),
     ("fast99", include_str!("recipes/fast99.toml")),
     ("best", include_str!("recipes/best.toml")),
     ("cnn", include_str!("recipes/cnn.toml")),
+    (PHOTOS, include_str!("recipes/photos.toml")),
 ];
 
 fn names() -> String {
@@ -102,6 +110,20 @@ impl Recipe {
             Some((name, text)) => Self::from_toml(name, text),
             None => Err(RecipeError::Unknown(name.to_owned())),
         }
+    }
+
+    /// Returns the built-in recipe that data is trained with if nothing else is asked for: `photos` for a folder of
+    /// photographs, which are in color or scaled to one size; none for all others, which are trained as in the tutorial.
+    ///
+    /// # Errors
+    /// None of a built-in recipe.
+    pub fn usual_for(data: &Source) -> Result<Option<Self>, RecipeError> {
+        use Preparation::{Crop, Letterbox, Resize};
+        let is_photos = data.pictures.is_some_and(|pictures| {
+            let is_scaled = matches!(pictures.preparation, Some(Resize | Crop | Letterbox));
+            is_scaled || pictures.gray == Some(false)
+        });
+        is_photos.then(|| Self::named(PHOTOS)).transpose()
     }
 
     /// Reads a recipe from TOML.
@@ -214,6 +236,15 @@ mod tests {
     }
 
     #[test]
+    fn photos_of_any_size_fit_the_recipe_for_them() {
+        let recipe = Recipe::named(PHOTOS).unwrap();
+        let layers = recipe.layers.unwrap();
+        for shape in [&[3, 1, 1][..], &[3, 5, 7], &[3, 96, 96], &[3, 200, 10], &[30, 40]] {
+            layers.spec(shape, 3).unwrap().check().unwrap();
+        }
+    }
+
+    #[test]
     fn omitted_settings_are_the_tutorials_or_the_names_defaults() {
         let text = "epochs = 3\n[optimizer]\nname = \"adamw\"\nlearning_rate = 1\n[schedule]\nname = \
                     \"one-cycle\"\nwarm_up = 0.1\n[augment]\nrotation = 5\n";
@@ -242,7 +273,7 @@ mod tests {
             assert!(error.contains(message), "{error} for {message}");
         }
         let error = Recipe::named("fast").unwrap_err().to_string();
-        let end = "tutorial, ten, fast99, best, cnn, found \"fast\": did you mean fast99?";
+        let end = "tutorial, ten, fast99, best, cnn, photos, found \"fast\": did you mean fast99?";
         assert!(error.ends_with(end), "{error}");
     }
 }

@@ -9,6 +9,7 @@ use seqfit::data::{
     self, Augment, Loaded, Locations, PathRequest, PictureOptions, PictureShape, Preparation,
     Request,
 };
+use seqfit::recipe::Recipe;
 
 fn cache(folder: &Path) -> Locations {
     Locations { data: None, cache: Some(folder.to_owned()), mirrors: None }
@@ -46,6 +47,8 @@ fn pictures_in_color_are_kept_and_loaded_again_as_recorded() {
         skip_bad: false,
     };
     assert_eq!(source.pictures, Some(options));
+    let usual = |source| Recipe::usual_for(source).unwrap().map(|recipe| recipe.name);
+    assert_eq!(usual(source).as_deref(), Some("photos"));
     let again = data::resolve(&source.request(&locations).unwrap(), &locations, &mut |_| {});
     let again = again.unwrap();
     assert!(source.check_same(&again.source).is_ok());
@@ -108,6 +111,7 @@ fn decoded_images_are_cached_by_the_contents_of_the_pictures() {
     let gray = PictureOptions { gray: Some(true), ..PictureOptions::default() };
     let loaded = load(&folder, gray, &locations).unwrap();
     assert_eq!(loaded.train.sample_shape(), [32, 32]);
+    assert!(Recipe::usual_for(&loaded.source).unwrap().is_some());
     assert!(loaded.notes[0].contains("32x32 turned gray"), "{:?}", loaded.notes);
     assert_eq!(files().len(), 2);
 }
@@ -122,6 +126,7 @@ fn gray_folders_are_the_images_that_data_pack_makes() {
     let config = data::pack::PackConfig::default();
     let packed = data::pack::from_pictures_suggested(&folder, &config, &mut |_, _| {}).unwrap();
     assert_eq!(loaded.train.preparation(), Preparation::Digit);
+    assert_eq!(Recipe::usual_for(&loaded.source), Ok(None));
     for (direct, packed) in [(&loaded.train, &packed.train), (&loaded.test, &packed.test)] {
         assert_eq!(direct.len(), packed.len());
         for i in 0..direct.len() {
@@ -172,6 +177,28 @@ fn each_unusual_picture_has_a_clear_outcome() {
     disc([250; 3], 1).save(folder.join("white/1.png")).unwrap();
     let error = read(skips).unwrap_err();
     assert!(error.contains("white: each class needs at least 2 usable"), "{error}");
+    assert!(error.ends_with("found 1: add some, or move the folder away"), "{error}");
+    fs::remove_file(folder.join("white/1.png")).unwrap();
+    let error = read(skips).unwrap_err();
+    assert!(error.ends_with("found 0: add some, or move the folder away"), "{error}");
+    fs::remove_dir(folder.join("white")).unwrap();
+    // More than any machine has: 20 pictures of a side of a million pixels, of which nothing is decoded.
+    let huge = PictureOptions { size: Some([1_000_000; 2]), ..digit };
+    let huge = PictureOptions { preparation: Some(Preparation::Resize), ..huge };
+    let error = read(huge).unwrap_err();
+    let rule = "the images of 21 pictures take 63000 GB of memory, and ";
+    assert!(error.contains(rule) && error.contains("choose a smaller --image-size"), "{error}");
+    fs::remove_file(&broken).unwrap();
+    // A link that leads nowhere, and links in a circle: to the folder of another class, up, and to itself.
+    std::os::unix::fs::symlink("nowhere", folder.join("red/lost.png")).unwrap();
+    let error = read(PictureOptions { skip_bad: false, ..skips }).unwrap_err();
+    assert!(error.contains("lost.png cannot be read: it is a link, and what"), "{error}");
+    std::os::unix::fs::symlink("..", folder.join("red/up")).unwrap();
+    std::os::unix::fs::symlink("../green", folder.join("red/other")).unwrap();
+    std::os::unix::fs::symlink("round", folder.join("red/round")).unwrap();
+    let rest = read(skips).unwrap();
+    assert_eq!(rest.train.len() + rest.test.len(), 20);
+    assert!(rest.notes.iter().any(|note| note.starts_with("2 folders were left out: ")));
 }
 
 #[test]

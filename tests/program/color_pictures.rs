@@ -21,11 +21,19 @@ fn a_folder_of_photographs_becomes_a_network_that_knows_colors() {
     let output = succeed(seqfit(home).args(train));
     assert!(output.stderr.contains("note: pictures become images of 32x32 in color"), "{output:?}");
     assert!(output.stderr.contains("discs: 48 training and 12 test images"), "{output:?}");
+    assert!(output.stderr.contains("note: the recipe photos trains a network"), "{output:?}");
     assert!(output.stdout.contains("accuracy 100.00 % of 12 images"), "{output:?}");
     let config = fs::read_to_string(home.join("run/config.toml")).unwrap();
-    for line in ["type = \"normalization\"", "channels = true", "preparation = \"resize\""] {
+    for line in [
+        "type = \"conv2d\"",
+        "type = \"normalization\"",
+        "channels = true",
+        "preparation = \"resize\"",
+    ] {
         assert!(config.contains(line), "{line}: {config}");
     }
+    let again = succeed(seqfit(home).args(["train", "--resume", "run"]));
+    assert!(again.stderr.contains("a higher --epochs is another training"), "{again:?}");
     // The same data again, and the report with its pages.
     let evaluated = json(home, &["evaluate", "run", "--json"]);
     assert_eq!(evaluated["accuracy"], 1.0, "{evaluated}");
@@ -131,11 +139,13 @@ fn augmented_and_resumed_trainings_in_color_end_in_the_same_weights() {
     let home = home.path();
     write_discs(&home.join("discs"), 8);
     let augment = "flip=0.5,crop=3,cutout=5,brightness=0.2,contrast=0.2,saturation=0.2,rotation=8,\
-                   randaugment=9,mixup=0.4,cutmix=1";
+                   randaugment=9,mixup=0.4,cutmix=1,fade=0";
     let train = |out: &str, epochs: &str, threads: &str| {
         let arguments = ["train", "-q", "--data-dir", "discs", "--image-size", "16", "--out", out];
         let more = ["--augment", augment, "--epochs", epochs, "--threads", threads];
-        succeed(seqfit(home).args(arguments).args(more));
+        // More epochs do not change it.
+        let schedule = ["--schedule", "constant"];
+        succeed(seqfit(home).args(arguments).args(more).args(schedule));
     };
     train("whole", "3", "2");
     train("alone", "3", "1");
@@ -144,10 +154,17 @@ fn augmented_and_resumed_trainings_in_color_end_in_the_same_weights() {
     let weights = |run: &str| fs::read(home.join(run).join("model.safetensors")).unwrap();
     assert_eq!(weights("whole"), weights("alone"));
     assert_eq!(weights("whole"), weights("parts"));
+    // An option that describes the network, or a recipe, is followed.
+    for option in [["--hidden", "9"], ["--recipe", "tutorial"]] {
+        let train = ["train", "-q", "--data-dir", "discs", "--epochs", "1", "--force", "--out"];
+        succeed(seqfit(home).args(train).arg("dense").args(option));
+        let config = fs::read_to_string(home.join("dense/config.toml")).unwrap();
+        assert!(!config.contains("conv2d") && config.contains("name = \"constant\""), "{config}");
+    }
     let gray = ["train", "-q", "--data-dir", "discs", "--gray", "--epochs", "1", "--out", "gray"];
     succeed(seqfit(home).args(gray));
     let config = fs::read_to_string(home.join("gray/config.toml")).unwrap();
-    assert!(config.contains("gray = true") && !config.contains("normalization"), "{config}");
+    assert!(config.contains("gray = true") && !config.contains("channels = true"), "{config}");
     let output = run(seqfit(home).args(["train", "--dataset", "digits", "--gray"]));
     assert!(output.code == 2 && output.stderr.contains("--data-dir"), "{output:?}");
     let output = run(seqfit(home).args(["train", "--data-dir", "discs", "--stream"]));

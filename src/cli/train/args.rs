@@ -22,7 +22,7 @@ use super::trial_runs::TrialOptions;
 
 /// Options of `seqfit train`; the default is the tutorial's training.
 // Negative numbers are invalid values, not unknown options.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
     #[command(flatten)]
@@ -139,6 +139,19 @@ impl Args {
         // A recipe's epochs apply only to new trainings.
         let epochs = if self.fit.epochs.is_some() { fit.epochs } else { began.fit.epochs };
         Ok(FitConfig { epochs, ..fit })
+    }
+
+    /// Returns the options of a new run with the recipe that is usual for its data, and a note on it; none if options
+    /// choose another, or the network.
+    pub(super) fn with_usual_recipe(
+        &self,
+        data: &data::Source,
+    ) -> anyhow::Result<Option<(Self, String)>> {
+        if self.init_from.is_some() {
+            return Ok(None);
+        }
+        let usual = self.fit.with_usual_recipe(&self.network, data)?;
+        Ok(usual.map(|(fit, note)| (Self { fit, ..self.clone() }, note)))
     }
 
     /// Returns the options that describe the network.

@@ -8,7 +8,7 @@ use super::super::output::Usage;
 use super::super::parse_values;
 
 /// Options of the callbacks, named as in Keras.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct CallbackOptions {
     /// The metric that callbacks monitor: loss, accuracy, val_loss, val_accuracy, or val_ with a name of
     /// --metrics, such as val_f1_macro [default: val_loss with a validation split, else loss]

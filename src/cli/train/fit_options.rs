@@ -9,15 +9,17 @@ use seqfit::recipe::{Pictures, Recipe, overlay};
 use seqfit::{Device, Engine, FitConfig, LayerList, Loss, Metric, OnNan, Precision, Spec};
 use serde::{Deserialize, Serialize};
 
+use super::super::network_options::NetworkOptions;
 use super::super::output::{Usage, quoted};
 use super::super::parse_values::{self, Numbers};
 use super::optimizer_options::OptimizerOptions;
 use super::read_settings::{class_weights, load_recipe};
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct FitOptions {
-    /// Settings to start with, which other options override: tutorial, ten, fast99, best, cnn or a .toml file (see
-    /// seqfit recipe) [default: tutorial]
+    /// Settings to start with, which other options override: tutorial, ten, fast99, best, cnn, photos or a .toml
+    /// file (see seqfit recipe) [default: photos for folders of photographs, in color or scaled, unless an option
+    /// describes the network; else tutorial]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<PathBuf>,
     #[command(flatten)]
@@ -132,6 +134,7 @@ impl FitOptions {
             Pictures::Digits => name.is_digits(),
             _ => false,
         });
+        let known = known || pictures == Pictures::Photos && data.pictures.is_some();
         let (pictures, data, recipe) = (pictures.as_str(), &data.name, quoted(path));
         Ok((!known).then(|| {
             format!(
@@ -139,6 +142,25 @@ impl FitOptions {
                  its deformations may not suit these pictures (seqfit data preview --recipe {recipe} shows \
                  them, --augment changes them)"
             )
+        }))
+    }
+
+    /// Returns these options with the recipe that is usual for the data, and a note that says so; none if there is no such
+    /// recipe, or options choose another or the network.
+    pub fn with_usual_recipe(
+        &self,
+        network: &NetworkOptions,
+        data: &Source,
+    ) -> anyhow::Result<Option<(Self, String)>> {
+        if self.recipe.is_some() || network.is_described() {
+            return Ok(None);
+        }
+        Ok(Recipe::usual_for(data)?.map(|Recipe { name, .. }| {
+            let note = format!(
+                "note: the recipe {name} trains a network of convolutions on these pictures (--recipe tutorial: one of \
+                 Dense layers)"
+            );
+            (Self { recipe: Some(PathBuf::from(name)), ..self.clone() }, note)
         }))
     }
 

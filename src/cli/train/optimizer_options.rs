@@ -7,7 +7,7 @@ use super::super::output::Usage;
 use super::super::parse_values;
 
 /// The optimizer and its numbers.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct OptimizerOptions {
     /// Optimizer that updates the weights [default: adam]
     #[arg(long, value_enum)]

@@ -36,6 +36,14 @@ pub(super) fn follow(args: &Args, ranks: &Ranks) -> anyhow::Result<ExitCode> {
     device::require(device)?;
     let fit = args.fit(resumed, device)?;
     let data = load_data::silent(&args.request(resumed)?, args.stream(resumed))?;
+    let usual = match resumed {
+        None => args.with_usual_recipe(&data.source)?,
+        Some(_) => None,
+    };
+    let (args, fit) = match &usual {
+        Some((usual, _)) => (usual, usual.fit(None, device)?),
+        None => (args, fit),
+    };
     // The plan has the classes as rank 0 has matched them.
     let data = match (resumed, args.init_from.is_some()) {
         (Some(_), _) => data.as_trained(&plan.data.classes, plan.data.source.as_ref())?,

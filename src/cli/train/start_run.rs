@@ -10,7 +10,7 @@ use seqfit::text::counted;
 use seqfit::{Device, FitConfig, Sequential, Snapshot, Spec, TrainError, data, device};
 
 use super::super::load_data;
-use super::super::output::{Usage, print_status};
+use super::super::output::{Usage, print_status, quoted};
 use super::super::output_files;
 use super::args::Args;
 use super::fit_options::check_fits;
@@ -33,6 +33,16 @@ pub(super) fn begin(args: &Args, timing: Option<&mut Timing>) -> anyhow::Result<
     let other = args.init_from.as_deref().map(Run::open).transpose()?;
     let data = resolve(args, None, timing)?;
     output_files::check_not_read(&args.files(), &data.source)?;
+    let usual = args.with_usual_recipe(&data.source)?;
+    let (args, fit) = match &usual {
+        Some((usual, note)) => {
+            if !args.quiet {
+                print_status(note);
+            }
+            (usual, usual.fit(None, device)?)
+        }
+        None => (args, fit),
+    };
     // With --seeds each run would repeat it, and none prints it: they are quiet.
     if let Some(note) = args.fit.note_on_recipe(&data.source)?.filter(|_| !args.quiet) {
         print_status(note);
@@ -233,6 +243,14 @@ pub(super) fn resume(
                 Some(why) => {
                     format!(
                         "{path} is finished, ended by {why}: a higher --epochs does not continue it"
+                    )
+                }
+                None if run.config().fit.depends_on_length() => {
+                    let epochs = counted(epochs, "epoch");
+                    format!(
+                        "{path} is finished after {epochs}, and its schedule or augmentation ends there: a higher \
+                         --epochs is another training, which --init-from {} may begin with its weights",
+                        quoted(run.path())
                     )
                 }
                 None => {

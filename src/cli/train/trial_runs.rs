@@ -17,7 +17,7 @@ const EPOCHS: usize = 100;
 /// [`MEMORIZED_R2`] with up to 32 samples.
 const EPOCHS_OF_NUMBERS: usize = 300;
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct TrialOptions {
     /// Try the whole path in a second: one epoch of one batch, validation, checkpoints, export, evaluation,
     /// reading back; nothing is kept
