@@ -68,6 +68,8 @@ def digits() -> tuple[Any, ...]:
 
 def cpu_seconds() -> float:
     """Returns the processors' time of this process, of seqfit's worker, and of those that they have waited for."""
+    # The worker answers before it has waited for the process that trained.
+    time.sleep(0.1)
     own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     seconds = sum(each.ru_utime + each.ru_stime for each in own)
     if _worker._worker is not None:

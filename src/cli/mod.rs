@@ -143,7 +143,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Man(args) => completions::man(&args, Arguments::command()),
         #[cfg(target_os = "linux")]
         Command::Worker => match worker::next_command()? {
-            Some(arguments) => run(Arguments::parse_from(arguments)),
+            Some(received) => {
+                let code = run(Arguments::parse_from(&received.arguments))?;
+                if code == ExitCode::SUCCESS {
+                    received.succeeded()?;
+                }
+                Ok(code)
+            }
             None => Ok(ExitCode::SUCCESS),
         },
     }

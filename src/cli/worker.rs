@@ -5,7 +5,8 @@
 //! then a line that is an [`End`].
 //!
 //! The copy for the next command is made before the command comes: to make one takes some 3 milliseconds, and its first
-//! use of each page of memory as long again.
+//! use of each page of memory as long again. A command that succeeds is answered before its copy has ended, for which the
+//! system takes another 5 milliseconds.
 
 use std::fs::File;
 use std::io::{self, BufRead, PipeReader, PipeWriter, Read, Write};
@@ -34,54 +35,90 @@ struct Waiting {
     process: ProcessCopy,
     command: PipeWriter,
     stderr: PipeReader,
+    success: PipeReader,
 }
 
-/// Waits for commands and runs each in a copy of this process. Returns the program's name and the arguments in a
-/// copy, and `None` in this process, after the last command.
-pub fn next_command() -> anyhow::Result<Option<Vec<String>>> {
+/// A command that this process runs as a copy of the worker.
+pub struct Received {
+    /// The program's name and the arguments.
+    pub arguments: Vec<String>,
+    success: PipeWriter,
+}
+
+/// What a process is after a copy was made.
+enum Role {
+    Worker(Waiting),
+    /// The copy, with its command; none if the worker has ended.
+    Copy(Option<Received>),
+}
+
+/// Waits for commands and runs each in a copy of this process. Returns the command in a copy, and `None` in this
+/// process, after the last command.
+pub fn next_command() -> anyhow::Result<Option<Received>> {
     warm_up()?;
     let mut lines = io::stdin().lock().lines();
+    let mut answered = None;
     loop {
-        let (command_reader, command) = io::pipe()?;
-        let (stderr, stderr_writer) = io::pipe()?;
-        let Some(process) = copy_process()? else {
-            drop((command, stderr));
-            return in_copy(command_reader, stderr_writer);
+        let waiting = match copy()? {
+            Role::Worker(waiting) => waiting,
+            Role::Copy(received) => return Ok(received),
         };
-        drop((command_reader, stderr_writer));
-        let waiting = Waiting { process, command, stderr };
+        answered.take().map(ProcessCopy::wait).transpose()?;
         let Some(line) = lines.next() else { return Ok(None) };
-        output::print(&format!("{}\n", serde_json::to_string(&waiting.run(&line?)?)?))?;
+        let (end, process) = waiting.run(&line?)?;
+        output::print(&format!("{}\n", serde_json::to_string(&end)?))?;
+        answered = process;
+    }
+}
+
+fn copy() -> anyhow::Result<Role> {
+    let (command_reader, command) = io::pipe()?;
+    let (stderr, stderr_writer) = io::pipe()?;
+    let (success, success_writer) = io::pipe()?;
+    if let Some(process) = copy_process()? {
+        return Ok(Role::Worker(Waiting { process, command, stderr, success }));
+    }
+    // So that the command ends when the worker says so, or ends itself.
+    drop(command);
+    dup2_stdin(File::open("/dev/null")?)?;
+    dup2_stderr(stderr_writer)?;
+    // The pages that this touches are no longer shared, or mapped again, when the command comes.
+    warm_up()?;
+    let text = io::read_to_string(command_reader)?;
+    if text.is_empty() {
+        return Ok(Role::Copy(None));
+    }
+    let arguments: Vec<String> = serde_json::from_str(&text)
+        .with_context(|| format!("a command is a JSON array of arguments, found {text:?}"))?;
+    let arguments = [vec!["seqfit".to_owned()], arguments].concat();
+    Ok(Role::Copy(Some(Received { arguments, success: success_writer })))
+}
+
+impl Received {
+    /// Reports that the command has succeeded, when its output is written.
+    pub fn succeeded(mut self) -> io::Result<()> {
+        // The end of standard error, too, which the worker waits for.
+        dup2_stderr(File::options().write(true).open("/dev/null")?)?;
+        self.success.write_all(b"0")
     }
 }
 
 impl Waiting {
-    /// Sends the copy its command, and waits for its end.
-    fn run(self, command: &str) -> anyhow::Result<End> {
-        let Self { process, command: mut pipe, mut stderr } = self;
+    /// Sends the copy its command, and waits for its end; returns the copy, too, if it may still be ending.
+    fn run(self, command: &str) -> anyhow::Result<(End, Option<ProcessCopy>)> {
+        let Self { process, command: mut pipe, mut stderr, mut success } = self;
         pipe.write_all(command.as_bytes())?;
         // The end of the command.
         drop(pipe);
-        let mut text = Vec::new();
+        let (mut text, mut succeeded) = (Vec::new(), Vec::new());
         stderr.read_to_end(&mut text)?;
-        Ok(End { exit_code: process.wait()?, stderr: String::from_utf8_lossy(&text).into_owned() })
+        success.read_to_end(&mut succeeded)?;
+        let stderr = String::from_utf8_lossy(&text).into_owned();
+        Ok(match succeeded.is_empty() {
+            true => (End { exit_code: process.wait()?, stderr }, None),
+            false => (End { exit_code: 0, stderr }, Some(process)),
+        })
     }
-}
-
-/// Returns the command that is sent to this copy; none if the process that it is a copy of has ended.
-fn in_copy(mut command: PipeReader, stderr: PipeWriter) -> anyhow::Result<Option<Vec<String>>> {
-    dup2_stdin(File::open("/dev/null")?)?;
-    dup2_stderr(stderr)?;
-    // The pages that this touches are no longer shared, or mapped again, when the command comes.
-    warm_up()?;
-    let mut text = String::new();
-    command.read_to_string(&mut text)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let arguments: Vec<String> = serde_json::from_str(&text)
-        .with_context(|| format!("a command is a JSON array of arguments, found {text:?}"))?;
-    Ok(Some([vec!["seqfit".to_owned()], arguments].concat()))
 }
 
 /// Does once what most commands do, so that what libtorch and others initialize at their first use is ready. No other
