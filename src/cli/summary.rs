@@ -9,15 +9,19 @@ use seqfit::run::Run;
 use super::network_options::NetworkOptions;
 use super::output::{self, Usage};
 use super::parse_values;
+use super::train::load_recipe;
 
 /// Options of `seqfit summary`; the default is the tutorial's network.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run folder; without it the network that the options describe
-    #[arg(conflicts_with_all = ["model", "hidden", "activation", "dropout", "layers", "file", "image_size", "classes"])]
+    #[arg(conflicts_with_all = ["model", "hidden", "activation", "dropout", "layers", "file", "recipe", "image_size", "classes"])]
     run: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkOptions,
+    /// The network of this recipe, unless other options describe one, see seqfit recipe
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<PathBuf>,
     /// Height and width of the images
     #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = parse_values::size)]
     image_size: parse_values::Size,
@@ -39,7 +43,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => {
             let channels = args.color.then_some(3);
             let shape: Vec<usize> = channels.into_iter().chain(args.image_size.0).collect();
-            args.network.spec(&shape, args.classes.into())?
+            let recipe = args.recipe.as_deref().map(load_recipe).transpose()?;
+            let network = args.network.or_layers(recipe.and_then(|recipe| recipe.layers))?;
+            network.spec(&shape, args.classes.into())?
         }
     };
     let summary = Summary::new(&spec).map_err(|error| Usage(error.to_string()))?;
