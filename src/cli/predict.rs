@@ -1,6 +1,7 @@
 //! `seqfit predict`: predicts for pictures, or for samples in files of arrays.
 
 mod lines;
+mod looks_file;
 mod predictions_file;
 
 use std::io::IsTerminal;
@@ -60,6 +61,10 @@ pub struct Args {
     /// Show images as the network receives them: on a terminal up to 20 of them, all, or none
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     image: Shown,
+    /// Also draw where the network looks in a picture into this PNG file: the picture as the network gets it, and beside
+    /// it in orange the places that matter most for its class (see docs/report.md)
+    #[arg(long, value_name = "FILE")]
+    looks: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceOptions,
     /// Print one JSON object per sample
@@ -114,6 +119,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.views.set(&mut model)?;
     let (preparation, mut note) = args.prepare.of(&run)?;
     let network = Network::new(&args, &run, model, preparation)?;
+    if let Some(path) = &args.looks {
+        looks_file::check(path, &args.files, network.lines.targets)?;
+    }
     let mut file = match &args.out {
         Some(path) => Some(network.output_file(path, &run)?),
         None => None,
@@ -126,6 +134,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 // Only pictures are changed.
                 if samples.is_picture {
                     note.take().iter().for_each(print_status);
+                }
+                if let Some(path) = &args.looks {
+                    print_status(network.draw(path, &samples)?);
                 }
                 match &mut file {
                     Some(file) => file.add(path, &samples.predictions),
@@ -275,6 +286,16 @@ impl<'a> Network<'a> {
             }
         }
         Ok(Samples { features, is_picture, predictions })
+    }
+
+    /// Draws where the network looks in the picture of a file, and returns what to print.
+    fn draw(&self, path: &Path, samples: &Samples) -> anyhow::Result<String> {
+        let Samples { features, predictions, .. } = samples;
+        let [prediction] = &predictions[..] else {
+            let rule = "--looks is for one picture, found a file of";
+            return Err(Usage(format!("{rule} {}: leave it out", predictions.len())).into());
+        };
+        looks_file::write(path, &self.model, features, prediction, self.lines.names.len())
     }
 
     /// Reads the samples of a file, and returns whether it is a picture.

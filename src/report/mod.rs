@@ -21,6 +21,7 @@ pub use calibration_verdict::Verdict;
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use lr_find::{PlotFormat, lr_plot};
+pub use occlusion_overlay::occlusion_png;
 pub use regression_summary::NumberFit;
 pub use tensorboard::TensorBoard;
 

@@ -73,6 +73,27 @@ fn a_folder_of_photographs_becomes_a_network_that_knows_colors() {
     let shown = ["predict", "run", "new/test/red/a.png", "--image", "always", "--prepare", "crop"];
     let output = succeed(seqfit(home).args(shown));
     assert!(output.stdout.lines().count() == 17, "{output:?}");
+    // Where the network looks, beside the picture.
+    let picture = "new/test/red/a.png";
+    let looks = ["predict", "run", picture, "--looks", "looks.png"];
+    let output = succeed(seqfit(home).args(looks));
+    assert!(output.stderr.contains("wrote looks.png") && output.stdout.contains("red"));
+    let sheet = image::open(home.join("looks.png")).unwrap().to_rgb8();
+    assert_eq!(sheet.dimensions(), (2 * 256 + 8, 256));
+    let pixels = |from: u32| {
+        let places = (0..256 * 256).map(|i| (from + i % 256, i / 256));
+        places.map(|(x, y)| sheet.get_pixel(x, y).0).collect::<Vec<_>>()
+    };
+    assert!(pixels(0).iter().any(|[red, green, _]| *red > 150 && *green < 100));
+    // Gray, and orange where it matters.
+    assert!(pixels(264).iter().all(|[red, green, blue]| red >= green && green >= blue));
+    for (wrong, message) in [
+        (&["--looks", picture][..], "would replace the picture new/test/red/a.png"),
+        (&["--looks", "b.png", "new/test/red/wrong.jpg"], "is for one picture, found 2 files"),
+    ] {
+        let output = run(seqfit(home).args(["predict", "run", picture]).args(wrong));
+        assert!(output.code == 2 && output.stderr.contains(message), "{output:?}");
+    }
     let digit = run(seqfit(home).args(["predict", "run", "a.png", "--prepare", "digit"]));
     assert!(digit.code == 2 && digit.stderr.contains("these are in color"), "{digit:?}");
     let preview = ["data", "preview", "--data-dir", "discs", "--out", "sheet.png", "--augment"];
