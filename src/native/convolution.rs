@@ -12,6 +12,7 @@
 
 mod add_gradient;
 mod correlate;
+mod operands;
 mod registers;
 mod sparse_gradients;
 mod spread;
@@ -21,49 +22,12 @@ mod tiles;
 
 use add_gradient::{AddGradient, AddMaxima};
 use correlate::Correlate;
+pub use operands::{Panels, Windows};
+pub use registers::LANES;
 use registers::{Kernel, Lanes, run};
 pub use sparse_gradients::SparseGradients;
 use sparse_gradients::{AddSparse, SpreadSparse};
 use spread::Spread;
-
-/// The numbers of a vector, which the sizes of channels are rounded up to.
-pub const LANES: usize = 16;
-
-/// The vectors of a tile of products, and of a panel.
-const VECTORS: usize = 4;
-
-/// The windows over a picture: each begins at a start, and is `rows` stretches of `length` values, `stride` apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Windows<'a> {
-    pub starts: &'a [u32],
-    pub rows: usize,
-    pub stride: usize,
-    pub length: usize,
-}
-
-impl Windows<'_> {
-    /// Returns the number of values in a window.
-    pub fn size(&self) -> usize {
-        self.rows * self.length
-    }
-
-    /// Checks that windows with these starts are in a picture of `values`.
-    fn check(&self, starts: impl Iterator<Item = u32>, values: usize) {
-        let reach = self.rows.saturating_sub(1) * self.stride + self.length;
-        let last = starts.max().map_or(0, |start| start as usize);
-        assert!(last + reach <= values, "a window beyond its picture");
-    }
-}
-
-/// A matrix whose columns are divided into panels: all rows of the first `width` columns, then those of the next.
-/// The last panel may be narrower.
-#[derive(Clone, Copy, Debug)]
-pub struct Panels<'a> {
-    pub data: &'a [f32],
-    pub rows: usize,
-    pub columns: usize,
-    pub width: usize,
-}
 
 /// Returns the width of panels for the most speed on this processor.
 pub fn panel_width() -> usize {
@@ -79,20 +43,6 @@ pub fn panel_width() -> usize {
     let mut width = 0;
     run(Width(&mut width));
     width
-}
-
-impl Panels<'_> {
-    fn check(&self) {
-        assert!(self.width.is_multiple_of(LANES) && (1..=VECTORS).contains(&(self.width / LANES)));
-        assert!(self.columns.is_multiple_of(LANES), "whole vectors");
-        assert!(self.rows * self.columns <= self.data.len(), "a matrix beyond its slice");
-    }
-
-    /// Returns each panel's first column and width.
-    fn panels(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (columns, width) = (self.columns, self.width);
-        (0..columns).step_by(width).map(move |first| (first, width.min(columns - first)))
-    }
 }
 
 /// Computes out[p, c] = bias[c] + Σ x[window p, k] · weights[k, c]: [pixels, channels].

@@ -1,8 +1,8 @@
 //! The weights' gradient: each gradient of an output times its window.
 
-use super::registers::{Kernel, Lanes};
+use super::operands::Windows;
+use super::registers::{Kernel, LANES, Lanes};
 use super::tiles::{load, load_row, store, store_row};
-use super::{LANES, Windows};
 
 pub struct AddGradient<'a> {
     pub dw: &'a mut [f32],

@@ -1,8 +1,8 @@
 //! The forward pass: each window times the weights.
 
+use super::operands::{Panels, Windows};
 use super::registers::{Kernel, Lanes};
 use super::tiles::{Tiles, load, multiply, store, tiles};
-use super::{Panels, Windows};
 
 /// The bytes of a panel's rows that are multiplied with all pixels before the next: those stay in the cache.
 const CACHED: usize = 96 << 10;

@@ -1,6 +1,7 @@
 //! The registers of a processor that kernels are compiled for.
 
-use super::LANES;
+/// The numbers of a vector, which the sizes of channels are rounded up to.
+pub const LANES: usize = 16;
 
 /// Sixteen numbers in registers. Its functions need a processor that has these registers.
 pub trait Lanes: Copy {
@@ -21,10 +22,10 @@ pub trait Kernel {
 
 pub fn run(kernel: impl Kernel) {
     #[cfg(test)]
-    match super::tests::REGISTERS.get() {
-        super::tests::Registers::Own => {}
-        super::tests::Registers::Wide => return unsafe { kernel.run::<super::tests::Wide>() },
-        super::tests::Registers::Plain => return unsafe { kernel.run::<[f32; LANES]>() },
+    match simulated::REGISTERS.get() {
+        simulated::Registers::Own => {}
+        simulated::Registers::Wide => return unsafe { kernel.run::<simulated::Wide>() },
+        simulated::Registers::Plain => return unsafe { kernel.run::<[f32; LANES]>() },
     }
     #[cfg(target_arch = "x86_64")]
     {
@@ -129,5 +130,50 @@ impl Lanes for [f32; LANES] {
             true => a[i].mul_add(b[i], self[i]),
             false => a[i] * b[i] + self[i],
         })
+    }
+}
+
+/// Registers of other processors, for tests.
+#[cfg(test)]
+pub mod simulated {
+    use super::{LANES, Lanes};
+    use std::cell::Cell;
+
+    /// The registers that a test computes with.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Registers {
+        /// This processor's.
+        Own,
+        /// With tiles like those of AVX-512.
+        Wide,
+        /// Those of any processor.
+        Plain,
+    }
+
+    thread_local! {
+        pub static REGISTERS: Cell<Registers> = const { Cell::new(Registers::Own) };
+    }
+
+    #[derive(Clone, Copy)]
+    pub struct Wide([f32; LANES]);
+
+    impl Lanes for Wide {
+        const TILE: [usize; 2] = [6, 4];
+
+        unsafe fn splat(value: f32) -> Self {
+            Self([value; LANES])
+        }
+
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { Self(Lanes::load(from)) }
+        }
+
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { self.0.store(to) }
+        }
+
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { Self(self.0.add_product(a.0, b.0)) }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Both gradients where most gradients of the outputs are zero, as before a maximum.
 
-use super::registers::{Kernel, Lanes};
+use super::operands::Windows;
+use super::registers::{Kernel, LANES, Lanes};
 use super::tiles::{load, store};
-use super::{LANES, Windows};
 
 /// The gradients of the outputs of a picture that are not zero, by channel.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! The picture's gradient: each gradient of an output times the weights, added to its window.
 
+use super::operands::{Panels, Windows};
 use super::registers::{Kernel, Lanes};
 use super::tiles::{Tiles, load_row, multiply, store_row, tiles, zeros};
-use super::{Panels, Windows};
 
 pub struct Spread<'a> {
     pub dx: &'a mut [f32],

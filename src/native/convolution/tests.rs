@@ -1,44 +1,5 @@
-use super::registers::Lanes;
+use super::registers::simulated::{REGISTERS, Registers};
 use super::*;
-use std::cell::Cell;
-
-/// The registers that a test computes with.
-#[derive(Clone, Copy, Debug)]
-pub enum Registers {
-    /// This processor's.
-    Own,
-    /// With tiles like those of AVX-512.
-    Wide,
-    /// Those of any processor.
-    Plain,
-}
-
-thread_local! {
-    pub static REGISTERS: Cell<Registers> = const { Cell::new(Registers::Own) };
-}
-
-#[derive(Clone, Copy)]
-pub struct Wide([f32; LANES]);
-
-impl Lanes for Wide {
-    const TILE: [usize; 2] = [6, 4];
-
-    unsafe fn splat(value: f32) -> Self {
-        Self([value; LANES])
-    }
-
-    unsafe fn load(from: *const f32) -> Self {
-        unsafe { Self(Lanes::load(from)) }
-    }
-
-    unsafe fn store(self, to: *mut f32) {
-        unsafe { self.0.store(to) }
-    }
-
-    unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        unsafe { Self(self.0.add_product(a.0, b.0)) }
-    }
-}
 
 /// Whole numbers, of which no product or sum is rounded.
 fn numbers(count: usize, seed: usize) -> Vec<f32> {

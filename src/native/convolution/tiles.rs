@@ -1,7 +1,6 @@
 //! Tiles of sums that stay in registers while products are added to them.
 
-use super::LANES;
-use super::registers::Lanes;
+use super::registers::{LANES, Lanes};
 
 /// Returns vectors of zeros. Tiles are filled by loops: closures would not be compiled for the registers.
 #[inline(always)]
