@@ -136,7 +136,7 @@ impl Lanes for [f32; LANES] {
 /// Registers of other processors, for tests.
 #[cfg(test)]
 pub mod simulated {
-    use super::{LANES, Lanes};
+    use crate::native::convolution::registers::{LANES, Lanes};
     use std::cell::Cell;
 
     /// The registers that a test computes with.
