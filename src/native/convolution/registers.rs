@@ -49,7 +49,7 @@ pub fn run(kernel: impl Kernel) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Lanes;
+    use crate::native::convolution::registers::Lanes;
     use std::arch::x86_64::*;
 
     impl Lanes for __m512 {
