@@ -21,7 +21,7 @@ mod suggest_preparation;
 mod walk_class_folders;
 
 #[cfg(feature = "images")]
-pub(super) use choose_options::{ReadFolder, read_folder};
+pub(super) use choose_options::{ReadFolder, read_folder, read_test};
 #[cfg(feature = "images")]
 pub use pack_folder::{PackConfig, Packed, from_pictures};
 pub(super) use picture_kind::is_picture;

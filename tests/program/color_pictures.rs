@@ -53,6 +53,10 @@ fn a_folder_of_photographs_becomes_a_network_that_knows_colors() {
     disc(COLORS[0].1, 350).save(home.join("new/test/red/wrong.jpg")).unwrap();
     let evaluated = json(home, &["evaluate", "run", "--data-dir", "new", "--json"]);
     assert_eq!(evaluated["accuracy"], 0.75, "{evaluated}");
+    // Pictures to test on are enough.
+    fs::remove_dir_all(home.join("new/train")).unwrap();
+    let alone = json(home, &["evaluate", "run", "--data-dir", "new", "--json"]);
+    assert_eq!(alone, evaluated);
     succeed(seqfit(home).args(["report", "run", "--data-dir", "new"]));
     let page = fs::read_to_string(home.join("run/report.html")).unwrap();
     assert!(page.contains("1: red predicted as blue") || page.contains("red predicted as blue"));

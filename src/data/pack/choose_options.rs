@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::pack_folder::{FoundPictures, PackConfig, Packed};
 use super::suggest_preparation::{or_resized, sample, suggested};
+use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
 use crate::data::picture_options::PictureOptions;
 use crate::data::{Preparation, images};
@@ -47,13 +48,34 @@ pub(in crate::data) fn read_folder(
     }
     notes.extend(packed.skipped.iter().map(|(_, why)| format!("left out: {why}")));
     packed.notes.extend(notes);
-    let options = PictureOptions {
-        size: Some(config.shape),
-        preparation: Some(packed.train.preparation()),
-        gray: Some(!config.color),
-        skip_bad: asked.skip_bad,
-    };
+    let options = options_of(&config, packed.train.preparation());
     Ok(ReadFolder { packed, options })
+}
+
+/// Reads a folder that has a part to test on and none to train on: its images, how they were read, and notes; none if it
+/// has other parts.
+#[expect(clippy::type_complexity, reason = "three parts, used once")]
+pub(in crate::data) fn read_test(
+    folder: &Path,
+    asked: PictureOptions,
+    cache: Option<&Path>,
+) -> Result<Option<(Dataset, PictureOptions, Vec<String>)>, DataError> {
+    let Some(found) = FoundPictures::of_test(folder)? else { return Ok(None) };
+    let (config, mut notes) = choose(&found, asked);
+    let (images, more) = found.whole(&config, cache)?;
+    notes.extend(more);
+    let options = options_of(&config, images.preparation());
+    Ok(Some((images, options, notes)))
+}
+
+/// Returns how pictures were read, completely.
+fn options_of(config: &PackConfig, preparation: Preparation) -> PictureOptions {
+    PictureOptions {
+        size: Some(config.shape),
+        preparation: Some(preparation),
+        gray: Some(!config.color),
+        skip_bad: config.skip,
+    }
 }
 
 /// The pictures of a sample.

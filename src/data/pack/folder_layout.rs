@@ -116,6 +116,25 @@ pub(super) fn find(folder: &Path) -> Result<Layout, DataError> {
     Ok(Layout { train: training, test, notes, beside, links })
 }
 
+/// Finds the classes of a folder with a part to test on and none to train on; none in all other folders.
+pub(super) fn find_test(folder: &Path) -> Result<Option<Layout>, DataError> {
+    let mut notes = Vec::new();
+    let root = unwrap(folder, false, &mut notes)?;
+    let Inside { dirs, files: mut beside, mut links } = inside(&root)?;
+    let parts = parts(&dirs);
+    if !is_parts(&root, &parts, dirs.len())? {
+        return Ok(None);
+    }
+    let [train, validation, test] = Part::ALL.map(|part| only(&root, part, &parts));
+    let (None, Some(part)) = (train?, test?.or(validation?)) else { return Ok(None) };
+    let root = unwrap(&part.path, true, &mut notes)?;
+    let found = inside(&root)?;
+    beside.extend(found.files);
+    links.extend(found.links);
+    let classes = Classes::first(&root, paths(found.dirs))?;
+    Ok(Some(Layout { train: vec![classes], test: None, notes, beside, links }))
+}
+
 /// Returns the folders to train on, and the one to test on; validation images are the test set if there is no
 /// other.
 fn assign<'a>(

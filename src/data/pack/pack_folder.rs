@@ -100,7 +100,15 @@ pub(super) struct FoundPictures {
 impl FoundPictures {
     /// Lists the pictures in a folder.
     pub fn of(folder: &Path) -> Result<Self, DataError> {
-        let layout = folder_layout::find(folder)?;
+        Self::in_layout(folder, folder_layout::find(folder)?)
+    }
+
+    /// Lists the pictures in a folder that has a part to test on and none to train on; none for all others.
+    pub fn of_test(folder: &Path) -> Result<Option<Self>, DataError> {
+        folder_layout::find_test(folder)?.map(|layout| Self::in_layout(folder, layout)).transpose()
+    }
+
+    fn in_layout(folder: &Path, layout: Layout) -> Result<Self, DataError> {
         let mut walk = Walk::new(&layout)?;
         let pictures = [walk.pictures(&layout.train)?, walk.pictures(layout.test.as_slice())?];
         let Layout { train, test, notes, beside, .. } = layout;
@@ -140,6 +148,21 @@ impl FoundPictures {
         let mut notes = self.notes.clone();
         notes.extend(self.left_out.notes());
         Ok(Packed { train, test, skipped, others: self.left_out.others, notes })
+    }
+
+    /// Reads all pictures as one data set. Also returns notes on what was left out.
+    pub fn whole(
+        &self,
+        config: &PackConfig,
+        cache: Option<&Path>,
+    ) -> Result<(Dataset, Vec<String>), DataError> {
+        let [pictures, _] = &self.pictures;
+        let skips = |_: &DataError| config.skip;
+        let (dataset, skipped) = self.load(pictures, config, &skips, cache, &mut |_, _| {})?;
+        let dataset = self.checked(&self.train, dataset, 1)?;
+        let mut notes = [self.notes.clone(), self.left_out.notes()].concat();
+        notes.extend(skipped.iter().map(|(_, why)| format!("left out: {why}")));
+        Ok((dataset, notes))
     }
 
     /// Returns the images of some pictures as a data set, none if there are none, and those that were skipped.

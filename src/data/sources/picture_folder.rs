@@ -11,14 +11,15 @@ use crate::data::dataset::Dataset;
 use crate::data::error::{DataError, FolderProblem};
 use crate::data::find_files;
 use crate::data::pack::{self, ReadFolder};
-use crate::data::source::{Loaded, PathRequest, Source, SourceFile};
+use crate::data::picture_options::PictureOptions;
+use crate::data::source::{Loaded, LoadedTest, PathRequest, Source, SourceFile};
 use crate::data::targets::TargetKind;
 
 pub(super) const PICTURES: SourceKind = SourceKind {
     description: "a folder of pictures with a folder for each class",
     recognizes: find_files::holds_pictures,
     load,
-    load_test: |request, locations| Ok(load(request, locations)?.into()),
+    load_test,
     load_features: None,
 };
 
@@ -27,19 +28,37 @@ fn load(request: &PathRequest, locations: &Locations) -> Result<Loaded, DataErro
     let ReadFolder { packed, options } =
         pack::read_folder(dir, request.pictures, locations.cache.as_deref())?;
     let (train, test) = (packed.train, packed.test);
+    let source = source(dir, options, &[("train", &train), ("test", &test)]);
+    Ok(Loaded { train, test, source, notes: packed.notes })
+}
+
+/// Loads the pictures of a folder to test on, which needs no others; of a folder without one those that are drawn.
+fn load_test(request: &PathRequest, locations: &Locations) -> Result<LoadedTest, DataError> {
+    let dir = checked(request)?;
+    match pack::read_test(dir, request.pictures, locations.cache.as_deref())? {
+        Some((test, options, notes)) => {
+            let source = source(dir, options, &[("test", &test)]);
+            Ok(LoadedTest { test, source, notes })
+        }
+        None => Ok(load(request, locations)?.into()),
+    }
+}
+
+fn source(dir: &Path, options: PictureOptions, parts: &[(&str, &Dataset)]) -> Source {
     // The pictures may be many, so the contents of each part are recorded as one file.
-    let file =
-        |name: &str, part: &Dataset| SourceFile { name: name.to_owned(), sha256: part.digest() };
-    let source = Source {
+    let file = |&(name, part): &(&str, &Dataset)| SourceFile {
+        name: name.to_owned(),
+        sha256: part.digest(),
+    };
+    Source {
         name: own_name(dir),
         dir: Some(absolute(dir).unwrap_or_else(|_| dir.to_owned())),
         notice: None,
         classes: None,
         arrays: None,
         pictures: Some(options),
-        files: vec![file("train", &train), file("test", &test)],
-    };
-    Ok(Loaded { train, test, source, notes: packed.notes })
+        files: parts.iter().map(file).collect(),
+    }
 }
 
 /// Returns the folder, if nothing is asked of it that pictures do not have.
