@@ -54,7 +54,6 @@ pub(in crate::data) fn read_folder(
 
 /// Reads a folder that has a part to test on and none to train on: its images, how they were read, and notes; none if it
 /// has other parts.
-#[expect(clippy::type_complexity, reason = "three parts, used once")]
 pub(in crate::data) fn read_test(
     folder: &Path,
     asked: PictureOptions,
