@@ -19,25 +19,20 @@ use tch::Tensor;
 
 /// A network with every layer for vectors and every activation, untrained.
 pub(super) fn every_layer() -> Sequential {
-    ended(activated(of_vectors(), &Activation::ALL))
+    ended(activated(with_block(prepared(Sequential::new([6, 5]))), &Activation::ALL))
 }
 
 /// The same in networks of few layers, through which differences in rounding do not grow.
 fn every_layer_in_parts() -> Vec<Sequential> {
-    let activations = Activation::ALL.chunks(4);
-    let parts = activations.map(|some| activated(Sequential::new([6, 5]).add(Flatten), some));
-    std::iter::once(of_vectors()).chain(parts).map(ended).collect()
+    let flat = || Sequential::new([6, 5]).add(Flatten);
+    let activations = Activation::ALL.chunks(4).map(|some| activated(flat(), some));
+    let vectors = [prepared(Sequential::new([6, 5])), with_block(flat())];
+    vectors.into_iter().chain(activations).map(ended).collect()
 }
 
-/// A network with every layer for vectors.
-fn of_vectors() -> Builder {
-    let block = Residual::new()
-        .add(LayerNormalization::default())
-        .add(Dense::new(9).activation(Activation::Selu))
-        .add(GaussianNoise::new(0.1))
-        .add(Dense::new(8))
-        .add(Residual::new().add(BatchNormalization::default()).add(Activation::Mish));
-    Sequential::new([6, 5])
+/// Adds the layers that prepare samples, of [6, 5], and the first Dense layer.
+fn prepared(builder: Builder) -> Builder {
+    builder
         .add(Rescaling::new(2.0, -1.0))
         .add(LayerNormalization::default())
         .add(Reshape::new([3, 10]))
@@ -47,6 +42,18 @@ fn of_vectors() -> Builder {
         .add(Dense::new(8))
         .add(BatchNormalization { momentum: 0.5, ..BatchNormalization::default() })
         .add(Activation::Elu)
+}
+
+/// Adds a block for vectors, and the layers that are left.
+fn with_block(builder: Builder) -> Builder {
+    let block = Residual::new()
+        .add(LayerNormalization::default())
+        .add(Dense::new(9).activation(Activation::Selu))
+        .add(GaussianNoise::new(0.1))
+        .add(Dense::new(8))
+        .add(Residual::new().add(BatchNormalization::default()).add(Activation::Mish));
+    builder
+        .add(Dense::new(8))
         .add(block)
         .add(Dropout::new(0.1))
         .add(Dense::new(8))
