@@ -26,7 +26,7 @@ pub(super) fn every_layer() -> Sequential {
 fn every_layer_in_parts() -> Vec<Sequential> {
     let flat = || Sequential::new([6, 5]).add(Flatten);
     let activations = Activation::ALL.chunks(4).map(|some| activated(flat(), some));
-    let vectors = [prepared(Sequential::new([6, 5])), with_block(flat())];
+    let vectors = [prepared(Sequential::new([6, 5])), with_block(flat().add(Dense::new(8)))];
     vectors.into_iter().chain(activations).map(ended).collect()
 }
 
@@ -53,7 +53,6 @@ fn with_block(builder: Builder) -> Builder {
         .add(Dense::new(8))
         .add(Residual::new().add(BatchNormalization::default()).add(Activation::Mish));
     builder
-        .add(Dense::new(8))
         .add(block)
         .add(Dropout::new(0.1))
         .add(Dense::new(8))

@@ -137,7 +137,7 @@ fn every_model_trains_on_gray_and_color_pictures_and_is_kept_in_its_run() {
     let mlp = json(home, &["summary", "--json", "--model", "mlp", "--hidden", "128,64"]);
     assert_eq!(mlp, json(home, &["summary", "--json"]));
     let recipe = json(home, &["summary", "--json", "--recipe", "cnn"]);
-    assert_eq!(recipe["parameters"], 83_242);
+    assert_eq!(recipe["parameters"], 83_626);
     let replaced = ["summary", "--json", "--recipe", "cnn", "--hidden", "128,64"];
     assert_eq!(json(home, &replaced), mlp);
     let color = json(
