@@ -98,8 +98,7 @@ impl NetworkOptions {
 
     /// Returns these options with the layers of a recipe, unless they describe a network themselves.
     pub fn or_layers(&self, recipe: Option<LayerList>) -> anyhow::Result<Self> {
-        let is_own = self.layers.is_some() || self.file.is_some() || self.model.is_some();
-        let Some(layers) = recipe.filter(|_| !is_own && self.hidden.is_none()) else {
+        let Some(layers) = recipe.filter(|_| !self.is_stack() && self.hidden.is_none()) else {
             return Ok(self.clone());
         };
         let given =
@@ -115,8 +114,13 @@ impl NetworkOptions {
 
     /// Returns whether an option describes the network.
     pub fn is_described(&self) -> bool {
-        let is_stack = self.layers.is_some() || self.file.is_some() || self.model.is_some();
-        is_stack || self.hidden.is_some() || self.activation.is_some() || self.dropout.is_some()
+        let of_dense = self.activation.is_some() || self.dropout.is_some();
+        self.is_stack() || self.hidden.is_some() || of_dense
+    }
+
+    /// Returns whether an option gives all layers.
+    fn is_stack(&self) -> bool {
+        self.layers.is_some() || self.file.is_some() || self.model.is_some()
     }
 
     /// Returns the requested network for samples of this shape.
@@ -197,9 +201,8 @@ impl NetworkOptions {
     /// was given.
     pub fn over_spec(&self, base: &Spec) -> anyhow::Result<Spec> {
         if self.is_described() {
-            let is_stack = self.layers.is_some() || self.file.is_some() || self.model.is_some();
             let (shape, outputs) = (&base.input_shape, base.outputs());
-            let mut spec = match is_stack {
+            let mut spec = match self.is_stack() {
                 true => self.spec(shape, outputs)?,
                 false => self.over(Network::of(base)).spec(shape, outputs),
             };

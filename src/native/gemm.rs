@@ -188,16 +188,17 @@ mod tests {
         }
     }
 
-    /// Numbers whose products and sums are rounded, by an operand as it is and by its transpose.
+    /// Numbers whose products and sums are rounded.
+    fn rounded(count: usize) -> Vec<f32> {
+        (0..count).map(|i| 1.0 / (1 + (i * 7919) % 1013) as f32 - 0.01).collect()
+    }
+
     #[test]
     fn strides_change_no_bit_of_a_product_whose_order_is_fixed() {
-        let numbers = |count: usize| -> Vec<f32> {
-            (0..count).map(|i| 1.0 / (1 + (i * 7919) % 1013) as f32 - 0.01).collect()
-        };
         let sizes = [(2, 3, 129), (2, 32, 256), (7, 31, 40), (32, 32, 257), (300, 5, 17)];
         for (rows, inner, columns) in sizes {
             assert!(is_order_fixed(rows, inner, columns));
-            let (a, b) = (numbers(rows * inner), numbers(inner * columns));
+            let (a, b) = (rounded(rows * inner), rounded(inner * columns));
             let mirrored: Vec<f32> =
                 (0..b.len()).map(|i| b[i % inner * columns + i / inner]).collect();
             let a = Matrix::new(&a, rows, inner, inner);
@@ -215,10 +216,7 @@ mod tests {
     fn products_in_parts_have_the_bits_of_whole_ones() {
         for (rows, inner, columns) in [(49, 64, 32), (88, 256, 32), (97, 100, 256), (337, 512, 16)]
         {
-            let numbers = |count: usize| -> Vec<f32> {
-                (0..count).map(|i| 1.0 / (1 + (i * 7919) % 1013) as f32 - 0.01).collect()
-            };
-            let (a, b) = (numbers(rows * inner), numbers(inner * columns));
+            let (a, b) = (rounded(rows * inner), rounded(inner * columns));
             let a = Matrix::new(&a, inner, rows, rows).transposed();
             let b = Matrix::new(&b, inner, columns, columns);
             assert!(rows_at_once(&a, &b).is_some_and(|size| size < rows && rows % size != 1));

@@ -169,6 +169,9 @@ fn a_failed_replacement_leaves_nothing_or_says_where_it_is() {
     assert!(failed.stderr.contains("the last good checkpoint is "), "{failed:#?}");
     assert_eq!(listing(home.path()), ["r", "r.new"]);
     assert_eq!(listing(&home.path().join("r")), FILES);
+    // What was written before it failed.
+    let new = home.path().join("r.new");
+    assert_eq!(listing(&new), ["checkpoints", "config.toml", "history.csv", "replaces"]);
 }
 
 #[test]

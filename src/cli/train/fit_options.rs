@@ -130,11 +130,11 @@ impl FitOptions {
         let Recipe { name, tuned_for: Some(pictures), .. } = load_recipe(path)? else {
             return Ok(None);
         };
-        let known = data.name.parse().is_ok_and(|name: DatasetName| match pictures {
-            Pictures::Digits => name.is_digits(),
+        let known = match pictures {
+            Pictures::Digits => data.name.parse().is_ok_and(DatasetName::is_digits),
+            Pictures::Photos => data.pictures.is_some(),
             _ => false,
-        });
-        let known = known || pictures == Pictures::Photos && data.pictures.is_some();
+        };
         let (pictures, data, recipe) = (pictures.as_str(), &data.name, quoted(path));
         Ok((!known).then(|| {
             format!(
