@@ -30,10 +30,12 @@ const MOST: usize = u16::MAX as usize;
 /// The wait for helpers after which the owner works alone for a while: longer than any that balancing causes, and much
 /// shorter than the milliseconds that the scheduler gives to another process.
 const STALL: Duration = Duration::from_micros(200);
-/// The number of regions that the owner computes alone after a stall, at first and at most: some 100 milliseconds.
-const ALONE: RangeInclusive<u32> = 16..=1024;
-/// The number of regions without a stall after which the processors count as free again.
-const FREE: u32 = 512;
+/// The time for which the owner computes alone after a stall, at first, if the stall was not longer, and at most. Counted
+/// in time and not in regions, whose lengths differ a thousandfold: a convolution's of milliseconds, left alone for 1,024
+/// regions after a few stalls, trained on one of two free processors.
+const ALONE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(50);
+/// The time in regions without a stall after which the processors count as free again: several slices of the scheduler.
+const FREE: Duration = Duration::from_millis(16);
 
 /// A pool of helper threads for the thread that owns it.
 pub struct Team {
@@ -44,41 +46,44 @@ pub struct Team {
     _not_send: PhantomData<*const ()>,
 }
 
-/// The decision whether helpers take part: not for a number of regions after they kept the owner waiting, a number that
-/// doubles with each stall. The tasks of a region do not depend on who computes them, so neither do the results.
+/// The decision whether helpers take part: not for some time after they kept the owner waiting, a time that doubles with
+/// each stall. The tasks of a region do not depend on who computes them, so neither do the results.
 /// A stall costs a time slice of the scheduler, some 3 milliseconds, where a step may take 0.3; with one process beside
 /// the training, on half of the processors there is one at almost any time.
 #[derive(Debug)]
 struct Backoff {
-    /// The regions that the owner still computes alone.
-    alone: u32,
-    /// The number of such regions after the next stall.
-    next: u32,
-    /// The regions with helpers since the last stall.
-    good: u32,
+    /// The time until which the owner computes alone.
+    alone_until: Option<Instant>,
+    /// The least time to compute alone after the next stall.
+    next: Duration,
+    /// The time in regions with helpers since the last stall.
+    good: Duration,
 }
 
 impl Backoff {
     const fn new() -> Self {
-        Self { alone: 0, next: *ALONE.start(), good: 0 }
+        Self { alone_until: None, next: *ALONE.start(), good: Duration::ZERO }
     }
 
-    /// Returns whether the owner computes the next region alone.
-    fn is_alone(&mut self) -> bool {
-        let is_alone = self.alone > 0;
-        self.alone = self.alone.saturating_sub(1);
+    /// Returns whether the owner computes a region that begins now alone.
+    fn is_alone(&mut self, now: impl FnOnce() -> Instant) -> bool {
+        let is_alone = self.alone_until.is_some_and(|until| now() < until);
+        if !is_alone {
+            self.alone_until = None;
+        }
         is_alone
     }
 
-    /// Records a region in which the owner computed for `worked`, and then waited for the helpers for `waited`.
-    fn record(&mut self, worked: Duration, waited: Duration) {
+    /// Records a region that ends now, in which the owner computed for `worked`, and then waited for the helpers for
+    /// `waited`.
+    fn record(&mut self, worked: Duration, waited: Duration, now: Instant) {
         if waited > STALL + 2 * worked {
-            self.alone = self.next;
+            self.alone_until = Some(now + self.next.max(waited).min(*ALONE.end()));
             self.next = (2 * self.next).min(*ALONE.end());
-            self.good = 0;
+            self.good = Duration::ZERO;
             return;
         }
-        self.good += 1;
+        self.good += worked + waited;
         if self.good >= FREE {
             *self = Self::new();
         }
@@ -253,7 +258,7 @@ impl Team {
     /// # Panics
     /// When `work` does; with several threads and tasks, only after all tasks are done.
     pub fn each<T: Send>(&mut self, tasks: &mut [T], work: impl Fn(&mut T) + Sync) {
-        if self.helpers.is_empty() || tasks.len() < 2 || self.backoff.is_alone() {
+        if self.helpers.is_empty() || tasks.len() < 2 || self.backoff.is_alone(Instant::now) {
             return tasks.iter_mut().for_each(work);
         }
         for tasks in tasks.chunks_mut(MOST) {
@@ -299,7 +304,8 @@ impl Team {
         }
         let worked = start.elapsed();
         shared.owner.wait(|| shared.done.load(SeqCst) == count);
-        self.backoff.record(worked, start.elapsed() - worked);
+        let end = Instant::now();
+        self.backoff.record(worked, end - start - worked, end);
         let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(payload) = panic {
             resume_unwind(payload);
@@ -368,7 +374,7 @@ mod tests {
         let helped = |team: &mut Team, stall: Duration| {
             let both = std::sync::Barrier::new(2);
             let mut by = [owner; 2];
-            let is_alone = team.backoff.alone > 0;
+            let is_alone = team.backoff.alone_until.is_some();
             team.each(&mut by, |by| {
                 *by = thread::current().id();
                 if !is_alone {
@@ -380,25 +386,34 @@ mod tests {
             });
             by != [owner; 2]
         };
-        for alone in [16, 32, 64] {
-            assert!(helped(&mut team, Duration::from_millis(50)));
-            assert_eq!(team.backoff.alone, alone);
-            assert!((0..alone).all(|_| !helped(&mut team, Duration::ZERO)));
+        let stall = Duration::from_millis(30);
+        assert!(helped(&mut team, stall));
+        let until = team.backoff.alone_until.unwrap();
+        while Instant::now() < until {
+            assert!(!helped(&mut team, Duration::ZERO) || Instant::now() >= until);
         }
+        team.backoff = Backoff::new();
+        assert!(helped(&mut team, Duration::ZERO));
     }
 
     #[test]
     fn free_processors_are_used_again() {
         let mut backoff = Backoff::new();
+        let (begin, ms) = (Instant::now(), Duration::from_millis);
         let short = Duration::from_micros(50);
-        (0..20).for_each(|_| backoff.record(short, Duration::from_millis(3)));
-        assert_eq!((backoff.alone, backoff.next), (1024, 1024));
-        assert!((0..1024).all(|_| backoff.is_alone()) && !backoff.is_alone());
-        (0..FREE).for_each(|_| backoff.record(short, short));
-        assert_eq!((backoff.is_alone(), backoff.next), (false, 16));
+        // As long as the stall, then longer and longer.
+        let mut pause = |stall| {
+            backoff.record(short, stall, begin);
+            backoff.alone_until.unwrap() - begin
+        };
+        assert_eq!([3, 3, 3, 3, 3].map(|stall| pause(ms(stall))), [3, 3, 4, 8, 16].map(ms));
+        assert_eq!([3, 3, 3, 900].map(|stall| pause(ms(stall))), [32, 50, 50, 50].map(ms));
+        assert!(backoff.is_alone(|| begin + ms(49)) && !backoff.is_alone(|| begin + ms(50)));
         // A long task of the helpers is no stall if the owner's own are long.
-        backoff.record(Duration::from_millis(5), Duration::from_millis(5));
-        assert!(!backoff.is_alone());
+        backoff.record(ms(5), ms(5), begin);
+        assert_eq!((backoff.alone_until, backoff.next), (None, ms(50)));
+        backoff.record(ms(5), ms(5), begin);
+        assert_eq!((backoff.alone_until, backoff.next), (None, ms(1)));
     }
 
     #[test]
