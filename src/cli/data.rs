@@ -69,7 +69,7 @@ enum Command {
 struct PreviewArgs {
     #[command(flatten)]
     data: DataOptions,
-    /// The recipe whose augmentation is shown [default: photos for folders of photographs, else best]
+    /// The recipe whose augmentation is shown [default: photos for photographs, else best]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<PathBuf>,
     /// Override the recipe's numbers: rotation=9,scale=0.1,shift=1.5,shear=0.1,elastic=0.3

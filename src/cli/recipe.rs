@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use seqfit::recipe::{Pictures, Recipe};
+use seqfit::data::PictureKind;
+use seqfit::recipe::Recipe;
 
 use super::{output, train};
 
@@ -22,8 +23,7 @@ enum Command {
     List,
     /// Print all settings of a recipe as TOML, which --recipe FILE.toml takes
     Show {
-        /// tutorial, ten, fast99, best, cnn or a .toml file
-        #[arg(value_name = "NAME|FILE")]
+        #[arg(value_name = "NAME|FILE", help = format!("{} or a .toml file", Recipe::name_list()))]
         recipe: PathBuf,
     },
 }
@@ -43,7 +43,7 @@ fn list() -> anyhow::Result<String> {
     let mut text = String::new();
     for name in Recipe::names() {
         let Recipe { description, tuned_for, fit, .. } = Recipe::named(name)?;
-        let pictures = tuned_for.map_or("any pictures", Pictures::as_str);
+        let pictures = tuned_for.map_or("any pictures", PictureKind::as_str);
         let description = description.unwrap_or_default();
         let epochs = fit.epochs;
         writeln!(text, "{name:<8}  {epochs:>3} epochs  {pictures:<12}  {description}")?;

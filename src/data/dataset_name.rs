@@ -40,11 +40,6 @@ impl DatasetName {
             DatasetName::Cifar100 => "cifar100",
         }
     }
-
-    /// Returns whether its images show handwritten digits.
-    pub fn is_digits(self) -> bool {
-        matches!(self, DatasetName::Mnist | DatasetName::Digits)
-    }
 }
 
 impl fmt::Display for DatasetName {

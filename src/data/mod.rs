@@ -56,6 +56,7 @@ mod label_numbering;
 mod load;
 mod open_file;
 pub mod pack;
+mod picture_kind;
 mod picture_options;
 mod picture_shape;
 mod pixel_scale;
@@ -89,6 +90,7 @@ pub use features::{FeatureKind, Features, Sample};
 pub use idx::IdxProblem;
 pub use image_preparation::Preparation;
 pub use load::{fetch, load, load_dir, resolve, resolve_test};
+pub use picture_kind::PictureKind;
 pub use picture_options::PictureOptions;
 pub use picture_shape::PictureShape;
 #[cfg(feature = "download")]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::config::{FitConfig, OnNan};
-use crate::data::{Preparation, Source};
+use crate::data::{PictureKind, Preparation, Source};
 use crate::message_text::{in_plain_words, similar, with_line};
 use crate::model::LayerList;
 
@@ -16,32 +16,11 @@ pub struct Recipe {
     /// Its purpose in one line, if it states one.
     pub description: Option<String>,
     /// The images that its settings were chosen on, if it is not for all.
-    pub tuned_for: Option<Pictures>,
+    pub tuned_for: Option<PictureKind>,
     /// The layers of the network that it trains, unless another is asked for.
     pub layers: Option<LayerList>,
     /// The settings; seed and threads are the defaults, unless a file says otherwise.
     pub fit: FitConfig,
-}
-
-/// A kind of images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Pictures {
-    /// Handwritten digits, which stay what they are when they are rotated, sheared and bent a little.
-    Digits,
-    /// Photographs of things that stay what they are when they are shifted and scaled a little.
-    Photos,
-}
-
-impl Pictures {
-    /// Returns the name as it is in a recipe.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Pictures::Digits => "digits",
-            Pictures::Photos => "photos",
-        }
-    }
 }
 
 /// The lines of a recipe that are not settings.
@@ -50,7 +29,7 @@ struct About {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tuned_for: Option<Pictures>,
+    tuned_for: Option<PictureKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<LayerList>,
 }
@@ -60,7 +39,7 @@ struct About {
 #[non_exhaustive]
 pub enum RecipeError {
     /// No recipe of this name is built in.
-    #[error("the recipes are {known}, found {0:?}: {cure}", known = names(), cure = cure(.0))]
+    #[error("the recipes are {known}, found {0:?}: {cure}", known = Recipe::name_list(), cure = cure(.0))]
     Unknown(String),
     /// A text that is not a recipe.
     #[error("{name} is not a recipe: {message}")]
@@ -75,18 +54,15 @@ pub enum RecipeError {
 /// The recipe of folders of photographs for which no other is asked for.
 const PHOTOS: &str = "photos";
 
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("tutorial", include_str!("recipes/tutorial.toml")),
     ("ten", include_str!("recipes/ten.toml")),
     ("fast99", include_str!("recipes/fast99.toml")),
     ("best", include_str!("recipes/best.toml")),
     ("cnn", include_str!("recipes/cnn.toml")),
+    ("fashion", include_str!("recipes/fashion.toml")),
     (PHOTOS, include_str!("recipes/photos.toml")),
 ];
-
-fn names() -> String {
-    BUILT_IN.map(|(name, _)| name).join(", ")
-}
 
 fn cure(found: &str) -> String {
     match similar(found, Recipe::names()) {
@@ -101,6 +77,11 @@ impl Recipe {
         BUILT_IN.into_iter().map(|(name, _)| name)
     }
 
+    /// Returns the names as a list in words: "tutorial, ten, …".
+    pub fn name_list() -> String {
+        BUILT_IN.map(|(name, _)| name).join(", ")
+    }
+
     /// Returns the built-in recipe of this name.
     ///
     /// # Errors
@@ -112,17 +93,20 @@ impl Recipe {
         }
     }
 
-    /// Returns the built-in recipe that data is trained with if nothing else is asked for: `photos` for a folder of
-    /// photographs, which are in color or scaled to one size; none for all others, which are trained as in the tutorial.
+    /// Returns the built-in recipe that data is trained with if nothing else is asked for: `photos` for photographs, which
+    /// are in color or scaled to one size; none for all others, which are trained as in the tutorial.
     ///
     /// # Errors
     /// None of a built-in recipe.
     pub fn usual_for(data: &Source) -> Result<Option<Self>, RecipeError> {
         use Preparation::{Crop, Letterbox, Resize};
-        let is_photos = data.pictures.is_some_and(|pictures| {
-            let is_scaled = matches!(pictures.preparation, Some(Resize | Crop | Letterbox));
-            is_scaled || pictures.gray == Some(false)
-        });
+        let is_photos = match data.pictures {
+            Some(pictures) => {
+                let is_scaled = matches!(pictures.preparation, Some(Resize | Crop | Letterbox));
+                is_scaled || pictures.gray == Some(false)
+            }
+            None => PictureKind::of(data) == Some(PictureKind::Photos),
+        };
         is_photos.then(|| Self::named(PHOTOS)).transpose()
     }
 
@@ -273,7 +257,7 @@ mod tests {
             assert!(error.contains(message), "{error} for {message}");
         }
         let error = Recipe::named("fast").unwrap_err().to_string();
-        let end = "tutorial, ten, fast99, best, cnn, photos, found \"fast\": did you mean fast99?";
+        let end = "tutorial, ten, fast99, best, cnn, fashion, photos, found \"fast\": did you mean fast99?";
         assert!(error.ends_with(end), "{error}");
     }
 }

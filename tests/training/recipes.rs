@@ -19,6 +19,7 @@ fn recipe_can_be_shown_changed_and_read_from_a_file() {
         "fast99 30 epochs digits",
         "best 120 epochs digits",
         "cnn 22 epochs digits",
+        "fashion 26 epochs clothes",
         "photos 30 epochs photos",
     ];
     assert_eq!(listed, expected);

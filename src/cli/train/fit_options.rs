@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use seqfit::data::{Dataset, DatasetName, Source, TargetKind};
-use seqfit::recipe::{Pictures, Recipe, overlay};
+use seqfit::data::{Dataset, PictureKind, Source, TargetKind};
+use seqfit::recipe::{Recipe, overlay};
 use seqfit::{Device, Engine, FitConfig, LayerList, Loss, Metric, OnNan, Precision, Spec};
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +17,7 @@ use super::read_settings::{class_weights, load_recipe};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct FitOptions {
-    /// Settings to start with, which other options override: tutorial, ten, fast99, best, cnn, photos or a .toml
-    /// file (see seqfit recipe) [default: photos for folders of photographs, in color or scaled, unless an option
-    /// describes the network; else tutorial]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", help = recipe_help())]
     recipe: Option<PathBuf>,
     #[command(flatten)]
     optimizer: OptimizerOptions,
@@ -85,6 +82,14 @@ pub struct FitOptions {
     on_nan: Option<OnNan>,
 }
 
+fn recipe_help() -> String {
+    format!(
+        "Settings to start with, which other options override: {} or a .toml file (see seqfit recipe) [default: \
+         photos for photographs, in color or scaled, unless an option describes the network; else tutorial]",
+        Recipe::name_list(),
+    )
+}
+
 fn loss_help() -> String {
     let names: Vec<String> = Loss::all().iter().map(Loss::name).collect();
     format!(
@@ -130,11 +135,7 @@ impl FitOptions {
         let Recipe { name, tuned_for: Some(pictures), .. } = load_recipe(path)? else {
             return Ok(None);
         };
-        let known = match pictures {
-            Pictures::Digits => data.name.parse().is_ok_and(DatasetName::is_digits),
-            Pictures::Photos => data.pictures.is_some(),
-            _ => false,
-        };
+        let known = PictureKind::of(data) == Some(pictures);
         let (pictures, data, recipe) = (pictures.as_str(), &data.name, quoted(path));
         Ok((!known).then(|| {
             format!(

@@ -1,7 +1,7 @@
 //! The entries of the catalog.
 
 use super::entry::{Contents, Entry, RemoteFile};
-use crate::data::{DatasetName, Preparation};
+use crate::data::{DatasetName, PictureKind, Preparation};
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte.gz";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte.gz";
@@ -131,6 +131,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: DatasetName::Mnist,
         title: "MNIST, handwritten digits",
+        pictures: PictureKind::Digits,
         licence: "CC BY-SA 3.0",
         attribution: "Yann LeCun, Corinna Cortes and Christopher J. C. Burges; LeCun, Bottou, \
                       Bengio and Haffner, Gradient-based learning applied to document \
@@ -186,6 +187,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: DatasetName::FashionMnist,
         title: "Fashion-MNIST, articles of clothing",
+        pictures: PictureKind::Clothes,
         licence: "MIT",
         attribution: "Zalando SE; Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset \
                       for benchmarking machine learning algorithms, 2017, \
@@ -255,6 +257,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: DatasetName::Kmnist,
         title: "Kuzushiji-MNIST, cursive Japanese characters",
+        pictures: PictureKind::Characters,
         licence: "CC BY-SA 4.0",
         attribution: "KMNIST Dataset, created by CODH, adapted from the Kuzushiji Dataset created \
                       by NIJL and others, doi:10.20676/00000341; Clanuwat and others, Deep \
@@ -303,6 +306,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: DatasetName::Digits,
         title: "Optical recognition of handwritten digits, built in",
+        pictures: PictureKind::Digits,
         licence: "CC BY 4.0",
         attribution: "E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, \
                       doi:10.24432/C50P49; the copy in scikit-learn, with values from 0 to 255",
@@ -317,6 +321,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: DatasetName::Cifar10,
         title: "CIFAR-10, small photographs in color",
+        pictures: PictureKind::Photos,
         licence: "none stated",
         attribution: "Alex Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, \
                       https://www.cs.toronto.edu/~kriz/cifar.html",
@@ -346,6 +351,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: DatasetName::Cifar100,
         title: "CIFAR-100, small photographs in color of 100 classes",
+        pictures: PictureKind::Photos,
         licence: "none stated",
         attribution: "Alex Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, \
                       https://www.cs.toronto.edu/~kriz/cifar.html",

@@ -3,6 +3,7 @@
 use crate::data::dataset_name::DatasetName;
 use crate::data::idx::Digests;
 use crate::data::image_preparation::Preparation;
+use crate::data::picture_kind::PictureKind;
 
 /// A known data set.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub struct Entry {
     pub name: DatasetName,
     /// Its full name, and what its images show.
     pub title: &'static str,
+    /// What its images show, for recipes.
+    pub pictures: PictureKind,
     /// The license of the data, which is not that of this program.
     pub licence: &'static str,
     /// Its authors, and the publication that describes it.

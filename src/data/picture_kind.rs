@@ -1,0 +1,40 @@
+//! Kinds of pictures.
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog;
+use super::source::Source;
+
+/// A kind of pictures, by what may be changed in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PictureKind {
+    /// Handwritten digits, which stay what they are when they are rotated, sheared and bent a little.
+    Digits,
+    /// Other handwritten characters, which do so, too.
+    Characters,
+    /// Articles of clothing, which stay what they are when they are mirrored.
+    Clothes,
+    /// Photographs of things that stay what they are when they are shifted and scaled a little.
+    Photos,
+}
+
+impl PictureKind {
+    /// Returns the name as it is in a recipe.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PictureKind::Digits => "digits",
+            PictureKind::Characters => "characters",
+            PictureKind::Clothes => "clothes",
+            PictureKind::Photos => "photos",
+        }
+    }
+
+    /// Returns the kind of the pictures of this source: that of a known data set, photographs for any other folder of
+    /// pictures; none for other files.
+    pub fn of(data: &Source) -> Option<Self> {
+        let known = catalog::find(&data.name).ok().map(|entry| entry.pictures);
+        known.or(data.pictures.is_some().then_some(PictureKind::Photos))
+    }
+}
