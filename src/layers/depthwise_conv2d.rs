@@ -9,7 +9,7 @@ use super::convolution::{self, Convolution};
 use super::exported_module::{KerasAxes, Module};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
-use super::window::{Padding, Size2D, Window};
+use super::window::{Padding, Size2D, Window, WindowPlaces};
 use crate::native::LibtorchError;
 
 /// A convolution of each channel with `depth_multiplier` filters, [batch, channels, height, width] →
@@ -89,6 +89,11 @@ impl DepthwiseConv2D {
     /// Returns the same layer with this activation.
     pub fn activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
+    }
+
+    /// Returns the windows over pictures of this height and width.
+    pub(crate) fn window_places(&self, picture: [usize; 2]) -> WindowPlaces {
+        self.convolution(1).window.places(picture)
     }
 
     fn convolution(&self, channels: usize) -> Convolution {

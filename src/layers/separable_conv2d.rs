@@ -9,7 +9,7 @@ use super::convolution::{self, Convolution};
 use super::exported_module::{KerasAxes, Module};
 use super::initializer::Initializer;
 use super::layer_kind::{Context, LayerError, LayerKind, Variable, Variables};
-use super::window::{Padding, Size2D, Window};
+use super::window::{Padding, Size2D, Window, WindowPlaces};
 use crate::native::LibtorchError;
 
 /// A convolution of each channel with `depth_multiplier` filters, followed by one of all channels at each
@@ -92,6 +92,11 @@ impl SeparableConv2D {
     }
 
     /// Returns the depthwise and the pointwise convolution.
+    /// Returns the windows of the depthwise filters over pictures of this height and width.
+    pub(crate) fn window_places(&self, picture: [usize; 2]) -> WindowPlaces {
+        self.convolutions(1)[0].window.places(picture)
+    }
+
     fn convolutions(&self, channels: usize) -> [Convolution; 2] {
         let window = Window {
             size: self.kernel_size,

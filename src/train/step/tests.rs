@@ -8,7 +8,7 @@ use crate::data::{Augment, Dataset, Features, Targets};
 use crate::layers::{
     Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
     Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, LayerKind, MaxPooling2D,
-    Normalization, Padding, Reshape, Residual, SpatialDropout2D,
+    Normalization, Padding, Reshape, Residual, SeparableConv2D, SpatialDropout2D, ZeroPadding2D,
 };
 use crate::losses::Loss;
 use crate::model::Spec;
@@ -221,8 +221,33 @@ fn picture_layers() -> impl Strategy<Value = Vec<Layer>> {
             false => AveragePooling2D::new(size).strides(strides).padding(padding).into(),
         }
     });
+    let depthwise = (size(3), size(2), padding(), any::<bool>(), activation());
+    let depthwise = depthwise.prop_map(|(kernel, strides, padding, bias, activation)| {
+        let layer = DepthwiseConv2D::new(kernel).strides(strides).padding(padding);
+        Layer::from(layer.use_bias(bias).activation(activation))
+    });
+    let separable = (1usize..20, size(3), padding(), activation());
+    let separable = separable.prop_map(|(filters, kernel, padding, activation)| {
+        let layer = SeparableConv2D::new(filters, kernel).padding(padding);
+        Layer::from(layer.activation(activation))
+    });
+    let block =
+        (size(3), activation(), any::<bool>()).prop_map(|(kernel, activation, is_nested)| {
+            let block = Residual::new().add(activation);
+            let depthwise = DepthwiseConv2D::new(kernel).padding(Padding::Same);
+            Layer::from(match is_nested {
+                true => {
+                    block.add(BatchNormalization::default()).add(Residual::new().add(depthwise))
+                }
+                false => block.add(depthwise).add(Activation::Tanh),
+            })
+        });
     let layer = prop_oneof![
         4 => convolution,
+        2 => depthwise,
+        1 => separable,
+        2 => block,
+        1 => [0..2usize, 0..2].prop_map(|padding| ZeroPadding2D::new(padding).into()),
         3 => pooling,
         2 => Just(BatchNormalization { momentum: 0.6, ..BatchNormalization::default() }.into()),
         2 => activation().prop_map(Layer::from),
@@ -230,6 +255,13 @@ fn picture_layers() -> impl Strategy<Value = Vec<Layer>> {
         1 => dropout().prop_map(|rate| SpatialDropout2D::new(rate).into()),
     ];
     prop::collection::vec(layer, 1..8)
+}
+
+/// Returns whether there is a BatchNormalization among the layers, or in their blocks.
+fn any_normalizes(layers: &[Layer]) -> bool {
+    let in_block =
+        |layer: &Layer| layer.get().is_some_and(|block: &Residual| any_normalizes(&block.layers));
+    layers.iter().any(|layer| layer.is::<BatchNormalization>() || in_block(layer))
 }
 
 /// Networks with layers on pictures before the Dense layers.
@@ -255,6 +287,11 @@ fn picture_networks() -> impl Strategy<Value = Spec> {
                     shape = output;
                     spec.layers.push(layer);
                 }
+            }
+            if units % 3 == 0 {
+                let same = Conv2D::new(shape[0], 3).padding(Padding::Same);
+                spec.layers.push(Residual::new().add(Activation::Relu).add(same).into());
+                spec.layers.push(Activation::Relu.into());
             }
             spec.layers.extend([end, Dropout::new(rate).into()]);
             spec.layers.push(Dense::new(units).activation(Activation::Tanh).into());
@@ -306,7 +343,7 @@ proptest! {
     #[test]
     fn pictures_train_alike_in_both_engines(case in picture_cases(), adam in any::<bool>()) {
         // What BatchNormalization subtracts nearly cancels out, and all that is left is divided by the deviation.
-        let is_normalized = case.spec.layers.iter().any(Layer::is::<BatchNormalization>);
+        let is_normalized = any_normalizes(&case.spec.layers);
         let most = if is_normalized { 1e-4 } else { 1e-5 };
         let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
         let (sums, (weights, average, [gradients, _])) = train(&case, Choice::Fused, sgd, 1);
@@ -354,10 +391,11 @@ proptest! {
 
 #[test]
 fn the_fused_engine_names_a_layer_on_pictures_that_it_does_not_take() {
-    let block = Residual::new().add(Conv2D::new(4, 3).padding(Padding::Same));
+    let block = Residual::new().add(Dropout::new(0.5));
+    let multiplied = DepthwiseConv2D::new(3).depth_multiplier(2);
     let cases: [(Layer, &str); 3] = [
         (Conv2D::new(4, 3).groups(2).into(), "layer 2 (conv2d_1)"),
-        (DepthwiseConv2D::new(3).into(), "layer 2 (depthwise_conv2d)"),
+        (multiplied.into(), "layer 2 (depthwise_conv2d)"),
         (block.into(), "layer 2 (residual)"),
     ];
     for (layer, named) in cases {

@@ -5,7 +5,9 @@
 //! in the cache; layers that need the whole batch, such as BatchNormalization, divide the pass into parts. Samples are
 //! taken in groups, each with its own sums of gradients, which are added in the order of the groups.
 
+mod block;
 mod convolution;
+mod depthwise;
 mod elementwise;
 mod normalization;
 mod passes;
@@ -13,6 +15,7 @@ mod picture_layer;
 mod picture_loops;
 mod pooling;
 mod stack;
+mod zero_padding;
 
 pub use passes::Pictures;
 pub use stack::PictureStack;

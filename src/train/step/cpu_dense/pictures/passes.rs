@@ -303,6 +303,9 @@ impl Group<'_> {
             let Some(LayerGroup { outputs, kept, mask, .. }) = rest.first_mut() else { return };
             own.forward(Forward {
                 x,
+                other_end: placed
+                    .begins_at
+                    .map_or(&[], |first| row(before[first].outputs, sample, own.output().len())),
                 y: row_mut(outputs, sample, own.output().len()),
                 kept: row_mut(kept, sample, own.kept()),
                 mask: row(mask, sample, own.dropout().map_or(0, |(_, count)| count)),
@@ -356,10 +359,13 @@ impl Group<'_> {
             }
             let x = input(stack, self.samples, &self.layers[..layer], sample);
             dx.resize(if placed.passes_back { x.len() } else { 0 });
-            let values = &self.layers[layer];
+            let (values, width) = (&self.layers[layer], placed.layer.output().len());
             placed.layer.backward(Backward {
                 x,
-                y: row(values.outputs, sample, placed.layer.output().len()),
+                other_end: placed
+                    .ends_at
+                    .map_or(&[], |last| row(self.layers[last].outputs, sample, width)),
+                y: row(values.outputs, sample, width),
                 kept: row(values.kept, sample, placed.layer.kept()),
                 mask: row(values.mask, sample, placed.layer.dropout().map_or(0, |(_, n)| n)),
                 shared: whole.of_layer(layer),
@@ -368,6 +374,10 @@ impl Group<'_> {
                 gradients: &mut self.gradients[placed.gradients.clone()],
                 scratch,
             });
+            if placed.begins_at.is_some() {
+                // For the beginning of the block: all that reads the output has run.
+                row_mut(self.layers[layer].outputs, sample, width).copy_from_slice(dy);
+            }
             std::mem::swap(dy, dx);
         }
         let Some(layer) = part.start.checked_sub(1) else { return };
@@ -378,6 +388,7 @@ impl Group<'_> {
         let y = row_mut(outputs, sample, placed.layer.output().len());
         let own = Backward {
             x,
+            other_end: &[],
             y,
             kept: &[],
             mask: &[],

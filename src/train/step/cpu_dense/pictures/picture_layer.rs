@@ -84,6 +84,8 @@ pub struct Shared<'a> {
 /// A sample before the forward pass of a layer.
 pub struct Forward<'a> {
     pub x: &'a [f32],
+    /// At the end of a residual block its input; else nothing.
+    pub other_end: &'a [f32],
     pub y: &'a mut [f32],
     pub kept: &'a mut [f32],
     /// The sample's random numbers.
@@ -95,6 +97,8 @@ pub struct Forward<'a> {
 /// A sample before the backward pass of a layer.
 pub struct Backward<'a> {
     pub x: &'a [f32],
+    /// At the beginning of a residual block the gradient of its output; else nothing.
+    pub other_end: &'a [f32],
     pub y: &'a [f32],
     pub kept: &'a [f32],
     pub mask: &'a [f32],

@@ -38,6 +38,75 @@ pub fn add(sums: &mut [f32], values: &[f32]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
 
+/// The products of a convolution of single channels: for each pixel of its output, pixels of the input and the weights
+/// that they are multiplied by.
+#[derive(Debug, Default)]
+pub struct Taps {
+    /// Those of all pixels, one pixel after the other.
+    pub all: Vec<(usize, usize)>,
+    /// The end of each pixel's.
+    pub ends: Vec<usize>,
+}
+
+impl Taps {
+    /// Returns those of each pixel.
+    #[inline(always)]
+    fn of_pixels(&self) -> impl Iterator<Item = &[(usize, usize)]> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).map(|(&start, &end)| &self.all[start..end])
+    }
+}
+
+/// Returns the values of 16 channels of a pixel.
+#[inline(always)]
+fn at(values: &[f32], place: usize, channels: usize, first: usize) -> &[f32] {
+    &values[place * channels + first..][..LANES]
+}
+
+/// Writes the sum of products for each pixel and channel, and the bias. `weights` are [weights, channels].
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn multiply_taps(y: &mut [f32], x: &[f32], taps: &Taps, weights: &[f32], bias: &[f32]) {
+    let channels = bias.len();
+    for (y, taps) in y.chunks_exact_mut(channels).zip(taps.of_pixels()) {
+        for (first, y) in (0..).step_by(LANES).zip(y.as_chunks_mut::<LANES>().0) {
+            let mut sums = [0f32; LANES];
+            sums.copy_from_slice(&bias[first..first + LANES]);
+            for &(pixel, weight) in taps {
+                let pairs =
+                    at(x, pixel, channels, first).iter().zip(at(weights, weight, channels, first));
+                sums.iter_mut().zip(pairs).for_each(|(sum, (x, weight))| *sum += x * weight);
+            }
+            *y = sums;
+        }
+    }
+}
+
+/// Adds to the gradients of weights the products of inputs and gradients of outputs.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn add_tap_products(gradients: &mut [f32], x: &[f32], taps: &Taps, dy: &[f32]) {
+    let channels = dy.len() / taps.ends.len().max(1);
+    for (dy, taps) in dy.chunks_exact(channels.max(1)).zip(taps.of_pixels()) {
+        for &(pixel, weight) in taps {
+            let pairs = x[pixel * channels..][..channels].iter().zip(dy);
+            let own = &mut gradients[weight * channels..][..channels];
+            own.iter_mut().zip(pairs).for_each(|(own, (x, dy))| *own += x * dy);
+        }
+    }
+}
+
+/// Adds to the gradients of inputs the products of weights and gradients of outputs.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn spread_taps(dx: &mut [f32], taps: &Taps, dy: &[f32], weights: &[f32]) {
+    let channels = dy.len() / taps.ends.len().max(1);
+    for (dy, taps) in dy.chunks_exact(channels.max(1)).zip(taps.of_pixels()) {
+        for &(pixel, weight) in taps {
+            let pairs = weights[weight * channels..][..channels].iter().zip(dy);
+            let own = &mut dx[pixel * channels..][..channels];
+            own.iter_mut().zip(pairs).for_each(|(own, (weight, dy))| *own += weight * dy);
+        }
+    }
+}
+
 /// Divides each value.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn divide(values: &mut [f32], by: f32) {

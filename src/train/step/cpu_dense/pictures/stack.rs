@@ -3,14 +3,18 @@
 use std::ops::Range;
 
 use super::super::dense_stack::Curve;
+use super::block::{BlockInput, BlockOutput};
 use super::convolution::Convolution;
+use super::depthwise::Depthwise;
 use super::elementwise::{Interleave, PictureActivation, PictureDropout, PictureStandardization};
 use super::normalization::PictureNormalization;
 use super::picture_layer::{Parameter, PictureLayer, PictureShape};
 use super::pooling::{AveragePooling, GlobalMaximum, MaxPooling, PoolWindows};
+use super::zero_padding::PictureZeroPadding;
 use crate::layers::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dropout, GlobalAveragePooling2D,
-    GlobalMaxPooling2D, Layer, MaxPooling2D, Normalization, SpatialDropout2D, WindowPlaces,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, DepthwiseConv2D, Dropout,
+    GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D, Normalization, Residual,
+    SeparableConv2D, SpatialDropout2D, WindowPlaces, ZeroPadding2D,
 };
 
 /// The layers on pictures, which come before the Dense layers.
@@ -27,6 +31,10 @@ pub struct PlacedLayer {
     pub layer: Box<dyn PictureLayer>,
     /// The index of the layer of the network that it begins with.
     pub index: usize,
+    /// The layer with the input of the residual block that this layer ends.
+    pub begins_at: Option<usize>,
+    /// The layer that ends the residual block that this layer begins.
+    pub ends_at: Option<usize>,
     pub parameters: Vec<Parameter>,
     /// Whether a layer before it has parameters.
     pub passes_back: bool,
@@ -47,6 +55,10 @@ impl PictureStack {
     /// Returns whether a network's layers on pictures may begin with this one.
     pub fn begins_with(layer: &Layer) -> bool {
         layer.is::<Conv2D>()
+            || layer.is::<DepthwiseConv2D>()
+            || layer.is::<SeparableConv2D>()
+            || layer.is::<ZeroPadding2D>()
+            || layer.is::<Residual>()
             || layer.is::<MaxPooling2D>()
             || layer.is::<AveragePooling2D>()
             || layer.is::<GlobalAveragePooling2D>()
@@ -96,21 +108,30 @@ impl PictureStack {
         if self.layers.is_empty() && !Self::takes_samples(layer, self.input.channels) {
             self.push(index, Interleave { shape: self.input });
         }
-        let (shape, passes_back) = (self.output(), self.len() > 0);
+        let shape = self.output();
         let PictureShape { channels, height, width } = shape;
         let picture = [height, width];
         let windows = |places| PoolWindows::new(places, picture);
         if let Some(convolution) = layer.get::<Conv2D>() {
-            let (is_sample, activation) = (self.layers.is_empty(), convolution.activation);
-            let own = Convolution::new(convolution, shape, is_sample, passes_back)?;
-            self.push(index, own);
-            self.activate(index, Curve::of(activation)?);
+            self.convolve(index, convolution)?;
+        } else if let Some(own) =
+            layer.get::<DepthwiseConv2D>().filter(|own| own.depth_multiplier == 1)
+        {
+            let places = own.window_places(picture);
+            self.push(index, Depthwise::new(places, shape, own.use_bias));
+            self.activate(index, Curve::of(own.activation)?);
+        } else if let Some(own) =
+            layer.get::<SeparableConv2D>().filter(|own| own.depth_multiplier == 1)
+        {
+            self.push(index, Depthwise::new(own.window_places(picture), shape, false));
+            let pointwise = Conv2D::new(own.filters, 1).use_bias(own.use_bias);
+            self.convolve(index, &pointwise.activation(own.activation))?;
+        } else if let Some(ZeroPadding2D { padding }) = layer.get() {
+            self.push(index, PictureZeroPadding { input: shape, sides: padding.0 });
+        } else if let Some(Residual { layers }) = layer.get() {
+            self.add_block(index, layers)?;
         } else if let Some(ActivationLayer { activation }) = layer.get() {
-            let activation = Curve::of(*activation)?;
-            match activation {
-                Curve::Relu => self.push(index, PictureActivation { shape, activation }),
-                other => self.activate(index, other),
-            }
+            self.activate(index, Curve::of(*activation)?);
         } else if let Some(pooling) = layer.get::<MaxPooling2D>() {
             let windows = windows(pooling.window_places(picture));
             self.push(index, MaxPooling { channels, windows });
@@ -140,9 +161,39 @@ impl PictureStack {
         layer.get::<Conv2D>().is_some_and(|own| Convolution::takes_samples(own, channels))
     }
 
+    fn convolve(&mut self, index: usize, layer: &Conv2D) -> Option<()> {
+        let (shape, is_sample) = (self.output(), self.layers.is_empty());
+        self.push(index, Convolution::new(layer, shape, is_sample, self.len() > 0)?);
+        match Curve::of(layer.activation)? {
+            // It computes relu itself.
+            Curve::Relu => {}
+            other => self.activate(index, other),
+        }
+        Some(())
+    }
+
+    /// Adds the layers of a residual block, if all are this engine's. The random numbers of a Dropout belong to a layer
+    /// of the network, which one in a block is not.
+    fn add_block(&mut self, index: usize, layers: &[Layer]) -> Option<()> {
+        let is_random = |layer: &Layer| layer.is::<Dropout>() || layer.is::<SpatialDropout2D>();
+        if layers.iter().any(is_random) {
+            return None;
+        }
+        let (first, shape) = (self.layers.len(), self.output());
+        self.push(index, BlockInput { shape });
+        for layer in layers {
+            self.add(index, layer)?;
+        }
+        let last = self.layers.len();
+        self.push(index, BlockOutput { shape });
+        self.layers[first].ends_at = Some(last);
+        self.layers[last].begins_at = Some(first);
+        Some(())
+    }
+
     /// Adds an activation that the layer before it does not compute itself.
     fn activate(&mut self, index: usize, activation: Curve) {
-        if !matches!(activation, Curve::Linear | Curve::Relu) {
+        if activation != Curve::Linear {
             let shape = self.output();
             self.push(index, PictureActivation { shape, activation });
         }
@@ -166,6 +217,8 @@ impl PictureStack {
             passes_back: self.len() > 0,
             layer: Box::new(layer),
             index,
+            begins_at: None,
+            ends_at: None,
             parameters,
         });
     }
