@@ -35,7 +35,8 @@ enum Command {
     List,
     /// Download a known data set into the cache folder
     Fetch {
-        /// mnist, fashion-mnist, kmnist, cifar10 or cifar100 (digits are built in)
+        /// mnist, fashion-mnist, kmnist, cifar10, cifar100 or emnist-letters, which brings -balanced, -byclass, -bymerge,
+        /// -digits and -mnist with it (digits are built in)
         #[arg(value_parser = data_options::dataset_to_fetch)]
         name: DatasetName,
     },

@@ -16,7 +16,8 @@ use super::parse_values::{self, Names, Size, side_or_size};
 /// Selects the data set.
 #[derive(Clone, Debug, Args)]
 pub struct DataOptions {
-    /// A known data set: mnist, fashion-mnist, kmnist, cifar10, cifar100 or digits (built in)
+    /// A known data set: mnist, fashion-mnist, kmnist, cifar10, cifar100, emnist-letters (or -balanced, -byclass,
+    /// -bymerge, -digits, -mnist) or digits (built in)
     #[arg(long, value_name = "NAME", conflicts_with = "data_dir", value_parser = dataset)]
     pub dataset: Option<DatasetName>,
     /// A folder of pictures with a folder for each class, also in train and test; or of IDX files:

@@ -73,6 +73,12 @@ impl DatasetName {
             DatasetName::Digits => &ENTRIES[3],
             DatasetName::Cifar10 => &ENTRIES[4],
             DatasetName::Cifar100 => &ENTRIES[5],
+            DatasetName::EmnistBalanced => &ENTRIES[6],
+            DatasetName::EmnistByClass => &ENTRIES[7],
+            DatasetName::EmnistByMerge => &ENTRIES[8],
+            DatasetName::EmnistDigits => &ENTRIES[9],
+            DatasetName::EmnistLetters => &ENTRIES[10],
+            DatasetName::EmnistMnist => &ENTRIES[11],
         }
     }
 }
@@ -115,11 +121,18 @@ mod tests {
     #[test]
     fn entries_are_complete() {
         for entry in all() {
-            let hundred = entry.name == DatasetName::Cifar100;
-            assert_eq!(entry.classes.len(), if hundred { 100 } else { 10 });
+            let classes = match entry.name {
+                DatasetName::Cifar100 => 100,
+                DatasetName::EmnistBalanced | DatasetName::EmnistByMerge => 47,
+                DatasetName::EmnistByClass => 62,
+                DatasetName::EmnistLetters => 26,
+                _ => 10,
+            };
+            assert_eq!(entry.classes.len(), classes);
             let files = match entry.name {
                 DatasetName::Digits => 0,
                 DatasetName::Cifar10 | DatasetName::Cifar100 => 1,
+                name if name.is_emnist() => 1,
                 _ => 4,
             };
             assert_eq!(entry.files.len(), files);

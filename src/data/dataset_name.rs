@@ -17,16 +17,34 @@ pub enum DatasetName {
     Cifar10,
     /// `cifar100`: small photographs in color of 100 classes.
     Cifar100,
+    /// `emnist-balanced`: handwritten digits and letters of 47 balanced classes.
+    EmnistBalanced,
+    /// `emnist-byclass`: handwritten digits and letters of 62 classes.
+    EmnistByClass,
+    /// `emnist-bymerge`: the same, with 15 letters whose upper and lower case look alike merged.
+    EmnistByMerge,
+    /// `emnist-digits`: handwritten digits.
+    EmnistDigits,
+    /// `emnist-letters`: handwritten letters, upper and lower case merged.
+    EmnistLetters,
+    /// `emnist-mnist`: 70,000 handwritten digits.
+    EmnistMnist,
 }
 
 impl DatasetName {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 12] = [
         Self::Mnist,
         Self::FashionMnist,
         Self::Kmnist,
         Self::Digits,
         Self::Cifar10,
         Self::Cifar100,
+        Self::EmnistBalanced,
+        Self::EmnistByClass,
+        Self::EmnistByMerge,
+        Self::EmnistDigits,
+        Self::EmnistLetters,
+        Self::EmnistMnist,
     ];
 
     /// Returns the name as it is typed.
@@ -38,7 +56,23 @@ impl DatasetName {
             DatasetName::Digits => "digits",
             DatasetName::Cifar10 => "cifar10",
             DatasetName::Cifar100 => "cifar100",
+            DatasetName::EmnistBalanced => "emnist-balanced",
+            DatasetName::EmnistByClass => "emnist-byclass",
+            DatasetName::EmnistByMerge => "emnist-bymerge",
+            DatasetName::EmnistDigits => "emnist-digits",
+            DatasetName::EmnistLetters => "emnist-letters",
+            DatasetName::EmnistMnist => "emnist-mnist",
         }
+    }
+
+    /// Returns whether it is one of the six of EMNIST, which share an archive and a folder.
+    pub(super) fn is_emnist(self) -> bool {
+        self.as_str().starts_with("emnist-")
+    }
+
+    /// Returns the name of its folder, in the data folder and in the cache.
+    pub(super) fn folder(self) -> &'static str {
+        if self.is_emnist() { "emnist" } else { self.as_str() }
     }
 }
 

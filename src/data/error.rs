@@ -12,6 +12,7 @@ use super::class_problem::ClassProblem;
 use super::dataset_name::{DatasetName, names};
 pub use super::dataset_problem::DatasetProblem;
 use super::download::problem::Attempt;
+use super::emnist_problem::EmnistProblem;
 pub use super::folder_problem::FolderProblem;
 use super::idx::problem::IdxProblem;
 use super::images::problem::ImageProblem;
@@ -229,6 +230,14 @@ pub enum DataError {
         /// The problem.
         problem: CifarProblem,
     },
+    /// Files that are not those of one of EMNIST's sets.
+    #[error("{path}: {problem}", path = .path.display())]
+    Emnist {
+        /// The file, or the place where it is expected.
+        path: PathBuf,
+        /// The problem.
+        problem: EmnistProblem,
+    },
     /// A picture that cannot be used.
     #[error("{path}: {problem}", path = .path.display())]
     Image {
@@ -280,6 +289,7 @@ impl DataError {
             | DataError::UnknownKind { path, .. }
             | DataError::InArrays { path, .. }
             | DataError::Cifar { path, .. }
+            | DataError::Emnist { path, .. }
             | DataError::Image { path, .. } => path,
             _ => return (None, text),
         };

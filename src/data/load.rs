@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::catalog::{self, Check, DatasetName};
-use super::cifar_files::Layout;
 use super::dataset::Dataset;
 use super::download::{self, Progress};
 use super::error::{DataError, FolderProblem, listed, told_missed};
-use super::find_files::{self, Role};
+use super::find_files::Role;
 use super::idx_folder::{self, Folder};
+use super::known_folders::has_files;
 use super::source::{Loaded, LoadedTest, PathRequest, Request, Source};
-use super::sources::{self, cifar, idx};
+use super::sources::{self, idx};
 use super::{Locations, digits};
 
 /// Loads the requested data set. A known data set is taken from the data folder, else from the cache,
@@ -158,22 +158,14 @@ pub(super) fn on_disk(
         return in_folder(name, &own).map(Some);
     }
     // Any name will do: a file may have been put there by hand.
-    let cached = locations.cached(name).filter(|dir| has_files(name, dir));
+    let cached = locations.cached(name).filter(|dir| has_files(Some(name), dir));
     Ok(cached.and_then(|dir| in_folder(name, &dir).ok()))
-}
-
-/// Returns whether a folder has the files of a known data set.
-fn has_files(name: DatasetName, dir: &Path) -> bool {
-    match Layout::of(name) {
-        Some(layout) => layout.is_in(dir),
-        None => find_files::has_all(dir),
-    }
 }
 
 /// Loads a known data set from a folder, if its files match.
 fn in_folder(name: DatasetName, dir: &Path) -> Result<Loaded, DataError> {
-    match Layout::of(name) {
-        Some(layout) => cifar::known(name, layout, dir),
+    match sources::of_archive(name) {
+        Some(load) => load(name, dir),
         None => known(name, idx_folder::load(dir, Some(name))?),
     }
 }

@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog;
-use super::source::Source;
-
 /// A kind of pictures, by what may be changed in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -29,12 +26,5 @@ impl PictureKind {
             PictureKind::Clothes => "clothes",
             PictureKind::Photos => "photos",
         }
-    }
-
-    /// Returns the kind of the pictures of this source: that of a known data set, photographs for any other folder of
-    /// pictures; none for other files.
-    pub fn of(data: &Source) -> Option<Self> {
-        let known = catalog::find(&data.name).ok().map(|entry| entry.pictures);
-        known.or(data.pictures.is_some().then_some(PictureKind::Photos))
     }
 }

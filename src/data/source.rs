@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::array_keys::ArrayKeys;
-use super::catalog::DatasetName;
-use super::cifar_files::Layout;
+use super::catalog::{self, DatasetName};
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::find_files;
+use super::known_folders::has_files;
+use super::picture_kind::PictureKind;
 use super::picture_options::PictureOptions;
 use super::storage_locations::Locations;
 use super::targets::TargetKind;
@@ -41,13 +41,15 @@ pub struct PathRequest {
     pub target_names: Option<Vec<String>>,
     /// How pictures are read, if it is a folder of pictures.
     pub pictures: PictureOptions,
+    /// The known data set that is read, if it is a folder of several: of EMNIST's. None: the only one.
+    pub known: Option<DatasetName>,
 }
 
 impl PathRequest {
     /// Returns the request of this file or folder, with the usual names of arrays.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let (keys, pictures) = Default::default();
-        Self { path: path.into(), keys, targets: None, target_names: None, pictures }
+        Self { path: path.into(), keys, targets: None, target_names: None, pictures, known: None }
     }
 
     pub(super) fn options(&self) -> ArrayOptions {
@@ -166,21 +168,21 @@ impl Source {
                 false => Err(DataError::FileGone(path)),
             };
         }
+        let known = known.ok();
+        let found = |dir: PathBuf| match known.filter(|name| name.is_emnist()) {
+            Some(_) => Request::Path(PathRequest { known, ..PathRequest::new(dir) }),
+            None => Request::Dir(dir),
+        };
         if dir.is_dir() {
             if let Some(pictures) = self.pictures {
                 return Ok(Request::Path(PathRequest { pictures, ..PathRequest::new(dir) }));
             }
-            return Ok(Request::Dir(dir.clone()));
+            return Ok(found(dir.clone()));
         }
-        let known = known.ok();
-        let has_files = |dir: &PathBuf| match known.and_then(Layout::of) {
-            Some(layout) => layout.is_in(dir),
-            None => find_files::has_all(dir),
-        };
         let others =
             known.into_iter().flat_map(|name| [locations.own(name), locations.cached(name)]);
-        match others.flatten().find(|other| has_files(other)) {
-            Some(other) => Ok(Request::Dir(other)),
+        match others.flatten().find(|other| has_files(known, other)) {
+            Some(other) => Ok(found(other)),
             None => Err(DataError::Gone { dir: dir.clone(), known }),
         }
     }
@@ -231,5 +233,14 @@ impl Source {
             }
         }
         Ok(())
+    }
+}
+
+impl PictureKind {
+    /// Returns the kind of the pictures of this source: that of a known data set, photographs for any other folder of
+    /// pictures; none for other files.
+    pub fn of(data: &Source) -> Option<Self> {
+        let known = catalog::find(&data.name).ok().map(|entry| entry.pictures);
+        known.or(data.pictures.is_some().then_some(PictureKind::Photos))
     }
 }

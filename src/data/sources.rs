@@ -1,6 +1,7 @@
 //! The kinds of data on disk, one file per kind, and their list, in which a path finds its kind.
 
-pub(super) mod cifar;
+mod cifar;
+mod emnist;
 pub(super) mod idx;
 mod npy_folder;
 mod npz;
@@ -14,9 +15,11 @@ use std::fs;
 use std::path::Path;
 
 use super::Locations;
+use super::catalog::DatasetName;
 use super::error::DataError;
 use super::source::{Loaded, LoadedTest, PathRequest};
 use cifar::CIFAR;
+use emnist::EMNIST;
 use idx::IDX;
 use npy_folder::NPY_FOLDER;
 use npz::NPZ;
@@ -35,6 +38,7 @@ const KINDS: &[SourceKind] = &[
     CIFAR,
     #[cfg(feature = "images")]
     PICTURES,
+    EMNIST,
     IDX,
 ];
 
@@ -55,6 +59,18 @@ pub(super) fn load_test(
     locations: &Locations,
 ) -> Result<LoadedTest, DataError> {
     (kind_of(&request.path)?.load_test)(request, locations)
+}
+
+/// Loads a known data set from a folder, if its files match.
+type LoadKnown = fn(DatasetName, &Path) -> Result<Loaded, DataError>;
+
+/// Returns what loads a known data set that is published as one archive; `None` for all others.
+pub(super) fn of_archive(name: DatasetName) -> Option<LoadKnown> {
+    match name {
+        DatasetName::Cifar10 | DatasetName::Cifar100 => Some(cifar::known),
+        name if name.is_emnist() => Some(emnist::known),
+        _ => None,
+    }
 }
 
 /// Returns whether a path is a folder of pictures with a folder for each class; never without the feature `images`.

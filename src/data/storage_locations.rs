@@ -10,12 +10,13 @@ use super::error::DataError;
 /// Folders and mirrors; a plain value, so that a program or a test can have its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locations {
-    /// A folder whose subfolders are data sets by name (`mnist/`), searched before the cache.
+    /// A folder whose subfolders are data sets by name (`mnist/`; `emnist/` for all of EMNIST's), searched before the
+    /// cache.
     pub data: Option<PathBuf>,
-    /// The folder for downloads, which are saved to `data/<name>/` in it; without one nothing can be
+    /// The folder for downloads, which are saved to `data/<folder>/` in it; without one nothing can be
     /// downloaded.
     pub cache: Option<PathBuf>,
-    /// Base URLs used in place of the known mirrors, for `<address>/<name>/<file>`.
+    /// Base URLs used in place of the known mirrors, for `<address>/<folder>/<file>`.
     pub mirrors: Option<Vec<String>>,
 }
 
@@ -52,7 +53,7 @@ impl Locations {
 
     /// Returns the folder for downloads of `name`, if there is a cache; it may not exist yet.
     pub fn cached(&self, name: DatasetName) -> Option<PathBuf> {
-        self.cache.as_deref().map(|cache| cache.join("data").join(name.as_str()))
+        self.cache.as_deref().map(|cache| cache.join("data").join(name.folder()))
     }
 
     /// Returns the folder of the user's own copy of `name`, if there is one.
@@ -66,7 +67,7 @@ impl Locations {
     }
 
     fn own_place(&self, name: DatasetName) -> Option<PathBuf> {
-        self.data.as_deref().map(|data| data.join(name.as_str()))
+        self.data.as_deref().map(|data| data.join(name.folder()))
     }
 
     /// Returns the base URLs of the files of `entry`, each ending in `/`.
@@ -74,7 +75,7 @@ impl Locations {
         match &self.mirrors {
             Some(own) => own
                 .iter()
-                .map(|base| format!("{}/{}/", base.trim_end_matches('/'), entry.name))
+                .map(|base| format!("{}/{}/", base.trim_end_matches('/'), entry.name.folder()))
                 .collect(),
             None => entry.mirrors.iter().map(ToString::to_string).collect(),
         }

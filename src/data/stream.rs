@@ -87,8 +87,10 @@ pub fn stream(
         let path = PathBuf::from(name.as_str());
         return Err(DataError::Stream { path, problem: StreamProblem::Color });
     }
+    // Those of EMNIST are in an archive: their shards can be streamed.
     let problem = match [locations.own(name), locations.cached(name).filter(|dir| dir.is_dir())] {
         _ if name.entry().files.is_empty() => StreamProblem::BuiltIn { name },
+        _ if name.is_emnist() => StreamProblem::NotHere { name },
         [Some(dir), _] | [None, Some(dir)] => return from_dir(&dir, Some(name), memory),
         [None, None] => StreamProblem::NotHere { name },
     };

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::Locations;
 use super::catalog::{self, Check, DatasetName, Entry};
-use super::cifar_files::Layout;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests};
 use super::idx_folder;
+use super::known_folders::has_files;
 use super::source::{Loaded, LoadedTest, PathRequest, Request, Source};
-use super::sources::{self, cifar};
+use super::sources;
 
 /// The result of checking one file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,9 @@ pub fn verify(request: &Request, locations: &Locations) -> Result<Vec<FileReport
             .flat_map(|entry| {
                 let own = locations.own(entry.name);
                 let cached = locations.cached(entry.name).filter(|dir| dir.is_dir());
-                let folders: Vec<PathBuf> = own.into_iter().chain(cached).collect();
+                let mut folders: Vec<PathBuf> = own.into_iter().chain(cached).collect();
+                // A folder that several share need not have them all.
+                folders.retain(|dir| !entry.name.is_emnist() || has_files(Some(entry.name), dir));
                 folders.into_iter().flat_map(|dir| known_report(&dir, entry))
             })
             .collect(),
@@ -160,12 +162,13 @@ fn is_absent(role: Role, dir: &Path) -> bool {
 
 /// Reports on the files of a known data set.
 fn known_report(dir: &Path, entry: &Entry) -> Vec<FileReport> {
-    let Some(layout) = Layout::of(entry.name) else { return folder_report(dir, Some(entry)) };
-    let missing = || vec![FileReport::without_contents(dir.to_owned(), Verdict::Missing)];
-    if !layout.is_in(dir) {
-        return missing();
+    let Some(load) = sources::of_archive(entry.name) else {
+        return folder_report(dir, Some(entry));
+    };
+    if !has_files(Some(entry.name), dir) {
+        return vec![FileReport::without_contents(dir.to_owned(), Verdict::Missing)];
     }
-    let (holds, verdict) = match cifar::known(entry.name, layout, dir) {
+    let (holds, verdict) = match load(entry.name, dir) {
         Err(error) => (None, Verdict::Wrong(error.located().1)),
         Ok(Loaded { train, test, source, .. }) => {
             let counts = format!("{} + {} samples", train.len(), test.len());

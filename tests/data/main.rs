@@ -7,6 +7,7 @@ mod arrays;
 mod cifar;
 mod data_loading;
 mod download;
+mod emnist;
 mod picture_folders;
 mod stream;
 mod target_names;

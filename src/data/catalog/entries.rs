@@ -9,6 +9,20 @@ const TEST_IMAGES: &str = "t10k-images-idx3-ubyte.gz";
 const TEST_LABELS: &str = "t10k-labels-idx1-ubyte.gz";
 const TEN_DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
+const BY_CLASS: &[&str] = &[
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F", "G", "H", "I",
+    "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S", "T", "U", "V", "W", "X", "Y", "Z", "a", "b",
+    "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u",
+    "v", "w", "x", "y", "z",
+];
+/// The letters whose upper and lower case look alike are one class each, under the upper case.
+const MERGED: &[&str] = &[
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F", "G", "H", "I",
+    "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S", "T", "U", "V", "W", "X", "Y", "Z", "a", "b",
+    "d", "e", "f", "g", "h", "n", "q", "r", "t",
+];
+const LETTERS: &[&str] = BY_CLASS.split_at(10).1.split_at(26).0;
+
 const CIFAR_100: &[&str] = &[
     "apple",
     "aquarium_fish",
@@ -124,10 +138,47 @@ const fn holding(
     RemoteFile { contents: Some(Contents { bytes, sha256 }), ..file }
 }
 
+/// The archive of all sets of EMNIST. It was not at hand when this was written: length and SHA-256 are those that
+/// TensorFlow Datasets publishes for the second of its mirrors, which now leads to a page of HTML.
+const EMNIST: &[RemoteFile<'static>] = &[file(
+    "gzip.zip",
+    561_753_746,
+    "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
+)];
+
+/// Returns the entry of a set of EMNIST.
+const fn emnist(
+    name: DatasetName,
+    title: &'static str,
+    pictures: PictureKind,
+    classes: &'static [&'static str],
+    samples: [usize; 2],
+) -> Entry {
+    Entry {
+        name,
+        title,
+        pictures,
+        licence: "none stated",
+        attribution: "Gregory Cohen, Saeed Afshar, Jonathan Tapson and André van Schaik, EMNIST: an extension of MNIST \
+                      to handwritten letters, 2017, https://www.nist.gov/itl/products-and-services/emnist-dataset",
+        classes,
+        image_shape: [28, 28],
+        color: false,
+        // Single drawn signs, a little larger in their images than MNIST's.
+        preparation: Preparation::Digit,
+        samples,
+        mirrors: &[
+            "https://biometrics.nist.gov/cs_links/EMNIST/",
+            "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
+        ],
+        files: EMNIST,
+    }
+}
+
 /// In the order of [`DatasetName`]. Lengths and SHA-256 of the .gz files are those that TensorFlow
 /// Datasets publishes, also for CIFAR; those of the contents of MNIST and Fashion-MNIST were computed, the latter from Debian's
 /// package.
-pub(super) static ENTRIES: [Entry; 6] = [
+pub(super) static ENTRIES: [Entry; 12] = [
     Entry {
         name: DatasetName::Mnist,
         title: "MNIST, handwritten digits",
@@ -367,4 +418,46 @@ pub(super) static ENTRIES: [Entry; 6] = [
             "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
         )],
     },
+    emnist(
+        DatasetName::EmnistBalanced,
+        "EMNIST balanced, handwritten digits and letters of 47 balanced classes",
+        PictureKind::Characters,
+        MERGED,
+        [112_800, 18_800],
+    ),
+    emnist(
+        DatasetName::EmnistByClass,
+        "EMNIST by class, handwritten digits and letters of 62 classes",
+        PictureKind::Characters,
+        BY_CLASS,
+        [697_932, 116_323],
+    ),
+    emnist(
+        DatasetName::EmnistByMerge,
+        "EMNIST by merge, handwritten digits and letters of 47 classes",
+        PictureKind::Characters,
+        MERGED,
+        [697_932, 116_323],
+    ),
+    emnist(
+        DatasetName::EmnistDigits,
+        "EMNIST digits, handwritten digits",
+        PictureKind::Digits,
+        TEN_DIGITS,
+        [240_000, 40_000],
+    ),
+    emnist(
+        DatasetName::EmnistLetters,
+        "EMNIST letters, handwritten letters, upper and lower case merged",
+        PictureKind::Characters,
+        LETTERS,
+        [124_800, 20_800],
+    ),
+    emnist(
+        DatasetName::EmnistMnist,
+        "EMNIST MNIST, 70,000 handwritten digits",
+        PictureKind::Digits,
+        TEN_DIGITS,
+        [60_000, 10_000],
+    ),
 ];

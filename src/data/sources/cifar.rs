@@ -2,15 +2,13 @@
 
 use std::path::{Path, absolute};
 
-use super::source_kind::{SourceKind, no_pictures};
-use crate::data::array_keys::ArrayKeys;
+use super::source_kind::{SourceKind, no_options};
 use crate::data::catalog::DatasetName;
 use crate::data::cifar::Cifar;
 use crate::data::cifar_files::Layout;
 use crate::data::cifar_problem::CifarProblem;
-use crate::data::error::{DataError, FolderProblem};
+use crate::data::error::DataError;
 use crate::data::source::{Loaded, PathRequest, Source};
-use crate::data::targets::TargetKind;
 
 pub(super) const CIFAR: SourceKind = SourceKind {
     description: "a folder of CIFAR's .bin files or its .tar.gz",
@@ -21,14 +19,9 @@ pub(super) const CIFAR: SourceKind = SourceKind {
 };
 
 fn load(request: &PathRequest) -> Result<Loaded, DataError> {
-    no_pictures(request)?;
-    let wrong_kind = matches!(request.targets, Some(TargetKind::Labels | TargetKind::Numbers));
-    let names_arrays = request.keys != ArrayKeys::default() || request.target_names.is_some();
-    if names_arrays || wrong_kind {
-        const PROBLEM: &str =
-            "--keys, --target-names and --task describe arrays, and these are the files of CIFAR";
-        return Err(DataError::folder(&request.path, FolderProblem::Options(PROBLEM)));
-    }
+    const PROBLEM: &str =
+        "--keys, --target-names and --task describe arrays, and these are the files of CIFAR";
+    no_options(request, PROBLEM)?;
     match Layout::in_folder(&request.path) {
         Some(layout) => Ok(loaded(layout, &request.path, layout.load(&request.path)?, None)),
         // It was recognized by the same.
@@ -41,11 +34,9 @@ fn load(request: &PathRequest) -> Result<Loaded, DataError> {
 ///
 /// # Errors
 /// Other contents.
-pub(in crate::data) fn known(
-    name: DatasetName,
-    layout: &Layout,
-    folder: &Path,
-) -> Result<Loaded, DataError> {
+pub(in crate::data) fn known(name: DatasetName, folder: &Path) -> Result<Loaded, DataError> {
+    let none = || DataError::NotAFile { path: folder.to_owned() };
+    let layout = Layout::of(name).ok_or_else(none)?;
     let found = layout.load(folder)?;
     let entry = name.entry();
     let is_whole = entry.samples == [found.train.len(), found.test.len()];

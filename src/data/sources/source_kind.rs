@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use crate::data::Locations;
+use crate::data::array_keys::ArrayKeys;
 use crate::data::arrays::{self, NamedArrays};
 use crate::data::error::{DataError, FolderProblem};
 use crate::data::features::Features;
 use crate::data::source::{Loaded, LoadedTest, PathRequest};
+use crate::data::targets::TargetKind;
 
 /// A kind of files or folders that hold a data set. Each has its own file here, and one line in the list.
 pub(in crate::data) struct SourceKind {
@@ -54,5 +56,22 @@ pub(in crate::data) fn no_pictures(request: &PathRequest) -> Result<&PathRequest
             const PROBLEM: &str = "--image-size, --prepare, --gray and --skip-bad are for folders of pictures, and this is other data";
             Err(DataError::folder(&request.path, FolderProblem::Options(PROBLEM)))
         }
+    }
+}
+
+/// Checks that a request of pictures with classes has no options of other data.
+///
+/// # Errors
+/// Those of pictures in folders; `problem`: those of arrays.
+pub(in crate::data) fn no_options(
+    request: &PathRequest,
+    problem: &'static str,
+) -> Result<(), DataError> {
+    no_pictures(request)?;
+    let wrong_kind = matches!(request.targets, Some(TargetKind::Labels | TargetKind::Numbers));
+    let names_arrays = request.keys != ArrayKeys::default() || request.target_names.is_some();
+    match names_arrays || wrong_kind {
+        true => Err(DataError::folder(&request.path, FolderProblem::Options(problem))),
+        false => Ok(()),
     }
 }
