@@ -91,13 +91,14 @@ char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
 
 char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
                  at::Tensor *const *momenta, size_t n, const at::Tensor *rate,
-                 double learning_rate, double momentum, bool nesterov, bool first_step) {
+                 double learning_rate, double momentum, bool nesterov, double weight_decay,
+                 bool first_step) {
   return seqfit::guard([&] {
     c10::AutoGradMode no_grad(false);
     const auto run = [&](const auto &lr) {
       at::_fused_sgd_(tensors(parameters, n), tensors(gradients, n),
                       momentum == 0.0 ? std::vector<at::Tensor>{} : tensors(momenta, n),
-                      /*weight_decay=*/0.0, momentum, lr, /*dampening=*/0.0, nesterov,
+                      weight_decay, momentum, lr, /*dampening=*/0.0, nesterov,
                       /*maximize=*/false, first_step);
     };
     rate == nullptr ? run(learning_rate) : run(*rate);

@@ -26,7 +26,8 @@ char *seqfit_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
                   double beta2, double epsilon, double weight_decay);
 char *seqfit_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients,
                  at::Tensor *const *momenta, size_t n, const at::Tensor *rate,
-                 double learning_rate, double momentum, bool nesterov, bool first_step);
+                 double learning_rate, double momentum, bool nesterov, double weight_decay,
+                 bool first_step);
 
 // tensor_buffer.cpp: copies a tensor from host memory to a GPU without waiting for the GPU.
 char *seqfit_to_cuda(const at::Tensor *tensor, int32_t device, at::Tensor **copy);

@@ -54,6 +54,7 @@ unsafe extern "C" {
         learning_rate: c_double,
         momentum: c_double,
         nesterov: bool,
+        weight_decay: c_double,
         first_step: bool,
     ) -> *mut c_char;
 

@@ -73,6 +73,7 @@ pub struct SgdStep<'a> {
     pub learning_rate: Rate<'a>,
     pub momentum: f64,
     pub nesterov: bool,
+    pub weight_decay: f64,
     /// Whether this is the first step, which sets the momenta to the gradients instead of averaging them in.
     pub first: bool,
 }
@@ -100,6 +101,7 @@ pub fn sgd(
             learning_rate,
             config.momentum,
             config.nesterov,
+            config.weight_decay,
             config.first,
         )
     })

@@ -74,7 +74,7 @@ impl Default for AdamW {
     }
 }
 
-/// b ← μb + g, w ← w − lr · b; with Nesterov's method w ← w − lr · (g + μb); without momentum
+/// g ← g + λw, b ← μb + g, w ← w − lr · b; with Nesterov's method w ← w − lr · (g + μb); without momentum
 /// w ← w − lr · g (`torch.optim.SGD`: the first b is g).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,11 +85,19 @@ pub struct Sgd {
     pub momentum: f64,
     /// Nesterov's method, by default off.
     pub nesterov: bool,
+    /// λ, by default 0. It is added to the gradient, unlike that of [`AdamW`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub weight_decay: f64,
+}
+
+/// Zero is left out of records, which older ones do not have.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Default for Sgd {
     fn default() -> Self {
-        Self { learning_rate: 1e-2, momentum: 0.0, nesterov: false }
+        Self { learning_rate: 1e-2, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
     }
 }
 
@@ -174,7 +182,8 @@ impl Optimizer {
                 positive("epsilon", epsilon)?;
             }
         }
-        if let Self::AdamW(AdamW { weight_decay, .. }) = *self {
+        if let Self::AdamW(AdamW { weight_decay, .. }) | Self::Sgd(Sgd { weight_decay, .. }) = *self
+        {
             ConfigError::at_least_0("weight decay", weight_decay)?;
         }
         Ok(())
@@ -240,8 +249,9 @@ impl State {
                 let config = AdamStep { learning_rate, beta1, beta2, epsilon, weight_decay };
                 self.adam(parameters, gradients, config)
             }
-            Optimizer::Sgd(Sgd { momentum, nesterov, .. }) => {
-                let config = SgdStep { learning_rate, momentum, nesterov, first: before == 0 };
+            Optimizer::Sgd(Sgd { momentum, nesterov, weight_decay, .. }) => {
+                let first = before == 0;
+                let config = SgdStep { learning_rate, momentum, nesterov, weight_decay, first };
                 sgd(parameters, gradients, &mut self.first, config)
             }
             Optimizer::RmsProp(config) => self.rmsprop(parameters, gradients, config, rate),

@@ -65,7 +65,12 @@ fn optimizer(rng: &mut impl Rng) -> Optimizer {
     let (epsilon, learning_rate) = (1e-2, 1e-3);
     match rng.random_range(0..5) {
         0 => Optimizer::Sgd(Sgd { learning_rate, ..Sgd::default() }),
-        1 => Optimizer::Sgd(Sgd { learning_rate, momentum: 0.9, nesterov: rng.random() }),
+        1 => Optimizer::Sgd(Sgd {
+            learning_rate,
+            momentum: 0.9,
+            nesterov: rng.random(),
+            weight_decay: 0.01,
+        }),
         2 => Optimizer::Adam(Adam { epsilon, ..Adam::default() }),
         3 => Optimizer::AdamW(AdamW { epsilon, ..AdamW::default() }),
         _ => Optimizer::RmsProp(RmsProp { epsilon, ..RmsProp::default() }),

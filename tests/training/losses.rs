@@ -104,7 +104,7 @@ impl Case {
             batch_size: self.features.len(),
             loss: self.loss.clone(),
             label_smoothing: self.label_smoothing,
-            optimizer: Optimizer::Sgd(Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: false }),
+            optimizer: Optimizer::Sgd(Sgd { learning_rate: 0.1, momentum: 0.9, ..Sgd::default() }),
             engine,
             ..FitConfig::default()
         }

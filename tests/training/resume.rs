@@ -123,7 +123,7 @@ fn optimizers() -> [Optimizer; 6] {
         Optimizer::Adam(Adam { learning_rate: 0.01, ..Adam::default() }),
         Optimizer::AdamW(AdamW { learning_rate: 0.01, weight_decay: 0.1, ..AdamW::default() }),
         Optimizer::Sgd(Sgd { learning_rate: 0.1, ..Sgd::default() }),
-        Optimizer::Sgd(Sgd { learning_rate: 0.1, momentum, nesterov }),
+        Optimizer::Sgd(Sgd { learning_rate: 0.1, momentum, nesterov, ..Sgd::default() }),
         Optimizer::RmsProp(RmsProp::default()),
         Optimizer::RmsProp(RmsProp { momentum, ..RmsProp::default() }),
     ]

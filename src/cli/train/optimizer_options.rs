@@ -21,7 +21,7 @@ pub struct OptimizerOptions {
     /// Nesterov's method, for sgd with momentum
     #[arg(long)]
     nesterov: bool,
-    /// Weight decay of adamw, decoupled from the gradient [default: 0.004]
+    /// Weight decay of adamw, decoupled from the gradient [default: 0.004], or of sgd, added to it [default: 0]
     #[arg(long, value_name = "X", value_parser = parse_values::not_negative)]
     weight_decay: Option<f64>,
 }
@@ -78,12 +78,13 @@ impl OptimizerOptions {
         };
         only(self.momentum.is_some(), "--momentum", &[Name::Sgd, Name::Rmsprop])?;
         only(self.nesterov, "--nesterov", &[Name::Sgd])?;
-        only(self.weight_decay.is_some(), "--weight-decay", &[Name::Adamw])?;
+        only(self.weight_decay.is_some(), "--weight-decay", &[Name::Adamw, Name::Sgd])?;
         match &mut optimizer {
             Optimizer::AdamW(o) => o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay),
             Optimizer::Sgd(o) => {
                 o.momentum = self.momentum.unwrap_or(o.momentum);
                 o.nesterov |= self.nesterov;
+                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay);
             }
             Optimizer::RmsProp(o) => o.momentum = self.momentum.unwrap_or(o.momentum),
             _ => {}

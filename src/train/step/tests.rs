@@ -440,8 +440,8 @@ proptest! {
     fn both_engines_reach_the_same_weights(mut case in cases(), which in 0usize..7) {
         without_kinks(&mut case, 0);
         let optimizer = match which {
-            0 => Optimizer::Sgd(Sgd::default()),
-            1 => Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() }),
+            0 => Optimizer::Sgd(Sgd { weight_decay: 0.05, ..Sgd::default() }),
+            1 => Optimizer::Sgd(Sgd { momentum: 0.9, weight_decay: 0.1, ..Sgd::default() }),
             2 => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() }),
             // An epsilon that keeps the rounding error of a zero gradient from becoming a step.
             3 => Optimizer::Adam(Adam { epsilon: 1e-2, ..Adam::default() }),

@@ -8,7 +8,7 @@ use crate::train::optimizer::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 #[derive(Clone, Copy, Debug)]
 pub enum Update {
     Adam(AdamNumbers),
-    Sgd { rate: f32, momentum: f32, nesterov: bool, first: bool },
+    Sgd { rate: f32, momentum: f32, nesterov: bool, decay: f32, first: bool },
     RmsProp { rate: f32, rho: f32, momentum: f32, epsilon: f32 },
 }
 
@@ -49,10 +49,11 @@ impl Update {
             Optimizer::AdamW(AdamW { learning_rate, beta1, beta2, epsilon, weight_decay }) => {
                 adam(learning_rate, [beta1, beta2], epsilon, weight_decay)
             }
-            Optimizer::Sgd(Sgd { learning_rate, momentum, nesterov }) => Self::Sgd {
+            Optimizer::Sgd(Sgd { learning_rate, momentum, nesterov, weight_decay }) => Self::Sgd {
                 rate: learning_rate as f32,
                 momentum: momentum as f32,
                 nesterov,
+                decay: weight_decay as f32,
                 first: before == 0,
             },
             Optimizer::RmsProp(RmsProp { learning_rate, rho, momentum, epsilon }) => {
@@ -78,10 +79,19 @@ impl Update {
     ) {
         match *self {
             Self::Adam(numbers) => adam(w, g, first, second, scale, numbers),
-            Self::Sgd { rate, momentum, nesterov, first: is_first } => match momentum {
-                0.0 => plain(w, g, scale * rate),
-                _ => sgd(w, g, first, scale, [rate, momentum], [nesterov, is_first]),
-            },
+            Self::Sgd { rate, momentum, nesterov, decay, first: is_first } => {
+                if decay > 0.0 {
+                    // Before the step, and not in it: the steps without decay keep their bits.
+                    let g: Vec<f32> =
+                        g.iter().zip(&*w).map(|(g, w)| scale * g + decay * w).collect();
+                    let plain = Self::Sgd { rate, momentum, nesterov, decay: 0.0, first: is_first };
+                    return plain.apply(w, &g, first, second, 1.0);
+                }
+                match momentum {
+                    0.0 => plain(w, g, scale * rate),
+                    _ => sgd(w, g, first, scale, [rate, momentum], [nesterov, is_first]),
+                }
+            }
             Self::RmsProp { rate, rho, momentum, epsilon } => match momentum {
                 0.0 => rmsprop(w, g, first, scale, [rate, rho, epsilon]),
                 _ => {

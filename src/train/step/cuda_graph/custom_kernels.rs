@@ -68,7 +68,8 @@ impl CustomKernels {
         let asked = config.loss.is_crossentropy()
             && !objective.is_weighted
             && config.precision == Precision::F32
-            && config.clip_norm.is_none();
+            && config.clip_norm.is_none()
+            && !matches!(config.optimizer, Optimizer::Sgd(Sgd { weight_decay, .. }) if weight_decay > 0.0);
         let mlp = Mlp::of(model.spec()).ok().filter(|mlp| asked && small(mlp));
         let Some(mlp) = mlp else { return Ok(None) };
         let samples = batch.div_ceil(capability(device)?.processors).next_power_of_two().min(4);
