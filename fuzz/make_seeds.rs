@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let images =
         idx::encode_images(some.len() as u32, some.image_shape().unwrap().map(|s| s as u32), &pixels);
     let labels = idx::encode_labels(&labels);
-    for (name, bytes) in [("images", &images), ("labels", &labels)] {
+    let color = idx::encode_images(2, [3, 2, 2], &(0..24).collect::<Vec<u8>>());
+    for (name, bytes) in [("images", &images), ("labels", &labels), ("color", &color)] {
         seed("idx", name, bytes)?;
         seed("idx", &format!("{name}.gz"), &gzip(bytes)?)?;
         // After the level and the length, which the target reads first.

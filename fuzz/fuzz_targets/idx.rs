@@ -9,7 +9,7 @@ use seqfit::data::idx;
 fuzz_target!(|bytes: &[u8]| {
     let (length, name) = (bytes.len() as u64, Path::new("fuzz"));
     if let Ok(images) = idx::images_from(bytes, length, name) {
-        assert_eq!(images.pixels.len(), images.count * images.height * images.width);
+        assert_eq!(images.pixels.len(), images.count * images.shape.values());
     }
     if let Ok(labels) = idx::labels_from(bytes, length, name) {
         assert!(!labels.values.is_empty());

@@ -5,13 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 use seqfit::FitConfig;
-use seqfit::data::pack::PackConfig;
 use seqfit::data::{
-    self, ArrayKeys, DatasetName, Locations, PathRequest, Preparation, Request, TargetKind,
-    Verdict, catalog,
+    self, ArrayKeys, DatasetName, Locations, PathRequest, PictureOptions, Preparation, Request,
+    TargetKind, Verdict, catalog,
 };
 use seqfit::recipe::Recipe;
 
@@ -99,9 +97,13 @@ struct PackArgs {
     /// The folder to write, for seqfit train --data-dir; it must be new or empty
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Height and width of the images
-    #[arg(long, value_name = "HxW", default_value = "28x28", value_parser = parse_values::picture_size)]
-    size: parse_values::Size,
+    /// Height and width of the images [default: 28x28; in color their own if all have the same up to 96, else 64x64, or
+    /// 32x32 for small ones]
+    #[arg(long, visible_alias = "image-size", value_name = "HxW", value_parser = parse_values::picture_size)]
+    size: Option<parse_values::Size>,
+    /// Turn pictures gray, even if they are in color
+    #[arg(long)]
+    gray: bool,
     /// Fraction of each class used for testing, if there are no train and test folders; drawn by the seed
     #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = parse_values::share)]
     test_share: f64,
@@ -110,8 +112,8 @@ struct PackArgs {
     seed: u64,
     /// How pictures become images, which train, predict and serve follow later: raw (of --size, taken
     /// unchanged), digit (one sign, found, cropped and centered, bright on black) or resize (the whole
-    /// picture in gray, scaled to --size) [default: raw if all pictures have this size, digit if nearly all show a
-    /// single sign, else resize]
+    /// picture, scaled to --size) [default: resize for pictures in color; of gray ones raw if all have this size, digit
+    /// if nearly all show a single sign, else resize]
     #[arg(long, value_name = "KIND", value_parser = preparation(), hide_possible_values = true)]
     prepare: Option<Preparation>,
     /// The same as --prepare raw
@@ -154,10 +156,9 @@ fn list(locations: &Locations) -> anyhow::Result<ExitCode> {
     let mut out = String::new();
     for entry in catalog::all() {
         let place = place(entry, locations)?;
-        let ([train, test], [height, width]) = (entry.samples, entry.image_shape);
+        let ([train, test], shape) = (entry.samples, entry.picture_shape());
         writeln!(out, "{}: {}", entry.name, entry.title)?;
-        let color = if entry.color { " in color" } else { "" };
-        writeln!(out, "    {train} training and {test} test images of {height}x{width}{color}")?;
+        writeln!(out, "    {train} training and {test} test images of {shape}")?;
         writeln!(out, "    {}; {}", entry.licence, entry.attribution)?;
         writeln!(out, "    {place}")?;
     }
@@ -233,17 +234,15 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
                     evaluated";
         return Err(Usage(rule.to_owned()).into());
     }
-    let config = PackConfig {
-        shape: args.size.0,
-        color: false,
-        test_share: args.test_share,
-        seed: args.seed,
-        preparation: chosen.unwrap_or_default(),
-        skip: args.skip_bad,
+    let asked = PictureOptions {
+        size: args.size.map(|size| size.0),
+        preparation: chosen,
+        gray: args.gray.then_some(true),
+        skip_bad: args.skip_bad,
     };
-    let packed = progress::with_bar("pictures", |update| match chosen {
-        Some(_) => data::pack::from_pictures(&args.pictures, &config, update),
-        None => data::pack::from_pictures_suggested(&args.pictures, &config, update),
+    let drawn = (args.test_share, args.seed);
+    let packed = progress::with_bar("pictures", |update| {
+        data::pack::from_pictures_suggested(&args.pictures, asked, drawn, update)
     });
     let packed = packed.map_err(|error| match error {
         data::DataError::Image { .. } => {
@@ -251,7 +250,8 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
         }
         error => error.into(),
     })?;
-    if chosen.is_none() {
+    let shape = packed.train.any_pictures_for("data pack")?;
+    if chosen.is_none() && !shape.color {
         output::print_status(pack_note(packed.train.preparation()));
     }
     for (_, why) in &packed.skipped {
@@ -264,26 +264,34 @@ fn pack(args: &PackArgs) -> anyhow::Result<ExitCode> {
     for ((name, train), test) in packed.train.classes().iter().zip(&train).zip(&test) {
         writeln!(out, "{name}: {train} training and {test} test images")?;
     }
-    writeln!(out, "{}: {} images of {}", args.out.display(), packed.images(), args.size)?;
+    writeln!(out, "{}: {} images of {shape}", args.out.display(), packed.images())?;
     output::print(&out)?;
-    output::next(format_args!("seqfit train --data-dir {}", output::quoted(&args.out)));
+    let recipe = if shape.color { " --recipe photos" } else { "" };
+    output::next(format_args!("seqfit train --data-dir {}{recipe}", output::quoted(&args.out)));
     Ok(ExitCode::SUCCESS)
 }
 
 fn shard(args: &ShardArgs) -> anyhow::Result<ExitCode> {
     const BYTES: usize = 256 << 20;
     data::check_free(&args.out)?;
-    let data::Loaded { train, test, .. } = load_data::asked(&args.data.request(), None, false)?;
-    let [height, width] = train.image_shape().context("data shard")?;
-    let by_size = || (train.len() * height * width).div_ceil(BYTES);
+    let request = args.data.request();
+    let data::Loaded { train, test, source, .. } = load_data::to_shard(&request)?;
+    let shape = train.any_pictures_for("data shard")?;
+    let by_size = || train.len().saturating_mul(shape.values()).div_ceil(BYTES);
     let shards = args.shards.map_or_else(by_size, NonZeroUsize::get);
-    data::save_shards(&train, &test, shards, &args.out)?;
+    let written = progress::with_bar("images", |update| {
+        data::save_shards(&train, &test, shards, &args.out, update)
+    });
+    written.map_err(|error| load_data::of_pictures(error, &request))?;
     let (out, train, test) = (args.out.display(), train.len(), test.len());
     output::print(&format!(
         "{out}: {train} training images in {shards} shards, {test} test images\n"
     ))?;
     let out = output::quoted(&args.out);
-    output::next(format_args!("seqfit train --stream --data-dir {out}"));
+    // The shards do not say what their pictures show.
+    let recipe = Recipe::usual_for(&source)?.map(|recipe| format!(" --recipe {}", recipe.name));
+    let recipe = recipe.unwrap_or_default();
+    output::next(format_args!("seqfit train --stream --data-dir {out}{recipe}"));
     Ok(ExitCode::SUCCESS)
 }
 

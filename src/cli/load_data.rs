@@ -18,11 +18,30 @@ pub fn asked(
     quiet: bool,
 ) -> anyhow::Result<Loaded> {
     let loaded = resolve(request, stream, quiet)?;
+    announce(&loaded);
+    Ok(loaded)
+}
+
+/// Like [`asked`], for shards: the pictures in a folder are read when they are written.
+pub fn to_shard(request: &Request) -> anyhow::Result<Loaded> {
+    let locations = Locations::from_env()?;
+    let loaded =
+        progress::with_downloads(false, |bars| data::resolve_to_shard(request, &locations, bars));
+    let loaded = loaded.map_err(|error| of_pictures(error, request))?;
+    announce(&loaded);
+    Ok(loaded)
+}
+
+fn announce(loaded: &Loaded) {
     if let Some(notice) = &loaded.source.notice {
         progress::notice(notice);
     }
     note(&loaded.notes);
-    Ok(loaded)
+}
+
+/// Adds the option that leaves out a picture that cannot be used to an error, unless the request has it already.
+pub fn of_pictures(error: DataError, request: &Request) -> anyhow::Error {
+    with_hint(error, skips_bad(request))
 }
 
 /// Like [`asked`], but prints nothing, for the processes besides the one that prints.
@@ -156,7 +175,7 @@ fn same_kind(network: TargetKind, found: TargetKind) -> anyhow::Result<()> {
 fn of_stream(error: DataError) -> anyhow::Error {
     match error {
         DataError::Stream {
-            problem: StreamProblem::Arrays | StreamProblem::Color | StreamProblem::BuiltIn { .. },
+            problem: StreamProblem::Other { .. } | StreamProblem::BuiltIn { .. },
             ..
         } => Usage::of(error).into(),
         error => error.into(),

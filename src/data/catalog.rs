@@ -8,6 +8,7 @@ use std::str::FromStr;
 use super::error::DataError;
 use super::idx::Digests;
 use super::image_preparation::Preparation;
+use super::picture_shape::PictureShape;
 use crate::message_text::similar;
 use entries::ENTRIES;
 
@@ -26,6 +27,11 @@ pub(super) enum Check {
 }
 
 impl Entry {
+    /// Returns the shape of its images.
+    pub fn picture_shape(&self) -> PictureShape {
+        PictureShape { color: self.color, ..self.image_shape.into() }
+    }
+
     /// Checks a file that takes the place of the one at index `i` in [`files`](Self::files), and holds `samples`
     /// labels, or images of `shape`.
     pub(super) fn check(
@@ -33,11 +39,11 @@ impl Entry {
         i: usize,
         found: &Digests,
         samples: usize,
-        shape: Option<[usize; 2]>,
+        shape: Option<PictureShape>,
     ) -> Check {
         let of_another = |entry: &Entry| entry.files.iter().any(|file| file.is(found));
         let fits = self.samples.get(i / 2) == Some(&samples)
-            && shape.is_none_or(|shape| shape == self.image_shape);
+            && shape.is_none_or(|shape| shape == self.picture_shape());
         match self.files.get(i) {
             Some(file) if file.is(found) => Check::Right,
             Some(file) if file.contents.is_some() => Check::Wrong,

@@ -14,8 +14,8 @@ use super::error::{DataError, DatasetProblem};
 use super::features::{FeatureKind, Features, Sample, Values};
 use super::image_preparation::Preparation;
 use super::picture_shape::PictureShape;
+use super::sample_files::SampleFiles;
 use super::stream::memory_limit::StreamMemory;
-use super::stream::shards::Shards;
 use super::targets::{Target, TargetKind, Targets};
 
 /// Samples and their targets; clones, selections and splits share them.
@@ -43,28 +43,26 @@ struct Store {
 enum Samples {
     Held(Values),
     /// Images in files, and how much of them training may hold at a time.
-    Files(Shards, StreamMemory),
+    Files(Box<dyn SampleFiles>, StreamMemory),
 }
 
 impl Dataset {
-    /// Creates a data set with one image of `shape` ([height, width]) per label; `pixels` holds them row by
-    /// row, one after the other, from 0 (background, as in MNIST) to 255. A label is an index into
-    /// `classes`.
+    /// Creates a data set with one image of `shape` per label, [height, width] of gray ones; `pixels` holds them row by
+    /// row, in color plane by plane, one after the other, from 0 (background, as in MNIST) to 255. A label is an index
+    /// into `classes`.
     ///
     /// # Errors
     /// No samples, pixels that are not one image per label, other than 2 to 256 classes, a label
     /// without a class.
     pub fn new(
         pixels: Vec<u8>,
-        shape: [usize; 2],
+        shape: impl Into<PictureShape>,
         labels: Vec<u8>,
         classes: Vec<String>,
     ) -> Result<Self, DataError> {
-        let ([height, width], samples) = (shape, labels.len());
-        let wanted = height.checked_mul(width).and_then(|image| image.checked_mul(samples));
-        if samples > 0 && height > 0 && width > 0 && wanted != Some(pixels.len()) {
-            let pixels = pixels.len();
-            return Err(DatasetProblem::Pixels { samples, height, width, pixels }.into());
+        let (shape, samples, found) = (shape.into(), labels.len(), pixels.len());
+        if samples > 0 && shape.values() > 0 && shape.values().checked_mul(samples) != Some(found) {
+            return Err(DatasetProblem::Pixels { samples, shape, pixels: found }.into());
         }
         Self::with(Samples::Held(Values::Pixels(pixels)), shape, labels, classes)
     }
@@ -99,28 +97,28 @@ impl Dataset {
 
     /// Like [`new`](Self::new), with images in files, one per label.
     pub(super) fn of_files(
-        shards: Shards,
+        files: impl SampleFiles + 'static,
         memory: StreamMemory,
-        shape: [usize; 2],
+        shape: PictureShape,
         labels: Vec<u8>,
         classes: Vec<String>,
     ) -> Result<Self, DataError> {
-        Self::with(Samples::Files(shards, memory), shape, labels, classes)
+        Self::with(Samples::Files(Box::new(files), memory), shape, labels, classes)
     }
 
     fn with(
         pixels: Samples,
-        shape: [usize; 2],
+        shape: PictureShape,
         labels: Vec<u8>,
         classes: Vec<String>,
     ) -> Result<Self, DataError> {
-        let ([height, width], samples) = (shape, labels.len());
-        if samples == 0 || height == 0 || width == 0 {
-            return Err(DatasetProblem::Empty { samples, height, width }.into());
+        let samples = labels.len();
+        if samples == 0 || shape.values() == 0 {
+            return Err(DatasetProblem::Empty { samples, shape }.into());
         }
         let targets = Targets::Classes { classes: labels, names: classes };
         check_arrays::check_targets(&targets)?;
-        Ok(Self::of(pixels, shape.to_vec(), targets))
+        Ok(Self::of(pixels, shape.sample_shape(), targets))
     }
 
     fn of(samples: Samples, shape: Vec<usize>, targets: Targets) -> Self {
@@ -305,27 +303,34 @@ impl Dataset {
 
     /// Fills `out` with the images of some samples.
     pub(super) fn read(&self, samples: Range<usize>, out: &mut [u8]) -> Result<(), DataError> {
-        let image = self.sample_len();
-        let shards = match &*self.store.samples {
-            Samples::Files(shards, _) => shards,
-            Samples::Held(Values::Pixels(_)) => {
-                let places = out.chunks_exact_mut(image).zip(samples);
-                places.for_each(|(place, i)| place.copy_from_slice(self.image(i)));
-                return Ok(());
+        match &*self.store.samples {
+            Samples::Files(files, _) => {
+                let positions: Vec<usize> = samples.map(|i| self.position(i)).collect();
+                files.read(&positions, out)
             }
-            Samples::Held(Values::Floats(_)) => return self.pictures_for("this").map(|_| ()),
-        };
-        let mut reader = shards.reader();
-        let (mut next, mut out) = (samples.start, out);
-        while next < samples.end {
-            // Adjacent samples are one read.
-            let first = self.position(next);
-            let run =
-                (next..samples.end).zip(first..).take_while(|&(i, at)| self.position(i) == at);
-            let (part, rest) = out.split_at_mut(image * run.count());
-            next += part.len() / image;
-            reader.read(first, part)?;
-            out = rest;
+            Samples::Held(Values::Pixels(_)) => {
+                let places = out.chunks_exact_mut(self.sample_len()).zip(samples);
+                places.for_each(|(place, i)| place.copy_from_slice(self.image(i)));
+                Ok(())
+            }
+            Samples::Held(Values::Floats(_)) => self.pictures_for("this").map(|_| ()),
+        }
+    }
+
+    /// Passes the images of some samples on, several at once, so that few of them are in memory.
+    pub(super) fn read_in_parts(
+        &self,
+        samples: Range<usize>,
+        mut pass_on: impl FnMut(&[u8]) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        const BYTES: usize = 4 << 20;
+        let at_once = (BYTES / self.sample_len()).max(1);
+        let mut pixels = Vec::new();
+        for start in samples.clone().step_by(at_once) {
+            let end = samples.end.min(start + at_once);
+            pixels.resize((end - start) * self.sample_len(), 0);
+            self.read(start..end, &mut pixels)?;
+            pass_on(&pixels)?;
         }
         Ok(())
     }

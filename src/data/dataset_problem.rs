@@ -1,5 +1,6 @@
 //! Samples and targets that do not form a data set.
 
+use super::picture_shape::PictureShape;
 use super::targets::TargetKind;
 use crate::message_text::number;
 
@@ -9,16 +10,13 @@ use crate::message_text::number;
 pub enum DatasetProblem {
     /// No samples, or samples without pixels.
     #[error(
-        "a data set needs at least one image of at least one pixel, found {samples} of \
-         {height}x{width}"
+        "a data set needs at least one image of at least one pixel, found {samples} of {shape}"
     )]
     Empty {
         /// Number of labels.
         samples: usize,
-        /// Rows of an image.
-        height: usize,
-        /// Columns of an image.
-        width: usize,
+        /// The shape of an image.
+        shape: PictureShape,
     },
     /// Other than one weight for each sample.
     #[error(
@@ -52,16 +50,15 @@ pub enum DatasetProblem {
     },
     /// Pixels that are not one image for each label.
     #[error(
-        "{samples} labels need {samples} images of {height}x{width} pixels, found {pixels} pixels: \
-         give one image for each label"
+        "{samples} labels need {samples} images of {shape}, {} values each, found {pixels} pixels: \
+         give one image for each label",
+        .shape.values()
     )]
     Pixels {
         /// Number of labels.
         samples: usize,
-        /// Rows of an image.
-        height: usize,
-        /// Columns of an image.
-        width: usize,
+        /// The shape of an image.
+        shape: PictureShape,
         /// Number of pixels given.
         pixels: usize,
     },

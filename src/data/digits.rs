@@ -29,8 +29,7 @@ pub(super) fn load() -> Result<(Dataset, Dataset, Vec<SourceFile>), DataError> {
         SourceFile { name: LABELS.0.to_owned(), sha256: labels.digests.contents },
     ];
     let classes = classes.iter().map(ToString::to_string).collect();
-    let shape = [images.height, images.width];
-    let all = Dataset::new(images.pixels, shape, labels.values, classes)?;
+    let all = Dataset::new(images.pixels, images.shape, labels.values, classes)?;
     let all = all.with_preparation(*preparation);
     let last: Vec<u32> = (*train as u32..(train + test) as u32).collect();
     Ok((all.take(*train), all.select(&last)?, files))

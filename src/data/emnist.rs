@@ -81,8 +81,8 @@ impl<'a> Files<'a> {
         let (labels_file, mut labels) =
             self.read(set, labels, |input, length, path| idx::labels_from(input, length, path))?;
         check_counts(images.count, labels.values.len(), &images_file, &labels_file)?;
-        let (entry, shape) = (set.entry(), [images.height, images.width]);
-        if shape != entry.image_shape {
+        let (entry, shape) = (set.entry(), images.shape);
+        if shape != entry.picture_shape() {
             return Err(at(&images_file, EmnistProblem::Size(shape)));
         }
         turn_upright(&mut images.pixels, entry.image_shape[0]);

@@ -1,6 +1,7 @@
 //! Problems of the files of EMNIST.
 
 use super::dataset_name::DatasetName;
+use super::picture_shape::PictureShape;
 
 /// Files that are not those of one of EMNIST's sets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,10 +23,8 @@ pub enum EmnistProblem {
     #[error("the archive must be EMNIST's gzip.zip, found {0}: download it again")]
     Archive(String),
     /// Images of another size.
-    #[error(
-        "the images of EMNIST have 28x28 pixels, found {}x{}: this is another file", .0[0], .0[1]
-    )]
-    Size([usize; 2]),
+    #[error("the images of EMNIST have 28x28 pixels, found {0}: this is another file")]
+    Size(PictureShape),
     /// A label without a class.
     #[error(
         "labels run from {first} to {last}, found {label} at sample {sample}: this is another file, or it is damaged"

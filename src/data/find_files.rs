@@ -44,16 +44,25 @@ impl Role {
             Role::TrainImages | Role::TrainLabels => &["train"],
             Role::TestImages | Role::TestLabels => &["t10k", "test"],
         };
-        let (what, rank) = if self.is_images() { ("images", 3) } else { ("labels", 1) };
+        let (what, ranks): (_, &[u8]) =
+            if self.is_images() { ("images", &[3, 4]) } else { ("labels", &[1]) };
         let mut names = Vec::new();
         for part in parts {
-            for separator in ["-", "."] {
-                for end in ["", ".gz"] {
-                    names.push(format!("{part}-{what}{separator}idx{rank}-ubyte{end}"));
+            for rank in ranks {
+                for separator in ["-", "."] {
+                    for end in ["", ".gz"] {
+                        names.push(format!("{part}-{what}{separator}idx{rank}-ubyte{end}"));
+                    }
                 }
             }
         }
         names
+    }
+
+    /// Returns the name of the file that is written, for images in color or gray ones.
+    pub fn name(self, color: bool) -> String {
+        let name = self.names().swap_remove(0);
+        if color { name.replace("idx3", "idx4") } else { name }
     }
 
     /// Returns the file in `folder`, `None` if nothing there has its name.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::dataset_name::DatasetName;
+use super::picture_shape::PictureShape;
 use crate::message_text::quoted;
 
 /// A folder whose files do not match.
@@ -62,14 +63,14 @@ pub enum FolderProblem {
     },
     /// Training and test images differ in size.
     #[error(
-        "training and test images must have the same size, found {train:?} and {test:?} (height, \
+        "training and test images must have the same size, found {train} and {test} (height x \
          width): take both from the same source"
     )]
     Shapes {
-        /// Height and width of the training images.
-        train: [usize; 2],
-        /// Height and width of the test images.
-        test: [usize; 2],
+        /// The shape of the training images.
+        train: PictureShape,
+        /// The shape of the test images.
+        test: PictureShape,
     },
     /// A label without a name.
     #[error(

@@ -1,10 +1,13 @@
 //! IDX, the file format of MNIST: a magic number, sizes, values; plain or in gzip.
 //!
 //! ```text
-//! 0 0 8 rank   u8 values (8) in `rank` dimensions: 3 for images, 1 for labels
+//! 0 0 8 rank   u8 values (8) in `rank` dimensions: 3 for gray images, 4 for images in color, 1 for labels
 //! size ...     `rank` sizes, u32, most significant byte first
 //! value ...    one byte per value, the product of the sizes in all
 //! ```
+//!
+//! The sizes of images are their number, height and width, and in color 3 after the number: the red, green and blue
+//! values of an image are planes, one after the other.
 //!
 //! The reader trusts nothing. A plain file's length is compared with its header before memory is
 //! allocated. A gzip's header is believed only up to deflate's best compression ratio, memory beyond 16 times
@@ -28,6 +31,7 @@ pub(super) use gzip::Members;
 use self::header::{Header, Kind, PREFIX};
 use super::error::DataError;
 use super::open_file::ordinary;
+use super::picture_shape::PictureShape;
 use super::sha256::{Hashing, Sha256Hex};
 
 /// Deflate's best ratio is 1032:1 (a 258-byte match in 2 bits).
@@ -41,11 +45,9 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub struct Images {
     /// Number of images.
     pub count: usize,
-    /// Rows of each.
-    pub height: usize,
-    /// Columns of each.
-    pub width: usize,
-    /// All pixels, image by image, row by row.
+    /// The shape of each.
+    pub shape: PictureShape,
+    /// All pixels, image by image, of an image in color plane by plane, row by row.
     pub pixels: Vec<u8>,
     /// Digests of the file.
     pub digests: Digests,
@@ -72,7 +74,7 @@ pub struct Digests {
 /// Reads an images file.
 ///
 /// # Errors
-/// A file that cannot be read, or that is not exactly one IDX file of u8 values in 3 dimensions.
+/// A file that cannot be read, or that is not exactly one IDX file of u8 values in 3 dimensions, or 4 in color.
 pub fn read_images(path: &Path) -> Result<Images, DataError> {
     let (file, length) = ordinary(path)?;
     images_from(file, length, path)
@@ -90,8 +92,10 @@ pub fn read_labels(path: &Path) -> Result<Labels, DataError> {
 /// The header of a plain images file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlainImages {
-    /// Number, rows and columns of the images.
-    pub sizes: [usize; 3],
+    /// Number of images.
+    pub count: usize,
+    /// The shape of each.
+    pub shape: PictureShape,
     /// Length of the header, in bytes.
     pub bytes: u64,
 }
@@ -113,13 +117,8 @@ pub(super) fn plain_images(
     if claimed != length {
         return Err(at(name)(IdxProblem::Length { claimed, found: length }));
     }
-    match header.sizes[..] {
-        [count, height, width] => {
-            Ok(PlainImages { sizes: [count, height, width], bytes: header.bytes as u64 })
-        }
-        // The header has been checked for it.
-        _ => Err(at(name)(IdxProblem::Rank { found: header.sizes.len() as u8, wanted: 3 })),
-    }
+    let (count, shape) = header.pictures().map_err(at(name))?;
+    Ok(PlainImages { count, shape, bytes: header.bytes as u64 })
 }
 
 /// Like [`read_images`], but from any reader whose `length` in bytes is known; `name`
@@ -128,12 +127,9 @@ pub(super) fn plain_images(
 /// # Errors
 /// Like [`read_images`].
 pub fn images_from(input: impl Read, length: u64, name: &Path) -> Result<Images, DataError> {
-    let Content { sizes, values, digests } = content(input, length, Kind::Images, name)?;
-    match sizes[..] {
-        [count, height, width] => Ok(Images { count, height, width, pixels: values, digests }),
-        // The header has been checked for it.
-        _ => Err(at(name)(IdxProblem::Rank { found: sizes.len() as u8, wanted: 3 })),
-    }
+    let Content { header, values, digests } = content(input, length, Kind::Images, name)?;
+    let (count, shape) = header.pictures().map_err(at(name))?;
+    Ok(Images { count, shape, pixels: values, digests })
 }
 
 /// Like [`read_labels`], but from any reader whose `length` in bytes is known; `name`
@@ -153,7 +149,7 @@ pub(super) fn looks_like_idx(start: &[u8]) -> bool {
 }
 
 struct Content {
-    sizes: Vec<usize>,
+    header: Header,
     values: Vec<u8>,
     digests: Digests,
 }
@@ -171,13 +167,13 @@ fn content(input: impl Read, length: u64, kind: Kind, name: &Path) -> Result<Con
         .map_err(|source| DataError::read(name, source))?;
     let gzip = start == GZIP;
     let whole = start.as_slice().chain(&mut input);
-    let (sizes, values, contents) = if gzip {
+    let (header, values, contents) = if gzip {
         payload(Members::new(whole), length, true, kind, name)
     } else {
         payload(whole, length, false, kind, name)
     }?;
     let file = input.into_inner().finish();
-    Ok(Content { sizes, values, digests: Digests { file, contents } })
+    Ok(Content { header, values, digests: Digests { file, contents } })
 }
 
 /// Reads header, values and the end of `input`, the decompressed contents of a file of `length`
@@ -188,7 +184,7 @@ fn payload(
     gzip: bool,
     kind: Kind,
     name: &Path,
-) -> Result<(Vec<usize>, Vec<u8>, Sha256Hex), DataError> {
+) -> Result<(Header, Vec<u8>, Sha256Hex), DataError> {
     let broken = |source: io::Error| match (gzip, source.kind()) {
         (true, io::ErrorKind::UnexpectedEof) => at(name)(IdxProblem::GzipCut { length }),
         (true, _) if gzip::is_garbage(&source) => at(name)(IdxProblem::GzipGarbage),
@@ -248,5 +244,5 @@ fn payload(
         let found = header.bytes as u64 + values.len() as u64;
         return Err(at(name)(IdxProblem::Length { claimed, found }));
     }
-    Ok((header.sizes, values, input.finish()))
+    Ok((header, values, input.finish()))
 }

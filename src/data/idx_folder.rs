@@ -56,7 +56,7 @@ pub(super) fn load(folder: &Path, expected: Option<DatasetName>) -> Result<Folde
         (joined(train, &paths[0]), test)
     });
     let (train, test) = (train?, test?);
-    let [train_shape, test_shape] = [&train, &test].map(Part::shape);
+    let [train_shape, test_shape] = [&train, &test].map(|part| part.images.shape);
     if train_shape != test_shape {
         let (train, test) = (train_shape, test_shape);
         return Err(DataError::folder(&dir, FolderProblem::Shapes { train, test }));
@@ -122,12 +122,8 @@ fn read(images_file: &Path, labels_file: &Path) -> Result<Part, DataError> {
 }
 
 impl Part {
-    fn shape(&self) -> [usize; 2] {
-        [self.images.height, self.images.width]
-    }
-
     fn dataset(mut self, numbering: &Numbering) -> Result<Dataset, DataError> {
-        let (shape, path) = (self.shape(), &self.files[1].0);
+        let (shape, path) = (self.images.shape, &self.files[1].0);
         check_labels(&self.labels, numbering, path)?;
         self.labels.iter_mut().for_each(|label| *label -= numbering.first);
         Dataset::new(self.images.pixels, shape, self.labels, numbering.names.clone())

@@ -44,6 +44,25 @@ pub fn resolve(
     }
 }
 
+/// Like [`resolve`], for [`save_shards`](super::save_shards()): the pictures in a folder, which may be more than memory
+/// holds, are decoded only when they are read, and those to train on are in a shuffled order.
+///
+/// # Errors
+/// Like [`resolve`].
+pub fn resolve_to_shard(
+    request: &Request,
+    locations: &Locations,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Loaded, DataError> {
+    match request {
+        Request::Dir(dir) if dir.is_dir() => {
+            sources::load_to_copy(&PathRequest::new(dir), locations)
+        }
+        Request::Path(request) => sources::load_to_copy(request, locations),
+        _ => resolve(request, locations, progress),
+    }
+}
+
 /// Loads only the test part of the requested data set: of a folder its test files, the only ones it needs to
 /// have; of a known data set the same as [`resolve`].
 ///
@@ -173,7 +192,7 @@ fn in_folder(name: DatasetName, dir: &Path) -> Result<Loaded, DataError> {
 /// Accepts a folder as the known data set `name`, if its files match.
 fn known(name: DatasetName, found: Folder) -> Result<Loaded, DataError> {
     let mut unchecked = Vec::new();
-    let shape = found.train.image_shape()?;
+    let shape = found.train.any_pictures_for("this")?;
     let samples = [found.train.len(), found.test.len()];
     for (i, (path, digests)) in found.files.iter().enumerate() {
         let shape = Role::ALL[i].is_images().then_some(shape);

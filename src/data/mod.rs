@@ -67,6 +67,7 @@ mod pixel_scale;
 mod prefetch;
 #[cfg(feature = "download")]
 mod resolve_dry_run;
+mod sample_files;
 mod save_idx;
 pub(crate) mod sha256;
 mod source;
@@ -94,7 +95,7 @@ pub use feature_scale::{ColumnScale, UnscaledFeatures};
 pub use features::{FeatureKind, Features, Sample};
 pub use idx::IdxProblem;
 pub use image_preparation::Preparation;
-pub use load::{fetch, load, load_dir, resolve, resolve_test};
+pub use load::{fetch, load, load_dir, resolve, resolve_test, resolve_to_shard};
 pub use picture_kind::PictureKind;
 pub use picture_options::PictureOptions;
 pub use picture_shape::PictureShape;

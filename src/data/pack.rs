@@ -21,13 +21,17 @@ mod suggest_preparation;
 mod walk_class_folders;
 
 #[cfg(feature = "images")]
+pub use choose_options::from_pictures_suggested;
+#[cfg(feature = "images")]
 pub(super) use choose_options::{ReadFolder, read_folder, read_test};
+#[cfg(feature = "images")]
+pub(super) use pack_folder::Kept;
 #[cfg(feature = "images")]
 pub use pack_folder::{PackConfig, Packed, from_pictures};
 pub(super) use picture_kind::is_picture;
 pub use problem::PackProblem;
 #[cfg(feature = "images")]
-pub use suggest_preparation::{from_pictures_suggested, suggest};
+pub use suggest_preparation::suggest;
 
 #[cfg(all(test, feature = "images"))]
 mod tests;

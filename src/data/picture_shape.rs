@@ -1,5 +1,7 @@
 //! The shapes of samples that are pictures: gray or in color.
 
+use std::fmt;
+
 /// The shape of a picture as a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureShape {
@@ -33,15 +35,22 @@ impl PictureShape {
         if self.color { 3 } else { 1 }
     }
 
-    /// Returns the number of pixel values.
+    /// Returns the number of pixel values; the largest number there is if it is larger.
     pub fn values(&self) -> usize {
-        self.channels() * self.height * self.width
+        self.channels().saturating_mul(self.height).saturating_mul(self.width)
     }
 
     /// Returns the shape of a sample: \[height, width\], or \[3, height, width\].
     pub fn sample_shape(&self) -> Vec<usize> {
         let channels = self.color.then_some(3);
         channels.into_iter().chain(self.size()).collect()
+    }
+}
+
+impl fmt::Display for PictureShape {
+    /// Writes `28x28`, or `32x32 in color`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}{}", self.height, self.width, if self.color { " in color" } else { "" })
     }
 }
 

@@ -8,31 +8,30 @@ use std::path::Path;
 use super::dataset::Dataset;
 use super::error::{DataError, FolderProblem};
 use super::find_files::Role;
+use super::picture_shape::PictureShape;
 use super::stream::{Part, StreamProblem};
 use super::{class_names, idx, image_preparation};
 use crate::atomic_files;
-
-/// Images that are written at once, in bytes.
-const AT_ONCE: usize = 1 << 20;
 
 /// Writes a data set into `folder`, which is new or empty: four IDX files, `classes.txt` and
 /// `dataset.toml`, which records how pictures were converted to these images; all or none.
 ///
 /// # Errors
-/// Samples that are not gray pictures with classes; a folder that is not empty, or that cannot be written.
+/// Samples that are not pictures with classes; a folder that is not empty, or that cannot be written.
 pub fn save_dir(train: &Dataset, test: &Dataset, folder: &Path) -> Result<(), DataError> {
-    let names = |roles: [Role; 2]| roles.map(|role| role.names().swap_remove(0));
-    check(&[train, test])?;
+    let PictureShape { color, .. } = check([train, test])?;
+    let names = |roles: [Role; 2]| roles.map(|role| role.name(color));
     save(folder, train, |growing| {
         let train_names = names([Role::TrainImages, Role::TrainLabels]);
-        growing.pair(train, 0..train.len(), train_names)?;
-        growing.pair(test, 0..test.len(), names([Role::TestImages, Role::TestLabels]))
+        let test_names = names([Role::TestImages, Role::TestLabels]);
+        growing.pair(train, 0..train.len(), train_names, &mut |_| {})?;
+        growing.pair(test, 0..test.len(), test_names, &mut |_| {})
     })
 }
 
 /// Like [`save_dir`], but in shards for [`stream_dir`](super::stream_dir()), whose numbers of samples differ
 /// by at most one: `shards` of the training part, and of the test part the number that makes them about as
-/// large.
+/// large. `progress` is called with the number of images that are written and the total.
 ///
 /// # Errors
 /// Like [`save_dir`], and more shards than samples, or none.
@@ -41,33 +40,39 @@ pub fn save_shards(
     test: &Dataset,
     shards: usize,
     folder: &Path,
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(), DataError> {
-    check(&[train, test])?;
+    check([train, test])?;
     let samples = train.len();
     if !(1..=samples).contains(&shards) {
         let problem = StreamProblem::Shards { samples, found: shards };
         return Err(DataError::Stream { path: folder.to_owned(), problem });
     }
     let of_test = shards.saturating_mul(test.len()).div_ceil(samples).clamp(1, test.len().max(1));
+    let (mut written, all) = (0, samples + test.len());
     save(folder, train, |growing| {
         for (part, dataset, count) in [(Part::Train, train, shards), (Part::Test, test, of_test)] {
             let cut = |number: usize| dataset.len() * number / count;
             for number in 0..count {
                 let range = cut(number)..cut(number + 1);
-                growing.pair(dataset, range, part.shard(number, count))?;
+                growing.pair(dataset, range, part.shard(number, count), &mut |more| {
+                    written += more;
+                    progress(written, all);
+                })?;
             }
         }
         Ok(())
     })
 }
 
-/// Checks that data sets can be written as IDX files: gray pictures and classes.
-fn check(parts: &[&Dataset]) -> Result<(), DataError> {
-    for part in parts {
-        part.pictures_for("a folder of IDX files")?;
-        part.classes_for("a folder of IDX files")?;
-    }
-    Ok(())
+/// Checks that data sets can be written as IDX files: pictures and classes. Returns the shape of the first.
+fn check(parts: [&Dataset; 2]) -> Result<PictureShape, DataError> {
+    const USER: &str = "a folder of IDX files";
+    let [train, test] = parts.map(|part| {
+        let shape = part.any_pictures_for(USER)?;
+        part.classes_for(USER).map(|_| shape)
+    });
+    train.and_then(|train| test.map(|_| train))
 }
 
 /// A folder that is being written, and has another name until it is complete.
@@ -77,25 +82,24 @@ struct Growing<'a> {
 }
 
 impl Growing<'_> {
-    /// Writes some samples: images and labels.
+    /// Writes some samples: images and labels. `written` is called with the numbers of images that are done.
     fn pair(
         &self,
         dataset: &Dataset,
         samples: Range<usize>,
         [images, labels]: [String; 2],
+        written: &mut dyn FnMut(usize),
     ) -> Result<(), DataError> {
         let at = |source| DataError::write(&self.then.join(&images), source);
         let mut file = File::create(self.now.join(&images)).map_err(at)?;
-        let [height, width] = dataset.image_shape()?.map(|size| size as u32);
-        file.write_all(&idx::header(&[samples.len() as u32, height, width])).map_err(at)?;
-        let image = dataset.sample_len();
-        let mut pixels = Vec::new();
-        for start in samples.clone().step_by((AT_ONCE / image).max(1)) {
-            let end = samples.end.min(start + (AT_ONCE / image).max(1));
-            pixels.resize((end - start) * image, 0);
-            dataset.read(start..end, &mut pixels)?;
-            file.write_all(&pixels).map_err(at)?;
-        }
+        let mut sizes = dataset.any_pictures_for("this")?.sample_shape();
+        sizes.insert(0, samples.len());
+        let sizes: Vec<u32> = sizes.into_iter().map(|size| size as u32).collect();
+        file.write_all(&idx::header(&sizes)).map_err(at)?;
+        dataset.read_in_parts(samples.clone(), |pixels| {
+            written(pixels.len() / dataset.sample_len());
+            file.write_all(pixels).map_err(at)
+        })?;
         file.sync_all().map_err(at)?;
         let values: Vec<u8> = samples.map(|i| dataset.label(i)).collect();
         self.write(&labels, &idx::encode_labels(&values))

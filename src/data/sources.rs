@@ -93,6 +93,26 @@ pub(super) fn idx_folder(request: &PathRequest) -> Result<Option<&Path>, DataErr
     is_idx.then(|| idx::checked(request)).transpose()
 }
 
+/// Returns the kind of the data at a path, in words.
+pub(super) fn description(path: &Path) -> &'static str {
+    kind_of(path).map_or("other data", |kind| kind.description)
+}
+
+/// Like [`load`], for a copy: the pictures in a folder are decoded only when they are read.
+///
+/// # Errors
+/// Like [`load`].
+pub(super) fn load_to_copy(
+    request: &PathRequest,
+    locations: &Locations,
+) -> Result<Loaded, DataError> {
+    #[cfg(feature = "images")]
+    if is_picture_folder(&request.path) {
+        return picture_folder::load_in_files(request);
+    }
+    load(request, locations)
+}
+
 fn kind_of(path: &Path) -> Result<&'static SourceKind, DataError> {
     fs::metadata(path).map_err(|source| DataError::read(path, source))?;
     let known = KINDS.iter().find(|kind| (kind.recognizes)(path));

@@ -1,7 +1,7 @@
 //! Data sets larger than memory: read from files during training, within a fixed amount of
 //! memory.
 //!
-//! A folder holds the usual four files, uncompressed, or shards:
+//! A folder holds the usual four files, uncompressed, or shards, of images in gray or in color:
 //!
 //! ```text
 //! train-00000-of-00020-images.idx   train-00000-of-00020-labels.idx
@@ -37,12 +37,13 @@ use super::error::{DataError, FolderProblem};
 use super::idx::Digests;
 use super::label_numbering::{self, Labels, Numbering, PartLabels};
 use super::sha256::Sha256Hex;
-use super::source::{Loaded, LoadedTest, Request, Source, SourceFile};
+use super::source::{Loaded, LoadedTest, PathRequest, Request, Source, SourceFile};
 use super::sources::{
     self,
     idx::{file_name, own_name},
 };
 use super::{Locations, Preparation, class_names, idx, idx_folder, image_preparation};
+use crate::message_text::quoted;
 use shards::Opened;
 
 /// Returns the training and the test part in a folder of plain IDX files or shards, whose images are read when
@@ -70,22 +71,15 @@ pub fn stream(
     memory: StreamMemory,
 ) -> Result<Loaded, DataError> {
     let name = match request {
-        Request::Dir(dir) => return from_dir(dir, None, memory),
-        Request::Path(request) => {
-            return match sources::idx_folder(request)? {
-                Some(dir) => from_dir(dir, None, memory),
-                None => {
-                    let (path, problem) = (request.path.clone(), StreamProblem::Arrays);
-                    Err(DataError::Stream { path, problem })
-                }
-            };
-        }
+        Request::Dir(dir) => return from_path(&PathRequest::new(dir), memory),
+        Request::Path(request) => return from_path(request, memory),
         Request::Named(name) => *name,
         Request::Auto => DatasetName::Mnist,
     };
     if Layout::of(name).is_some() {
-        let path = PathBuf::from(name.as_str());
-        return Err(DataError::Stream { path, problem: StreamProblem::Color });
+        let (path, data) = (PathBuf::from(name.as_str()), format!("--dataset {name}"));
+        let problem = StreamProblem::Other { found: "the files of CIFAR", data };
+        return Err(DataError::Stream { path, problem });
     }
     // Those of EMNIST are in an archive: their shards can be streamed.
     let problem = match [locations.own(name), locations.cached(name).filter(|dir| dir.is_dir())] {
@@ -106,14 +100,12 @@ pub fn stream_test(
     locations: &Locations,
     memory: StreamMemory,
 ) -> Result<LoadedTest, DataError> {
-    let named = match request {
-        Request::Dir(dir) => Some(&**dir),
-        Request::Path(request) => sources::idx_folder(request)?,
-        _ => None,
+    let request = match request {
+        Request::Dir(dir) => &PathRequest::new(dir),
+        Request::Path(request) => request,
+        _ => return stream(request, locations, memory).map(LoadedTest::from),
     };
-    let Some(named) = named else {
-        return stream(request, locations, memory).map(LoadedTest::from);
-    };
+    let named = streamable(request)?;
     let dir = find_shards::holder(named, &[Part::Test])?;
     let given = class_names::read(&dir)?;
     let test = shards::open(&Part::Test.find(&dir)?)?;
@@ -129,6 +121,20 @@ pub fn stream_test(
     let preparation = idx_folder::preparation_of(image_preparation::read(&dir)?, known);
     let test = dataset(test, memory, &numbering, preparation)?;
     Ok(LoadedTest { test, source, notes })
+}
+
+/// Returns the folder that was asked for, if it can be streamed.
+fn streamable(request: &PathRequest) -> Result<&Path, DataError> {
+    sources::idx_folder(request)?.ok_or_else(|| {
+        let data = format!("--data {}", quoted(&request.path));
+        let found = sources::description(&request.path);
+        let problem = StreamProblem::Other { found, data };
+        DataError::Stream { path: request.path.clone(), problem }
+    })
+}
+
+fn from_path(request: &PathRequest, memory: StreamMemory) -> Result<Loaded, DataError> {
+    from_dir(streamable(request)?, None, memory)
 }
 
 fn from_dir(

@@ -10,6 +10,7 @@ use super::find_files::{self, Files, Role};
 use super::idx::{self, Digests};
 use super::idx_folder;
 use super::known_folders::has_files;
+use super::picture_shape::PictureShape;
 use super::source::{Loaded, LoadedTest, PathRequest, Request, Source};
 use super::sources;
 
@@ -242,16 +243,16 @@ fn file_report(dir: &Path, i: usize, role: Role, expected: Option<&Entry>) -> Fi
 struct Content {
     holds: String,
     samples: usize,
-    /// Height and width of images.
-    shape: Option<[usize; 2]>,
+    /// The shape of images.
+    shape: Option<PictureShape>,
     digests: Digests,
 }
 
 fn read(role: Role, path: &Path) -> Result<Content, DataError> {
     if role.is_images() {
-        let idx::Images { count, height, width, digests, .. } = idx::read_images(path)?;
-        let holds = format!("{count} images of {height}x{width}");
-        return Ok(Content { holds, samples: count, shape: Some([height, width]), digests });
+        let idx::Images { count, shape, digests, .. } = idx::read_images(path)?;
+        let holds = format!("{count} images of {shape}");
+        return Ok(Content { holds, samples: count, shape: Some(shape), digests });
     }
     let idx::Labels { values, digests } = idx::read_labels(path)?;
     let holds = format!("{} labels", values.len());
@@ -262,7 +263,7 @@ fn verdict(
     i: usize,
     found: &Digests,
     samples: usize,
-    shape: Option<[usize; 2]>,
+    shape: Option<PictureShape>,
     expected: Option<&Entry>,
 ) -> Verdict {
     let Some(entry) = expected else {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::common::{run, seqfit, succeed};
-use seqfit::data::{self, Loaded, Locations, PictureShape, Request};
+use seqfit::data::{self, DatasetName, Loaded, Locations, PictureShape, Request, StreamMemory};
 
 const NOWHERE: Locations = Locations { data: None, cache: None, mirrors: None };
 
@@ -49,6 +49,20 @@ fn folders_of_bin_files_are_read() {
     assert_eq!((names[0], names[5]), ("data_batch_1.bin", "test_batch.bin"));
     let again = data::resolve(&source.request(&NOWHERE).unwrap(), &NOWHERE, &mut |_| {}).unwrap();
     assert!(source.check_same(&again.source).is_ok());
+    // Streamed from shards, as the errors say.
+    let memory = StreamMemory::default();
+    let shards = home.path().join("shards");
+    data::save_shards(&train, &test, 2, &shards, &mut |_, _| {}).unwrap();
+    let (files, _) = data::stream_dir(&shards, memory).unwrap();
+    assert_eq!(files.read_image(13).unwrap(), train.image(13));
+    assert_eq!((files.label(13), files.classes()), (3, train.classes()));
+    for (request, option) in [
+        (Request::Dir(folder.clone()), format!("--data {}", folder.display())),
+        (Request::Named(DatasetName::Cifar10), "--dataset cifar10".to_owned()),
+    ] {
+        let error = data::stream(&request, &NOWHERE, memory).unwrap_err().to_string();
+        assert!(error.contains(&format!("seqfit data shard {option} --out SHARDS")), "{error}");
+    }
     // Of CIFAR-100 the second label counts.
     let hundred = home.path().join("c100");
     fs::create_dir(&hundred).unwrap();

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::common::color_pictures::{COLORS, disc, write_discs};
 use crate::common::write_shapes;
 use seqfit::data::{
-    self, Augment, Loaded, Locations, PathRequest, PictureOptions, PictureShape, Preparation,
-    Request,
+    self, Augment, Dataset, Loaded, Locations, PathRequest, PictureOptions, PictureShape,
+    Preparation, Request, StreamMemory,
 };
 use seqfit::recipe::Recipe;
 
@@ -123,8 +123,9 @@ fn gray_folders_are_the_images_that_data_pack_makes() {
     write_shapes(&folder);
     let nowhere = Locations { data: None, cache: None, mirrors: None };
     let loaded = load(&folder, PictureOptions::default(), &nowhere).unwrap();
-    let config = data::pack::PackConfig::default();
-    let packed = data::pack::from_pictures_suggested(&folder, &config, &mut |_, _| {}).unwrap();
+    let asked = PictureOptions::default();
+    let packed =
+        data::pack::from_pictures_suggested(&folder, asked, (0.2, 0), &mut |_, _| {}).unwrap();
     assert_eq!(loaded.train.preparation(), Preparation::Digit);
     assert_eq!(Recipe::usual_for(&loaded.source), Ok(None));
     for (direct, packed) in [(&loaded.train, &packed.train), (&loaded.test, &packed.test)] {
@@ -133,6 +134,59 @@ fn gray_folders_are_the_images_that_data_pack_makes() {
             assert_eq!((direct.image(i), direct.label(i)), (packed.image(i), packed.label(i)));
         }
     }
+}
+
+#[test]
+fn pictures_are_written_as_shards_without_their_images_in_memory() {
+    let home = tempfile::tempdir().unwrap();
+    let [discs, out] = ["discs", "out"].map(|name| home.path().join(name));
+    write_discs(&discs, 10);
+    let nowhere = Locations { data: None, cache: None, mirrors: None };
+    let in_files = |folder: &Path, pictures| {
+        let request = Request::Path(PathRequest { pictures, ..PathRequest::new(folder) });
+        data::resolve_to_shard(&request, &nowhere, &mut |_| {}).map_err(|error| error.to_string())
+    };
+    let usual = PictureOptions::default();
+    let read = |set: &Dataset| {
+        let sample = |i| (set.label(i), set.read_image(i).unwrap());
+        (0..set.len()).map(sample).collect::<Vec<_>>()
+    };
+    let gray = PictureOptions { gray: Some(true), ..usual };
+    for options in [usual, gray] {
+        let held = load(&discs, options, &nowhere).unwrap();
+        let files = in_files(&discs, options).unwrap();
+        assert!(files.train.is_streamed() && files.test.is_streamed());
+        assert_eq!(
+            (&files.notes, files.train.preparation()),
+            (&held.notes, held.train.preparation())
+        );
+        assert_eq!(read(&files.test), read(&held.test));
+        let [mut mixed, mut sorted] = [read(&files.train), read(&held.train)];
+        // Held images are in the order of the classes, and those for shards are not.
+        assert!(sorted.is_sorted_by_key(|sample| sample.0));
+        assert!(!mixed.is_sorted_by_key(|sample| sample.0));
+        data::save_shards(&files.train, &files.test, 2, &out, &mut |_, _| {}).unwrap();
+        let (train, _) = data::stream_dir(&out, StreamMemory::default()).unwrap();
+        assert_eq!(read(&train), mixed);
+        mixed.sort_unstable();
+        sorted.sort_unstable();
+        assert_eq!(mixed, sorted);
+        fs::remove_dir_all(&out).unwrap();
+    }
+    // More than any machine holds: nothing is decoded yet.
+    let size = Some([1_000_000; 2]);
+    let huge = PictureOptions { size, preparation: Some(Preparation::Resize), ..usual };
+    assert!(load(&discs, huge, &nowhere).is_err());
+    assert_eq!(in_files(&discs, huge).unwrap().train.len(), 24);
+    // A broken picture is an error that leaves no shards, or is left out.
+    fs::write(discs.join("green/3.jpg"), b"\xff\xd8\xff\xe0 broken").unwrap();
+    let files = in_files(&discs, usual).unwrap();
+    let saved = data::save_shards(&files.train, &files.test, 2, &out, &mut |_, _| {});
+    assert!(saved.unwrap_err().to_string().contains("green/3.jpg: a picture must be"));
+    assert!(!out.exists());
+    let rest = in_files(&discs, PictureOptions { skip_bad: true, ..usual }).unwrap();
+    assert_eq!(rest.train.len() + rest.test.len(), 29);
+    assert!(rest.notes.iter().any(|note| note.starts_with("left out: ")), "{:?}", rest.notes);
 }
 
 #[test]

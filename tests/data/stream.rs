@@ -15,7 +15,7 @@ use seqfit::{Activation, Device, Engine, FitConfig, Sequential, Snapshot, TrainE
 fn shards(folder: &Path, count: usize) -> PathBuf {
     let (train, test) = data::load("digits").unwrap();
     let path = folder.join("shards");
-    data::save_shards(&train, &test, count, &path).unwrap();
+    data::save_shards(&train, &test, count, &path, &mut |_, _| {}).unwrap();
     path
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
-use seqfit::data::{DataError, IdxProblem, idx};
+use seqfit::data::{DataError, IdxProblem, PictureShape, idx};
 
 /// An allocator that records the largest single allocation of this thread.
 struct Watching;
@@ -79,21 +79,29 @@ fn problem(bytes: &[u8]) -> IdxProblem {
 }
 
 prop_compose! {
-    fn any_images()(count in 1u32..20, height in 1u32..12, width in 1u32..12)
-        (pixels in prop::collection::vec(any::<u8>(), (count * height * width) as usize),
-         count in Just(count), height in Just(height), width in Just(width))
-        -> (u32, [u32; 2], Vec<u8>) {
-        (count, [height, width], pixels)
+    fn any_images()(count in 1u32..20, color in any::<bool>(), height in 1usize..12, width in 1usize..12)
+        (pixels in prop::collection::vec(any::<u8>(), count as usize * if color { 3 } else { 1 } * height * width),
+         count in Just(count), shape in Just(PictureShape { color, height, width }))
+        -> (u32, PictureShape, Vec<u8>) {
+        (count, shape, pixels)
+    }
+}
+
+fn encode(count: u32, shape: PictureShape, pixels: &[u8]) -> Vec<u8> {
+    let [height, width] = shape.size().map(|side| side as u32);
+    match shape.color {
+        true => idx::encode_images(count, [3, height, width], pixels),
+        false => idx::encode_images(count, [height, width], pixels),
     }
 }
 
 proptest! {
     #[test]
     fn written_images_are_read_back((count, shape, pixels) in any_images()) {
-        let plain = idx::encode_images(count, shape, &pixels);
+        let plain = encode(count, shape, &pixels);
         let compressed = gzip(&plain);
         let (a, b) = (images(&plain)?, images(&compressed)?);
-        prop_assert_eq!((a.count as u32, [a.height as u32, a.width as u32]), (count, shape));
+        prop_assert_eq!((a.count as u32, a.shape), (count, shape));
         prop_assert_eq!((&a.pixels, &b.pixels), (&pixels, &pixels));
         prop_assert_eq!(&a.digests.contents, &b.digests.contents);
         prop_assert_eq!(&a.digests.contents, &a.digests.file);
@@ -110,14 +118,14 @@ proptest! {
 
     #[test]
     fn a_gzip_in_several_members_is_one_file((count, shape, pixels) in any_images(), cut in 0.0..1.0) {
-        let plain = idx::encode_images(count, shape, &pixels);
+        let plain = encode(count, shape, &pixels);
         let (a, b) = plain.split_at((cut * plain.len() as f64) as usize);
         prop_assert_eq!(images(&[gzip(a), gzip(b)].concat())?.pixels, pixels);
     }
 
     #[test]
     fn a_file_cut_anywhere_is_refused((count, shape, pixels) in any_images(), cut in 0.0..1.0) {
-        let plain = idx::encode_images(count, shape, &pixels);
+        let plain = encode(count, shape, &pixels);
         for bytes in [gzip(&plain), plain] {
             let length = (cut * bytes.len() as f64) as usize;
             prop_assert!(images(&bytes[..length]).is_err());
@@ -129,7 +137,7 @@ proptest! {
         (count, shape, pixels) in any_images(),
         tail in prop::collection::vec(any::<u8>(), 1..600),
     ) {
-        let plain = idx::encode_images(count, shape, &pixels);
+        let plain = encode(count, shape, &pixels);
         let longer = [&plain[..], &tail].concat();
         prop_assert!(images(&longer).is_err());
         prop_assert!(images(&gzip(&longer)).is_err());
@@ -145,7 +153,7 @@ proptest! {
         zeros in 1usize..200_000,
         garbage in 1u8..,
     ) {
-        let mut padded = gzip(&idx::encode_images(count, shape, &pixels));
+        let mut padded = gzip(&encode(count, shape, &pixels));
         let member = padded.clone();
         padded.resize(padded.len() + zeros, 0);
         prop_assert_eq!(images(&padded)?.pixels, pixels);
@@ -162,7 +170,7 @@ proptest! {
         (count, shape, pixels) in any_images(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let plain = idx::encode_images(count, shape, &pixels);
+        let plain = encode(count, shape, &pixels);
         for mut bytes in [gzip(&plain), plain] {
             for (at, value) in &changes {
                 let at = at.index(bytes.len());
@@ -173,8 +181,16 @@ proptest! {
     }
 
     #[test]
-    fn false_header_is_refused_without_allocating(sizes in any::<[u32; 3]>(), length in 0usize..4000) {
-        let mut bytes = vec![0, 0, 8, 3];
+    fn false_header_is_refused_without_allocating(
+        sizes in prop::collection::vec(any::<u32>(), 3..5),
+        length in 0usize..4000,
+        color in any::<bool>(),
+    ) {
+        let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+        let mut sizes = sizes;
+        if let [_, channels, _, _] = &mut sizes[..] && color {
+            *channels = 3;
+        }
         sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
         bytes.extend(vec![0; length]);
         let product = sizes.iter().map(|&size| u128::from(size)).product::<u128>();
@@ -214,6 +230,11 @@ fn common_mistakes_are_named() {
         change(&mut bytes);
         bytes
     };
+    let color = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = idx::encode_images(1, [3, 2, 2], &[7; 12]);
+        change(&mut bytes);
+        bytes
+    };
     let tar = {
         let mut bytes = vec![0; 512];
         bytes[..5].copy_from_slice(b"train");
@@ -242,8 +263,15 @@ fn common_mistakes_are_named() {
         (gzip(&gzip(&images)), &["a gzip within a gzip"]),
         (with(&|b| b[..4].copy_from_slice(&[3, 8, 0, 0])), &["most significant byte first"]),
         (with(&|b| b[2] = 0x0d), &["type 0x08 (u8)", "found 0x0D (f32)", "convert"]),
-        (with(&|b| b[3] = 2), &["3 dimensions, found 2"]),
-        (with(&|b| b[3] = 4), &["3 dimensions, found 4"]),
+        (with(&|b| b[3] = 2), &["3 dimensions, in color 4, found 2"]),
+        (with(&|b| b[3] = 5), &["3 dimensions, in color 4, found 5"]),
+        (with(&|b| b[3] = 4), &["must have 3 channels", "or 1, found 2"]),
+        (color(&|b| b[11] = 4), &["must have 3 channels", "or 1, found 4"]),
+        (color(&|b| b[19] = 0), &["at least 1, found [1, 3, 2, 0]"]),
+        (color(&|b| b.truncate(17)), &["header of an IDX file has 20 bytes, found 17"]),
+        (color(&|b| b.truncate(31)), &["asks for 32 bytes in all, found 31", "cut off"]),
+        (color(&|b| b.push(0)), &["asks for 32 bytes in all, found 33", "after the data"]),
+        (gzip(&color(&|b| b.truncate(31))), &["asks for 32 bytes in all, found 31"]),
         (with(&|b| b[0] = 9), &["00 00 08 03", "found 09 00 08 03"]),
         (with(&|b| b[7] = 0), &["at least 1, found [0, 2, 2]"]),
         (with(&|b| b[15] = 0), &["at least 1, found [1, 2, 0]"]),
@@ -264,7 +292,7 @@ fn common_mistakes_are_named() {
         }
     }
     let error = idx::labels_from(&images[..], images.len() as u64, Path::new("l")).unwrap_err();
-    assert!(error.to_string().contains("found an images file (2051)"), "{error}");
+    assert!(error.to_string().contains("found an images file (2051, in color 2052)"), "{error}");
 }
 
 #[test]

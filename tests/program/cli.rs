@@ -198,7 +198,6 @@ fn wrong_data() {
             vec!["train", "--dataset", "mnist"],
             vec!["data", "verify", "short"],
             vec!["train", "--data-dir", "my pictures"],
-            vec!["train", "--data-dir", "my pictures", "--stream"],
             vec!["train", "--data-dir", "loose"],
             vec!["data", "verify", "my pictures"],
             vec!["data", "verify", "./minst"],

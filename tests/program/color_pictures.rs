@@ -197,5 +197,65 @@ fn augmented_and_resumed_trainings_in_color_end_in_the_same_weights() {
     let output = run(seqfit(home).args(["train", "--dataset", "digits", "--gray"]));
     assert!(output.code == 2 && output.stderr.contains("--data-dir"), "{output:?}");
     let output = run(seqfit(home).args(["train", "--data-dir", "discs", "--stream"]));
-    assert!(output.code == 1 && output.stderr.contains("data pack"), "{output:?}");
+    let cure = "seqfit data shard --data discs --out SHARDS, and train with --data-dir SHARDS";
+    assert!(output.code == 2 && output.stderr.contains(cure), "{output:?}");
+}
+
+#[test]
+fn packed_and_sharded_pictures_in_color_train_like_their_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    write_discs(&home.join("discs"), 8);
+    let done = |arguments: &[&str]| succeed(seqfit(home).args(arguments));
+    let packed = done(&["data", "pack", "discs", "--out", "packed"]);
+    assert!(packed.stdout.contains("packed: 24 images of 32x32 in color"), "{packed:?}");
+    let next = "next: seqfit train --data-dir packed --recipe photos";
+    assert!(packed.stderr.contains("images of 32x32 in color, scaled as a whole (--image-size"));
+    assert!(packed.stderr.contains(next), "{packed:?}");
+    let verified = done(&["data", "verify", "packed"]).stdout;
+    assert!(
+        verified.contains("train-images-idx4-ubyte: 18 images of 32x32 in color"),
+        "{verified}"
+    );
+    let shard = ["data", "shard", "--data-dir", "discs", "--shards", "2", "--out", "shards"];
+    let sharded = done(&shard);
+    let next = "next: seqfit train --stream --data-dir shards --recipe photos";
+    assert!(sharded.stderr.contains(next), "{sharded:?}");
+    let again = ["data", "shard", "--data-dir", "packed", "--shards", "2", "--out", "again"];
+    done(&again);
+    for (data, out) in [
+        (&["discs"][..], "run"),
+        (&["packed", "--recipe", "photos"], "packed-run"),
+        (&["shards", "--recipe", "photos", "--stream"], "streamed"),
+    ] {
+        let train = ["train", "-q", "--epochs", "1", "--out", out, "--data-dir"];
+        done(&[&train, data].concat());
+        let config = fs::read_to_string(home.join(out).join("config.toml")).unwrap();
+        assert!(config.contains("channels = true") && config.contains("preparation = \"resize\""));
+        done(&["report", out]);
+        let predicted = done(&["predict", out, "discs/red/0.png"]).stdout;
+        assert!(predicted.contains("red"), "{predicted}");
+        // The test pictures are the same in each form.
+        let own = json(home, &["evaluate", out, "--json"]);
+        let evaluate = ["evaluate", out, "--json", "--data-dir"];
+        for other in [&["discs"][..], &["packed"], &["shards", "--stream"], &["again", "--stream"]]
+        {
+            let other = json(home, &[&evaluate, other].concat());
+            assert_eq!(other["loss"], own["loss"], "{out}");
+        }
+    }
+    let weights = |run: &str| {
+        let bytes = fs::read(home.join(run).join("model.safetensors")).unwrap();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].to_vec()
+    };
+    assert_eq!(weights("run"), weights("packed-run"));
+    let list = done(&["predict", "packed-run", "packed/t10k-images-idx4-ubyte"]).stdout;
+    assert_eq!(list.lines().count(), 6, "{list}");
+    done(&["data", "preview", "--data-dir", "packed", "--out", "sheet.png"]);
+    let gray = done(&["data", "pack", "discs", "--gray", "--out", "gray"]);
+    assert!(gray.stdout.contains("gray: 24 images of 28x28\n"), "{gray:?}");
+    assert!(home.join("gray/train-images-idx3-ubyte").exists());
+    let list = run(seqfit(home).args(["predict", "packed-run", "gray/t10k-images-idx3-ubyte"]));
+    assert!(list.stderr.contains("takes images in color, found an IDX file of gray ones"));
 }

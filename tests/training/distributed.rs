@@ -288,7 +288,7 @@ fn ranks_shard_streamed_data_like_data_in_memory() {
     let (train, test) = (samples().select(&repeated).unwrap(), samples().take(10));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shards");
-    data::save_shards(&train, &test, 3, &path).unwrap();
+    data::save_shards(&train, &test, 3, &path, &mut |_, _| {}).unwrap();
     let memory = StreamMemory::mib(1).unwrap();
     let (_, config, dropout) = recipes().swap_remove(2);
     for engine in [Engine::Fused, Engine::Autograd] {

@@ -46,14 +46,15 @@ impl Dataset {
         let Some(shape) = self.picture_shape().filter(|shape| shape.color) else { return Ok(None) };
         let plane = shape.height * shape.width;
         let mut sums = [(0u64, 0u64); 3];
-        for i in 0..self.len() {
-            let image = self.read_image(i)?;
-            for ((sum, squares), plane) in sums.iter_mut().zip(image.chunks_exact(plane)) {
+        self.read_in_parts(0..self.len(), |images| {
+            for (i, plane) in images.chunks_exact(plane).enumerate() {
+                let (sum, squares) = &mut sums[i % 3];
                 // Of whole numbers, so that the order does not matter.
                 *sum += plane.iter().map(|&pixel| u64::from(pixel)).sum::<u64>();
                 *squares += plane.iter().map(|&pixel| u64::from(pixel).pow(2)).sum::<u64>();
             }
-        }
+            Ok(())
+        })?;
         let count = (self.len() * plane).max(1) as f64;
         let mean = |sum: u64| sum as f64 / count / SCALE;
         let variance = |(sum, squares): (u64, u64)| {

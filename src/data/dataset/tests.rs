@@ -113,8 +113,8 @@ fn code_for_pictures_refuses_other_samples_by_name() {
     assert!(error.ends_with("found color images of 2x2"), "{error}");
     assert_eq!(color.read_image(1).unwrap(), [7; 12]);
     let folder = tempfile::tempdir().unwrap();
-    let error = super::super::save_dir(&color, &color, &folder.path().join("x")).unwrap_err();
-    assert!(error.to_string().starts_with("a folder of IDX files needs gray pictures"));
+    let error = super::super::save_dir(&houses, &houses, &folder.path().join("x")).unwrap_err();
+    assert!(error.to_string().starts_with("a folder of IDX files needs pictures, gray ones of"));
     let error = houses.classes_for("x").unwrap_err().to_string();
     assert_eq!(error, "x needs targets that are classes, found numbers");
 }

@@ -1,6 +1,7 @@
 //! The first bytes of an IDX file, and other kinds of file that may be given in its place.
 
 use super::problem::IdxProblem;
+use crate::data::picture_shape::PictureShape;
 use crate::message_text::TextFile;
 
 /// How much of the contents is inspected: enough to recognize a tar archive.
@@ -17,6 +18,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// Returns the usual number of dimensions.
     fn rank(self) -> u8 {
         match self {
             Kind::Images => 3,
@@ -56,9 +58,9 @@ impl Header {
             }
         };
         match (kind, rank) {
-            (Kind::Images, 3) | (Kind::Labels, 1) => {}
+            (Kind::Images, 3 | 4) | (Kind::Labels, 1) => {}
             (Kind::Images, 1) => return Err(IdxProblem::LabelsForImages),
-            (Kind::Labels, 3) => return Err(IdxProblem::ImagesForLabels),
+            (Kind::Labels, 3 | 4) => return Err(IdxProblem::ImagesForLabels),
             _ => {
                 return Err(IdxProblem::Rank { found: rank, wanted: kind.rank() });
             }
@@ -75,6 +77,11 @@ impl Header {
         if sizes.contains(&0) {
             return Err(IdxProblem::Zero(sizes));
         }
+        if let [_, channels, _, _] = sizes[..]
+            && !matches!(channels, 1 | 3)
+        {
+            return Err(IdxProblem::Channels(channels));
+        }
         let values = sizes.iter().try_fold(1u64, |all, &size| all.checked_mul(u64::from(size)));
         // The total length must fit into a number, too.
         let values = values.filter(|values| values.checked_add(bytes as u64).is_some());
@@ -84,6 +91,16 @@ impl Header {
             return Err(IdxProblem::Overflow(sizes));
         };
         Ok(Self { sizes, bytes, values })
+    }
+
+    /// Returns the number of images, and the shape of each.
+    ///
+    /// # Errors
+    /// The header of other values.
+    pub fn pictures(&self) -> Result<(usize, PictureShape), IdxProblem> {
+        let other = || IdxProblem::Rank { found: self.sizes.len() as u8, wanted: 3 };
+        let (count, shape) = self.sizes.split_first().ok_or_else(other)?;
+        Ok((*count, PictureShape::of(shape).ok_or_else(other)?))
     }
 
     /// Returns the length of the whole contents, in bytes, if the header is correct.

@@ -61,15 +61,15 @@ pub enum IdxProblem {
     LabelsForImages,
     /// Images where labels are expected.
     #[error(
-        "a labels file is wanted (magic number 2049), found an images file (2051): the two were \
+        "a labels file is wanted (magic number 2049), found an images file (2051, in color 2052): the two were \
          mixed up, so swap them or name them right"
     )]
     ImagesForLabels,
     /// Too many or too few dimensions.
     #[error(
         "{} must have {wanted} dimension{}, found {found}: reshape them",
-        if *.wanted == 3 { "images (count, height, width)" } else { "labels (count)" },
-        if *.wanted == 1 { "" } else { "s" }
+        if *.wanted == 3 { "images (count, height, width; in color count, 3, height, width)" } else { "labels (count)" },
+        if *.wanted == 3 { "s, in color 4" } else { "" }
     )]
     Rank {
         /// Dimensions in the header.
@@ -77,6 +77,12 @@ pub enum IdxProblem {
         /// Expected dimensions.
         wanted: u8,
     },
+    /// Images of several values per pixel that are not its colors.
+    #[error(
+        "images of 4 dimensions (count, channels, height, width) must have 3 channels, red, green and blue, or 1, found {0}: \
+         put the channels before height and width, or reshape them"
+    )]
+    Channels(u32),
     /// A size of zero.
     #[error("every size in the header must be at least 1, found {0:?}: the file holds no data")]
     Zero(Vec<u32>),

@@ -68,11 +68,19 @@ pub enum ImageProblem {
         "the preparation digit makes gray images, and these are in color: choose raw, resize, crop or letterbox"
     )]
     DigitInColor,
-    /// A list of gray images for a network that takes color.
+    /// A list of gray images for a network that takes color, or the reverse.
     #[error(
-        "the network takes images in color, found an IDX file of gray ones: give PNG or JPEG files, or an array"
+        "the network takes {}: give PNG or JPEG files, or an array",
+        if *.color {
+            "images in color, found an IDX file of gray ones"
+        } else {
+            "gray images, found an IDX file of images in color"
+        }
     )]
-    GrayList,
+    OtherColors {
+        /// Whether the network takes color.
+        color: bool,
+    },
     /// A picture that shows nothing.
     #[error(
         "a picture must show something that stands out from its background, found a uniform one: \

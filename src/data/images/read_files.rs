@@ -50,11 +50,11 @@ pub fn read(
         .read_to_end(&mut start)
         .map_err(|source| DataError::read(path, source))?;
     if idx::looks_like_idx(&start) {
-        let Images { height, width, pixels, .. } = idx::read_images(path)?;
-        if shape.color {
-            return Err(at(ImageProblem::GrayList));
+        let Images { shape: found, pixels, .. } = idx::read_images(path)?;
+        if found.color != shape.color {
+            return Err(at(ImageProblem::OtherColors { color: shape.color }));
         }
-        check_size([height, width], shape.size(), "give an IDX file of images of this size")
+        check_size(found.size(), shape.size(), "give an IDX file of images of this size")
             .map_err(at)?;
         return Ok(Prepared { pixels, single: false });
     }

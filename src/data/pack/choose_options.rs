@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::pack_folder::{FoundPictures, PackConfig, Packed};
+use super::pack_folder::{FoundPictures, Kept, PackConfig, Packed};
 use super::suggest_preparation::{or_resized, sample, suggested};
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
@@ -30,16 +30,12 @@ pub(in crate::data) struct ReadFolder {
 pub(in crate::data) fn read_folder(
     folder: &Path,
     asked: PictureOptions,
-    cache: Option<&Path>,
+    kept: Kept<'_>,
 ) -> Result<ReadFolder, DataError> {
     let found = FoundPictures::of(folder)?;
     let lacks_test = found.lacks_test();
-    let (config, mut notes) = choose(&found, asked);
-    let mut progress = |_, _| {};
-    let mut packed = match asked.preparation {
-        Some(_) => found.pack(&config, &|_| config.skip, cache, &mut progress)?,
-        None => or_resized(&found, &config, cache, &mut progress)?,
-    };
+    let (config, mut notes) = choose(&found, asked, None);
+    let mut packed = packed(&found, asked, &config, kept, &mut |_, _| {})?;
     if lacks_test {
         notes.push(format!(
             "there is no test folder: {} to train on",
@@ -52,6 +48,42 @@ pub(in crate::data) fn read_folder(
     Ok(ReadFolder { packed, options })
 }
 
+/// Reads `folder` like [`from_pictures`](super::from_pictures), with the size, color and preparation that suit a sample of
+/// its pictures where `asked` has none: pictures in color as for training, and gray ones of 28x28. `test_share` and `seed`
+/// are those of a [`PackConfig`].
+///
+/// # Errors
+/// Like [`from_pictures`](super::from_pictures).
+pub fn from_pictures_suggested(
+    folder: &Path,
+    asked: PictureOptions,
+    (test_share, seed): (f64, u64),
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Packed, DataError> {
+    let found = FoundPictures::of(folder)?;
+    let (config, notes) = choose(&found, asked, Some(OF_SIGNS));
+    let config = PackConfig { test_share, seed, ..config };
+    let mut packed = packed(&found, asked, &config, Kept::InMemory(None), progress)?;
+    if config.color {
+        packed.notes.extend(notes);
+    }
+    Ok(packed)
+}
+
+/// Reads both parts. If no preparation was asked for, all pictures are used.
+fn packed(
+    found: &FoundPictures,
+    asked: PictureOptions,
+    config: &PackConfig,
+    kept: Kept<'_>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Packed, DataError> {
+    match asked.preparation {
+        Some(_) => found.pack(config, &|_| config.skip, kept, progress),
+        None => or_resized(found, config, kept, progress),
+    }
+}
+
 /// Reads a folder that has a part to test on and none to train on: its images, how they were read, and notes; none if it
 /// has other parts.
 pub(in crate::data) fn read_test(
@@ -60,7 +92,7 @@ pub(in crate::data) fn read_test(
     cache: Option<&Path>,
 ) -> Result<Option<(Dataset, PictureOptions, Vec<String>)>, DataError> {
     let Some(found) = FoundPictures::of_test(folder)? else { return Ok(None) };
-    let (config, mut notes) = choose(&found, asked);
+    let (config, mut notes) = choose(&found, asked, None);
     let (images, more) = found.whole(&config, cache)?;
     notes.extend(more);
     let options = options_of(&config, images.preparation());
@@ -112,8 +144,12 @@ impl Looks {
     }
 }
 
-/// Returns how pictures become images, and notes on what was chosen.
-fn choose(found: &FoundPictures, asked: PictureOptions) -> (PackConfig, Vec<String>) {
+/// Returns how pictures become images, those in gray of a usual size if there is one, and notes on what was chosen.
+fn choose(
+    found: &FoundPictures,
+    asked: PictureOptions,
+    gray_size: Option<[usize; 2]>,
+) -> (PackConfig, Vec<String>) {
     let of = |shape, color, preparation| PackConfig {
         shape,
         color,
@@ -133,7 +169,10 @@ fn choose(found: &FoundPictures, asked: PictureOptions) -> (PackConfig, Vec<Stri
     let looks = Looks::at(found);
     let makes_gray = asked.preparation == Some(Preparation::Digit);
     let color = looks.color && asked.gray != Some(true) && !makes_gray;
-    let kept = looks.common_size().filter(|size| size.iter().all(|&side| side <= KEPT));
+    let kept = gray_size
+        .filter(|_| !color)
+        .or_else(|| looks.common_size())
+        .filter(|size| size.iter().all(|&side| side <= KEPT));
     let signs = || !color && suggested(found, OF_SIGNS) == Preparation::Digit;
     let (size, preparation) = match (asked.size.or(kept), asked.preparation) {
         (Some(size), Some(preparation)) => (size, preparation),

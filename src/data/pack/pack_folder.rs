@@ -1,20 +1,23 @@
 //! A folder of pictures made into a data set.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::class_folders::Classes;
 use super::folder_layout::{self, Layout};
 use super::image_cache::Entry;
 use super::problem::PackProblem;
-use super::read_pictures::{self, Images, Skips};
+use super::read_pictures::{self, Images, PictureFiles, Skips};
 use super::walk_class_folders::{LeftOut, Picture, Walk};
 use crate::data::Preparation;
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
-use crate::data::features::Features;
 use crate::data::picture_shape::PictureShape;
-use crate::data::targets::Targets;
+use crate::data::stream::memory_limit::StreamMemory;
 use crate::free_memory::{TooLittleMemory, check_left};
+
+/// Pictures that are tried at once, so that few images are in memory.
+const TRIED_AT_ONCE: usize = 256;
 
 /// How pictures are converted to images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,7 +86,16 @@ pub fn from_pictures(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed, DataError> {
     let found = FoundPictures::of(folder)?;
-    found.pack(config, &|_| config.skip, None, progress)
+    found.pack(config, &|_| config.skip, Kept::InMemory(None), progress)
+}
+
+/// Where the images of pictures are kept.
+#[derive(Clone, Copy)]
+pub(in crate::data) enum Kept<'a> {
+    /// In memory, and in this cache folder.
+    InMemory(Option<&'a Path>),
+    /// In their files alone: each is decoded again when it is read.
+    InFiles,
 }
 
 /// The pictures in a folder, which are not read yet.
@@ -122,18 +134,18 @@ impl FoundPictures {
         self.test.is_none()
     }
 
-    /// Reads both parts; images that are in the `cache` folder are taken from there.
+    /// Reads both parts; images that are in the cache folder are taken from there.
     pub fn pack(
         &self,
         config: &PackConfig,
         skips: Skips<'_>,
-        cache: Option<&Path>,
+        kept: Kept<'_>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Packed, DataError> {
         let [train_pictures, test_pictures] = &self.pictures;
         let mut skipped = Vec::new();
         let mut read = |parts: &[Classes], pictures: &[Picture], needed| {
-            let (dataset, bad) = self.load(pictures, config, skips, cache, progress)?;
+            let (dataset, bad) = self.load(pictures, config, skips, kept, progress)?;
             skipped.extend(bad);
             self.checked(parts, dataset, needed)
         };
@@ -158,7 +170,8 @@ impl FoundPictures {
     ) -> Result<(Dataset, Vec<String>), DataError> {
         let [pictures, _] = &self.pictures;
         let skips = |_: &DataError| config.skip;
-        let (dataset, skipped) = self.load(pictures, config, &skips, cache, &mut |_, _| {})?;
+        let (dataset, skipped) =
+            self.load(pictures, config, &skips, Kept::InMemory(cache), &mut |_, _| {})?;
         let dataset = self.checked(&self.train, dataset, 1)?;
         let mut notes = [self.notes.clone(), self.left_out.notes()].concat();
         notes.extend(skipped.iter().map(|(_, why)| format!("left out: {why}")));
@@ -172,10 +185,13 @@ impl FoundPictures {
         pictures: &[Picture],
         config: &PackConfig,
         skips: Skips<'_>,
-        cache: Option<&Path>,
+        kept: Kept<'_>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<(Option<Dataset>, Vec<(PathBuf, String)>), DataError> {
         let (shape, preparation) = (config.picture_shape(), config.preparation);
+        let Kept::InMemory(cache) = kept else {
+            return self.in_files(pictures, config, skips, progress);
+        };
         self.check_memory(pictures.len(), shape)?;
         let entry =
             cache.and_then(|cache| Entry::of(cache, pictures, shape, preparation, progress));
@@ -194,10 +210,46 @@ impl FoundPictures {
         if labels.is_empty() {
             return Ok((None, skipped));
         }
-        let names = self.train.first().map(Classes::names).unwrap_or_default();
-        let features = Features::pixels(pixels, shape.sample_shape());
-        let dataset = Dataset::from_arrays(features, Targets::classes(labels, names))?;
+        let dataset = Dataset::new(pixels, shape, labels, self.names())?;
         Ok((Some(dataset.with_preparation(preparation)), skipped))
+    }
+
+    /// Like [`load`](Self::load), with images that are decoded when they are read. Where some may be left out, or may not
+    /// suit the preparation, all are tried before.
+    #[expect(clippy::type_complexity, reason = "two lists, used once")]
+    fn in_files(
+        &self,
+        pictures: &[Picture],
+        config: &PackConfig,
+        skips: Skips<'_>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Option<Dataset>, Vec<(PathBuf, String)>), DataError> {
+        let (shape, preparation) = (config.picture_shape(), config.preparation);
+        let suits_all = !matches!(preparation, Preparation::Raw | Preparation::Digit);
+        let mut skipped = Vec::new();
+        if config.skip || !suits_all {
+            for (i, some) in pictures.chunks(TRIED_AT_ONCE).enumerate() {
+                let done = i * TRIED_AT_ONCE;
+                let mut progress = |more, _| progress(done + more, pictures.len());
+                let images = read_pictures::read(some, shape, preparation, skips, &mut progress)?;
+                skipped.extend(images.skipped);
+            }
+        }
+        let bad: HashSet<&Path> = skipped.iter().map(|(path, _)| &**path).collect();
+        let usable = pictures.iter().filter(|picture| !bad.contains(&*picture.path));
+        let usable: Vec<Picture> = usable.cloned().collect();
+        if usable.is_empty() {
+            return Ok((None, skipped));
+        }
+        let labels = usable.iter().map(|picture| picture.class).collect();
+        let files = PictureFiles { pictures: usable, shape, preparation };
+        let memory = StreamMemory::default();
+        let dataset = Dataset::of_files(files, memory, shape, labels, self.names())?;
+        Ok((Some(dataset.with_preparation(preparation)), skipped))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.train.first().map(Classes::names).unwrap_or_default()
     }
 
     /// Checks that images of this shape fit into memory: Linux would grant it, and end the program when it is used.

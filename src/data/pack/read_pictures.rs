@@ -12,6 +12,7 @@ use super::walk_class_folders::Picture;
 use crate::data::dataset_problem::DatasetProblem;
 use crate::data::error::DataError;
 use crate::data::picture_shape::PictureShape;
+use crate::data::sample_files::SampleFiles;
 use crate::data::{Preparation, images};
 
 /// The memory that decoded pictures take together, in bytes, on all processors. Seven photos of a phone fit, and a
@@ -74,6 +75,23 @@ pub(super) fn read(
     let labels = labels.map(|(picture, _)| picture.class).collect();
     let skipped = bad.into_iter().map(|(i, error)| (pictures[i].path.clone(), error.to_string()));
     Ok(Images { pixels, labels, skipped: skipped.collect() })
+}
+
+/// Pictures that are decoded when they are read.
+#[derive(Debug)]
+pub(super) struct PictureFiles {
+    pub pictures: Vec<Picture>,
+    pub shape: PictureShape,
+    pub preparation: Preparation,
+}
+
+impl SampleFiles for PictureFiles {
+    fn read(&self, samples: &[usize], out: &mut [u8]) -> Result<(), DataError> {
+        let chosen: Vec<Picture> = samples.iter().map(|&i| self.pictures[i].clone()).collect();
+        let images = read(&chosen, self.shape, self.preparation, &|_| false, &mut |_, _| {})?;
+        out.copy_from_slice(&images.pixels);
+        Ok(())
+    }
 }
 
 fn zeros(bytes: usize) -> Result<Vec<u8>, DataError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::images::ImageProblem;
 use super::super::{DataError, Preparation, images};
-use super::pack_folder::{FoundPictures, PackConfig, Packed};
+use super::pack_folder::{FoundPictures, Kept, PackConfig, Packed};
 use super::walk_class_folders::Picture;
 
 /// Maximum number of pictures inspected, evenly spaced: some 30 ms each.
@@ -43,36 +43,20 @@ pub(super) fn suggested(found: &FoundPictures, shape: [usize; 2]) -> Preparation
     }
 }
 
-/// Like [`from_pictures`](super::from_pictures), with the preparation that [`suggest`] returns in place of the
-/// config's. If a picture outside the sample cannot be used with it, all pictures are scaled as a whole instead, even
-/// if bad ones are to be skipped, and a note says so.
-///
-/// # Errors
-/// Like [`from_pictures`](super::from_pictures).
-pub fn from_pictures_suggested(
-    folder: &Path,
-    config: &PackConfig,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Packed, DataError> {
-    let found = FoundPictures::of(folder)?;
-    let config = PackConfig { preparation: suggested(&found, config.shape), ..*config };
-    or_resized(&found, &config, None, progress)
-}
-
 /// Packs pictures with a preparation that was chosen for a sample of them. If another picture cannot be used with it,
-/// all are scaled as a whole instead, and a note says so.
+/// all are scaled as a whole instead, even if bad ones are to be skipped, and a note says so.
 pub(super) fn or_resized(
     found: &FoundPictures,
     config: &PackConfig,
-    cache: Option<&Path>,
+    kept: Kept<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed, DataError> {
     let suggested = config.preparation;
     let skips = |error: &DataError| config.skip && !is_of_preparation(error);
-    match found.pack(config, &skips, cache, progress) {
+    match found.pack(config, &skips, kept, progress) {
         Err(error) if is_of_preparation(&error) && suggested != Preparation::Resize => {
             let config = PackConfig { preparation: Preparation::Resize, ..*config };
-            let mut packed = found.pack(&config, &|_| config.skip, cache, progress)?;
+            let mut packed = found.pack(&config, &|_| config.skip, kept, progress)?;
             packed.notes.insert(0, started_over(suggested, &error));
             Ok(packed)
         }

@@ -11,6 +11,7 @@ use super::problem::PackProblem;
 use crate::data::error::DataError;
 
 /// A picture to read, and its class.
+#[derive(Clone, Debug)]
 pub(super) struct Picture {
     pub path: PathBuf,
     pub class: u8,

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::path::absolute;
 
+use rand::seq::SliceRandom;
+
 use super::idx::own_name;
 use super::source_kind::SourceKind;
 use crate::data::Locations;
@@ -10,10 +12,11 @@ use crate::data::array_keys::ArrayKeys;
 use crate::data::dataset::Dataset;
 use crate::data::error::{DataError, FolderProblem};
 use crate::data::find_files;
-use crate::data::pack::{self, ReadFolder};
+use crate::data::pack::{self, Kept, ReadFolder};
 use crate::data::picture_options::PictureOptions;
 use crate::data::source::{Loaded, LoadedTest, PathRequest, Source, SourceFile};
 use crate::data::targets::TargetKind;
+use crate::rng::{self, Purpose};
 
 pub(super) const PICTURES: SourceKind = SourceKind {
     description: "a folder of pictures with a folder for each class",
@@ -24,12 +27,22 @@ pub(super) const PICTURES: SourceKind = SourceKind {
 };
 
 fn load(request: &PathRequest, locations: &Locations) -> Result<Loaded, DataError> {
-    let dir = checked(request)?;
-    let ReadFolder { packed, options } =
-        pack::read_folder(dir, request.pictures, locations.cache.as_deref())?;
+    let (dir, kept) = (checked(request)?, Kept::InMemory(locations.cache.as_deref()));
+    let ReadFolder { packed, options } = pack::read_folder(dir, request.pictures, kept)?;
     let (train, test) = (packed.train, packed.test);
     let source = source(dir, options, &[("train", &train), ("test", &test)]);
     Ok(Loaded { train, test, source, notes: packed.notes })
+}
+
+/// Lists both parts, whose pictures are decoded when they are read. Those to train on are in a shuffled order, so that the
+/// blocks of a streamed data set have pictures of all classes.
+pub(in crate::data) fn load_in_files(request: &PathRequest) -> Result<Loaded, DataError> {
+    let dir = checked(request)?;
+    let ReadFolder { packed, options } = pack::read_folder(dir, request.pictures, Kept::InFiles)?;
+    let mut order: Vec<u32> = (0..packed.train.len() as u32).collect();
+    order.shuffle(&mut rng::stream(0, Purpose::Shuffle, &[0]));
+    let (train, test, notes) = (packed.train.select(&order)?, packed.test, packed.notes);
+    Ok(Loaded { train, test, source: source(dir, options, &[]), notes })
 }
 
 /// Loads the pictures of a folder to test on, which needs no others; of a folder without one those that are drawn.

@@ -1,5 +1,7 @@
 //! Problems of data sets that are read during training.
 
+use crate::data::picture_shape::PictureShape;
+
 /// Why a data set cannot be streamed, or no longer can: the rule, the value found, the cure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -26,26 +28,27 @@ pub enum StreamProblem {
         /// Number of shards of another.
         second: usize,
     },
-    /// A file of arrays.
+    /// Data of another kind.
     #[error(
-        "only folders of IDX files and shards are streamed, found other data: leave out --stream"
+        "only folders of IDX files and shards are streamed, found {found}: write its pictures as shards with seqfit data \
+         shard {data} --out SHARDS, and train with --data-dir SHARDS --stream; or leave out --stream"
     )]
-    Arrays,
-    /// Pictures in color, or in files of their own.
-    #[error(
-        "only folders of IDX files and shards of gray images are streamed, found pictures in color: leave out --stream"
-    )]
-    Color,
+    Other {
+        /// The kind of the data, in words.
+        found: &'static str,
+        /// The option that selects it.
+        data: String,
+    },
     /// Images that differ in size from those of the first shard.
     #[error(
-        "all images of a data set must have the same size, found {found:?} where the first are \
-         {first:?} (height, width): make the shards of one source"
+        "all images of a data set must have the same size, found {found} where the first are \
+         {first} (height x width): make the shards of one source"
     )]
     Shape {
-        /// Height and width of the first images.
-        first: [usize; 2],
-        /// Height and width of these.
-        found: [usize; 2],
+        /// The shape of the first images.
+        first: PictureShape,
+        /// The shape of these.
+        found: PictureShape,
     },
     /// The file has changed since the data set was opened.
     #[error(

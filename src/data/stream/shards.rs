@@ -15,6 +15,8 @@ use crate::data::check_label_count::check_counts;
 use crate::data::error::DataError;
 use crate::data::idx::{self, IdxProblem};
 use crate::data::open_file::ordinary;
+use crate::data::picture_shape::PictureShape;
+use crate::data::sample_files::SampleFiles;
 use crate::data::sha256::{self, Sha256Hex};
 
 /// Files of more than this in total are identified by samples of their bytes: they are not read to the end
@@ -60,7 +62,7 @@ impl Stamp {
 /// The contents of a part's files.
 pub(super) struct Opened {
     pub shards: Shards,
-    pub shape: [usize; 2],
+    pub shape: PictureShape,
     pub labels: Vec<u8>,
     /// The labels files, each with the number of samples before it.
     pub labels_files: Vec<(PathBuf, usize)>,
@@ -80,10 +82,10 @@ pub(super) fn open(pairs: &[Pair]) -> Result<Opened, DataError> {
         let at = |source| DataError::read(images, source);
         let stamp = Stamp::of(&file.metadata().map_err(at)?);
         let header = idx::plain_images(&mut file, stamp.length, images)?;
-        let [count, height, width] = header.sizes;
-        let first_shape = *shape.get_or_insert([height, width]);
-        if first_shape != [height, width] {
-            let problem = StreamProblem::Shape { first: first_shape, found: [height, width] };
+        let (count, found) = (header.count, header.shape);
+        let first = *shape.get_or_insert(found);
+        if first != found {
+            let problem = StreamProblem::Shape { first, found };
             return Err(DataError::Stream { path: images.clone(), problem });
         }
         let digest = match total <= READ_WHOLE {
@@ -103,13 +105,14 @@ pub(super) fn open(pairs: &[Pair]) -> Result<Opened, DataError> {
         files.push((images.clone(), digest));
         files.push((labels_file.clone(), found.digests.contents));
     }
-    let shape = shape.unwrap_or([0, 0]);
-    let Some(image) = shape[0].checked_mul(shape[1]) else {
-        let path = pairs.first().map_or(PathBuf::new(), |pair| pair.images.clone());
-        let problem = IdxProblem::Memory { bytes: u64::MAX };
-        return Err(DataError::Idx { path, problem });
-    };
-    Ok(Opened { shards: Shards { shards, image }, shape, labels, labels_files, files })
+    let shape = shape.unwrap_or([0, 0].into());
+    Ok(Opened {
+        shards: Shards { shards, image: shape.values() },
+        shape,
+        labels,
+        labels_files,
+        files,
+    })
 }
 
 fn whole(file: &mut File) -> io::Result<Sha256Hex> {
@@ -131,15 +134,21 @@ fn sampled(file: &mut File, length: u64) -> io::Result<Sha256Hex> {
     Ok(format!("sampled:{}", sha256::sha256(&bytes[..])?))
 }
 
-impl Shards {
-    /// Returns a reader of samples; adjacent ones share the cost of opening a file.
-    pub fn reader(&self) -> Reader<'_> {
-        Reader { shards: self, open: None }
+impl SampleFiles for Shards {
+    fn read(&self, samples: &[usize], mut out: &mut [u8]) -> Result<(), DataError> {
+        let mut reader = Reader { shards: self, open: None };
+        // Adjacent samples are one read.
+        for run in samples.chunk_by(|before, after| before + 1 == *after) {
+            let (part, rest) = out.split_at_mut(run.len() * self.image);
+            reader.read(run[0], part)?;
+            out = rest;
+        }
+        Ok(())
     }
 }
 
-/// Reads samples of [`Shards`].
-pub(in crate::data) struct Reader<'a> {
+/// Reads samples of [`Shards`]; adjacent ones share the cost of opening a file.
+struct Reader<'a> {
     shards: &'a Shards,
     /// The file that was read last, and its shard.
     open: Option<(usize, File)>,
@@ -150,7 +159,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// A file that cannot be read, or that has changed.
-    pub fn read(&mut self, mut sample: usize, mut out: &mut [u8]) -> Result<(), DataError> {
+    fn read(&mut self, mut sample: usize, mut out: &mut [u8]) -> Result<(), DataError> {
         let image = self.shards.image;
         while !out.is_empty() {
             let number = self.shards.shards.partition_point(|shard| shard.first <= sample) - 1;

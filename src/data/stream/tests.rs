@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::epoch_reader::{BlockReader, Epoch};
 use super::*;
-use crate::data::{load, save_dir, save_shards};
+use crate::data::{Features, PictureShape, Targets, load, load_dir, save_dir, save_shards};
 use crate::group::rank_shard::RankShard;
 
 fn memory() -> StreamMemory {
@@ -16,7 +16,7 @@ fn sharded(shards: usize) -> (tempfile::TempDir, PathBuf) {
     let (train, test) = load("digits").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shards");
-    save_shards(&train, &test, shards, &path).unwrap();
+    save_shards(&train, &test, shards, &path, &mut |_, _| {}).unwrap();
     (folder, path)
 }
 
@@ -114,24 +114,80 @@ fn batches_do_not_depend_on_the_order_of_requests() {
     }
 }
 
+/// Returns 4,000 images of 1 KiB, gray or in color.
+fn large(color: bool) -> Dataset {
+    let shape = if color { vec![3, 11, 31] } else { vec![32, 32] };
+    let labels: Vec<u8> = (0..4000).map(|i| (i % 3) as u8).collect();
+    let each = shape.iter().product::<usize>();
+    let pixels: Vec<u8> = (0..4000 * each).map(|i| (i / 341 + i % 251) as u8).collect();
+    let targets = Targets::classes(labels, ["a", "b", "c"]);
+    Dataset::from_arrays(Features::pixels(pixels, shape), targets).unwrap()
+}
+
 #[test]
 fn the_memory_limit_is_kept() {
-    // 4,000 images of 1 KiB in memory for 300 of them.
-    let labels: Vec<u8> = (0..4000).map(|i| (i % 3) as u8).collect();
-    let pixels = (0..4000 << 10).map(|i| (i >> 10) as u8).collect();
-    let names: Vec<String> = ["a", "b", "c"].map(String::from).to_vec();
-    let held = Dataset::new(pixels, [32, 32], labels, names).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    save_shards(&held, &held.take(3), 4, &folder.path().join("x")).unwrap();
-    let files = stream_dir(folder.path().join("x"), memory()).unwrap().0;
-    let ask = Epoch { seed: 0, number: 1, batch: 64, done: 0, share: RankShard::WHOLE };
-    let mut reader = BlockReader::new(&files, 300 << 10, ask);
-    let mut most = 0;
-    for number in 0..4000usize.div_ceil(64) {
-        reader.take(number).unwrap();
-        most = most.max(reader.held());
+    // In memory for 300 of them.
+    for color in [false, true] {
+        let held = large(color);
+        let folder = tempfile::tempdir().unwrap();
+        save_shards(&held, &held.take(3), 4, &folder.path().join("x"), &mut |_, _| {}).unwrap();
+        let files = stream_dir(folder.path().join("x"), memory()).unwrap().0;
+        let ask = Epoch { seed: 0, number: 1, batch: 64, done: 0, share: RankShard::WHOLE };
+        let mut reader = BlockReader::new(&files, 300 << 10, ask);
+        let mut most = 0;
+        for number in 0..4000usize.div_ceil(64) {
+            let block = reader.take(number).unwrap();
+            most = most.max(reader.held());
+            let (first, shape) = (block.sample(0) as usize, held.sample_shape());
+            assert_eq!((block.shape(), block.image(0)), (shape, held.image(first)));
+        }
+        assert!((200 << 10..=300 << 10).contains(&most), "{most}");
     }
-    assert!((200 << 10..=300 << 10).contains(&most), "{most}");
+}
+
+#[test]
+fn images_in_color_come_back_from_four_files_and_from_shards() {
+    let (held, folder) = (large(true), tempfile::tempdir().unwrap());
+    let [four, shards, gray] = ["four", "shards", "gray"].map(|name| folder.path().join(name));
+    save_dir(&held, &held.take(9), &four).unwrap();
+    let (mut done, all) = (Vec::new(), 4009);
+    save_shards(&held, &held.take(9), 3, &shards, &mut |now, of| done.push((now, of))).unwrap();
+    assert!(done.is_sorted() && done.len() > 3 && done.last() == Some(&(all, all)), "{done:?}");
+    let bytes = fs::read(four.join("train-images-idx4-ubyte")).unwrap();
+    assert_eq!(bytes[..20], [0, 0, 8, 4, 0, 0, 15, 160, 0, 0, 0, 3, 0, 0, 0, 11, 0, 0, 0, 31]);
+    let shape = PictureShape { color: true, height: 11, width: 31 };
+    for (train, test) in [
+        load_dir(&four).unwrap(),
+        stream_dir(&four, memory()).unwrap(),
+        stream_dir(&shards, memory()).unwrap(),
+    ] {
+        assert_eq!((train.picture_shape(), test.len()), (Some(shape), 9));
+        for i in [0, 1333, 3999] {
+            assert_eq!(train.read_image(i).unwrap(), held.image(i));
+        }
+        assert_eq!(train.channel_moments().unwrap(), held.channel_moments().unwrap());
+        assert_eq!(train.facts("data").unwrap()[..3], held.facts("data").unwrap()[..3]);
+    }
+    // Damaged files, and gray shards among those in color.
+    save_shards(&large(false), &held.take(9), 3, &gray, &mut |_, _| {}).unwrap();
+    let name = "train-00001-of-00003-images.idx";
+    let whole = fs::read(shards.join(name)).unwrap();
+    let with = |place: usize, value: u8| {
+        let mut bytes = whole.clone();
+        bytes[place] = value;
+        bytes
+    };
+    for (bytes, problem) in [
+        (fs::read(gray.join(name)).unwrap(), "found 32x32 where the first are 11x31 in color"),
+        (with(3, 5), "must have 3 dimensions, in color 4, found 5"),
+        (with(11, 4), "must have 3 channels, red, green and blue, or 1, found 4"),
+        (with(19, 32), "the header asks for 1407668 bytes"),
+        (whole[..1000].to_vec(), "found 1000: the file was cut off"),
+    ] {
+        fs::write(shards.join(name), bytes).unwrap();
+        let text = message(stream_dir(&shards, memory()));
+        assert!(text.contains(problem) && text.contains(name), "{text}");
+    }
 }
 
 #[test]
@@ -176,7 +232,7 @@ fn mismatched_files_are_refused_at_the_start() {
     };
     let images = "train-00001-of-00002-images.idx";
     let text = replaced(images, &idx_images(5, [8, 9]));
-    assert!(text.contains("found [8, 9] where the first are [8, 8]"), "{text}");
+    assert!(text.contains("found 8x9 where the first are 8x8 (height x width)"), "{text}");
     let text = replaced(images, &idx_images(5, [8, 8]));
     assert!(text.contains("found 5 images and 719 labels in train-00001"), "{text}");
     let text = replaced(images, &idx_images(5, [8, 8])[..100]);
@@ -192,9 +248,10 @@ fn mismatched_files_are_refused_at_the_start() {
 
     let (_folder, path) = sharded(2);
     assert!(message(crate::data::load_dir(&path)).contains("with --stream"));
-    assert!(message(save_shards(&train, &test, 2, &path)).contains("is not empty"));
+    assert!(message(save_shards(&train, &test, 2, &path, &mut |_, _| {})).contains("is not empty"));
     assert!(
-        message(save_shards(&train, &test, 1438, &path)).contains("1 to 1437 shards, found 1438")
+        message(save_shards(&train, &test, 1438, &path, &mut |_, _| {}))
+            .contains("1 to 1437 shards, found 1438")
     );
 }
 

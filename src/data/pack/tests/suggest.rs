@@ -1,6 +1,7 @@
 //! Tests the preparation that is chosen automatically.
 
 use super::*;
+use crate::data::PictureOptions;
 
 /// Draws stripes over the whole picture, like a texture.
 fn draw_texture(path: &Path, stripe: usize) {
@@ -31,8 +32,12 @@ fn many(side: usize) -> tempfile::TempDir {
 }
 
 fn pack_suggested(folder: &Path, skip: bool) -> Packed {
-    let config = PackConfig { skip, ..PackConfig::default() };
-    from_pictures_suggested(folder, &config, &mut |_, _| {}).unwrap()
+    try_to_pack(folder, skip).unwrap()
+}
+
+fn try_to_pack(folder: &Path, skip_bad: bool) -> Result<Packed, DataError> {
+    let asked = PictureOptions { skip_bad, ..PictureOptions::default() };
+    from_pictures_suggested(folder, asked, (0.2, 0), &mut |_, _| {})
 }
 
 #[test]
@@ -70,6 +75,6 @@ fn a_picture_without_a_sign_ends_the_automatic_choice_of_digits() {
     fs::write(made.path().join("a/1.PNG"), "no picture").unwrap();
     let packed = pack_suggested(made.path(), true);
     assert_eq!((packed.train.preparation(), packed.skipped.len()), (Preparation::Digit, 1));
-    let failed = from_pictures_suggested(made.path(), &PackConfig::default(), &mut |_, _| {});
+    let failed = try_to_pack(made.path(), false);
     assert!(failed.unwrap_err().to_string().contains("a/1.PNG: a picture must be a PNG"));
 }
