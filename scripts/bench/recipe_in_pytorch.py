@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Trains the network of a recipe in PyTorch, with its settings, on the same pictures.
 
-    .venv/bin/python scripts/bench/recipe_in_pytorch.py --data-dir DIR --recipe cifar [--seeds 0 1 2] [--epochs N]
+    .venv/bin/python scripts/bench/recipe_in_pytorch.py --data-dir DIR --recipe FILE.toml [--seeds 0 1 2] [--epochs N]
 
 DIR holds train/CLASS/ and test/CLASS/ with pictures of one size. As a PyTorch user would do it on a CPU: channels_last,
 fused AdamW, all pictures in memory, and each epoch's augmentation (flip, crop with reflected borders, cutout) in a few
 operations on whole tensors. Initial weights are drawn from Glorot's distribution, as Keras and seqfit draw them. Prints
 the samples per second of each epoch, then the test accuracy and the seconds of training; `seqfit train --data-dir DIR
---recipe cifar` is what to compare it with.
+--recipe FILE.toml` is what to compare it with.
 """
 
 import argparse
@@ -124,7 +124,7 @@ def train(recipe, x, y, epochs, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--recipe", default="cifar")
+    parser.add_argument("--recipe", required=True)
     parser.add_argument("--epochs", type=int, help="of the recipe if left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
