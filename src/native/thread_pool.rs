@@ -33,7 +33,7 @@ const STALL: Duration = Duration::from_micros(200);
 /// The time for which the owner computes alone after a stall, at first, if the stall was not longer, and at most. Counted
 /// in time and not in regions, whose lengths differ a thousandfold: a convolution's of milliseconds, left alone for 1,024
 /// regions after a few stalls, trained on one of two free processors.
-const ALONE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(50);
+const ALONE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(200);
 /// The time in regions without a stall after which the processors count as free again: several slices of the scheduler.
 const FREE: Duration = Duration::from_millis(16);
 
@@ -409,11 +409,11 @@ mod tests {
             backoff.alone_until.unwrap() - begin
         };
         assert_eq!([3, 3, 3, 3, 3].map(|stall| pause(ms(stall))), [3, 3, 4, 8, 16].map(ms));
-        assert_eq!([3, 3, 3, 900].map(|stall| pause(ms(stall))), [32, 50, 50, 50].map(ms));
-        assert!(backoff.is_alone(|| begin + ms(49)) && !backoff.is_alone(|| begin + ms(50)));
+        assert_eq!([3, 3, 3, 900].map(|stall| pause(ms(stall))), [32, 64, 128, 200].map(ms));
+        assert!(backoff.is_alone(|| begin + ms(199)) && !backoff.is_alone(|| begin + ms(200)));
         // A long task of the helpers is no stall if the owner's own are long.
         backoff.record(ms(5), ms(5), begin);
-        assert_eq!((backoff.alone_until, backoff.next), (None, ms(50)));
+        assert_eq!((backoff.alone_until, backoff.next), (None, ms(200)));
         backoff.record(ms(5), ms(5), begin);
         assert_eq!((backoff.alone_until, backoff.next), (None, ms(1)));
     }
