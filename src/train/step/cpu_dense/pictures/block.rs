@@ -1,38 +1,17 @@
-//! The two ends of a residual block: where its input is kept, and where it is added to the block's output.
+//! The two ends of a residual block: the input, which is kept, and the sum of it and the block's output.
 
 use super::picture_layer::{Backward, Forward, PictureLayer, PictureShape};
 use super::picture_loops;
 
-/// The input of a block. A layer of its own, so that none before the block takes over a layer of the block, which would
-/// change what is added.
+/// An end of a block. The beginning is a layer of its own, too, so that none before the block takes over a layer of the
+/// block, which would change what is added. What it adds comes from the other end: at the end of the block its input, in the
+/// backward pass at its beginning the gradient of its output, and else nothing.
 #[derive(Debug)]
-pub struct BlockInput {
+pub struct BlockEnd {
     pub shape: PictureShape,
 }
 
-impl PictureLayer for BlockInput {
-    fn output(&self) -> PictureShape {
-        self.shape
-    }
-
-    fn forward(&self, sample: Forward) {
-        sample.y.copy_from_slice(sample.x);
-    }
-
-    fn backward(&self, sample: Backward) {
-        let Some(dx) = sample.dx else { return };
-        dx.copy_from_slice(sample.dy);
-        picture_loops::add(dx, sample.other_end);
-    }
-}
-
-/// The sum of the input and the output of a block.
-#[derive(Debug)]
-pub struct BlockOutput {
-    pub shape: PictureShape,
-}
-
-impl PictureLayer for BlockOutput {
+impl PictureLayer for BlockEnd {
     fn output(&self) -> PictureShape {
         self.shape
     }
@@ -45,5 +24,6 @@ impl PictureLayer for BlockOutput {
     fn backward(&self, sample: Backward) {
         let Some(dx) = sample.dx else { return };
         dx.copy_from_slice(sample.dy);
+        picture_loops::add(dx, sample.other_end);
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::dense_stack::Curve;
-use super::block::{BlockInput, BlockOutput};
+use super::block::BlockEnd;
 use super::convolution::Convolution;
 use super::depthwise::Depthwise;
 use super::elementwise::{Interleave, PictureActivation, PictureDropout, PictureStandardization};
@@ -180,12 +180,12 @@ impl PictureStack {
             return None;
         }
         let (first, shape) = (self.layers.len(), self.output());
-        self.push(index, BlockInput { shape });
+        self.push(index, BlockEnd { shape });
         for layer in layers {
             self.add(index, layer)?;
         }
         let last = self.layers.len();
-        self.push(index, BlockOutput { shape });
+        self.push(index, BlockEnd { shape });
         self.layers[first].ends_at = Some(last);
         self.layers[last].begins_at = Some(first);
         Some(())
