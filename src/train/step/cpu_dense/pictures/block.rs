@@ -4,7 +4,7 @@ use super::picture_layer::{Backward, Forward, PictureLayer, PictureShape};
 use super::picture_loops;
 
 /// An end of a block. The beginning is a layer of its own, too, so that none before the block takes over a layer of the
-/// block, which would change what is added. What it adds comes from the other end: at the end of the block its input, in the
+/// block, which would change what is added. The added values come from the other end: at the end of the block its input, in the
 /// backward pass at its beginning the gradient of its output, and else nothing.
 #[derive(Debug)]
 pub struct BlockEnd {
